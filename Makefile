@@ -1,0 +1,55 @@
+# The first of these that runs; a name on PATH may be a shim for a version that is not installed.
+PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3; do \
+	$$name -c '' 2>/dev/null && { echo $$name; break; }; done)
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format types pytest smoke wheel-check bench clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.test ## sample data: convert, read, export, compare
+	$(BIN)/python -m converters.demo
+
+test: lint types pytest smoke wheel-check ## everything that has to pass before a commit
+
+lint: $(VENV)/.test ## ruff: lint and layout
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(VENV)/.test ## let ruff mend lint and layout
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: $(VENV)/.test ## mypy --strict on both packages
+	$(BIN)/mypy --strict
+
+pytest: $(VENV)/.test ## the test suite
+	$(BIN)/python -m pytest
+
+smoke: $(VENV)/.test ## every benchmark once, in its smallest size
+	$(BIN)/python -m benchmarks --smallest
+
+wheel-check: ## build the wheel, install it alone, convert and export with it
+	PYTHON=$(PYTHON) .ci/wheel-check
+
+bench: $(VENV)/.bench ## every performance figure of the README
+	$(BIN)/python -m benchmarks
+
+$(VENV)/.python:
+	$(PYTHON) -m venv $(VENV)
+	touch $@
+
+$(VENV)/.test: pyproject.toml $(VENV)/.python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
+	touch $@
+
+$(VENV)/.bench: pyproject.toml $(VENV)/.test
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	touch $@
+
+clean: ## remove environments, caches and build products
+	rm -rf .venv* build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find skelstore converters tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

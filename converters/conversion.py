@@ -1,0 +1,167 @@
+"""Converting a source into a store: cut into parts, written by any number of processes, joined."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+from pathlib import Path
+from typing import NamedTuple, TypedDict
+
+from converters.source import Source, refusal
+from skelstore import layout
+from skelstore.codecs import PROFILES, Profile
+from skelstore.errors import SkelstoreError, SourceError, StoreError, UnsupportedValueError
+from skelstore.joining import join
+from skelstore.parts import PART_VIDEOS, Part, PartWriter, Plan, Planner
+from skelstore.workspace import Workspace
+
+_SHOWN_PROBLEMS = 20
+
+
+class ConvertOptions(TypedDict, total=False):
+    """Options that every dialect's ``convert`` takes.
+
+    ``profile``: how chunks are coded (``fast``, ``default``, ``small``). ``force``: replace a store that stands at
+    the destination, once the new one is complete. ``workers``: processes (default: the cores). ``advance``: called
+    with the number of videos that were written since the last call.
+    """
+
+    profile: Profile
+    force: bool
+    workers: int | None
+    advance: Callable[[int], None] | None
+
+
+class _Job(NamedTuple):
+    """The videos ``start`` to ``stop`` of the source, to be written as a part into ``folder``."""
+
+    start: int
+    stop: int
+    folder: Path
+
+
+class _Outcome(NamedTuple):
+    part: Part | None
+    problems: list[str]
+
+
+def convert_source(
+    source: Source,
+    destination: str | os.PathLike[str],
+    *,
+    profile: Profile = "default",
+    force: bool = False,
+    workers: int | None = None,
+    advance: Callable[[int], None] | None = None,
+) -> None:
+    """Write the videos of a source, in order, as a store at ``destination``; nothing stands there before the end.
+
+    Raises UnsupportedValueError that lists the values no store can hold, SourceError for what the source gets
+    wrong, StoreExistsError or StoreError as ``skelstore.Writer`` does.
+    """
+    if profile not in PROFILES:
+        raise StoreError(f"profile {profile!r}; expected one of {', '.join(PROFILES)}")
+    with Workspace(destination, force=force) as workspace:
+        plan = _plan(source, profile)
+        cuts = layout.cut(source.sizes().tolist(), layout.PART_BYTES, PART_VIDEOS)
+        jobs = [_Job(*cut, workspace.parts / f"{i:06}") for i, cut in enumerate(cuts)]
+        count = min(len(jobs), workers or available_cores())
+        if count <= 1:
+            run: Iterator[tuple[int, _Outcome]] = (
+                (i, write_part(source, plan, job, advance)) for i, job in enumerate(jobs)
+            )
+        else:
+            run = _run_in_processes(source, plan, jobs, count, advance)
+        outcomes = dict(run)
+        _raise_problems([problem for i in range(len(jobs)) for problem in outcomes[i].problems])
+        parts = [part for i in range(len(jobs)) if (part := outcomes[i].part)]
+        try:
+            join(parts, plan, source.splits(), {"dialect": source.dialect, **source.description()}, workspace.store)
+        except UnsupportedValueError as error:
+            raise UnsupportedValueError(f"{source.path}: {error}", error.place, error.value) from None
+        workspace.commit()
+
+
+def available_cores() -> int:
+    """Cores that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _plan(source: Source, profile: Profile) -> Plan:
+    planner = Planner(profile)
+    for i in range(len(source)):
+        if planner.full:
+            break
+        try:
+            planner.add(source.video(i)[0])
+        except SkelstoreError:
+            continue  # told, with all others like it, when its part is written
+    return planner.plan()
+
+
+_worker: tuple[Source, Plan] | None = None
+"""In a worker process: what all its jobs have in common, sent once."""
+
+
+def _start_worker(source: Source, plan: Plan) -> None:
+    global _worker
+    _worker = source, plan
+
+
+def _work(job: _Job) -> _Outcome:
+    assert _worker is not None
+    return write_part(*_worker, job)
+
+
+def _run_in_processes(
+    source: Source, plan: Plan, jobs: list[_Job], workers: int, advance: Callable[[int], None] | None
+) -> Iterator[tuple[int, _Outcome]]:
+    # Spawned, not forked: the parent may have threads, and a fork would copy its locks.
+    with ProcessPoolExecutor(workers, get_context("spawn"), _start_worker, (source, plan)) as pool:
+        futures = {pool.submit(_work, job): i for i, job in enumerate(jobs)}
+        try:
+            for future in as_completed(futures):
+                i = futures[future]
+                yield i, future.result()
+                if advance:
+                    advance(jobs[i].stop - jobs[i].start)
+        except BrokenProcessPool as error:
+            raise SourceError(
+                f"{source.path}: a worker process was killed while it converted (out of memory?): convert again "
+                "with fewer --workers"
+            ) from error
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def write_part(source: Source, plan: Plan, job: _Job, advance: Callable[[int], None] | None = None) -> _Outcome:
+    """Write one part, in whichever process. Gives the part, or the problems in its videos."""
+    writer = PartWriter(job.folder, plan)
+    problems: list[str] = []
+    try:
+        for i in range(job.start, job.stop):
+            try:
+                annotation, origin = source.video(i)
+                writer.add(annotation, origin)
+            except (SourceError, UnsupportedValueError) as error:
+                problems.append(refusal(source, i, error))
+                if len(problems) == _SHOWN_PROBLEMS:
+                    break
+            if advance:
+                advance(1)
+        if not problems:
+            return _Outcome(writer.close(), [])
+    finally:
+        writer.abort()
+        source.close()
+    return _Outcome(None, problems)
+
+
+def _raise_problems(problems: list[str]) -> None:
+    if not problems:
+        return
+    more = f"\n… and more after these {_SHOWN_PROBLEMS}" if len(problems) > _SHOWN_PROBLEMS - 1 else ""
+    raise UnsupportedValueError("\n".join(problems[:_SHOWN_PROBLEMS]) + more)

@@ -1,0 +1,85 @@
+"""Which dialect a file is of."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from types import ModuleType
+
+from converters import bare_list, kinetics, pyskl, single
+from converters.annotation_file import AnnotationFile, described
+from converters.kinetics import KineticsSource
+from converters.pickle_file import PickleFile
+from converters.single import SingleFiles
+from converters.source import Source
+from skelstore.errors import SourceError
+
+DIALECTS: dict[str, ModuleType] = {
+    pyskl.NAME: pyskl,
+    bare_list.NAME: bare_list,
+    single.NAME: single,
+    single.FOLDER_NAME: single,
+    kinetics.NAME: kinetics,
+}
+"""Name of each dialect, as ``--from`` takes it -> its module."""
+
+_ANNOTATION_KEYS = frozenset(
+    {"frame_dir", "filename", "keypoint", "keypoint_score", "total_frames", "label", "img_shape", "frame_inds"}
+)
+
+
+def open_source(
+    path: str | os.PathLike[str],
+    dialect: str | None = None,
+    *,
+    kpfiles: str | os.PathLike[str] | None = None,
+    skip_missing: bool = False,
+) -> Source:
+    """The source that a file or folder is, of the dialect given or else recognised from its content.
+
+    Raises SourceError if it is of no known dialect or not of the given one, FileNotFoundError if it is not there.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise SourceError(f"{path} is not there; expected a pickle of annotations or a folder of such files")
+    if dialect is None:
+        dialect = kinetics.NAME if kpfiles is not None else recognise(path)
+    if dialect not in DIALECTS:
+        raise SourceError(f"dialect {dialect!r} is not known; expected one of {', '.join(DIALECTS)}")
+    if (dialect == kinetics.NAME) != (kpfiles is not None):
+        raise SourceError(
+            f"{path}: the dialect kinetics needs the folder of the kpfiles (--kpfiles)"
+            if dialect == kinetics.NAME
+            else f"{path}: --kpfiles goes with a Kinetics table of contents, not with the dialect {dialect}"
+        )
+    if dialect == kinetics.NAME:
+        assert kpfiles is not None
+        return KineticsSource(path, kpfiles, skip_missing=skip_missing)
+    if path.is_dir() != (dialect == single.FOLDER_NAME):
+        raise SourceError(f"{path} is {'a folder' if path.is_dir() else 'a file'}; the dialect {dialect} is not")
+    if dialect in (single.NAME, single.FOLDER_NAME):
+        return SingleFiles(path)
+    return AnnotationFile(path, dialect)
+
+
+def recognise(path: Path) -> str:
+    """Name of the dialect of a file or folder. Raises SourceError that says what it is instead."""
+    if path.is_dir():
+        return single.FOLDER_NAME
+    with PickleFile(path) as pickle:
+        if pickle.root_kind == "list":
+            return bare_list.NAME
+        if pickle.root_kind == "dict":
+            if "annotations" in pickle.keys:
+                return pyskl.NAME
+            if not _ANNOTATION_KEYS.isdisjoint(pickle.keys):
+                return single.NAME
+            if pickle.keys and isinstance(first := pickle.value(pickle.keys[0]), dict) and "keypoint" in first:
+                raise SourceError(
+                    f"{path} looks like a kpfile of Kinetics: convert the table of contents that names it, with "
+                    f"--kpfiles {path.parent}"
+                )
+        raise SourceError(
+            f"{path} holds {described(pickle)}; expected annotations: a dict with 'annotations', a list of dicts, or "
+            "one annotation"
+        )

@@ -1,0 +1,54 @@
+"""The top of a pickle, as a store keeps it: a layout in which splits and annotations are only named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, BinaryIO
+
+from converters.pickle_writer import PickleWriter
+from skelstore import values
+from skelstore.layouts import Annotation
+from skelstore.values import Json
+
+PYSKL_DOCUMENT: Json = {"dict": [["split", {"splits": True}], ["annotations", {"annotations": True}]]}
+LIST_DOCUMENT: Json = {"annotations": True}
+SINGLE_DOCUMENT: Json = {"annotation": True}
+
+
+def write_document(
+    file: BinaryIO,
+    document: Json,
+    splits: dict[Any, Any],
+    annotations: Iterable[Annotation],
+    advance: Callable[[int], None] | None = None,
+) -> None:
+    """Write a pickle whose top is a dict or a bare list of annotations, as the document says."""
+    writer = PickleWriter(file)
+    if "annotations" in document:
+        _write_list(writer, annotations, advance)
+    else:
+        with writer.streamed_dict():
+            for key, node in document["dict"]:
+                writer.key(values.decode(key))
+                if "annotations" in node:
+                    _write_list(writer, annotations, advance)
+                elif "splits" in node:
+                    writer.value(splits)
+                else:
+                    writer.value(values.decode(node["value"]))
+    writer.stop()
+
+
+def _write_list(writer: PickleWriter, annotations: Iterable[Annotation], advance: Callable[[int], None] | None) -> None:
+    with writer.streamed_list():
+        for annotation in annotations:
+            writer.value(annotation)
+            if advance:
+                advance(1)
+
+
+def write_value(file: BinaryIO, value: object) -> None:
+    """Write a pickle of one value."""
+    writer = PickleWriter(file)
+    writer.value(value)
+    writer.stop()

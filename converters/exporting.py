@@ -1,0 +1,83 @@
+"""Writing a store back as the pickles of a dialect, one video at a time."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal, TypeAlias, get_args
+
+from converters import bare_list, kinetics, single
+from converters.document import LIST_DOCUMENT, PYSKL_DOCUMENT, write_document, write_value
+from converters.kinetics_export import export_kinetics
+from converters.origins import origins
+from converters.output import new_file, new_folder
+from skelstore import Store
+from skelstore.errors import SourceError
+
+Format: TypeAlias = Literal["pyskl", "list", "kinetics"]
+FORMATS: tuple[Format, ...] = get_args(Format)
+
+
+def export(
+    store: Store,
+    out: str | os.PathLike[str],
+    *,
+    format: Format | None = None,
+    kpfiles: str | os.PathLike[str] | None = None,
+    kpfile_videos: int | None = None,
+    force: bool = False,
+    advance: Callable[[int], None] | None = None,
+) -> None:
+    """Write the videos of a store, or of a view, as pickles that load with Python 3.7 and NumPy 1 and 2.
+
+    ``format`` is the dialect that the store was made from, if None: then the same values come out that went in.
+    ``out`` is a file; for a store made from a folder of annotations, a folder. For ``kinetics`` it is the table of
+    contents, and the kpfiles go to the folder ``kpfiles`` (default: ``kpfiles`` beside it): as they were, or
+    ``kpfile_videos`` videos a file. ``advance`` is called with the number of videos that were written.
+
+    Raises StoreExistsError if something stands there and ``force`` is false, SourceError if the store does not hold
+    what the format needs.
+    """
+    out = Path(out)
+    dialect = format or store.source.get("dialect")
+    document = store.source.get("document") or PYSKL_DOCUMENT
+    if dialect == kinetics.NAME:
+        folder = out.parent / "kpfiles" if kpfiles is None else Path(kpfiles)
+        contents = PYSKL_DOCUMENT if "annotation" in document else document
+        export_kinetics(store, out, folder, contents, kpfile_videos, force=force, advance=advance)
+        return
+    if kpfiles is not None or kpfile_videos is not None:
+        raise SourceError(f"{store.path}: kpfiles are written with the format kinetics only")
+    if dialect == single.FOLDER_NAME:
+        _export_folder(store, out, force=force, advance=advance)
+        return
+    if dialect == single.NAME:
+        if len(store) != 1:
+            raise SourceError(f"{store.path} has {len(store)} videos; a file of one annotation needs one: use --format")
+        with new_file(out, force=force) as file:
+            write_value(file, store[0])
+        return
+    if dialect == bare_list.NAME:
+        document = LIST_DOCUMENT
+    elif "dict" not in document:
+        document = PYSKL_DOCUMENT
+    with new_file(out, force=force) as file:
+        write_document(file, document, store.splits, store, advance)
+
+
+def _export_folder(store: Store, out: Path, *, force: bool, advance: Callable[[int], None] | None) -> None:
+    """One file a video, of the name that it had in the source."""
+    files = [origin.file if origin else None for origin in origins(store)]
+    with new_folder(out, force=force) as folder:
+        for i, name in enumerate(files):
+            if name is None:
+                raise SourceError(f"{store.path}: video {i} is not from a file of its own: use --format")
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with open(target, "xb") as file:
+                write_value(file, store[i])
+                file.flush()
+                os.fsync(file.fileno())
+            if advance:
+                advance(1)

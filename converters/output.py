@@ -1,0 +1,59 @@
+"""Files and folders that appear whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from skelstore import disk
+from skelstore.errors import StoreError, StoreExistsError
+
+_SUFFIX = ".partial"
+
+
+@contextmanager
+def new_file(path: Path, *, force: bool = False) -> Iterator[BinaryIO]:
+    """A file that gets its name when the block has ended well. Raises StoreExistsError if the name is taken."""
+    _refuse(path, force=force, taken=path.exists())
+    partial = path.with_name(path.name + _SUFFIX)
+    try:
+        with open(partial, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+    disk.sync_folder(path.parent)
+
+
+@contextmanager
+def new_folder(path: Path, *, force: bool = False) -> Iterator[Path]:
+    """A folder to fill, which gets its name when the block has ended well.
+
+    An empty folder of that name is taken over. Raises StoreExistsError if it holds anything, unless ``force``.
+    """
+    _refuse(path, force=force, taken=path.exists() and not (path.is_dir() and not any(path.iterdir())))
+    partial = path.with_name(path.name + _SUFFIX)
+    if partial.exists():
+        shutil.rmtree(partial)
+    partial.mkdir()
+    try:
+        yield partial
+        disk.sync_tree(partial)
+        disk.move_into_place(partial, path, replace=path.exists())
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
+def _refuse(path: Path, *, force: bool, taken: bool) -> None:
+    if taken and not force:
+        raise StoreExistsError(f"{path} exists: choose another name, or replace it with --force")
+    if not path.absolute().parent.is_dir():
+        raise StoreError(f"{path.absolute().parent} is not a folder: make it before exporting into it")

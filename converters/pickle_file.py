@@ -1,0 +1,362 @@
+"""A pickle as a file of data: its parts are read one at a time, in any order, and nothing in it is ever run.
+
+    with PickleFile("ntu60_hrnet.pkl") as pickled:
+        pickled.keys                                     # ['split', 'annotations']
+        splits = pickled.value("split")
+        for i in range(pickled.elements("annotations")):
+            annotation = pickled.element(i, "annotations")
+
+What can be in there: None, bool, int, float, str, bytes, tuple, list, dict, NumPy arrays and scalars of bool, integer
+and float, and numpy.str_. Anything else comes as a :class:`~converters.pickle_values.Foreign` in its place.
+"""
+
+from __future__ import annotations
+
+import os
+from bisect import bisect_left
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from converters.pickle_arrays import ArrayPart, Buffer, DtypePart, Foreign, Named
+from converters.pickle_containers import is_fixed
+from converters.pickle_index import read_index
+from converters.pickle_opcodes import EMPTY_DICT, MAX_NUMBER_KEYS, Refusal
+from converters.pickle_spans import Index, Spans
+from converters.pickle_values import Evaluation
+from skelstore.errors import SourceError
+
+Key = str | bytes | int | float | bool | None
+
+#: Values that other values share are kept up to so many bytes (of the file), besides numbers and short text.
+CACHE_BYTES = 64 << 20
+#: What keeping any value costs, in the same reckoning.
+CACHE_ENTRY = 256
+#: A value may need another that needs another: so many evaluations run inside the one that needs them, and when that
+#: is not enough, so many times as many are gone through beginning with the last.
+MAX_CHAIN = 50
+MAX_CHAINS = 200
+
+_SMALL = (bool, int, float, type(None), Named, DtypePart, Foreign, np.generic)
+_OF_A_PROCESS = frozenset(("_fd", "_kept", "_cache", "_costs", "_cached"))
+_Running = frozenset[tuple[int, int]]
+_MISSING = object()
+_KEY_TYPES = (str, bytes, int, float, bool, type(None))
+
+
+class _Far(Exception):
+    """The value at ``place`` is needed, MAX_CHAIN evaluations deep."""
+
+    def __init__(self, place: tuple[int, int], offset: int) -> None:
+        super().__init__(place)
+        self.place = place
+        self.offset = offset
+
+
+class PickleFile:
+    """The pickle at ``path``, indexed.
+
+    Raises SourceError when the file is not a pickle, is cut short or damaged, or holds what is never data (persistent
+    ids, extension codes, containers in themselves); OSError when it cannot be read.
+
+    ``size`` is the file's in bytes, ``root_kind`` is "dict", "list" or "other", ``keys`` are those of a root dict in
+    order. The object can be pickled: it sends the path and the index. Copies in several processes do not disturb one
+    another, and neither do forked ones.
+    """
+
+    path: Path
+    size: int
+    root_kind: str
+    keys: list[Key]
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self._fd = os.open(self.path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+        self._clear()
+        try:
+            status = os.fstat(self._fd)
+            self.size = status.st_size
+            self._stamp = status.st_mtime_ns
+            self._index: Index = read_index(self._fd, self.size)
+            self.root_kind = self._index.root_kind
+            self.keys, self._numbers = self._read_keys()
+        except Refusal as refusal:
+            self.close()
+            raise self._error(refusal) from None
+        except BaseException:
+            self.close()
+            raise
+
+    def value(self, key: Key) -> object:
+        """The value of a key of the root dict, whole. Raises KeyError when there is no such key, and SourceError."""
+        return self._unit(self._number(key), -1, f" (in {key!r})")
+
+    def root(self) -> object:
+        """What the whole file holds, in memory at once. Raises SourceError."""
+        try:
+            evaluation = self._evaluation(frozenset(), 0)
+            return evaluation.run(self._read(0, self._index.stop + 1), 0, 0, 0)
+        except Refusal as refusal:
+            raise self._error(refusal) from None
+
+    def elements(self, key: Key = None) -> int | None:
+        """How many elements the root list has, or for a root dict the list that is the value of ``key``.
+
+        None when that is not a list. Raises KeyError when there is no such key, and SourceError.
+        """
+        if key is None and self.root_kind != "list" and None not in self._numbers:
+            return None
+        spans, number = self._list(key)
+        if spans is not None:
+            return len(spans)
+        value = self._short_list(number, key)
+        return None if value is None else len(value)
+
+    def element(self, i: int, key: Key = None) -> object:
+        """Element ``i`` of that list. Raises IndexError, KeyError when there is no such list, and SourceError."""
+        spans, number = self._list(key)
+        listed = spans if spans is not None else self._short_list(number, key)
+        if listed is None:
+            raise KeyError(f"{self.path}: {key!r} is not a list")
+        if not 0 <= i < len(listed):
+            raise IndexError(f"{self.path}: element {i} was asked for, but there are {len(listed)}")
+        if isinstance(listed, list):
+            return listed[i]
+        place = f"element {i}" if number < 0 else f"element {i} of {key!r}"
+        return self._unit(i if number < 0 else number, -1 if number < 0 else i, f" (in {place})")
+
+    def element_sizes(self, key: Key = None) -> NDArray[np.int64]:
+        """The bytes each element of that list takes in the file. Raises KeyError when there is no such list."""
+        spans, number = self._list(key)
+        if spans is not None:
+            starts = np.append(np.frombuffer(spans.starts, np.int64), np.int64(spans.stop))
+            return starts[1:] - starts[:-1]
+        value = self._short_list(number, key)
+        if value is None:
+            raise KeyError(f"{self.path}: {key!r} is not a list")
+        assert self._index.root is not None
+        start, stop = self._index.root.span(number)
+        return np.full(len(value), (stop - start) // max(1, len(value)), np.int64)
+
+    def close(self) -> None:
+        """Close the file and forget what was kept of it. It opens again when something is read."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+        self._clear()
+
+    def __enter__(self) -> PickleFile:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if getattr(self, "_fd", -1) >= 0:
+            self.close()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name not in _OF_A_PROCESS}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._fd = -1
+        self._clear()
+
+    def __repr__(self) -> str:
+        return f"PickleFile({str(self.path)!r})"
+
+    # Places.
+
+    def _number(self, key: Key) -> int:
+        """The number among the keys and values of the root dict of the value of ``key``."""
+        if self.root_kind != "dict":
+            raise KeyError(f"{self.path}: there is no {key!r}, for the file holds no dict")
+        try:
+            return 2 * self._numbers[key] + 1
+        except (KeyError, TypeError):
+            raise KeyError(f"{self.path}: there is no {key!r} among the keys") from None
+
+    def _list(self, key: Key) -> tuple[Spans | None, int]:
+        if self.root_kind == "list" and key is None:
+            return self._index.root, -1
+        number = self._number(key)
+        return self._index.lists.get(number), number
+
+    def _short_list(self, number: int, key: Key) -> list[object] | None:
+        """The value if it is a list of which the index does not know the elements: an empty one, or one too many."""
+        assert self._index.root is not None
+        start, _ = self._index.root.span(number)
+        if self._read(start, start + 1)[0] == EMPTY_DICT:  # need not be built to see that it is none
+            return None
+        value = self.value(key)
+        return value if type(value) is list else None
+
+    def _read_keys(self) -> tuple[list[Key], dict[Key, int]]:
+        keys: list[Key] = []
+        numbers: dict[Key, int] = {}
+        if self._index.root_kind != "dict" or self._index.root is None:
+            return keys, numbers
+        count = 0
+        for number in range(0, len(self._index.root), 2):
+            key = self._unit(number, -1, " (a key)")
+            offset = self._index.root.starts[number]
+            if type(key) not in _KEY_TYPES:
+                kind = key.name if isinstance(key, Foreign) else type(key).__name__
+                raise Refusal(offset, f"a {kind} as the key of a dict was found, expected text or a number")
+            if type(key) is int or type(key) is float or type(key) is bool:
+                count += 1
+                if count > MAX_NUMBER_KEYS:
+                    raise Refusal(offset, f"more than {MAX_NUMBER_KEYS} numbers as keys of one dict were found")
+            if key in numbers:
+                raise Refusal(offset, "a key was found twice in one dict; the file is damaged")
+            numbers[key] = len(keys)  # type: ignore[index]
+            keys.append(key)  # type: ignore[arg-type]
+        return keys, numbers
+
+    # Evaluation.
+
+    def _unit(self, number: int, element: int, place: str) -> object:
+        waiting = [(number, element)]
+        try:
+            while True:
+                # Only the value that is asked for is the caller's.
+                try:
+                    value, _ = self._evaluate(*waiting[-1], frozenset(), int(len(waiting) > 1))
+                except _Far as far:
+                    if far.place in waiting:
+                        raise _holds_itself(far.offset) from None
+                    if len(waiting) >= MAX_CHAINS:
+                        raise Refusal(far.offset, "a value was found that needs too many others first") from None
+                    waiting.append(far.place)
+                else:
+                    waiting.pop()
+                    if not waiting:
+                        return value
+        except Refusal as refusal:
+            raise self._error(refusal, place) from None
+
+    def _evaluate(self, number: int, element: int, running: _Running, chain: int) -> tuple[object, dict[int, object]]:
+        """Value ``number`` of the root, or an element of it, and the memo slots that were set or read for it.
+
+        ``running`` are the evaluations that this one is for, ``chain`` is how many.
+        """
+        spans = self._index.root if element < 0 else self._index.lists[number]
+        assert spans is not None
+        i = number if element < 0 else element
+        start, stop = spans.span(i)
+        slot = spans.slots[i]
+        evaluation = self._evaluation(running | {(number, element)}, chain)
+        value = evaluation.run(self._read(start, stop), start, bisect_left(self._index.fetched, slot), slot)
+        if evaluation.memo:
+            # A caller gets the very objects, so those that it could change are not for others.
+            self._keep(evaluation.memo, stop - start, chain > 0)
+        return value, evaluation.memo
+
+    def _evaluation(self, running: _Running, chain: int) -> Evaluation:
+        def resolve(slot: int, offset: int) -> object:
+            return self._resolve(slot, offset, running, chain)
+
+        return Evaluation(self._index.fetched, self._index.odd, self._kept, resolve)
+
+    def _resolve(self, slot: int, offset: int, running: _Running, chain: int) -> object:
+        """The value that the file puts into a memo slot, evaluating the part where it does."""
+        found = self._cache.get(slot, _MISSING)
+        if found is not _MISSING:
+            self._cache[slot] = self._cache.pop(slot)
+            return _copy(found, {})
+        index = self._index
+        put = index.odd.get(slot)
+        number = index.root.owner(slot, put) if index.root is not None else -1
+        element = -1
+        if number in index.lists:
+            element = index.lists[number].owner(slot, put)
+        if number < 0 or (number, element) in running:
+            raise _holds_itself(offset)
+        if chain >= MAX_CHAIN:
+            raise _Far((number, element), offset)
+        memo = self._evaluate(number, element, running, chain + 1)[1]
+        if slot not in memo:
+            raise Refusal(offset, "the file has changed since it was indexed")
+        return _copy(_settled(memo[slot]), {})
+
+    def _keep(self, memo: dict[int, object], size: int, own: bool) -> None:
+        """Keep what was put into the memo slots for whoever else reads them."""
+        for slot, value in memo.items():
+            if len(value) <= 1024 if isinstance(value, (str, bytes)) else isinstance(value, _SMALL):
+                self._kept[slot] = value
+            elif slot not in self._cache:
+                value = _settled(value)
+                if value is not None and (own or is_fixed(value)):
+                    cost = CACHE_ENTRY + (value.nbytes if isinstance(value, np.ndarray) else _weight(value, size))
+                    self._cache[slot] = value
+                    self._costs[slot] = cost
+                    self._cached += cost
+        while self._cached > CACHE_BYTES and len(self._cache) > 1:
+            slot = next(iter(self._cache))
+            del self._cache[slot]
+            self._cached -= self._costs.pop(slot)
+
+    def _clear(self) -> None:
+        self._kept: dict[int, object] = {}
+        self._cache: dict[int, object] = {}
+        self._costs: dict[int, int] = {}
+        self._cached = 0
+
+    # The file.
+
+    def _read(self, start: int, stop: int) -> bytes:
+        # A forked process may use the descriptor of its parent: pread moves no position that they share.
+        if self._fd < 0:
+            self._fd = os.open(self.path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+            status = os.fstat(self._fd)
+            if status.st_size != self.size or status.st_mtime_ns != self._stamp:
+                raise Refusal(start, "the file has changed since it was indexed")
+        data = os.pread(self._fd, stop - start, start)
+        while len(data) < stop - start:  # one call reads 2 GiB at most
+            more = os.pread(self._fd, stop - start - len(data), start + len(data))
+            if not more:
+                raise Refusal(start + len(data), "the file ends here, and was longer when it was indexed")
+            data += more
+        return data
+
+    def _error(self, refusal: Refusal, place: str = "") -> SourceError:
+        return SourceError(f"{self.path}: byte {refusal.offset}{place}: {refusal.text}")
+
+
+def _holds_itself(offset: int) -> Refusal:
+    return Refusal(offset, "a list or dict that contains itself was found, which is not data")
+
+
+def _settled(value: object) -> object:
+    return value.array if type(value) is ArrayPart else value
+
+
+def _weight(value: object, size: int) -> int:
+    """What a container costs, roughly: it is no larger than the part of the file it comes from makes it."""
+    if type(value) is tuple and len(value) <= 16 and all(isinstance(item, _SMALL) for item in value):
+        return 64
+    if isinstance(value, (str, bytes)):
+        return len(value)
+    return len(value.data) if type(value) is Buffer else size
+
+
+def _copy(value: object, copies: dict[int, object]) -> object:
+    """The value in containers of its own, shared ones shared again. It is no deeper than the reader lets it be."""
+    if is_fixed(value):
+        return value
+    known = copies.get(id(value))
+    if known is None:
+        if type(value) is list:
+            known = [_copy(item, copies) for item in value]
+        elif type(value) is dict:
+            known = {key: _copy(item, copies) for key, item in value.items()}
+        else:
+            known = type(value)(_copy(item, copies) for item in value)  # type: ignore[call-arg, attr-defined]
+        copies[id(value)] = known
+    return known

@@ -1,0 +1,427 @@
+"""The second pass over a pickle: the value that a stretch of it makes.
+
+The machine here runs on data only: what :mod:`converters.pickle_arrays` does not know becomes :class:`Foreign`, and
+whatever is done to a Foreign leaves it one. It relies on what :mod:`converters.pickle_index` established for the file.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable
+from struct import Struct, error
+
+from converters.pickle_arrays import NAMES, ArrayPart, Buffer, DtypePart, Foreign, Named, Parts
+from converters.pickle_containers import CONTAINERS, Containers, all_plain, kind_of
+from converters.pickle_opcodes import (
+    ADDITEMS,
+    APPEND,
+    APPENDS,
+    BINBYTES,
+    BINBYTES8,
+    BINFLOAT,
+    BINGET,
+    BININT,
+    BININT1,
+    BININT2,
+    BINPUT,
+    BINSTRING,
+    BINUNICODE,
+    BINUNICODE8,
+    BUILD,
+    BYTEARRAY8,
+    CONTAINER_WEIGHT,
+    COUNTED,
+    DICT,
+    EMPTY_DICT,
+    EMPTY_LIST,
+    EMPTY_SET,
+    EMPTY_TUPLE,
+    FLOAT,
+    FRAME,
+    FROZENSET,
+    GET,
+    GLOBAL,
+    INST,
+    INT,
+    LIST,
+    LONG,
+    LONG1,
+    LONG4,
+    LONG_BINGET,
+    LONG_BINPUT,
+    MARK,
+    MAX_INTEGER_BYTES,
+    MEMOIZE,
+    NEWFALSE,
+    NEWOBJ,
+    NEWOBJ_EX,
+    NEWTRUE,
+    NONE,
+    OBJ,
+    PROTO,
+    PUT,
+    REDUCE,
+    SETITEM,
+    SETITEMS,
+    SHORT_BINBYTES,
+    SHORT_BINSTRING,
+    SHORT_BINUNICODE,
+    STACK_GLOBAL,
+    STOP,
+    STRING,
+    TUPLE,
+    TUPLE1,
+    TUPLE2,
+    TUPLE3,
+    UNICODE,
+    Refusal,
+    opcode_name,
+    read_float,
+    read_int,
+    read_long,
+    read_name,
+    read_slot,
+    read_string,
+    read_unicode,
+)
+
+__all__ = ["Evaluation", "Foreign"]
+
+_u16 = Struct("<H").unpack_from
+_u32 = Struct("<I").unpack_from
+_i32 = Struct("<i").unpack_from
+_u64 = Struct("<Q").unpack_from
+_f64 = Struct(">d").unpack_from
+
+_BINARY_GETS = frozenset((BINGET, LONG_BINGET))
+_BINARY_PUTS = frozenset((BINPUT, LONG_BINPUT))
+_MISSING = object()
+
+
+class Evaluation:
+    """One run of the machine.
+
+    ``fetched`` are the memo slots that are read anywhere in the file, ascending, and ``odd`` those out of sequence;
+    only they are kept. ``kept`` are values of slots that are known. ``resolve`` gives the value of any other slot that
+    is set outside the stretch. After the run ``memo`` holds the slots that were set or fetched.
+    """
+
+    __slots__ = ("_containers", "fetched", "kept", "memo", "odd", "resolve")
+
+    def __init__(
+        self,
+        fetched: array[int],
+        odd: dict[int, int],
+        kept: dict[int, object],
+        resolve: Callable[[int, int], object],
+    ) -> None:
+        self.fetched = fetched
+        self.odd = odd
+        self.kept = kept
+        self.resolve = resolve
+        self.memo: dict[int, object] = {}
+        self._containers = Containers()
+
+    def run(self, span: bytes, at: int, next_fetched: int, slot: int) -> object:
+        """The value that ``span`` makes, which stands at offset ``at`` of the file.
+
+        ``slot`` is the number of memo slots in use there, ``next_fetched`` where to go on in ``fetched``.
+        Raises Refusal.
+        """
+        try:
+            return self._containers.finished(self._run(span, at, next_fetched, slot), at)
+        except (IndexError, error):
+            # The first pass went through here without finding this.
+            raise Refusal(at, "the file has changed since it was indexed, or is damaged") from None
+
+    def _run(self, buf: bytes, at: int, position: int, slot: int) -> object:
+        stack: list[object] = []
+        marks: list[int] = []
+        containers = self._containers
+        memo = self.memo
+        kept = self.kept.get
+        odd = self.odd
+        fetched = self.fetched
+        wanted = fetched[position]
+        push, pop = stack.append, stack.pop
+        i = 0
+        size = len(buf)
+        try:
+            while i < size:
+                op = buf[i]
+                i += 1
+                if op == MEMOIZE:
+                    if slot == wanted:
+                        memo[slot] = stack[-1]
+                        position += 1
+                        wanted = fetched[position]
+                    slot += 1
+                elif op in _BINARY_GETS:
+                    if op == BINGET:
+                        number = buf[i]
+                        i += 1
+                    else:
+                        number = _u32(buf, i)[0]
+                        i += 4
+                    value = kept(number, _MISSING)
+                    if value is _MISSING:
+                        value = self._fetch(number, at + i)
+                    push(value)
+                elif op == BININT1:
+                    push(buf[i])
+                    i += 1
+                elif op == SHORT_BINUNICODE:
+                    stop = i + 1 + buf[i]
+                    push(buf[i + 1 : stop].decode("utf-8", "surrogatepass"))
+                    i = stop
+                elif op in _BINARY_PUTS:
+                    if op == BINPUT:
+                        number = buf[i]
+                        i += 1
+                    else:
+                        number = _u32(buf, i)[0]
+                        i += 4
+                    if number == wanted:
+                        memo[number] = stack[-1]
+                        position += 1
+                        wanted = fetched[position]
+                    elif odd and number in odd:
+                        memo[number] = stack[-1]
+                elif op == MARK:
+                    marks.append(len(stack))
+                elif op == TUPLE:
+                    place = marks.pop()
+                    items = stack[place:]
+                    del stack[place:]
+                    push(tuple(items) if all_plain(map(type, items)) else containers.fold(items, at + i))
+                    containers.nodes += len(items) + 1
+                elif op == TUPLE2:
+                    items = stack[-2:]
+                    del stack[-1]
+                    stack[-1] = tuple(items) if all_plain(map(type, items)) else containers.fold(items, at + i)
+                elif op == BININT2:
+                    push(_u16(buf, i)[0])
+                    i += 2
+                elif op == REDUCE:
+                    args = pop()
+                    stack[-1] = self._reduce(stack[-1], args, at + i - 1)
+                elif op == BUILD:
+                    state = pop()
+                    target = stack[-1]
+                    if type(target) is ArrayPart:
+                        stack[-1] = target.build(state, at + i - 1)
+                    elif type(target) is DtypePart:
+                        target.build(state, at + i - 1)
+                    elif type(target) is not Foreign:
+                        raise Refusal(at + i - 1, f"a state is given to a {kind_of(target)}, which has none")
+                    containers.drop(state)
+                elif op == TUPLE3:
+                    items = stack[-3:]
+                    del stack[-2:]
+                    stack[-1] = tuple(items) if all_plain(map(type, items)) else containers.fold(items, at + i)
+                elif op == NEWFALSE:
+                    push(False)
+                elif op == TUPLE1:
+                    items = stack[-1:]
+                    stack[-1] = tuple(items) if all_plain(map(type, items)) else containers.fold(items, at + i)
+                elif op == BINBYTES:
+                    stop = i + 4 + _u32(buf, i)[0]
+                    push(buf[i + 4 : stop])
+                    i = stop
+                elif op == BYTEARRAY8:
+                    stop = i + 8 + _u64(buf, i)[0]
+                    push(Buffer(buf[i + 8 : stop], at + i - 1))
+                    i = stop
+                elif op == BINUNICODE:
+                    stop = i + 4 + _u32(buf, i)[0]
+                    push(buf[i + 4 : stop].decode("utf-8", "surrogatepass"))
+                    i = stop
+                elif op == SHORT_BINBYTES:
+                    stop = i + 1 + buf[i]
+                    push(buf[i + 1 : stop])
+                    i = stop
+                elif op == EMPTY_DICT:
+                    push({})
+                    containers.nodes += CONTAINER_WEIGHT
+                elif op == EMPTY_LIST:
+                    push([])
+                    containers.nodes += CONTAINER_WEIGHT
+                elif op == SETITEMS:
+                    if not marks:
+                        break
+                    place = marks.pop()
+                    containers.set_items(stack[place - 1], stack[place::2], stack[place + 1 :: 2], at + i - 1)
+                    del stack[place:]
+                elif op == APPENDS:
+                    if not marks:
+                        break  # these are the list's whose element this is
+                    place = marks.pop()
+                    containers.append(stack[place - 1], stack[place:], at + i - 1)
+                    del stack[place:]
+                elif op == BINFLOAT:
+                    push(_f64(buf, i)[0])
+                    i += 8
+                elif op == BININT:
+                    push(_i32(buf, i)[0])
+                    i += 4
+                elif op == NONE:
+                    push(None)
+                elif op == NEWTRUE:
+                    push(True)
+                elif op == EMPTY_TUPLE:
+                    push(())
+                elif op == APPEND:
+                    if len(stack) == 1:
+                        break
+                    containers.append(stack[-2], stack[-1:], at + i - 1)
+                    pop()
+                elif op == SETITEM:
+                    if len(stack) == 1:
+                        break
+                    containers.set_items(stack[-3], stack[-2:-1], stack[-1:], at + i - 1)
+                    del stack[-2:]
+                elif op == FRAME:
+                    i += 8
+                elif op == STOP:
+                    break
+                elif op == PROTO:
+                    i += 1
+                elif op == PUT:
+                    stop = buf.index(b"\n", i)
+                    number = read_slot(buf[i:stop], at + i)
+                    i = stop + 1
+                    if number == wanted:
+                        memo[number] = stack[-1]
+                        position += 1
+                        wanted = fetched[position]
+                    elif odd and number in odd:
+                        memo[number] = stack[-1]
+                elif op == GET:
+                    stop = buf.index(b"\n", i)
+                    number = read_slot(buf[i:stop], at + i)
+                    i = stop + 1
+                    value = kept(number, _MISSING)
+                    push(self._fetch(number, at + i) if value is _MISSING else value)
+                elif COUNTED[op]:
+                    i = self._counted(op, buf, i, at, push)
+                elif op in _LINES:
+                    stop = buf.index(b"\n", i)
+                    push(_LINES[op](buf[i:stop], at + i - 1))
+                    i = stop + 1
+                elif op in (GLOBAL, INST):
+                    stop = buf.index(b"\n", i)
+                    end = buf.index(b"\n", stop + 1)
+                    name = f"{read_name(buf[i:stop], at + i)}.{read_name(buf[stop + 1 : end], at + i)}"
+                    start = at + i - 1
+                    i = end + 1
+                    if op == INST:
+                        del stack[marks.pop() :]
+                        push(Foreign(name, start))
+                    else:
+                        push(_named(name, start))
+                elif op == STACK_GLOBAL:
+                    module, name_ = stack[-2:]
+                    if type(module) is not str or type(name_) is not str:
+                        raise Refusal(at + i - 1, "a global was found whose name is not text; the file is damaged")
+                    pop()
+                    stack[-1] = _named(f"{module}.{name_}", at + i - 1)
+                elif op in (LIST, DICT):
+                    place = marks.pop()
+                    items = stack[place:]
+                    del stack[place:]
+                    containers.nodes += CONTAINER_WEIGHT
+                    if op == LIST:
+                        push([])
+                        containers.append(stack[-1], items, at + i - 1)
+                    else:
+                        push({})
+                        containers.set_items(stack[-1], items[::2], items[1::2], at + i - 1)
+                elif op == EMPTY_SET:
+                    push(Foreign("builtins.set", at + i - 1))
+                elif op == FROZENSET:
+                    del stack[marks.pop() :]
+                    push(Foreign("builtins.frozenset", at + i - 1))
+                elif op == ADDITEMS:
+                    place = marks.pop()
+                    del stack[place:]
+                    if type(stack[-1]) is not Foreign:
+                        raise Refusal(at + i - 1, f"items are added to a {kind_of(stack[-1])}, expected a set")
+                elif op in (NEWOBJ, NEWOBJ_EX, OBJ):
+                    place = marks.pop() if op == OBJ else len(stack) - (2 if op == NEWOBJ else 3)
+                    stack[place] = self._called(stack[place], at + i - 1)
+                    del stack[place + 1 :]
+                else:
+                    raise Refusal(at + i - 1, f"opcode {opcode_name(op)} was found where the first pass saw another")
+        except UnicodeDecodeError:
+            raise Refusal(at + i - 1, "text which is not UTF-8 was found; the file is damaged") from None
+        if len(stack) != 1 or marks:
+            raise IndexError
+        return stack[0]
+
+    def _counted(self, op: int, buf: bytes, i: int, at: int, push: Callable[[object], None]) -> int:
+        width = COUNTED[op]
+        start = i + width
+        stop = start + int.from_bytes(buf[i:start], "little")
+        data = buf[start:stop]
+        if op in (LONG1, LONG4):
+            if len(data) > MAX_INTEGER_BYTES:
+                raise Refusal(
+                    at + i - 1, f"an integer of {len(data)} bytes was found, expected at most {MAX_INTEGER_BYTES}"
+                )
+            push(int.from_bytes(data, "little", signed=True))
+        elif op in (SHORT_BINSTRING, BINSTRING):
+            push(data.decode("latin-1"))
+        elif op == BINUNICODE8:
+            push(data.decode("utf-8", "surrogatepass"))
+        elif op == BINBYTES8:
+            push(data)
+        else:
+            raise Refusal(at + i - 1, f"opcode {opcode_name(op)} was found where the first pass saw another")
+        return stop
+
+    # Names.
+
+    def _reduce(self, function: object, args: object, offset: int) -> object:
+        self._containers.drop(args)
+        if type(args) is not tuple and type(args) is not Parts:
+            raise Refusal(offset, f"a call with a {kind_of(args)} was found, expected a tuple of arguments")
+        if type(function) is Named:
+            return function.make(args, offset)
+        if type(function) is Foreign and function.name in _RECONSTRUCTORS and args:
+            return self._called(args[0], offset)
+        return self._called(function, offset)
+
+    def _called(self, function: object, offset: int) -> Foreign:
+        if isinstance(function, (Foreign, Named)):
+            return Foreign(function.name, offset)
+        raise Refusal(offset, f"a call of a {kind_of(function)} was found, expected a function; the file is damaged")
+
+    # The memo.
+
+    def _fetch(self, slot: int, offset: int) -> object:
+        value = self.memo.get(slot, _MISSING)
+        if value is _MISSING:
+            value = self.memo[slot] = self.resolve(slot, offset)
+        if type(value) is ArrayPart:
+            if value.array is None:
+                raise Refusal(offset, "an array is used before it is complete; the file is damaged")
+            return value.array
+        if type(value) in CONTAINERS:
+            self._containers.share(value, offset)
+        return value
+
+
+_RECONSTRUCTORS = frozenset(
+    ("copyreg._reconstructor", "copy_reg._reconstructor", "copyreg.__newobj__", "copyreg.__newobj_ex__")
+)
+_LINES: dict[int, Callable[[bytes, int], object]] = {
+    INT: read_int,
+    LONG: read_long,
+    FLOAT: read_float,
+    STRING: read_string,
+    UNICODE: read_unicode,
+}
+
+
+def _named(name: str, offset: int) -> Named | Foreign:
+    return Named(name, offset) if name in NAMES else Foreign(name, offset)

@@ -1,0 +1,72 @@
+"""What every dialect gives: the videos of a foreign data set, one annotation at a time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from converters.pickle_values import Foreign
+from skelstore.errors import SkelstoreError, SourceError, UnsupportedValueError
+from skelstore.layouts import Annotation
+from skelstore.parts import Origin
+from skelstore.values import Json, type_name
+
+
+class Source(Protocol):
+    """The videos of a foreign data set. Picklable, and readable at any index from any process."""
+
+    path: Path
+    dialect: str
+
+    def __len__(self) -> int: ...
+
+    def sizes(self) -> NDArray[np.int64]:
+        """About how many bytes each annotation takes in the source; parts are cut by them."""
+        ...
+
+    def video(self, index: int) -> tuple[Annotation, Origin | None]:
+        """One annotation, and the file that it is from where there are many.
+
+        Raises SourceError, which names file and place, if it is not as the dialect says.
+        """
+        ...
+
+    def place(self, index: int) -> str:
+        """Where a video stands in the source, for messages: ``annotations[17]``."""
+        ...
+
+    def splits(self) -> dict[Any, Any]:
+        """Name of each split -> ids, as the source holds them."""
+        ...
+
+    def description(self) -> dict[str, Json]:
+        """What the store keeps of the source beside its videos: ``document`` and whatever its export needs."""
+        ...
+
+    def close(self) -> None:
+        """Let go of open files."""
+        ...
+
+
+def refusal(source: Source, index: int, error: SkelstoreError) -> str:
+    """The sentence that refuses a video, with file and place."""
+    if isinstance(error, UnsupportedValueError):
+        place = f"{source.place(index)}{error.place}"
+        if isinstance(error.value, Foreign):
+            return (
+                f"{source.path}: {place}: {error.value.name} (byte {error.value.offset} of the file) is not data and "
+                "cannot be stored: turn it into NumPy arrays and Python values where the file is made"
+            )
+        return f"{source.path}: {place}{str(error).removeprefix(error.place or 'the annotation')}"
+    return str(error)
+
+
+def checked_annotation(value: object, path: Path, place: str) -> Annotation:
+    """The value, if it is a dict. Raises SourceError that names what it is instead."""
+    if isinstance(value, dict):
+        return value
+    found = value.name if isinstance(value, Foreign) else type_name(value)
+    raise SourceError(f"{path}: {place} is a {found}; expected an annotation (a dict)")

@@ -1,0 +1,63 @@
+"""Equality as skelstore promises it: the same Python types, key order, dtypes, shapes and bits."""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+import numpy as np
+
+from skelstore.values import type_name
+
+
+def difference(found: Any, expected: Any, place: str = "") -> str | None:
+    """The first place where two values differ, as a sentence; None if they are the same.
+
+    int is not numpy.int64, tuple is not list, a missing key is not None; dicts must agree in the order of their
+    keys, arrays in dtype (byte order included), shape and bytes. The memory order of arrays may differ.
+    """
+    if type(found) is not type(expected):
+        return f"{place or 'the value'} is a {type_name(found)}; expected a {type_name(expected)}"
+    if isinstance(expected, dict):
+        return _dict_difference(found, expected, place)
+    if isinstance(expected, (list, tuple)):
+        if len(found) != len(expected):
+            return f"{place or 'the value'} has {len(found)} elements; expected {len(expected)}"
+        for i, (a, b) in enumerate(zip(found, expected, strict=True)):
+            if text := difference(a, b, f"{place}[{i}]"):
+                return text
+        return None
+    if isinstance(expected, np.ndarray):
+        if found.dtype != expected.dtype or found.shape != expected.shape:
+            return (
+                f"{place or 'the array'} is {found.dtype.str} {found.shape}; "
+                f"expected {expected.dtype.str} {expected.shape}"
+            )
+        same = found.tobytes() == expected.tobytes()
+    elif isinstance(expected, np.str_):
+        same = str(found) == str(expected)
+    elif isinstance(expected, np.generic):
+        same = found.tobytes() == expected.tobytes()
+    elif isinstance(expected, float):
+        same = struct.pack("<d", found) == struct.pack("<d", expected)
+    else:
+        same = found == expected
+    return None if same else f"{place or 'the value'} is {_shown(found)}; expected {_shown(expected)}"
+
+
+def _dict_difference(found: dict[Any, Any], expected: dict[Any, Any], place: str) -> str | None:
+    if len(found) != len(expected):
+        return f"{place or 'the dict'} has the keys {_shown(list(found))}; expected {_shown(list(expected))}"
+    for a, b in zip(found, expected, strict=True):
+        if text := difference(a, b, f"a key of {place or 'the dict'}"):
+            return text
+    for key, child in expected.items():
+        below = f"{place}.{key}" if isinstance(key, str) else f"{place}[{key!r}]"
+        if text := difference(found[key], child, below):
+            return text
+    return None
+
+
+def _shown(value: Any) -> str:
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 80 else f"{text[:77]}..."

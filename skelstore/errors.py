@@ -1,0 +1,81 @@
+"""Every error that skelstore raises on purpose.
+
+::
+
+    SkelstoreError
+    ├── StoreError              (ValueError)         a store is not as the format says
+    │   └── DamageError                              its bytes are not those that were written
+    ├── StoreNotFoundError      (FileNotFoundError)  nothing committed stands at the path
+    ├── StoreExistsError        (FileExistsError)    the destination is taken
+    ├── VideoNotFoundError      (KeyError)           no video of that name
+    ├── AmbiguousVideoError     (KeyError)           several videos of that name
+    ├── VideoIndexError         (IndexError)         no video at that position
+    ├── SplitNotFoundError      (KeyError)           no split of that name
+    ├── FieldNotFoundError      (KeyError)           the video has no such field
+    ├── UnsupportedValueError   (TypeError)          a value that no store can hold
+    └── SourceError             (ValueError)         a foreign file is not as its dialect says
+
+A message is one sentence: which file, which place in it, what was found, what was expected, what to do.
+"""
+
+from __future__ import annotations
+
+
+class SkelstoreError(Exception):
+    """Root of the tree; catch it to catch everything that skelstore raises on purpose."""
+
+    def __str__(self) -> str:
+        # KeyError shows the repr of its argument; a sentence must stay a sentence.
+        return str(self.args[0]) if self.args else ""
+
+
+class StoreError(SkelstoreError, ValueError):
+    """A store, or a file of it, is not as the format says."""
+
+
+class DamageError(StoreError):
+    """The bytes of a store are not those that were written: damaged, cut short, missing or swapped."""
+
+
+class StoreNotFoundError(SkelstoreError, FileNotFoundError):
+    """Nothing committed stands at the path."""
+
+
+class StoreExistsError(SkelstoreError, FileExistsError):
+    """The destination is taken."""
+
+
+class VideoNotFoundError(SkelstoreError, KeyError):
+    """No video of that name."""
+
+
+class AmbiguousVideoError(SkelstoreError, KeyError):
+    """Several videos of that name: read them by position."""
+
+
+class VideoIndexError(SkelstoreError, IndexError):
+    """No video at that position."""
+
+
+class SplitNotFoundError(SkelstoreError, KeyError):
+    """No split of that name."""
+
+
+class FieldNotFoundError(SkelstoreError, KeyError):
+    """The video, or the whole store, has no such field."""
+
+
+class UnsupportedValueError(SkelstoreError, TypeError):
+    """A value that no store can hold.
+
+    ``place`` is where it stands inside the annotation (``.foo[2]``), ``value`` the value itself.
+    """
+
+    def __init__(self, message: str, place: str = "", value: object = None) -> None:
+        super().__init__(message)
+        self.place = place
+        self.value = value
+
+
+class SourceError(SkelstoreError, ValueError):
+    """A foreign file is not as its dialect says, or is not data."""

@@ -1,0 +1,273 @@
+"""Joining finished parts into a store: shard files are renamed, rows and layouts shifted; nothing is decoded."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from skelstore import disk, layout, values
+from skelstore.layouts import FieldIdentity
+from skelstore.metadata import (
+    MANIFEST_KEY,
+    NAMES_KEY,
+    ROOT_KEY,
+    SPLITS_KEY,
+    VIDEOS_KEY,
+    ArrayMetadata,
+    ColumnMetadata,
+    FieldMetadata,
+    FileEntry,
+    Manifest,
+    StoreMetadata,
+    to_bytes,
+)
+from skelstore.parts import ORIGIN_COLUMNS, Part, Plan
+from skelstore.shards import ShardFile, trim_shard
+from skelstore.values import Json
+
+LAYOUT_COLUMN = "skelstore.layout"
+INTERNAL_COLUMNS = (LAYOUT_COLUMN, *ORIGIN_COLUMNS)
+"""Columns of ``videos.arrow`` that are no value of an annotation."""
+_SAFE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-@.")
+
+
+class _Names:
+    """Gives out names that are free."""
+
+    def __init__(self, taken: Iterable[str] = ()) -> None:
+        self._taken = {name.lower() for name in taken}  # some file systems do not tell cases apart
+
+    def give(self, *wishes: str) -> str:
+        for wish in wishes:
+            if wish.lower() not in self._taken:
+                break
+        else:
+            wish = next(w for i in range(2, 1 << 30) if (w := f"{wishes[-1]}~{i}").lower() not in self._taken)
+        self._taken.add(wish.lower())
+        return wish
+
+
+def join(
+    parts: Sequence[Part],
+    plan: Plan,
+    splits: Mapping[Any, Any] | None,
+    source: dict[str, Json],
+    folder: Path,
+) -> None:
+    """Make a store of the parts, in the given order, in an empty folder.
+
+    ``splits`` is the dict that a pickle holds under ``split``, ``source`` what is to be known of where the data
+    came from. The root ``zarr.json`` is written last.
+    """
+    columns: dict[str, ColumnMetadata] = {}
+    fields: dict[str, FieldIdentity] = {}
+    column_names: dict[tuple[str, str], str] = {}
+    field_names: dict[str, str] = {}
+    names = _Names(INTERNAL_COLUMNS)
+    folders = _Names([ROOT_KEY, MANIFEST_KEY, VIDEOS_KEY, SPLITS_KEY, NAMES_KEY])
+    for field in (field for part in parts for field in part.fields):
+        if values.dumps(field) not in field_names:
+            name = folders.give(*_field_wishes(field))
+            field_names[values.dumps(field)] = name
+            fields[name] = field
+            for what in _field_columns(field):
+                names.give(f"{name}.{what}")
+    for column in (column for part in parts for column in part.columns):
+        key = values.dumps(column.path), column.type
+        if key not in column_names:
+            shown = _shown(column.path) or "annotation"
+            column_names[key] = names.give(shown, f"{shown}:{column.type}")
+            columns[column_names[key]] = column
+    metadata, shards, starts = _join_arrays(parts, plan, fields, field_names, folder)
+    layouts: list[Json] = []
+    layout_ids: dict[str, int] = {}
+    tables = []
+    for number, part in enumerate(parts):
+        renamed = {f"column {i}": column_names[values.dumps(c.path), c.type] for i, c in enumerate(part.columns)}
+        own = [field_names[values.dumps(field)] for field in part.fields]
+        mapping = []
+        for node in part.layouts:
+            named = _name_layout(node, list(renamed.values()), own)
+            text = values.dumps(named)
+            if text not in layout_ids:
+                layout_ids[text] = len(layouts)
+                layouts.append(named)
+            mapping.append(layout_ids[text])
+        tables.append(_join_table(part, mapping, renamed, own, [starts[name][number] for name in own]))
+    files = _write_tables(tables, columns, fields, splits or {}, folder)
+    for name, array in metadata.items():
+        files[f"{name}/{ROOT_KEY}"] = disk.write_file(folder / name / ROOT_KEY, to_bytes(array.to_json(name)))
+    manifest = disk.write_file(folder / MANIFEST_KEY, Manifest(files, shards).to_bytes())
+    root = StoreMetadata(
+        videos=sum(part.videos for part in parts),
+        profile=plan.profile,
+        columns=columns,
+        fields={name: FieldMetadata(field.path, field.ragged) for name, field in fields.items()},
+        layouts=layouts,
+        source=source,
+        manifest=manifest,
+    )
+    disk.sync_tree(folder)
+    disk.write_file(folder / ROOT_KEY, root.to_bytes())
+
+
+def _shown(path: Sequence[Json]) -> str:
+    shown = ".".join(str(values.decode(key)) for key in path)
+    return shown.encode("utf-8", "replace").decode()
+
+
+def _field_columns(field: FieldIdentity) -> list[str]:
+    """What the table says of a video's array: its first row and the lengths of its ragged axes."""
+    return ["row", *(f"dim{axis}" for axis in range(field.ragged))]
+
+
+def _field_wishes(field: FieldIdentity) -> tuple[str, str]:
+    """Names that an array would like: safe as a Zarr node and as a folder on every system."""
+    shown = "".join(c if c in _SAFE else "_" for c in _shown(field.path))[:80].strip("._ ") or "field"
+    described = "x".join(str(n) for n in field.trailing) or "flat"
+    order = "be" if field.dtype.startswith(">") else ""
+    return shown, f"{shown}.{np.dtype(field.dtype).newbyteorder('=').name}{order}.{field.ragged}.{described}"
+
+
+def _join_arrays(
+    parts: Sequence[Part], plan: Plan, fields: dict[str, FieldIdentity], field_names: dict[str, str], folder: Path
+) -> tuple[dict[str, ArrayMetadata], dict[str, ShardFile], dict[str, list[int]]]:
+    """Rename all shards into place: metadata of each array, its shards, and the first row of each part in it."""
+    metadata = {}
+    shards: dict[str, ShardFile] = {}
+    starts = {}
+    for name, field in fields.items():
+        (folder / name).mkdir()
+        planned = plan.metadata(field)
+        numbers = [next((i for i, own in enumerate(part.fields) if own == field), -1) for part in parts]
+        rows = [part.rows[i] if i >= 0 else 0 for part, i in zip(parts, numbers, strict=True)]
+        starts[name], total = layout.part_offsets(rows, planned.shard_rows)
+        for part, number, start in zip(parts, numbers, starts[name], strict=True):
+            for shard, file in enumerate(part.shards[number] if number >= 0 else []):
+                key = planned.shard_key(start // planned.shard_rows + shard)
+                os.rename(part.folder / str(number) / planned.shard_key(shard), folder / name / key)
+                shards[f"{name}/{key}"] = file
+        shard_rows = planned.shard_rows
+        if total <= shard_rows and total:
+            used = -(-total // planned.chunk_rows)
+            only = f"{name}/{planned.shard_key(0)}"
+            shards[only] = trim_shard(folder / only, planned.chunks_per_shard, used)
+            shard_rows = used * planned.chunk_rows
+        metadata[name] = dataclasses.replace(planned, rows=total, shard_rows=shard_rows)
+    return metadata, shards, starts
+
+
+def _name_layout(node: Json, columns: list[str], fields: list[str]) -> Json:
+    ((kind, body),) = node.items()
+    if kind == "column":
+        return {"column": columns[body]}
+    if kind == "field":
+        return {"field": fields[body]}
+    if kind == "tuple":
+        return {"tuple": [_name_layout(child, columns, fields) for child in body]}
+    if kind == "dict":
+        return {"dict": [[key, _name_layout(child, columns, fields)] for key, child in body]}
+    return node
+
+
+def _join_table(
+    part: Part, layouts: list[int], columns: dict[str, str], fields: list[str], starts: list[int]
+) -> pa.Table:
+    """A part's table with the names, layouts and rows of the whole; ``name`` (the hash) is still in it."""
+    table = part.table()
+    joined = {}
+    for name in table.column_names:
+        column = table[name]
+        if name == "layout":
+            joined[LAYOUT_COLUMN] = pa.array(np.asarray(layouts, np.int32)[column.to_numpy()], pa.int32())
+        elif name == "name":
+            joined["name hash"] = column
+        elif name in ORIGIN_COLUMNS:
+            joined[name] = column
+        elif name.startswith("field "):
+            number, _, what = name.removeprefix("field ").partition(".")
+            shifted = pc.add(column, starts[int(number)]) if what == "row" else column
+            joined[f"field {fields[int(number)]} {what}"] = shifted
+        else:
+            joined[f"column {columns[name]}"] = column
+    return pa.table(joined)
+
+
+def _write_tables(
+    tables: list[pa.Table],
+    columns: dict[str, ColumnMetadata],
+    fields: dict[str, FieldIdentity],
+    splits: Mapping[Any, Any],
+    folder: Path,
+) -> dict[str, FileEntry]:
+    """Write the three Arrow files."""
+    whole = pa.concat_tables(tables, promote_options="default") if tables else pa.table({})
+    rows = len(whole)
+    shown: dict[str, Any] = {}
+    for name in columns:
+        shown[name] = whole[f"column {name}"]
+    shown[LAYOUT_COLUMN] = whole[LAYOUT_COLUMN] if tables else pa.array([], pa.int32())
+    for name in ORIGIN_COLUMNS:
+        if name in whole.column_names:
+            shown[name] = whole[name]
+    for name, field in fields.items():
+        for what in _field_columns(field):
+            shown[f"{name}.{what}"] = whole[f"field {name} {what}"]
+    hashes = whole["name hash"] if "name hash" in whole.column_names else pa.nulls(rows, pa.uint32())
+    return {
+        VIDEOS_KEY: _write_table(pa.table(shown), folder / VIDEOS_KEY),
+        NAMES_KEY: _write_table(name_index(hashes), folder / NAMES_KEY),
+        SPLITS_KEY: _write_table(splits_table(splits), folder / SPLITS_KEY),
+    }
+
+
+def _write_table(table: pa.Table, path: Path) -> FileEntry:
+    """Write a table as one record batch of an uncompressed Arrow IPC file, which a reader maps as it is."""
+    with pa.ipc.new_file(str(path), table.schema) as sink:
+        for batch in table.combine_chunks().to_batches():
+            sink.write_batch(batch)
+    return disk.seal_file(path)
+
+
+def name_index(hashes: pa.ChunkedArray) -> pa.Table:
+    """Hash table of the videos' names, as ``names.arrow`` holds it.
+
+    A name with hash h belongs to bucket h mod n, n being the number of named videos. ``video`` lists the videos
+    bucket by bucket, ``bucket[b]`` says where in that list bucket b begins (it ends where the next begins).
+    """
+    named = np.flatnonzero(hashes.is_valid().to_numpy(zero_copy_only=False)) if len(hashes) else np.zeros(0, np.int64)
+    buckets = hashes.drop_null().to_numpy().astype(np.int64) % max(len(named), 1)
+    order = np.argsort(buckets, kind="stable")
+    starts = np.searchsorted(buckets[order], np.arange(len(named)))
+    return pa.table({"bucket": pa.array(starts, pa.int64()), "video": pa.array(named[order], pa.int64())})
+
+
+def splits_table(splits: Mapping[Any, Any]) -> pa.Table:
+    """``splits.arrow``: a row a split. ``value`` is null for a text -> list of texts, else name and ids with types."""
+    rows: list[tuple[str, list[str], str | None]] = []
+    for name, ids in splits.items():
+        plain = type(ids) is list and all(type(i) is str and values.is_utf8(i) for i in [name, *ids])
+        if plain:
+            rows.append((name, ids, None))
+        else:
+            texts = [str(i) for i in ids if isinstance(i, str) and values.is_utf8(i)] if _is_run(ids) else []
+            exact = [values.encode(name), values.encode(ids, f"split[{name!r}]")]
+            rows.append((_shown([values.encode(name)]), texts, values.dumps(exact)))
+    return pa.table(
+        {
+            "name": pa.array([row[0] for row in rows], pa.large_utf8()),
+            "ids": pa.array([row[1] for row in rows], pa.large_list(pa.large_utf8())),
+            "value": pa.array([row[2] for row in rows], pa.large_utf8()),
+        }
+    )
+
+
+def _is_run(ids: object) -> bool:
+    return isinstance(ids, (list, tuple)) or (isinstance(ids, np.ndarray) and ids.ndim == 1)

@@ -1,0 +1,114 @@
+"""Where rows lie: pure planning without I/O.
+
+An array of a store is ``[rows, *trailing]``: its videos' rows one after the other. Rows are grouped into
+chunks (the unit of decoding) and chunks into shards (a file). Everything here is arithmetic on those three.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+PART_BYTES = 64 << 20
+"""Array bytes of a part, before coding: large enough that a data set is hundreds of files, not millions."""
+
+RARE_SHARD_BYTES = 4 << 20
+
+CHUNK_CALL_BYTES = 12 << 10
+"""Bytes that are decoded in the time that one call of the codec costs whatever its size (about 2.5 us)."""
+
+CHUNK_BYTES_MIN = 4 << 10
+CHUNK_BYTES_MAX = 64 << 10
+CHUNK_BYTES_UNKNOWN = 16 << 10
+"""For an array of which no video has been seen when the layout is planned."""
+
+
+def chunk_rows(row_bytes: int, typical_rows: int | None) -> int:
+    """Rows of a chunk, so that the typical video is decoded soonest.
+
+    A video of n bytes touches 1 + n / c chunks of c bytes. Each costs a call, which is worth k bytes of
+    decoding, and c bytes of decoding: (1 + n / c)(k + c) is least where c is the root of n k.
+    """
+    if typical_rows is None:
+        wanted = float(CHUNK_BYTES_UNKNOWN)
+    else:
+        wanted = math.sqrt(typical_rows * row_bytes * CHUNK_CALL_BYTES)
+    wanted = min(max(wanted, CHUNK_BYTES_MIN), CHUNK_BYTES_MAX)
+    rows = max(1, round(wanted / row_bytes))
+    return rows if rows < 16 else rows // 8 * 8  # bitshuffle works on groups of eight elements
+
+
+class Grid(NamedTuple):
+    """Rows of a chunk and of a shard of one array."""
+
+    chunk_rows: int
+    shard_rows: int
+
+
+def grid(row_bytes: int, typical_rows: int, part_rows: float) -> Grid:
+    """Grid of an array whose typical video has ``typical_rows``, and of which a part holds about ``part_rows``.
+
+    A shard takes a part's rows with a quarter to spare, so that parts are one file a field: an entry in the index of
+    a shard costs 16 bytes, and so does the lack of one.
+    """
+    rows = chunk_rows(row_bytes, typical_rows)
+    return Grid(rows, max(1, -(-int(part_rows * 1.25) // rows)) * rows)
+
+
+def default_grid(row_bytes: int) -> Grid:
+    """Grid of an array that no video had when the store was planned: rare, so its shards are small."""
+    rows = chunk_rows(row_bytes, None)
+    return Grid(rows, max(1, RARE_SHARD_BYTES // (row_bytes * rows)) * rows)
+
+
+def aligned(rows: int, rows_of_shard: int) -> int:
+    """The first row at or after ``rows`` on which a shard begins."""
+    return -(-rows // rows_of_shard) * rows_of_shard
+
+
+def part_offsets(rows_of_parts: Sequence[int], rows_of_shard: int) -> tuple[list[int], int]:
+    """First row of each part when parts are joined, each on a shard boundary, and the rows of the whole."""
+    offsets = []
+    end = 0
+    for rows in rows_of_parts:
+        start = aligned(end, rows_of_shard) if rows else end
+        offsets.append(start)
+        end = start + rows
+    return offsets, end
+
+
+class ShardRun(NamedTuple):
+    """Rows ``start`` to ``stop`` of shard ``shard``, which are rows ``into`` onward of the result."""
+
+    shard: int
+    start: int
+    stop: int
+    into: int
+
+
+def shard_runs(start: int, stop: int, rows_of_shard: int) -> Iterator[ShardRun]:
+    """The pieces, shard by shard, of the rows ``start`` to ``stop`` of an array."""
+    into = 0
+    while start < stop:
+        shard, offset = divmod(start, rows_of_shard)
+        end = min(rows_of_shard, offset + stop - start)
+        yield ShardRun(shard, offset, end, into)
+        into += end - offset
+        start += end - offset
+
+
+def cut(sizes: Iterable[int], target: int, longest: int) -> list[tuple[int, int]]:
+    """Cut a run of items into parts of about ``target`` bytes and at most ``longest`` items: (first, last + 1)."""
+    parts = []
+    first = 0
+    filled = 0
+    count = 0
+    for count, size in enumerate(sizes, 1):
+        filled += size
+        if filled >= target or count - first >= longest:
+            parts.append((first, count))
+            first, filled = count, 0
+    if first < count:
+        parts.append((first, count))
+    return parts

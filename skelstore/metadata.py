@@ -1,0 +1,294 @@
+"""The JSON of a store: the one place that knows it.
+
+``zarr.json`` of the group (with ``attributes.skelstore``), ``zarr.json`` of each array, ``manifest.json``.
+``docs/format.md`` is the specification. No I/O happens here.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from skelstore.codecs import Profile, chunk_codecs, crc32c
+from skelstore.errors import DamageError, StoreError
+from skelstore.layout import Grid
+from skelstore.shards import ShardFile
+from skelstore.values import Json, is_storable_dtype
+
+FORMAT_VERSION = 1
+ROOT_KEY = "zarr.json"
+MANIFEST_KEY = "manifest.json"
+VIDEOS_KEY = "videos.arrow"
+SPLITS_KEY = "splits.arrow"
+NAMES_KEY = "names.arrow"
+MAX_JSON_BYTES = 256 << 20
+
+_INDEX_CODECS = [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}]
+
+
+@dataclass(frozen=True)
+class ArrayMetadata:
+    """Shape and coding of one array [rows, *trailing]: the content of its ``zarr.json``."""
+
+    rows: int
+    trailing: tuple[int, ...]
+    dtype: np.dtype[Any]
+    chunk_rows: int
+    shard_rows: int
+    codecs: list[Json]
+
+    @property
+    def chunk_shape(self) -> tuple[int, ...]:
+        return (self.chunk_rows, *self.trailing)
+
+    @property
+    def chunks_per_shard(self) -> int:
+        return self.shard_rows // self.chunk_rows
+
+    @property
+    def row_bytes(self) -> int:
+        return int(np.prod(self.trailing, dtype=np.int64)) * self.dtype.itemsize
+
+    @property
+    def shards(self) -> int:
+        return -(-self.rows // self.shard_rows)
+
+    def shard_key(self, shard: int) -> str:
+        """File name of a shard inside the array's folder (chunk key encoding ``default``, separator ``.``)."""
+        return ".".join(["c", str(shard), *("0" for _ in self.trailing)])
+
+    @classmethod
+    def plan(cls, dtype: np.dtype[Any], trailing: tuple[int, ...], grid: Grid, profile: Profile) -> ArrayMetadata:
+        """Metadata of an array that has no rows yet."""
+        codecs = chunk_codecs(profile, dtype, (grid.chunk_rows, *trailing))
+        return cls(0, trailing, dtype, grid.chunk_rows, grid.shard_rows, codecs)
+
+    def to_json(self, name: str) -> Json:
+        """Zarr v3 array metadata."""
+        return {
+            "zarr_format": 3,
+            "node_type": "array",
+            "shape": [self.rows, *self.trailing],
+            "data_type": self.dtype.newbyteorder("=").name,
+            "chunk_grid": {
+                "name": "regular",
+                "configuration": {"chunk_shape": [self.shard_rows, *self.trailing]},
+            },
+            "chunk_key_encoding": {"name": "default", "configuration": {"separator": "."}},
+            "fill_value": False if self.dtype.kind == "b" else 0.0 if self.dtype.kind == "f" else 0,
+            "codecs": [
+                {
+                    "name": "sharding_indexed",
+                    "configuration": {
+                        "chunk_shape": list(self.chunk_shape),
+                        "codecs": self.codecs,
+                        "index_codecs": _INDEX_CODECS,
+                        "index_location": "end",
+                    },
+                }
+            ],
+            "attributes": {},
+            "dimension_names": [f"{name}.row", *(f"{name}.axis{i}" for i in range(1, len(self.trailing) + 1))],
+        }
+
+    @classmethod
+    def from_json(cls, node: Json, place: str) -> ArrayMetadata:
+        """Parse an array's ``zarr.json``. Raises StoreError naming ``place`` if it is not as the format says."""
+        try:
+            (sharding,) = node["codecs"]
+            options = sharding["configuration"]
+            shape = _naturals(node["shape"])
+            shard_shape = _naturals(node["chunk_grid"]["configuration"]["chunk_shape"])
+            chunk_shape = _naturals(options["chunk_shape"])
+            dtype = _dtype(node["data_type"], options["codecs"])
+            if node["zarr_format"] != 3 or node["node_type"] != "array" or sharding["name"] != "sharding_indexed":
+                raise StoreError("it is not a sharded Zarr v3 array")
+            if options["index_codecs"] != _INDEX_CODECS or options.get("index_location", "end") != "end":
+                raise StoreError("the index of a shard is not at its end, little-endian, with a crc32c")
+            if node["chunk_key_encoding"] != {"name": "default", "configuration": {"separator": "."}}:
+                raise StoreError("the files of the shards are not named c.0, c.1, …")
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise StoreError(f"{place} does not describe an array of a store: {_reason(error)}") from error
+        trailing = shape[1:]
+        if (
+            not shape
+            or shard_shape[1:] != trailing
+            or chunk_shape[1:] != trailing
+            or 0 in (*chunk_shape, shard_shape[0])
+            or shard_shape[0] % chunk_shape[0]
+            or math.prod(chunk_shape) > 2**31
+            or shard_shape[0] // chunk_shape[0] > 2**31
+            or shape[0] >= 2**62
+        ):
+            raise StoreError(
+                f"{place}: shape {shape}, shards {shard_shape}, chunks {chunk_shape}; expected chunks and shards of "
+                "whole rows, and whole chunks in a shard"
+            )
+        return cls(shape[0], trailing, dtype, chunk_shape[0], shard_shape[0], options["codecs"])
+
+
+def _dtype(data_type: Json, codecs: list[Json]) -> np.dtype[Any]:
+    dtype = np.dtype(str(data_type))
+    if not is_storable_dtype(dtype):
+        raise StoreError(f"data type {data_type!r} is none that a store holds")
+    for codec in codecs:
+        if codec["name"] == "bytes" and codec.get("configuration", {}).get("endian") == "big":
+            return dtype.newbyteorder(">")
+    return dtype
+
+
+def _naturals(values: Json) -> tuple[int, ...]:
+    if not isinstance(values, list) or not all(type(n) is int and n >= 0 for n in values):
+        raise StoreError(f"{values!r} is not a list of sizes")
+    return tuple(values)
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """Bytes and crc32c of a file, as the manifest holds them."""
+
+    size: int
+    crc32c: int
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Every file of a store but the root ``zarr.json`` and the manifest itself."""
+
+    files: dict[str, FileEntry]
+    shards: dict[str, ShardFile]
+
+    def to_bytes(self) -> bytes:
+        entries: dict[str, Json] = {
+            key: {"size": entry.size, "crc32c": f"{entry.crc32c:08x}"} for key, entry in self.files.items()
+        }
+        for key, shard in self.shards.items():
+            entries[key] = {"size": shard.size, "crc32c": f"{shard.crc32c:08x}", "digest": shard.digest}
+        return to_bytes({"files": dict(sorted(entries.items()))})
+
+    @classmethod
+    def from_bytes(cls, data: bytes, place: str) -> Manifest:
+        try:
+            files: dict[str, FileEntry] = {}
+            shards: dict[str, ShardFile] = {}
+            for key, entry in from_bytes(data, place)["files"].items():
+                (size,) = _naturals([entry["size"]])
+                if "digest" in entry:
+                    shards[key] = ShardFile(size, int(entry["crc32c"], 16), entry["digest"])
+                else:
+                    files[key] = FileEntry(size, int(entry["crc32c"], 16))
+            return cls(files, shards)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise StoreError(f"{place} is not a manifest: {_reason(error)}") from error
+
+
+@dataclass(frozen=True)
+class ColumnMetadata:
+    """A column of ``videos.arrow``: where its values stand in an annotation, and their Python type."""
+
+    path: tuple[Json, ...]
+    type: str
+
+
+@dataclass(frozen=True)
+class FieldMetadata:
+    """An array of the store: where its values stand in an annotation, and how many leading axes are ragged."""
+
+    path: tuple[Json, ...]
+    ragged: int
+
+
+@dataclass(frozen=True)
+class StoreMetadata:
+    """``attributes.skelstore`` of the root ``zarr.json``."""
+
+    videos: int
+    profile: str
+    columns: dict[str, ColumnMetadata]
+    fields: dict[str, FieldMetadata]
+    layouts: list[Json]
+    source: dict[str, Json]
+    manifest: FileEntry
+    version: int = field(default=FORMAT_VERSION)
+
+    def to_bytes(self) -> bytes:
+        """The root ``zarr.json``."""
+        content = {
+            "version": self.version,
+            "videos": self.videos,
+            "profile": self.profile,
+            "fields": {name: {"path": list(f.path), "ragged": f.ragged} for name, f in self.fields.items()},
+            "columns": {name: {"path": list(c.path), "type": c.type} for name, c in self.columns.items()},
+            "layouts": self.layouts,
+            "source": self.source,
+            "manifest": {"size": self.manifest.size, "crc32c": f"{self.manifest.crc32c:08x}"},
+        }
+        content["checksum"] = _checksum(content)
+        return to_bytes({"zarr_format": 3, "node_type": "group", "attributes": {"skelstore": content}})
+
+    @classmethod
+    def from_bytes(cls, data: bytes, place: str) -> StoreMetadata:
+        """Parse the root ``zarr.json``.
+
+        Raises StoreError naming ``place`` if it is not a store of this format version, DamageError if its
+        checksum is not that of its content.
+        """
+        root = from_bytes(data, place)
+        content = root.get("attributes", {}).get("skelstore") if isinstance(root, dict) else None
+        if not isinstance(content, dict):
+            raise StoreError(f"{place} is a Zarr node, but not a skelstore store (it has no attributes.skelstore)")
+        version = content.get("version")
+        if version != FORMAT_VERSION:
+            raise StoreError(
+                f"{place}: format version {version!r}; this skelstore reads version {FORMAT_VERSION}: install a newer "
+                "skelstore, or convert the source again"
+            )
+        checksum = content.pop("checksum", None)
+        if checksum != _checksum(content):
+            raise DamageError(f"{place} is damaged (checksum {checksum!r} is not that of its content)")
+        try:
+            (videos,) = _naturals([content["videos"]])
+            manifest = content["manifest"]
+            return cls(
+                videos=videos,
+                profile=str(content["profile"]),
+                columns={
+                    name: ColumnMetadata(tuple(c["path"]), str(c["type"])) for name, c in content["columns"].items()
+                },
+                fields={
+                    name: FieldMetadata(tuple(f["path"]), _naturals([f["ragged"]])[0])
+                    for name, f in content["fields"].items()
+                },
+                layouts=list(content["layouts"]),
+                source=dict(content["source"]),
+                manifest=FileEntry(int(manifest["size"]), int(manifest["crc32c"], 16)),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise StoreError(f"{place} is not as format version {version} says: {_reason(error)}") from error
+
+
+def _checksum(content: Mapping[str, Json]) -> str:
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return f"{crc32c(canonical.encode()):08x}"
+
+
+def _reason(error: Exception) -> str:
+    return f"it has no {error}" if isinstance(error, KeyError) else str(error)
+
+
+def to_bytes(node: Json) -> bytes:
+    """JSON as the bytes of a file."""
+    return (json.dumps(node, indent=1, allow_nan=False) + "\n").encode()
+
+
+def from_bytes(data: bytes, place: str) -> Json:
+    """The bytes of a file as JSON. Raises StoreError naming ``place`` if they are none."""
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise StoreError(f"{place} is not JSON ({error}), so it is damaged or no part of a store") from error

@@ -1,0 +1,156 @@
+"""Shard files: chunks one after the other, then their index, as Zarr v3's ``sharding_indexed`` lays them out.
+
+A shard of ours carries 16 bytes between the last chunk and the index that Zarr does not look at: a digest of
+the checksums of its chunks. The manifest holds the same digest, so a shard in another's place is recognised
+when it is opened, which no checksum of chunks can tell.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from array import array
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from skelstore.codecs import CRC_BYTES, ChunkCodec, crc32c
+from skelstore.errors import DamageError
+from skelstore.files import LocalFiles
+
+DIGEST_BYTES = 16
+MISSING = 2**64 - 1
+"""Offset and length, in a shard's index, of a chunk that is not there (Zarr v3 sharding)."""
+
+_BUFFER_BYTES = 1 << 20
+
+
+class ShardFile(NamedTuple):
+    """What the manifest says of a shard file: bytes, crc32c of all of them, and its digest in hexadecimal."""
+
+    size: int
+    crc32c: int
+    digest: str
+
+
+def shard_digest(checksums: array[int]) -> bytes:
+    """16 bytes that tell a shard from every other: BLAKE2b of its chunks' crc32c, little-endian, in order."""
+    return hashlib.blake2b(np.asarray(checksums, "<u4").tobytes(), digest_size=DIGEST_BYTES).digest()
+
+
+class ShardWriter:
+    """Writes one shard, chunk by chunk in order, to a new file; only a chunk is held in memory."""
+
+    def __init__(self, path: Path, codec: ChunkCodec, chunks: int) -> None:
+        self._codec = codec
+        self._index = np.full((chunks, 2), MISSING, "<u8")
+        self._checksums = array("I")
+        self._size = 0
+        self._crc = 0
+        self._file = open(path, "wb", buffering=_BUFFER_BYTES)  # noqa: SIM115 - closed by close() or abort()
+
+    @property
+    def full(self) -> bool:
+        return len(self._checksums) == len(self._index)
+
+    def add(self, chunk: np.ndarray[Any, Any]) -> None:
+        """Append a whole chunk."""
+        encoded = self._codec.encode(chunk)
+        checksum = crc32c(encoded)
+        self._index[len(self._checksums)] = self._size, len(encoded) + CRC_BYTES
+        self._checksums.append(checksum)
+        self._write(encoded)
+        self._write(checksum.to_bytes(CRC_BYTES, "little"))
+
+    def close(self) -> ShardFile:
+        """Write the digest and the index, and bring the file to the disk."""
+        digest = shard_digest(self._checksums)
+        index = self._index.tobytes()
+        self._write(digest)
+        self._write(index)
+        self._write(crc32c(index).to_bytes(CRC_BYTES, "little"))
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        return ShardFile(self._size, self._crc, digest.hex())
+
+    def abort(self) -> None:
+        self._file.close()
+
+    def _write(self, data: bytes) -> None:
+        self._file.write(data)
+        self._crc = crc32c(data, self._crc)
+        self._size += len(data)
+
+
+def trim_shard(path: Path, chunks: int, used: int) -> ShardFile:
+    """Rewrite the index of a shard for ``used`` of its ``chunks`` chunks; those beyond are not there anyway.
+
+    The only shard of a small array need not have room for more than there is.
+    """
+    with open(path, "rb+") as file:
+        file.seek(-(16 * chunks + CRC_BYTES), os.SEEK_END)
+        end = file.tell()
+        index = file.read(16 * used)
+        file.seek(end)
+        file.write(index + crc32c(index).to_bytes(CRC_BYTES, "little"))
+        file.truncate()
+        file.flush()
+        os.fsync(file.fileno())
+        file.seek(0)
+        data = file.read()
+    return ShardFile(len(data), crc32c(data), data[end - DIGEST_BYTES : end].hex())
+
+
+class ShardIndex:
+    """Where the chunks of one shard lie, and which of them this process has checked.
+
+    ``starts[c]`` and ``ends[c]`` bound chunk c with its crc32c; both are -1 for a chunk that is not there.
+    """
+
+    __slots__ = ("checked", "ends", "starts")
+
+    def __init__(self, starts: array[int], ends: array[int]) -> None:
+        self.starts = starts
+        self.ends = ends
+        self.checked = bytearray(len(starts))
+
+    @classmethod
+    def read(cls, files: LocalFiles, key: str, chunks: int, expected: ShardFile) -> ShardIndex:
+        """The index of a shard file.
+
+        Raises DamageError if the file is missing, has another size or another digest than the manifest says,
+        or its index is damaged.
+        """
+        path = files.path(key)
+        size = files.size(key)
+        tail = DIGEST_BYTES + 16 * chunks + CRC_BYTES
+        if size != expected.size or size < tail:
+            raise DamageError(
+                f"{path} has {size} bytes; the manifest says {expected.size}: it was cut short or replaced, so fetch "
+                "or convert the store again"
+            )
+        data = files.read(key, size - tail, tail)
+        index = data[DIGEST_BYTES:-CRC_BYTES]
+        if crc32c(index) != int.from_bytes(data[-CRC_BYTES:], "little"):
+            raise DamageError(f"{path}: the index of the shard is damaged, so fetch or convert the store again")
+        if data[:DIGEST_BYTES].hex() != expected.digest:
+            raise DamageError(
+                f"{path} is another shard than the manifest names: files were swapped or are of another version, so "
+                "fetch or convert the store again"
+            )
+        table = np.frombuffer(index, "<u8").reshape(chunks, 2)
+        there = table[:, 0] != MISSING
+        starts = np.where(there, table[:, 0], 0)
+        lengths = np.where(there, table[:, 1], 0)
+        inside = np.uint64(size - tail)
+        if (starts > inside).any() or (lengths > inside).any() or (starts + lengths > inside).any():
+            raise DamageError(f"{path}: the index of the shard points beyond its chunks")
+        first = starts.astype(np.int64)
+        last = first + lengths.astype(np.int64)
+        return cls(_array(np.where(there, first, -1)), _array(np.where(there, last, -1)))
+
+
+def _array(values: np.ndarray[Any, Any]) -> array[int]:
+    return array("q", values.astype(np.int64).tobytes())

@@ -1,0 +1,102 @@
+"""The Arrow tables of a store, and their columns as functions from a video's position to a Python value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from skelstore import values
+from skelstore.codecs import crc32c
+from skelstore.errors import DamageError, StoreError
+from skelstore.files import LocalFiles
+from skelstore.metadata import FileEntry
+from skelstore.parts import ARROW_TYPES
+
+
+def read_table(files: LocalFiles, key: str, expected: FileEntry | None) -> pa.Table:
+    """An Arrow IPC file of a store, memory-mapped: processes share its pages, and nothing is copied.
+
+    Its bytes are held against the manifest before anything in them is trusted, and its structure is checked.
+    Raises DamageError or StoreError naming the file.
+    """
+    path = files.path(key)
+    if expected is None:
+        raise StoreError(f"{path} is not in the manifest")
+    try:
+        buffer = pa.memory_map(str(path)).read_buffer()
+    except FileNotFoundError as error:
+        raise DamageError(f"{path} is missing: the store is damaged, so fetch or convert it again") from error
+    except (OSError, pa.ArrowInvalid) as error:
+        raise DamageError(f"{path} cannot be read ({error})") from error
+    if buffer.size != expected.size or crc32c(memoryview(buffer)) != expected.crc32c:
+        raise DamageError(
+            f"{path} is damaged or of another version (its size or checksum is not that of the manifest), so fetch or "
+            "convert the store again"
+        )
+    try:
+        table = pa.ipc.open_file(buffer).read_all()
+        table.validate(full=True)
+    except (pa.ArrowException, OSError) as error:
+        raise StoreError(f"{path} is no Arrow file as the format says ({error})") from error
+    return table.combine_chunks() if any(column.num_chunks > 1 for column in table.columns) else table
+
+
+def numeric_column(table: pa.Table, name: str, kind: pa.DataType) -> np.ndarray[Any, Any]:
+    """A column as NumPy values without a copy (booleans with one); values of null cells are of no meaning.
+
+    Raises StoreError if the table has no such column of the type.
+    """
+    chunk = _chunk(table, name, kind)
+    if chunk is None:
+        return np.zeros(0, kind.to_pandas_dtype())
+    buffer = chunk.buffers()[1]
+    if pa.types.is_boolean(kind):
+        bits = np.unpackbits(np.frombuffer(buffer, np.uint8), bitorder="little")
+        return bits[chunk.offset : chunk.offset + len(chunk)].astype(bool)
+    whole = np.frombuffer(buffer, kind.to_pandas_dtype())
+    return whole[chunk.offset : chunk.offset + len(chunk)]
+
+
+def column_reader(table: pa.Table, name: str, kind: str) -> Callable[[int], Any]:
+    """A function from a video's position to the Python value of a column of the type that the format names.
+
+    Raises StoreError if the table has no such column, or the type is unknown.
+    """
+    arrow = ARROW_TYPES.get(kind)
+    if arrow is None:
+        raise StoreError(f"column {name!r} has type {kind!r}, which the format does not know")
+    if pa.types.is_large_string(arrow) or pa.types.is_large_binary(arrow):
+        return _text_reader(table, name, kind, arrow)
+    column = numeric_column(table, name, arrow)
+    return column.__getitem__ if kind.startswith("numpy.") else column.item
+
+
+def _text_reader(table: pa.Table, name: str, kind: str, arrow: pa.DataType) -> Callable[[int], Any]:
+    chunk = _chunk(table, name, arrow)
+    if chunk is None:
+        return lambda row: None
+    _, offset_buffer, data_buffer = chunk.buffers()
+    offset = np.frombuffer(offset_buffer, np.int64)[chunk.offset :].item
+    data = memoryview(data_buffer) if data_buffer is not None else memoryview(b"")
+
+    def cell(row: int) -> bytes:
+        return bytes(data[offset(row) : offset(row + 1)])
+
+    if kind == "bytes":
+        return cell
+    if kind == "str":
+        return lambda row: str(data[offset(row) : offset(row + 1)], "utf-8")
+    if kind == "json":
+        return lambda row: values.decode(values.loads(cell(row)))
+    return lambda row: np.str_(cell(row).decode())
+
+
+def _chunk(table: pa.Table, name: str, kind: pa.DataType) -> pa.Array | None:
+    """The one chunk of a column; None if it has no rows."""
+    if table.column_names.count(name) != 1 or table.schema.field(name).type != kind:
+        raise StoreError(f"the table of the videos has no column {name!r} of type {kind}")
+    column = table[name]
+    return column.chunk(0) if column.num_chunks else None

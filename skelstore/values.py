@@ -1,0 +1,191 @@
+"""Any value of an annotation as JSON that keeps its Python type.
+
+What JSON holds by itself stands for itself: null, booleans, 64-bit integers, finite floats, text, lists.
+Everything else is an object with exactly one member that names its type; ``docs/format.md`` lists them.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import math
+import struct
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from skelstore.errors import StoreError, UnsupportedValueError
+
+Json: TypeAlias = Any
+
+INT_MIN = -(2**63)
+INT_MAX = 2**63 - 1
+MAX_DEPTH = 100
+"""Containers inside containers, at most; the JSON parser of other readers has a limit too."""
+
+NUMPY_SCALARS: dict[type, str] = {np.dtype(code).type: np.dtype(code).name for code in "?bhilqBHILQefd"}
+"""Type of each NumPy scalar that a store holds -> name of its dtype (``numpy.str_`` apart)."""
+
+_ARRAY_DTYPES = frozenset(np.dtype(name) for name in NUMPY_SCALARS.values())
+_KEY_TYPES = (str, bytes, int, float, bool)
+
+
+def type_name(value: object) -> str:
+    """Full name of a value's type, as an error message shows it (``torch.Tensor``, ``int``)."""
+    kind = type(value)
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def is_storable_dtype(dtype: np.dtype[Any]) -> bool:
+    """Whether arrays of the dtype can be stored: bool, 8 to 64-bit integers, 16 to 64-bit floats, either byte order."""
+    return dtype.newbyteorder("=") in _ARRAY_DTYPES
+
+
+def is_utf8(text: str) -> bool:
+    """Whether a text has a UTF-8 form (a lone surrogate has none)."""
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def encode(value: object, place: str = "", depth: int = 0) -> Json:
+    """The value as JSON.
+
+    Raises UnsupportedValueError, with the place below ``place``, for whatever is not one of None, bool, int,
+    float, str, bytes, tuple, list, dict, a NumPy scalar or a NumPy array of bool, integer or float.
+    """
+    kind = type(value)
+    if value is None or kind is bool:
+        return value
+    if kind is int:
+        return value if INT_MIN <= value <= INT_MAX else {"int": hex(value)}  # type: ignore[operator,arg-type]
+    if kind is float:
+        return value if math.isfinite(value) else {"float": struct.pack(">d", value).hex()}  # type: ignore[arg-type]
+    if kind is str:
+        return _encode_text(value)  # type: ignore[arg-type]
+    if kind is bytes:
+        return {"bytes": _base64(value)}  # type: ignore[arg-type]
+    if kind in NUMPY_SCALARS:
+        little = np.asarray(value).astype(np.dtype(kind).newbyteorder("<"))
+        return {"numpy": [NUMPY_SCALARS[kind], little.tobytes().hex()]}
+    if kind is np.str_:
+        return {"numpy": ["str", _encode_text(str(value))]}
+    if kind is np.ndarray:
+        return _encode_array(value, place)  # type: ignore[arg-type]
+    if kind not in (list, tuple, dict):
+        raise _unsupported(value, place, type_name(value))
+    if depth >= MAX_DEPTH:
+        raise _unsupported(value, place, f"a {kind.__name__} more than {MAX_DEPTH} containers deep")
+    if kind is dict:
+        return {"dict": _encode_entries(value, place, depth)}  # type: ignore[arg-type]
+    elements = [encode(element, f"{place}[{i}]", depth + 1) for i, element in enumerate(value)]  # type: ignore[arg-type,var-annotated]
+    return elements if kind is list else {"tuple": elements}
+
+
+def _encode_entries(value: dict[object, object], place: str, depth: int) -> list[Json]:
+    entries = []
+    for key, child in value.items():
+        if type(key) not in _KEY_TYPES:
+            raise _unsupported(key, place, f"a dict key of type {type_name(key)}")
+        below = f"{place}.{key}" if type(key) is str else f"{place}[{key!r}]"
+        entries.append([encode(key), encode(child, below, depth + 1)])
+    return entries
+
+
+def _encode_text(text: str) -> Json:
+    return text if is_utf8(text) else {"str": text.encode("utf-8", "surrogatepass").hex()}
+
+
+def _encode_array(array: np.ndarray[Any, Any], place: str) -> Json:
+    if not is_storable_dtype(array.dtype):
+        raise _unsupported(array, place, f"an array of dtype {array.dtype}")
+    return {"ndarray": [array.dtype.str, list(array.shape), _base64(array.tobytes())]}
+
+
+def _unsupported(value: object, place: str, found: str) -> UnsupportedValueError:
+    return UnsupportedValueError(
+        f"{place or 'the annotation'}: {found} cannot be stored; expected None, bool, int, float, str, bytes, tuple, "
+        "list, dict, NumPy scalars or NumPy arrays of bool, integer or float",
+        place,
+        value,
+    )
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")
+
+
+def decode(node: Json) -> Any:
+    """The value that ``encode`` was given. Raises StoreError if the JSON is none of its forms."""
+    try:
+        return _decode(node, 0)
+    except (ValueError, TypeError, OverflowError, struct.error, binascii.Error) as error:
+        if isinstance(error, StoreError):
+            raise
+        raise StoreError(f"a stored value is not of the form that the format gives it ({error})") from error
+
+
+def _decode(node: Json, depth: int) -> Any:
+    if depth > 2 * MAX_DEPTH:
+        raise StoreError(f"a stored value is more than {MAX_DEPTH} containers deep")
+    if node is None or isinstance(node, (bool, int, float, str)):
+        return node
+    if isinstance(node, list):
+        return [_decode(element, depth + 1) for element in node]
+    if not isinstance(node, dict) or len(node) != 1:
+        raise StoreError("a stored value is an object that does not name exactly one type")
+    ((kind, body),) = node.items()
+    if kind == "tuple":
+        return tuple(_decode(element, depth + 1) for element in body)
+    if kind == "dict":
+        return {_decode(key, depth + 1): _decode(child, depth + 1) for key, child in body}
+    if kind == "int":
+        return int(body, 16)
+    if kind == "float":
+        return struct.unpack(">d", bytes.fromhex(body))[0]
+    if kind == "str":
+        return bytes.fromhex(body).decode("utf-8", "surrogatepass")
+    if kind == "bytes":
+        return base64.b64decode(body, validate=True)
+    if kind == "numpy":
+        return _decode_numpy_scalar(*body)
+    if kind == "ndarray":
+        return _decode_array(*body)
+    raise StoreError(f"a stored value names an unknown type {kind!r}")
+
+
+def _decode_numpy_scalar(name: str, body: Json) -> Any:
+    if name == "str":
+        return np.str_(_decode(body, MAX_DEPTH))
+    dtype = np.dtype(name)
+    if not is_storable_dtype(dtype):
+        raise StoreError(f"a stored scalar has dtype {name!r}, which the format does not know")
+    return np.frombuffer(bytes.fromhex(body), dtype.newbyteorder("<"), 1).astype(dtype)[0]
+
+
+def _decode_array(name: str, shape: list[int], body: str) -> np.ndarray[Any, Any]:
+    dtype = np.dtype(name)
+    if not is_storable_dtype(dtype):
+        raise StoreError(f"a stored array has dtype {name!r}, which the format does not know")
+    data = bytearray(base64.b64decode(body, validate=True))
+    if math.prod(shape) * dtype.itemsize != len(data) or any(n < 0 for n in shape):
+        raise StoreError(f"a stored array of dtype {name} and shape {shape} has {len(data)} bytes")
+    return np.frombuffer(data, dtype).reshape(shape)
+
+
+def dumps(node: Json) -> str:
+    """JSON as compact text; the same value always gives the same text."""
+    return json.dumps(node, separators=(",", ":"), allow_nan=False)
+
+
+def loads(text: str | bytes) -> Json:
+    """Text as JSON. Raises StoreError if it is none, or nests too deeply."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise StoreError(f"a stored value is not JSON ({error})") from error
