@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types pytest smoke wheel-check bench clean
+.PHONY: help demo test lint format types pytest smoke wheel-check bench mmaction-test clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,17 @@ wheel-check: ## build the wheel, install it alone, convert and export with it
 
 bench: $(VENV)/.bench ## every performance figure of the README
 	$(BIN)/python -m benchmarks
+
+mmaction-test: $(VENV)-mmaction/.installed ## our decompression against MMAction2's own operator
+	$(VENV)-mmaction/bin/python -m pytest tests/mmaction tests/skelstore/test_decompression.py
+
+# mmaction2 without its dependencies, of which the newest do not fit together any more; what it imports, by hand.
+$(VENV)-mmaction/.installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)-mmaction
+	$(VENV)-mmaction/bin/python -m pip install --quiet --disable-pip-version-check --no-deps mmaction2==1.2.0
+	$(VENV)-mmaction/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 'mmengine<1' \
+		'mmcv-lite<2.2' decord opencv-python-headless einops matplotlib scipy pytest hypothesis -e .
+	touch $@
 
 $(VENV)/.python:
 	$(PYTHON) -m venv $(VENV)

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converters.pickle_file import PickleFile
-from converters.source import checked_annotation
+from converters.source import checked_annotation, shown_name
 from skelstore import values
-from skelstore.errors import SourceError, UnsupportedValueError
+from skelstore.errors import SourceError
 from skelstore.layouts import Annotation
 from skelstore.parts import Origin
 from skelstore.values import Json
@@ -21,22 +21,37 @@ _SCORE_KEYS = frozenset({"pred_score", "pred_scores", "pred_label", "pred_labels
 
 
 class AnnotationFile:
-    """Source of the annotations of one pickle: ``{'split': …, 'annotations': […], …}`` or a bare list."""
+    """Source of the annotations of one pickle: ``{'split': …, 'annotations': […], …}`` or a bare list.
+
+    ``pickle`` is the file, if it has been indexed already.
+    """
 
     def __init__(self, path: str | os.PathLike[str], dialect: str, pickle: PickleFile | None = None) -> None:
         self.path = Path(path)
         self.dialect = dialect
         self._pickle = pickle or PickleFile(path)
         self._key = None if self._pickle.root_kind == "list" else "annotations"
-        count = self._pickle.elements(self._key)
+        try:
+            self._count = self._find_list()
+            if self._count:
+                _decline_lookalike(self.path, self._pickle.element(0, self._key))
+        except BaseException:
+            self._pickle.close()
+            raise
+
+    def _find_list(self) -> int:
+        """Number of annotations. Raises SourceError if the file is not of the dialect."""
+        wanted = {"pyskl": ("dict",), "list": ("list",)}.get(self.dialect, ("dict", "list"))
+        found = self._pickle.root_kind
+        count = None
+        if found in wanted and (found == "list" or self._key in self._pickle.keys):
+            count = self._pickle.elements(self._key)
         if count is None:
-            raise SourceError(
-                f"{self.path}: expected a list of annotations, or a dict with such a list under 'annotations'; found "
-                f"{described(self._pickle)}"
+            expected = " or ".join(
+                {"dict": "a dict with a list 'annotations'", "list": "a list"}[kind] for kind in wanted
             )
-        self._count = count
-        if count:
-            _decline_lookalike(self.path, self._pickle.element(0, self._key))
+            raise SourceError(f"{self.path} holds {described(self._pickle)}; the dialect {self.dialect} is {expected}")
+        return count
 
     def __len__(self) -> int:
         return self._count
@@ -56,7 +71,7 @@ class AnnotationFile:
 
     def description(self) -> dict[str, Json]:
         """``document``: the top of the pickle as a layout, in which splits and annotations are only named."""
-        return {"name": self.path.name, "size": self._pickle.size, "document": self._document()}
+        return {"name": shown_name(self.path), "size": self._pickle.size, "document": self._document()}
 
     def close(self) -> None:
         self._pickle.close()
@@ -70,10 +85,11 @@ class AnnotationFile:
                 entries.append([key, {"annotations": True}])
                 continue
             value = self._pickle.value(key)
-            try:
-                whole = {"splits": True} if key == "split" and type(value) is dict else {"value": values.encode(value)}
-            except UnsupportedValueError as error:
-                raise UnsupportedValueError(f"{self.path}: {key!r}{error}", error.place, error.value) from None
+            whole = (
+                {"splits": True}
+                if key == "split" and type(value) is dict
+                else {"value": values.encode(value, repr(key))}
+            )
             entries.append([values.encode(key), whole])
         return {"dict": entries}
 

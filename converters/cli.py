@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from tqdm import tqdm
 
 import skelstore
 from converters.comparison import compare
-from converters.conversion import convert_source
+from converters.conversion import available_cores, convert_source
 from converters.dialects import DIALECTS, open_source
 from converters.exporting import FORMATS, export
 from converters.information import as_lines, information
@@ -29,6 +30,8 @@ from skelstore.verification import verify
 
 _PATH = click.Path(path_type=Path)
 _INTERRUPTED = 130
+_PATIENCE = 3.0
+"""Seconds after which something that is not shown on a terminal says how far it is."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -44,7 +47,7 @@ def cli() -> None:
 @click.option("--kpfiles", type=_PATH, help="Folder of the kpfiles that belong to a Kinetics table of contents.")
 @click.option("--skip-missing", is_flag=True, help="Leave out videos whose skeletons are missing, and record them.")
 @click.option("--profile", type=click.Choice(PROFILES), default="default", help="How chunks are coded.")
-@click.option("--workers", type=click.IntRange(min=1), help="Processes (default: the cores).")
+@click.option("--workers", type=click.IntRange(min=1), default=available_cores, help="Processes (default: the cores).")
 @click.option("--force", is_flag=True, help="Replace the store at DESTINATION, once the new one is complete.")
 def convert_command(source: Path, destination: Path, dialect: str | None, kpfiles: Path | None, **options: Any) -> None:
     """Convert SOURCE, a pickle or a folder of pickles, into a store at DESTINATION."""
@@ -114,10 +117,31 @@ def verify_command(store: Path, data: bool, against: Path | None, kpfiles: Path 
 
 @contextmanager
 def _progress(what: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
-    """A progress bar on a terminal; elsewhere nothing, since each command ends with a line of its own."""
+    """A progress bar on a terminal, elsewhere a line at every tenth of the way."""
+    if not sys.stderr.isatty():
+        yield _Lines(what, total).advance
+        return
     tqdm.monitor_interval = 0  # its thread would outlive the bar
-    with tqdm(desc=what, total=total, unit=unit, unit_scale=True, disable=None, leave=False) as bar:
+    with tqdm(desc=what, total=total, unit=unit, unit_scale=True, leave=False) as bar:
         yield lambda n: bar.update(n) and None
+
+
+class _Lines:
+    """Says how far something is, at every tenth of the way, if it takes longer than a few seconds."""
+
+    def __init__(self, what: str, total: int) -> None:
+        self._what = what
+        self._total = total
+        self._done = 0
+        self._said = 0
+        self._begun = time.monotonic()
+
+    def advance(self, n: int) -> None:
+        self._done += n
+        tenths = 10 * self._done // max(self._total, 1)
+        if tenths > self._said and time.monotonic() - self._begun > _PATIENCE:
+            self._said = tenths
+            _say(f"{self._what}: {10 * tenths} %")
 
 
 def _say(text: str) -> None:

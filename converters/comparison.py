@@ -21,7 +21,7 @@ def compare(store: Store, source: Source, advance: Callable[[int], None] | None 
         try:
             expected, _ = source.video(i)
         except SkelstoreError as error:
-            problems.append(refusal(source, i, error))
+            problems.append(refusal(source, error, i))
             continue
         try:
             if text := difference(store[i], expected, source.place(i)):

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple, TypedDict
@@ -25,13 +28,13 @@ class ConvertOptions(TypedDict, total=False):
     """Options that every dialect's ``convert`` takes.
 
     ``profile``: how chunks are coded (``fast``, ``default``, ``small``). ``force``: replace a store that stands at
-    the destination, once the new one is complete. ``workers``: processes (default: the cores). ``advance``: called
-    with the number of videos that were written since the last call.
+    the destination, once the new one is complete. ``workers``: processes; with more than one a script needs the usual
+    ``if __name__ == "__main__"``. ``advance``: called with the number of videos that were written since the last call.
     """
 
     profile: Profile
     force: bool
-    workers: int | None
+    workers: int
     advance: Callable[[int], None] | None
 
 
@@ -54,7 +57,7 @@ def convert_source(
     *,
     profile: Profile = "default",
     force: bool = False,
-    workers: int | None = None,
+    workers: int = 1,
     advance: Callable[[int], None] | None = None,
 ) -> None:
     """Write the videos of a source, in order, as a store at ``destination``; nothing stands there before the end.
@@ -68,7 +71,7 @@ def convert_source(
         plan = _plan(source, profile)
         cuts = layout.cut(source.sizes().tolist(), layout.PART_BYTES, PART_VIDEOS)
         jobs = [_Job(*cut, workspace.parts / f"{i:06}") for i, cut in enumerate(cuts)]
-        count = min(len(jobs), workers or available_cores())
+        count = min(len(jobs), workers)
         if count <= 1:
             run: Iterator[tuple[int, _Outcome]] = (
                 (i, write_part(source, plan, job, advance)) for i, job in enumerate(jobs)
@@ -81,7 +84,7 @@ def convert_source(
         try:
             join(parts, plan, source.splits(), {"dialect": source.dialect, **source.description()}, workspace.store)
         except UnsupportedValueError as error:
-            raise UnsupportedValueError(f"{source.path}: {error}", error.place, error.value) from None
+            raise UnsupportedValueError(refusal(source, error), error.place, error.value) from None
         workspace.commit()
 
 
@@ -102,26 +105,14 @@ def _plan(source: Source, profile: Profile) -> Plan:
     return planner.plan()
 
 
-_worker: tuple[Source, Plan] | None = None
-"""In a worker process: what all its jobs have in common, sent once."""
-
-
-def _start_worker(source: Source, plan: Plan) -> None:
-    global _worker
-    _worker = source, plan
-
-
-def _work(job: _Job) -> _Outcome:
-    assert _worker is not None
-    return write_part(*_worker, job)
-
-
 def _run_in_processes(
     source: Source, plan: Plan, jobs: list[_Job], workers: int, advance: Callable[[int], None] | None
 ) -> Iterator[tuple[int, _Outcome]]:
-    # Spawned, not forked: the parent may have threads, and a fork would copy its locks.
-    with ProcessPoolExecutor(workers, get_context("spawn"), _start_worker, (source, plan)) as pool:
-        futures = {pool.submit(_work, job): i for i, job in enumerate(jobs)}
+    # Spawned, not forked: the parent may have threads, and a fork would copy its locks. The source goes with every
+    # job: as an argument of the workers' start it would block for ever if one died before it had read it.
+    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+        with _interrupts_ignored():  # by the workers, which start here; Ctrl-C is for this process to handle
+            futures = {pool.submit(write_part, source, plan, job): i for i, job in enumerate(jobs)}
         try:
             for future in as_completed(futures):
                 i = futures[future]
@@ -130,11 +121,23 @@ def _run_in_processes(
                     advance(jobs[i].stop - jobs[i].start)
         except BrokenProcessPool as error:
             raise SourceError(
-                f"{source.path}: a worker process was killed while it converted (out of memory?): convert again "
-                "with fewer --workers"
+                f"{source.path}: a worker process died while it converted (out of memory, or a script without "
+                "`if __name__ == '__main__'`): convert again with one worker"
             ) from error
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():  # where signals cannot be set
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def write_part(source: Source, plan: Plan, job: _Job, advance: Callable[[int], None] | None = None) -> _Outcome:
@@ -147,7 +150,7 @@ def write_part(source: Source, plan: Plan, job: _Job, advance: Callable[[int], N
                 annotation, origin = source.video(i)
                 writer.add(annotation, origin)
             except (SourceError, UnsupportedValueError) as error:
-                problems.append(refusal(source, i, error))
+                problems.append(refusal(source, error, i))
                 if len(problems) == _SHOWN_PROBLEMS:
                     break
             if advance:

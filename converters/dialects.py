@@ -42,8 +42,9 @@ def open_source(
     path = Path(path)
     if not path.exists():
         raise SourceError(f"{path} is not there; expected a pickle of annotations or a folder of such files")
+    pickle = None
     if dialect is None:
-        dialect = kinetics.NAME if kpfiles is not None else recognise(path)
+        dialect, pickle = (kinetics.NAME, None) if kpfiles is not None else _recognise(path)
     if dialect not in DIALECTS:
         raise SourceError(f"dialect {dialect!r} is not known; expected one of {', '.join(DIALECTS)}")
     if (dialect == kinetics.NAME) != (kpfiles is not None):
@@ -59,21 +60,25 @@ def open_source(
         raise SourceError(f"{path} is {'a folder' if path.is_dir() else 'a file'}; the dialect {dialect} is not")
     if dialect in (single.NAME, single.FOLDER_NAME):
         return SingleFiles(path)
-    return AnnotationFile(path, dialect)
+    return AnnotationFile(path, dialect, pickle)
 
 
-def recognise(path: Path) -> str:
-    """Name of the dialect of a file or folder. Raises SourceError that says what it is instead."""
+def _recognise(path: Path) -> tuple[str, PickleFile | None]:
+    """Name of the dialect of a file or folder; and the file, still open, if it holds a list of annotations.
+
+    Raises SourceError that says what it is instead.
+    """
     if path.is_dir():
-        return single.FOLDER_NAME
-    with PickleFile(path) as pickle:
-        if pickle.root_kind == "list":
-            return bare_list.NAME
+        return single.FOLDER_NAME, None
+    pickle = PickleFile(path)
+    if pickle.root_kind == "list":
+        return bare_list.NAME, pickle
+    if pickle.root_kind == "dict" and "annotations" in pickle.keys:
+        return pyskl.NAME, pickle
+    with pickle:
         if pickle.root_kind == "dict":
-            if "annotations" in pickle.keys:
-                return pyskl.NAME
             if not _ANNOTATION_KEYS.isdisjoint(pickle.keys):
-                return single.NAME
+                return single.NAME, None
             if pickle.keys and isinstance(first := pickle.value(pickle.keys[0]), dict) and "keypoint" in first:
                 raise SourceError(
                     f"{path} looks like a kpfile of Kinetics: convert the table of contents that names it, with "

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple, Unpack
 
@@ -18,9 +18,8 @@ from numpy.typing import NDArray
 
 from converters.annotation_file import AnnotationFile
 from converters.conversion import ConvertOptions, convert_source
-from converters.file_names import escaped
 from converters.pickle_file import PickleFile
-from converters.source import checked_annotation
+from converters.source import checked_annotation, storable_name
 from skelstore import values
 from skelstore.errors import SourceError
 from skelstore.layouts import Annotation
@@ -60,14 +59,17 @@ class KineticsSource:
         if not self._folder.is_dir():
             raise SourceError(f"{self._folder} is not a folder; --kpfiles takes the folder of the kpfiles")
         self._root = self._folder.resolve()
-        self._pickles: dict[str, PickleFile] = {}
-        self._used: OrderedDict[str, None] = OrderedDict()
+        self._used: OrderedDict[str, PickleFile] = OrderedDict()
         self._key_positions: dict[str, dict[str, int]] = {}
         self._resolved: dict[str, str | None] = {}
         self._left_out: list[Json] = []
-        self._places = self._find_all()
-        if self._left_out and not skip_missing:
-            raise SourceError(_missing_sentence(self.path, self._left_out, len(self._contents)))
+        try:
+            self._places = self._find_all()
+            if self._left_out and not skip_missing:
+                raise SourceError(_missing_sentence(self.path, self._left_out, len(self._contents)))
+        except BaseException:
+            self.close()
+            raise
 
     def __len__(self) -> int:
         return len(self._places)
@@ -78,8 +80,11 @@ class KineticsSource:
     def video(self, index: int) -> tuple[Annotation, Origin | None]:
         place = self._places[index]
         annotation, _ = self._contents.video(place.entry)
-        pickle = self._open(place.file)
-        value = pickle.root() if place.key is None else pickle.value(place.key)
+        if place.key is None:
+            with PickleFile(self._folder / place.file) as pickle:
+                value = pickle.root()
+        else:
+            value = self._open(place.file).value(place.key)
         shown = "the file" if place.key is None else repr(place.key)
         pack = checked_annotation(value, self._folder / place.file, shown)
         for key in pack:
@@ -88,7 +93,7 @@ class KineticsSource:
                     f"{self.path}: {self._contents.place(place.entry)} has {key!r}, and so has its kpfile "
                     f"{place.file}: take it out of one of the two"
                 )
-        return annotation | pack, Origin(place.file, place.position, len(pack))
+        return annotation | pack, Origin(storable_name(place.file, self._folder), place.position, len(pack))
 
     def place(self, index: int) -> str:
         return self._contents.place(self._places[index].entry)
@@ -103,14 +108,14 @@ class KineticsSource:
         return {
             **contents,
             "size": contents["size"] + sum((self._folder / file).stat().st_size for file in files),
-            "kpfiles": "video" if self._places and self._places[0].key is None else "many",
+            "kpfiles": "video" if all(place.key is None for place in self._places) else "many",
             "left_out": self._left_out,
         }
 
     def close(self) -> None:
         self._contents.close()
-        for pickle in self._pickles.values():
-            pickle.close()
+        while self._used:
+            self._used.popitem()[1].close()
 
     def _find_all(self) -> list[_Place]:
         places = []
@@ -135,9 +140,8 @@ class KineticsSource:
             if file is None:
                 return f"its kpfile {raw_file} is not in {self._folder}"
             return self._place_in(index, file, key) or f"its kpfile {file} does not have it"
-        for candidate in (f"{name}.pkl", f"{escaped(name)}.pkl"):
-            if (file := self._inside(index, candidate)) is not None:
-                return _Place(index, file, None, 0, os.path.getsize(self._folder / file))
+        if (file := self._inside(index, f"{name}.pkl")) is not None:
+            return _Place(index, file, None, 0, os.path.getsize(self._folder / file))
         file = self._catalogue.get(name)
         if file is None:
             return f"neither a file {name}.pkl nor a kpfile that has it is in {self._folder}"
@@ -147,7 +151,7 @@ class KineticsSource:
         position = self._positions(file).get(key)
         if position is None:
             return None
-        pickle = self._pickles[file]
+        pickle = self._open(file)
         return _Place(index, file, key, position, pickle.size // len(pickle.keys))
 
     def _resolve(self, index: int, raw_file: str) -> str | None:
@@ -179,9 +183,10 @@ class KineticsSource:
         """Every key of every pickle below the kpfiles' folder -> its file."""
         catalogue: dict[str, str] = {}
         for path in sorted(self._folder.rglob("*.pkl")):
-            file = path.relative_to(self._folder).as_posix()
-            for key in self._positions(file):
-                catalogue.setdefault(key, file)
+            if path.is_file() and self._root in path.resolve().parents:
+                file = path.relative_to(self._folder).as_posix()
+                for key in self._positions(file):
+                    catalogue.setdefault(key, file)
         return catalogue
 
     def _positions(self, file: str) -> dict[str, int]:
@@ -191,16 +196,24 @@ class KineticsSource:
         return self._key_positions[file]
 
     def _open(self, file: str) -> PickleFile:
-        """The pickle of a kpfile. Its index is kept when it is closed again, so that it is read once."""
-        pickle = self._pickles.get(file)
-        if pickle is None:
-            pickle = self._pickles[file] = PickleFile(self._folder / file)
-        self._used[file] = None
+        path = self._folder / file
+        status = path.stat()
+        pickle = _kpfile(path, status.st_size, status.st_mtime_ns)
+        self._used[file] = pickle
         self._used.move_to_end(file)
         if len(self._used) > _MAX_OPEN:
-            oldest, _ = self._used.popitem(last=False)
-            self._pickles[oldest].close()
+            self._used.popitem(last=False)[1].close()
         return pickle
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Not the files: each process indexes for itself those that it needs.
+        return {**self.__dict__, "_used": OrderedDict(), "_key_positions": {}}
+
+
+@cache
+def _kpfile(path: Path, _size: int, _changed: int) -> PickleFile:
+    """A kpfile, indexed once a process while it does not change; many parts read its videos, in any order."""
+    return PickleFile(path)
 
 
 def _identifier(annotation: Annotation) -> object:

@@ -85,7 +85,7 @@ class DtypePart:
                 self.foreign = "void"
                 return
             raise Refusal(offset, "the state of a dtype was not found as NumPy writes it; the file is damaged")
-        order, subarray, names, fields, size, alignment = state[1:7]
+        version, order, subarray, names, fields, size, alignment, flags = state[:8]
         if not (subarray is None and names is None and fields is None):
             self.foreign = "void"
             return
@@ -94,9 +94,13 @@ class DtypePart:
             return
         if type(order) is not str or order not in ("<", ">", "|", "="):
             raise Refusal(offset, f"the byte order {order!r} was found, expected '<', '>', '|' or '='")
+        if type(version) is not int or version not in (3, 4) or type(flags) is not int or flags not in (0, 8):
+            raise Refusal(offset, "the state of a dtype was not found as NumPy writes it; the file is damaged")
         text = self.code[0] == "U"
         width = int(self.code[1:]) * (4 if text else 1)
         expected = ((width,), (4,)) if text else ((-1, width), (-1, width))
+        if order == "|" and width > 1:
+            raise Refusal(offset, f"a dtype {self.code} without a byte order was found; the file is damaged")
         if type(size) is not int or type(alignment) is not int or size not in expected[0]:
             raise Refusal(offset, f"a dtype {self.code} of {size!r} bytes an item was found, expected {width}")
         if alignment not in expected[1]:
@@ -120,10 +124,15 @@ class ArrayPart:
         if type(state) is not Parts or len(state) != 5 or type(state[0]) is not int or state[0] != 1:
             raise Refusal(offset, "the state of an array was not found as NumPy writes it; the file is damaged")
         _, shape, dtype, fortran, data = state
-        if fortran is not True and fortran is not False and not (type(fortran) is int and fortran in (0, 1)):
+        if not (_is_flag(fortran, True) or _is_flag(fortran, False)):
             raise Refusal(offset, f"the memory order {fortran!r} of an array was found, expected True or False")
-        self.array = _array(data, dtype, shape, "F" if fortran else "C", self.offset)
-        return self.array
+        array = _array(data, dtype, shape, "F" if fortran else "C", self.offset)
+        if not isinstance(array, Foreign) and not array.dtype.isnative:
+            # Here NumPy gives the order of the machine, and in _frombuffer that of the file.
+            array = array.byteswap().view(array.dtype.newbyteorder("="))
+            array.flags.writeable = False
+        self.array = array
+        return array
 
 
 _PLAIN = re.compile(r"b1|[iu][1248]|f[248]|U[0-9]{1,6}")
@@ -194,6 +203,10 @@ def _array(data: object, part: object, shape: object, order: str, offset: int) -
         raise Refusal(offset, f"an array of shape {_short(shape)} was found, larger than NumPy can make") from None
 
 
+def _is_flag(value: object, flag: bool) -> bool:
+    return value is flag or (type(value) is int and value == flag)  # Python 2 writes 0 and 1
+
+
 def _is_text(value: object, *options: str) -> bool:
     # The type first: the value may be an array, which has an equality of its own.
     return type(value) is str and value in options
@@ -204,7 +217,8 @@ def _short(value: object) -> str:
     if type(value) is int:
         return str(value) if abs(value) < 1 << 64 else "more than 2**64"
     if type(value) is tuple:
-        return f"({', '.join(_short(item) for item in value[:8])}{', …' if len(value) > 8 else ''})"
+        items = ", ".join(_short(item) for item in value[:8])
+        return f"({items}{', …' if len(value) > 8 else ',' if len(value) == 1 else ''})"
     return repr(value)[:40] if type(value) in (str, bytes, float, bool) else type(value).__name__
 
 
@@ -263,7 +277,7 @@ def _make_scalar(args: tuple[object, ...], offset: int) -> object:
 
 
 def _make_dtype(args: tuple[object, ...], offset: int) -> object:
-    if not args or len(args) != 3:
+    if len(args) != 3 or not _is_flag(args[1], False) or not _is_flag(args[2], True):
         raise Refusal(offset, "numpy.dtype was found with other arguments than NumPy writes")
     code = args[0]
     if isinstance(code, (Foreign, Named)):
@@ -294,12 +308,16 @@ def _make_bytearray(args: tuple[object, ...], offset: int) -> object:
     return Foreign("builtins.bytearray", offset)
 
 
-def _make_nothing(args: tuple[object, ...], offset: int) -> object:
-    return Foreign("numpy.ndarray", offset)
+def _make_viewed(args: tuple[object, ...], offset: int) -> object:
+    """How our own writer keeps the byte order of an array: its shape and dtype over an array of its bytes."""
+    data = args[2] if len(args) == 3 else None
+    if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.ndim != 1:
+        return Foreign("numpy.ndarray", offset)
+    return _array(data.tobytes(), args[1], args[0], "C", offset)
 
 
 NAMES: dict[str, Callable[[tuple[object, ...], int], object]] = {
-    "numpy.ndarray": _make_nothing,
+    "numpy.ndarray": _make_viewed,
     "numpy.dtype": _make_dtype,
     "numpy.core.multiarray._reconstruct": _make_array,
     "numpy._core.multiarray._reconstruct": _make_array,

@@ -316,6 +316,7 @@ class PickleFile:
             self._fd = os.open(self.path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
             status = os.fstat(self._fd)
             if status.st_size != self.size or status.st_mtime_ns != self._stamp:
+                self.close()
                 raise Refusal(start, "the file has changed since it was indexed")
         data = os.pread(self._fd, stop - start, start)
         while len(data) < stop - start:  # one call reads 2 GiB at most

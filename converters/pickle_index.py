@@ -331,7 +331,7 @@ def _read_index(notes: Notes) -> Index:
         elif op == STOP:
             break
         elif op in REFUSED:
-            raise Refusal(base + i, f"{REFUSED[op]}, was found; a store's source must hold all its data itself")
+            raise Refusal(base + i, REFUSED[op])
         elif op == MEMOIZE:
             raise Refusal(base + i, "MEMOIZE was found, which exists from protocol 4 on only; the file is damaged")
         else:

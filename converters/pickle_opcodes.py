@@ -35,16 +35,16 @@ PROTO, FRAME, STOP = 0x80, 0x95, 0x2E
 
 #: Opcodes that are refused wherever they stand, and why.
 REFUSED = {
-    0x50: "a persistent id, which refers to something outside the file",
-    0x51: "a persistent id, which refers to something outside the file",
-    0x82: "an extension code, which stands for a class of the program that wrote the file",
-    0x83: "an extension code, which stands for a class of the program that wrote the file",
-    0x84: "an extension code, which stands for a class of the program that wrote the file",
-    0x97: "an out-of-band buffer, which is kept outside the file",
-    0x98: "an out-of-band buffer, which is kept outside the file",
-    0x30: "a POP opcode, which only values that contain themselves need",
-    0x31: "a POP_MARK opcode, which only values that contain themselves need",
-    0x32: "a DUP opcode, which no pickler writes",
+    0x50: "a persistent id was found, which refers to something outside the file; dump the data themselves",
+    0x51: "a persistent id was found, which refers to something outside the file; dump the data themselves",
+    0x82: "an extension code was found, which stands for a class of the program that wrote the file",
+    0x83: "an extension code was found, which stands for a class of the program that wrote the file",
+    0x84: "an extension code was found, which stands for a class of the program that wrote the file",
+    0x97: "an out-of-band buffer was found, which is kept outside the file; dump without a buffer_callback",
+    0x98: "an out-of-band buffer was found, which is kept outside the file; dump without a buffer_callback",
+    0x30: "a POP opcode was found, which only values that contain themselves need",
+    0x31: "a POP_MARK opcode was found, which only values that contain themselves need",
+    0x32: "a DUP opcode was found, which no pickler writes",
 }
 
 #: Length in bytes, opcode included, of those that put one value on the stack and need no look at their argument.
@@ -119,7 +119,7 @@ _SIGNATURES = (
     (b"\x89HDF", "an HDF5 file"),
     (b"\x89PNG", "a PNG image"),
     (b"version https://git-lfs", "a git-lfs pointer; fetch the file itself with 'git lfs pull'"),
-    (b"7z\xbc\xaf", "a 7z archive; extract it first"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive; extract it first"),
     (b"Rar!", "a RAR archive; extract it first"),
     (b"ARROW1", "an Arrow file"),
 )
@@ -177,7 +177,7 @@ def read_int(line: bytes, offset: int) -> int:
     if line == b"01":
         return True
     if len(line) > MAX_INTEGER_BYTES or not _INTEGER.fullmatch(line):
-        raise Refusal(offset, f"the integer {line[:20]!r} was found, expected at most {MAX_INTEGER_BYTES} digits")
+        raise Refusal(offset, f"the integer {line[:20]!r} was found, expected up to {MAX_INTEGER_BYTES} digits")
     return int(line)
 
 
@@ -185,7 +185,7 @@ def read_long(line: bytes, offset: int) -> int:
     """The value in the line of a LONG."""
     digits = line.removesuffix(b"L")
     if len(digits) > MAX_INTEGER_BYTES or not _INTEGER.fullmatch(digits):
-        raise Refusal(offset, f"the integer {line[:20]!r} was found, expected at most {MAX_INTEGER_BYTES} digits")
+        raise Refusal(offset, f"the integer {line[:20]!r} was found, expected up to {MAX_INTEGER_BYTES} digits")
     return int(digits)
 
 

@@ -326,6 +326,8 @@ class Evaluation:
                     pop()
                     stack[-1] = _named(f"{module}.{name_}", at + i - 1)
                 elif op in (LIST, DICT):
+                    if not marks:
+                        break
                     place = marks.pop()
                     items = stack[place:]
                     del stack[place:]

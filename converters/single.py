@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from converters.annotation_file import described
 from converters.conversion import ConvertOptions, convert_source
 from converters.pickle_file import PickleFile
-from converters.source import checked_annotation
+from converters.source import checked_annotation, shown_name, storable_name
 from skelstore.errors import SourceError
 from skelstore.layouts import Annotation
 from skelstore.parts import Origin
@@ -56,13 +56,13 @@ class SingleFiles:
         return {}
 
     def description(self) -> dict[str, Json]:
-        return {"name": self.path.name, "size": int(self.sizes().sum()), "document": {"annotation": True}}
+        return {"name": shown_name(self.path), "size": int(self.sizes().sum()), "document": {"annotation": True}}
 
     def close(self) -> None:
         """Nothing is held open between annotations."""
 
     def _relative(self, index: int) -> str:
-        return self._files[index].relative_to(self.path).as_posix()
+        return storable_name(self._files[index].relative_to(self.path).as_posix(), self.path)
 
 
 def convert(

@@ -12,7 +12,7 @@ from converters.pickle_values import Foreign
 from skelstore.errors import SkelstoreError, SourceError, UnsupportedValueError
 from skelstore.layouts import Annotation
 from skelstore.parts import Origin
-from skelstore.values import Json, type_name
+from skelstore.values import Json, is_utf8, type_name
 
 
 class Source(Protocol):
@@ -51,17 +51,17 @@ class Source(Protocol):
         ...
 
 
-def refusal(source: Source, index: int, error: SkelstoreError) -> str:
-    """The sentence that refuses a video, with file and place."""
-    if isinstance(error, UnsupportedValueError):
-        place = f"{source.place(index)}{error.place}"
-        if isinstance(error.value, Foreign):
-            return (
-                f"{source.path}: {place}: {error.value.name} (byte {error.value.offset} of the file) is not data and "
-                "cannot be stored: turn it into NumPy arrays and Python values where the file is made"
-            )
-        return f"{source.path}: {place}{str(error).removeprefix(error.place or 'the annotation')}"
-    return str(error)
+def refusal(source: Source, error: SkelstoreError, index: int | None = None) -> str:
+    """The sentence that refuses a value of a video, or of the top of the file, with file and place."""
+    if not isinstance(error, UnsupportedValueError):
+        return str(error)
+    place = error.place if index is None else source.place(index) + error.place
+    if isinstance(error.value, Foreign):
+        return (
+            f"{source.path}: {place}: {error.value.name} (byte {error.value.offset} of the file) is not data and "
+            "cannot be stored: turn it into NumPy arrays and Python values where the file is made"
+        )
+    return f"{source.path}: {place}{str(error).removeprefix(error.place or 'the annotation')}"
 
 
 def checked_annotation(value: object, path: Path, place: str) -> Annotation:
@@ -70,3 +70,15 @@ def checked_annotation(value: object, path: Path, place: str) -> Annotation:
         return value
     found = value.name if isinstance(value, Foreign) else type_name(value)
     raise SourceError(f"{path}: {place} is a {found}; expected an annotation (a dict)")
+
+
+def storable_name(name: str, folder: Path) -> str:
+    """The name of a file below a folder. Raises SourceError if it is not UTF-8, which no column of texts can hold."""
+    if not is_utf8(name):
+        raise SourceError(f"{shown_name(folder)}: the file name {name!r} is not UTF-8: rename the file")
+    return name
+
+
+def shown_name(path: Path) -> str:
+    """The last part of a path, with ``?`` for what is not UTF-8."""
+    return path.name.encode("utf-8", "replace").decode()

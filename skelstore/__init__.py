@@ -3,10 +3,15 @@
 ``open`` reads a store, ``Writer`` writes one. The command line and foreign dialects are in ``converters``.
 """
 
+from skelstore.decompressed import Decompressed
+from skelstore.decompression import decompress_pose
 from skelstore.errors import (
     AmbiguousVideoError,
     DamageError,
+    DecompressionError,
+    EmptyVideoError,
     FieldNotFoundError,
+    FrameIndexError,
     SkelstoreError,
     SourceError,
     SplitNotFoundError,
@@ -23,8 +28,12 @@ from skelstore.writer import Writer
 __all__ = [
     "AmbiguousVideoError",
     "DamageError",
+    "Decompressed",
+    "DecompressionError",
+    "EmptyVideoError",
     "Field",
     "FieldNotFoundError",
+    "FrameIndexError",
     "LazyAnnotation",
     "SkelstoreError",
     "SourceError",
@@ -37,5 +46,6 @@ __all__ = [
     "VideoIndexError",
     "VideoNotFoundError",
     "Writer",
+    "decompress_pose",
     "open",
 ]

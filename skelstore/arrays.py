@@ -6,6 +6,7 @@ all chunks of a run of rows by one read, and decodes them into the result.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -13,13 +14,19 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from skelstore.codecs import CRC_BYTES, ChunkCodec, crc32c
-from skelstore.errors import DamageError, StoreError
-from skelstore.files import LocalFiles
+from skelstore.errors import DamageError
+from skelstore.files import LocalFiles, flat_bytes
 from skelstore.layout import shard_runs
 from skelstore.metadata import ArrayMetadata
-from skelstore.shards import ShardFile, ShardIndex, ShardWriter
+from skelstore.shards import Shard, ShardFile, ShardWriter
 
 Check: TypeAlias = Literal["first", "always", "never"]
+
+_BUFFERS_A_READ = 1000
+"""Of one vectored read, of which Linux takes 1024 buffers."""
+
+_CHECKSUM = memoryview(bytearray(CRC_BYTES))
+"""Where the checksums between plain chunks are read to, and not looked at."""
 
 
 class ArrayWriter:
@@ -93,145 +100,151 @@ class ArrayReader:
     """
 
     def __init__(
-        self, files: LocalFiles, name: str, metadata: ArrayMetadata, shards: Mapping[str, ShardFile], check: Check
+        self, store: LocalFiles, name: str, metadata: ArrayMetadata, shards: Mapping[str, ShardFile], check: Check
     ) -> None:
         self.metadata = metadata
-        self._files = files
+        self._store = store
         self._name = name
-        self._shards = shards
+        self._manifest = shards
         self._check = check
         self._codec = ChunkCodec(metadata.codecs, metadata.chunk_shape, metadata.dtype)
-        self._indexes: dict[int, ShardIndex] = {}
+        self._shards: dict[int, Shard] = {}
+        self._dtype = metadata.dtype
+        self._trailing = metadata.trailing
         self._row_bytes = metadata.row_bytes
         self._chunk_rows = metadata.chunk_rows
+        self._chunk_bytes = metadata.row_bytes * metadata.chunk_rows
         self._shard_rows = metadata.shard_rows
+        self._last: tuple[Shard | None, int, memoryview] = None, 0, memoryview(b"")
+        self._read_run = self._read_coded if self._codec.compressed else self._read_plain
 
-    def __reduce__(self) -> Any:
-        return ArrayReader, (self._files, self._name, self.metadata, self._shards, self._check)
-
-    def read(self, start: int, stop: int) -> np.ndarray[Any, Any]:
-        """Rows ``start`` to ``stop`` as a new array [stop - start, *trailing].
+    def read(self, start: int, *dims: int) -> np.ndarray[Any, Any]:
+        """The rows from ``start`` as a new array [*dims, *trailing], of as many rows as the product of ``dims``.
 
         Raises DamageError if a chunk is missing or its bytes are not those that were written.
         """
-        out = np.empty((stop - start, *self.metadata.trailing), self.metadata.dtype)
-        self.read_into(start, out)
+        count = math.prod(dims)
+        number, offset = divmod(start, self._shard_rows)
+        if count and offset + count <= self._shard_rows:
+            return self._read_run(self._shards.get(number) or self.shard(number), offset, count, dims)
+        out = np.empty((count, *self._trailing), self._dtype)
+        for run in shard_runs(start, start + count, self._shard_rows):
+            taken = run.stop - run.start
+            out[run.into : run.into + taken] = self._read_run(self.shard(run.shard), run.start, taken, (taken,))
+        return out.reshape(dims + self._trailing)
+
+    def shard(self, number: int) -> Shard:
+        """A shard, whose index is read when it is first met. Raises DamageError if it is not as the manifest says."""
+        shard = self._shards.get(number)
+        if shard is None:
+            key = f"{self._name}/{self.metadata.shard_key(number)}"
+            file = self._store.file(key)
+            expected = self._manifest.get(key)
+            if expected is None:
+                raise DamageError(f"{file.path} is not in the manifest, but a video has rows in it")
+            shard = Shard(file, self.metadata.chunks_per_shard, expected)
+            if not self._codec.compressed and any(
+                shard.bounds[i + 1] - shard.bounds[i] != self._chunk_bytes + CRC_BYTES
+                for i in range(len(shard.checked))
+            ):
+                raise DamageError(f"{file.path}: a chunk that is stored as it is has not {self._chunk_bytes} bytes")
+            if self._check == "never":
+                shard.checked[:] = b"\1" * len(shard.checked)
+            self._shards[number] = shard
+        return shard
+
+    def check_shard(self, number: int) -> None:
+        """Check and decode every chunk of a shard. Raises DamageError at the first that fails."""
+        shard = self.shard(number)
+        for chunk in range(len(shard.checked)):
+            coded = self._read_chunks(shard, chunk, chunk + 1)
+            self._check_chunk(shard, chunk, coded)
+            try:
+                self._codec.decode(coded[:-CRC_BYTES])
+            except RuntimeError as error:
+                raise DamageError(f"{shard.file.path}: chunk {chunk} cannot be decoded: {error}") from error
+
+    def _read_plain(self, shard: Shard, start: int, count: int, dims: tuple[int, ...]) -> np.ndarray[Any, Any]:
+        """Rows of a shard whose chunks are stored as they are: one read from the file into the result."""
+        chunk, skip = divmod(start, self._chunk_rows)
+        stop = (start + count - 1) // self._chunk_rows + 1
+        if shard.checked.find(0, chunk, stop) >= 0 or stop > len(shard.checked):
+            for unchecked in range(chunk, stop):
+                self._check_chunk(shard, unchecked, self._read_chunks(shard, unchecked, unchecked + 1))
+        length = count * self._row_bytes
+        offset = shard.bounds[chunk] + skip * self._row_bytes
+        out = np.empty(dims + self._trailing, self._dtype)
+        if stop == chunk + 1:
+            shard.file.read_into(offset, length, (out,))
+            return out
+        # Between two chunks lies a checksum, which goes to a buffer of its own.
+        target = flat_bytes(out)
+        at = self._chunk_bytes - skip * self._row_bytes
+        buffers = [target[:at]]
+        while at < length:
+            if len(buffers) > _BUFFERS_A_READ:
+                got = sum(map(len, buffers))
+                shard.file.read_into(offset, got, buffers)
+                offset += got
+                buffers = []
+            buffers += (_CHECKSUM, target[at : at + self._chunk_bytes])
+            at += self._chunk_bytes
+        shard.file.read_into(offset, sum(map(len, buffers)), buffers)
         return out
 
-    def read_into(self, start: int, out: np.ndarray[Any, Any]) -> None:
-        """Fill ``out`` [n, *trailing], C-contiguous, with the rows from ``start``."""
-        count = len(out)
-        if not count:
-            return
-        shard, offset = divmod(start, self._shard_rows)
-        if start < 0 or start + count > self.metadata.rows:
-            raise StoreError(f"{self._name}: rows {start} to {start + count} of an array of {self.metadata.rows} rows")
-        if offset + count <= self._shard_rows:
-            self._read_run(shard, offset, out)
-            return
-        for run in shard_runs(start, start + count, self._shard_rows):
-            self._read_run(run.shard, run.start, out[run.into : run.into + run.stop - run.start])
+    def _read_coded(self, shard: Shard, start: int, count: int, dims: tuple[int, ...]) -> np.ndarray[Any, Any]:
+        """Rows of a shard whose chunks are compressed: one read of those touched, each decoded into the result.
 
-    def check_shard(self, shard: int) -> int:
-        """Decode every chunk of a shard; return their number. Raises DamageError at the first that fails."""
-        index = self.index(shard)
-        scratch = np.empty(self.metadata.chunk_shape, self.metadata.dtype)
-        used = -(-(min(self.metadata.rows - shard * self._shard_rows, self._shard_rows)) // self._chunk_rows)
-        there = 0
-        for chunk in range(used):
-            if index.starts[chunk] < 0:
-                continue  # padding at a part's end; a chunk that a video needs is missed when it is read
-            body = memoryview(self._files.read(self._key(shard), index.starts[chunk], self._length(index, chunk)))
-            self._check_chunk(shard, chunk, body)
-            self._decode(shard, chunk, body[:-CRC_BYTES], scratch)
-            there += 1
-        return there
-
-    def _key(self, shard: int) -> str:
-        return f"{self._name}/{self.metadata.shard_key(shard)}"
-
-    def index(self, shard: int) -> ShardIndex:
-        """Index of a shard, read when it is first met. Raises DamageError if it is not as the manifest says."""
-        index = self._indexes.get(shard)
-        if index is None:
-            key = self._key(shard)
-            expected = self._shards.get(key)
-            if expected is None:
-                raise DamageError(f"{self._files.path(key)} is not in the manifest, but a video has rows in it")
-            index = ShardIndex.read(self._files, key, self.metadata.chunks_per_shard, expected)
-            self._indexes[shard] = index
-        return index
-
-    @staticmethod
-    def _length(index: ShardIndex, chunk: int) -> int:
-        return index.ends[chunk] - index.starts[chunk]
-
-    def _read_run(self, shard: int, start: int, out: np.ndarray[Any, Any]) -> None:
-        """Fill ``out`` with the rows from ``start`` of a shard."""
-        index = self._indexes.get(shard) or self.index(shard)
-        first = start // self._chunk_rows
-        last = (start + len(out) - 1) // self._chunk_rows
-        begin = index.starts[first]
-        length = index.ends[last] - begin
-        if begin < 0 or length < 0 or (last > first and not self._adjoin(shard, index, first, last)):
-            raise DamageError(
-                f"{self._files.path(self._key(shard))}: chunk {first} or one up to {last} is missing, but a video has "
-                "rows in it"
-            )
-        unchecked = self._check == "always" or (self._check == "first" and index.checked.find(0, first, last + 1) >= 0)
-        if not (self._codec.compressed or unchecked):
-            self._read_plain(shard, start, begin, out)
-            return
-        data = memoryview(self._files.read(self._key(shard), begin, length))
-        height = self._chunk_rows
+        The last chunk is kept: videos read in the order of the store meet it again, and decode each chunk once.
+        """
+        chunk, skip = divmod(start, self._chunk_rows)
+        stop = (start + count - 1) // self._chunk_rows + 1
+        out = np.empty(dims + self._trailing, self._dtype)
+        target = flat_bytes(out)
+        length = len(target)
+        skip *= self._row_bytes
         into = 0
-        for chunk in range(first, last + 1):
-            body = data[index.starts[chunk] - begin : index.ends[chunk] - begin]
-            if unchecked:
-                self._check_chunk(shard, chunk, body)
-                index.checked[chunk] = 1
-            skip = start + into - chunk * height
-            take = min(height - skip, len(out) - into)
-            if take == height:
-                self._decode(shard, chunk, body[:-CRC_BYTES], out[into : into + take])
-            else:
-                scratch = np.empty(self.metadata.chunk_shape, self.metadata.dtype)
-                self._decode(shard, chunk, body[:-CRC_BYTES], scratch)
-                out[into : into + take] = scratch[skip : skip + take]
-            into += take
-
-    def _adjoin(self, shard: int, index: ShardIndex, first: int, last: int) -> bool:
-        """Whether the chunks lie one behind the other, as every writer of ours lays them."""
-        return all(index.ends[chunk] == index.starts[chunk + 1] >= 0 for chunk in range(first, last))
-
-    def _read_plain(self, shard: int, start: int, begin: int, out: np.ndarray[Any, Any]) -> None:
-        """Fill ``out`` from chunks stored as they are: one read, which drops the checksums between chunks."""
-        height = self._chunk_rows
-        skip = start % height
-        flat = out.reshape(-1).view(np.uint8)
-        if skip + len(out) <= height:
-            buffers: list[Any] = [flat]
-        else:
-            buffers = []
-            dropped = bytearray(CRC_BYTES)
-            at = (height - skip) * self._row_bytes
-            buffers.append(flat[:at])
-            while at < len(flat):
-                buffers.append(memoryview(dropped))
-                buffers.append(flat[at : at + height * self._row_bytes])
-                at += height * self._row_bytes
-        self._files.read_into(self._key(shard), begin + skip * self._row_bytes, buffers)
-
-    def _check_chunk(self, shard: int, chunk: int, body: memoryview) -> None:
-        if len(body) < CRC_BYTES or crc32c(body[:-CRC_BYTES]) != int.from_bytes(body[-CRC_BYTES:], "little"):
-            raise DamageError(
-                f"{self._files.path(self._key(shard))}: chunk {chunk} is damaged (its crc32c is not that of its bytes), so "
-                "fetch or convert the store again"
-            )
-
-    def _decode(self, shard: int, chunk: int, body: memoryview, out: np.ndarray[Any, Any]) -> None:
+        last_shard, last_chunk, decoded = self._last  # one name, so that threads never see parts of two
+        if last_chunk == chunk and last_shard is shard and self._check != "always":
+            into = min(self._chunk_bytes - skip, length)
+            target[:into] = decoded[skip : skip + into]
+            if into == length:
+                return out
+            chunk += 1
+            skip = 0
+        data = self._read_chunks(shard, chunk, stop)
+        bounds = shard.bounds
+        begin = bounds[chunk]
+        unchecked = shard.checked.find(0, chunk, stop) >= 0
+        end = 0
+        decode = self._codec.decode
         try:
-            self._codec.decode(body, out)
-        except (DamageError, RuntimeError) as error:
-            path = self._files.path(self._key(shard))
-            raise DamageError(f"{path}: chunk {chunk} cannot be decoded: {error}") from error
+            while chunk < stop:
+                at, end = end, bounds[chunk + 1] - begin
+                if unchecked:
+                    self._check_chunk(shard, chunk, data[at:end])
+                decoded = decode(data[at : end - CRC_BYTES])
+                taken = min(self._chunk_bytes - skip, length - into)
+                target[into : into + taken] = decoded[skip : skip + taken]
+                into += taken
+                skip = 0
+                chunk += 1
+        except RuntimeError as error:
+            raise DamageError(f"{shard.file.path}: chunk {chunk} cannot be decoded: {error}") from error
+        self._last = shard, chunk - 1, decoded
+        return out
+
+    def _read_chunks(self, shard: Shard, first: int, stop: int) -> memoryview:
+        """Chunks as they lie in the file, each closed by its checksum."""
+        if stop > len(shard.checked):
+            raise DamageError(f"{shard.file.path}: chunk {stop - 1} is missing, but a video has rows in it")
+        begin = shard.bounds[first]
+        return memoryview(shard.file.read(begin, shard.bounds[stop] - begin))
+
+    def _check_chunk(self, shard: Shard, chunk: int, coded: memoryview) -> None:
+        if crc32c(coded[:-CRC_BYTES]) != int.from_bytes(coded[-CRC_BYTES:], "little"):
+            raise DamageError(
+                f"{shard.file.path}: chunk {chunk} is damaged (its crc32c is not that of its bytes), so fetch or "
+                "convert the store again"
+            )
+        shard.checked[chunk] = self._check != "always"

@@ -35,7 +35,7 @@ def difference(found: Any, expected: Any, place: str = "") -> str | None:
             )
         same = found.tobytes() == expected.tobytes()
     elif isinstance(expected, np.str_):
-        same = str(found) == str(expected)
+        same = str.__str__(found) == str.__str__(expected)  # == drops NULs at the end
     elif isinstance(expected, np.generic):
         same = found.tobytes() == expected.tobytes()
     elif isinstance(expected, float):
@@ -48,12 +48,9 @@ def difference(found: Any, expected: Any, place: str = "") -> str | None:
 def _dict_difference(found: dict[Any, Any], expected: dict[Any, Any], place: str) -> str | None:
     if len(found) != len(expected):
         return f"{place or 'the dict'} has the keys {_shown(list(found))}; expected {_shown(list(expected))}"
-    for a, b in zip(found, expected, strict=True):
-        if text := difference(a, b, f"a key of {place or 'the dict'}"):
-            return text
-    for key, child in expected.items():
-        below = f"{place}.{key}" if isinstance(key, str) else f"{place}[{key!r}]"
-        if text := difference(found[key], child, below):
+    for (a, below_a), (b, below_b) in zip(found.items(), expected.items(), strict=True):
+        below = f"{place}.{b}" if isinstance(b, str) else f"{place}[{b!r}]"
+        if text := difference(a, b, f"a key of {place or 'the dict'}") or difference(below_a, below_b, below):
             return text
     return None
 

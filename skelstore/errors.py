@@ -10,8 +10,11 @@
     ├── VideoNotFoundError      (KeyError)           no video of that name
     ├── AmbiguousVideoError     (KeyError)           several videos of that name
     ├── VideoIndexError         (IndexError)         no video at that position
+    ├── FrameIndexError         (IndexError)         no such frame in the video
     ├── SplitNotFoundError      (KeyError)           no split of that name
     ├── FieldNotFoundError      (KeyError)           the video has no such field
+    ├── DecompressionError      (ValueError)         a video that cannot be decompressed
+    │   └── EmptyVideoError                          … since no skeleton of it is left
     ├── UnsupportedValueError   (TypeError)          a value that no store can hold
     └── SourceError             (ValueError)         a foreign file is not as its dialect says
 
@@ -57,12 +60,24 @@ class VideoIndexError(SkelstoreError, IndexError):
     """No video at that position."""
 
 
+class FrameIndexError(SkelstoreError, IndexError):
+    """No such frame in the video."""
+
+
 class SplitNotFoundError(SkelstoreError, KeyError):
     """No split of that name."""
 
 
 class FieldNotFoundError(SkelstoreError, KeyError):
     """The video, or the whole store, has no such field."""
+
+
+class DecompressionError(SkelstoreError, ValueError):
+    """A compressed video whose arrays contradict each other, or are not as they have to be."""
+
+
+class EmptyVideoError(DecompressionError):
+    """No skeleton of the video is left to decompress."""
 
 
 class UnsupportedValueError(SkelstoreError, TypeError):

@@ -7,10 +7,12 @@ The rest of the reader asks for byte ranges of a key (``keypoint/c.0.0.0``) and 
 from __future__ import annotations
 
 import os
-from collections import OrderedDict
+from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from skelstore.errors import DamageError, StoreError, StoreNotFoundError
 
@@ -19,15 +21,20 @@ try:
 except ImportError:  # Windows has no limits to ask for
     resource = None  # type: ignore[assignment]
 
-MAX_OPEN = 256
-"""Files kept open at once, at most; fewer where the process may open fewer."""
+MAX_OPEN = 2048
+"""Files kept open at once, at most; half of what the process may open, where that is fewer."""
 
 
-class _OpenFile:
+def flat_bytes(array: np.ndarray[Any, Any]) -> memoryview:
+    """The memory of a C-contiguous array, byte by byte."""
+    return memoryview(array.reshape(-1).view(np.uint8))  # type: ignore[arg-type,unused-ignore]  # a Buffer since 3.12
+
+
+class _Descriptor:
     """A descriptor that is closed when nobody holds this object any more.
 
-    A thread that is reading keeps the object, so a descriptor that another thread drops from the cache is not
-    closed, or given to another file, under the read.
+    A thread that is reading holds it, so a descriptor that another thread drops is not closed, or given to another
+    file, under the read.
     """
 
     def __init__(self, path: Path) -> None:
@@ -39,8 +46,77 @@ class _OpenFile:
             os.close(self.fd)
 
 
+class LocalFile:
+    """Byte ranges of one file, opened when first read."""
+
+    def __init__(self, path: Path, opened: deque[LocalFile], limit: int) -> None:
+        self.path = path
+        self._opened = opened
+        self._limit = limit
+        self.descriptor: _Descriptor | None = None
+
+    def size(self) -> int:
+        """Bytes of the file. Raises DamageError if it is missing."""
+        descriptor = self.descriptor or self._open()  # held, like every descriptor that is in use
+        return os.fstat(descriptor.fd).st_size
+
+    def read(self, offset: int, length: int) -> bytes:
+        """The bytes from ``offset``. Raises DamageError if the file is missing or ends before."""
+        descriptor = self.descriptor or self._open()
+        try:
+            data = pread(descriptor.fd, length, offset)
+            while len(data) < length:
+                more = pread(descriptor.fd, length - len(data), offset + len(data))
+                if not more:
+                    raise DamageError(
+                        f"{self.path} ends at byte {offset + len(data)}, expected at least {offset + length}: it was "
+                        "cut short, so fetch or convert the store again"
+                    )
+                data += more
+        except OSError as error:
+            raise DamageError(f"{self.path}: byte {offset} cannot be read: {error.strerror}") from error
+        return data
+
+    def read_into(self, offset: int, length: int, buffers: Sequence[Any]) -> None:
+        """Fill the buffers, ``length`` bytes in all, with the bytes from ``offset``. Raises DamageError like ``read``.
+
+        A buffer is anything whose memory lies in one piece, in C order, and can be written.
+        """
+        descriptor = self.descriptor or self._open()
+        try:
+            if preadv(descriptor.fd, buffers, offset) == length:
+                return
+        except OSError as error:
+            raise DamageError(f"{self.path}: byte {offset} cannot be read: {error.strerror}") from error
+        # A read may stop early for no fault of the file: bring the whole by the patient way.
+        data = memoryview(self.read(offset, length))
+        for buffer in buffers:
+            target = flat_bytes(np.asarray(buffer))
+            target[:] = data[: len(target)]
+            data = data[len(target) :]
+
+    def close(self) -> None:
+        self.descriptor = None
+
+    def _open(self) -> _Descriptor:
+        try:
+            descriptor = _Descriptor(self.path)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise DamageError(f"{self.path} is missing, so fetch or convert the store again") from error
+        except OSError as error:
+            raise StoreError(f"{self.path} cannot be opened: {error.strerror}") from error
+        self.descriptor = descriptor
+        self._opened.append(self)
+        while len(self._opened) > self._limit:
+            try:
+                self._opened.popleft().close()
+            except IndexError:  # another thread was quicker
+                break
+        return descriptor
+
+
 class LocalFiles:
-    """Files below a directory, opened when first read and kept open within the process's limit.
+    """Files below a directory. As many are kept open as the process's limit allows well.
 
     Nothing is shared but descriptors, and reads name their offset, so a forked child may go on with those of
     its parent. There is no lock.
@@ -48,11 +124,15 @@ class LocalFiles:
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
         self.root = Path(root)
-        self._open: OrderedDict[str, _OpenFile] = OrderedDict()
+        self._opened: deque[LocalFile] = deque()
         self._limit = _open_limit()
 
     def path(self, key: str) -> Path:
         return self.root / key
+
+    def file(self, key: str) -> LocalFile:
+        """The file of a key; whether it is there shows when it is read."""
+        return LocalFile(self.root / key, self._opened, self._limit)
 
     def read_all(self, key: str, limit: int) -> bytes:
         """A whole small file. Raises StoreNotFoundError if there is none, StoreError beyond ``limit`` bytes."""
@@ -61,81 +141,23 @@ class LocalFiles:
                 data = file.read(limit + 1)
         except (FileNotFoundError, NotADirectoryError) as error:
             raise StoreNotFoundError(f"{self.path(key)} is missing") from error
-        except OSError as error:
-            raise StoreError(f"{self.path(key)} cannot be read: {error.strerror}") from error
+        except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+            raise StoreError(f"{str(self.path(key))!r} cannot be read: {error}") from error
         if len(data) > limit:
             raise StoreError(f"{self.path(key)} has more than {limit} bytes, which no such file of a store has")
         return data
 
-    def size(self, key: str) -> int:
-        """Bytes of a file. Raises DamageError if it is missing."""
-        return os.fstat(self._descriptor(key).fd).st_size
-
-    def read(self, key: str, offset: int, length: int) -> bytes:
-        """The bytes from ``offset``. Raises DamageError if the file is missing or ends before."""
-        file = self._descriptor(key)
-        try:
-            data = _pread(file.fd, length, offset)
-            while len(data) < length:
-                more = _pread(file.fd, length - len(data), offset + len(data))
-                if not more:
-                    raise self._short(key, offset + len(data), offset + length)
-                data += more
-        except OSError as error:
-            raise DamageError(f"{self.path(key)}: byte {offset} cannot be read: {error.strerror}") from error
-        return data
-
-    def read_into(self, key: str, offset: int, buffers: Sequence[Any]) -> None:
-        """Fill the buffers, memoryviews or arrays, with the bytes from ``offset``. Raises DamageError like ``read``."""
-        file = self._descriptor(key)
-        wanted = sum(buffer.nbytes for buffer in buffers)
-        try:
-            found = _preadv(file.fd, buffers, offset)
-        except OSError as error:
-            raise DamageError(f"{self.path(key)}: byte {offset} cannot be read: {error.strerror}") from error
-        if found == wanted:
-            return
-        # A read may stop early for no fault of the file: bring the whole by the patient way.
-        data = memoryview(self.read(key, offset, wanted))
-        start = 0
-        for buffer in buffers:
-            memoryview(buffer).cast("B")[:] = data[start : start + buffer.nbytes]
-            start += buffer.nbytes
-
     def close(self) -> None:
         """Let go of all descriptors; a later read opens again."""
-        self._open.clear()
-
-    def _descriptor(self, key: str) -> _OpenFile:
-        file = self._open.get(key)
-        if file is not None:
-            return file
-        try:
-            file = _OpenFile(self.path(key))
-        except (FileNotFoundError, NotADirectoryError) as error:
-            raise DamageError(f"{self.path(key)} is missing, so fetch or convert the store again") from error
-        except OSError as error:
-            raise StoreError(f"{self.path(key)} cannot be opened: {error.strerror}") from error
-        self._open[key] = file
-        while len(self._open) > self._limit:
-            try:
-                self._open.popitem(last=False)
-            except KeyError:  # another thread was quicker
-                break
-        return file
-
-    def _short(self, key: str, end: int, wanted: int) -> DamageError:
-        return DamageError(
-            f"{self.path(key)} ends at byte {end}, expected at least {wanted}: it was cut short, so fetch or "
-            "convert the store again"
-        )
+        while self._opened:
+            self._opened.popleft().close()
 
 
 def _open_limit() -> int:
     if resource is None:
         return MAX_OPEN
     soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    return MAX_OPEN if soft == resource.RLIM_INFINITY else max(4, min(MAX_OPEN, soft // 4))
+    return MAX_OPEN if soft == resource.RLIM_INFINITY else max(4, min(MAX_OPEN, soft // 2 - 8))
 
 
 def _pread_by_seeking(fd: int, length: int, offset: int, /) -> bytes:
@@ -147,5 +169,5 @@ def _preadv_by_seeking(fd: int, buffers: Sequence[Any], offset: int, /) -> int:
     return 0  # nothing is filled yet, so that the caller brings the whole by ``read``
 
 
-_pread: Callable[[int, int, int], bytes] = getattr(os, "pread", _pread_by_seeking)
-_preadv: Callable[[int, Sequence[Any], int], int] = getattr(os, "preadv", _preadv_by_seeking)
+pread: Callable[[int, int, int], bytes] = getattr(os, "pread", _pread_by_seeking)
+preadv: Callable[[int, Sequence[Any], int], int] = getattr(os, "preadv", _preadv_by_seeking)

@@ -69,13 +69,13 @@ def join(
     columns: dict[str, ColumnMetadata] = {}
     fields: dict[str, FieldIdentity] = {}
     column_names: dict[tuple[str, str], str] = {}
-    field_names: dict[str, str] = {}
+    field_names: dict[FieldIdentity, str] = {}
     names = _Names(INTERNAL_COLUMNS)
     folders = _Names([ROOT_KEY, MANIFEST_KEY, VIDEOS_KEY, SPLITS_KEY, NAMES_KEY])
     for field in (field for part in parts for field in part.fields):
-        if values.dumps(field) not in field_names:
+        if field not in field_names:
             name = folders.give(*_field_wishes(field))
-            field_names[values.dumps(field)] = name
+            field_names[field] = name
             fields[name] = field
             for what in _field_columns(field):
                 names.give(f"{name}.{what}")
@@ -91,7 +91,7 @@ def join(
     tables = []
     for number, part in enumerate(parts):
         renamed = {f"column {i}": column_names[values.dumps(c.path), c.type] for i, c in enumerate(part.columns)}
-        own = [field_names[values.dumps(field)] for field in part.fields]
+        own = [field_names[field] for field in part.fields]
         mapping = []
         for node in part.layouts:
             named = _name_layout(node, list(renamed.values()), own)
@@ -102,20 +102,21 @@ def join(
             mapping.append(layout_ids[text])
         tables.append(_join_table(part, mapping, renamed, own, [starts[name][number] for name in own]))
     files = _write_tables(tables, columns, fields, splits or {}, folder)
-    for name, array in metadata.items():
-        files[f"{name}/{ROOT_KEY}"] = disk.write_file(folder / name / ROOT_KEY, to_bytes(array.to_json(name)))
+    described = {name: array.to_json(name) for name, array in metadata.items()}
+    for name, node in described.items():
+        files[f"{name}/{ROOT_KEY}"] = disk.write_file(folder / name / ROOT_KEY, to_bytes(node))
     manifest = disk.write_file(folder / MANIFEST_KEY, Manifest(files, shards).to_bytes())
     root = StoreMetadata(
         videos=sum(part.videos for part in parts),
         profile=plan.profile,
         columns=columns,
-        fields={name: FieldMetadata(field.path, field.ragged) for name, field in fields.items()},
+        fields={name: FieldMetadata(tuple(values.loads(field.path)), field.ragged) for name, field in fields.items()},
         layouts=layouts,
         source=source,
         manifest=manifest,
     )
     disk.sync_tree(folder)
-    disk.write_file(folder / ROOT_KEY, root.to_bytes())
+    disk.write_file(folder / ROOT_KEY, root.to_bytes(described))
 
 
 def _shown(path: Sequence[Json]) -> str:
@@ -130,14 +131,18 @@ def _field_columns(field: FieldIdentity) -> list[str]:
 
 def _field_wishes(field: FieldIdentity) -> tuple[str, str]:
     """Names that an array would like: safe as a Zarr node and as a folder on every system."""
-    shown = "".join(c if c in _SAFE else "_" for c in _shown(field.path))[:80].strip("._ ") or "field"
+    shown = "".join(c if c in _SAFE else "_" for c in _shown(values.loads(field.path)))[:80].strip("._ ") or "field"
     described = "x".join(str(n) for n in field.trailing) or "flat"
     order = "be" if field.dtype.startswith(">") else ""
     return shown, f"{shown}.{np.dtype(field.dtype).newbyteorder('=').name}{order}.{field.ragged}.{described}"
 
 
 def _join_arrays(
-    parts: Sequence[Part], plan: Plan, fields: dict[str, FieldIdentity], field_names: dict[str, str], folder: Path
+    parts: Sequence[Part],
+    plan: Plan,
+    fields: dict[str, FieldIdentity],
+    field_names: dict[FieldIdentity, str],
+    folder: Path,
 ) -> tuple[dict[str, ArrayMetadata], dict[str, ShardFile], dict[str, list[int]]]:
     """Rename all shards into place: metadata of each array, its shards, and the first row of each part in it."""
     metadata = {}

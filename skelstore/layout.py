@@ -10,33 +10,39 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from skelstore.codecs import Profile
+
 PART_BYTES = 64 << 20
 """Array bytes of a part, before coding: large enough that a data set is hundreds of files, not millions."""
 
+PLAIN_VIDEO_BYTES = 1 << 10
+"""Of one number a row (``frame_inds``, ``box_score``) a video has less than this: the profile ``default`` then stores
+it as it is, since calling the codec costs more than reading it, and it is a few hundredths of the data."""
+
 RARE_SHARD_BYTES = 4 << 20
+RARE_VIDEO_BYTES = 32 << 10
+"""Taken for an array that no video had when the store was planned."""
 
-CHUNK_CALL_BYTES = 12 << 10
-"""Bytes that are decoded in the time that one call of the codec costs whatever its size (about 2.5 us)."""
+CHUNK_CALL_BYTES = 10 << 10
+"""Bytes that are decoded in the time that one call of the codec costs whatever its size (about 3 us)."""
 
-CHUNK_BYTES_MIN = 4 << 10
+CHUNK_BYTES_MIN = 2 << 10
 CHUNK_BYTES_MAX = 64 << 10
-CHUNK_BYTES_UNKNOWN = 16 << 10
-"""For an array of which no video has been seen when the layout is planned."""
+CHUNK_BYTES_PLAIN = 128 << 10
+"""Of a chunk that is stored as it is: parts of it can be read, so it is only checked as a whole, once."""
 
 
-def chunk_rows(row_bytes: int, typical_rows: int | None) -> int:
-    """Rows of a chunk, so that the typical video is decoded soonest.
+def chunk_bytes(profile: Profile, video_bytes: float) -> float:
+    """Bytes of a chunk of an array of which a video has ``video_bytes`` on average.
 
-    A video of n bytes touches 1 + n / c chunks of c bytes. Each costs a call, which is worth k bytes of
-    decoding, and c bytes of decoding: (1 + n / c)(k + c) is least where c is the root of n k.
+    ``default``: so that videos are read soonest. A video of n bytes touches 1 + n / c chunks of c bytes. Each costs a
+    call, which is worth k bytes of decoding, and c bytes of decoding: (1 + n / c)(k + c) is least where c is the root
+    of n k. ``small``: four times that, which compresses better. ``fast``: nothing is decoded, so it is large.
     """
-    if typical_rows is None:
-        wanted = float(CHUNK_BYTES_UNKNOWN)
-    else:
-        wanted = math.sqrt(typical_rows * row_bytes * CHUNK_CALL_BYTES)
-    wanted = min(max(wanted, CHUNK_BYTES_MIN), CHUNK_BYTES_MAX)
-    rows = max(1, round(wanted / row_bytes))
-    return rows if rows < 16 else rows // 8 * 8  # bitshuffle works on groups of eight elements
+    if profile == "fast":
+        return CHUNK_BYTES_PLAIN
+    soonest = math.sqrt(video_bytes * CHUNK_CALL_BYTES)
+    return min(max(soonest * (4 if profile == "small" else 1), CHUNK_BYTES_MIN), CHUNK_BYTES_MAX)
 
 
 class Grid(NamedTuple):
@@ -45,21 +51,15 @@ class Grid(NamedTuple):
     chunk_rows: int
     shard_rows: int
 
+    @classmethod
+    def of_bytes(cls, row_bytes: int, chunk_bytes: float, part_rows: float) -> Grid:
+        """Chunks of about so many bytes; a shard takes a part's rows with a quarter to spare.
 
-def grid(row_bytes: int, typical_rows: int, part_rows: float) -> Grid:
-    """Grid of an array whose typical video has ``typical_rows``, and of which a part holds about ``part_rows``.
-
-    A shard takes a part's rows with a quarter to spare, so that parts are one file a field: an entry in the index of
-    a shard costs 16 bytes, and so does the lack of one.
-    """
-    rows = chunk_rows(row_bytes, typical_rows)
-    return Grid(rows, max(1, -(-int(part_rows * 1.25) // rows)) * rows)
-
-
-def default_grid(row_bytes: int) -> Grid:
-    """Grid of an array that no video had when the store was planned: rare, so its shards are small."""
-    rows = chunk_rows(row_bytes, None)
-    return Grid(rows, max(1, RARE_SHARD_BYTES // (row_bytes * rows)) * rows)
+        So parts are one file a field. An entry in the index of a shard costs 16 bytes whether it is used or not.
+        """
+        rows = max(1, round(chunk_bytes / row_bytes))
+        rows = rows if rows < 16 else rows // 8 * 8  # bitshuffle works on groups of eight elements
+        return cls(rows, max(1, -(-int(part_rows * 1.25) // rows)) * rows)
 
 
 def aligned(rows: int, rows_of_shard: int) -> int:

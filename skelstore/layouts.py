@@ -50,9 +50,12 @@ _RAGGED_BY_NAME: dict[str, Callable[[int], int]] = {
 
 
 class FieldIdentity(NamedTuple):
-    """What rows of one array have in common: path in the annotation, dtype, ragged axes, fixed trailing axes."""
+    """What rows of one array have in common: path in the annotation, dtype, ragged axes, fixed trailing axes.
 
-    path: tuple[Json, ...]
+    The path is JSON text, since keys that Python calls equal (1, 1.0, True) are not the same path.
+    """
+
+    path: str
     dtype: str
     ragged: int
     trailing: tuple[int, ...]
@@ -74,7 +77,7 @@ class Shredder:
         self.columns: list[ColumnMetadata] = []
         self.fields: list[FieldIdentity] = []
         self._column_ids: dict[tuple[str, str], int] = {}
-        self._field_ids: dict[tuple[str, str, int, tuple[int, ...]], int] = {}
+        self._field_ids: dict[FieldIdentity, int] = {}
         self._variants: dict[str, int] = {}
         self._known: dict[tuple[Any, ...], tuple[int, list[int]]] = {}
         self._whole: tuple[int, list[int]] | None = None
@@ -142,15 +145,13 @@ class Shredder:
         return column
 
     def _field(self, path: tuple[Json, ...], dtype: str, ragged: int, trailing: tuple[int, ...]) -> int:
-        text = values.dumps(path)
-        identity = text, dtype, ragged, trailing
-        if identity not in self._field_ids and self._variants.get(text, 0) >= MAX_VARIANTS:
-            ragged, trailing = ragged + len(trailing), ()
-            identity = text, dtype, ragged, trailing
+        identity = FieldIdentity(values.dumps(path), dtype, ragged, trailing)
+        if identity not in self._field_ids and self._variants.get(identity.path, 0) >= MAX_VARIANTS:
+            identity = FieldIdentity(identity.path, dtype, ragged + len(trailing), ())
         field = self._field_ids.setdefault(identity, len(self.fields))
         if field == len(self.fields):
-            self.fields.append(FieldIdentity(path, dtype, ragged, trailing))
-            self._variants[text] = self._variants.get(text, 0) + 1
+            self.fields.append(identity)
+            self._variants[identity.path] = self._variants.get(identity.path, 0) + 1
         return field
 
 
@@ -237,12 +238,15 @@ class Assembler:
     ) -> None:
         self._columns = columns
         self._fields = fields
+        self._layouts = layouts
         self._compiled = [self._compile(layout) for layout in layouts]
         self._entries = [self._compile_entries(layout) for layout in layouts]
 
     def annotation(self, layout: int, row: int) -> Annotation:
         """The annotation of a video."""
         annotation: Annotation = self._compiled[layout](row)
+        if type(annotation) is not dict:
+            raise StoreError(f"video {row} of the table is a {values.type_name(annotation)}, not a dict")
         return annotation
 
     def entries(self, layout: int, row: int) -> dict[Any, Callable[[int], Any]]:
@@ -253,12 +257,19 @@ class Assembler:
         whole = self.annotation(layout, row)
         return {key: _constant(value) for key, value in whole.items()}
 
+    def fields(self, layout: int) -> dict[Any, str]:
+        """Of the keys whose value is an array of the store, the name of that array."""
+        entries = self._layouts[layout].get("dict", [])
+        return {values.decode(key): child["field"] for key, child in entries if "field" in child}
+
     def _compile_entries(self, layout: Json) -> dict[Any, Callable[[int], Any]] | None:
         if "dict" not in layout:
             return None
         return {values.decode(key): self._compile(child) for key, child in layout["dict"]}
 
-    def _compile(self, node: Json) -> Callable[[int], Any]:
+    def _compile(self, node: Json, depth: int = 0) -> Callable[[int], Any]:
+        if depth > values.MAX_DEPTH:
+            raise StoreError(f"a layout of the store is more than {values.MAX_DEPTH} containers deep")
         try:
             ((kind, body),) = node.items()
             if kind == "column":
@@ -268,17 +279,23 @@ class Assembler:
             if kind == "value":
                 return _constant(values.decode(body))
             if kind == "tuple":
-                return _tuple_of([self._compile(child) for child in body])
+                return _tuple_of([self._compile(child, depth + 1) for child in body])
             if kind == "dict":
-                entries = [(values.decode(key), self._compile(child)) for key, child in body]
-                return lambda row: {key: fetch(row) for key, fetch in entries}
-        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+                return _dict_of([(values.decode(key), self._compile(child, depth + 1)) for key, child in body])
+        except StoreError:
+            raise  # of a level below, which has said it
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise StoreError(f"a layout of the store is not as the format says: {error!r}") from error
         raise StoreError(f"a layout of the store has a node of unknown kind {kind!r}")
 
 
 def _constant(value: Any) -> Callable[[int], Any]:
     return lambda row: value
+
+
+def _dict_of(entries: list[tuple[Any, Callable[[int], Any]]]) -> Callable[[int], Any]:
+    hash(tuple(key for key, _ in entries))  # a key that cannot be one is found now
+    return lambda row: {key: fetch(row) for key, fetch in entries}
 
 
 def _tuple_of(fetches: list[Callable[[int], Any]]) -> Callable[[int], Any]:

@@ -18,7 +18,7 @@ from skelstore.codecs import Profile, chunk_codecs, crc32c
 from skelstore.errors import DamageError, StoreError
 from skelstore.layout import Grid
 from skelstore.shards import ShardFile
-from skelstore.values import Json, is_storable_dtype
+from skelstore.values import Json, named_dtype
 
 FORMAT_VERSION = 1
 ROOT_KEY = "zarr.json"
@@ -133,9 +133,9 @@ class ArrayMetadata:
 
 
 def _dtype(data_type: Json, codecs: list[Json]) -> np.dtype[Any]:
-    dtype = np.dtype(str(data_type))
-    if not is_storable_dtype(dtype):
+    if not isinstance(data_type, str) or data_type[:1] in "<>|":
         raise StoreError(f"data type {data_type!r} is none that a store holds")
+    dtype = named_dtype(data_type)
     for codec in codecs:
         if codec["name"] == "bytes" and codec.get("configuration", {}).get("endian") == "big":
             return dtype.newbyteorder(">")
@@ -216,9 +216,13 @@ class StoreMetadata:
     manifest: FileEntry
     version: int = field(default=FORMAT_VERSION)
 
-    def to_bytes(self) -> bytes:
-        """The root ``zarr.json``."""
-        content = {
+    def to_bytes(self, arrays: Mapping[str, Json]) -> bytes:
+        """The root ``zarr.json``.
+
+        ``arrays`` are the ``zarr.json`` of all arrays, repeated as zarr-python's consolidated metadata: so it need not
+        list the folder, and does not stumble over the files in it that are no Zarr nodes.
+        """
+        content: dict[str, Json] = {
             "version": self.version,
             "videos": self.videos,
             "profile": self.profile,
@@ -228,8 +232,14 @@ class StoreMetadata:
             "source": self.source,
             "manifest": {"size": self.manifest.size, "crc32c": f"{self.manifest.crc32c:08x}"},
         }
-        content["checksum"] = _checksum(content)
-        return to_bytes({"zarr_format": 3, "node_type": "group", "attributes": {"skelstore": content}})
+        root = {
+            "zarr_format": 3,
+            "node_type": "group",
+            "attributes": {"skelstore": content},
+            "consolidated_metadata": {"kind": "inline", "must_understand": False, "metadata": dict(arrays)},
+        }
+        content["checksum"] = _checksum(root)
+        return to_bytes(root)
 
     @classmethod
     def from_bytes(cls, data: bytes, place: str) -> StoreMetadata:
@@ -239,9 +249,11 @@ class StoreMetadata:
         checksum is not that of its content.
         """
         root = from_bytes(data, place)
-        content = root.get("attributes", {}).get("skelstore") if isinstance(root, dict) else None
+        content = store_attributes(root)
         if not isinstance(content, dict):
             raise StoreError(f"{place} is a Zarr node, but not a skelstore store (it has no attributes.skelstore)")
+        if root.get("zarr_format") != 3 or root.get("node_type") != "group":
+            raise StoreError(f"{place} is not the metadata of a Zarr v3 group, so it is damaged or no part of a store")
         version = content.get("version")
         if version != FORMAT_VERSION:
             raise StoreError(
@@ -249,7 +261,7 @@ class StoreMetadata:
                 "skelstore, or convert the source again"
             )
         checksum = content.pop("checksum", None)
-        if checksum != _checksum(content):
+        if checksum != _checksum(root):
             raise DamageError(f"{place} is damaged (checksum {checksum!r} is not that of its content)")
         try:
             (videos,) = _naturals([content["videos"]])
@@ -272,8 +284,15 @@ class StoreMetadata:
             raise StoreError(f"{place} is not as format version {version} says: {_reason(error)}") from error
 
 
-def _checksum(content: Mapping[str, Json]) -> str:
-    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+def store_attributes(root: Json) -> Json:
+    """``attributes.skelstore`` of a ``zarr.json``; None if it has none."""
+    attributes = root.get("attributes") if isinstance(root, dict) else None
+    return attributes.get("skelstore") if isinstance(attributes, dict) else None
+
+
+def _checksum(root: Mapping[str, Json]) -> str:
+    """crc32c of the root's JSON without the member ``checksum``, compact and with sorted keys."""
+    canonical = json.dumps(root, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return f"{crc32c(canonical.encode()):08x}"
 
 

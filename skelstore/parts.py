@@ -67,15 +67,27 @@ class Plan:
 
     profile: Profile
     grids: dict[FieldIdentity, layout.Grid]
+    codings: dict[FieldIdentity, Profile]
+    """How each field's chunks are coded: as the profile says, but for the few that are better left as they are."""
 
     def metadata(self, field: FieldIdentity) -> ArrayMetadata:
         """Metadata of the array of a field, still without rows."""
-        grid = self.grids.get(field) or layout.default_grid(_row_bytes(field))
-        return ArrayMetadata.plan(np.dtype(field.dtype), field.trailing, grid, self.profile)
+        grid = self.grids.get(field) or _grid(self.profile, field, layout.RARE_VIDEO_BYTES, None)
+        coding = self.codings.get(field, self.profile)
+        return ArrayMetadata.plan(np.dtype(field.dtype), field.trailing, grid, coding)
 
 
 def _row_bytes(field: FieldIdentity) -> int:
     return math.prod(field.trailing) * np.dtype(field.dtype).itemsize
+
+
+def _grid(profile: Profile, field: FieldIdentity, video_bytes: float, part_rows: float | None) -> layout.Grid:
+    """Grid of the array of a field, of which a video has so many bytes on average, and a part so many rows."""
+    row_bytes = _row_bytes(field)
+    chunk_bytes = layout.chunk_bytes(profile, video_bytes)
+    return layout.Grid.of_bytes(
+        row_bytes, chunk_bytes, layout.RARE_SHARD_BYTES / row_bytes if part_rows is None else part_rows
+    )
 
 
 class Planner:
@@ -104,13 +116,21 @@ class Planner:
 
     def plan(self) -> Plan:
         parts = max(self._bytes, 1) / layout.PART_BYTES
-        return Plan(
-            self._profile,
-            {
-                field: layout.grid(_row_bytes(field), int(np.median(rows)), sum(rows) / parts)
-                for field, rows in self._rows.items()
-            },
-        )
+        grids: dict[FieldIdentity, layout.Grid] = {}
+        codings: dict[FieldIdentity, Profile] = {}
+        for field, rows in self._rows.items():
+            video_bytes = float(np.mean(rows)) * _row_bytes(field)
+            numbers = not field.trailing and video_bytes < layout.PLAIN_VIDEO_BYTES
+            codings[field] = "fast" if numbers and self._profile == "default" else self._profile
+            grid = _grid(codings[field], field, video_bytes, sum(rows) / parts)
+            grids[field] = self._limited(grid, sum(rows))
+        return Plan(self._profile, grids, codings)
+
+    def _limited(self, grid: layout.Grid, rows: int) -> layout.Grid:
+        """The grid, with no chunk larger than all there is where the whole data set has been seen."""
+        if self.full or not 0 < rows < grid.chunk_rows:
+            return grid
+        return layout.Grid(rows, rows)
 
 
 @dataclass(frozen=True)

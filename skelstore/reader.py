@@ -5,19 +5,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import google_crc32c
 import numpy as np
 import pyarrow as pa
 
-from skelstore import values
+from skelstore import frames, values
 from skelstore.arrays import ArrayReader, Check
 from skelstore.codecs import crc32c
-from skelstore.errors import DamageError, StoreError, StoreNotFoundError
+from skelstore.errors import DamageError, FieldNotFoundError, StoreError, StoreNotFoundError
 from skelstore.files import LocalFiles
+from skelstore.frames import Frames
 from skelstore.joining import LAYOUT_COLUMN
 from skelstore.layouts import Annotation, Assembler
 from skelstore.metadata import (
@@ -34,12 +36,14 @@ from skelstore.metadata import (
     from_bytes,
 )
 from skelstore.parts import name_hash, video_name
-from skelstore.table import column_reader, numeric_column, read_table
+from skelstore.table import column_reader, numeric_column, read_table, text_column
 from skelstore.workspace import SUFFIX
 
 
 class Reader:
-    """Reads one store. Raises StoreNotFoundError, StoreError or DamageError on construction, as ``open`` says."""
+    """Reads one store; shards, splits and the index of names are opened when they are needed.
+
+    Raises StoreNotFoundError, StoreError or DamageError on construction, as ``open`` says."""
 
     def __init__(self, path: Path, check: Check) -> None:
         self.path = path
@@ -62,6 +66,7 @@ class Reader:
             raise StoreError(f"{path / VIDEOS_KEY} names layouts that {ROOT_KEY} does not have")
         self.arrays = {name: self._open_array(name) for name in self.metadata.fields}
         self._columns = {name: column_reader(self.table, name, c.type) for name, c in self.metadata.columns.items()}
+        self._places: dict[str, tuple[np.ndarray[Any, Any], list[np.ndarray[Any, Any]]]] = {}
         self._assembler = Assembler(
             self.metadata.layouts,
             self._columns,
@@ -77,15 +82,64 @@ class Reader:
         """The keys of a video's annotation, in order, each with a function from the position to the value."""
         return self._assembler.entries(self._layout(row), row)
 
+    def some_frames(self, row: int, keys: Iterable[Any], wanted: Frames) -> Annotation:
+        """The values of some keys of a video, arrays that have one entry a frame cut down to some frames.
+
+        Dense videos ([M, T, …]): every array whose second axis is as long as that of ``keypoint``. Compressed ones
+        ([N, …] with ``frame_inds``): every array that is as long as ``frame_inds``. Other values stay whole.
+        Raises FrameIndexError, or FieldNotFoundError if the video has neither form.
+        """
+        entries = self.entries(row)
+        fields = {key: self._places[name] for key, name in self._assembler.fields(self._layout(row)).items()}
+        dims = {key: [int(dim[row]) for dim in dims] for key, (_, dims) in fields.items()}
+        if len(dims.get("keypoint", [])) == 2:
+            total = dims["keypoint"][1]
+            per_frame = {key: found for key, found in dims.items() if len(found) == 2 and found[1] == total}
+            chosen = frames.positions(wanted, total)
+        elif len(dims.get("keypoint", [])) == 1 and len(dims.get("frame_inds", [])) == 1:
+            per_frame = {key: [1, *found] for key, found in dims.items() if found == dims["frame_inds"]}
+            chosen = frames.rows_of_frames(wanted, entries["frame_inds"](row))
+        else:
+            raise FieldNotFoundError(
+                f"{self.path}: the video at position {row} has neither keypoint [M, T, V, C] nor keypoint [N, V, C] "
+                "with frame_inds, so its frames cannot be told apart"
+            )
+        annotation: Annotation = {}
+        for key in keys:
+            if key not in per_frame:
+                annotation[key] = entries[key](row)
+                continue
+            persons, length = per_frame[key]
+            first = int(fields[key][0][row])
+            rows = (np.arange(persons)[:, None] * length + chosen).reshape(-1)
+            name = self._assembler.fields(self._layout(row))[key]
+            found = frames.read_rows(self.arrays[name], first, rows)
+            shape = (persons, len(chosen)) if len(dims[key]) == 2 else (len(chosen),)
+            annotation[key] = found.reshape(*shape, *found.shape[1:])
+        return annotation
+
+    def find(self, name: str) -> int | None:
+        """Position of the only video of that name, if it is found at first sight; None says nothing."""
+        start, video, count = self._names
+        try:
+            encoded = name.encode()
+            bucket = google_crc32c.value(encoded) % count
+            place = start(bucket)
+            row = video(place)
+            if encoded and self._frame_dir(row) == encoded and start(bucket + 1) == place + 1:
+                return row
+        except (IndexError, ZeroDivisionError, UnicodeEncodeError):
+            return None
+        return None
+
     def rows_named(self, name: str) -> list[int]:
         """Positions of the videos of that name, ascending."""
-        starts, videos = self._names
-        if not len(videos):
+        start, video, count = self._names
+        if not count:
             return []
-        bucket = name_hash(name) % len(videos)
-        end = starts.item(bucket + 1) if bucket + 1 < len(starts) else len(videos)
-        found = [videos.item(i) for i in range(starts.item(bucket), end)]
-        return [row for row in found if self.name(row) == name]
+        bucket = name_hash(name) % count
+        stop = start(bucket + 1) if bucket + 1 < count else count
+        return [row for i in range(start(bucket), stop) if self.name(row := video(i)) == name]
 
     def name(self, row: int) -> str | None:
         """The name of a video: its ``frame_dir``, or else ``filename``, if that is a text."""
@@ -100,19 +154,32 @@ class Reader:
         try:
             for name, ids, exact in zip(*(table[c].to_pylist() for c in ("name", "ids", "value")), strict=True):
                 key, value = (name, ids) if exact is None else map(values.decode, values.loads(exact))
+                if exact is None and (name is None or ids is None or None in ids):
+                    raise StoreError(f"{self.path / SPLITS_KEY} has an empty cell where the format has none")
                 splits[key] = value
         except (KeyError, ValueError, TypeError) as error:
             raise StoreError(f"{self.path / SPLITS_KEY} is not as the format says ({error})") from error
         return splits
 
     @cached_property
-    def _names(self) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    def _names(self) -> tuple[Callable[[int], int], Callable[[int], int], int]:
+        """The hash table of names: start of a bucket, video at a place of the list, length of both."""
         table = read_table(self.files, NAMES_KEY, self.manifest.files.get(NAMES_KEY))
         starts = numeric_column(table, "bucket", pa.int64())
         videos = numeric_column(table, "video", pa.int64())
-        if len(videos) and not (0 <= videos.min() <= videos.max() < self.metadata.videos and starts.min() >= 0):
+        count = len(videos)
+        if count and not (
+            0 <= videos.min() <= videos.max() < self.metadata.videos and 0 <= starts.min() <= starts.max() <= count
+        ):
             raise StoreError(f"{self.path / NAMES_KEY} names videos that the store does not have")
-        return starts, videos
+        return starts.item, videos.item, count
+
+    @cached_property
+    def _frame_dir(self) -> Callable[[int], bytes]:
+        """UTF-8 form of a video's ``frame_dir``; empty where that is missing or no plain text."""
+        columns = self.metadata.columns.items()
+        name = next((name for name, c in columns if c.path == ("frame_dir",) and c.type == "str"), None)
+        return text_column(self.table, name) if name is not None else lambda row: b""
 
     def _read_root(self) -> bytes:
         try:
@@ -148,36 +215,22 @@ class Reader:
 
     def _field_reader(self, name: str, field: FieldMetadata) -> Callable[[int], np.ndarray[Any, Any]]:
         """A function from a video's position to its array."""
-        first = numeric_column(self.table, f"{name}.row", pa.int64()).item
-        dims = [numeric_column(self.table, f"{name}.dim{axis}", pa.int64()).item for axis in range(field.ragged)]
+        first = numeric_column(self.table, f"{name}.row", pa.int64())
+        dims = [numeric_column(self.table, f"{name}.dim{axis}", pa.int64()) for axis in range(field.ragged)]
         array = self.arrays[name]
-        trailing = array.metadata.trailing
-        dtype = array.metadata.dtype
-        read_into = array.read_into
-        if len(dims) == 2:
-            outer, inner = dims
-
-            def read_two(row: int) -> np.ndarray[Any, Any]:
-                shape = outer(row), inner(row)
-                out = np.empty((shape[0] * shape[1], *trailing), dtype)
-                read_into(first(row), out)
-                return out.reshape(*shape, *trailing)
-
-            return read_two
+        rows = np.ones(len(first))
+        for dim in dims:
+            rows *= dim
+        end = first + rows
+        if any((column < 0).any() for column in (first, *dims)) or (end > array.metadata.rows).any():
+            raise StoreError(f"{self.path / VIDEOS_KEY} names rows of {name} that the array does not have")
+        self._places[name] = first, dims
+        read = array.read
+        row_of = first.item
         if len(dims) == 1:
-            (length,) = dims
-
-            def read_one(row: int) -> np.ndarray[Any, Any]:
-                out = np.empty((length(row), *trailing), dtype)
-                read_into(first(row), out)
-                return out
-
-            return read_one
-
-        def read_any(row: int) -> np.ndarray[Any, Any]:
-            shape = [dim(row) for dim in dims]
-            out = np.empty((int(np.prod(shape, dtype=np.int64)), *trailing), dtype)
-            read_into(first(row), out)
-            return out.reshape(*shape, *trailing)
-
-        return read_any
+            length = dims[0].item
+            return lambda row: read(row_of(row), length(row))
+        if len(dims) == 2:
+            outer, inner = dims[0].item, dims[1].item
+            return lambda row: read(row_of(row), outer(row), inner(row))
+        return lambda row: read(row_of(row), *[dim.item(row) for dim in dims])

@@ -17,7 +17,7 @@ import numpy as np
 
 from skelstore.codecs import CRC_BYTES, ChunkCodec, crc32c
 from skelstore.errors import DamageError
-from skelstore.files import LocalFiles
+from skelstore.files import LocalFile
 
 DIGEST_BYTES = 16
 MISSING = 2**64 - 1
@@ -103,54 +103,49 @@ def trim_shard(path: Path, chunks: int, used: int) -> ShardFile:
     return ShardFile(len(data), crc32c(data), data[end - DIGEST_BYTES : end].hex())
 
 
-class ShardIndex:
-    """Where the chunks of one shard lie, and which of them this process has checked.
+class Shard:
+    """A shard file to read from: where its chunks lie, and which of them this process has checked.
 
-    ``starts[c]`` and ``ends[c]`` bound chunk c with its crc32c; both are -1 for a chunk that is not there.
+    Chunk c, with its crc32c, is the bytes ``bounds[c]`` to ``bounds[c + 1]``: every writer of ours lays chunks one
+    behind the other, from the first byte, so a run of chunks is one read. Those from ``len(checked)`` on are not
+    there.
     """
 
-    __slots__ = ("checked", "ends", "starts")
+    __slots__ = ("bounds", "checked", "file")
 
-    def __init__(self, starts: array[int], ends: array[int]) -> None:
-        self.starts = starts
-        self.ends = ends
-        self.checked = bytearray(len(starts))
+    def __init__(self, file: LocalFile, chunks: int, expected: ShardFile) -> None:
+        """Read the index.
 
-    @classmethod
-    def read(cls, files: LocalFiles, key: str, chunks: int, expected: ShardFile) -> ShardIndex:
-        """The index of a shard file.
-
-        Raises DamageError if the file is missing, has another size or another digest than the manifest says,
-        or its index is damaged.
+        Raises DamageError if the file is missing, has another size or another digest than the manifest says, or its
+        index is damaged.
         """
-        path = files.path(key)
-        size = files.size(key)
+        self.file = file
         tail = DIGEST_BYTES + 16 * chunks + CRC_BYTES
+        size = file.size()
         if size != expected.size or size < tail:
             raise DamageError(
-                f"{path} has {size} bytes; the manifest says {expected.size}: it was cut short or replaced, so fetch "
-                "or convert the store again"
-            )
-        data = files.read(key, size - tail, tail)
-        index = data[DIGEST_BYTES:-CRC_BYTES]
-        if crc32c(index) != int.from_bytes(data[-CRC_BYTES:], "little"):
-            raise DamageError(f"{path}: the index of the shard is damaged, so fetch or convert the store again")
-        if data[:DIGEST_BYTES].hex() != expected.digest:
-            raise DamageError(
-                f"{path} is another shard than the manifest names: files were swapped or are of another version, so "
+                f"{file.path} has {size} bytes; the manifest says {expected.size}: it was cut short or replaced, so "
                 "fetch or convert the store again"
             )
+        data = file.read(size - tail, tail)
+        index = data[DIGEST_BYTES:-CRC_BYTES]
+        if crc32c(index) != int.from_bytes(data[-CRC_BYTES:], "little"):
+            raise DamageError(f"{file.path}: the index of the shard is damaged, so fetch or convert the store again")
+        if data[:DIGEST_BYTES].hex() != expected.digest:
+            raise DamageError(
+                f"{file.path} is another shard than the manifest names: files were swapped or are of another version, "
+                "so fetch or convert the store again"
+            )
         table = np.frombuffer(index, "<u8").reshape(chunks, 2)
-        there = table[:, 0] != MISSING
-        starts = np.where(there, table[:, 0], 0)
-        lengths = np.where(there, table[:, 1], 0)
-        inside = np.uint64(size - tail)
-        if (starts > inside).any() or (lengths > inside).any() or (starts + lengths > inside).any():
-            raise DamageError(f"{path}: the index of the shard points beyond its chunks")
-        first = starts.astype(np.int64)
-        last = first + lengths.astype(np.int64)
-        return cls(_array(np.where(there, first, -1)), _array(np.where(there, last, -1)))
-
-
-def _array(values: np.ndarray[Any, Any]) -> array[int]:
-    return array("q", values.astype(np.int64).tobytes())
+        used = int(np.count_nonzero(table[:, 0] != MISSING))
+        starts, lengths = table[:used].astype(np.int64).T
+        bounds = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
+        if (
+            (lengths <= CRC_BYTES).any()
+            or (lengths > size).any()
+            or bounds[-1] != size - tail
+            or (starts != bounds[:-1]).any()
+        ):
+            raise DamageError(f"{file.path}: the index of the shard does not list its chunks one behind the other")
+        self.bounds = array("q", bounds.tobytes())
+        self.checked = bytearray(used)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,7 +12,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from skelstore import values
 from skelstore.arrays import Check
+from skelstore.decompressed import Decompressed
 from skelstore.errors import (
     AmbiguousVideoError,
     FieldNotFoundError,
@@ -20,7 +23,8 @@ from skelstore.errors import (
     VideoIndexError,
     VideoNotFoundError,
 )
-from skelstore.joining import INTERNAL_COLUMNS
+from skelstore.frames import Frames
+from skelstore.joining import INTERNAL_COLUMNS, LAYOUT_COLUMN
 from skelstore.layouts import Annotation
 from skelstore.parts import ORIGIN_COLUMNS, Origin
 from skelstore.reader import Reader
@@ -96,9 +100,13 @@ class Store:
 
     @property
     def videos(self) -> pa.Table:
-        """The table of the videos: one row each, one column for each value that is no array."""
-        hidden = [name for name in self._reader.table.column_names if name in INTERNAL_COLUMNS]
-        table = self._reader.table.drop_columns(hidden)
+        """The table of the videos: one row each, one column for each value that is no array.
+
+        ``<field>.row`` and ``<field>.dim<i>`` say where a video's array begins and how long its ragged axes are.
+        """
+        names = self._reader.table.column_names
+        # A table without columns would have no rows either, so the layouts show where there is nothing else.
+        table = self._reader.table.select([n for n in names if n not in INTERNAL_COLUMNS] or [LAYOUT_COLUMN])
         return table if self._rows is None else table.take(pa.array(self._rows))
 
     def __len__(self) -> int:
@@ -117,6 +125,8 @@ class Store:
         Raises VideoNotFoundError, AmbiguousVideoError (several videos have the name) or VideoIndexError;
         DamageError if its bytes are not those that were written.
         """
+        if type(key) is str and self._rows is None and (row := self._reader.find(key)) is not None:
+            return self._reader.annotation(row)
         return self._reader.annotation(self._locate(key))
 
     def __getitems__(self, indices: Sequence[SupportsIndex]) -> list[Annotation]:
@@ -124,8 +134,55 @@ class Store:
         return self.read(indices)
 
     def read(self, indices: Iterable[str | SupportsIndex]) -> list[Annotation]:
-        """Several annotations, in the order asked for; a key may come twice. Raises like ``store[key]``."""
-        return [self._reader.annotation(self._locate(key)) for key in indices]
+        """Several annotations, in the order asked for; what is asked for twice comes twice. Raises like ``[]``."""
+        rows = [self._locate(key) for key in indices]
+        found: dict[int, Annotation] = {}
+        annotations: list[Any] = [None] * len(rows)
+        # In the order of the store, in which a chunk that two videos share is decoded once.
+        for place in sorted(range(len(rows)), key=rows.__getitem__):
+            row = rows[place]
+            annotations[place] = copy.deepcopy(found[row]) if row in found else self._reader.annotation(row)
+            found = {row: annotations[place]}
+        return annotations
+
+    def read_one(
+        self, key: str | SupportsIndex, *, fields: Iterable[Any] | None = None, frames: Frames | None = None
+    ) -> Annotation:
+        """Parts of one annotation, from only the chunks that hold them.
+
+        ``fields``: the keys to read (default: all), in the order of the annotation. ``frames``: the frames to read, a
+        slice, a range or integers: ``keypoint`` [M, T, V, C] becomes ``keypoint[:, frames]``, and so does every array
+        with that T. Of a compressed video (``keypoint`` [N, V, C]) they are the numbers that ``frame_inds`` holds,
+        and the rows with such a number are read. Other values, ``total_frames`` included, stay as they are.
+
+        Raises FieldNotFoundError for a key that the video does not have, FrameIndexError for a frame that it does not
+        have, and as ``store[key]``.
+        """
+        row = self._locate(key)
+        entries = self._reader.entries(row)
+        wanted = set(entries if fields is None else fields)
+        if missing := wanted - set(entries):
+            there = ", ".join(map(str, entries))
+            raise FieldNotFoundError(f"the video has no {', '.join(map(repr, missing))}; it has {there}")
+        keys = [name for name in entries if name in wanted]
+        if frames is None:
+            return {name: entries[name](row) for name in keys}
+        return self._reader.some_frames(row, keys, frames)
+
+    def decompressed(
+        self,
+        *,
+        box_thr: float | None = None,
+        squeeze: bool = True,
+        max_person: int = 10,
+        valid_ratio: float | None = None,
+    ) -> Decompressed:
+        """The videos as PYSKL's PoseDataset and DecompressPose give them, computed when they are read.
+
+        As upstream, boxes are filtered by ``box_thr``, and videos by ``valid_ratio``, only if ``valid_ratio`` is a
+        float above 0. Raises FieldNotFoundError if that is so and the table lacks what it needs.
+        """
+        return Decompressed(self, box_thr=box_thr, squeeze=squeeze, max_person=max_person, valid_ratio=valid_ratio)
 
     def lazy(self, key: str | SupportsIndex) -> LazyAnnotation:
         """The annotation of a video as a Mapping that reads a value when it is asked for; ``dict(…)`` reads all."""
@@ -158,8 +215,12 @@ class Store:
             there = ", ".join(map(repr, self.splits)) or "no splits at all"
             raise SplitNotFoundError(f"{self._reader.path} has no split {name!r}; there are {there}")
         ids = self.splits[name]
-        keep = self._matches(ids)
-        return self._view(keep)
+        if not isinstance(ids, (list, tuple, dict, np.ndarray)) or (isinstance(ids, np.ndarray) and not ids.ndim):
+            raise SplitNotFoundError(
+                f"{self._reader.path}: the split {name!r} is a {values.type_name(ids)}, not a list of ids"
+            )
+        rows = self._table_rows()
+        return Store(self._reader, rows[self._matches(ids)[rows]])
 
     def select(self, expression: pc.Expression) -> Store:
         """The videos for which an Arrow expression over ``videos`` is true, e.g. ``pc.field("label") < 10``.
@@ -172,7 +233,14 @@ class Store:
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowKeyError) as error:
             columns = ", ".join(self.videos.column_names)
             raise FieldNotFoundError(f"{self._reader.path}: {error}; the table has the columns {columns}") from error
-        return Store(self._reader, self._table_rows()[found[""].to_numpy()])
+        return self.at(found[""].to_numpy())
+
+    def at(self, positions: Sequence[int] | np.ndarray[Any, Any]) -> Store:
+        """The videos at some positions, in that order. Raises VideoIndexError if there are none such."""
+        chosen = np.asarray(positions, np.int64).reshape(-1)
+        if len(chosen) and not -self._length <= chosen.min() <= chosen.max() < self._length:
+            raise VideoIndexError(f"{self._reader.path} has {self._length} videos, not all that were asked for")
+        return Store(self._reader, self._table_rows()[chosen])
 
     def files(self) -> dict[str, int]:
         """Every file of the store -> its bytes, by the manifest (the root and the manifest itself apart)."""
@@ -225,37 +293,38 @@ class Store:
     def _table_rows(self) -> np.ndarray[Any, Any]:
         return np.arange(self._length) if self._rows is None else self._rows
 
-    def _view(self, keep: np.ndarray[Any, Any]) -> Store:
-        rows = self._table_rows()
-        return Store(self._reader, rows[keep[rows]])
-
     def _matches(self, ids: Any) -> np.ndarray[Any, Any]:
         """For each row of the table, whether its identifier is among the ids."""
         reader = self._reader
         keep = np.zeros(reader.metadata.videos, bool)
         identifier = "filename" if len(keep) and "filename" in reader.entries(0) else "frame_dir"
-        columns = [(n, c) for n, c in reader.metadata.columns.items() if c.path in ((identifier,), ())]
-        texts = [i for i in ids if isinstance(i, str)]
-        for name, column in columns:
-            if column.type in ("str", "numpy.str") and len(texts) == len(ids):
-                keep |= pc.is_in(reader.table[name], pa.array(texts, pa.large_utf8())).to_numpy(zero_copy_only=False)
-            else:
-                keep |= self._matches_slowly(name, identifier, ids)
+        texts = [i for i in ids if isinstance(i, str) and values.is_utf8(i)]
+        quick = np.zeros(len(keep), bool)  # rows whose identifier is a text in a column of its own
+        for name, column in reader.metadata.columns.items():
+            if column.path == (identifier,) and column.type == "str" and len(texts) == len(ids):
+                found = pc.is_in(reader.table[name], pa.array(texts, pa.large_utf8()))
+                keep |= found.to_numpy(zero_copy_only=False)
+                quick |= reader.table[name].is_valid().to_numpy(zero_copy_only=False)
+        wanted: set[Any] = set().union(*map(_hashed, ids))
+        for row in np.flatnonzero(~quick).tolist():
+            entries = reader.entries(row)
+            keep[row] = identifier in entries and not wanted.isdisjoint(_hashed(entries[identifier](row)))
         return keep
 
-    def _matches_slowly(self, column: str, identifier: str, ids: Any) -> np.ndarray[Any, Any]:
-        """``_matches`` for ids or identifiers that are not plain texts, by the rows that have a value in a column."""
-        reader = self._reader
-        wanted = set(ids)
-        keep = np.zeros(reader.metadata.videos, bool)
-        for row in np.flatnonzero(reader.table[column].is_valid().to_numpy(zero_copy_only=False)).tolist():
-            entries = reader.entries(row)
-            keep[row] = identifier in entries and entries[identifier](row) in wanted
-        return keep
+
+def _hashed(value: Any) -> set[Any]:
+    """A set of the value, empty if it has no hash: such a value is in no set."""
+    try:
+        return {value}
+    except TypeError:
+        return set()
 
 
 def _reopen(path: str, check: Check, rows: np.ndarray[Any, Any] | None) -> Store:
-    return Store(Reader(Path(path), check), rows)
+    reader = Reader(Path(path), check)
+    if rows is not None and len(rows) and rows.max() >= reader.metadata.videos:
+        raise StoreError(f"{path} has {reader.metadata.videos} videos, fewer than when the view was made of it")
+    return Store(reader, rows)
 
 
 class LazyAnnotation(Mapping[Any, Any]):

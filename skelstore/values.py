@@ -24,10 +24,19 @@ INT_MAX = 2**63 - 1
 MAX_DEPTH = 100
 """Containers inside containers, at most; the JSON parser of other readers has a limit too."""
 
-NUMPY_SCALARS: dict[type, str] = {np.dtype(code).type: np.dtype(code).name for code in "?bhilqBHILQefd"}
-"""Type of each NumPy scalar that a store holds -> name of its dtype (``numpy.str_`` apart)."""
+NUMPY_SCALARS: dict[type, str] = {
+    np.dtype(name).type: name
+    for name in ("bool", *(f"{s}int{n}" for s in ("", "u") for n in (8, 16, 32, 64)), "float16", "float32", "float64")
+}
+"""Type of each NumPy scalar that a store holds -> name of its dtype; ``numpy.str_`` apart.
+
+NumPy has two types for some dtypes (``longlong`` on Linux); the other would come back as this one, so it is refused.
+"""
 
 _ARRAY_DTYPES = frozenset(np.dtype(name) for name in NUMPY_SCALARS.values())
+_DTYPES = {dtype.name: dtype for dtype in _ARRAY_DTYPES} | {
+    swapped.str: swapped for dtype in _ARRAY_DTYPES for swapped in (dtype, dtype.newbyteorder())
+}
 _KEY_TYPES = (str, bytes, int, float, bool)
 
 
@@ -40,6 +49,14 @@ def type_name(value: object) -> str:
 def is_storable_dtype(dtype: np.dtype[Any]) -> bool:
     """Whether arrays of the dtype can be stored: bool, 8 to 64-bit integers, 16 to 64-bit floats, either byte order."""
     return dtype.newbyteorder("=") in _ARRAY_DTYPES
+
+
+def named_dtype(name: Json) -> np.dtype[Any]:
+    """The dtype of a name (``float16``) or code (``>f2``) in a store. Raises StoreError if the format has none such."""
+    dtype = _DTYPES.get(name) if isinstance(name, str) else None
+    if dtype is None:
+        raise StoreError(f"dtype {name!r} is none that a store holds")
+    return dtype
 
 
 def is_utf8(text: str) -> bool:
@@ -74,7 +91,7 @@ def encode(value: object, place: str = "", depth: int = 0) -> Json:
         little = np.asarray(value).astype(np.dtype(kind).newbyteorder("<"))
         return {"numpy": [NUMPY_SCALARS[kind], little.tobytes().hex()]}
     if kind is np.str_:
-        return {"numpy": ["str", _encode_text(str(value))]}
+        return {"numpy": ["str", _encode_text(str.__str__(value))]}  # str() would drop NULs at the end
     if kind is np.ndarray:
         return _encode_array(value, place)  # type: ignore[arg-type]
     if kind not in (list, tuple, dict):
@@ -153,25 +170,24 @@ def _decode(node: Json, depth: int) -> Any:
     if kind == "bytes":
         return base64.b64decode(body, validate=True)
     if kind == "numpy":
-        return _decode_numpy_scalar(*body)
+        return _decode_numpy_scalar(*body, depth=depth)
     if kind == "ndarray":
         return _decode_array(*body)
     raise StoreError(f"a stored value names an unknown type {kind!r}")
 
 
-def _decode_numpy_scalar(name: str, body: Json) -> Any:
+def _decode_numpy_scalar(name: str, body: Json, *, depth: int) -> Any:
     if name == "str":
-        return np.str_(_decode(body, MAX_DEPTH))
-    dtype = np.dtype(name)
-    if not is_storable_dtype(dtype):
-        raise StoreError(f"a stored scalar has dtype {name!r}, which the format does not know")
+        text = _decode(body, depth + 1)
+        if not isinstance(text, str):
+            raise StoreError("a stored NumPy text is none")
+        return np.str_(text)
+    dtype = named_dtype(name)
     return np.frombuffer(bytes.fromhex(body), dtype.newbyteorder("<"), 1).astype(dtype)[0]
 
 
 def _decode_array(name: str, shape: list[int], body: str) -> np.ndarray[Any, Any]:
-    dtype = np.dtype(name)
-    if not is_storable_dtype(dtype):
-        raise StoreError(f"a stored array has dtype {name!r}, which the format does not know")
+    dtype = named_dtype(name)
     data = bytearray(base64.b64decode(body, validate=True))
     if math.prod(shape) * dtype.itemsize != len(data) or any(n < 0 for n in shape):
         raise StoreError(f"a stored array of dtype {name} and shape {shape} has {len(data)} bytes")

@@ -38,7 +38,7 @@ def verify(
             key = f"{name}/{array.metadata.shard_key(shard)}"
             entry = reader.manifest.shards.get(key)
             try:
-                array.index(shard)
+                array.shard(shard)
                 if data and entry is not None:
                     problems += _compare_bytes(reader.path / key, FileEntry(entry.size, entry.crc32c))
                     array.check_shard(shard)

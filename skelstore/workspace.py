@@ -12,8 +12,9 @@ from pathlib import Path
 from types import TracebackType
 
 from skelstore import disk
-from skelstore.errors import StoreError, StoreExistsError
-from skelstore.metadata import ROOT_KEY
+from skelstore.errors import SkelstoreError, StoreError, StoreExistsError
+from skelstore.files import LocalFiles
+from skelstore.metadata import MAX_JSON_BYTES, ROOT_KEY, from_bytes, store_attributes
 
 try:
     import fcntl
@@ -31,7 +32,8 @@ class Workspace:
     """
 
     def __init__(self, destination: str | os.PathLike[str], *, force: bool = False) -> None:
-        self.destination = Path(os.path.abspath(destination))
+        # The real path: what a link names is replaced, and the link stays.
+        self.destination = Path(os.path.realpath(destination))
         self._force = force
         self._refuse_taken()
         if not self.destination.parent.is_dir():
@@ -52,11 +54,11 @@ class Workspace:
             raise
 
     def _refuse_taken(self) -> None:
-        if not (self.destination.exists() or self.destination.is_symlink()):
+        if not self.destination.exists():
             return
         if not self._force:
             raise StoreExistsError(f"{self.destination} exists: choose another destination, or replace it with --force")
-        if not (self.destination / ROOT_KEY).is_file():
+        if not _is_store(self.destination):
             raise StoreExistsError(
                 f"{self.destination} exists and is not a store, so it is not replaced: choose another destination"
             )
@@ -100,3 +102,11 @@ class Workspace:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.discard()
+
+
+def _is_store(path: Path) -> bool:
+    try:
+        root = LocalFiles(path).read_all(ROOT_KEY, MAX_JSON_BYTES)
+        return isinstance(store_attributes(from_bytes(root, ROOT_KEY)), dict)
+    except SkelstoreError:
+        return False

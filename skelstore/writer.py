@@ -9,7 +9,7 @@ from typing import Any
 
 from skelstore.codecs import PROFILES, Profile
 from skelstore.errors import StoreError
-from skelstore.joining import join
+from skelstore.joining import join, splits_table
 from skelstore.layouts import Annotation
 from skelstore.parts import Part, PartWriter, Planner
 from skelstore.values import Json
@@ -72,6 +72,7 @@ class Writer:
         """Complete the store and give it its final name. A writer that was closed or aborted is left as it is."""
         if self._closed:
             return
+        splits_table(self.splits)  # refused, if they are, before anything has happened
         self._begin()
         self._end_part()
         join(self._parts, self._planner.plan(), self.splits, self._source, self._workspace.store)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import pickle
 import pickletools
 import struct
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from converters import pickle_writer
+from converters.pickle_file import PickleFile
 from converters.pickle_writer import PickleWriter, dumps
 from skelstore.errors import UnsupportedValueError
 from tests.exact import assert_exact
@@ -265,3 +267,12 @@ def test_an_unbuffered_file_is_refused(tmp_path: Path) -> None:
         pytest.raises(ValueError, match="buffered"),
     ):
         PickleWriter(file)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("dtype", [">f2", ">i8", "<f4", "|b1"])
+@pytest.mark.parametrize("shape", [(), (0, 3), (2, 3)])
+def test_our_reader_reads_arrays_of_either_byte_order_back(tmp_path: Path, dtype: str, shape: tuple[int, ...]) -> None:
+    array = np.arange(math.prod(shape)).astype(dtype).reshape(shape)
+    (tmp_path / "a.pkl").write_bytes(dumps({"a": array}))
+    with PickleFile(tmp_path / "a.pkl") as file:
+        assert_exact(file.root(), {"a": array})

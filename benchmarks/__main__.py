@@ -1,0 +1,107 @@
+"""The command ``python -m benchmarks``."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from benchmarks import conversion, decompression, opening, reading, report, size, workers
+from benchmarks.data import DataSet, videos_of
+from benchmarks.results import Result
+
+
+class Sizes(NamedTuple):
+    """How much of everything: the real sizes, or the smallest that run the same code."""
+
+    name: str
+    conversion: int
+    kinetics: int
+    ntu: int
+    contents: int
+    calls: int
+    rounds: int
+    processes: int
+    samples: int
+    workers: tuple[int, ...]
+
+
+#: `conversion` is bytes, and four times as many for the larger file; `samples` are read by all `workers` together.
+REAL = Sizes(
+    "real", 1_000_000_000, 4000, 20_000, 240_000, calls=1000, rounds=7, processes=5, samples=240_000, workers=(1, 4, 8)
+)
+SMALLEST = Sizes("smallest", 1_000_000, 40, 60, 300, calls=20, rounds=2, processes=1, samples=300, workers=(1, 2))
+
+
+def run_conversion(sizes: Sizes, folder: Path) -> Iterator[Result]:
+    bytes_of = [("ntu", sizes.conversion), ("kinetics", sizes.conversion), ("ntu", 4 * sizes.conversion)]
+    sets = [DataSet(kind, videos_of(kind, nbytes), folder) for kind, nbytes in bytes_of]
+    yield conversion.measure(sets, folder, rounds=min(sizes.processes, 3))
+
+
+def run_size(sizes: Sizes, folder: Path) -> Iterator[Result]:
+    yield size.measure([DataSet("kinetics", sizes.kinetics, folder), DataSet("ntu", sizes.ntu, folder)], folder)
+
+
+def run_opening(sizes: Sizes, folder: Path) -> Iterator[Result]:
+    yield opening.measure(DataSet("contents", sizes.contents, folder), sizes.processes)
+
+
+def run_reading(sizes: Sizes, folder: Path) -> Iterator[Result]:
+    for kind, count in (("kinetics", sizes.kinetics), ("ntu", sizes.ntu), ("ntu_short", sizes.ntu)):
+        yield reading.measure(DataSet(kind, count, folder), folder, sizes.calls, sizes.rounds)
+
+
+def run_workers(sizes: Sizes, folder: Path) -> Iterator[Result]:
+    yield workers.measure(DataSet("contents", sizes.contents, folder), sizes.samples, sizes.workers)
+
+
+def run_decompression(sizes: Sizes, folder: Path) -> Iterator[Result]:
+    yield decompression.measure(DataSet("kinetics", sizes.kinetics, folder), folder, sizes.calls, sizes.rounds)
+
+
+BENCHMARKS: dict[str, Callable[[Sizes, Path], Iterator[Result]]] = {
+    "conversion": run_conversion,
+    "size": run_size,
+    "opening": run_opening,
+    "reading": run_reading,
+    "workers": run_workers,
+    "decompression": run_decompression,
+}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"which: {', '.join(BENCHMARKS)} (all)")
+    parser.add_argument("--smallest", action="store_true", help="everything once, in sizes that mean nothing")
+    parser.add_argument("--data", type=Path, metavar="DIR", help="keep the data sets there (a temporary folder)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all results there")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw microseconds a video (needs matplotlib)")
+    options = parser.parse_args(arguments)
+    names = options.names or list(BENCHMARKS)
+    if unknown := [name for name in names if name not in BENCHMARKS]:
+        parser.error(f"no benchmark {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
+    if options.plot and "reading" not in names:
+        parser.error("--plot draws the benchmark reading, which is not asked for")
+    if options.plot and not importlib.util.find_spec("matplotlib"):
+        parser.error("--plot needs matplotlib: pip install matplotlib")
+    sizes = SMALLEST if options.smallest else REAL
+    results: list[Result] = []
+    with tempfile.TemporaryDirectory(prefix="skelstore-benchmarks-") as temporary:
+        folder = options.data or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in names:
+            for result in BENCHMARKS[name](sizes, folder.absolute()):
+                results.append(result)
+                print("\n".join(report.lines(result, verdicts=not options.smallest)), flush=True)
+                if options.json:
+                    report.write_json(options.json, results, sizes.name)
+    if options.plot:
+        report.write_plot(options.plot, results)
+
+
+if __name__ == "__main__":
+    main()

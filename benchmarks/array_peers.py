@@ -1,0 +1,225 @@
+"""Peers that hold arrays, not annotations: zarr-python, zarrs, tensorstore, h5py, Lance.
+
+They get a table of the videos in memory for nothing: where each lies in the arrays, and its other values as a dict that
+only has to be copied. What is timed is their own slicing, one call a field.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from benchmarks.data import Annotation, DataSet
+from benchmarks.peers import Peer
+
+
+class Run(NamedTuple):
+    """Rows ``start`` to ``stop`` of a field's array, and the shape of the video's array."""
+
+    field: str
+    start: int
+    stop: int
+    shape: tuple[int, ...]
+
+
+def array_fields(annotation: Annotation) -> list[str]:
+    return [key for key, value in annotation.items() if isinstance(value, np.ndarray)]
+
+
+def runs(store: Path, fields: list[str], count: int) -> Iterator[list[Run]]:
+    """Where the arrays of each video lie in a store, by its ``videos.arrow`` (docs/format.md)."""
+    table = pa.ipc.open_file(store / "videos.arrow").read_all()
+    places = []
+    for field in fields:
+        trailing = tuple(json.loads((store / field / "zarr.json").read_bytes())["shape"][1:])
+        names = [name for name in table.column_names if name.startswith(f"{field}.dim")]
+        dims = zip(*(table[name].to_pylist() for name in sorted(names)), strict=True)
+        places.append(
+            [
+                Run(field, row, row + math.prod(dim), (*dim, *trailing))
+                for row, dim in zip(table[f"{field}.row"].to_pylist(), dims, strict=True)
+            ]
+        )
+    yield from (list(place) for place in zip(*places, strict=True))
+
+
+class RowPeer(Peer):
+    """Reads our own arrays, of the profile ``default``, in its own way."""
+
+    def build(self, data: DataSet, folder: Path) -> None:
+        self.store = data.store("default")
+        self.fields = array_fields(data.loaded[0])
+        self.videos = {
+            annotation["frame_dir"]: ({k: None if k in self.fields else v for k, v in annotation.items()}, places)
+            for annotation, places in zip(data.loaded, runs(self.store, self.fields, data.count), strict=True)
+        }
+
+    def get(self, name: str) -> Annotation:
+        values, places = self.videos[name]
+        annotation = values.copy()
+        arrays = self.arrays
+        for field, start, stop, shape in places:
+            annotation[field] = arrays[field][start:stop].reshape(shape)
+        return annotation
+
+    def open(self) -> None:
+        self.arrays: dict[str, Any] = self.open_arrays()
+
+    def open_arrays(self) -> dict[str, Any]:
+        """The array of each field."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        self.arrays = {}
+
+
+class ZarrPython(RowPeer):
+    """zarr-python's own slicing of our arrays."""
+
+    name = "zarr-python"
+    modules = ("zarr",)
+    install = "pip install zarr"
+    pipeline: str | None = None
+
+    def open_arrays(self) -> dict[str, Any]:
+        import zarr
+
+        # An array keeps the pipeline that was set when it was opened.
+        with zarr.config.set({"codec_pipeline.path": self.pipeline} if self.pipeline else {}):
+            group = zarr.open_group(self.store, mode="r")
+            return {field: group[field] for field in self.fields}
+
+
+class Zarrs(ZarrPython):
+    """zarr-python with the codec pipeline of zarrs. It hangs in a forked child: nothing here forks."""
+
+    name = "zarrs"
+    modules = ("zarr", "zarrs")
+    install = "pip install zarrs"
+    pipeline = "zarrs.ZarrsCodecPipeline"
+
+
+class Tensorstore(RowPeer):
+    """tensorstore reading our arrays. It hangs in a forked child: nothing here forks."""
+
+    name = "tensorstore"
+    modules = ("tensorstore",)
+    install = "pip install tensorstore"
+
+    def open_arrays(self) -> dict[str, Any]:
+        import tensorstore
+
+        return {
+            field: _Slices(
+                tensorstore.open(
+                    {"driver": "zarr3", "kvstore": {"driver": "file", "path": f"{self.store / field}/"}}, read=True
+                ).result()
+            )
+            for field in self.fields
+        }
+
+
+class _Slices:
+    """A tensorstore that is read where it is sliced."""
+
+    def __init__(self, array: Any) -> None:
+        self._array = array
+
+    def __getitem__(self, key: slice) -> Any:
+        return self._array[key].read().result()
+
+
+class Hdf5(RowPeer):
+    """h5py: one dataset a field with the rows and chunks of our arrays; shuffle and lzf, the quicker of its own codecs.
+
+    Without shuffle, lzf finds next to nothing in float16 and stores most chunks as they are, so that is as fast as
+    `PlainHdf5`; with it the file is about as large as our ``default``. gzip, its other codec, is slower by a half.
+    """
+
+    name = "h5py"
+    modules = ("h5py",)
+    install = "pip install h5py"
+    filters: ClassVar[dict[str, Any]] = {"compression": "lzf", "shuffle": True}
+
+    def build(self, data: DataSet, folder: Path) -> None:
+        import h5py
+        import zarr
+
+        super().build(data, folder)
+        self._path = folder / "arrays.h5"
+        group = zarr.open_group(self.store, mode="r")
+        with h5py.File(self._path, "w") as file:
+            for field in self.fields:
+                array: Any = group[field]
+                # The rows between parts are not in the store; nothing reads them.
+                file.create_dataset(field, array.shape, array.dtype, chunks=array.chunks, **self.filters)
+                step = array.shards[0]
+                for start in range(0, array.shape[0], step):
+                    file[field][start : start + step] = array[start : start + step]
+
+    def open_arrays(self) -> dict[str, Any]:
+        import h5py
+
+        self._file = h5py.File(self._path, "r")
+        return {field: self._file[field] for field in self.fields}
+
+    def close(self) -> None:
+        super().close()
+        self._file.close()
+
+
+class PlainHdf5(Hdf5):
+    """h5py without a codec, to be held against ``fast``."""
+
+    name = "h5py, uncompressed"
+    filters: ClassVar[dict[str, Any]] = {}
+
+
+class Lance(Peer):
+    """Lance: one row a video, the bytes of each array in a column, ``take`` of one row.
+
+    Shapes and other values are in memory, as for the others. It hangs in a forked child: nothing here forks.
+    """
+
+    name = "Lance"
+    modules = ("lance",)
+    install = "pip install pylance"
+
+    def build(self, data: DataSet, folder: Path) -> None:
+        import lance
+
+        self._path = folder / "videos.lance"
+        first = data.loaded[0]
+        self._fields = {key: first[key].dtype for key in array_fields(first)}
+        schema = pa.schema([(field, pa.large_binary()) for field in self._fields])
+        self._videos = {
+            annotation["frame_dir"]: (i, {k: v.shape if k in self._fields else v for k, v in annotation.items()})
+            for i, annotation in enumerate(data.loaded)
+        }
+        batches = (
+            pa.record_batch([[annotation[field].tobytes()] for field in self._fields], schema=schema)
+            for annotation in data.loaded
+        )
+        lance.write_dataset(pa.RecordBatchReader.from_batches(schema, batches), self._path)
+
+    def open(self) -> None:
+        import lance
+
+        self._dataset = lance.dataset(self._path)
+
+    def get(self, name: str) -> Annotation:
+        index, values = self._videos[name]
+        annotation = values.copy()
+        row = self._dataset.take([index], columns=list(self._fields))
+        for field, dtype in self._fields.items():
+            annotation[field] = np.frombuffer(row[field][0].as_buffer(), dtype).reshape(values[field])
+        return annotation
+
+    def close(self) -> None:
+        del self._dataset

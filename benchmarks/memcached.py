@@ -1,0 +1,98 @@
+"""memcached on loopback with pymemcache's ``pickle_serde``: how PYSKL serves Kinetics-400 to its training."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks.data import Annotation, DataSet
+from benchmarks.peers import Peer
+
+START_SECONDS = 10
+
+
+class Server:
+    """A memcached of our own on a free port, with room for so many bytes."""
+
+    def __init__(self, capacity: int) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port: int = probe.getsockname()[1]
+        command = ["memcached", "-l", "127.0.0.1", "-p", str(self.port), "-U", "0"]
+        # An item above -I would be refused; 32 MB is beyond the largest video.
+        command += ["-I", "32m", "-m", str(capacity // 1_000_000 + 64)]
+        if hasattr(os, "geteuid") and os.geteuid() == 0:
+            command += ["-u", "root"]  # memcached will not run as root unless it is told to
+        self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+        try:
+            self._wait()
+        except BaseException:
+            self.stop()
+            raise
+
+    def _wait(self) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+                return
+            except OSError:
+                if self._process.poll() is not None or time.monotonic() > deadline:
+                    raise RuntimeError(f"memcached did not answer on port {self.port}") from None
+                time.sleep(0.02)
+
+    def stop(self) -> None:
+        self._process.terminate()
+        self._process.wait()
+
+
+class Memcached(Peer):
+    """The whole annotation by one ``get``; what PYSKL copies and joins after that is not timed here."""
+
+    name = "memcached"
+    modules = ("pymemcache",)
+    program = "memcached"
+    install = "pip install pymemcache, and memcached from the system's packages (apt install memcached)"
+
+    def __init__(self, keys: tuple[str, ...] | None = None) -> None:
+        """Serve these keys of each annotation, or all."""
+        self._keys = keys
+
+    def build(self, data: DataSet, folder: Path) -> None:
+        # Slabs waste up to a half; what is evicted would be missed later, so there is room for twice the data.
+        self._server = Server(2 * data.pickle.stat().st_size)
+        self._client: Any = None
+        try:
+            client = self._connect()
+            for annotation in data.loaded:
+                value = annotation if self._keys is None else {key: annotation[key] for key in self._keys}
+                client.set(annotation["frame_dir"], value, noreply=False)
+            evicted = client.stats()[b"evictions"]
+            client.close()
+            if evicted:
+                raise RuntimeError(f"memcached dropped {evicted} videos: it had too little room")
+        except BaseException:
+            self._server.stop()
+            raise
+
+    def open(self) -> None:
+        self._client = self._connect()
+
+    def get(self, name: str) -> Annotation:
+        annotation: Annotation = self._client.get(name)
+        return annotation
+
+    def close(self) -> None:
+        if self._client is not None:
+            self._client.close()
+        self._server.stop()
+
+    def _connect(self) -> Any:
+        from pymemcache import serde
+        from pymemcache.client.base import Client
+
+        return Client(("127.0.0.1", self._server.port), serde=serde.pickle_serde)

@@ -1,0 +1,108 @@
+"""One whole annotation by its ``frame_dir``, in random order, warm: what a training does, millions of times."""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import ExitStack
+from pathlib import Path
+
+from benchmarks.array_peers import Hdf5, Lance, PlainHdf5, Tensorstore, ZarrPython, Zarrs
+from benchmarks.data import DataSet, array_bytes
+from benchmarks.floors import BareCodec, BareRead
+from benchmarks.memcached import Memcached
+from benchmarks.peers import Lmdb, Peer, PickleFiles, PickleInMemory, Skelstore
+from benchmarks.results import Result, Wanted
+from benchmarks.size import folder_bytes
+from benchmarks.timing import interleave
+
+PROFILES = ("fast", "default", "small")
+
+WANTED = {
+    "kinetics": {
+        ("fast", "LMDB"): Wanted(1.2),
+        ("fast", "memcached"): Wanted(8),
+        ("default", "memcached"): Wanted(2.5),
+        ("default", "zarr-python"): Wanted(30),
+        ("default", "tensorstore"): Wanted(4),
+        ("default", "h5py"): Wanted(4),
+        ("default", "Lance"): Wanted(6),
+    },
+    "ntu_short": {("fast", "LMDB"): Wanted(1)},
+}
+NTU_MICROSECONDS = Wanted(25, at_least=False)
+CODEC_RATIO = Wanted(1.5, at_least=False)
+
+
+def peers() -> list[Peer]:
+    """All sides, ours first."""
+    return [
+        Skelstore("fast"),
+        Skelstore("default"),
+        Skelstore("small"),
+        BareRead(),
+        BareCodec(),
+        PickleInMemory(),
+        Lmdb(),
+        PickleFiles(),
+        Memcached(),
+        Tensorstore(),
+        Hdf5(),
+        PlainHdf5(),
+        Lance(),
+        Zarrs(),
+        ZarrPython(),
+    ]
+
+
+def _stored(folder: Path) -> dict[str, float]:
+    """Megabytes that a side keeps on disk, if any of its own."""
+    size = folder_bytes(folder)
+    return {"MB": size / 1e6} if size else {}
+
+
+def measure(data: DataSet, folder: Path, calls: int, rounds: int, sides: list[Peer] | None = None) -> Result:
+    """Time all sides that are installed on a sample of the videos, and claim what was to be reached."""
+    result = Result(f"reading {data.kind}", "one whole annotation by frame_dir, random order, warm")
+    with ExitStack() as stack:
+        ready: list[Peer] = []
+        stored: dict[str, dict[str, float]] = {}
+        ground = folder / f"reading-{data.kind}"
+        stack.callback(shutil.rmtree, ground, ignore_errors=True)
+        for peer in sides or peers():
+            if reason := peer.missing():
+                result.skipped[peer.name] = reason
+                continue
+            place = ground / peer.name
+            shutil.rmtree(place, ignore_errors=True)
+            place.mkdir(parents=True)
+            peer.build(data, place)
+            stored[peer.name] = _stored(data.folder / f"{peer.name}.zarr" if peer.name in PROFILES else place)
+            peer.open()
+            stack.callback(peer.close)
+            ready.append(peer)
+        result.conditions = {
+            "videos": data.count,
+            "KB a video": round(sum(map(array_bytes, data.loaded)) / data.count / 1e3, 1),
+            "videos a round": min(calls, data.count),
+            "rounds": rounds,
+        }
+        data.forget()
+        for peer in ready:
+            peer.warm(data.names)
+        # Other videos in every round, as in a training: the same ones again would come from the chunk caches of HDF5.
+        orders = [data.sample(calls, seed) for seed in range(rounds + 1)]
+        times = interleave({peer.name: peer.get for peer in ready}, orders)
+    result.measurements = {name: spent.values() | stored[name] for name, spent in times.items()}
+    wanted = WANTED.get(data.kind, {})
+    for profile in PROFILES[:2]:
+        for peer in ready:
+            if peer.whole and peer.name not in PROFILES:
+                result.claim_speed(profile, peer.name, wanted)
+    for profile, floor, bound in (("fast", "bare preadv", None), ("default", "bare codec", CODEC_RATIO)):
+        for of in ("us p50", "mean"):
+            if {profile, floor} <= result.measurements.keys():
+                ratio = result.measurements[profile][of] / result.measurements[floor][of]
+                result.claim(f"{profile} against the {floor} ({of.removeprefix('us ')})", ratio, "x its time", bound)
+    if data.kind == "ntu_short" and "default" in result.measurements:
+        result.claim("default", result.measurements["default"]["us p50"], "us a video", NTU_MICROSECONDS)
+    return result

@@ -1,0 +1,51 @@
+"""Bytes of a whole store, tables and all, against the pickle that it was converted from."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from benchmarks.data import DataSet
+from benchmarks.fresh import REPOSITORY
+from benchmarks.results import Result, Wanted
+from converters.conversion import convert_source
+from converters.dialects import open_source
+from skelstore.codecs import PROFILES
+
+REAL = "annotations/hrnet_11_joints.pkl"
+WANTED = {"default": Wanted(0.80, at_least=False), "small": Wanted(0.62, at_least=False)}
+
+
+def real_file() -> Path:
+    """The real HRNet keypoints, which may not be committed: below SKELSTORE_REAL, or beside the repository."""
+    folder = os.environ.get("SKELSTORE_REAL") or REPOSITORY.parent / "shared" / "real"
+    return Path(folder) / REAL
+
+
+def folder_bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def measure(sets: list[DataSet], folder: Path) -> Result:
+    """Convert the real file, and synthetic data sets, with every profile."""
+    result = Result("size", "a store against the pickle that it was converted from")
+    sources = {f"synthetic {data.kind}": data.pickle for data in sets}
+    if real_file().exists():
+        sources = {"real HRNet": real_file()} | sources
+    else:
+        result.skipped["real HRNet"] = f"no {real_file()}: set SKELSTORE_REAL to the folder of real files"
+    for name, source in sources.items():
+        size = source.stat().st_size
+        result.measurements[f"{name}, pickle"] = {"MB": size / 1e6}
+        for profile in PROFILES:
+            destination = folder / f"size-{profile}.zarr"
+            try:
+                convert_source(open_source(source), destination, profile=profile, workers=1, force=True)
+                stored = folder_bytes(destination)
+            finally:
+                shutil.rmtree(destination, ignore_errors=True)
+            result.measurements[f"{name}, {profile}"] = {"MB": stored / 1e6}
+            wanted = WANTED.get(profile) if name == "real HRNet" else None
+            result.claim(f"{name}, {profile}", stored / size, "of the pickle", wanted)
+    return result

@@ -1,0 +1,88 @@
+"""Many processes that read the same data, as the workers of a training do: what each costs, and how fast all are.
+
+All are started afresh (spawned), get ready, and read at the same time: each its part of a random epoch.
+"""
+
+from __future__ import annotations
+
+import pickle
+import random
+import time
+from typing import Any
+
+from benchmarks import fresh
+from benchmarks.data import DataSet
+from benchmarks.results import Result, Wanted
+
+PRIVATE = Wanted(30, at_least=False)
+
+
+def read_store(path: str, worker: int, workers: int, samples: int) -> dict[str, float]:
+    """Be one of the workers, with a store."""
+    import skelstore
+    from benchmarks import memory
+
+    before = memory.now()
+    store = skelstore.open(path)
+    order = _order(len(store), worker, workers, samples)
+    fresh.wait_for_go()
+    start = time.perf_counter()
+    for i in order:
+        store[i]
+    return {"s": time.perf_counter() - start, "samples": len(order), **memory.now().since(before)}
+
+
+def read_pickle(path: str, worker: int, workers: int, samples: int) -> dict[str, float]:
+    """Be one of the workers, with the whole pickle in memory. What is read is not copied, but touched."""
+    import numpy  # noqa: F401 - or its import would be counted
+
+    from benchmarks import memory
+
+    before = memory.now()
+    with open(path, "rb") as file:
+        annotations = pickle.load(file)["annotations"]
+    order = _order(len(annotations), worker, workers, samples)
+    fresh.wait_for_go()
+    start = time.perf_counter()
+    for i in order:
+        annotations[i]
+    return {"s": time.perf_counter() - start, "samples": len(order), **memory.now().since(before)}
+
+
+def _order(videos: int, worker: int, workers: int, samples: int) -> list[int]:
+    """The worker's part of an epoch, or of so many samples of it: the same shuffle in all of them."""
+    return random.Random(0).sample(range(videos), min(samples, videos))[worker::workers]
+
+
+def measure(data: DataSet, samples: int, counts: tuple[int, ...]) -> Result:
+    """Read with each of these numbers of workers."""
+    result = Result("workers", "spawned processes that read a part of a random epoch each, by position")
+    result.conditions = {"videos": data.count, "samples in all": min(samples, data.count)}
+    sides = {"skelstore": ("workers:read_store", data.store("default")), "pickle": ("workers:read_pickle", data.pickle)}
+    data.forget()
+    for count in counts:
+        for name, (function, path) in sides.items():
+            found = _together(function, count, path=path, samples=samples)
+            private = [run["private MB"] for run in found]
+            result.measurements[f"{name}, {count}"] = {
+                "samples/s": sum(run["samples"] for run in found) / max(run["s"] for run in found),
+                "private MB in all": sum(private),
+                "private MB a worker": max(private),
+                "mapped MB in all": sum(run["mapped MB"] for run in found),
+            }
+        ours, pickled = (result.measurements[f"{name}, {count}"] for name in sides)
+        result.claim(f"skelstore, {count}", ours["private MB a worker"], "MB of private memory a worker", PRIVATE)
+        ratio = pickled["private MB in all"] / ours["private MB in all"]
+        result.claim(f"pickle against skelstore, {count}", ratio, "x its private memory")
+    return result
+
+
+def _together(function: str, count: int, **arguments: Any) -> list[dict[str, Any]]:
+    processes = [fresh.start(function, worker=i, workers=count, **arguments) for i in range(count)]
+    try:
+        fresh.go(processes)
+        return [fresh.result(process) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()

@@ -1,0 +1,195 @@
+"""The benchmarks compare like with like: every peer gives the annotation, and who is left out is named."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import skelstore
+from benchmarks import decompression, floors, reading, report, timing
+from benchmarks.__main__ import main
+from benchmarks.array_peers import runs
+from benchmarks.data import DataSet
+from benchmarks.fresh import REPOSITORY
+from benchmarks.memcached import Memcached
+from benchmarks.peers import Peer, PickleFiles, Skelstore
+from benchmarks.results import Result, Wanted
+from tests.exact import assert_exact
+
+VIDEOS = 12
+#: Their runtimes keep threads and descriptors for the life of the process: not of this one, in which other tests fork.
+KEEPS_RUNNING = {"Lance", "tensorstore", "zarrs"}
+
+
+@pytest.fixture(scope="module", params=["kinetics", "ntu_short"])
+def data(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> DataSet:
+    return DataSet(request.param, VIDEOS, tmp_path_factory.mktemp("data"))
+
+
+class Absent(Peer):
+    name = "absent"
+    modules = ("no_such_module",)
+    install = "pip install no-such-module"
+
+
+@pytest.mark.parametrize("peer", reading.peers(), ids=lambda peer: peer.name)
+def test_every_peer_gives_the_annotation(peer: Peer, data: DataSet, tmp_path: Path) -> None:
+    if reason := peer.missing():
+        pytest.skip(reason)
+    if peer.name not in KEEPS_RUNNING:
+        check_peer(peer, data, tmp_path)
+        return
+    code = f"from {__name__} import *; check_peer_named({peer.name!r}, {data.kind!r}, Path({str(tmp_path)!r}))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+
+
+def check_peer(peer: Peer, data: DataSet, folder: Path) -> None:
+    """Hold what a peer gives for every video equal to what it was given."""
+    peer.build(data, folder)
+    peer.open()
+    try:
+        for annotation in data.load():
+            found = peer.get(annotation["frame_dir"])
+            if peer.whole:
+                assert_exact(found, annotation)
+    finally:
+        peer.close()
+
+
+def check_peer_named(name: str, kind: str, folder: Path) -> None:
+    """`check_peer` in a process of its own."""
+    (peer,) = (peer for peer in reading.peers() if peer.name == name)
+    (folder / "peer").mkdir()
+    check_peer(peer, DataSet(kind, VIDEOS, folder), folder / "peer")
+
+
+def test_floors_touch_the_chunks_of_the_video(data: DataSet) -> None:
+    """The codec's floor decodes what the video needs, no more and no less: the rows are among those of its chunks."""
+    store, codec = data.store("default"), floors.BareCodec()
+    codec.build(data, store)
+    for places, annotation in zip(codec.runs.values(), data.load(), strict=True):
+        for run in places:
+            shards = codec.shards[run.field]
+            rows = []
+            for shard, offset, length in shards.chunks(run):
+                content = shards.path(shard).read_bytes()[offset : offset + length - floors.CRC_BYTES]
+                out = np.empty(shards.chunk_shape, shards.dtype)
+                floors.blosc.decompress(content, out)
+                rows.append(out)
+            skip = run.start % shards.chunk_shape[0]
+            found = np.concatenate(rows)[skip : skip + run.stop - run.start]
+            assert_exact(found.reshape(run.shape), annotation[run.field])
+
+
+def test_bare_read_brings_the_bytes_of_the_video(data: DataSet, tmp_path: Path) -> None:
+    read = floors.BareRead()
+    read.build(data, tmp_path)
+    read.open()
+    try:
+        for annotation in data.load():
+            wanted = sum(value.nbytes for value in annotation.values() if isinstance(value, np.ndarray))
+            brought = sum(length for _, _, length in read._places[annotation["frame_dir"]])
+            assert wanted <= brought <= wanted + 1024
+    finally:
+        read.close()
+
+
+def test_runs_are_shapes_of_the_arrays(data: DataSet) -> None:
+    fields = list(skelstore.open(data.store("default")).fields)
+    for places, annotation in zip(runs(data.store("default"), fields, VIDEOS), data.load(), strict=True):
+        assert {run.field: run.shape for run in places} == {field: annotation[field].shape for field in fields}
+
+
+def test_a_peer_that_is_not_installed_is_skipped_by_name(data: DataSet, tmp_path: Path) -> None:
+    result = reading.measure(data, tmp_path, 5, 1, [Skelstore("fast"), PickleFiles(), Absent()])
+    assert result.measurements.keys() == {"fast", "pickle files"}
+    assert "pip install no-such-module" in result.skipped["absent"]
+    assert any("skipped absent: not installed" in line for line in report.lines(result))
+    assert [claim.what for claim in result.claims] == ["fast against pickle files"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_memcached_that_is_not_there_is_skipped_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Memcached, "modules", ())
+    monkeypatch.setenv("PATH", "")
+    assert "apt install memcached" in str(Memcached().missing())
+
+
+def test_json_has_the_claims_and_what_is_behind_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["--smallest", "size", "--json", str(tmp_path / "out.json")])
+    assert "synthetic ntu, small" in capsys.readouterr().out
+    content = json.loads((tmp_path / "out.json").read_text())
+    assert content["size"] == "smallest"
+    assert {"system", "python", "processor", "cores", "versions"} == content["machine"].keys()
+    (result,) = content["results"]
+    assert result.keys() == {"name", "title", "conditions", "claims", "measurements", "skipped"}
+    assert all(claim.keys() == {"what", "measured", "unit", "wanted", "reached"} for claim in result["claims"])
+    assert result["measurements"]["synthetic ntu, pickle"]["MB"] > 0
+    assert "real HRNet" in result["skipped"] or "real HRNet, pickle" in result["measurements"]
+
+
+@pytest.mark.parametrize("arguments", [["nothing"], ["size", "--plot", "x.png"]])
+def test_usage_errors(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert "reading" in capsys.readouterr().err
+
+
+def test_sides_are_timed_in_turn_on_one_order() -> None:
+    calls: list[tuple[str, int]] = []
+    sides = {name: lambda key, name=name: calls.append((name, key)) for name in "ab"}
+    times = timing.interleave(sides, timing.shuffles(range(5), rounds=3))
+    assert [name for name, _ in calls] == [*"aaaaabbbbb"] * 4
+    turns = [[key for _, key in calls[i : i + 5]] for i in range(0, 40, 5)]
+    assert all(turns[i] == turns[i + 1] and sorted(turns[i]) == [*range(5)] for i in range(0, 8, 2))
+    assert len({tuple(turn) for turn in turns}) > 1
+    assert times["a"].calls.shape == (3, 5)
+
+
+def test_times_are_medians_of_rounds() -> None:
+    times = timing.Times(np.array([[1000, 2000, 9000], [1000, 1000, 1000], [5000, 5000, 5000]]))
+    assert (times.median, times.mean, times.per_second) == (2, 4, 250_000)
+    assert times.percentile(100) == 9
+
+
+def test_verdicts() -> None:
+    result = Result("x", "y")
+    result.claim("up", 2.0, "x", Wanted(1.5))
+    result.claim("down", 2.0, "x", Wanted(1.5, at_least=False))
+    assert [claim.to_json()["reached"] for claim in result.claims] == [True, False]
+    text = "\n".join(report.lines(result))
+    assert ">= 1.5  reached" in text
+    assert "<= 1.5  NOT REACHED" in text
+    assert "REACHED" not in "\n".join(report.lines(result, verdicts=False)).upper()
+
+
+def test_the_loop_orders_persons_of_crowded_frames_only_when_there_are_too_many() -> None:
+    """What the loop is to do, by hand: two persons in frame 3, one in frame 5, scores 1, 2 and 3."""
+    keypoint = np.zeros((3, 4, 3), np.float16)
+    keypoint[:, :, 2] = [[1], [2], [3]]
+    annotation = {"frame_inds": np.array([3, 3, 5], np.int16), "keypoint": keypoint, "total_frames": 9}
+    found = decompression.by_loop(annotation)
+    assert (found["total_frames"], found["keypoint"].shape) == (2, (2, 2, 4, 2))
+    assert found["keypoint_score"][:, :, 0].tolist() == [[1, 3], [2, 0]]
+    assert "num_person" not in found
+    cut = decompression.by_loop(annotation, max_person=1)
+    assert cut["keypoint_score"][:, :, 0].tolist() == [[2, 3]]
+    assert cut["num_person"] == 1
+
+
+@pytest.mark.skipif(decompression.ours() is None, reason="this version of skelstore has no decompress_pose")
+def test_the_loop_gives_what_skelstore_gives(tmp_path: Path) -> None:
+    for annotation in DataSet("kinetics", VIDEOS, tmp_path).load():
+        for max_person in (1, 3, 10):
+            expected = decompression.ours()(annotation, max_person=max_person)  # type: ignore[misc]
+            found = decompression.by_loop(annotation, max_person)
+            assert found.keys() == expected.keys()
+            for key, value in expected.items():
+                assert np.array_equal(found[key], value), key

@@ -1,0 +1,370 @@
+"""Export gives back what was converted: held against Python's own unpickler on generated, sample and real data."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import pickletools
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.compute as pc
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import skelstore
+from converters import bare_list, export, open_source, pyskl, samples, single
+from converters.comparison import compare
+from converters.conversion import convert_source
+from skelstore.codecs import PROFILES, Profile
+from skelstore.errors import SkelstoreError, SourceError, StoreError, StoreExistsError
+from tests import strategies
+from tests.contracts import write
+from tests.exact import assert_exact
+from tests.source_contract import dump, load
+
+profiles = st.sampled_from(PROFILES)
+protocols = st.integers(0, 5)
+
+
+def converted(path: Path, destination: Path, dialect: str | None = None, **options: Any) -> skelstore.Store:
+    """The store of a source, opened; the caller closes it."""
+    source = open_source(path, dialect)
+    try:
+        convert_source(source, destination, workers=1, **options)
+        store = skelstore.open(destination)
+        assert compare(store, source) == []
+    finally:
+        source.close()
+    return store
+
+
+def modules_of(path: Path) -> set[str]:
+    """The module of every global that a pickle names; its protocol is held below 5 on the way."""
+    data = path.read_bytes()
+    for opcode, argument, _ in pickletools.genops(data):
+        assert opcode.proto <= 4, opcode.name
+        assert opcode.name != "PROTO" or argument <= 4
+    modules: set[str] = set()
+
+    class Listing(pickle.Unpickler):
+        def find_class(self, module: str, name: str) -> Any:
+            modules.add(module)
+            return super().find_class(module, name)
+
+    Listing(io.BytesIO(data)).load()
+    return modules
+
+
+def check_portable(path: Path) -> None:
+    """Hold a pickle to what NumPy 1 and 2 and Python 3.7 load."""
+    assert modules_of(path) <= {"numpy", "numpy.core.multiarray", "_codecs"}
+
+
+# ------------------------------------------------------------------------------------------- exactness
+
+tops = st.dictionaries(
+    st.one_of(st.sampled_from(["meta", "classes", "version"]), strategies.dict_keys), strategies.values, max_size=2
+)
+
+
+@st.composite
+def documents(draw: st.DrawFn) -> dict[Any, Any]:
+    """The top of a pickle of PYSKL: split before or after the annotations, or missing; further keys anywhere."""
+    data = draw(strategies.datasets(max_size=5))
+    items = list(draw(tops).items())
+    items = [(key, value) for key, value in items if not isinstance(key, str) or key not in ("split", "annotations")]
+    items.append(("annotations", data.annotations))
+    kind = draw(st.sampled_from(["split", "split", "split", "none", "missing"]))
+    if kind != "missing":
+        items.append(("split", data.splits if kind == "split" else draw(strategies.plain_values)))
+    return dict(draw(st.permutations(items)))
+
+
+@given(documents(), protocols, profiles)
+@settings(max_examples=70)
+def test_export_of_convert_is_the_same_pyskl_pickle(document: dict[Any, Any], protocol: int, profile: Profile) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        path = dump(folder / "a.pkl", document, protocol)
+        expected = load(path)
+        with converted(path, folder / "a.zarr", profile=profile) as store:
+            assert store.source["dialect"] == "pyskl"
+            assert_exact(list(store), expected["annotations"])
+            split = expected.get("split")
+            assert_exact(store.splits, split if type(split) is dict else {})
+            export(store, folder / "again.pkl")
+        assert_exact(load(folder / "again.pkl"), expected)
+        check_portable(folder / "again.pkl")
+        assert sorted(p.name for p in folder.iterdir()) == ["a.pkl", "a.zarr", "again.pkl"]
+
+
+@given(strategies.annotation_lists(max_size=5), protocols, profiles)
+@settings(max_examples=50)
+def test_export_of_convert_is_the_same_list(annotations: list[dict[Any, Any]], protocol: int, profile: Profile) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        path = dump(folder / "a.pkl", annotations, protocol)
+        expected = load(path)
+        with converted(path, folder / "a.zarr", profile=profile) as store:
+            assert_exact(list(store), expected)
+            export(store, folder / "again.pkl")
+        assert_exact(load(folder / "again.pkl"), expected)
+        check_portable(folder / "again.pkl")
+
+
+@given(strategies.annotations, protocols)
+@settings(max_examples=40)
+def test_export_of_convert_is_the_same_single_annotation(annotation: dict[Any, Any], protocol: int) -> None:
+    if "annotations" in annotation:
+        return
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        path = dump(folder / "a.pkl", annotation, protocol)
+        with converted(path, folder / "a.zarr", "single") as store:
+            assert_exact(store[0], load(path))
+            export(store, folder / "again.pkl")
+        assert_exact(load(folder / "again.pkl"), load(path))
+        check_portable(folder / "again.pkl")
+
+
+@given(strategies.annotation_lists(max_size=4), st.lists(protocols, min_size=4, max_size=4))
+@settings(max_examples=30)
+def test_export_of_convert_is_the_same_folder(annotations: list[dict[Any, Any]], each: list[int]) -> None:
+    annotations = [annotation for annotation in annotations if "annotations" not in annotation] or [{}]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        names = ["b.pkl", "sub/é ö.pkl", "A.pkl", "a.pkl"][: len(annotations)]
+        for file, annotation, protocol in zip(names, annotations, each, strict=False):
+            dump(folder / "in" / file, annotation, protocol)
+        with converted(folder / "in", folder / "a.zarr") as store:
+            export(store, folder / "out")
+        found = {p.relative_to(folder / "out").as_posix() for p in (folder / "out").rglob("*") if p.is_file()}
+        assert found == set(names)
+        for file in names:
+            assert_exact(load(folder / "out" / file), load(folder / "in" / file), file)
+            check_portable(folder / "out" / file)
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_big_endian_fortran_and_strided_arrays(tmp_path: Path, protocol: int) -> None:
+    base = np.arange(2 * 5 * 17 * 2, dtype=">f2").reshape(2, 5, 17, 2)
+    annotation = {
+        "keypoint": np.asfortranarray(base),
+        "a": base[:, ::2, ::-1],
+        "b": np.array(3, ">i4"),
+        "c": np.zeros((0, 17), "<f8"),
+        "d": np.frombuffer(b"\x01\x00\x80\x7f\x02\x00\x80\xff", "<f4").copy(),
+        "e": np.str_("x\0"),
+        "f": np.float16(1),
+    }
+    path = dump(tmp_path / "a.pkl", [annotation, {}], protocol)
+    with converted(path, tmp_path / "a.zarr") as store:
+        export(store, tmp_path / "b.pkl")
+    assert_exact(load(tmp_path / "b.pkl"), load(path))
+
+
+def test_ids_that_are_no_texts_and_no_split_at_all(tmp_path: Path) -> None:
+    splits = {"train": ["b", "a", "b", "nobody", 3, None, b"x"], "empty": [], 7: ("a",)}
+    path = dump(tmp_path / "a.pkl", {"annotations": [{"frame_dir": "a"}, {"frame_dir": "b"}, {}], "split": splits})
+    with converted(path, tmp_path / "a.zarr") as store:
+        assert_exact(store.splits, splits)
+        assert [a["frame_dir"] for a in store.split("train")] == ["a", "b"]
+        export(store, tmp_path / "b.pkl")
+    assert_exact(load(tmp_path / "b.pkl"), load(path))
+
+
+def test_real_files_come_out_as_they_went_in(real_folder: Path, tmp_path: Path) -> None:
+    paths = sorted((real_folder / "annotations").glob("*.pkl"))
+    if not paths:
+        pytest.skip(f"no pickles in {real_folder}")
+    for path in paths:
+        for profile in PROFILES:
+            with converted(path, tmp_path / "a.zarr", profile=profile, force=True) as store:
+                export(store, tmp_path / "b.pkl", force=True)
+            assert_exact(load(tmp_path / "b.pkl"), load(path), path.name)
+            check_portable(tmp_path / "b.pkl")
+
+
+# --------------------------------------------------------------------------------------------- formats
+
+
+@pytest.fixture
+def stores(tmp_path: Path) -> dict[str, tuple[Path, list[dict[Any, Any]], dict[Any, Any]]]:
+    """For each dialect a store, its annotations and its splits."""
+    data = samples.ntu_like(6)
+    folder = tmp_path / "in"
+    made: dict[str, tuple[Path, list[dict[Any, Any]], dict[Any, Any]]] = {}
+    pyskl.convert(dump(folder / "p.pkl", {**data, "meta": 1}), tmp_path / "pyskl.zarr", workers=1)
+    made["pyskl"] = tmp_path / "pyskl.zarr", data["annotations"], data["split"]
+    bare_list.convert(dump(folder / "l.pkl", data["annotations"]), tmp_path / "list.zarr", workers=1)
+    made["list"] = tmp_path / "list.zarr", data["annotations"], {}
+    single.convert(dump(folder / "s.pkl", data["annotations"][0]), tmp_path / "single.zarr", workers=1)
+    made["single"] = tmp_path / "single.zarr", data["annotations"][:1], {}
+    for annotation in data["annotations"]:
+        dump(folder / "f" / f"{annotation['frame_dir']}.pkl", annotation)
+    single.convert(folder / "f", tmp_path / "folder.zarr", workers=1)
+    made["folder"] = tmp_path / "folder.zarr", data["annotations"], {}
+    made["writer"] = write(tmp_path / "writer.zarr", data["annotations"], data["split"]), *made["pyskl"][1:]
+    return made
+
+
+Stores = dict[str, tuple[Path, list[dict[Any, Any]], dict[Any, Any]]]
+
+
+@pytest.mark.parametrize("dialect", ["pyskl", "list", "single", "folder", "writer"])
+def test_every_format_from_every_dialect(tmp_path: Path, stores: Stores, dialect: str) -> None:
+    path, annotations, splits = stores[dialect]
+    with skelstore.open(path) as store:
+        export(store, tmp_path / "p.pkl", format="pyskl")
+        found = load(tmp_path / "p.pkl")
+        expected = {"split": splits, "annotations": annotations} | ({"meta": 1} if dialect == "pyskl" else {})
+        assert_exact(found, expected)
+        export(store, tmp_path / "l.pkl", format="list")
+        assert_exact(load(tmp_path / "l.pkl"), annotations)
+        (tmp_path / "k").mkdir()
+        export(store, tmp_path / "k" / "toc.pkl", format="kinetics")
+    toc = load(tmp_path / "k" / "toc.pkl")
+    entries = toc if isinstance(toc, list) else toc["annotations"]
+    kpfiles = {file.name: load(file) for file in (tmp_path / "k" / "kpfiles").iterdir()}
+    assert_exact(list(kpfiles), ["kpfile_00000.pkl"])
+    for entry, annotation in zip(entries, annotations, strict=True):
+        pack = kpfiles[Path(entry.pop("raw_file")).name][annotation["frame_dir"]]
+        assert sorted(pack) == ["keypoint", "keypoint_score"]
+        assert_exact({key: (entry | pack)[key] for key in annotation}, annotation)
+        assert len(entry | pack) == len(annotation)
+    for file in ("p.pkl", "l.pkl", "k/toc.pkl", "k/kpfiles/kpfile_00000.pkl"):
+        check_portable(tmp_path / file)
+
+
+def test_a_store_by_the_writer_is_exported_as_pyskl_by_default(tmp_path: Path, stores: Stores) -> None:
+    path, annotations, splits = stores["writer"]
+    with skelstore.open(path) as store:
+        export(store, tmp_path / "a.pkl")
+    assert_exact(load(tmp_path / "a.pkl"), {"split": splits, "annotations": annotations})
+
+
+def test_views_are_exported(tmp_path: Path, stores: Stores) -> None:
+    path, annotations, splits = stores["pyskl"]
+    train = [a for a in annotations if a["frame_dir"] in splits["xsub_train"]]
+    assert 0 < len(train) < len(annotations)
+    with skelstore.open(path) as store:
+        view = store.split("xsub_train")
+        export(view, tmp_path / "a.pkl")
+        export(view, tmp_path / "b.pkl", format="list")
+        export(view, tmp_path / "c.pkl", format="kinetics")
+    assert_exact(load(tmp_path / "a.pkl"), {"split": splits, "annotations": train, "meta": 1})
+    assert_exact(load(tmp_path / "b.pkl"), train)
+    assert len(load(tmp_path / "c.pkl")["annotations"]) == len(train)
+    folder_path, annotations, _ = stores["folder"]
+    with skelstore.open(folder_path) as store:
+        labels = sorted(a["label"] for a in annotations)
+        export(store.select(pc.field("label") < labels[3]), tmp_path / "out")
+    assert len(list((tmp_path / "out").iterdir())) == sum(label < labels[3] for label in labels)
+
+
+def test_advance_is_called_for_every_video(tmp_path: Path, stores: Stores) -> None:
+    for dialect in ("pyskl", "list", "folder"):
+        for format_ in (None, "pyskl", "list", "kinetics"):
+            calls: list[int] = []
+            folder = tmp_path / f"{dialect}-{format_}"
+            folder.mkdir()
+            with skelstore.open(stores[dialect][0]) as store:
+                export(store, folder / "out", format=format_, advance=calls.append)  # type: ignore[arg-type]
+            assert sum(calls) == 6
+
+
+# ---------------------------------------------------------------------------------- names and failures
+
+
+def listing(folder: Path) -> list[str]:
+    return sorted(p.name for p in folder.iterdir())
+
+
+@pytest.mark.parametrize("format_", ["pyskl", "list", "kinetics", None])
+def test_what_stands_there_is_refused_and_replaced_by_force(tmp_path: Path, stores: Stores, format_: Any) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    for dialect in ("pyskl", "single"):
+        target = out / "a.pkl"
+        target.write_bytes(b"mine")
+        with skelstore.open(stores[dialect][0]) as store:
+            with pytest.raises(StoreExistsError, match=r"a\.pkl exists.*--force"):
+                export(store, target, format=format_)
+            assert target.read_bytes() == b"mine"
+            assert listing(out) == ["a.pkl"]
+            export(store, target, format=format_, force=True)
+        assert target.read_bytes() != b"mine"
+        pickle.loads(target.read_bytes())
+        assert not [name for name in listing(out) if "partial" in name]
+        for path in out.glob("kpfiles/*"):
+            path.unlink()
+        for name in set(listing(out)) - {"a.pkl"}:
+            (out / name).rmdir()
+
+
+def test_a_folder_is_refused_and_replaced_by_force(tmp_path: Path, stores: Stores) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    with skelstore.open(stores["folder"][0]) as store:
+        export(store, out)  # an empty folder is taken over
+        before = listing(out)
+        (out / "mine.txt").write_text("x")
+        with pytest.raises(StoreExistsError):
+            export(store, out)
+        export(store, out, force=True)
+    assert listing(out) == before
+
+
+@pytest.mark.parametrize("dialect", ["pyskl", "list", "single"])
+def test_a_failure_leaves_the_old_file(tmp_path: Path, stores: Stores, dialect: str) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    target = out / "a.pkl"
+    target.write_bytes(b"mine")
+    shard = max((stores[dialect][0] / "keypoint").rglob("c*"), key=lambda p: p.stat().st_size if p.is_file() else 0)
+    data = bytearray(shard.read_bytes())
+    data[len(data) // 3] ^= 0xFF
+    shard.write_bytes(data)
+    with skelstore.open(stores[dialect][0], check="always") as store:
+        for format_ in (None, "kinetics"):
+            with pytest.raises(SkelstoreError):
+                export(store, target, format=format_, force=True)  # type: ignore[arg-type]
+            assert target.read_bytes() == b"mine"
+            assert listing(out) == ["a.pkl"]
+
+
+def test_an_interrupt_leaves_nothing(tmp_path: Path, stores: Stores) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+
+    def interrupt(_: int) -> None:
+        raise KeyboardInterrupt
+
+    for dialect in ("pyskl", "folder"):
+        for format_ in (None, "kinetics"):
+            with skelstore.open(stores[dialect][0]) as store, pytest.raises(KeyboardInterrupt):
+                export(store, out / "a", format=format_, advance=interrupt)  # type: ignore[arg-type]
+            assert listing(out) == []
+
+
+def test_what_is_no_option_here(tmp_path: Path, stores: Stores) -> None:
+    with skelstore.open(stores["pyskl"][0]) as store:
+        with pytest.raises(SourceError, match="with the format kinetics only"):
+            export(store, tmp_path / "a.pkl", kpfile_videos=3)
+        with pytest.raises(SourceError, match="with the format kinetics only"):
+            export(store, tmp_path / "a.pkl", kpfiles=tmp_path / "k")
+        with pytest.raises(StoreError, match="is not a folder: make it"):
+            export(store, tmp_path / "no" / "a.pkl")
+    with skelstore.open(stores["single"][0]) as store, pytest.raises(SourceError, match="has 0 videos"):
+        export(store.select(pc.field("label") < -100), tmp_path / "b.pkl")
+    assert not (tmp_path / "a.pkl").exists()
+
+
+def pc_false() -> Any:
+    import pyarrow.compute as pc
+
+    return pc.field("label") < -100

@@ -1,0 +1,75 @@
+"""What ``skelstore info`` tells, held against the data."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+import skelstore
+from converters import pyskl, samples
+from converters.information import as_lines, information
+from tests.contracts import write
+from tests.source_contract import dump
+
+
+def test_a_store_of_the_samples(tmp_path: Path) -> None:
+    data = samples.ntu_like(8)
+    path = dump(tmp_path / "a.pkl", data)
+    pyskl.convert(path, tmp_path / "a.zarr", workers=1, profile="small")
+    with skelstore.open(tmp_path / "a.zarr") as store:
+        found = information(store)
+        json.dumps(found)
+        text = "\n".join(as_lines(found))
+    annotations = data["annotations"]
+    assert found["videos"] == 8
+    assert found["profile"] == "small"
+    assert found["source"] == {"dialect": "pyskl", "name": "a.pkl", "size": path.stat().st_size}
+    assert found["splits"] == [
+        {"name": name, "ids": len(ids), "videos": len(ids)} for name, ids in data["split"].items()
+    ]
+    labels = [a["label"] for a in annotations]
+    assert found["labels"] == {"videos": 8, "distinct": len(set(labels)), "min": min(labels), "max": max(labels)}
+    keypoint = next(field for field in found["fields"] if field["name"] == "keypoint")
+    assert keypoint["dtype"] == "<f2"
+    assert keypoint["shape"] == ["M", "T", 17, 2]
+    assert keypoint["videos"] == 8
+    assert found["joints"] == [17]
+    persons = [len(a["keypoint"]) for a in annotations]
+    assert (found["persons"]["min"], found["persons"]["max"]) == (min(persons), max(persons))
+    frames = [a["total_frames"] for a in annotations]
+    assert (found["frames"]["min"], found["frames"]["max"]) == (min(frames), max(frames))
+    assert found["frames"]["mean"] == round(float(np.mean(frames)), 1)
+    assert found["array_bytes"] >= sum(a["keypoint"].nbytes + a["keypoint_score"].nbytes for a in annotations)
+    assert found["ratio_to_source"] == round(found["stored_bytes"] / path.stat().st_size, 4)
+    for part in ("8 videos", "xsub_train", "keypoint", "joints    17", "persons", "frames"):
+        assert part in text
+
+
+def test_an_empty_store(tmp_path: Path) -> None:
+    with skelstore.open(write(tmp_path / "a.zarr", [])) as store:
+        found = information(store)
+    json.dumps(found)
+    assert found["videos"] == 0
+    assert found["labels"] is None
+    assert found["frames"] is None
+    assert as_lines(found)
+
+
+def test_a_store_of_anything(tmp_path: Path) -> None:
+    annotations = [
+        {"label": "drink"},
+        {"label": 3, "keypoint": np.zeros((2, 3, 17, 2)), "total_frames": None},
+        {"label": [1, 2], "keypoint": np.zeros((4, 25, 3))},
+        {},
+        {"keypoint": 3, "label": None, "total_frames": "many"},
+    ]
+    splits = {"a": [1, None], 3: ("x",), "bits": np.zeros(2, int), b"b": [], "none": None}
+    with skelstore.open(
+        write(tmp_path / "a.zarr", annotations, {k: v for k, v in splits.items() if v is not None})
+    ) as s:
+        found = information(s)
+    json.dumps(found)
+    assert found["joints"] == [17, 25]
+    assert as_lines(found)

@@ -1,0 +1,47 @@
+"""The public surface of ``converters``: what others may import, and how each dialect converts."""
+
+from __future__ import annotations
+
+import inspect
+from types import ModuleType
+
+import pytest
+
+import converters
+from converters import bare_list, kinetics, pyskl, single
+from converters.conversion import ConvertOptions
+from converters.dialects import DIALECTS
+
+
+def test_the_names_of_the_package() -> None:
+    assert converters.__all__ == ["export", "open_source"]
+    assert all(hasattr(converters, name) for name in converters.__all__)
+
+
+def test_the_dialects() -> None:
+    assert {"pyskl": pyskl, "list": bare_list, "single": single, "folder": single, "kinetics": kinetics} == DIALECTS
+
+
+@pytest.mark.parametrize("module", [pyskl, bare_list, single])
+def test_convert_of_a_dialect(module: ModuleType) -> None:
+    parameters = inspect.signature(module.convert).parameters
+    assert list(parameters) == ["source", "destination", "options"]
+    assert parameters["options"].kind is inspect.Parameter.VAR_KEYWORD
+
+
+def test_convert_of_kinetics() -> None:
+    parameters = inspect.signature(kinetics.convert).parameters
+    assert list(parameters) == ["source", "destination", "kpfiles", "skip_missing", "options"]
+    assert parameters["kpfiles"].kind is inspect.Parameter.KEYWORD_ONLY
+    assert parameters["skip_missing"].default is False
+
+
+def test_the_options_of_all() -> None:
+    assert list(ConvertOptions.__annotations__) == ["profile", "force", "workers", "advance"]
+
+
+def test_the_signatures_of_the_package() -> None:
+    assert list(inspect.signature(converters.open_source).parameters) == ["path", "dialect", "kpfiles", "skip_missing"]
+    assert list(inspect.signature(converters.export).parameters) == [
+        *("store", "out", "format", "kpfiles", "kpfile_videos", "force", "advance")
+    ]

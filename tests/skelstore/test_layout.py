@@ -1,0 +1,109 @@
+"""Where rows lie, against brute force."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from skelstore import layout
+from skelstore.codecs import PROFILES, Profile
+from skelstore.layout import Grid, ShardRun
+
+small = st.integers(0, 60)
+
+
+@given(start=small, length=small, shard_rows=st.integers(1, 20))
+def test_runs_are_the_rows_shard_by_shard(start: int, length: int, shard_rows: int) -> None:
+    runs = list(layout.shard_runs(start, start + length, shard_rows))
+    rows = [run.shard * shard_rows + row for run in runs for row in range(run.start, run.stop)]
+    assert rows == list(range(start, start + length))
+    assert [run.into + i for run in runs for i in range(run.stop - run.start)] == list(range(length))
+    assert all(0 <= run.start < run.stop <= shard_rows for run in runs)
+    assert len({run.shard for run in runs}) == len(runs)
+
+
+def test_runs_of_an_example() -> None:
+    assert list(layout.shard_runs(8, 25, 10)) == [ShardRun(0, 8, 10, 0), ShardRun(1, 0, 10, 2), ShardRun(2, 0, 5, 12)]
+    assert list(layout.shard_runs(5, 5, 10)) == []
+
+
+@given(rows=st.integers(0, 10**12), shard_rows=st.integers(1, 10**6))
+def test_aligned_is_the_next_shard_boundary(rows: int, shard_rows: int) -> None:
+    found = layout.aligned(rows, shard_rows)
+    assert found % shard_rows == 0
+    assert rows <= found < rows + shard_rows
+
+
+@given(st.lists(st.integers(0, 50), max_size=12), st.integers(1, 20))
+def test_parts_begin_on_shard_boundaries_and_share_no_shard(rows_of_parts: list[int], shard_rows: int) -> None:
+    offsets, total = layout.part_offsets(rows_of_parts, shard_rows)
+    taken: set[int] = set()
+    last = 0
+    for offset, rows in zip(offsets, rows_of_parts, strict=True):
+        assert offset >= last
+        if not rows:
+            continue
+        assert offset % shard_rows == 0
+        assert offset - last < shard_rows, "a whole shard is left out"
+        shards = {row // shard_rows for row in range(offset, offset + rows)}
+        assert not shards & taken, "two parts write one shard"
+        taken |= shards
+        last = offset + rows
+    assert total == last
+    assert len(offsets) == len(rows_of_parts)
+    assert taken == set(range(-(-total // shard_rows)))
+
+
+@given(st.lists(small, max_size=40), st.integers(1, 100), st.integers(1, 8))
+def test_a_cut_is_a_partition_into_parts_that_are_as_large_as_asked(
+    sizes: list[int], target: int, longest: int
+) -> None:
+    parts = layout.cut(iter(sizes), target, longest)
+    assert [i for first, stop in parts for i in range(first, stop)] == list(range(len(sizes)))
+    for first, stop in parts:
+        assert 0 < stop - first <= longest
+        assert sum(sizes[first : stop - 1]) < target, "the part was full before its last item"
+        if stop < len(sizes):
+            assert sum(sizes[first:stop]) >= target or stop - first == longest, "the part was cut too early"
+
+
+def test_a_cut_of_an_example() -> None:
+    assert layout.cut([1, 9, 5, 5, 20, 1], 10, 100) == [(0, 2), (2, 4), (4, 5), (5, 6)]
+    assert layout.cut([0] * 5, 10, 2) == [(0, 2), (2, 4), (4, 5)]
+    assert layout.cut([], 10, 2) == []
+
+
+@given(
+    row_bytes=st.integers(1, 1 << 20),
+    chunk_bytes=st.floats(layout.CHUNK_BYTES_MIN, layout.CHUNK_BYTES_PLAIN),
+    part_rows=st.floats(0, 1e9),
+)
+def test_a_grid_has_whole_chunks_in_a_shard_and_a_part_in_a_shard(
+    row_bytes: int, chunk_bytes: float, part_rows: float
+) -> None:
+    chunk_rows, shard_rows = Grid.of_bytes(row_bytes, chunk_bytes, part_rows)
+    assert chunk_rows >= 1
+    assert shard_rows % chunk_rows == 0
+    assert shard_rows >= max(int(part_rows * 1.25), chunk_rows)
+    assert shard_rows < int(part_rows * 1.25) + 1 + chunk_rows
+    assert chunk_rows < 16 or chunk_rows % 8 == 0, "bitshuffle leaves rows over"
+    if chunk_rows > 1:
+        assert chunk_bytes / 2 <= chunk_rows * row_bytes <= chunk_bytes * 1.5
+
+
+@given(video_bytes=st.floats(0, 1e12))
+def test_a_chunk_of_the_default_profile_is_of_the_size_that_costs_least(video_bytes: float) -> None:
+    def cost(size: float) -> float:
+        return (1 + video_bytes / size) * (layout.CHUNK_CALL_BYTES + size)
+
+    found = layout.chunk_bytes("default", video_bytes)
+    assert layout.CHUNK_BYTES_MIN <= found <= layout.CHUNK_BYTES_MAX
+    sizes = [layout.CHUNK_BYTES_MIN * (layout.CHUNK_BYTES_MAX / layout.CHUNK_BYTES_MIN) ** (i / 50) for i in range(51)]
+    assert cost(found) <= min(map(cost, sizes)) * (1 + 1e-9)
+
+
+@given(first=st.floats(0, 1e12), second=st.floats(0, 1e12), profile=st.sampled_from(PROFILES))
+def test_larger_videos_have_chunks_at_least_as_large(first: float, second: float, profile: Profile) -> None:
+    small, large = sorted((first, second))
+    assert layout.chunk_bytes(profile, small) <= layout.chunk_bytes(profile, large)
+    assert layout.chunk_bytes("default", small) <= layout.chunk_bytes("small", small) <= layout.CHUNK_BYTES_MAX

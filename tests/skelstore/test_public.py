@@ -1,0 +1,181 @@
+"""The names, signatures and errors that users depend on. A change here is a change for them: see the CHANGELOG."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+import skelstore
+
+EXPORTED = [
+    "AmbiguousVideoError",
+    "DamageError",
+    "Decompressed",
+    "DecompressionError",
+    "EmptyVideoError",
+    "Field",
+    "FieldNotFoundError",
+    "FrameIndexError",
+    "LazyAnnotation",
+    "SkelstoreError",
+    "SourceError",
+    "SplitNotFoundError",
+    "Store",
+    "StoreError",
+    "StoreExistsError",
+    "StoreNotFoundError",
+    "UnsupportedValueError",
+    "VideoIndexError",
+    "VideoNotFoundError",
+    "Writer",
+    "decompress_pose",
+    "open",
+]
+
+ERRORS: dict[str, tuple[str, ...]] = {
+    "SkelstoreError": ("Exception",),
+    "StoreError": ("SkelstoreError", "ValueError"),
+    "DamageError": ("StoreError",),
+    "StoreNotFoundError": ("SkelstoreError", "FileNotFoundError"),
+    "StoreExistsError": ("SkelstoreError", "FileExistsError"),
+    "VideoNotFoundError": ("SkelstoreError", "KeyError"),
+    "AmbiguousVideoError": ("SkelstoreError", "KeyError"),
+    "VideoIndexError": ("SkelstoreError", "IndexError"),
+    "SplitNotFoundError": ("SkelstoreError", "KeyError"),
+    "FieldNotFoundError": ("SkelstoreError", "KeyError"),
+    "UnsupportedValueError": ("SkelstoreError", "TypeError"),
+    "SourceError": ("SkelstoreError", "ValueError"),
+    "FrameIndexError": ("SkelstoreError", "IndexError"),
+    "DecompressionError": ("SkelstoreError", "ValueError"),
+    "EmptyVideoError": ("DecompressionError",),
+}
+
+SIGNATURES = {
+    "open": "(path: 'str | os.PathLike[str]', *, check: 'Check' = 'first') -> 'Store'",
+    "Writer": "(path: 'str | os.PathLike[str]', *, profile: 'Profile' = 'default', force: 'bool' = False, "
+    "source: 'dict[str, Json] | None' = None) -> 'None'",
+    "Writer.add": "(self, annotation: 'Annotation') -> 'None'",
+    "Writer.close": "(self) -> 'None'",
+    "Writer.abort": "(self) -> 'None'",
+    "Store.__len__": "(self) -> 'int'",
+    "Store.__iter__": "(self) -> 'Iterator[Annotation]'",
+    "Store.__contains__": "(self, name: 'object') -> 'bool'",
+    "Store.__getitem__": "(self, key: 'str | SupportsIndex') -> 'Annotation'",
+    "Store.__getitems__": "(self, indices: 'Sequence[SupportsIndex]') -> 'list[Annotation]'",
+    "Store.read": "(self, indices: 'Iterable[str | SupportsIndex]') -> 'list[Annotation]'",
+    "Store.read_one": "(self, key: 'str | SupportsIndex', *, fields: 'Iterable[Any] | None' = None, "
+    "frames: 'Frames | None' = None) -> 'Annotation'",
+    "Store.decompressed": "(self, *, box_thr: 'float | None' = None, squeeze: 'bool' = True, max_person: 'int' = 10, "
+    "valid_ratio: 'float | None' = None) -> 'Decompressed'",
+    "Store.at": "(self, positions: 'Sequence[int] | np.ndarray[Any, Any]') -> 'Store'",
+    "decompress_pose": "(annotation: 'Mapping[str, Any]', *, squeeze: 'bool' = True, max_person: 'int' = 10) "
+    "-> 'dict[str, Any]'",
+    "Store.lazy": "(self, key: 'str | SupportsIndex') -> 'LazyAnnotation'",
+    "Store.index": "(self, name: 'str') -> 'int'",
+    "Store.name": "(self, position: 'int') -> 'str | None'",
+    "Store.split": "(self, name: 'str') -> 'Store'",
+    "Store.select": "(self, expression: 'pc.Expression') -> 'Store'",
+    "Store.files": "(self) -> 'dict[str, int]'",
+    "Store.origins": "(self) -> 'list[Origin | None]'",
+    "Store.close": "(self) -> 'None'",
+}
+
+PROPERTIES = {"fields", "path", "profile", "source", "splits", "videos"}
+
+
+def test_the_exported_names() -> None:
+    assert skelstore.__all__ == EXPORTED
+    assert all(hasattr(skelstore, name) for name in EXPORTED)
+
+
+def test_whatever_is_exported_says_what_it_is() -> None:
+    for name in EXPORTED:
+        thing = getattr(skelstore, name)
+        assert thing.__doc__, name
+    for name in SIGNATURES:
+        assert name.startswith("Store.__") or found(name).__doc__, name
+
+
+def found(name: str) -> Any:
+    thing: Any = skelstore
+    for part in name.split("."):
+        thing = getattr(thing, part)
+    return thing
+
+
+@pytest.mark.parametrize("name", SIGNATURES)
+def test_a_signature_is_as_users_know_it(name: str) -> None:
+    assert str(inspect.signature(found(name))) == SIGNATURES[name]
+
+
+def test_a_store_has_no_other_public_member() -> None:
+    public = {name for name in vars(skelstore.Store) if not name.startswith("_")}
+    methods = {name.removeprefix("Store.") for name in SIGNATURES if name.startswith("Store.") and "__" not in name}
+    assert public == methods | PROPERTIES
+    public = {name for name in vars(skelstore.Writer) if not name.startswith("_")}
+    assert public == {name.removeprefix("Writer.") for name in SIGNATURES if name.startswith("Writer.")}
+    assert skelstore.Field._fields == ("dtype", "ragged", "trailing", "rows")
+
+
+def test_the_error_tree() -> None:
+    errors = {
+        name: tuple(base.__name__ for base in thing.__bases__)
+        for name in skelstore.__all__
+        if isinstance(thing := getattr(skelstore, name), type) and issubclass(thing, Exception)
+    }
+    assert errors == dict(sorted(ERRORS.items()))
+    for name, bases in ERRORS.items():
+        line = f"{name} " if name != "SkelstoreError" else name
+        assert line in (sys.modules["skelstore.errors"].__doc__ or ""), f"{name} is not in the drawing of the tree"
+        for base in bases[1:]:
+            assert f"({base})" in (sys.modules["skelstore.errors"].__doc__ or "")
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_an_error_shows_its_sentence_as_it_is(name: str) -> None:
+    """KeyError and OSError would show a repr, or an errno."""
+    kind = getattr(skelstore, name)
+    assert str(kind('it\'s "so": do\nthat')) == 'it\'s "so": do\nthat'
+    assert str(kind("")) == ""
+
+
+def test_an_unsupported_value_is_kept() -> None:
+    error = skelstore.UnsupportedValueError("text", ".a[1]", 1j)
+    assert (error.place, error.value) == (".a[1]", 1j)
+
+
+IMPORT = """if True:
+    import json, logging, os, signal, sys, threading
+    def state():
+        return threading.active_count(), len(logging.root.handlers), [os.getcwd(), dict(os.environ)]
+    before = state()
+    files = set(os.listdir("/proc/self/fd")) if os.path.exists("/proc/self/fd") else set()
+    handler = signal.getsignal(signal.SIGINT)
+    import skelstore
+    assert handler is signal.getsignal(signal.SIGINT)
+    if files:
+        assert len(set(os.listdir("/proc/self/fd")) - files) == 0, set(os.listdir("/proc/self/fd")) - files
+    after = state()
+    tasks = len(os.listdir("/proc/self/task")) if files else 1
+    print(json.dumps([before[0], after[0], before[1] == after[1], before[2] == after[2], tasks]))
+"""
+
+
+def test_importing_starts_no_thread_and_sets_nothing_up() -> None:
+    done = subprocess.run([sys.executable, "-c", IMPORT], capture_output=True, text=True, timeout=60, check=True)
+    before, after, same_handlers, same_surroundings, tasks = json.loads(done.stdout)
+    assert before == after == 1
+    assert same_handlers
+    assert same_surroundings
+    assert done.stderr == ""
+    bare = """if True:
+        import os, numpy, pyarrow, pyarrow.compute, numcodecs.blosc, google_crc32c
+        print(len(os.listdir("/proc/self/task")) if os.path.exists("/proc/self/task") else 1)
+    """
+    without = subprocess.run([sys.executable, "-c", bare], capture_output=True, text=True, timeout=60, check=True)
+    assert tasks <= int(without.stdout), "importing skelstore starts threads beyond those of its libraries"

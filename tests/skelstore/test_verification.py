@@ -1,0 +1,522 @@
+"""Damage to any file of a store is told by the file's name, and is never read as data."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import google_crc32c
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import skelstore
+from skelstore import SkelstoreError, layout
+from skelstore.codecs import PROFILES, Profile
+from skelstore.verification import verify
+from tests import strategies
+from tests.contracts import write
+from tests.exact import assert_exact
+
+Dataset = strategies.Dataset
+
+
+def small_dataset(version: int = 0) -> Dataset:
+    noise = np.random.default_rng(version)
+    annotations: list[dict[Any, Any]] = []
+    for number in range(9):
+        persons, frames = 1 + number % 2, 4 + number
+        annotations.append(
+            {
+                "frame_dir": f"v{number}",
+                "label": number + version,
+                "img_shape": (1080, 1920),
+                "keypoint": noise.normal(0, 9, (persons, frames, 5, 2)).astype(np.float16),
+                "keypoint_score": noise.random((persons, frames, 5)).astype(np.float32),
+                "extra": {"note": [1, None, "é"]},
+            }
+        )
+    del annotations[4]["keypoint"]
+    annotations[5]["late"] = 0.5
+    names = [annotation["frame_dir"] for annotation in annotations]
+    return Dataset(annotations, {"train": names[:5], "val": (names[5], 3), f"version {version}": []})
+
+
+@functools.cache
+def made(profile: Profile, version: int = 0) -> dict[str, bytes]:
+    """Every file of a store of a few shards a field."""
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(layout, "PART_BYTES", 800)
+        for name in ("CHUNK_BYTES_MIN", "CHUNK_BYTES_MAX", "CHUNK_BYTES_PLAIN"):
+            patch.setattr(layout, name, 160)
+        path = write(Path(folder) / "a.zarr", *small_dataset(version), profile=profile)
+        return {file.relative_to(path).as_posix(): file.read_bytes() for file in path.rglob("*") if file.is_file()}
+
+
+def lay_out(folder: Path, files: dict[str, bytes]) -> Path:
+    path = folder / "a.zarr"
+    for key, data in files.items():
+        (path / key).parent.mkdir(parents=True, exist_ok=True)
+        (path / key).write_bytes(data)
+    return path
+
+
+@pytest.fixture
+def store_path(tmp_path: Path, profile: Profile) -> Path:
+    return lay_out(tmp_path, made(profile))
+
+
+def replace_file(path: Path, data: bytes | None) -> None:
+    """Give a name new content, as a new file: readers of the old one keep it."""
+    path.unlink(missing_ok=True)
+    if data is not None:
+        path.write_bytes(data)
+
+
+def check_message(error: SkelstoreError, path: Path) -> None:
+    assert str(path) in str(error), "the message does not name the file"
+
+
+def read_everything(path: Path, dataset: Dataset) -> int:
+    """Read all that a store has, every value right or refused by an error of ours; how often it was refused."""
+    refused = 0
+    for check in ("first", "always"):
+        try:
+            store = skelstore.open(path, check=check)  # type: ignore[arg-type]
+        except SkelstoreError as error:
+            check_message(error, path)
+            refused += 1
+            continue
+        with store:
+            assert len(store) == len(dataset.annotations)
+            for number, annotation in enumerate(dataset.annotations):
+                for ask in (number, annotation["frame_dir"]):
+                    for _ in range(2):
+                        try:
+                            found = store[ask]
+                        except SkelstoreError as error:
+                            check_message(error, path)
+                            refused += 1
+                        else:
+                            assert_exact(found, annotation)
+            try:
+                splits = store.splits
+            except SkelstoreError:
+                refused += 1
+            else:
+                assert_exact(splits, dataset.splits)
+    return refused
+
+
+def check_told(path: Path, key: str, dataset: Dataset, also: tuple[str, ...] = ()) -> None:
+    """A store with something wrong about a file: both ways of looking at it say so."""
+    problems = verify(path, data=True)
+    assert problems, f"{key}: verify finds nothing"
+    assert any(str(path / name) in problem for name in (key, *also) for problem in problems), problems
+    refused = read_everything(path, dataset)
+    if key not in ("names.arrow", "splits.arrow"):
+        assert refused or problems
+
+
+def content(data: bytes) -> Any:
+    """What JSON says, whatever its spaces."""
+    try:
+        return json.loads(data)
+    except ValueError:
+        return data
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_store_that_is_whole_has_no_problems(store_path: Path) -> None:
+    assert verify(store_path) == []
+    seen: list[int] = []
+    assert verify(store_path, data=True, advance=seen.append) == []
+    shards = [file for file in store_path.rglob("c.*") if file.is_file()]
+    assert sum(seen) == sum(file.stat().st_size for file in shards)
+    assert len(shards) >= 4
+    assert read_everything(store_path, small_dataset()) == 0
+    files = skelstore.open(store_path).files()
+    on_disk = {f.relative_to(store_path).as_posix(): f.stat().st_size for f in store_path.rglob("*") if f.is_file()}
+    assert files == {key: size for key, size in on_disk.items() if key not in ("zarr.json", "manifest.json")}
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_flipped_byte_in_any_file_is_told(store_path: Path, profile: Profile) -> None:
+    noise = np.random.default_rng(PROFILES.index(profile))
+    for key, data in made(profile).items():
+        count = 60 if key == "zarr.json" else 25 if key.endswith("zarr.json") else 12
+        for at in {0, len(data) - 1, *noise.integers(0, len(data), count).tolist()}:
+            changed = bytearray(data)
+            changed[at] ^= int(noise.choice([1, 2, 4, 8, 16, 32, 64, 128, 255]))
+            replace_file(store_path / key, bytes(changed))
+            if key == "zarr.json" and content(bytes(changed)) == content(data):
+                assert read_everything(store_path, small_dataset()) == 0  # another kind of space
+            else:
+                check_told(store_path, key, small_dataset())
+        replace_file(store_path / key, data)
+    assert read_everything(store_path, small_dataset()) == 0
+
+
+@pytest.mark.parametrize("profile", ["default"])
+def test_a_flipped_bit_anywhere_in_the_root_is_told(store_path: Path, profile: Profile) -> None:
+    """The root is the one file that no other file vouches for."""
+    data = made(profile)["zarr.json"]
+    for at in range(0, len(data), 2):
+        changed = bytearray(data)
+        changed[at] ^= 1 << at // 2 % 8
+        replace_file(store_path / "zarr.json", bytes(changed))
+        if content(bytes(changed)) != content(data):
+            with pytest.raises(SkelstoreError, match=r"zarr\.json"):
+                skelstore.open(store_path)
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_file_that_is_cut_emptied_removed_or_lengthened_is_told(store_path: Path, profile: Profile) -> None:
+    for key, data in made(profile).items():
+        for changed in (
+            b"",
+            data[:1],
+            data[: len(data) // 2],
+            data[:-1],
+            data[1:],
+            data + b"\0",
+            data * 2,
+            bytes(len(data)),
+        ):
+            if key == "zarr.json" and content(changed) == content(data):
+                continue  # only the newline at its end is gone
+            replace_file(store_path / key, changed)
+            check_told(store_path, key, small_dataset())
+        replace_file(store_path / key, None)
+        if key == "zarr.json":
+            with pytest.raises(skelstore.StoreNotFoundError):
+                skelstore.open(store_path)
+            assert "zarr.json" in verify(store_path)[0]
+        else:
+            check_told(store_path, key, small_dataset())
+            (store_path / key).mkdir()
+            check_told(store_path, key, small_dataset())
+            (store_path / key).rmdir()
+        replace_file(store_path / key, data)
+    assert read_everything(store_path, small_dataset()) == 0
+
+
+@pytest.mark.parametrize("profile", ["default", "fast"])
+def test_two_files_that_are_swapped_are_told(store_path: Path, profile: Profile) -> None:
+    files = list(made(profile).items())
+    for number, (key, data) in enumerate(files):
+        for other_key, other in files[number + 1 :]:
+            if data == other:
+                continue
+            replace_file(store_path / key, other)
+            replace_file(store_path / other_key, data)
+            check_told(store_path, key, small_dataset(), (other_key,))
+            replace_file(store_path / other_key, other)
+        replace_file(store_path / key, data)
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_file_of_another_version_of_the_store_is_told(store_path: Path, profile: Profile) -> None:
+    old, new = made(profile, 1), made(profile)
+    assert old.keys() == new.keys()
+    assert sum(old[key] != new[key] for key in new) > 6
+    for key in new:
+        if old[key] == new[key]:
+            continue
+        replace_file(store_path / key, old[key])
+        check_told(store_path, key, small_dataset(), ("manifest.json",))
+        replace_file(store_path / key, new[key])
+    for key in new:  # and the other way round: one new file among old ones
+        replace_file(store_path / key, old[key])
+    assert read_everything(store_path, small_dataset(1)) == 0
+    for key in new:
+        if old[key] != new[key]:
+            replace_file(store_path / key, new[key])
+            check_told(store_path, key, small_dataset(1), ("manifest.json",))
+            replace_file(store_path / key, old[key])
+
+
+@pytest.mark.parametrize("profile", ["default"])
+def test_a_file_too_many_is_told(store_path: Path) -> None:
+    (store_path / "keypoint" / "c.99.0.0").write_bytes(b"x")
+    assert [problem for problem in verify(store_path) if "c.99.0.0 is no file of the store" in problem]
+    assert read_everything(store_path, small_dataset()) == 0
+
+
+@pytest.mark.parametrize("profile", ["default"])
+def test_all_problems_are_told_at_once(store_path: Path) -> None:
+    shards = sorted(file for file in store_path.rglob("c.*") if file.is_file())
+    for shard in shards:
+        replace_file(shard, shard.read_bytes()[:-1])
+    problems = verify(store_path)
+    for shard in shards:
+        assert any(str(shard) in problem for problem in problems)
+
+
+@pytest.mark.parametrize("profile", ["default"])
+def test_structure_alone_does_not_read_the_data(store_path: Path) -> None:
+    """What ``data=True`` is for: a flipped byte inside a chunk is not seen without."""
+    shard = next(store_path.glob("keypoint/c.0*"))
+    data = bytearray(shard.read_bytes())
+    data[3] ^= 1
+    replace_file(shard, bytes(data))
+    assert verify(store_path) == []
+    assert any(str(shard) in problem for problem in verify(store_path, data=True))
+
+
+def test_what_is_no_store_is_one_problem(tmp_path: Path) -> None:
+    assert len(verify(tmp_path / "nothing")) == 1
+    assert len(verify(tmp_path)) == 1
+
+
+# --------------------------------------------------------- stores that somebody made to do harm, and signed
+
+
+def crc(data: bytes) -> str:
+    return f"{google_crc32c.value(data):08x}"
+
+
+def sign(files: dict[str, bytes], root: Any) -> dict[str, bytes]:
+    """The files with a manifest and a root that vouch for them."""
+    files = dict(files)
+    manifest = json.loads(files["manifest.json"])
+    for key, entry in manifest["files"].items():
+        if key in files and isinstance(entry, dict):
+            entry |= {"size": len(files[key]), "crc32c": crc(files[key])}
+    files["manifest.json"] = json.dumps(manifest).encode()
+    return sign_root(files, root)
+
+
+def sign_root(files: dict[str, bytes], root: Any) -> dict[str, bytes]:
+    node = copy.deepcopy(root)
+    try:
+        content = node["attributes"]["skelstore"]
+        content["manifest"] = {"size": len(files["manifest.json"]), "crc32c": crc(files["manifest.json"])}
+        content.pop("checksum", None)
+        canonical = json.dumps(node, sort_keys=True, separators=(",", ":"))
+        content["checksum"] = crc(canonical.encode())
+    except (KeyError, TypeError, AttributeError):
+        pass  # the lie is so large that there is nothing left to sign
+    return files | {"zarr.json": json.dumps(node).encode()}
+
+
+def test_what_is_signed_here_is_taken_for_whole(tmp_path: Path) -> None:
+    path = lay_out(tmp_path, sign(BASE, ROOT))
+    assert verify(path, data=True) == []
+    assert read_everything(path, small_dataset()) == 0
+
+
+def read_freely(folder: Path, files: dict[str, bytes]) -> None:
+    """Read everything: any value will do, or an error of ours, which is all that a signed lie can come to."""
+    path = lay_out(folder, files)
+    assert isinstance(verify(path, data=True), list)
+    try:
+        store = skelstore.open(path)
+    except SkelstoreError:
+        return
+    with store:
+        reads = [functools.partial(store.__getitem__, i) for i in range(min(len(store), 12))]
+        reads += [functools.partial(store.__getitem__, f"v{i}") for i in range(9)]
+        reads += [
+            lambda: store.splits,
+            lambda: store.videos,
+            lambda: store.fields,
+            lambda: store.source,
+            lambda: repr(store),
+        ]
+        reads += [functools.partial(store.split, name) for name in ("train", "val")]
+        reads += [lambda: dict(store.lazy(0)), lambda: list(store), store.files, store.origins, lambda: store.name(0)]
+        for read in reads:
+            try:
+                read()
+            except SkelstoreError:
+                continue
+
+
+def places(node: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The path of every value in JSON."""
+    if at:
+        yield at
+    children = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for key, child in children:
+        yield from places(child, (*at, key))
+
+
+small_json = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.sampled_from([-1, 0, 1, 2, 7, 2**31, 2**40, 2**63, 2**70, 0.5, 1e300]),
+    st.sampled_from(
+        ["", "keypoint", "label", "int", "json", "numpy.int64", "float16", "float64", "bytes", "..", "/", "\0"]
+    ),
+    st.sampled_from([[], {}, [1], [[1, 2]], {"column": "label"}, {"field": "keypoint"}, {"tuple": []}, {"dict": []}]),
+    st.sampled_from([{"value": None}, {"value": {"int": "0x10"}}, {"dict": [["a", {"column": "label"}]]}]),
+)
+
+
+@st.composite
+def changed_json(draw: st.DrawFn, node: Any) -> Any:
+    """JSON with one to three of its values replaced, removed, or exchanged with another."""
+    node = copy.deepcopy(node)
+    for _ in range(draw(st.integers(1, 3))):
+        found = list(places(node))
+        path = draw(st.sampled_from(found))
+        parent = node
+        for key in path[:-1]:
+            parent = parent[key]
+        how = draw(st.sampled_from(["replace", "replace", "remove", "copy"]))
+        if how == "remove":
+            del parent[path[-1]]
+        elif how == "copy":
+            other = draw(st.sampled_from(found))
+            value = node
+            for key in other:
+                try:
+                    value = value[key]
+                except (KeyError, IndexError, TypeError):
+                    break
+            parent[path[-1]] = copy.deepcopy(value)
+        else:
+            parent[path[-1]] = copy.deepcopy(draw(small_json))  # one object twice would make a loop
+        if not list(places(node)):
+            break
+    return node
+
+
+BASE = made("default")
+ROOT = json.loads(BASE["zarr.json"])
+
+
+@settings(max_examples=150)
+@given(changed_json(ROOT))
+def test_a_root_that_lies_is_an_error_of_ours_or_harmless(root: Any) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        read_freely(Path(folder), sign(BASE, root))
+
+
+@settings(max_examples=80)
+@given(changed_json(json.loads(BASE["keypoint/zarr.json"])))
+def test_array_metadata_that_lies_is_an_error_of_ours_or_harmless(node: Any) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        read_freely(Path(folder), sign(BASE | {"keypoint/zarr.json": json.dumps(node).encode()}, ROOT))
+
+
+@settings(max_examples=80)
+@given(changed_json(json.loads(BASE["manifest.json"])))
+def test_a_manifest_that_lies_is_an_error_of_ours_or_harmless(node: Any) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        read_freely(Path(folder), sign_root(BASE | {"manifest.json": json.dumps(node).encode()}, ROOT))
+
+
+def table_bytes(table: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
+    data: bytes = sink.getvalue().to_pybytes()
+    return data
+
+
+odd_integers = st.sampled_from(
+    [-1, 0, 1, 3, 8, 9, 10, 50, 2**20, 2**31 - 1, 2**31, 2**33, 2**40, 2**62, 2**63 - 1, -(2**63)]
+)
+
+
+@settings(max_examples=200)
+@given(
+    data=st.data(), key=st.sampled_from(["videos.arrow", "videos.arrow", "videos.arrow", "names.arrow", "splits.arrow"])
+)
+def test_a_table_that_lies_is_an_error_of_ours_or_harmless(data: st.DataObject, key: str) -> None:
+    table = pa.ipc.open_file(BASE[key]).read_all()
+    for _ in range(data.draw(st.integers(1, 3))):
+        number = data.draw(st.integers(0, table.num_columns - 1))
+        name, kind = table.column_names[number], table.schema.field(number).type
+        how = data.draw(st.sampled_from(["cell", "cell", "cell", "null", "type", "drop", "twice", "rows"]))
+        cells = table[number].to_pylist()
+        at = data.draw(st.integers(0, max(len(cells) - 1, 0)))
+        if how == "cell" and cells:
+            if pa.types.is_integer(kind):
+                bounds = np.iinfo(kind.to_pandas_dtype())
+                cells[at] = max(int(bounds.min), min(int(bounds.max), data.draw(odd_integers)))
+            elif pa.types.is_large_string(kind):
+                cells[at] = data.draw(
+                    st.sampled_from(["", "x", "[", "{}", '{"dict":[]}', '{"numpy":["O","00"]}', "null", "[1]"])
+                )
+            table = table.set_column(number, name, pa.array(cells, kind))
+        elif how == "null" and cells:
+            cells[at] = None
+            table = table.set_column(number, name, pa.array(cells, kind))
+        elif how == "type":
+            other = data.draw(
+                st.sampled_from([pa.int8(), pa.float64(), pa.utf8(), pa.large_binary(), pa.list_(pa.int64())])
+            )
+            table = table.set_column(number, name, pa.nulls(len(cells), other))
+        elif how == "drop" and table.num_columns > 1:
+            table = table.remove_column(number)
+        elif how == "twice":
+            table = table.append_column(name, table[number])
+        elif how == "rows":
+            table = table.slice(0, at) if data.draw(st.booleans()) else pa.concat_tables([table, table])
+    with tempfile.TemporaryDirectory() as folder:
+        read_freely(Path(folder), sign(BASE | {key: table_bytes(table)}, ROOT))
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"ARROW1", b"ARROW1\0\0" * 9, b"x" * 1000, b"ARROW1\0\0" + bytes(500) + b"ARROW1"]
+)
+@pytest.mark.parametrize("key", ["videos.arrow", "names.arrow", "splits.arrow"])
+def test_a_signed_file_that_is_no_table_is_a_store_error(tmp_path: Path, key: str, data: bytes) -> None:
+    read_freely(tmp_path, sign(BASE | {key: data}, ROOT))
+    assert any(key in problem for problem in verify(tmp_path / "a.zarr"))
+
+    def read_all() -> object:
+        store = skelstore.open(tmp_path / "a.zarr")
+        return store["v0"], store.splits
+
+    with pytest.raises(skelstore.StoreError, match=key):
+        read_all()
+
+
+@pytest.mark.parametrize("column", ["name", "ids"])
+def test_a_split_without_a_name_or_ids_is_a_store_error(tmp_path: Path, column: str) -> None:
+    table = pa.ipc.open_file(BASE["splits.arrow"]).read_all()
+    number = table.column_names.index(column)
+    cells = table[number].to_pylist()
+    cells[0] = None
+    table = table.set_column(number, column, pa.array(cells, table.schema.field(column).type))
+    path = lay_out(tmp_path, sign(BASE | {"splits.arrow": table_bytes(table)}, ROOT))
+    assert any("splits.arrow" in problem for problem in verify(path))
+    store = skelstore.open(path)
+    with pytest.raises(skelstore.StoreError, match=r"splits\.arrow"):
+        store.split("train")
+
+
+def test_rows_beyond_the_array_are_told(tmp_path: Path) -> None:
+    table = pa.ipc.open_file(BASE["videos.arrow"]).read_all()
+    number = table.column_names.index("keypoint.row")
+    rows = table["keypoint.row"].to_pylist()
+    for wrong in (10**6, -1, 2**62):
+        rows[2] = wrong
+        changed = table.set_column(number, "keypoint.row", pa.array(rows, pa.int64()))
+        shutil.rmtree(tmp_path / "a.zarr", ignore_errors=True)
+        path = lay_out(tmp_path, sign(BASE | {"videos.arrow": table_bytes(changed)}, ROOT))
+        assert any("videos.arrow" in problem for problem in verify(path))
+        with pytest.raises(skelstore.StoreError, match=r"videos\.arrow.*keypoint"):
+            skelstore.open(path)[2]
+
+
+def test_two_videos_that_share_rows_are_told(tmp_path: Path) -> None:
+    table = pa.ipc.open_file(BASE["videos.arrow"]).read_all()
+    number = table.column_names.index("keypoint.row")
+    rows = table["keypoint.row"].to_pylist()
+    rows[2] = rows[1]
+    changed = table.set_column(number, "keypoint.row", pa.array(rows, pa.int64()))
+    path = lay_out(tmp_path, sign(BASE | {"videos.arrow": table_bytes(changed)}, ROOT))
+    assert any("videos 1 and 2 share rows of keypoint" in problem for problem in verify(path))

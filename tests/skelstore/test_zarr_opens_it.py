@@ -1,0 +1,155 @@
+"""Others read a store without us: zarr-python the arrays, pyarrow the tables. And we read it without them."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+import zarr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import skelstore
+from skelstore import layout, values
+from skelstore.codecs import PROFILES, Profile
+from tests import strategies
+from tests.contracts import write, written
+
+
+def rows_of(annotations: list[dict[Any, Any]], path: tuple[Any, ...]) -> list[np.ndarray[Any, Any] | None]:
+    """The value of each annotation at a path, if it is an array."""
+    found: list[np.ndarray[Any, Any] | None] = []
+    for annotation in annotations:
+        value: Any = annotation
+        for key in path:
+            value = at(value, key)
+        found.append(value if type(value) is np.ndarray else None)
+    return found
+
+
+def at(value: Any, key: Any) -> Any:
+    """An element of a dict or tuple; the key must be the very one (1 is not 1.0)."""
+    if type(value) is tuple and type(key) is int and key < len(value):
+        return value[key]
+    if type(value) is dict:
+        return next((v for k, v in value.items() if type(k) is type(key) and repr(k) == repr(key)), None)
+    return None
+
+
+def check_without_us(path: Path, annotations: list[dict[Any, Any]]) -> None:
+    """Read every array of a store by zarr-python and the table by pyarrow alone, as ``docs/format.md`` says."""
+    group = zarr.open_group(path, mode="r")
+    said = group.attrs["skelstore"]
+    with pa.memory_map(str(path / "videos.arrow")) as source:
+        table = pa.ipc.open_file(source).read_all()
+    assert said["videos"] == table.num_rows == len(annotations)
+    assert sorted(name for name, _ in group.arrays()) == sorted(said["fields"])
+    held = 0
+    for name, field in said["fields"].items():
+        array = group[name]
+        expected = rows_of(annotations, tuple(values.decode(key) for key in field["path"]))
+        first = table[f"{name}.row"].to_pylist()
+        dims = [table[f"{name}.dim{axis}"].to_pylist() for axis in range(field["ragged"])]
+        whole = np.asarray(array[...])
+        for number, start in enumerate(first):
+            if start is None:
+                continue
+            shape = [dim[number] for dim in dims]
+            found = whole[start : start + math.prod(shape)].reshape((*shape, *array.shape[1:]))
+            wanted = expected[number]
+            assert wanted is not None
+            assert found.shape == wanted.shape
+            assert found.astype(wanted.dtype).tobytes() == wanted.tobytes()
+            assert found.dtype.newbyteorder("=") == wanted.dtype.newbyteorder("=")
+            held += 1
+    tabled = sum(number >= 0 for number in table["skelstore.layout"].to_pylist())
+    assert tabled == len(annotations)
+    assert held or not said["fields"]
+
+
+@settings(max_examples=25)
+@given(
+    annotations=strategies.annotation_lists(), profile=st.sampled_from(PROFILES), part=st.sampled_from([400, 1 << 26])
+)
+def test_zarr_python_alone_reads_every_array(annotations: list[dict[Any, Any]], profile: Profile, part: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(layout, "PART_BYTES", part)
+        with written(annotations, profile=profile) as path:
+            check_without_us(path, annotations)
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_typical_store_in_zarr_python(tmp_path: Path, profile: Profile) -> None:
+    noise = np.random.default_rng(0)
+    annotations = [
+        {
+            "frame_dir": f"v{i}",
+            "label": i,
+            "keypoint": noise.normal(500, 200, (1 + i % 2, 20 + i, 17, 2)).astype(np.float16),
+            "keypoint_score": noise.random((1 + i % 2, 20 + i, 17)).astype(np.float16),
+        }
+        for i in range(30)
+    ]
+    path = write(tmp_path / "a.zarr", annotations, {"train": ["v3", "v1"]}, profile=profile)
+    check_without_us(path, annotations)
+    array = zarr.open_group(path, mode="r")["keypoint"]
+    assert array.dtype == np.float16
+    assert array.shape[1:] == (17, 2)
+    assert list(zarr.open_group(path, mode="r").array_keys()) == ["keypoint", "keypoint_score"]
+    for node in path.rglob("zarr.json"):
+        assert "numcodecs" not in node.read_text()
+        assert json.loads(node.read_text())["zarr_format"] == 3
+
+
+def test_pyarrow_alone_reads_the_tables(tmp_path: Path) -> None:
+    annotations = [
+        {"frame_dir": f"v{i}", "label": i, "img_shape": (100, 200 + i), "score": i / 4, "ok": i % 2 == 0, "raw": b"\0"}
+        for i in range(10)
+    ]
+    del annotations[3]["label"]
+    path = write(tmp_path / "a.zarr", annotations, {"train": ["v3", "v1", "v3"], "odd": (1, "v2")})
+    with pa.memory_map(str(path / "videos.arrow")) as source:
+        table = pa.ipc.open_file(source).read_all()
+        assert pa.total_allocated_bytes() < 10 * table.nbytes + 4096
+        assert table["frame_dir"].to_pylist() == [f"v{i}" for i in range(10)]
+        assert table["label"].to_pylist() == [None if i == 3 else i for i in range(10)]
+        assert table["img_shape.1"].to_pylist() == [200 + i for i in range(10)]
+        assert table["score"].to_pylist() == [i / 4 for i in range(10)]
+        assert table["ok"].to_pylist() == [i % 2 == 0 for i in range(10)]
+        assert table.filter(pc.field("label") > 7)["frame_dir"].to_pylist() == ["v8", "v9"]
+        types = {name: str(table.schema.field(name).type) for name in table.column_names}
+        assert types["frame_dir"] == "large_string"
+        assert types["label"] == "int64"
+        assert types["ok"] == "bool"
+        assert table["label"].null_count == 1
+    with pa.memory_map(str(path / "splits.arrow")) as source:
+        splits = pa.ipc.open_file(source).read_all().select(["name", "ids"]).to_pylist()
+    assert splits == [{"name": "train", "ids": ["v3", "v1", "v3"]}, {"name": "odd", "ids": ["v2"]}]
+    with pa.memory_map(str(path / "names.arrow")) as source:
+        names = pa.ipc.open_file(source).read_all()
+    assert sorted(names["video"].to_pylist()) == list(range(10))
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_reading_needs_neither_zarr_nor_the_command_line(tmp_path: Path, profile: Profile) -> None:
+    annotation = {"frame_dir": "a", "keypoint": np.ones((1, 9, 17, 2), np.float16), "extra": [1, {"x": (2,)}]}
+    path = write(tmp_path / "a.zarr", [annotation], {"t": ["a"]}, profile=profile)
+    code = f"""if True:
+        import sys, skelstore
+        store = skelstore.open({str(path)!r})
+        assert store[0]["keypoint"].sum() == 9 * 34
+        assert len(store.split("t")) == 1 and "a" in store
+        heavy = ("zarr", "click", "tqdm", "converters", "dask", "pandas", "torch", "asyncio", "hypothesis", "pytest")
+        print(sorted(name for name in heavy if name in sys.modules))
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "[]\n"
+    assert len(skelstore.open(path)) == 1
