@@ -216,7 +216,8 @@ def test_the_folder_itself_may_be_a_link(tmp_path: Path) -> None:
     dump(tmp_path / "elsewhere" / "0.pkl", {"a": pack()})
     (tmp_path / "kpfiles").symlink_to(tmp_path / "elsewhere")
     contents(tmp_path, entry("a", raw_file="k/0.pkl"))
-    round_trip(tmp_path).close()
+    with round_trip(tmp_path) as store:
+        assert_exact(store["a"], entry("a", raw_file="k/0.pkl") | pack())
 
 
 def test_the_folder_must_be_one(tmp_path: Path) -> None:

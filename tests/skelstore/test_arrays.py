@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import math
-import shutil
 import struct
 import tempfile
 from collections.abc import Callable, Iterator
@@ -27,6 +26,7 @@ from skelstore.layout import Grid
 from skelstore.metadata import ArrayMetadata, to_bytes
 from skelstore.shards import MISSING, ShardFile, shard_digest, trim_shard
 from tests import strategies
+from tests.conftest import open_files
 from tests.exact import assert_exact
 
 Rows = np.ndarray[Any, Any]
@@ -483,9 +483,10 @@ def test_metadata_that_the_format_does_not_have_is_a_store_error(node: Any) -> N
 def test_a_writer_that_is_aborted_lets_go_of_its_file(tmp_path: Path) -> None:
     writer = ArrayWriter(tmp_path, ArrayMetadata.plan(np.dtype("<f4"), (5,), Grid(2, 100), "fast"))
     writer.append(DATA[:10])
+    assert any(str(tmp_path) in name for name in open_files().values())
     writer.abort()
     writer.abort()
-    shutil.rmtree(tmp_path)
+    assert not any(str(tmp_path) in name for name in open_files().values())
 
 
 def test_the_codec_of_an_array_is_that_of_its_chunks() -> None:

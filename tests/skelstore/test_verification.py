@@ -314,7 +314,7 @@ def test_what_is_signed_here_is_taken_for_whole(tmp_path: Path) -> None:
     assert read_everything(path, small_dataset()) == 0
 
 
-def read_freely(folder: Path, files: dict[str, bytes]) -> None:
+def check_free_reading(folder: Path, files: dict[str, bytes]) -> None:
     """Read everything: any value will do, or an error of ours, which is all that a signed lie can come to."""
     path = lay_out(folder, files)
     assert isinstance(verify(path, data=True), list)
@@ -399,21 +399,21 @@ ROOT = json.loads(BASE["zarr.json"])
 @given(changed_json(ROOT))
 def test_a_root_that_lies_is_an_error_of_ours_or_harmless(root: Any) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        read_freely(Path(folder), sign(BASE, root))
+        check_free_reading(Path(folder), sign(BASE, root))
 
 
 @settings(max_examples=80)
 @given(changed_json(json.loads(BASE["keypoint/zarr.json"])))
 def test_array_metadata_that_lies_is_an_error_of_ours_or_harmless(node: Any) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        read_freely(Path(folder), sign(BASE | {"keypoint/zarr.json": json.dumps(node).encode()}, ROOT))
+        check_free_reading(Path(folder), sign(BASE | {"keypoint/zarr.json": json.dumps(node).encode()}, ROOT))
 
 
 @settings(max_examples=80)
 @given(changed_json(json.loads(BASE["manifest.json"])))
 def test_a_manifest_that_lies_is_an_error_of_ours_or_harmless(node: Any) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        read_freely(Path(folder), sign_root(BASE | {"manifest.json": json.dumps(node).encode()}, ROOT))
+        check_free_reading(Path(folder), sign_root(BASE | {"manifest.json": json.dumps(node).encode()}, ROOT))
 
 
 def table_bytes(table: pa.Table) -> bytes:
@@ -465,7 +465,7 @@ def test_a_table_that_lies_is_an_error_of_ours_or_harmless(data: st.DataObject, 
         elif how == "rows":
             table = table.slice(0, at) if data.draw(st.booleans()) else pa.concat_tables([table, table])
     with tempfile.TemporaryDirectory() as folder:
-        read_freely(Path(folder), sign(BASE | {key: table_bytes(table)}, ROOT))
+        check_free_reading(Path(folder), sign(BASE | {key: table_bytes(table)}, ROOT))
 
 
 @pytest.mark.parametrize(
@@ -473,7 +473,7 @@ def test_a_table_that_lies_is_an_error_of_ours_or_harmless(data: st.DataObject, 
 )
 @pytest.mark.parametrize("key", ["videos.arrow", "names.arrow", "splits.arrow"])
 def test_a_signed_file_that_is_no_table_is_a_store_error(tmp_path: Path, key: str, data: bytes) -> None:
-    read_freely(tmp_path, sign(BASE | {key: data}, ROOT))
+    check_free_reading(tmp_path, sign(BASE | {key: data}, ROOT))
     assert any(key in problem for problem in verify(tmp_path / "a.zarr"))
 
     def read_all() -> object:

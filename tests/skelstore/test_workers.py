@@ -107,7 +107,7 @@ if __name__ == "__main__":
 """
 
 
-def run(script: Path, *arguments: str) -> None:
+def check_script(script: Path, *arguments: str) -> None:
     try:
         done = subprocess.run(
             [sys.executable, "-W", "error", str(script), *arguments], capture_output=True, text=True, timeout=WATCHDOG
@@ -131,7 +131,7 @@ def test_workers_read_what_the_parent_reads(
     script = tmp_path / "parent.py"
     script.write_text(PARENT_VIEW)
     profile = {"fork": "default", "spawn": "small", "forkserver": "fast"}[method]
-    run(script, method, has_read, reading, str(stores[profile]))
+    check_script(script, method, has_read, reading, str(stores[profile]))
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -140,7 +140,7 @@ def test_forked_workers_while_the_parent_reads_in_every_profile(
 ) -> None:
     script = tmp_path / "parent.py"
     script.write_text(PARENT_VIEW)
-    run(script, "fork", "read", "reading", str(stores[profile]))
+    check_script(script, "fork", "read", "reading", str(stores[profile]))
 
 
 FEW_FILES = """
@@ -171,7 +171,7 @@ def test_a_process_that_may_open_few_files_reads_a_store_of_many(
     assert len(shards) > 64
     script = tmp_path / "few.py"
     script.write_text(FEW_FILES)
-    run(script, str(stores["many files"]), stores_open)
+    check_script(script, str(stores["many files"]), stores_open)
 
 
 @pytest.mark.parametrize("name", [*PROFILES, "many files"])
