@@ -8,15 +8,11 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
-from tqdm import tqdm
 
 import skelstore
 from converters.comparison import compare
@@ -24,14 +20,13 @@ from converters.conversion import available_cores, convert_source
 from converters.dialects import DIALECTS, open_source
 from converters.exporting import FORMATS, export
 from converters.information import as_lines, information
+from converters.progress import progress, say
 from skelstore.codecs import PROFILES
 from skelstore.errors import SkelstoreError
 from skelstore.verification import verify
 
 _PATH = click.Path(path_type=Path)
 _INTERRUPTED = 130
-_PATIENCE = 3.0
-"""Seconds after which something that is not shown on a terminal says how far it is."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -52,14 +47,14 @@ def cli() -> None:
 def convert_command(source: Path, destination: Path, dialect: str | None, kpfiles: Path | None, **options: Any) -> None:
     """Convert SOURCE, a pickle or a folder of pickles, into a store at DESTINATION."""
     opened = open_source(source, dialect, kpfiles=kpfiles, skip_missing=options.pop("skip_missing"))
-    with _progress("converting", len(opened), " videos") as advance:
+    with progress("converting", len(opened), " videos") as advance:
         convert_source(opened, destination, advance=advance, **options)
     with skelstore.open(destination) as store:
         found = information(store)
     if opened.dialect != "kinetics" and found["videos"] and not found["joints"]:
-        _say("note: no video has a keypoint; if this is a Kinetics table of contents, give its --kpfiles too")
+        say("note: no video has a keypoint; if this is a Kinetics table of contents, give its --kpfiles too")
     if found["left_out"]:
-        _say(f"left out {found['left_out']} videos whose skeletons are missing; `skelstore info --json` names them")
+        say(f"left out {found['left_out']} videos whose skeletons are missing; `skelstore info --json` names them")
     ratio = f", {found['ratio_to_source']:.2f} of the source" if found["ratio_to_source"] else ""
     click.echo(f"{destination}: {found['videos']:,} videos, {found['stored_bytes']:,} bytes{ratio}")
 
@@ -73,7 +68,7 @@ def convert_command(source: Path, destination: Path, dialect: str | None, kpfile
 @click.option("--force", is_flag=True, help="Replace what stands at OUT.")
 def export_command(store: Path, out: Path, format_: Any, **options: Any) -> None:
     """Export STORE as the pickles it came from, or those of another dialect, to OUT."""
-    with skelstore.open(store) as opened, _progress("exporting", len(opened), " videos") as advance:
+    with skelstore.open(store) as opened, progress("exporting", len(opened), " videos") as advance:
         export(opened, out, format=format_, advance=advance, **options)
     click.echo(f"{out}: {len(opened):,} videos")
 
@@ -97,7 +92,7 @@ def info_command(store: Path, as_json: bool) -> None:
 @click.option("--kpfiles", type=_PATH, help="Folder of the source's kpfiles.")
 def verify_command(store: Path, data: bool, against: Path | None, kpfiles: Path | None) -> None:
     """Check STORE: its structure and the sizes of its files."""
-    with skelstore.open(store) as opened, _progress("verifying", sum(opened.files().values()), "B") as advance:
+    with skelstore.open(store) as opened, progress("verifying", sum(opened.files().values()), "B") as advance:
         problems = verify(store, data=data, advance=advance)
     if against is not None and not problems:
         with skelstore.open(store) as opened:
@@ -106,46 +101,13 @@ def verify_command(store: Path, data: bool, against: Path | None, kpfiles: Path 
             source = open_source(
                 against, dialect if dialect in DIALECTS else None, kpfiles=kpfiles, skip_missing=left_out
             )
-            with _progress("comparing", len(opened), " videos") as advance:
+            with progress("comparing", len(opened), " videos") as advance:
                 problems = compare(opened, source, advance)
             source.close()
     if problems:
         raise SkelstoreError("\n".join(problems))
     what = ["structure and sizes"] + ["every chunk"] * data + [f"every value against {against}"] * (against is not None)
     click.echo(f"{store}: {', '.join(what)}: no problem")
-
-
-@contextmanager
-def _progress(what: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
-    """A progress bar on a terminal, elsewhere a line at every tenth of the way."""
-    if not sys.stderr.isatty():
-        yield _Lines(what, total).advance
-        return
-    tqdm.monitor_interval = 0  # its thread would outlive the bar
-    with tqdm(desc=what, total=total, unit=unit, unit_scale=True, leave=False) as bar:
-        yield lambda n: bar.update(n) and None
-
-
-class _Lines:
-    """Says how far something is, at every tenth of the way, if it takes longer than a few seconds."""
-
-    def __init__(self, what: str, total: int) -> None:
-        self._what = what
-        self._total = total
-        self._done = 0
-        self._said = 0
-        self._begun = time.monotonic()
-
-    def advance(self, n: int) -> None:
-        self._done += n
-        tenths = 10 * self._done // max(self._total, 1)
-        if tenths > self._said and time.monotonic() - self._begun > _PATIENCE:
-            self._said = tenths
-            _say(f"{self._what}: {10 * tenths} %")
-
-
-def _say(text: str) -> None:
-    click.echo(text, err=True)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -157,24 +119,24 @@ def main(arguments: list[str] | None = None) -> None:
         error.show()
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt):
-        _say("interrupted")
+        say("interrupted")
         sys.exit(_INTERRUPTED)
     except SkelstoreError as error:
-        _say(f"skelstore: {error}")
+        say(f"skelstore: {error}")
         sys.exit(1)
     except BrokenPipeError:  # the reader of a pipe has left; so do we, quietly
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        _say(f"skelstore: {where}{error.strerror or error}")
+        say(f"skelstore: {where}{error.strerror or error}")
         sys.exit(1)
     except MemoryError:
-        _say("skelstore: out of memory: convert with fewer --workers, or on a machine with more memory")
+        say("skelstore: out of memory: convert with fewer --workers, or on a machine with more memory")
         sys.exit(1)
     except Exception as error:  # a fault of ours, but a person deserves a sentence all the same
         frame = traceback.extract_tb(error.__traceback__)[-1]
-        _say(
+        say(
             f"skelstore: a fault in skelstore itself ({type(error).__name__}: {error}, {Path(frame.filename).name}, "
             f"line {frame.lineno}): please report it with the command"
         )

@@ -22,6 +22,7 @@ import pytest
 
 import skelstore
 from converters import cli, samples
+from converters.progress import progress
 from tests.exact import assert_exact
 from tests.source_contract import dump, load
 
@@ -412,7 +413,7 @@ def test_a_bar_leaves_no_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     ours, theirs = terminal()
     with os.fdopen(theirs, "w") as screen:
         monkeypatch.setattr(sys, "stderr", screen)
-        with cli._progress("working", 10, " videos") as advance:
+        with progress("working", 10, " videos") as advance:
             for _ in range(10):
                 advance(1)
             assert threading.active_count() == before
