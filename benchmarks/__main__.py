@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks import conversion, decompression, opening, reading, report, size, workers
-from benchmarks.data import DataSet, videos_of
-from benchmarks.results import Result
+from benchmarks import conversion, size
+from benchmarks.data import Synthetic, videos_of
+from converters.bench import decompression, opening, reading, report, workers
+from converters.bench.results import Result
 
 
 class Sizes(NamedTuple):
@@ -38,29 +39,29 @@ SMALLEST = Sizes("smallest", 1_000_000, 40, 60, 300, calls=20, rounds=2, process
 
 def run_conversion(sizes: Sizes, folder: Path) -> Iterator[Result]:
     bytes_of = [("ntu", sizes.conversion), ("kinetics", sizes.conversion), ("ntu", 4 * sizes.conversion)]
-    sets = [DataSet(kind, videos_of(kind, nbytes), folder) for kind, nbytes in bytes_of]
+    sets = [Synthetic(kind, videos_of(kind, nbytes), folder) for kind, nbytes in bytes_of]
     yield conversion.measure(sets, folder, rounds=min(sizes.processes, 3))
 
 
 def run_size(sizes: Sizes, folder: Path) -> Iterator[Result]:
-    yield size.measure([DataSet("kinetics", sizes.kinetics, folder), DataSet("ntu", sizes.ntu, folder)], folder)
+    yield size.measure([Synthetic("kinetics", sizes.kinetics, folder), Synthetic("ntu", sizes.ntu, folder)], folder)
 
 
 def run_opening(sizes: Sizes, folder: Path) -> Iterator[Result]:
-    yield opening.measure(DataSet("contents", sizes.contents, folder), sizes.processes)
+    yield opening.measure(Synthetic("contents", sizes.contents, folder), sizes.processes)
 
 
 def run_reading(sizes: Sizes, folder: Path) -> Iterator[Result]:
     for kind, count in (("kinetics", sizes.kinetics), ("ntu", sizes.ntu), ("ntu_short", sizes.ntu)):
-        yield reading.measure(DataSet(kind, count, folder), folder, sizes.calls, sizes.rounds)
+        yield reading.measure(Synthetic(kind, count, folder), folder, sizes.calls, sizes.rounds)
 
 
 def run_workers(sizes: Sizes, folder: Path) -> Iterator[Result]:
-    yield workers.measure(DataSet("contents", sizes.contents, folder), sizes.samples, sizes.workers)
+    yield workers.measure(Synthetic("contents", sizes.contents, folder), sizes.samples, sizes.workers)
 
 
 def run_decompression(sizes: Sizes, folder: Path) -> Iterator[Result]:
-    yield decompression.measure(DataSet("kinetics", sizes.kinetics, folder), folder, sizes.calls, sizes.rounds)
+    yield decompression.measure(Synthetic("kinetics", sizes.kinetics, folder), folder, sizes.calls, sizes.rounds)
 
 
 BENCHMARKS: dict[str, Callable[[Sizes, Path], Iterator[Result]]] = {

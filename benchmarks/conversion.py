@@ -8,9 +8,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks import fresh
-from benchmarks.data import DataSet
-from benchmarks.results import Result, Wanted
+from benchmarks.data import Synthetic
+from converters.bench import fresh
+from converters.bench.results import Result, Wanted
 
 SPEED = Wanted(150)
 PEAK = Wanted(400, at_least=False)
@@ -20,7 +20,7 @@ SAME_PEAK = Wanted(1.15, at_least=False)
 
 def convert(source: str, destination: str, workers: int) -> dict[str, float]:
     """Convert in this process, which does nothing else."""
-    from benchmarks import memory
+    from converters.bench import memory
     from converters.conversion import convert_source
     from converters.dialects import open_source
 
@@ -33,7 +33,7 @@ def load(source: str) -> dict[str, float]:
     """What the conversion is held against: ``pickle.load`` of the same file."""
     import pickle
 
-    from benchmarks import memory
+    from converters.bench import memory
 
     start = time.perf_counter()
     with open(source, "rb") as file:
@@ -41,7 +41,7 @@ def load(source: str) -> dict[str, float]:
     return {"s": time.perf_counter() - start, "peak MB": memory.peak() / 1e6, "videos": len(annotations["annotations"])}
 
 
-def measure(sets: list[DataSet], folder: Path, rounds: int) -> Result:
+def measure(sets: list[Synthetic], folder: Path, rounds: int) -> Result:
     """Convert each data set with one worker and with two, in turn. The last set is a larger one like the first."""
     result = Result("conversion", "a pickle to a store, profile default; MB of arrays a second")
     peaks = {}
@@ -55,9 +55,9 @@ def measure(sets: list[DataSet], folder: Path, rounds: int) -> Result:
         try:
             for _ in range(rounds):
                 for workers, name in ((1, "1 worker"), (2, "2 workers")):
-                    found = fresh.run("conversion:convert", source=source, destination=destination, workers=workers)
+                    found = fresh.run(convert, source=source, destination=destination, workers=workers)
                     runs[name].append(found)
-                runs["pickle.load"].append(fresh.run("conversion:load", source=source))
+                runs["pickle.load"].append(fresh.run(load, source=source))
         finally:
             shutil.rmtree(destination, ignore_errors=True)
         for name, found in runs.items():

@@ -5,25 +5,19 @@ What the content decides (lengths, detections, smoothness) follows real data, se
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
 import pickle
-import random
 from collections.abc import Callable, Iterator
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-import skelstore
-from benchmarks import fresh
 from converters import sample_motion, samples
-from skelstore.codecs import Profile
-
-Annotation = dict[str, Any]
+from converters.bench import fresh
+from converters.bench.data import Annotation, DataSet, array_bytes
 
 #: Videos that are made up; a larger data set is these again under other names, or making it would take hours.
 DISTINCT = 4000
@@ -74,10 +68,6 @@ def annotations(kind: str, count: int) -> Iterator[Annotation]:
         yield annotation
 
 
-def array_bytes(annotation: Annotation) -> int:
-    return sum(value.nbytes for value in annotation.values() if isinstance(value, np.ndarray))
-
-
 def videos_of(kind: str, size: int) -> int:
     """How many videos have arrays of so many bytes."""
     some = [array_bytes(annotation) for annotation in KINDS[kind](200)]
@@ -97,67 +87,26 @@ def write_pickle(kind: str, count: int, path: str) -> dict[str, Any]:
     return facts
 
 
-class DataSet:
-    """A data set below a folder, whose files are made when they are first asked for.
+class Synthetic(DataSet):
+    """A synthetic data set below a folder.
 
     The pickle outlives the run if the folder does; stores and what peers build are made by the code of today, anew in
     each run.
     """
 
     def __init__(self, kind: str, count: int, folder: Path) -> None:
-        self.kind = kind
+        path = folder / f"{kind}-{count}-{_generator_version()}" / "annotations.pkl"
+        super().__init__(kind, path)
         self.count = count
-        self.folder = folder / f"{kind}-{count}-{_generator_version()}"
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._stores: dict[str, Path] = {}
-
-    @property
-    def pickle(self) -> Path:
-        path = self.folder / "annotations.pkl"
         if not path.exists():
-            fresh.run("data:write_pickle", kind=self.kind, count=self.count, path=path)
-        return path
+            path.parent.mkdir(parents=True, exist_ok=True)
+            fresh.run(write_pickle, kind=kind, count=count, path=path)
 
     @property
     def array_bytes(self) -> int:
         """Bytes of all arrays."""
         facts: dict[str, int] = json.loads(self.pickle.with_suffix(".json").read_text())
         return facts["array_bytes"]
-
-    def load(self) -> list[Annotation]:
-        """All annotations, as ``pickle.load`` gives them."""
-        with open(self.pickle, "rb") as file:
-            found: list[Annotation] = pickle.load(file)["annotations"]
-        return found
-
-    @cached_property
-    def loaded(self) -> list[Annotation]:
-        """`load`, kept until `forget`: every peer is built from the same list."""
-        return self.load()
-
-    def forget(self) -> None:
-        with contextlib.suppress(AttributeError):
-            del self.loaded
-
-    def store(self, profile: Profile) -> Path:
-        """A store of that codec profile."""
-        if profile not in self._stores:
-            path = self.folder / f"{profile}.zarr"
-            with skelstore.Writer(path, profile=profile, force=True) as writer:
-                for annotation in self.loaded:
-                    writer.add(annotation)
-            self._stores[profile] = path
-        return self._stores[profile]
-
-    @cached_property
-    def names(self) -> list[str]:
-        with skelstore.open(self.store("default")) as store:
-            found: list[str] = store.videos["frame_dir"].to_pylist()
-        return found
-
-    def sample(self, count: int, seed: int = 0) -> list[str]:
-        """Names of so many videos, drawn at random."""
-        return random.Random(seed).sample(self.names, min(count, self.count))
 
 
 def _generator_version() -> str:

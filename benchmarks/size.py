@@ -6,9 +6,9 @@ import os
 import shutil
 from pathlib import Path
 
-from benchmarks.data import DataSet
-from benchmarks.fresh import REPOSITORY
-from benchmarks.results import Result, Wanted
+from benchmarks.data import Synthetic
+from converters.bench.data import folder_bytes
+from converters.bench.results import Result, Wanted
 from converters.conversion import convert_source
 from converters.dialects import open_source
 from skelstore.codecs import PROFILES
@@ -19,15 +19,11 @@ WANTED = {"default": Wanted(0.80, at_least=False), "small": Wanted(0.62, at_leas
 
 def real_file() -> Path:
     """The real HRNet keypoints, which may not be committed: below SKELSTORE_REAL, or beside the repository."""
-    folder = os.environ.get("SKELSTORE_REAL") or REPOSITORY.parent / "shared" / "real"
+    folder = os.environ.get("SKELSTORE_REAL") or Path(__file__).resolve().parents[2] / "shared" / "real"
     return Path(folder) / REAL
 
 
-def folder_bytes(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-
-
-def measure(sets: list[DataSet], folder: Path) -> Result:
+def measure(sets: list[Synthetic], folder: Path) -> Result:
     """Convert the real file, and synthetic data sets, with every profile."""
     result = Result("size", "a store against the pickle that it was converted from")
     sources = {f"synthetic {data.kind}": data.pickle for data in sets}

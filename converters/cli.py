@@ -5,9 +5,11 @@ Exit status 0: success; 1: the data or the store is at fault; 2: the command was
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import sys
+import tempfile
 import traceback
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,8 @@ from typing import Any
 import click
 
 import skelstore
+from converters.bench import report
+from converters.bench import store as store_bench
 from converters.comparison import compare
 from converters.conversion import available_cores, convert_source
 from converters.dialects import DIALECTS, open_source
@@ -83,6 +87,29 @@ def info_command(store: Path, as_json: bool) -> None:
         if as_json:
             found["left_out"] = opened.source.get("left_out", [])
     click.echo(json.dumps(found, indent=1) if as_json else "\n".join(as_lines(found)))
+
+
+@cli.command("bench")
+@click.argument("store", type=_PATH)
+@click.option("--videos", type=click.IntRange(min=1), default=2000, help="Videos of the sample (default: 2000).")
+@click.option("--json", "json_file", type=_PATH, help="Write all figures there.")
+@click.option("--plot", type=_PATH, help="Draw microseconds a video there (needs matplotlib).")
+def bench_command(store: Path, videos: int, json_file: Path | None, plot: Path | None) -> None:
+    """Measure how quickly STORE is read, beside other ways to keep a sample of its videos.
+
+    What is not installed is left out by name: pip install 'skelstore[bench]', and memcached from the system's packages.
+    """
+    if plot and not importlib.util.find_spec("matplotlib"):
+        raise click.UsageError("--plot needs matplotlib: pip install matplotlib")
+    results = []
+    with tempfile.TemporaryDirectory(prefix="skelstore-bench-") as folder:
+        for result in store_bench.measure(store, Path(folder), videos):
+            results.append(result)
+            click.echo("\n".join(report.lines(result, verdicts=False)))
+    if json_file:
+        report.write_json(json_file, results, f"up to {videos} videos of {store.name}")
+    if plot:
+        report.write_plot(plot, results)
 
 
 @cli.command("verify")

@@ -254,4 +254,4 @@ class ArrayReader:
 
 def _cast_bytes(array: np.ndarray[Any, Any]) -> memoryview:
     """``flat_bytes``, of an array in the machine's own byte order that is not empty."""
-    return memoryview(array).cast("B")
+    return memoryview(array).cast("B")  # type: ignore[arg-type,unused-ignore]  # a Buffer since 3.12

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, SupportsIndex, get_args
 
@@ -125,8 +126,10 @@ class Store:
         Raises VideoNotFoundError, AmbiguousVideoError (several videos have the name) or VideoIndexError;
         DamageError if its bytes are not those that were written.
         """
-        if type(key) is str and self._rows is None and (row := self._reader.find(key)) is not None:
-            return self._reader.annotation(row)
+        if type(key) is str:
+            row = self._reader.find(key)
+            if row is not None and (self._rows is None or (self._ascending and len(self._places([row])))):
+                return self._reader.annotation(row)
         return self._reader.annotation(self._locate(key))
 
     def __getitems__(self, indices: Sequence[SupportsIndex]) -> list[Annotation]:
@@ -286,9 +289,20 @@ class Store:
 
     def _positions(self, name: str) -> list[int]:
         rows = self._reader.rows_named(name)
-        if self._rows is None or not rows:
-            return rows
-        return np.flatnonzero(np.isin(self._rows, rows)).tolist()
+        return rows if self._rows is None else self._places(rows).tolist()
+
+    def _places(self, rows: list[int]) -> np.ndarray[Any, Any]:
+        """Positions in this view of rows of the table, ascending."""
+        assert self._rows is not None
+        if not self._ascending:
+            return np.flatnonzero(np.isin(self._rows, rows))
+        places = self._rows.searchsorted(rows)
+        return places[self._rows.take(places, mode="clip") == rows] if len(self._rows) else places[:0]
+
+    @cached_property
+    def _ascending(self) -> bool:
+        """Whether the rows of this view are in the order of the table, each once, as ``split`` and ``select`` give."""
+        return self._rows is not None and bool((np.diff(self._rows) > 0).all())
 
     def _table_rows(self) -> np.ndarray[Any, Any]:
         return np.arange(self._length) if self._rows is None else self._rows

@@ -432,13 +432,15 @@ def test_module_map_of_the_design_is_true(package: str) -> None:
     section = (REPOSITORY / "docs/design.md").read_text().split(f"| {package} | what it knows |")[1].split("\n\n")[0]
     rows = [re.findall(r"`([\w*]+)`", line.split("|")[1]) for line in section.splitlines() if line.startswith("| `")]
     level = {name: number for number, names in enumerate(rows) for name in names}
-    modules = {path.stem: path for path in (REPOSITORY / package).glob("*.py") if not path.stem.startswith("__")}
+    folder = REPOSITORY / package
+    modules = {path.stem: [path] for path in folder.glob("*.py") if not path.stem.startswith("__")}
+    modules |= {path.parent.name: [*path.parent.glob("*.py")] for path in folder.glob("*/__init__.py")}
     pickles = {name: "pickle_*" if name.startswith("pickle_") else name for name in modules}
     assert set(pickles.values()) == set(level)
-    for module, path in modules.items():
-        for name in imported(path, package, set(modules)):
-            same = pickles[name] == pickles[module] == "pickle_*"
-            assert same or level[pickles[name]] < level[pickles[module]], f"{module} imports {name}"
+    imports = [(m, name) for m, paths in modules.items() for p in paths for name in imported(p, package, set(modules))]
+    for module, name in imports:
+        same = pickles[name] == pickles[module] == "pickle_*" or name == module
+        assert same or level[pickles[name]] < level[pickles[module]], f"{module} imports {name}"
 
 
 def imported(path: Path, package: str, modules: set[str]) -> Iterator[str]:

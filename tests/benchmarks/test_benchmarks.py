@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 
 import skelstore
-from benchmarks import decompression, floors, reading, report, timing
 from benchmarks.__main__ import main
-from benchmarks.array_peers import runs
-from benchmarks.data import DataSet
-from benchmarks.fresh import REPOSITORY
-from benchmarks.memcached import Memcached
-from benchmarks.peers import Peer, PickleFiles, Skelstore
-from benchmarks.results import Result, Wanted
+from benchmarks.data import Synthetic
+from converters.bench import decompression, floors, reading, report, timing
+from converters.bench.array_peers import runs
+from converters.bench.memcached import Memcached
+from converters.bench.peers import Peer, PickleFiles, Skelstore
+from converters.bench.results import Result, Wanted
+from skelstore.decompression import decompress_pose
 from tests.exact import assert_exact
 
 VIDEOS = 12
@@ -27,8 +27,8 @@ KEEPS_RUNNING = {"Lance", "tensorstore", "zarrs"}
 
 
 @pytest.fixture(scope="module", params=["kinetics", "ntu_short"])
-def data(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> DataSet:
-    return DataSet(request.param, VIDEOS, tmp_path_factory.mktemp("data"))
+def data(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Synthetic:
+    return Synthetic(request.param, VIDEOS, tmp_path_factory.mktemp("data"))
 
 
 class Absent(Peer):
@@ -38,18 +38,20 @@ class Absent(Peer):
 
 
 @pytest.mark.parametrize("peer", reading.peers(), ids=lambda peer: peer.name)
-def test_every_peer_gives_the_annotation(peer: Peer, data: DataSet, tmp_path: Path) -> None:
+def test_every_peer_gives_the_annotation(peer: Peer, data: Synthetic, tmp_path: Path) -> None:
     if reason := peer.missing():
         pytest.skip(reason)
     if peer.name not in KEEPS_RUNNING:
         check_peer(peer, data, tmp_path)
         return
     code = f"from {__name__} import *; check_peer_named({peer.name!r}, {data.kind!r}, Path({str(tmp_path)!r}))"
-    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == 0, done.stderr
 
 
-def check_peer(peer: Peer, data: DataSet, folder: Path) -> None:
+def check_peer(peer: Peer, data: Synthetic, folder: Path) -> None:
     """Hold what a peer gives for every video equal to what it was given."""
     peer.build(data, folder)
     peer.open()
@@ -66,10 +68,10 @@ def check_peer_named(name: str, kind: str, folder: Path) -> None:
     """`check_peer` in a process of its own."""
     (peer,) = (peer for peer in reading.peers() if peer.name == name)
     (folder / "peer").mkdir()
-    check_peer(peer, DataSet(kind, VIDEOS, folder), folder / "peer")
+    check_peer(peer, Synthetic(kind, VIDEOS, folder), folder / "peer")
 
 
-def test_floors_touch_the_chunks_of_the_video(data: DataSet) -> None:
+def test_floors_touch_the_chunks_of_the_video(data: Synthetic) -> None:
     """The codec's floor decodes what the video needs, no more and no less: the rows are among those of its chunks."""
     store, codec = data.store("default"), floors.BareCodec()
     codec.build(data, store)
@@ -87,7 +89,7 @@ def test_floors_touch_the_chunks_of_the_video(data: DataSet) -> None:
             assert_exact(found.reshape(run.shape), annotation[run.field])
 
 
-def test_bare_read_brings_the_bytes_of_the_video(data: DataSet, tmp_path: Path) -> None:
+def test_bare_read_brings_the_bytes_of_the_video(data: Synthetic, tmp_path: Path) -> None:
     read = floors.BareRead()
     read.build(data, tmp_path)
     read.open()
@@ -100,13 +102,13 @@ def test_bare_read_brings_the_bytes_of_the_video(data: DataSet, tmp_path: Path) 
         read.close()
 
 
-def test_runs_are_shapes_of_the_arrays(data: DataSet) -> None:
+def test_runs_are_shapes_of_the_arrays(data: Synthetic) -> None:
     fields = list(skelstore.open(data.store("default")).fields)
-    for places, annotation in zip(runs(data.store("default"), fields, VIDEOS), data.load(), strict=True):
+    for places, annotation in zip(runs(data.store("default"), fields), data.load(), strict=True):
         assert {run.field: run.shape for run in places} == {field: annotation[field].shape for field in fields}
 
 
-def test_a_peer_that_is_not_installed_is_skipped_by_name(data: DataSet, tmp_path: Path) -> None:
+def test_a_peer_that_is_not_installed_is_skipped_by_name(data: Synthetic, tmp_path: Path) -> None:
     result = reading.measure(data, tmp_path, 5, 1, [Skelstore("fast"), PickleFiles(), Absent()])
     assert result.measurements.keys() == {"fast", "pickle files"}
     assert "pip install no-such-module" in result.skipped["absent"]
@@ -184,11 +186,10 @@ def test_the_loop_orders_persons_of_crowded_frames_only_when_there_are_too_many(
     assert cut["num_person"] == 1
 
 
-@pytest.mark.skipif(decompression.ours() is None, reason="this version of skelstore has no decompress_pose")
 def test_the_loop_gives_what_skelstore_gives(tmp_path: Path) -> None:
-    for annotation in DataSet("kinetics", VIDEOS, tmp_path).load():
+    for annotation in Synthetic("kinetics", VIDEOS, tmp_path).load():
         for max_person in (1, 3, 10):
-            expected = decompression.ours()(annotation, max_person=max_person)  # type: ignore[misc]
+            expected = decompress_pose(annotation, max_person=max_person)
             found = decompression.by_loop(annotation, max_person)
             assert found.keys() == expected.keys()
             for key, value in expected.items():

@@ -6,14 +6,13 @@ import shutil
 from contextlib import ExitStack
 from pathlib import Path
 
-from benchmarks.array_peers import Hdf5, Lance, PlainHdf5, Tensorstore, ZarrPython, Zarrs
-from benchmarks.data import DataSet, array_bytes
-from benchmarks.floors import BareCodec, BareRead
-from benchmarks.memcached import Memcached
-from benchmarks.peers import Lmdb, Peer, PickleFiles, PickleInMemory, Skelstore
-from benchmarks.results import Result, Wanted
-from benchmarks.size import folder_bytes
-from benchmarks.timing import interleave
+from converters.bench.array_peers import Hdf5, Lance, PlainHdf5, Tensorstore, ZarrPython, Zarrs
+from converters.bench.data import DataSet, array_bytes, folder_bytes
+from converters.bench.floors import BareCodec, BareRead
+from converters.bench.memcached import Memcached
+from converters.bench.peers import Lmdb, Peer, PickleFiles, PickleInMemory, Skelstore, UnsuitedError
+from converters.bench.results import Result, Wanted
+from converters.bench.timing import interleave
 
 PROFILES = ("fast", "default", "small")
 
@@ -75,15 +74,19 @@ def measure(data: DataSet, folder: Path, calls: int, rounds: int, sides: list[Pe
             place = ground / peer.name
             shutil.rmtree(place, ignore_errors=True)
             place.mkdir(parents=True)
-            peer.build(data, place)
+            try:
+                peer.build(data, place)
+            except UnsuitedError as unsuited:
+                result.skipped[peer.name] = str(unsuited)
+                continue
             stored[peer.name] = _stored(data.folder / f"{peer.name}.zarr" if peer.name in PROFILES else place)
             peer.open()
             stack.callback(peer.close)
             ready.append(peer)
         result.conditions = {
-            "videos": data.count,
-            "KB a video": round(sum(map(array_bytes, data.loaded)) / data.count / 1e3, 1),
-            "videos a round": min(calls, data.count),
+            "videos": len(data.names),
+            "KB a video": round(sum(map(array_bytes, data.loaded)) / len(data.names) / 1e3, 1),
+            "videos a round": min(calls, len(data.names)),
             "rounds": rounds,
         }
         data.forget()

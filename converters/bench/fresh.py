@@ -1,6 +1,6 @@
 """Functions called in fresh interpreters: what is measured there owes nothing to what ran before.
 
-``python -m benchmarks.fresh MODULE:FUNCTION ARGUMENTS`` (ARGUMENTS a JSON object) prints the result as JSON.
+``python -m converters.bench.fresh MODULE:FUNCTION ARGUMENTS`` (ARGUMENTS a JSON object) prints the result as JSON.
 """
 
 from __future__ import annotations
@@ -10,20 +10,19 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
-REPOSITORY = Path(__file__).resolve().parent.parent
 
-
-def start(function: str, **arguments: Any) -> subprocess.Popen[str]:
-    """Call a function (``opening:open_store``, of this package) in a new process.
+def start(function: Callable[..., Any], **arguments: Any) -> subprocess.Popen[str]:
+    """Call a function of a module, with arguments that JSON holds, in a new process.
 
     It may wait for ``wait_for_go``; ``result`` lets it go on.
     """
-    path = os.pathsep.join([str(REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH")])])
+    name = f"{function.__module__}:{function.__name__}"
+    path = os.pathsep.join(os.path.abspath(folder) for folder in sys.path)
     return subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.fresh", function, json.dumps(arguments, default=str)],
+        [sys.executable, "-m", "converters.bench.fresh", name, json.dumps(arguments, default=str)],
         env={**os.environ, "PYTHONPATH": path},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -35,13 +34,13 @@ def result(process: subprocess.Popen[str]) -> dict[str, Any]:
     """What the function gave. Raises RuntimeError if it failed; it told the reason on standard error."""
     output, _ = process.communicate()
     if process.returncode:
-        raise RuntimeError(f"{' '.join(process.args[2:])} failed with status {process.returncode}")  # type: ignore[index]
+        raise RuntimeError(f"{process.args!r} failed with status {process.returncode}")
     found: dict[str, Any] = json.loads(output.splitlines()[-1])
     return found
 
 
-def run(function: str, **arguments: Any) -> dict[str, Any]:
-    """Call a function in a new process and give its result."""
+def run(function: Callable[..., Any], **arguments: Any) -> dict[str, Any]:
+    """Call a function in a new process and give its result, a dict that JSON holds."""
     return result(start(function, **arguments))
 
 
@@ -64,7 +63,7 @@ def go(processes: list[subprocess.Popen[str]]) -> None:
 
 def main() -> None:
     module, function = sys.argv[1].split(":")
-    call = getattr(importlib.import_module(f"benchmarks.{module}"), function)
+    call = getattr(importlib.import_module(module), function)
     print(json.dumps(call(**json.loads(sys.argv[2]))))
 
 

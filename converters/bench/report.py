@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from benchmarks.results import Claim, Result
+from converters.bench.results import Claim, Result
 
 LIBRARIES = ("skelstore", "numpy", "numcodecs", "pyarrow", "zarr", "zarrs", "tensorstore", "h5py", "pylance", "lmdb")
 
@@ -49,7 +49,8 @@ def lines(result: Result, verdicts: bool = True) -> Iterator[str]:
     yield from (f"   {name}: {_number(value)}" for name, value in result.conditions.items())
     if result.claims:
         yield ""
-        rows = [["", "measured", "", "wanted", ""], *(_claim_row(claim, verdicts) for claim in result.claims)]
+        wanted = ["wanted", ""] if verdicts else ["", ""]
+        rows = [["", "measured", "", *wanted], *(_claim_row(claim, verdicts) for claim in result.claims)]
         yield from _table(rows, right={1})
     if result.measurements:
         yield ""
@@ -65,10 +66,9 @@ def lines(result: Result, verdicts: bool = True) -> Iterator[str]:
 
 
 def _claim_row(claim: Claim, verdicts: bool) -> list[str]:
-    if claim.wanted is None:
+    if claim.wanted is None or not verdicts:
         return [claim.what, _number(claim.measured), claim.unit, "", ""]
     verdict = "reached" if claim.wanted.reached_by(claim.measured) else "NOT REACHED"
-    verdict = verdict if verdicts else ""
     return [claim.what, _number(claim.measured), claim.unit, str(claim.wanted), verdict]
 
 
@@ -107,8 +107,8 @@ def write_plot(path: Path, results: Iterable[Result]) -> None:
         # The floors are no way to keep data, and the pickle in memory hands out what it has: nothing is read.
         sides = {n: v["us p50"] for n, v in result.measurements.items() if not n.startswith(("bare", "pickle in"))}
         order = sorted(sides, key=sides.__getitem__, reverse=True)
-        ours = ("fast", "default", "small")
-        names = [f"skelstore {name}" if name in ours else name for name in order]
+        ours = ("fast", "default", "small", "your store")
+        names = [f"skelstore {name}" if name in ours[:3] else name for name in order]
         colours = ["#1b7f79" if name in ours else "#b9bec4" for name in order]
         bars = panel.barh(names, [sides[name] for name in order], color=colours)
         panel.bar_label(bars, [f"{sides[name]:,.0f}" for name in order], padding=3, fontsize=8)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import subprocess
 import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.data import Annotation, DataSet
-from benchmarks.peers import Peer
+from converters.bench.data import Annotation, DataSet
+from converters.bench.peers import Peer, UnsuitedError
 
 START_SECONDS = 10
+_KEY = re.compile(r"[!-~]{1,250}")
 
 
 class Server:
@@ -63,14 +65,16 @@ class Memcached(Peer):
         self._keys = keys
 
     def build(self, data: DataSet, folder: Path) -> None:
+        if refused := next((name for name in data.names if not _KEY.fullmatch(name)), None):
+            raise UnsuitedError(f"its keys are up to 250 ASCII characters without spaces; a video is named {refused!r}")
         # Slabs waste up to a half; what is evicted would be missed later, so there is room for twice the data.
         self._server = Server(2 * data.pickle.stat().st_size)
         self._client: Any = None
         try:
             client = self._connect()
-            for annotation in data.loaded:
+            for name, annotation in zip(data.names, data.loaded, strict=True):
                 value = annotation if self._keys is None else {key: annotation[key] for key in self._keys}
-                client.set(annotation["frame_dir"], value, noreply=False)
+                client.set(name, value, noreply=False)
             evicted = client.stats()[b"evictions"]
             client.close()
             if evicted:

@@ -11,9 +11,9 @@ import statistics
 import time
 from typing import Any
 
-from benchmarks import fresh
-from benchmarks.data import DataSet
-from benchmarks.results import Result, Wanted
+from converters.bench import fresh
+from converters.bench.data import DataSet
+from converters.bench.results import Result, Wanted
 
 SPEED = Wanted(50)
 MEMORY = Wanted(20)
@@ -24,7 +24,7 @@ MEGABYTES = Wanted(60, at_least=False)
 def open_store(path: str, name: str) -> dict[str, float]:
     """Open a store, then read one video by name."""
     import skelstore
-    from benchmarks import memory
+    from converters.bench import memory
 
     before = memory.now()
     start = time.perf_counter()
@@ -43,7 +43,7 @@ def load_pickle(path: str, name: str) -> dict[str, float]:
     # Arrays in a pickle are made by NumPy: without this its import would be timed.
     import numpy  # noqa: F401
 
-    from benchmarks import memory
+    from converters.bench import memory
 
     before = memory.now()
     start = time.perf_counter()
@@ -52,8 +52,8 @@ def load_pickle(path: str, name: str) -> dict[str, float]:
     opened = time.perf_counter()
     after_open = memory.now()
     began = time.perf_counter()
-    index = {annotation["frame_dir"]: i for i, annotation in enumerate(annotations)}
-    annotations[index[name]]
+    index = {annotation.get("frame_dir"): i for i, annotation in enumerate(annotations)}
+    annotations[index.get(name, 0)]
     first = time.perf_counter() - began
     return _figures(opened - start, first, after_open.since(before), memory.now().since(before))
 
@@ -73,13 +73,13 @@ def _figures(
 def measure(data: DataSet, rounds: int) -> Result:
     """Open and load in turn, in fresh processes."""
     result = Result("opening", "a store of many videos against a pickle of as many, in fresh processes")
-    result.conditions = {"videos": data.count, "rounds": rounds, "pickle MB": data.pickle.stat().st_size / 1e6}
+    result.conditions = {"videos": len(data.names), "rounds": rounds, "pickle MB": data.pickle.stat().st_size / 1e6}
     store, (name,) = data.store("default"), data.sample(1)
     data.forget()
     runs: dict[str, list[dict[str, Any]]] = {"skelstore.open": [], "pickle.load": []}
     for _ in range(rounds):
-        runs["skelstore.open"].append(fresh.run("opening:open_store", path=store, name=name))
-        runs["pickle.load"].append(fresh.run("opening:load_pickle", path=data.pickle, name=name))
+        runs["skelstore.open"].append(fresh.run(open_store, path=store, name=name))
+        runs["pickle.load"].append(fresh.run(load_pickle, path=data.pickle, name=name))
     for side, found in runs.items():
         result.measurements[side] = {key: statistics.median(run[key] for run in found) for key in found[0]}
     ours, pickled = result.measurements.values()

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numcodecs import blosc
 
-from benchmarks.array_peers import Run, array_fields, runs
-from benchmarks.data import Annotation, DataSet
-from benchmarks.peers import Peer
+from converters.bench.array_peers import Run, common_fields, runs
+from converters.bench.data import Annotation, DataSet
+from converters.bench.peers import Peer
 from skelstore.codecs import Profile
 
 CRC_BYTES = 4
@@ -67,10 +67,9 @@ class _Floor(Peer):
 
     def build(self, data: DataSet, folder: Path) -> None:
         store = data.store(self.profile)
-        fields = array_fields(data.loaded[0])
+        fields = common_fields(data)
         self.shards = {field: Shards(store, field) for field in fields}
-        names = [annotation["frame_dir"] for annotation in data.loaded]
-        self.runs = dict(zip(names, runs(store, fields, data.count), strict=True))
+        self.runs = dict(zip(data.names, runs(store, fields), strict=True))
 
 
 class BareCodec(_Floor):
@@ -130,7 +129,7 @@ class BareRead(_Floor):
 
     def get(self, name: str) -> Annotation:
         for file, offset, length in self._places[name]:
-            os.preadv(file, [np.empty(length, np.uint8)], offset)
+            os.preadv(file, [np.empty(length, np.uint8)], offset)  # type: ignore[list-item,unused-ignore]
         return {}
 
     def close(self) -> None:

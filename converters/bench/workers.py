@@ -8,11 +8,12 @@ from __future__ import annotations
 import pickle
 import random
 import time
+from collections.abc import Callable
 from typing import Any
 
-from benchmarks import fresh
-from benchmarks.data import DataSet
-from benchmarks.results import Result, Wanted
+from converters.bench import fresh
+from converters.bench.data import DataSet
+from converters.bench.results import Result, Wanted
 
 PRIVATE = Wanted(30, at_least=False)
 
@@ -20,7 +21,7 @@ PRIVATE = Wanted(30, at_least=False)
 def read_store(path: str, worker: int, workers: int, samples: int) -> dict[str, float]:
     """Be one of the workers, with a store."""
     import skelstore
-    from benchmarks import memory
+    from converters.bench import memory
 
     before = memory.now()
     store = skelstore.open(path)
@@ -36,7 +37,7 @@ def read_pickle(path: str, worker: int, workers: int, samples: int) -> dict[str,
     """Be one of the workers, with the whole pickle in memory. What is read is not copied, but touched."""
     import numpy  # noqa: F401 - or its import would be counted
 
-    from benchmarks import memory
+    from converters.bench import memory
 
     before = memory.now()
     with open(path, "rb") as file:
@@ -57,8 +58,11 @@ def _order(videos: int, worker: int, workers: int, samples: int) -> list[int]:
 def measure(data: DataSet, samples: int, counts: tuple[int, ...]) -> Result:
     """Read with each of these numbers of workers."""
     result = Result("workers", "spawned processes that read a part of a random epoch each, by position")
-    result.conditions = {"videos": data.count, "samples in all": min(samples, data.count)}
-    sides = {"skelstore": ("workers:read_store", data.store("default")), "pickle": ("workers:read_pickle", data.pickle)}
+    result.conditions = {"videos": len(data.names), "samples in all": min(samples, len(data.names))}
+    sides = {
+        "skelstore": (read_store, data.store("default")),
+        "pickle": (read_pickle, data.pickle),
+    }
     data.forget()
     for count in counts:
         for name, (function, path) in sides.items():
@@ -77,7 +81,7 @@ def measure(data: DataSet, samples: int, counts: tuple[int, ...]) -> Result:
     return result
 
 
-def _together(function: str, count: int, **arguments: Any) -> list[dict[str, Any]]:
+def _together(function: Callable[..., dict[str, float]], count: int, **arguments: Any) -> list[dict[str, Any]]:
     processes = [fresh.start(function, worker=i, workers=count, **arguments) for i in range(count)]
     try:
         fresh.go(processes)

@@ -15,8 +15,9 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from benchmarks.data import Annotation, DataSet
-from benchmarks.peers import Peer
+import skelstore
+from converters.bench.data import Annotation, DataSet, array_fields
+from converters.bench.peers import Peer, UnsuitedError
 
 
 class Run(NamedTuple):
@@ -28,11 +29,17 @@ class Run(NamedTuple):
     shape: tuple[int, ...]
 
 
-def array_fields(annotation: Annotation) -> list[str]:
-    return [key for key, value in annotation.items() if isinstance(value, np.ndarray)]
+def common_fields(data: DataSet) -> list[str]:
+    """The arrays of every video. Raises UnsuitedError if videos have different ones: there is no one array of each."""
+    fields = array_fields(data.loaded[0])
+    with skelstore.open(data.store("default")) as store:
+        alike = set(store.fields) == set(fields) and all(array_fields(a) == fields for a in data.loaded)
+    if not alike:
+        raise UnsuitedError("the videos do not all have the same arrays, of one dtype and width each")
+    return fields
 
 
-def runs(store: Path, fields: list[str], count: int) -> Iterator[list[Run]]:
+def runs(store: Path, fields: list[str]) -> Iterator[list[Run]]:
     """Where the arrays of each video lie in a store, by its ``videos.arrow`` (docs/format.md)."""
     table = pa.ipc.open_file(store / "videos.arrow").read_all()
     places = []
@@ -54,11 +61,9 @@ class RowPeer(Peer):
 
     def build(self, data: DataSet, folder: Path) -> None:
         self.store = data.store("default")
-        self.fields = array_fields(data.loaded[0])
-        self.videos = {
-            annotation["frame_dir"]: ({k: None if k in self.fields else v for k, v in annotation.items()}, places)
-            for annotation, places in zip(data.loaded, runs(self.store, self.fields, data.count), strict=True)
-        }
+        self.fields = common_fields(data)
+        values = ({k: None if k in self.fields else v for k, v in annotation.items()} for annotation in data.loaded)
+        self.videos = dict(zip(data.names, zip(values, runs(self.store, self.fields), strict=True), strict=True))
 
     def get(self, name: str) -> Annotation:
         values, places = self.videos[name]
@@ -83,7 +88,7 @@ class ZarrPython(RowPeer):
     """zarr-python's own slicing of our arrays."""
 
     name = "zarr-python"
-    modules = ("zarr",)
+    modules: ClassVar[tuple[str, ...]] = ("zarr",)
     install = "pip install zarr"
     pipeline: str | None = None
 
@@ -196,11 +201,11 @@ class Lance(Peer):
 
         self._path = folder / "videos.lance"
         first = data.loaded[0]
-        self._fields = {key: first[key].dtype for key in array_fields(first)}
+        self._fields = {key: first[key].dtype for key in common_fields(data)}
         schema = pa.schema([(field, pa.large_binary()) for field in self._fields])
         self._videos = {
-            annotation["frame_dir"]: (i, {k: v.shape if k in self._fields else v for k, v in annotation.items()})
-            for i, annotation in enumerate(data.loaded)
+            name: (i, {k: v.shape if k in self._fields else v for k, v in annotation.items()})
+            for i, (name, annotation) in enumerate(zip(data.names, data.loaded, strict=True))
         }
         batches = (
             pa.record_batch([[annotation[field].tobytes()] for field in self._fields], schema=schema)

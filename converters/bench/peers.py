@@ -13,8 +13,12 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import skelstore
-from benchmarks.data import Annotation, DataSet
+from converters.bench.data import Annotation, DataSet
 from skelstore.codecs import Profile
+
+
+class UnsuitedError(Exception):
+    """A peer cannot hold this data; the reason."""
 
 
 class Peer:
@@ -40,7 +44,7 @@ class Peer:
         return None
 
     def build(self, data: DataSet, folder: Path) -> None:
-        """Put a data set into a new, empty folder."""
+        """Put a data set into a new, empty folder. Raises UnsuitedError if this peer cannot hold it."""
         raise NotImplementedError
 
     def open(self) -> None:
@@ -80,6 +84,18 @@ class Skelstore(Peer):
         self._store.close()
 
 
+class StoreAsItIs(Skelstore):
+    """The very store that a sample is from, with all its videos."""
+
+    name = "your store"
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def build(self, data: DataSet, folder: Path) -> None:
+        """There it is."""
+
+
 class PickleInMemory(Peer):
     """The whole pickle, loaded: what PYSKL and MMAction2 do. Its dict is handed out as it is, not even copied."""
 
@@ -89,8 +105,8 @@ class PickleInMemory(Peer):
         self._data = data
 
     def open(self) -> None:
-        annotations = {annotation["frame_dir"]: annotation for annotation in self._data.load()}
-        self.get = annotations.__getitem__  # type: ignore[method-assign]
+        annotations = dict(zip(self._data.names, self._data.load(), strict=True))
+        self.get = annotations.__getitem__  # type: ignore[method-assign,assignment]
 
     def close(self) -> None:
         del self.get
@@ -103,9 +119,9 @@ class PickleFiles(Peer):
 
     def build(self, data: DataSet, folder: Path) -> None:
         # Numbered: names that differ by case only are one file to some systems.
-        self._paths = {annotation["frame_dir"]: f"{folder}/{i}.pkl" for i, annotation in enumerate(data.loaded)}
-        for annotation in data.loaded:
-            Path(self._paths[annotation["frame_dir"]]).write_bytes(pickle.dumps(annotation, protocol=5))
+        self._paths = {name: f"{folder}/{i}.pkl" for i, name in enumerate(data.names)}
+        for name, annotation in zip(data.names, data.loaded, strict=True):
+            Path(self._paths[name]).write_bytes(pickle.dumps(annotation, protocol=5))
 
     def get(self, name: str) -> Annotation:
         with open(self._paths[name], "rb") as file:
@@ -124,10 +140,12 @@ class Lmdb(Peer):
         import lmdb
 
         self._path = str(folder)
+        if longest := max(data.names, key=lambda name: len(name.encode()))[511:]:
+            raise UnsuitedError(f"its keys have at most 511 bytes, and a name goes on with {longest!r}")
         size = data.pickle.stat().st_size * 2 + (64 << 20)
         with lmdb.open(self._path, map_size=size, sync=False) as environment, environment.begin(write=True) as batch:
-            for annotation in data.loaded:
-                batch.put(annotation["frame_dir"].encode(), pickle.dumps(annotation, protocol=5))
+            for name, annotation in zip(data.names, data.loaded, strict=True):
+                batch.put(name.encode(), pickle.dumps(annotation, protocol=5))
 
     def open(self) -> None:
         import lmdb

@@ -14,13 +14,21 @@ from typing import Any
 import numpy as np
 
 import skelstore
-from benchmarks.data import Annotation, DataSet
-from benchmarks.memcached import Memcached
-from benchmarks.results import Result, Wanted
-from benchmarks.timing import interleave, shuffles
+from converters.bench.data import Annotation, DataSet
+from converters.bench.memcached import Memcached
+from converters.bench.results import Result, Wanted
+from converters.bench.timing import interleave, shuffles
+from skelstore.codecs import Profile
+from skelstore.decompression import decompress_pose
 
 MAX_PERSON = 10
 BOX_THRESHOLD = 0.5
+VALID_RATIO = 1e-6
+"""Above 0, or upstream filters no boxes; so small that only videos without a box above the threshold go."""
+
+PROFILES: tuple[Profile, ...] = ("fast", "default")
+OURS = "skelstore.decompress_pose"
+UPSTREAM = "MMAction2's DecompressPose"
 LOOP = Wanted(15)
 WHOLE_ACCESS = Wanted(10)
 
@@ -59,71 +67,87 @@ def by_loop(annotation: Annotation, max_person: int = MAX_PERSON) -> Annotation:
     return result
 
 
-def ours() -> Callable[..., Annotation] | None:
-    """skelstore's own, if it has it already."""
+def upstream() -> Callable[[Annotation], Annotation] | None:
+    """MMAction2's own operator; None where it is not installed."""
     try:
-        from skelstore.decompression import decompress_pose
+        from mmaction.datasets.transforms import DecompressPose
     except ImportError:
         return None
-    return decompress_pose
+    transform: Callable[[Annotation], Annotation] = DecompressPose(squeeze=True, max_person=MAX_PERSON).transform
+    return lambda annotation: transform(dict(annotation))
 
 
 def measure(data: DataSet, folder: Path, calls: int, rounds: int) -> Result:
     """Time the decompression of annotations that are in memory, then the whole access."""
     result = Result("decompression", f"compressed to [M, T, V, C], squeeze, max_person={MAX_PERSON}")
-    result.conditions = {"videos": data.count, "videos a round": min(calls, data.count), "rounds": rounds}
+    result.conditions = {"videos": len(data.names), "videos a round": min(calls, len(data.names)), "rounds": rounds}
     names = data.sample(calls)
     wanted = set(names)
-    annotations = {a["frame_dir"]: a for a in data.loaded if a["frame_dir"] in wanted}
-    sides: dict[str, Callable[[str], object]] = {"loop": lambda name: by_loop(annotations[name])}
-    decompress = ours()
-    if decompress is None:
-        result.skipped["skelstore.decompress_pose"] = "this version of skelstore does not have it"
+    annotations = {name: a for name, a in zip(data.names, data.loaded, strict=True) if name in wanted}
+    loops: dict[str, Callable[[Annotation], Annotation]] = {"plain loop": by_loop}
+    if (theirs := upstream()) is None:
+        result.skipped[UPSTREAM] = "mmaction2 is not installed: `make mmaction-test` makes an environment that has it"
     else:
-        sides["skelstore.decompress_pose"] = lambda name: decompress(annotations[name], max_person=MAX_PERSON)
+        loops[UPSTREAM] = theirs
+    sides: dict[str, Callable[[str], object]] = {
+        name: lambda key, loop=loop: loop(annotations[key])  # type: ignore[misc]
+        for name, loop in loops.items()
+    }
+    sides[OURS] = lambda name: decompress_pose(annotations[name], max_person=MAX_PERSON)
     result.measurements = {name: times.values() for name, times in interleave(sides, shuffles(names, rounds)).items()}
-    result.claim_speed("skelstore.decompress_pose", "loop", {("skelstore.decompress_pose", "loop"): LOOP})
-    _measure_whole_access(result, data, folder, names, rounds)
+    for name in loops:
+        result.claim_speed(OURS, name, {(OURS, UPSTREAM): LOOP})
+    for name, loop in loops.items():
+        _measure_whole_access(result, data, folder, name, loop, rounds, calls)
     return result
 
 
-def _measure_whole_access(result: Result, data: DataSet, folder: Path, names: list[str], rounds: int) -> None:
+def _measure_whole_access(
+    result: Result,
+    data: DataSet,
+    folder: Path,
+    loop_name: str,
+    loop: Callable[[Annotation], Annotation],
+    rounds: int,
+    calls: int,
+) -> None:
     """Get, box filter, decompress: by name from a store, and as PYSKL does with memcached."""
     memcached = Memcached(keys=("keypoint",))  # what a kpfile holds
+    theirs = f"memcached + {loop_name}"
     if reason := memcached.missing():
-        result.skipped["memcached + loop"] = reason
+        result.skipped[theirs] = reason
         return
-    if not hasattr(skelstore.Store, "decompressed"):
-        result.skipped["store.decompressed"] = "this version of skelstore does not have it"
     place = folder / "decompression"
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
     memcached.build(data, place)
     # PYSKL has the table of contents in every process, box filter applied, and copies an entry at every access.
-    infos = {annotation["frame_dir"]: _info(annotation) for annotation in data.loaded}
+    infos = {name: _info(annotation) for name, annotation in zip(data.names, data.loaded, strict=True)}
+    stores = {profile: data.store(profile) for profile in PROFILES}
     data.forget()
     memcached.open()
 
     def by_memcached(name: str) -> Annotation:
         annotation = copy.deepcopy(infos[name])
-        return by_loop(annotation | memcached.get(name))
+        return loop(annotation | memcached.get(name))
 
-    sides: dict[str, Callable[[str], object]] = {"memcached + loop": by_memcached}
+    sides: dict[str, Callable[[str], object]] = {theirs: by_memcached}
     try:
-        if hasattr(skelstore.Store, "decompressed"):
-            for profile in ("fast", "default"):
-                store: Any = skelstore.open(data.store(profile))
-                view = store.decompressed(box_thr=BOX_THRESHOLD, squeeze=True, max_person=MAX_PERSON)
-                sides[f"store.decompressed, {profile}"] = view.__getitem__
+        for profile in PROFILES:
+            view = skelstore.open(stores[profile]).decompressed(
+                box_thr=BOX_THRESHOLD, valid_ratio=VALID_RATIO, squeeze=True, max_person=MAX_PERSON
+            )
+            sides[f"store.decompressed, {profile}"] = view.__getitem__
+        names = [name for name in data.sample(calls) if name in view]  # some have nobody above the threshold
         result.measurements |= {
             name: times.values() for name, times in interleave(sides, shuffles(names, rounds)).items()
         }
     finally:
         memcached.close()
         shutil.rmtree(place, ignore_errors=True)
-    for profile in ("fast", "default"):
+    for profile in PROFILES:
         side = f"store.decompressed, {profile}"
-        result.claim_speed(side, "memcached + loop", {(side, "memcached + loop"): WHOLE_ACCESS})
+        result.claim_speed(side, theirs, {(side, f"memcached + {UPSTREAM}"): WHOLE_ACCESS})
 
 
 def _info(annotation: Annotation) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""Reading measured: a store against what people keep skeletons in instead, on any set of annotations."""
