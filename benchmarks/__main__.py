@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks import conversion, size
+from benchmarks import conversion, size, windows
 from benchmarks.data import Synthetic, videos_of
 from converters.bench import decompression, opening, reading, report, workers
 from converters.bench.results import Result
@@ -23,6 +23,7 @@ class Sizes(NamedTuple):
     kinetics: int
     ntu: int
     contents: int
+    long_video: int
     calls: int
     rounds: int
     processes: int
@@ -32,9 +33,21 @@ class Sizes(NamedTuple):
 
 #: `conversion` is bytes, and four times as many for the larger file; `samples` are read by all `workers` together.
 REAL = Sizes(
-    "real", 1_000_000_000, 4000, 20_000, 240_000, calls=1000, rounds=7, processes=5, samples=240_000, workers=(1, 4, 8)
+    "real",
+    1_000_000_000,
+    4000,
+    20_000,
+    240_000,
+    100_000,
+    calls=1000,
+    rounds=7,
+    processes=5,
+    samples=240_000,
+    workers=(1, 4, 8),
 )
-SMALLEST = Sizes("smallest", 1_000_000, 40, 60, 300, calls=20, rounds=2, processes=1, samples=300, workers=(1, 2))
+SMALLEST = Sizes(
+    "smallest", 1_000_000, 40, 60, 300, 10_000, calls=20, rounds=2, processes=1, samples=300, workers=(1, 2)
+)
 
 
 def run_conversion(sizes: Sizes, folder: Path) -> Iterator[Result]:
@@ -64,6 +77,10 @@ def run_decompression(sizes: Sizes, folder: Path) -> Iterator[Result]:
     yield decompression.measure(Synthetic("kinetics", sizes.kinetics, folder), folder, sizes.calls, sizes.rounds)
 
 
+def run_windows(sizes: Sizes, folder: Path) -> Iterator[Result]:
+    yield windows.measure(folder, sizes.long_video, min(sizes.kinetics, 200), sizes.calls, sizes.rounds)
+
+
 BENCHMARKS: dict[str, Callable[[Sizes, Path], Iterator[Result]]] = {
     "conversion": run_conversion,
     "size": run_size,
@@ -71,6 +88,7 @@ BENCHMARKS: dict[str, Callable[[Sizes, Path], Iterator[Result]]] = {
     "reading": run_reading,
     "workers": run_workers,
     "decompression": run_decompression,
+    "windows": run_windows,
 }
 
 

@@ -16,6 +16,11 @@ from skelstore.errors import FrameIndexError
 Frames: TypeAlias = slice | range | Sequence[int] | NDArray[Any]
 """Which frames: a slice, a range, or integers (an array of them included)."""
 
+LONG_VIDEO_ROWS = 4096
+"""Of ``frame_inds``: up to so many are read as a whole, which takes a few microseconds."""
+STRIDE = 1024
+REMEMBERED_VIDEOS = 1024
+
 
 def positions(frames: Frames, total: int) -> NDArray[np.int64]:
     """The frames as positions 0 to ``total`` - 1, in the order asked for; negative ones count from the end.
@@ -39,14 +44,65 @@ def rows_of_frames(frames: Frames, frame_inds: NDArray[Any]) -> NDArray[np.int64
     """
     if isinstance(frames, slice):
         frames = range(*frames.indices(int(frame_inds.max()) + 1 if len(frame_inds) else 0))
+    if isinstance(frames, range) and frames.step == 1:
+        return np.flatnonzero((frame_inds >= frames.start) & (frame_inds < frames.stop))
     return np.flatnonzero(np.isin(frame_inds, _integers(frames)))
 
 
-def read_rows(array: ArrayReader, first: int, rows: NDArray[np.int64]) -> NDArray[Any]:
-    """Rows of an array, by their position after the row ``first``, in the order asked for: [n, *trailing].
+class FrameNumbers:
+    """``frame_inds`` of compressed videos: which rows have the frames that are asked for.
+
+    Those of a long video are read once as a whole. If they ascend, every so manieth is remembered, and later only the
+    rows between two of those are read.
+    """
+
+    def __init__(self, array: ArrayReader) -> None:
+        self._array = array
+        self._known: dict[int, NDArray[Any]] = {}
+
+    def rows(self, frames: Frames, first: int, count: int) -> NDArray[np.int64]:
+        """Rows, counted from the row ``first``, of a video of ``count`` rows, as ``rows_of_frames`` gives them."""
+        if count <= LONG_VIDEO_ROWS:
+            return rows_of_frames(frames, self._array.read(first, count))
+        known = self._known.get(first)
+        if known is None:
+            known = self._learn(first, count)
+        if not len(known):
+            return rows_of_frames(frames, self._array.read(first, count))
+        if isinstance(frames, slice):
+            frames = range(*frames.indices(int(known[-1]) + 1))
+        ends = frames if isinstance(frames, range) else _integers(frames)
+        if not len(ends):
+            return np.zeros(0, np.int64)
+        lowest, highest = (ends[0], ends[-1]) if isinstance(ends, range) else (ends.min(), ends.max())
+        low = max(int(known.searchsorted(min(lowest, highest), "left")) - 1, 0) * STRIDE
+        high = min(int(known.searchsorted(max(lowest, highest), "right")) * STRIDE, count)
+        found = rows_of_frames(frames, self._array.read(first + low, high - low))
+        found += low
+        return found
+
+    def _learn(self, first: int, count: int) -> NDArray[Any]:
+        """Every so manieth frame number, and the last; nothing if they do not ascend."""
+        whole = self._array.read(first, count)
+        ascending = np.can_cast(whole.dtype, np.int64) and bool((whole[1:] >= whole[:-1]).all())
+        if len(self._known) >= REMEMBERED_VIDEOS:
+            self._known.clear()
+        self._known[first] = np.append(whole[::STRIDE], whole[-1]) if ascending else whole[:0].copy()
+        return self._known[first]
+
+
+def read_rows(array: ArrayReader, first: int, persons: int, length: int, chosen: NDArray[np.int64]) -> NDArray[Any]:
+    """The same rows of each person, of whom each has ``length`` rows from the row ``first``: [n, *trailing].
 
     Rows that lie near to each other are read together; a gap of more than a chunk is left out.
     """
+    count = len(chosen)
+    if count and persons and chosen[-1] - chosen[0] == count - 1 and (np.diff(chosen) == 1).all():
+        low = first + int(chosen[0])
+        pieces = [array.read(low + person * length, count) for person in range(persons)]
+        found: NDArray[Any] = np.concatenate(pieces, dtype=array.metadata.dtype) if persons > 1 else pieces[0]
+        return found
+    rows = (np.arange(persons)[:, None] * length + chosen).reshape(-1)
     wanted, inverse = np.unique(rows, return_inverse=True)
     pieces = [array.read(first, 0)]
     for start, stop in runs(wanted, array.metadata.chunk_rows):
@@ -68,4 +124,6 @@ def _integers(frames: range | Sequence[int] | NDArray[Any]) -> NDArray[np.int64]
         if frames.dtype.kind not in "iu" or frames.ndim != 1:
             raise TypeError(f"frames are integers in one row, not {frames.dtype} of shape {frames.shape}")
         return frames.astype(np.int64)
+    if isinstance(frames, range):
+        return np.arange(frames.start, frames.stop, frames.step)
     return np.array([operator.index(frame) for frame in frames], np.int64)

@@ -238,9 +238,12 @@ class Assembler:
     ) -> None:
         self._columns = columns
         self._fields = fields
-        self._layouts = layouts
         self._compiled = [self._compile(layout) for layout in layouts]
         self._entries = [self._compile_entries(layout) for layout in layouts]
+        self._field_names = [
+            {values.decode(key): child["field"] for key, child in layout.get("dict", []) if "field" in child}
+            for layout in layouts
+        ]
 
     def annotation(self, layout: int, row: int) -> Annotation:
         """The annotation of a video."""
@@ -259,8 +262,7 @@ class Assembler:
 
     def fields(self, layout: int) -> dict[Any, str]:
         """Of the keys whose value is an array of the store, the name of that array."""
-        entries = self._layouts[layout].get("dict", [])
-        return {values.decode(key): child["field"] for key, child in entries if "field" in child}
+        return self._field_names[layout]
 
     def _compile_entries(self, layout: Json) -> dict[Any, Callable[[int], Any]] | None:
         if "dict" not in layout:

@@ -19,7 +19,7 @@ from skelstore.arrays import ArrayReader, Check
 from skelstore.codecs import crc32c
 from skelstore.errors import DamageError, FieldNotFoundError, StoreError, StoreNotFoundError
 from skelstore.files import LocalFiles
-from skelstore.frames import Frames
+from skelstore.frames import FrameNumbers, Frames
 from skelstore.joining import LAYOUT_COLUMN
 from skelstore.layouts import Annotation, Assembler
 from skelstore.metadata import (
@@ -73,6 +73,7 @@ class Reader:
             {name: self._field_reader(name, field) for name, field in self.metadata.fields.items()},
         )
         self._layout = self._layouts.item
+        self._frame_numbers: dict[str, FrameNumbers] = {}
 
     def annotation(self, row: int) -> Annotation:
         """The annotation of the video at a position of the table."""
@@ -90,15 +91,19 @@ class Reader:
         Raises FrameIndexError, or FieldNotFoundError if the video has neither form.
         """
         entries = self.entries(row)
-        fields = {key: self._places[name] for key, name in self._assembler.fields(self._layout(row)).items()}
-        dims = {key: [int(dim[row]) for dim in dims] for key, (_, dims) in fields.items()}
+        names = self._assembler.fields(self._layout(row))
+        dims = {key: [int(dim[row]) for dim in self._places[name][1]] for key, name in names.items()}
+        starts = {key: int(self._places[name][0][row]) for key, name in names.items()}
         if len(dims.get("keypoint", [])) == 2:
             total = dims["keypoint"][1]
             per_frame = {key: found for key, found in dims.items() if len(found) == 2 and found[1] == total}
             chosen = frames.positions(wanted, total)
         elif len(dims.get("keypoint", [])) == 1 and len(dims.get("frame_inds", [])) == 1:
             per_frame = {key: [1, *found] for key, found in dims.items() if found == dims["frame_inds"]}
-            chosen = frames.rows_of_frames(wanted, entries["frame_inds"](row))
+            numbers = self._frame_numbers.setdefault(
+                names["frame_inds"], FrameNumbers(self.arrays[names["frame_inds"]])
+            )
+            chosen = numbers.rows(wanted, starts["frame_inds"], dims["frame_inds"][0])
         else:
             raise FieldNotFoundError(
                 f"{self.path}: the video at position {row} has neither keypoint [M, T, V, C] nor keypoint [N, V, C] "
@@ -110,10 +115,7 @@ class Reader:
                 annotation[key] = entries[key](row)
                 continue
             persons, length = per_frame[key]
-            first = int(fields[key][0][row])
-            rows = (np.arange(persons)[:, None] * length + chosen).reshape(-1)
-            name = self._assembler.fields(self._layout(row))[key]
-            found = frames.read_rows(self.arrays[name], first, rows)
+            found = frames.read_rows(self.arrays[names[key]], starts[key], persons, length, chosen)
             shape = (persons, len(chosen)) if len(dims[key]) == 2 else (len(chosen),)
             annotation[key] = found.reshape(*shape, *found.shape[1:])
         return annotation

@@ -7,6 +7,7 @@ import os
 import pickle
 import shutil
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, get_args
 
@@ -19,6 +20,7 @@ from hypothesis import strategies as st
 
 import skelstore
 from skelstore import files, layout
+from skelstore import frames as frames_module
 from skelstore.arrays import Check
 from skelstore.codecs import PROFILES, Profile
 from tests import strategies
@@ -389,28 +391,81 @@ def test_some_frames_are_those_of_the_whole(
 
 @settings(max_examples=40)
 @given(
-    frame_inds=st.lists(st.integers(0, 30), max_size=60).map(sorted),
+    frame_inds=st.one_of(
+        st.lists(st.integers(0, 30), max_size=60).map(sorted), st.lists(st.integers(0, 30), max_size=9)
+    ),
+    dtype=st.sampled_from(["<i2", ">i4", "<u8", "<f4"]),
+    long_rows=st.sampled_from([0, 20, 4096]),
     profile=st.sampled_from(PROFILES),
     asked=st.lists(st.integers(0, 40), max_size=12),
     bounds=st.tuples(*[st.one_of(st.none(), st.integers(0, 45))] * 2, st.sampled_from([None, 1, 3])),
 )
 def test_some_frames_of_a_compressed_video_are_the_rows_of_those_numbers(
-    frame_inds: list[int], profile: Profile, asked: list[int], bounds: tuple[int | None, ...]
+    frame_inds: list[int],
+    dtype: str,
+    long_rows: int,
+    profile: Profile,
+    asked: list[int],
+    bounds: tuple[int | None, ...],
 ) -> None:
     noise = np.random.default_rng(len(frame_inds))
     annotation = {
         "frame_dir": "a",
         "keypoint": noise.normal(0, 9, (len(frame_inds), 17, 3)).astype(np.float16),
-        "frame_inds": np.array(frame_inds, np.int16),
+        "frame_inds": np.array(frame_inds, dtype),
         "box_score": noise.random(len(frame_inds)).astype(np.float16),
         "valid": {0.5: 3},
     }
-    with written([annotation], profile=profile) as path, skelstore.open(path) as store:
+    with ExitStack() as stack:
+        path = stack.enter_context(written([annotation], profile=profile))
+        store = stack.enter_context(skelstore.open(path))
+        patch = stack.enter_context(pytest.MonkeyPatch.context())
+        patch.setattr(frames_module, "LONG_VIDEO_ROWS", long_rows)
+        patch.setattr(frames_module, "STRIDE", 4)
         for frames in (asked, np.array(asked, np.int64), slice(*bounds), range(*slice(*bounds).indices(46))):
             numbers = set(range(46)[frames]) if isinstance(frames, slice) else set(map(int, frames))
             keep = [row for row, number in enumerate(frame_inds) if number in numbers]
             arrays = {key: annotation[key][keep] for key in ("keypoint", "frame_inds", "box_score")}
             assert_exact(store.read_one(0, frames=frames), annotation | arrays)
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_window_of_an_hour_long_video_reads_as_little_as_one_of_a_short_video(
+    tmp_path: Path, profile: Profile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dense(name: str, total: int) -> dict[str, Any]:
+        return {
+            "frame_dir": name,
+            "keypoint": np.ones((2, total, 17, 2), "<f2"),
+            "keypoint_score": np.ones((2, total, 17)),
+        }
+
+    def compressed(name: str, total: int) -> dict[str, Any]:
+        numbers = np.repeat(np.arange(1, total + 1, dtype="<i4"), 2)
+        return {"frame_dir": name, "frame_inds": numbers, "keypoint": np.ones((2 * total, 17, 3), "<f2")}
+
+    videos = [make(f"{make.__name__} {n}", n) for make in (dense, compressed) for n in (300, 100_000)]
+    store = skelstore.open(write(tmp_path / "a.zarr", videos, profile=profile))
+    window = range(100, 164)
+    chunks = {name: array.metadata.chunk_rows for name, array in store._reader.arrays.items()}
+    for video in videos:
+        store.read_one(video["frame_dir"], frames=window)  # the numbers of a long video are read as a whole, once
+    rows: list[tuple[str, int]] = []
+    for name, array in store._reader.arrays.items():
+        run = array._read_run
+        monkeypatch.setattr(
+            array, "_read_run", lambda s, a, n, d, run=run, name=name: rows.append((name, n)) or run(s, a, n, d)
+        )
+    read = {}
+    for video in videos:
+        rows.clear()
+        found = store.read_one(video["frame_dir"], frames=window)
+        assert found["keypoint"].shape[:-2] in [(2, 64), (128,)]
+        read[video["frame_dir"]] = sum(n for name, n in rows if name != "frame_inds")
+        assert sum(n for name, n in rows if name == "frame_inds") <= 4096
+    assert read["dense 100000"] == read["dense 300"] == 2 * 2 * 64
+    assert read["compressed 100000"] == read["compressed 300"] == 128
+    assert max(chunks.values()) < 100_000
 
 
 @settings(max_examples=25)
