@@ -109,7 +109,8 @@ def read_rows(array: ArrayReader, first: int, persons: int, length: int, chosen:
         low = int(wanted[start])
         piece = array.read(first + low, int(wanted[stop - 1]) - low + 1)
         pieces.append(piece[wanted[start:stop] - low])
-    return np.concatenate(pieces, dtype=array.metadata.dtype)[inverse.reshape(-1)]  # which keeps the byte order
+    read: NDArray[Any] = np.concatenate(pieces, dtype=array.metadata.dtype)  # which keeps the byte order
+    return read[inverse.reshape(-1)]
 
 
 def runs(ascending: NDArray[np.int64], gap: int) -> Iterator[tuple[int, int]]:
