@@ -110,7 +110,8 @@ def read_rows(array: ArrayReader, first: int, persons: int, length: int, chosen:
         piece = array.read(first + low, int(wanted[stop - 1]) - low + 1)
         pieces.append(piece[wanted[start:stop] - low])
     read: NDArray[Any] = np.concatenate(pieces, dtype=array.metadata.dtype)  # which keeps the byte order
-    return read[inverse.reshape(-1)]
+    asked: NDArray[Any] = read[inverse.reshape(-1)]
+    return asked
 
 
 def runs(ascending: NDArray[np.int64], gap: int) -> Iterator[tuple[int, int]]:
