@@ -71,8 +71,11 @@ class Plan:
 
     def to_json(self) -> Json:
         """The plan as a receipt states it: parts of two plans cannot be joined."""
-        grids = [[*field, grid.chunk_rows, grid.shard_rows, self.codings[field]] for field, grid in self.grids.items()]
-        return {"profile": self.profile, "arrays": grids}
+        arrays = [
+            [field.path, field.dtype, field.ragged, list(field.trailing), *grid, self.codings[field]]
+            for field, grid in self.grids.items()
+        ]
+        return {"profile": self.profile, "arrays": arrays}
 
     def metadata(self, field: FieldIdentity) -> ArrayMetadata:
         """Metadata of the array of a field, still without rows."""
