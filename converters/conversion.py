@@ -108,12 +108,12 @@ def _convert(
     cuts = layout.cut(source.sizes().tolist(), layout.PART_BYTES, PART_VIDEOS)
     count = min(len(cuts), workers)
     if dask is None and count <= 1:
-        plan, jobs = _prepare(source, profile, cuts, workspace.parts)
+        plan, jobs = _prepare(source, profile, cuts, workspace)
         outcomes = [write_part(source, plan, job, advance) for job in jobs]
     else:
         # The processes begin to start before the plan is made.
         with cluster_workers(dask) if dask is not None else local_workers(count) as crew:
-            plan, jobs = _prepare(source, profile, cuts, workspace.parts)
+            plan, jobs = _prepare(source, profile, cuts, workspace)
             outcomes = _write_parts(source, plan, jobs, crew, advance)
     _raise_problems([problem for outcome in outcomes for problem in outcome.problems])
     parts = [outcome.part for outcome in outcomes if outcome.part is not None]
@@ -145,17 +145,16 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _prepare(source: Source, profile: Profile, cuts: list[tuple[int, int]], parts: Path) -> tuple[Plan, list[_Job]]:
-    """The plan, and the parts to write; of what stands in the folder ``parts``, all that is none of them is removed."""
+def _prepare(
+    source: Source, profile: Profile, cuts: list[tuple[int, int]], workspace: Workspace
+) -> tuple[Plan, list[_Job]]:
+    """The plan, and the parts to write; whatever else an earlier run has left in the workspace is removed."""
     plan = _plan(source, profile)
     jobs = []
     for number, (start, stop) in enumerate(cuts):
         identity = _identity(source, plan, start, stop)
-        jobs.append(_Job(start, stop, parts / part_name(number, identity), identity))
-    wanted = {job.folder.name for job in jobs}
-    for entry in parts.iterdir():
-        if entry.name not in wanted:
-            shutil.rmtree(entry)
+        jobs.append(_Job(start, stop, workspace.parts / part_name(number, identity), identity))
+    workspace.keep_parts([job.folder.name for job in jobs])
     source.close()  # it opens again, and is then held against what was indexed
     return plan, jobs
 
@@ -213,8 +212,8 @@ def _write_parts(
             except workers.died as error:
                 raise WorkerError(
                     f"{source.path}: the process that wrote part {number + 1} of {len(jobs)} "
-                    f"({source.place(job.start)} to {source.place(job.stop - 1)}) died: it was killed, or out of memory "
-                    "(then use fewer workers), or this is a script without `if __name__ == '__main__'`"
+                    f"({source.place(job.start)} to {source.place(job.stop - 1)}) died: it was killed, or ran out of "
+                    "memory (then use fewer workers), or this is a script without `if __name__ == '__main__'`"
                 ) from error
             if advance:
                 advance(job.stop - job.start)

@@ -47,7 +47,7 @@ def new_folder(path: Path, *, force: bool = False) -> Iterator[Path]:
     _refuse(path, force=force, taken=path.exists() and not (path.is_dir() and not any(path.iterdir())))
     for leftover in (partial, aside):
         if leftover.exists():
-            shutil.rmtree(leftover)
+            disk.remove_folder(leftover)
     partial.mkdir()
     try:
         with _named(partial):
@@ -59,7 +59,7 @@ def new_folder(path: Path, *, force: bool = False) -> Iterator[Path]:
         raise
     for replaced in (partial, aside):
         if replaced.exists():
-            shutil.rmtree(replaced)
+            disk.remove_folder(replaced)
 
 
 @contextmanager

@@ -15,9 +15,6 @@ from typing import Any, NamedTuple
 
 from skelstore.errors import WorkerError
 
-_PATIENCE = "10s"
-"""How long a Dask scheduler may take to answer."""
-
 
 class Workers(NamedTuple):
     """``executors``, each to be given up to ``slots`` tasks at a time.
@@ -53,7 +50,7 @@ def local_workers(count: int) -> Iterator[Workers]:
 def cluster_workers(address: str) -> Iterator[Workers]:
     """The workers of the Dask cluster whose scheduler is at ``address`` (``tcp://host:8786``).
 
-    Raises WorkerError if the library is not installed, or nobody answers.
+    Raises WorkerError if the library is not installed, or nobody answers in Dask's ``comm.timeouts.connect``.
     """
     try:
         from distributed import Client, KilledWorker
@@ -62,7 +59,7 @@ def cluster_workers(address: str) -> Iterator[Workers]:
             "a Dask cluster needs the library distributed: install it with pip install 'skelstore[dask]'"
         ) from error
     try:
-        client = Client(address, timeout=_PATIENCE, set_as_default=False)
+        client = Client(address, set_as_default=False)
     except (OSError, ValueError) as error:
         raise WorkerError(
             f"no Dask scheduler answers at {address} ({error}): start one with `dask scheduler`, and give its address"

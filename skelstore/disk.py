@@ -67,6 +67,9 @@ def sync_folder(path: Path) -> None:
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(fd)
+    except OSError as error:
+        error.filename = str(path)
+        raise
     finally:
         os.close(fd)
 
@@ -118,6 +121,15 @@ def _exchange(a: Path, b: Path) -> bool:
     if not done and ctypes.get_errno() not in (errno.EINVAL, errno.ENOSYS, errno.EPERM):
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), str(b))
     return bool(done)
+
+
+def remove_folder(path: Path) -> None:
+    """Remove a folder and all in it. An error names the folder; shutil's own names a file without saying where."""
+    try:
+        shutil.rmtree(path)
+    except OSError as error:
+        error.filename = str(path)
+        raise
 
 
 def walk_files(root: Path) -> Iterator[str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
+from collections.abc import Collection
 from pathlib import Path
 
 from skelstore import disk
@@ -106,6 +106,10 @@ class Workspace:
         elif not self.store.exists():  # it has got its final name, or nothing was begun
             self.discard()
 
+    def keep_parts(self, names: Collection[str]) -> None:
+        """Remove all that stands among the parts under another name."""
+        _empty(self.parts, names)
+
     def commit(self) -> None:
         """Bring the store to the disk and give it its final name, in one step; then remove the workspace."""
         disk.sync_tree(self.store)
@@ -127,7 +131,7 @@ class Workspace:
         try:
             for folder in (self.parts, self.store, disk.aside_of(self.store)):
                 if folder.exists():
-                    shutil.rmtree(folder)
+                    disk.remove_folder(folder)
             (self.folder / "lock").unlink()
             with contextlib.suppress(OSError):  # another process has come for the next store
                 self.folder.rmdir()
@@ -141,10 +145,12 @@ class Workspace:
             self._lock = -1
 
 
-def _empty(folder: Path) -> None:
+def _empty(folder: Path, keep: Collection[str] = ()) -> None:
     for entry in folder.iterdir():
+        if entry.name in keep:
+            continue
         if entry.is_dir() and not entry.is_symlink():
-            shutil.rmtree(entry)
+            disk.remove_folder(entry)
         else:
             entry.unlink()
 

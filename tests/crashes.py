@@ -133,14 +133,14 @@ def tree(folder: Path) -> dict[str, bytes]:
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
-def make_source(path: Path, seed: int = 5) -> Path:
-    """A pickle of which three parts are made."""
+def make_source(path: Path, seed: int = 5, videos: int = 10) -> Path:
+    """A pickle of which one part is made for every four videos."""
     random = np.random.default_rng(seed)
     annotations = [
         {"frame_dir": f"v{i}", "label": i, "keypoint": random.normal(size=(2, 40, 17, 2)).astype(np.float32)}
-        for i in range(10)
+        for i in range(videos)
     ]
-    write_dataset(path, {"train": [f"v{i}" for i in range(0, 10, 2)]}, annotations)
+    write_dataset(path, {"train": [f"v{i}" for i in range(0, videos, 2)]}, annotations)
     return path
 
 
