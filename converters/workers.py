@@ -7,7 +7,15 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    CancelledError,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    wait,
+)
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager
 from multiprocessing import connection, get_context, parent_process
@@ -89,7 +97,12 @@ def finished(
     def start(executor: Executor) -> None:
         if waiting:
             number = waiting.popleft()
-            running[executor.submit(function, *arguments[number])] = number, executor
+            try:
+                future = executor.submit(function, *arguments[number])
+            except BrokenExecutor as error:  # it died before it had anything to do
+                future = Future()
+                future.set_exception(error)
+            running[future] = number, executor
 
     try:
         for _ in range(min(workers.slots, len(arguments))):

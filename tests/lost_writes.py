@@ -114,21 +114,8 @@ def recorded(arguments: Sequence[str], root: Path) -> Iterator[Disk]:
     disk = Disk(root)
     traced = ("openat", *CHANGING)
     with tempfile.NamedTemporaryFile("r") as log:
-        done = run(
-            [
-                "strace",
-                "-f",
-                "-y",
-                "-xx",
-                "-s",
-                "9999999",
-                "-e",
-                f"trace={','.join(traced)}",
-                "-o",
-                log.name,
-                *arguments,
-            ]
-        )
+        options = ["-f", "-y", "-xx", "-s", "9999999", "-e", f"trace={','.join(traced)}", "-o", log.name]
+        done = run(["strace", *options, *arguments])
         assert done.status == 0, done
         lines = log.read().splitlines()
     yield disk
