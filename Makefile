@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types pytest smoke wheel-check bench mmaction-test clean
+.PHONY: help demo test lint format types pytest smoke wheel-check crash-sweep bench mmaction-test clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ smoke: $(VENV)/.test ## every benchmark once, in its smallest size
 
 wheel-check: ## build the wheel, install it alone, convert and export with it
 	PYTHON=$(PYTHON) .ci/wheel-check
+
+crash-sweep: $(VENV)/.test ## kill and starve small commands at every call that changes files (half an hour; needs strace)
+	$(BIN)/python -m tests.crashes
 
 bench: $(VENV)/.bench ## every performance figure of the README
 	$(BIN)/python -m benchmarks

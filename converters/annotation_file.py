@@ -62,6 +62,9 @@ class AnnotationFile:
     def video(self, index: int) -> tuple[Annotation, Origin | None]:
         return checked_annotation(self._pickle.element(index, self._key), self.path, self.place(index)), None
 
+    def files(self, start: int, stop: int) -> list[Path]:
+        return [self.path]
+
     def place(self, index: int) -> str:
         return f"{self._key or ''}[{index}]"
 

@@ -47,12 +47,20 @@ def cli() -> None:
 @click.option("--skip-missing", is_flag=True, help="Leave out videos whose skeletons are missing, and record them.")
 @click.option("--profile", type=click.Choice(PROFILES), default="default", help="How chunks are coded.")
 @click.option("--workers", type=click.IntRange(min=1), default=available_cores, help="Processes (default: the cores).")
+@click.option("--dask", metavar="ADDRESS", help="Let the workers of the Dask cluster at tcp://HOST:PORT convert.")
 @click.option("--force", is_flag=True, help="Replace the store at DESTINATION, once the new one is complete.")
 def convert_command(source: Path, destination: Path, dialect: str | None, kpfiles: Path | None, **options: Any) -> None:
-    """Convert SOURCE, a pickle or a folder of pickles, into a store at DESTINATION."""
+    """Convert SOURCE, a pickle or a folder of pickles, into a store at DESTINATION.
+
+    A conversion that was interrupted goes on when the same command is run again.
+    """
+    if options["dask"]:  # its workers are in folders of their own
+        source, kpfiles = source.absolute(), kpfiles and kpfiles.absolute()
     opened = open_source(source, dialect, kpfiles=kpfiles, skip_missing=options.pop("skip_missing"))
     with progress("converting", len(opened), " videos") as advance:
-        convert_source(opened, destination, advance=advance, **options)
+        taken = convert_source(opened, destination, advance=advance, **options)
+    if taken:
+        say(f"went on from an interrupted conversion: {taken} of its parts were finished")
     with skelstore.open(destination) as store:
         found = information(store)
     if opened.dialect != "kinetics" and found["videos"] and not found["joints"]:
@@ -137,6 +145,10 @@ def verify_command(store: Path, data: bool, against: Path | None, kpfiles: Path 
     click.echo(f"{store}: {', '.join(what)}: no problem")
 
 
+def _notes(error: BaseException) -> str:
+    return "".join(f"; {note}" for note in getattr(error, "__notes__", []))
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit. Whatever goes wrong ends in a sentence and an exit status."""
     try:
@@ -145,21 +157,21 @@ def main(arguments: list[str] | None = None) -> None:
     except click.UsageError as error:
         error.show()
         sys.exit(2)
-    except (click.Abort, KeyboardInterrupt):
-        say("interrupted")
+    except (click.Abort, KeyboardInterrupt) as error:
+        say(f"interrupted{_notes(error.__cause__ or error)}")
         sys.exit(_INTERRUPTED)
     except SkelstoreError as error:
-        say(f"skelstore: {error}")
+        say(f"skelstore: {error}{_notes(error)}")
         sys.exit(1)
     except BrokenPipeError:  # the reader of a pipe has left; so do we, quietly
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        say(f"skelstore: {where}{error.strerror or error}")
+        say(f"skelstore: {where}{error.strerror or error}{_notes(error)}")
         sys.exit(1)
-    except MemoryError:
-        say("skelstore: out of memory: convert with fewer --workers, or on a machine with more memory")
+    except MemoryError as error:
+        say("skelstore: out of memory: convert with fewer --workers, or on a machine with more memory" + _notes(error))
         sys.exit(1)
     except Exception as error:  # a fault of ours, but a person deserves a sentence all the same
         frame = traceback.extract_tb(error.__traceback__)[-1]

@@ -1,24 +1,35 @@
-"""Converting a source into a store: cut into parts, written by any number of processes, joined."""
+"""Converting a source into a store: cut into parts, written by any number of processes, joined.
+
+A part that is finished is never written again. Its folder is named after its identity (what it was made from, and
+how), and its receipt says so too: a run that was interrupted goes on from the parts that it left.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import os
-import signal
+import secrets
+import shutil
 import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
-from multiprocessing import get_context
+from collections.abc import Callable
+from contextlib import closing
+from functools import lru_cache
+from importlib.metadata import version
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from typing import NamedTuple, TypedDict
 
-from converters.source import Source, refusal
+from converters.source import Source, refusal, shown_name
+from converters.workers import Workers, cluster_workers, finished, local_workers
 from skelstore import layout
 from skelstore.codecs import PROFILES, Profile
-from skelstore.errors import SkelstoreError, SourceError, StoreError, UnsupportedValueError
+from skelstore.errors import SkelstoreError, SourceError, StoreError, UnsupportedValueError, WorkerError
 from skelstore.joining import join
+from skelstore.metadata import FORMAT_VERSION
 from skelstore.parts import PART_VIDEOS, Part, PartWriter, Plan, Planner
+from skelstore.receipts import RECEIPT_KEY, find_part, keep_part, part_name
+from skelstore.values import Json
 from skelstore.workspace import Workspace
 
 _SHOWN_PROBLEMS = 20
@@ -29,12 +40,14 @@ class ConvertOptions(TypedDict, total=False):
 
     ``profile``: how chunks are coded (``fast``, ``default``, ``small``). ``force``: replace a store that stands at
     the destination, once the new one is complete. ``workers``: processes; with more than one a script needs the usual
-    ``if __name__ == "__main__"``. ``advance``: called with the number of videos that were written since the last call.
+    ``if __name__ == "__main__"``. ``dask``: address of the scheduler of a Dask cluster, whose workers write the parts
+    instead. ``advance``: called with the number of videos that were written since the last call.
     """
 
     profile: Profile
     force: bool
     workers: int
+    dask: str | None
     advance: Callable[[int], None] | None
 
 
@@ -44,11 +57,14 @@ class _Job(NamedTuple):
     start: int
     stop: int
     folder: Path
+    identity: Json
 
 
 class _Outcome(NamedTuple):
     part: Part | None
     problems: list[str]
+    taken: bool = False
+    """Whether an earlier run had finished the part."""
 
 
 def convert_source(
@@ -58,39 +74,89 @@ def convert_source(
     profile: Profile = "default",
     force: bool = False,
     workers: int = 1,
+    dask: str | None = None,
     advance: Callable[[int], None] | None = None,
-) -> None:
+) -> int:
     """Write the videos of a source, in order, as a store at ``destination``; nothing stands there before the end.
 
+    Gives how many parts were taken from a run that was interrupted. When this one is (by whatever is no fault of the
+    data), its finished parts stay beside the destination, and the exception has a note that says so.
+
     Raises UnsupportedValueError that lists the values no store can hold, SourceError for what the source gets
-    wrong, StoreExistsError or StoreError as ``skelstore.Writer`` does.
+    wrong, WorkerError if a process that wrote a part died, StoreExistsError or StoreError as ``skelstore.Writer`` does.
     """
     if profile not in PROFILES:
         raise StoreError(f"profile {profile!r}; expected one of {', '.join(PROFILES)}")
-    with Workspace(destination, force=force) as workspace:
-        plan = _plan(source, profile)
-        cuts = layout.cut(source.sizes().tolist(), layout.PART_BYTES, PART_VIDEOS)
-        jobs = [_Job(*cut, workspace.parts / f"{i:06}") for i, cut in enumerate(cuts)]
-        count = min(len(jobs), workers)
-        if count <= 1:
-            run: Iterator[tuple[int, _Outcome]] = (
-                (i, write_part(source, plan, job, advance)) for i, job in enumerate(jobs)
-            )
-        else:
-            run = _run_in_processes(source, plan, jobs, count, advance)
-        outcomes = dict(run)
-        _raise_problems([problem for i in range(len(jobs)) for problem in outcomes[i].problems])
-        parts = [part for i in range(len(jobs)) if (part := outcomes[i].part)]
-        try:
-            join(parts, plan, source.splits(), {"dialect": source.dialect, **source.description()}, workspace.store)
-        except UnsupportedValueError as error:
-            raise UnsupportedValueError(refusal(source, error), error.place, error.value) from None
+    workspace = Workspace(destination, force=force, resume=True)
+    try:
+        taken = _convert(source, workspace, profile, workers, dask, advance)
         workspace.commit()
+    except BaseException as error:
+        _give_up(workspace, error)
+        raise
+    return taken
+
+
+def _convert(
+    source: Source,
+    workspace: Workspace,
+    profile: Profile,
+    workers: int,
+    dask: str | None,
+    advance: Callable[[int], None] | None,
+) -> int:
+    cuts = layout.cut(source.sizes().tolist(), layout.PART_BYTES, PART_VIDEOS)
+    count = min(len(cuts), workers)
+    if dask is None and count <= 1:
+        plan, jobs = _prepare(source, profile, cuts, workspace)
+        outcomes = [write_part(source, plan, job, advance) for job in jobs]
+    else:
+        # The processes begin to start before the plan is made.
+        with cluster_workers(dask) if dask is not None else local_workers(count) as crew:
+            plan, jobs = _prepare(source, profile, cuts, workspace)
+            outcomes = _write_parts(source, plan, jobs, crew, advance)
+    _raise_problems([problem for outcome in outcomes for problem in outcome.problems])
+    parts = [outcome.part for outcome in outcomes if outcome.part is not None]
+    try:
+        join(parts, plan, source.splits(), {"dialect": source.dialect, **source.description()}, workspace.store)
+    except UnsupportedValueError as error:
+        raise UnsupportedValueError(refusal(source, error), error.place, error.value) from None
+    return sum(outcome.taken for outcome in outcomes)
+
+
+def _give_up(workspace: Workspace, error: BaseException) -> None:
+    """Keep the finished parts if the same command could go on from them; else remove the workspace."""
+    at_fault = isinstance(error, SkelstoreError) and not isinstance(error, WorkerError)
+    if isinstance(error, OSError) and error.filename is None and not at_fault:
+        error.filename = str(workspace.folder)  # what was written to; what is read names itself
+    if workspace.committed:
+        workspace.leave()
+        error.add_note(f"{workspace.destination} is complete; {workspace.folder}, beside it, can be deleted")
+    elif not at_fault and any(workspace.parts.glob(f"*/{RECEIPT_KEY}")):
+        workspace.leave()
+        error.add_note(f"{workspace.folder} keeps the finished parts: run the same command again to go on from them")
+    else:
+        with contextlib.suppress(OSError):  # the next run clears what cannot be removed; the error is to be told
+            workspace.discard()
 
 
 def available_cores() -> int:
     """Cores that this process may run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _prepare(
+    source: Source, profile: Profile, cuts: list[tuple[int, int]], workspace: Workspace
+) -> tuple[Plan, list[_Job]]:
+    """The plan, and the parts to write; whatever else an earlier run has left in the workspace is removed."""
+    plan = _plan(source, profile)
+    jobs = []
+    for number, (start, stop) in enumerate(cuts):
+        identity = _identity(source, plan, start, stop)
+        jobs.append(_Job(start, stop, workspace.parts / part_name(number, identity), identity))
+    workspace.keep_parts([job.folder.name for job in jobs])
+    source.close()  # it opens again, and is then held against what was indexed
+    return plan, jobs
 
 
 def _plan(source: Source, profile: Profile) -> Plan:
@@ -105,44 +171,82 @@ def _plan(source: Source, profile: Profile) -> Plan:
     return planner.plan()
 
 
-def _run_in_processes(
-    source: Source, plan: Plan, jobs: list[_Job], workers: int, advance: Callable[[int], None] | None
-) -> Iterator[tuple[int, _Outcome]]:
-    # Spawned, not forked: the parent may have threads, and a fork would copy its locks. The source goes with every
-    # job: as an argument of the workers' start it would block for ever if one died before it had read it.
-    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-        with _interrupts_ignored():  # by the workers, which start here; Ctrl-C is for this process to handle
-            futures = {pool.submit(write_part, source, plan, job): i for i, job in enumerate(jobs)}
-        try:
-            for future in as_completed(futures):
-                i = futures[future]
-                yield i, future.result()
-                if advance:
-                    advance(jobs[i].stop - jobs[i].start)
-        except BrokenProcessPool as error:
-            raise SourceError(
-                f"{source.path}: a worker process died while it converted (out of memory, or a script without "
-                "`if __name__ == '__main__'`): convert again with one worker"
-            ) from error
-        finally:
-            pool.shutdown(cancel_futures=True)
+def _identity(source: Source, plan: Plan, start: int, stop: int) -> Json:
+    """What a part is made from, and how: with the same identity it is the same part."""
+    named = [os.path.abspath(file) for file in source.files(start, stop)], [source.place(i) for i in range(start, stop)]
+    return {
+        "version": [version("skelstore"), FORMAT_VERSION],
+        "dialect": source.dialect,
+        "source": shown_name(source.path),
+        "videos": [start, stop],
+        "named": hashlib.blake2b(repr(named).encode("utf-8", "surrogateescape"), digest_size=16).hexdigest(),
+        "state": _state(source, start, stop),
+        "plan": plan.to_json(),
+    }
 
 
-@contextmanager
-def _interrupts_ignored() -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():  # where signals cannot be set
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
+def _state(source: Source, start: int, stop: int) -> str:
+    """Fingerprint of the files that the videos are read from: of the size and the times of change of each.
+
+    No content is read. A file that was written to, or that another took the place of, has another ctime, which no
+    program can set.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    for file in source.files(start, stop):
+        status = file.stat()
+        digest.update(b"%d %d %d\n" % (status.st_size, status.st_mtime_ns, status.st_ctime_ns))
+    return digest.hexdigest()
+
+
+def _write_parts(
+    source: Source, plan: Plan, jobs: list[_Job], workers: Workers, advance: Callable[[int], None] | None
+) -> list[_Outcome]:
+    """Let the workers write the parts. Raises WorkerError, when what others were at is finished, if one died."""
+    outcomes: dict[int, _Outcome] = {}
+    sent = workers.share(bytes(ForkingPickler.dumps((source, plan))))
+    with closing(finished(workers, _write_sent, [(sent, job) for job in jobs])) as ended:
+        for number, future in ended:
+            job = jobs[number]
+            try:
+                outcomes[number] = future.result()
+            except workers.died as error:
+                raise WorkerError(
+                    f"{source.path}: the process that wrote part {number + 1} of {len(jobs)} "
+                    f"({source.place(job.start)} to {source.place(job.stop - 1)}) died: it was killed, or ran out of "
+                    "memory (then use fewer workers), or this is a script without `if __name__ == '__main__'`"
+                ) from error
+            if advance:
+                advance(job.stop - job.start)
+    return [outcomes[number] for number in range(len(jobs))]
+
+
+_one_at_a_time = threading.Lock()
+
+
+def _write_sent(sent: bytes, job: _Job) -> _Outcome:
+    """``write_part`` in a worker. A Dask worker may have several threads, but a source is for one at a time."""
+    with _one_at_a_time:
+        return write_part(*_unpacked(sent), job)
+
+
+@lru_cache(maxsize=1)
+def _unpacked(sent: bytes) -> tuple[Source, Plan]:
+    found: tuple[Source, Plan] = ForkingPickler.loads(sent)
+    return found
 
 
 def write_part(source: Source, plan: Plan, job: _Job, advance: Callable[[int], None] | None = None) -> _Outcome:
-    """Write one part, in whichever process. Gives the part, or the problems in its videos."""
-    writer = PartWriter(job.folder, plan)
+    """Write one part, in whichever process, unless it is there. Gives the part, or the problems in its videos."""
+    part = find_part(job.folder, job.identity)
+    if part is not None:
+        if advance:
+            advance(job.stop - job.start)
+        return _Outcome(part, [], taken=True)
+    if job.folder.exists():
+        shutil.rmtree(job.folder)
+    # Of an own name, since two processes may be at the same part: one that a scheduler believes dead may not be.
+    attempt = job.folder.with_name(f"{job.folder.name}.{secrets.token_hex(4)}")
+    writer = PartWriter(attempt, plan)
     problems: list[str] = []
     try:
         for i in range(job.start, job.stop):
@@ -155,12 +259,16 @@ def write_part(source: Source, plan: Plan, job: _Job, advance: Callable[[int], N
                     break
             if advance:
                 advance(1)
-        if not problems:
-            return _Outcome(writer.close(), [])
+        if problems:
+            return _Outcome(None, problems)
+        part = writer.close()
+        if _state(source, job.start, job.stop) != job.identity["state"]:
+            raise SourceError(f"{source.path}: the source has changed while it was converted: convert it again")
+        return _Outcome(keep_part(part, job.folder, job.identity), [])
     finally:
         writer.abort()
         source.close()
-    return _Outcome(None, problems)
+        shutil.rmtree(attempt, ignore_errors=True)
 
 
 def _raise_problems(problems: list[str]) -> None:

@@ -95,6 +95,9 @@ class KineticsSource:
                 )
         return annotation | pack, Origin(storable_name(place.file, self._folder), place.position, len(pack))
 
+    def files(self, start: int, stop: int) -> list[Path]:
+        return [self.path, *(self._folder / place.file for place in self._places[start:stop])]
+
     def place(self, index: int) -> str:
         return self._contents.place(self._places[index].entry)
 

@@ -11,7 +11,7 @@ from converters.document import write_document, write_value
 from converters.origins import origins
 from converters.output import new_file, new_folder
 from converters.pickle_writer import PickleWriter
-from skelstore import Store
+from skelstore import Store, disk
 from skelstore.errors import SourceError
 from skelstore.layouts import Annotation
 from skelstore.values import Json
@@ -74,6 +74,12 @@ def export_kinetics(
             if advance:
                 advance(len(kpfile.positions))
         write_document(file, document, store.splits, _contents(store, counts, raw_files))
+        # The old table of contents goes before the kpfiles change, when all of the new is on the disk: whatever
+        # happens between, no table of contents stands beside kpfiles of another export.
+        file.flush()
+        os.fsync(file.fileno())
+        out.unlink(missing_ok=True)
+        disk.sync_folder(out.parent)
 
 
 def _write_kpfile(writer: PickleWriter, store: Store, kpfile: _Kpfile, counts: list[int | None]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -21,13 +22,14 @@ def new_file(path: Path, *, force: bool = False) -> Iterator[BinaryIO]:
     _refuse(path, force=force, taken=path.exists())
     partial = path.with_name(path.name + _SUFFIX)
     try:
-        with open(partial, "wb") as file:
+        with _named(partial), open(partial, "wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, path)
     except BaseException:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # the next export writes over what cannot be removed
+            partial.unlink(missing_ok=True)
         raise
     disk.sync_folder(path.parent)
 
@@ -38,17 +40,36 @@ def new_folder(path: Path, *, force: bool = False) -> Iterator[Path]:
 
     An empty folder of that name is taken over. Raises StoreExistsError if it holds anything, unless ``force``.
     """
-    _refuse(path, force=force, taken=path.exists() and not (path.is_dir() and not any(path.iterdir())))
     partial = path.with_name(path.name + _SUFFIX)
-    if partial.exists():
-        shutil.rmtree(partial)
+    aside = disk.aside_of(partial)
+    if aside.exists() and not path.exists():  # an export was killed between its two renames
+        os.rename(aside, path)
+    _refuse(path, force=force, taken=path.exists() and not (path.is_dir() and not any(path.iterdir())))
+    for leftover in (partial, aside):
+        if leftover.exists():
+            disk.remove_folder(leftover)
     partial.mkdir()
     try:
-        yield partial
+        with _named(partial):
+            yield partial
         disk.sync_tree(partial)
         disk.move_into_place(partial, path, replace=path.exists())
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
+        raise
+    for replaced in (partial, aside):
+        if replaced.exists():
+            disk.remove_folder(replaced)
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Let an error of writing say where: the one of a full disk does not."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = str(path)
         raise
 
 

@@ -86,8 +86,10 @@ class PickleFile:
         except Refusal as refusal:
             self.close()
             raise self._error(refusal) from None
-        except BaseException:
+        except BaseException as error:
             self.close()
+            if isinstance(error, OSError):
+                error.filename = str(self.path)
             raise
 
     def value(self, key: Key) -> object:
@@ -318,12 +320,16 @@ class PickleFile:
             if status.st_size != self.size or status.st_mtime_ns != self._stamp:
                 self.close()
                 raise Refusal(start, "the file has changed since it was indexed")
-        data = os.pread(self._fd, stop - start, start)
-        while len(data) < stop - start:  # one call reads 2 GiB at most
-            more = os.pread(self._fd, stop - start - len(data), start + len(data))
-            if not more:
-                raise Refusal(start + len(data), "the file ends here, and was longer when it was indexed")
-            data += more
+        try:
+            data = os.pread(self._fd, stop - start, start)
+            while len(data) < stop - start:  # one call reads 2 GiB at most
+                more = os.pread(self._fd, stop - start - len(data), start + len(data))
+                if not more:
+                    raise Refusal(start + len(data), "the file ends here, and was longer when it was indexed")
+                data += more
+        except OSError as error:
+            error.filename = str(self.path)
+            raise
         return data
 
     def _error(self, refusal: Refusal, place: str = "") -> SourceError:

@@ -49,6 +49,9 @@ class SingleFiles:
             annotation = checked_annotation(pickle.root(), file, "the file")
         return annotation, Origin(self._relative(index), 0, len(annotation)) if self._in_folder else None
 
+    def files(self, start: int, stop: int) -> list[Path]:
+        return self._files[start:stop]
+
     def place(self, index: int) -> str:
         return self._relative(index) if self._in_folder else ""
 

@@ -34,6 +34,13 @@ class Source(Protocol):
         """
         ...
 
+    def files(self, start: int, stop: int) -> list[Path]:
+        """The files that the videos from ``start`` to ``stop`` are read from: those for all, then each video's own.
+
+        A part of these videos is taken from an interrupted run if none of them has changed.
+        """
+        ...
+
     def place(self, index: int) -> str:
         """Where a video stands in the source, for messages: ``annotations[17]``."""
         ...

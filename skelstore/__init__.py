@@ -21,6 +21,7 @@ from skelstore.errors import (
     UnsupportedValueError,
     VideoIndexError,
     VideoNotFoundError,
+    WorkerError,
 )
 from skelstore.store import Field, LazyAnnotation, Store, open
 from skelstore.writer import Writer
@@ -45,6 +46,7 @@ __all__ = [
     "UnsupportedValueError",
     "VideoIndexError",
     "VideoNotFoundError",
+    "WorkerError",
     "Writer",
     "decompress_pose",
     "open",

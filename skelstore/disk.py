@@ -14,6 +14,9 @@ from skelstore.codecs import crc32c
 from skelstore.metadata import FileEntry
 
 _BLOCK = 1 << 20
+_NO_LINKS = frozenset(
+    (errno.EPERM, errno.EACCES, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EXDEV)
+)
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 
@@ -44,6 +47,19 @@ def measure_file(path: Path) -> FileEntry:
     return FileEntry(size, crc)
 
 
+def link_file(source: Path, target: Path) -> None:
+    """Give a durable file a second name; where the file system has none to give, make a durable copy."""
+    try:
+        os.link(source, target)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        with open(source, "rb") as read, open(target, "xb") as written:
+            shutil.copyfileobj(read, written, _BLOCK)
+            written.flush()
+            os.fsync(written.fileno())
+
+
 def sync_folder(path: Path) -> None:
     """Bring the names in a folder to the disk (not the content of its files)."""
     if not hasattr(os, "O_DIRECTORY"):  # Windows cannot, and needs not
@@ -51,6 +67,9 @@ def sync_folder(path: Path) -> None:
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(fd)
+    except OSError as error:
+        error.filename = str(path)
+        raise
     finally:
         os.close(fd)
 
@@ -64,23 +83,30 @@ def sync_tree(path: Path) -> None:
 def move_into_place(new: Path, final: Path, *, replace: bool) -> None:
     """Give a complete folder its final name, in one step.
 
-    With ``replace`` an existing folder there changes places with the new one and is then removed; where the file
-    system cannot exchange two names it is moved aside first.
+    With ``replace`` an existing folder there changes places with the new one; where the file system cannot exchange
+    two names it is moved aside first, to ``aside_of(new)``, and back if that fails. Removing it is the caller's.
     Raises FileExistsError if something stands there and ``replace`` is false.
     """
     if final.exists():
         if not replace:
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(final))
         if not _exchange(new, final):
-            aside = new.with_name(new.name + ".replaced")
+            aside = aside_of(new)
             os.rename(final, aside)
-            os.rename(new, final)
-            new = aside
+            try:
+                os.rename(new, final)
+            except OSError:
+                os.rename(aside, final)
+                raise
         sync_folder(final.parent)
-        shutil.rmtree(new)
         return
     os.rename(new, final)
     sync_folder(final.parent)
+
+
+def aside_of(new: Path) -> Path:
+    """Where ``move_into_place`` keeps what a folder replaces, on a file system that cannot exchange two names."""
+    return new.with_name(new.name + ".replaced")
 
 
 def _exchange(a: Path, b: Path) -> bool:
@@ -95,6 +121,15 @@ def _exchange(a: Path, b: Path) -> bool:
     if not done and ctypes.get_errno() not in (errno.EINVAL, errno.ENOSYS, errno.EPERM):
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), str(b))
     return bool(done)
+
+
+def remove_folder(path: Path) -> None:
+    """Remove a folder and all in it. An error names the folder; shutil's own names a file without saying where."""
+    try:
+        shutil.rmtree(path)
+    except OSError as error:
+        error.filename = str(path)
+        raise
 
 
 def walk_files(root: Path) -> Iterator[str]:

@@ -16,7 +16,8 @@
     ├── DecompressionError      (ValueError)         a video that cannot be decompressed
     │   └── EmptyVideoError                          … since no skeleton of it is left
     ├── UnsupportedValueError   (TypeError)          a value that no store can hold
-    └── SourceError             (ValueError)         a foreign file is not as its dialect says
+    ├── SourceError             (ValueError)         a foreign file is not as its dialect says
+    └── WorkerError             (RuntimeError)       a process that writes parts of a store died
 
 A message is one sentence: which file, which place in it, what was found, what was expected, what to do.
 """
@@ -94,3 +95,7 @@ class UnsupportedValueError(SkelstoreError, TypeError):
 
 class SourceError(SkelstoreError, ValueError):
     """A foreign file is not as its dialect says, or is not data."""
+
+
+class WorkerError(SkelstoreError, RuntimeError):
+    """A process that writes parts of a store died, or cannot be reached."""

@@ -1,9 +1,11 @@
-"""Joining finished parts into a store: shard files are renamed, rows and layouts shifted; nothing is decoded."""
+"""Joining finished parts into a store: shard files are linked, rows and layouts shifted; nothing is decoded.
+
+The parts stay as they are, so joining can be done again.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -144,7 +146,7 @@ def _join_arrays(
     field_names: dict[FieldIdentity, str],
     folder: Path,
 ) -> tuple[dict[str, ArrayMetadata], dict[str, ShardFile], dict[str, list[int]]]:
-    """Rename all shards into place: metadata of each array, its shards, and the first row of each part in it."""
+    """Link all shards into place: metadata of each array, its shards, and the first row of each part in it."""
     metadata = {}
     shards: dict[str, ShardFile] = {}
     starts = {}
@@ -154,16 +156,18 @@ def _join_arrays(
         numbers = [next((i for i, own in enumerate(part.fields) if own == field), -1) for part in parts]
         rows = [part.rows[i] if i >= 0 else 0 for part, i in zip(parts, numbers, strict=True)]
         starts[name], total = layout.part_offsets(rows, planned.shard_rows)
+        shard_rows = planned.shard_rows
+        used = -(-total // planned.chunk_rows) if total <= shard_rows else 0
         for part, number, start in zip(parts, numbers, starts[name], strict=True):
             for shard, file in enumerate(part.shards[number] if number >= 0 else []):
-                key = planned.shard_key(start // planned.shard_rows + shard)
-                os.rename(part.folder / str(number) / planned.shard_key(shard), folder / name / key)
-                shards[f"{name}/{key}"] = file
-        shard_rows = planned.shard_rows
-        if total <= shard_rows and total:
-            used = -(-total // planned.chunk_rows)
-            only = f"{name}/{planned.shard_key(0)}"
-            shards[only] = trim_shard(folder / only, planned.chunks_per_shard, used)
+                key = f"{name}/{planned.shard_key(start // shard_rows + shard)}"
+                written = part.folder / part.shard_key(number, shard)
+                if used:
+                    shards[key] = trim_shard(written, folder / key, planned.chunks_per_shard, used)
+                else:
+                    disk.link_file(written, folder / key)
+                    shards[key] = file
+        if used:
             shard_rows = used * planned.chunk_rows
         metadata[name] = dataclasses.replace(planned, rows=total, shard_rows=shard_rows)
     return metadata, shards, starts

@@ -17,7 +17,7 @@ import numpy as np
 from skelstore.codecs import Profile, chunk_codecs, crc32c
 from skelstore.errors import DamageError, StoreError
 from skelstore.layout import Grid
-from skelstore.shards import ShardFile
+from skelstore.shards import ShardFile, shard_key
 from skelstore.values import Json, named_dtype
 
 FORMAT_VERSION = 1
@@ -59,8 +59,8 @@ class ArrayMetadata:
         return -(-self.rows // self.shard_rows)
 
     def shard_key(self, shard: int) -> str:
-        """File name of a shard inside the array's folder (chunk key encoding ``default``, separator ``.``)."""
-        return ".".join(["c", str(shard), *("0" for _ in self.trailing)])
+        """File name of a shard inside the array's folder."""
+        return shard_key(shard, len(self.trailing))
 
     @classmethod
     def plan(cls, dtype: np.dtype[Any], trailing: tuple[int, ...], grid: Grid, profile: Profile) -> ArrayMetadata:

@@ -1,8 +1,7 @@
 """Parts: runs of videos that are written independently of each other and joined afterwards.
 
-A part is a folder: ``<field number>/c.<shard>.0…`` for the arrays, ``videos.arrow`` for the table, and
-``part.json``, written last, which says what is in it. Columns and fields are numbered inside a part; they get
-their names when parts are joined.
+A part is a folder: ``<field number>/c.<shard>.0…`` for the arrays and ``videos.arrow`` for the table. Columns and
+fields are numbered inside a part; they get their names when parts are joined.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from skelstore.arrays import ArrayWriter
 from skelstore.codecs import Profile, crc32c
 from skelstore.layouts import Annotation, FieldIdentity, Shredder
 from skelstore.metadata import VIDEOS_KEY, ArrayMetadata, ColumnMetadata
-from skelstore.shards import ShardFile
+from skelstore.shards import ShardFile, shard_key
 from skelstore.values import Json
 
 SAMPLE_VIDEOS = 256
@@ -69,6 +68,14 @@ class Plan:
     grids: dict[FieldIdentity, layout.Grid]
     codings: dict[FieldIdentity, Profile]
     """How each field's chunks are coded: as the profile says, but for the few that are better left as they are."""
+
+    def to_json(self) -> Json:
+        """The plan as a receipt states it: parts of two plans cannot be joined."""
+        arrays = [
+            [field.path, field.dtype, field.ragged, list(field.trailing), *grid, self.codings[field]]
+            for field, grid in self.grids.items()
+        ]
+        return {"profile": self.profile, "arrays": arrays}
 
     def metadata(self, field: FieldIdentity) -> ArrayMetadata:
         """Metadata of the array of a field, still without rows."""
@@ -144,6 +151,10 @@ class Part:
     layouts: list[Json]
     rows: list[int]
     shards: list[list[ShardFile]]
+
+    def shard_key(self, number: int, shard: int) -> str:
+        """Where a shard of the array ``number`` is, below the part's folder."""
+        return f"{number}/{shard_key(shard, len(self.fields[number].trailing))}"
 
     def table(self) -> pa.Table:
         """The part's videos: ``layout``, ``name`` (crc32c), ``column <i>``, ``field <i>.row``, ``field <i>.dim<j>``."""

@@ -84,23 +84,26 @@ class ShardWriter:
         self._size += len(data)
 
 
-def trim_shard(path: Path, chunks: int, used: int) -> ShardFile:
-    """Rewrite the index of a shard for ``used`` of its ``chunks`` chunks; those beyond are not there anyway.
+def shard_key(shard: int, trailing: int) -> str:
+    """File name of a shard of an array with so many trailing axes (chunk key encoding ``default``, separator ``.``)."""
+    return ".".join(["c", str(shard), *("0" for _ in range(trailing))])
+
+
+def trim_shard(source: Path, target: Path, chunks: int, used: int) -> ShardFile:
+    """Copy a shard, with an index for ``used`` of its ``chunks`` chunks; those beyond are not there anyway.
 
     The only shard of a small array need not have room for more than there is.
     """
-    with open(path, "rb+") as file:
-        file.seek(-(16 * chunks + CRC_BYTES), os.SEEK_END)
-        end = file.tell()
-        index = file.read(16 * used)
-        file.seek(end)
-        file.write(index + crc32c(index).to_bytes(CRC_BYTES, "little"))
-        file.truncate()
+    data = memoryview(source.read_bytes())
+    end = len(data) - (16 * chunks + CRC_BYTES)
+    kept = data[: end + 16 * used]
+    checksum = crc32c(kept[end:]).to_bytes(CRC_BYTES, "little")
+    with open(target, "xb") as file:
+        file.write(kept)
+        file.write(checksum)
         file.flush()
         os.fsync(file.fileno())
-        file.seek(0)
-        data = file.read()
-    return ShardFile(len(data), crc32c(data), data[end - DIGEST_BYTES : end].hex())
+    return ShardFile(len(kept) + CRC_BYTES, crc32c(checksum, crc32c(kept)), bytes(kept[end - DIGEST_BYTES : end]).hex())
 
 
 class Shard:

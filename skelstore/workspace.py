@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
+from collections.abc import Collection
 from pathlib import Path
-from types import TracebackType
 
 from skelstore import disk
 from skelstore.errors import SkelstoreError, StoreError, StoreExistsError
@@ -27,30 +26,43 @@ SUFFIX = ".partial"
 class Workspace:
     """Folder of a store in the making: ``parts`` (one folder a part) and ``store`` (the store as it will stand).
 
+    With ``resume`` the parts are kept that stand there already. It ends with ``commit``, with ``discard``, or with
+    ``leave``, which keeps the parts for the next one.
+
     Raises StoreExistsError if the destination is taken and ``force`` is false, or if it is no store (only a store
     is ever replaced); StoreError if another process is writing the same store.
     """
 
-    def __init__(self, destination: str | os.PathLike[str], *, force: bool = False) -> None:
+    def __init__(self, destination: str | os.PathLike[str], *, force: bool = False, resume: bool = False) -> None:
         # The real path: what a link names is replaced, and the link stays.
         self.destination = Path(os.path.realpath(destination))
         self._force = force
-        self._refuse_taken()
-        if not self.destination.parent.is_dir():
-            raise StoreError(f"{self.destination.parent} is not a folder: make it before writing a store into it")
         self.folder = self.destination.with_name(self.destination.name + SUFFIX)
         self.parts = self.folder / "parts"
         self.store = self.folder / "store"
-        self.folder.mkdir(exist_ok=True)
-        self._lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o644)
-        try:
+        self._lock = -1
+        self._moved = False
+        if self.folder.is_dir():
             self._take_lock()
-            for leftover in (self.parts, self.store):
-                if leftover.exists():
-                    shutil.rmtree(leftover)
-                leftover.mkdir()
+            try:
+                self._mend()
+            except BaseException:
+                self.leave()
+                raise
+        try:
+            self._refuse_taken()
+            if not self.destination.parent.is_dir():
+                raise StoreError(f"{self.destination.parent} is not a folder: make it before writing a store into it")
+            if self._lock < 0:
+                self._take_lock()
+            # The folder of the store is there before that of the parts, and until it gets its final name: see _mend.
+            self.store.mkdir(exist_ok=True)
+            _empty(self.store)
+            self.parts.mkdir(exist_ok=True)
+            if not resume:
+                _empty(self.parts)
         except BaseException:
-            self._release()
+            self.leave()
             raise
 
     def _refuse_taken(self) -> None:
@@ -64,15 +76,39 @@ class Workspace:
             )
 
     def _take_lock(self) -> None:
-        if fcntl is None:
-            return
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise StoreError(
-                f"{self.folder} is in use: another process is writing {self.destination.name}, so wait for it or "
-                "choose another destination"
-            ) from error
+        name = self.folder / "lock"
+        while self._lock < 0:
+            self.folder.mkdir(exist_ok=True)
+            lock = os.open(name, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o644)
+            try:
+                if fcntl is not None:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                # Whoever had it may have removed the workspace, and this file with it.
+                if os.path.samestat(os.fstat(lock), os.stat(name)):
+                    self._lock, lock = lock, -1
+            except BlockingIOError as error:
+                raise StoreError(
+                    f"{self.folder} is in use: another process is writing {self.destination.name}, so wait for it or "
+                    "choose another destination"
+                ) from error
+            except FileNotFoundError:
+                continue
+            finally:
+                if lock >= 0:
+                    os.close(lock)
+
+    def _mend(self) -> None:
+        """Finish what a process that was killed in ``commit`` had begun."""
+        aside = disk.aside_of(self.store)
+        if aside.exists() and not self.destination.exists():
+            os.rename(aside, self.destination)
+            disk.sync_folder(self.destination.parent)
+        elif not self.store.exists():  # it has got its final name, or nothing was begun
+            self.discard()
+
+    def keep_parts(self, names: Collection[str]) -> None:
+        """Remove all that stands among the parts under another name."""
+        _empty(self.parts, names)
 
     def commit(self) -> None:
         """Bring the store to the disk and give it its final name, in one step; then remove the workspace."""
@@ -80,28 +116,43 @@ class Workspace:
         disk.sync_folder(self.folder)
         self._refuse_taken()
         disk.move_into_place(self.store, self.destination, replace=self._force)
+        self._moved = True
         self.discard()
+
+    @property
+    def committed(self) -> bool:
+        """Whether the store has got its final name."""
+        return self._moved or not self.store.exists()
 
     def discard(self) -> None:
         """Remove the workspace."""
         if self._lock < 0:
             return
-        with contextlib.suppress(FileNotFoundError):
-            shutil.rmtree(self.folder)
-        self._release()
+        try:
+            for folder in (self.parts, self.store, disk.aside_of(self.store)):
+                if folder.exists():
+                    disk.remove_folder(folder)
+            (self.folder / "lock").unlink()
+            with contextlib.suppress(OSError):  # another process has come for the next store
+                self.folder.rmdir()
+        finally:
+            self.leave()
 
-    def _release(self) -> None:
+    def leave(self) -> None:
+        """Let go of the workspace, which stays as it is."""
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
 
-    def __enter__(self) -> Workspace:
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.discard()
+def _empty(folder: Path, keep: Collection[str] = ()) -> None:
+    for entry in folder.iterdir():
+        if entry.name in keep:
+            continue
+        if entry.is_dir() and not entry.is_symlink():
+            disk.remove_folder(entry)
+        else:
+            entry.unlink()
 
 
 def _is_store(path: Path) -> bool:

@@ -79,6 +79,11 @@ def _check_reading(source: Source, annotations: Sequence[Annotation], splits: Ma
         again["of the caller"] = 1
         assert_exact(source.video(index)[0], annotations[index], f"video({index}) after its caller changed it")
 
+    for start, stop in ((0, count), (0, 0), (count // 2, count)):
+        files = source.files(start, stop)
+        assert all(isinstance(file, Path) and file.is_file() for file in files)
+        assert files or start == stop
+
     places = [source.place(index) for index in range(count)]
     assert all(isinstance(place, str) for place in places)
     assert len(set(places)) == count

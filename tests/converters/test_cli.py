@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import pty
 import select
-import signal
 import subprocess
 import sys
 import termios
@@ -337,36 +335,7 @@ def test_a_reader_of_a_pipe_that_leaves_is_no_error(store: Path) -> None:
     assert b"Exception" not in done.stderr
 
 
-# ------------------------------------------------------------------------------- interrupt and terminal
-
-
-@pytest.mark.parametrize("workers", [1, 2])
-def test_an_interrupt_ends_with_130_and_leaves_nothing(tmp_path: Path, workers: int) -> None:
-    """Ctrl-C reaches every process of the terminal's group, so it is sent to the group."""
-    if not COMMAND.exists():
-        pytest.skip("the command is not installed")
-    path = dump(tmp_path / "a.pkl", [{"frame_dir": str(i), "x": i} for i in range(200_000)])
-    arguments = [COMMAND, "convert", path, tmp_path / "a.zarr", "--workers", str(workers)]
-    with subprocess.Popen(
-        arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    ) as process:
-        try:
-            deadline = time.monotonic() + 60
-            while not any((tmp_path / "a.zarr.partial" / "parts").glob("*")):
-                assert process.poll() is None, process.communicate()
-                assert time.monotonic() < deadline
-                time.sleep(0.005)
-            time.sleep(0.1)
-            os.killpg(process.pid, signal.SIGINT)
-            out, err = process.communicate(timeout=60)
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-    assert process.returncode == 130, (out, err)
-    assert out == ""
-    assert err.strip().splitlines()[-1] == "interrupted"
-    assert "Traceback" not in err
-    assert sorted(os.listdir(tmp_path)) == ["a.pkl"]
+# --------------------------------------------------------------------------------------------- terminal
 
 
 def terminal() -> tuple[int, int]:

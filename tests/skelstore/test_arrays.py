@@ -207,8 +207,9 @@ def test_a_shard_that_is_trimmed_is_what_a_shard_of_that_size_would_have_been(
         wide, _ = write_array(folder / "wide", data, Grid(chunk_rows, (used + spare) * chunk_rows), profile, [])
         tight, shards = write_array(folder / "tight", data, Grid(chunk_rows, used * chunk_rows), profile, [])
         key = f"x/{wide.shard_key(0)}"
-        assert trim_shard(folder / "wide" / key, wide.chunks_per_shard, used) == shards[key]
-        assert (folder / "wide" / key).read_bytes() == (folder / "tight" / key).read_bytes()
+        trimmed = folder / "trimmed"
+        assert trim_shard(folder / "wide" / key, trimmed, wide.chunks_per_shard, used) == shards[key]
+        assert trimmed.read_bytes() == (folder / "tight" / key).read_bytes()
         assert tight.chunks_per_shard == used
 
 

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import skelstore
-from skelstore import StoreError, StoreExistsError, StoreNotFoundError, UnsupportedValueError, layout, parts
+from skelstore import StoreError, StoreExistsError, StoreNotFoundError, UnsupportedValueError, disk, layout, parts
 from skelstore.codecs import PROFILES, Profile
 from skelstore.verification import verify
 from tests import strategies
@@ -306,13 +307,17 @@ def test_force_replaces_only_at_the_end(tmp_path: Path) -> None:
 def test_at_no_moment_is_there_no_store_while_one_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path / "a.zarr", [video(0)])
     moved: list[str] = []
-    rename = os.rename
 
-    def noting(source: Any, destination: Any) -> None:
-        moved.append(os.fspath(source))
-        rename(source, destination)
+    def noting(move: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
+        def noted(source: Any, destination: Any) -> None:
+            moved.append(os.fspath(source))
+            move(source, destination)
 
-    monkeypatch.setattr(os, "rename", noting)
+        return noted
+
+    exchange = disk._exchange
+    monkeypatch.setattr(os, "rename", noting(os.rename))
+    monkeypatch.setattr(disk, "_exchange", lambda a, b: moved.append(os.fspath(a)) or exchange(a, b))
     write(path, [video(1)], force=True)
     assert moved, "nothing was noted"
     assert str(path) not in moved, "the old store was moved aside before the new one stood in its place"

@@ -1,0 +1,143 @@
+"""Processes that write parts, as executors of concurrent.futures: those of this machine, those of a Dask cluster."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    CancelledError,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    wait,
+)
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack, contextmanager
+from multiprocessing import connection, get_context, parent_process
+from typing import Any, NamedTuple
+
+from skelstore.errors import WorkerError
+
+
+class Workers(NamedTuple):
+    """``executors``, each to be given up to ``slots`` tasks at a time.
+
+    ``died`` are the errors of a task whose worker died. What ``share`` gives for bytes is the argument of many tasks
+    by which each gets them.
+    """
+
+    executors: Sequence[Executor]
+    slots: int
+    died: tuple[type[BaseException], ...]
+    share: Callable[[bytes], Any]
+
+
+@contextmanager
+def local_workers(count: int) -> Iterator[Workers]:
+    """So many processes of this machine, each an executor of its own: so it is known what one was at when it died.
+
+    None of them outlives this process, however that ends.
+    """
+    # Spawned, not forked: the parent may have threads, and a fork would copy its locks.
+    with ExitStack() as stack:
+        executors = [
+            stack.enter_context(ProcessPoolExecutor(1, get_context("spawn"), _end_with_parent)) for _ in range(count)
+        ]
+        with _interrupts_ignored():  # by the workers, which start here; Ctrl-C is for this process to handle
+            for executor in executors:
+                executor.submit(os.getpid)
+        yield Workers(executors, 1, (BrokenProcessPool,), bytes)
+
+
+@contextmanager
+def cluster_workers(address: str) -> Iterator[Workers]:
+    """The workers of the Dask cluster whose scheduler is at ``address`` (``tcp://host:8786``).
+
+    Raises WorkerError if the library is not installed, or nobody answers in Dask's ``comm.timeouts.connect``.
+    """
+    try:
+        from distributed import Client, KilledWorker
+    except ImportError as error:
+        raise WorkerError(
+            "a Dask cluster needs the library distributed: install it with pip install 'skelstore[dask]'"
+        ) from error
+    try:
+        client = Client(address, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise WorkerError(
+            f"no Dask scheduler answers at {address} ({error}): start one with `dask scheduler`, and give its address"
+        ) from error
+    with client:
+        if not client.scheduler_info()["workers"]:
+            raise WorkerError(f"the Dask scheduler at {address} has no workers: start one with `dask worker {address}`")
+        # Every task at once: the scheduler knows which worker is free, and workers may come and go.
+        yield Workers(
+            [client.get_executor(pure=False)],
+            1 << 30,
+            (KilledWorker, CancelledError),
+            lambda data: client.scatter(data, broadcast=True),
+        )
+
+
+def finished(
+    workers: Workers, function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]]
+) -> Generator[tuple[int, Future[Any]], None, None]:
+    """Call the function with each of the arguments; give the number of each, and its future, as it ends.
+
+    Closing the iterator cancels what has not begun, and waits for the rest where it can.
+    """
+    waiting = deque(range(len(arguments)))
+    running: dict[Future[Any], tuple[int, Executor]] = {}
+
+    def start(executor: Executor) -> None:
+        if waiting:
+            number = waiting.popleft()
+            try:
+                future = executor.submit(function, *arguments[number])
+            except BrokenExecutor as error:  # it died before it had anything to do
+                future = Future()
+                future.set_exception(error)
+            running[future] = number, executor
+
+    try:
+        for _ in range(min(workers.slots, len(arguments))):
+            for executor in workers.executors:
+                start(executor)
+        while running:
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                number, executor = running.pop(future)
+                yield number, future
+                start(executor)
+    finally:
+        for future in running:
+            future.cancel()
+        wait(running)
+
+
+def _end_with_parent() -> None:
+    """Let this process end when its parent is gone: it would wait for work for ever."""
+    parent = parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        connection.wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+@contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():  # where signals cannot be set
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,344 @@
+"""A conversion that was interrupted goes on from its finished parts, and only from those that still fit."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import skelstore
+from converters import pyskl, samples
+from converters.conversion import convert_source
+from converters.dialects import open_source
+from skelstore import layout
+from skelstore.errors import SourceError, StoreNotFoundError, WorkerError
+from tests.conftest import children
+from tests.crashes import PART_BYTES, Done, command, make_source, run_here, tree
+
+PARTS = 20
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_source(tmp_path_factory.mktemp("source") / "a.pkl", videos=4 * PARTS)
+
+
+@pytest.fixture(scope="module")
+def expected(source: Path) -> dict[str, bytes]:
+    store = source.with_name("a.zarr")
+    assert run_here("convert", source, store, "--workers", "1").status == 0
+    return tree(store)
+
+
+@pytest.fixture(autouse=True)
+def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layout, "PART_BYTES", PART_BYTES)
+
+
+def finished_parts(destination: Path) -> list[Path]:
+    """Folders of the parts that stand beside a destination, each with its receipt."""
+    parts = destination.with_name(destination.name + ".partial") / "parts"
+    return sorted(path.parent for path in parts.glob("*/part.json") if "." not in path.parent.name)
+
+
+def interrupt_after(videos: int) -> Callable[[int], None]:
+    """An ``advance`` that ends a conversion like Ctrl-C when so many videos are written."""
+    left = [videos]
+
+    def advance(n: int) -> None:
+        left[0] -= n
+        if left[0] < 0:
+            raise KeyboardInterrupt
+
+    return advance
+
+
+def interrupted(source: Path, destination: Path, videos: int = 18) -> list[Path]:
+    """Interrupt a conversion when so many videos are written: the parts that it had finished."""
+    with pytest.raises(KeyboardInterrupt) as caught:
+        pyskl.convert(source, destination, workers=1, advance=interrupt_after(videos))
+    assert "run the same command again" in caught.value.__notes__[0]
+    assert not destination.exists()
+    return finished_parts(destination)
+
+
+def taken(source: Path, destination: Path, **options: object) -> int:
+    """Convert: how many parts were taken from the run before."""
+    opened = open_source(source)
+    return convert_source(opened, destination, **{"workers": 1, **options})  # type: ignore[arg-type]
+
+
+# ------------------------------------------------------------------------------------- interrupt and death
+
+
+@contextlib.contextmanager
+def running(source: Path, destination: Path, workers: int) -> Iterator[subprocess.Popen[str]]:
+    """A conversion, in a process group of its own, that has finished some parts."""
+    with subprocess.Popen(
+        command("convert", source, destination, "--workers", workers),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            deadline = time.monotonic() + 60
+            while len(finished_parts(destination)) < 3:
+                assert process.poll() is None, process.communicate()
+                assert time.monotonic() < deadline
+                time.sleep(0.001)
+            yield process
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def workers_of(process: subprocess.Popen[str]) -> list[int]:
+    """The processes in which a conversion writes parts."""
+    found = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    return [int(pid) for pid in found if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+def assert_group_ends(group: int) -> None:
+    """Nobody of a process group is left after a moment."""
+    deadline = time.monotonic() + 10
+    while True:
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return
+        assert time.monotonic() < deadline, f"left over: {children()}"
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("to", ["group", "parent"])
+def test_an_interrupt_ends_with_130_and_is_gone_on_from(
+    tmp_path: Path, source: Path, expected: dict[str, bytes], workers: int, to: str
+) -> None:
+    """Ctrl-C reaches every process of a terminal's group; `kill -INT` only the one."""
+    destination = tmp_path / "a.zarr"
+    with running(source, destination, workers) as process:
+        os.kill(-process.pid if to == "group" else process.pid, signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+        assert_group_ends(process.pid)
+    assert process.returncode == 130, (out, err)
+    assert out == ""
+    assert err.strip().splitlines()[-1].startswith(f"interrupted; {destination}.partial keeps the finished parts")
+    assert "Traceback" not in err
+    with pytest.raises(StoreNotFoundError, match="run it again"):
+        skelstore.open(destination)
+    kept = len(finished_parts(destination))
+    assert kept >= 3
+    again = run_here("convert", source, destination, "--workers", "1")
+    assert again == Done(0, again.out, f"went on from an interrupted conversion: {kept} of its parts were finished\n")
+    assert tree(destination) == expected
+    assert os.listdir(tmp_path) == ["a.zarr"]
+
+
+@pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGTERM])
+def test_the_workers_of_a_killed_parent_end(
+    tmp_path: Path, source: Path, expected: dict[str, bytes], signum: signal.Signals
+) -> None:
+    with running(source, tmp_path / "a.zarr", 2) as process:
+        os.kill(process.pid, signum)
+        process.communicate(timeout=60)
+        assert process.returncode == -signum
+        assert_group_ends(process.pid)
+    kept = len(finished_parts(tmp_path / "a.zarr"))
+    assert taken(source, tmp_path / "a.zarr", workers=2) == kept
+    assert tree(tmp_path / "a.zarr") == expected
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="workers are found in /proc")
+def test_a_worker_that_is_killed_is_told_with_its_part(
+    tmp_path: Path, source: Path, expected: dict[str, bytes]
+) -> None:
+    destination = tmp_path / "a.zarr"
+    with running(source, destination, 2) as process:
+        os.kill(workers_of(process)[0], signal.SIGKILL)
+        _, err = process.communicate(timeout=60)
+        assert_group_ends(process.pid)
+    assert process.returncode == 1
+    (sentence,) = (line for line in err.splitlines() if line.startswith("skelstore: "))
+    number = int(sentence.split(f" of {PARTS} ")[0].split()[-1])
+    assert f"part {number} of {PARTS} (annotations[{4 * number - 4}] to annotations[{4 * number - 1}]) died" in sentence
+    assert "run the same command again" in sentence
+    kept = finished_parts(destination)
+    assert len(kept) >= 3
+    assert not [path for path in kept if path.name.startswith(f"{number - 1:06}")]
+    assert taken(source, destination, workers=2) == len(kept)
+    assert tree(destination) == expected
+
+
+def test_a_worker_error_is_no_fault_of_the_data() -> None:
+    assert issubclass(WorkerError, RuntimeError)
+    assert not issubclass(WorkerError, SourceError)
+
+
+def test_more_workers_than_parts(tmp_path: Path, source: Path, expected: dict[str, bytes]) -> None:
+    interrupted(source, tmp_path / "a.zarr", 4 * PARTS - 3)
+    assert taken(source, tmp_path / "a.zarr", workers=3) == PARTS - 1
+    assert tree(tmp_path / "a.zarr") == expected
+
+
+# ---------------------------------------------------------------------------------------- what is taken
+
+
+def test_finished_parts_are_taken_as_they_are(tmp_path: Path, source: Path, expected: dict[str, bytes]) -> None:
+    kept = interrupted(source, tmp_path / "a.zarr")
+    assert len(kept) == 4
+    files = {file.stat().st_ino for part in kept for file in part.glob("*/c.*")}
+    videos: list[int] = []
+    assert taken(source, tmp_path / "a.zarr", advance=videos.append) == 4
+    assert videos[:4] == [4] * 4, "a part that is taken is told at once"
+    assert sum(videos) == 4 * PARTS
+    assert files <= {file.stat().st_ino for file in (tmp_path / "a.zarr").glob("*/c.*")}
+    assert tree(tmp_path / "a.zarr") == expected
+
+
+def test_an_interrupted_run_may_be_interrupted_again(tmp_path: Path, source: Path, expected: dict[str, bytes]) -> None:
+    assert [len(interrupted(source, tmp_path / "a.zarr", videos)) for videos in (6, 18, 19, 43)] == [1, 4, 4, 10]
+    assert taken(source, tmp_path / "a.zarr") == 10
+    assert tree(tmp_path / "a.zarr") == expected
+
+
+@pytest.mark.parametrize("file", ["0/c.0.0.0", "videos.arrow", "part.json"])
+@pytest.mark.parametrize("how", ["flipped", "cut short", "emptied", "removed", "of another part"])
+def test_a_part_that_is_damaged_is_written_again(
+    tmp_path: Path, source: Path, expected: dict[str, bytes], file: str, how: str
+) -> None:
+    first, second, *_ = interrupted(source, tmp_path / "a.zarr")
+    data = bytearray((second / file).read_bytes())
+    if how == "removed":
+        (second / file).unlink()
+    else:
+        data[len(data) // 2] ^= 4
+        changed = {
+            "flipped": data,
+            "cut short": data[:-1],
+            "emptied": b"",
+            "of another part": (first / file).read_bytes(),
+        }
+        (second / file).write_bytes(changed[how])
+    assert taken(source, tmp_path / "a.zarr") == 3
+    assert tree(tmp_path / "a.zarr") == expected
+
+
+def test_a_receipt_that_says_nonsense(tmp_path: Path, source: Path, expected: dict[str, bytes]) -> None:
+    first, second, third, fourth = interrupted(source, tmp_path / "a.zarr")
+    (first / "part.json").write_text("[]")
+    (second / "part.json").write_text("{}")
+    (third / "part.json").write_text("[" * 100_000)
+    receipt = json.loads((fourth / "part.json").read_text())
+    (fourth / "part.json").write_text(json.dumps(receipt | {"rows": "many"}))
+    assert taken(source, tmp_path / "a.zarr") == 0
+    assert tree(tmp_path / "a.zarr") == expected
+
+
+def test_what_lies_about_is_removed(tmp_path: Path, source: Path, expected: dict[str, bytes]) -> None:
+    kept = interrupted(source, tmp_path / "a.zarr")
+    parts = kept[0].parent
+    (parts / f"{kept[0].name}.12345678").mkdir()
+    (parts / "000007-0123456789abcdef").mkdir()
+    (parts / "a file").write_text("x")
+    (parts.parent / "store" / "keypoint").mkdir()
+    (parts.parent / "store" / "keypoint" / "c.0.0.0").write_bytes(b"of the join that was interrupted")
+    assert taken(source, tmp_path / "a.zarr") == 4
+    assert tree(tmp_path / "a.zarr") == expected
+    assert os.listdir(tmp_path) == ["a.zarr"]
+
+
+# --------------------------------------------------------------------------------- what is not the same
+
+
+def check_starts_afresh(source: Path, destination: Path, **options: object) -> None:
+    """Nothing is taken, and the store is that of an undisturbed run."""
+    assert taken(source, destination, **options) == 0
+    alone = destination.with_name("alone.zarr")
+    assert taken(source, alone, **options) == 0
+    assert tree(destination) == tree(alone)
+
+
+def test_another_profile_starts_afresh(tmp_path: Path, source: Path) -> None:
+    interrupted(source, tmp_path / "a.zarr")
+    check_starts_afresh(source, tmp_path / "a.zarr", profile="small")
+
+
+def test_another_source_starts_afresh(tmp_path: Path, source: Path) -> None:
+    interrupted(source, tmp_path / "a.zarr")
+    check_starts_afresh(make_source(tmp_path / "b.pkl", seed=6, videos=4 * PARTS), tmp_path / "a.zarr")
+
+
+def test_a_source_that_was_changed_starts_afresh(tmp_path: Path) -> None:
+    """Changed in place, of the same size, with the old time of change put back: its ctime tells."""
+    source = make_source(tmp_path / "b.pkl", videos=40)
+    interrupted(source, tmp_path / "a.zarr")
+    before = source.stat()
+    data = source.read_bytes()
+    make_source(source, seed=6, videos=40)
+    os.utime(source, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert source.read_bytes() != data
+    assert (source.stat().st_size, source.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+    check_starts_afresh(source, tmp_path / "a.zarr")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_source_that_changes_meanwhile_is_told(tmp_path: Path, workers: int) -> None:
+    source = make_source(tmp_path / "b.pkl", videos=80)
+    opened = open_source(source)
+
+    def change(_: int) -> None:
+        os.utime(source)
+
+    with pytest.raises((SourceError, TypeError), match="has changed"):
+        convert_source(opened, tmp_path / "a.zarr", workers=workers, advance=change)
+    opened.close()
+    assert os.listdir(tmp_path) == ["b.pkl"]
+
+
+def test_a_kpfile_that_was_changed_spoils_its_own_parts_only(tmp_path: Path) -> None:
+    samples.write_samples(tmp_path / "samples", videos=60, videos_a_file=10)
+    contents, folder = tmp_path / "samples/k400/k400_hrnet.pkl", tmp_path / "samples/k400/kpfiles"
+
+    def convert(destination: Path, advance: Callable[[int], None] | None = None) -> int:
+        opened = open_source(contents, kpfiles=folder)
+        return convert_source(opened, destination, workers=1, advance=advance)
+
+    with pytest.raises(KeyboardInterrupt):
+        convert(tmp_path / "a.zarr", interrupt_after(58))
+    kept = finished_parts(tmp_path / "a.zarr")
+    opened = open_source(contents, kpfiles=folder)
+    first = opened.files(0, 1)[1]
+    spoiled = 0
+    for part in kept:
+        start, stop = json.loads((part / "part.json").read_text())["identity"]["videos"]
+        spoiled += first in opened.files(start, stop)
+    opened.close()
+    assert 0 < spoiled < len(kept)
+    os.utime(first)
+    assert convert(tmp_path / "a.zarr") == len(kept) - spoiled
+    convert(tmp_path / "alone.zarr")
+    assert tree(tmp_path / "a.zarr") == tree(tmp_path / "alone.zarr")
+
+
+def test_a_folder_with_another_file_in_it(tmp_path: Path) -> None:
+    """The parts after the new file hold other videos; those before it stay."""
+    folder = tmp_path / "one"
+    folder.mkdir()
+    for i in range(40):
+        samples.write_value(folder / f"{i:02}.pkl", {"frame_dir": f"v{i}", "text": "x" * 9000})
+    with pytest.raises(KeyboardInterrupt):
+        convert_source(open_source(folder), tmp_path / "a.zarr", workers=1, advance=interrupt_after(33))
+    assert len(finished_parts(tmp_path / "a.zarr")) == 6
+    samples.write_value(folder / "12x.pkl", {"frame_dir": "new", "text": "x" * 9000})
+    assert taken(folder, tmp_path / "a.zarr") == 2
+    taken(folder, tmp_path / "alone.zarr")
+    assert tree(tmp_path / "a.zarr") == tree(tmp_path / "alone.zarr")
