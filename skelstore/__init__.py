@@ -1,6 +1,7 @@
 """skelstore: skeleton annotations in chunked Zarr arrays, read by video at random.
 
-``open`` reads a store, ``Writer`` writes one. The command line and foreign dialects are in ``converters``.
+``open`` reads a store, ``Writer`` writes one, ``merge`` and ``subset`` make one of others. The command line and foreign
+dialects are in ``converters``.
 """
 
 from skelstore.decompressed import Decompressed
@@ -12,6 +13,7 @@ from skelstore.errors import (
     EmptyVideoError,
     FieldNotFoundError,
     FrameIndexError,
+    MergeError,
     SkelstoreError,
     SourceError,
     SplitNotFoundError,
@@ -22,7 +24,9 @@ from skelstore.errors import (
     VideoIndexError,
     VideoNotFoundError,
 )
+from skelstore.merging import merge
 from skelstore.store import Field, LazyAnnotation, Store, open
+from skelstore.subsetting import subset
 from skelstore.writer import Writer
 
 __all__ = [
@@ -35,6 +39,7 @@ __all__ = [
     "FieldNotFoundError",
     "FrameIndexError",
     "LazyAnnotation",
+    "MergeError",
     "SkelstoreError",
     "SourceError",
     "SplitNotFoundError",
@@ -47,5 +52,7 @@ __all__ = [
     "VideoNotFoundError",
     "Writer",
     "decompress_pose",
+    "merge",
     "open",
+    "subset",
 ]

@@ -30,6 +30,7 @@ from skelstore.metadata import (
 )
 from skelstore.parts import ORIGIN_COLUMNS, Part, Plan
 from skelstore.shards import ShardFile, trim_shard
+from skelstore.splits import is_run
 from skelstore.values import Json
 
 LAYOUT_COLUMN = "skelstore.layout"
@@ -91,10 +92,11 @@ def join(
     tables = []
     for number, part in enumerate(parts):
         renamed = {f"column {i}": column_names[values.dumps(c.path), c.type] for i, c in enumerate(part.columns)}
+        column_ids = dict(enumerate(renamed.values()))
         own = [field_names[field] for field in part.fields]
         mapping = []
         for node in part.layouts:
-            named = _name_layout(node, list(renamed.values()), own)
+            named = name_layout(node, column_ids, dict(enumerate(own)))
             text = values.dumps(named)
             if text not in layout_ids:
                 layout_ids[text] = len(layouts)
@@ -163,22 +165,24 @@ def _join_arrays(
         if total <= shard_rows and total:
             used = -(-total // planned.chunk_rows)
             only = f"{name}/{planned.shard_key(0)}"
-            shards[only] = trim_shard(folder / only, planned.chunks_per_shard, used)
+            if used < planned.chunks_per_shard:  # else it is trimmed, and perhaps a file of another store too
+                shards[only] = trim_shard(folder / only, planned.chunks_per_shard, used)
             shard_rows = used * planned.chunk_rows
         metadata[name] = dataclasses.replace(planned, rows=total, shard_rows=shard_rows)
     return metadata, shards, starts
 
 
-def _name_layout(node: Json, columns: list[str], fields: list[str]) -> Json:
+def name_layout(node: Json, columns: Mapping[Any, Any], fields: Mapping[Any, Any]) -> Json:
+    """A layout with other names for its columns and fields; inside a part the names are numbers."""
     ((kind, body),) = node.items()
     if kind == "column":
         return {"column": columns[body]}
     if kind == "field":
         return {"field": fields[body]}
     if kind == "tuple":
-        return {"tuple": [_name_layout(child, columns, fields) for child in body]}
+        return {"tuple": [name_layout(child, columns, fields) for child in body]}
     if kind == "dict":
-        return {"dict": [[key, _name_layout(child, columns, fields)] for key, child in body]}
+        return {"dict": [[key, name_layout(child, columns, fields)] for key, child in body]}
     return node
 
 
@@ -262,7 +266,7 @@ def splits_table(splits: Mapping[Any, Any]) -> pa.Table:
         if plain:
             rows.append((name, ids, None))
         else:
-            texts = [str(i) for i in ids if isinstance(i, str) and values.is_utf8(i)] if _is_run(ids) else []
+            texts = [str(i) for i in ids if isinstance(i, str) and values.is_utf8(i)] if is_run(ids) else []
             exact = [values.encode(name), values.encode(ids, f"split[{name!r}]")]
             rows.append((_shown([values.encode(name)]), texts, values.dumps(exact)))
     return pa.table(
@@ -272,7 +276,3 @@ def splits_table(splits: Mapping[Any, Any]) -> pa.Table:
             "value": pa.array([row[2] for row in rows], pa.large_utf8()),
         }
     )
-
-
-def _is_run(ids: object) -> bool:
-    return isinstance(ids, (list, tuple)) or (isinstance(ids, np.ndarray) and ids.ndim == 1)

@@ -7,6 +7,7 @@ their names when parts are joined.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,9 +70,13 @@ class Plan:
     grids: dict[FieldIdentity, layout.Grid]
     codings: dict[FieldIdentity, Profile]
     """How each field's chunks are coded: as the profile says, but for the few that are better left as they are."""
+    given: dict[FieldIdentity, ArrayMetadata] = dataclasses.field(default_factory=dict)
+    """Fields whose shards are there already: they stay as they are."""
 
     def metadata(self, field: FieldIdentity) -> ArrayMetadata:
         """Metadata of the array of a field, still without rows."""
+        if field in self.given:
+            return self.given[field]
         grid = self.grids.get(field) or _grid(self.profile, field, layout.RARE_VIDEO_BYTES, None)
         coding = self.codings.get(field, self.profile)
         return ArrayMetadata.plan(np.dtype(field.dtype), field.trailing, grid, coding)
