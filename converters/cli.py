@@ -151,9 +151,7 @@ def merge_command(stores: tuple[Path, ...], output: Path, **options: Any) -> Non
 @click.argument("out", type=_PATH)
 @click.option("--split", help="Only the videos of this split.")
 @click.option("--labels", help="Only the videos with one of these labels: 1,2,5-9.")
-@click.option(
-    "--ids", type=_PATH, help="Only the videos named in this file, one a line (.json: a list), in its order."
-)
+@click.option("--ids", type=_PATH, help="Only the videos named in this file, one a line (.json: a list), in its order.")
 @click.option("--where", "expression", help='Only where this is true: "label < 10 and total_frames >= 30".')
 @click.option("--force", is_flag=True, help="Replace the store at OUT, once the new one is complete.")
 def subset_command(

@@ -111,12 +111,12 @@ _CHECKS: dict[Conflict, Callable[[Sequence[Input]], Iterator[str]]] = {
 
 def _disjoint(inputs: Sequence[Input], forms: Callable[[Reader], dict[str, set[str]]]) -> Iterator[str]:
     """Of what has forms in a store and in earlier ones, where none of the forms is common."""
-    seen: dict[str, tuple[Reader, set[str]]] = {}
+    seen: dict[str, set[str]] = {}
     for reader, _ in inputs:
         for what, found in forms(reader).items():
-            other, known = seen.setdefault(what, (reader, set()))
+            known = seen.setdefault(what, set())
             if known and not known & found:
-                yield f"{what} is {_listed(known)} in {other.path}, {_listed(found)} in {reader.path}"
+                yield f"{what} is {_listed(found)} in {reader.path}, but {_listed(known)} in what comes before"
             known |= found
 
 

@@ -162,11 +162,10 @@ def _join_arrays(
                 os.rename(part.folder / str(number) / planned.shard_key(shard), folder / name / key)
                 shards[f"{name}/{key}"] = file
         shard_rows = planned.shard_rows
-        if total <= shard_rows and total:
+        if total <= shard_rows and total and field not in plan.given:
             used = -(-total // planned.chunk_rows)
             only = f"{name}/{planned.shard_key(0)}"
-            if used < planned.chunks_per_shard:  # else it is trimmed, and perhaps a file of another store too
-                shards[only] = trim_shard(folder / only, planned.chunks_per_shard, used)
+            shards[only] = trim_shard(folder / only, planned.chunks_per_shard, used)
             shard_rows = used * planned.chunk_rows
         metadata[name] = dataclasses.replace(planned, rows=total, shard_rows=shard_rows)
     return metadata, shards, starts

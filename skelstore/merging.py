@@ -194,14 +194,12 @@ def _take_shards(
     for number in range(array.metadata.shards):
         file = array.metadata.shard_key(number)
         source = reader.path / name / file
-        shard = array.shard(number)  # size, index and identity are held against the manifest
+        array.shard(number)  # size, index and identity are held against the manifest
         entry = reader.manifest.shards[f"{name}/{file}"]
-        # What is yet to be trimmed is written to, which the file of another store must never be.
-        final = array.metadata.shards > 1 or len(shard.checked) == array.metadata.chunks_per_shard
-        if (copy or not final or not disk.link_file(source, folder / file)) and (
-            disk.copy_file(source, folder / file) != FileEntry(entry.size, entry.crc32c)
-        ):
-            raise DamageError(f"{source} is damaged (its checksum is not that of the manifest), so fetch it again")
+        if copy or not disk.link_file(source, folder / file):
+            copied = disk.copy_file(source, folder / file)
+            if copied != FileEntry(entry.size, entry.crc32c):
+                raise DamageError(f"{source} is damaged (its checksum is not that of the manifest), so fetch it again")
         taken.append(entry)
         if advance:
             advance(entry.size)

@@ -71,7 +71,7 @@ class Plan:
     codings: dict[FieldIdentity, Profile]
     """How each field's chunks are coded: as the profile says, but for the few that are better left as they are."""
     given: dict[FieldIdentity, ArrayMetadata] = dataclasses.field(default_factory=dict)
-    """Fields whose shards are there already: they stay as they are."""
+    """Fields whose shards are files of other stores too, which are never written to."""
 
     def metadata(self, field: FieldIdentity) -> ArrayMetadata:
         """Metadata of the array of a field, still without rows."""

@@ -105,13 +105,13 @@ def test_the_installed_command_with_an_error() -> None:
 # ------------------------------------------------------------------------------------------ each command
 
 
-@pytest.mark.parametrize("name", ["", "convert", "export", "info", "verify"])
+@pytest.mark.parametrize("name", ["", "convert", "export", "info", "show", "verify", "merge", "subset"])
 @pytest.mark.parametrize("option", ["-h", "--help"])
 def test_help(run: Any, name: str, option: str) -> None:
     done = run(*filter(None, [name, option]))
     assert (done.status, done.err) == (0, "")
     assert done.out.startswith(f"Usage: skelstore {name}".rstrip())
-    for other in ("convert", "export", "info", "verify"):
+    for other in ("convert", "export", "info", "show", "verify", "merge", "subset"):
         assert name or other in done.out
 
 
