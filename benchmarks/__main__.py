@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks import conversion, decompression, opening, reading, report, size, workers
+from benchmarks import conversion, decompression, merging, opening, reading, report, size, workers
 from benchmarks.data import DataSet, videos_of
 from benchmarks.results import Result
 
@@ -42,6 +42,14 @@ def run_conversion(sizes: Sizes, folder: Path) -> Iterator[Result]:
     yield conversion.measure(sets, folder, rounds=min(sizes.processes, 3))
 
 
+def run_merging(sizes: Sizes, folder: Path) -> Iterator[Result]:
+    pairs = []
+    for kind in ("ntu", "kinetics"):
+        count = videos_of(kind, sizes.conversion)
+        pairs.append((DataSet(kind, count, folder), DataSet(kind, count - count // 10, folder)))
+    yield merging.measure(pairs, folder, rounds=min(sizes.processes, 3))
+
+
 def run_size(sizes: Sizes, folder: Path) -> Iterator[Result]:
     yield size.measure([DataSet("kinetics", sizes.kinetics, folder), DataSet("ntu", sizes.ntu, folder)], folder)
 
@@ -65,6 +73,7 @@ def run_decompression(sizes: Sizes, folder: Path) -> Iterator[Result]:
 
 BENCHMARKS: dict[str, Callable[[Sizes, Path], Iterator[Result]]] = {
     "conversion": run_conversion,
+    "merging": run_merging,
     "size": run_size,
     "opening": run_opening,
     "reading": run_reading,

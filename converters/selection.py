@@ -76,7 +76,7 @@ def _read_names(path: Path) -> list[str]:
     except ValueError as error:
         raise SourceError(f"{path} is not UTF-8 ({error}); expected one name of a video a line") from error
     if path.suffix != ".json":
-        return [line for line in text.splitlines() if line]
+        return [line for line in text.split("\n") if line]  # not splitlines: a name may hold U+2028
     try:
         names = json.loads(text)
     except (ValueError, RecursionError) as error:

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from skelstore import Store
-from skelstore.errors import VideoNotFoundError
 from skelstore.values import type_name
 
 _LONGEST = 100
@@ -18,20 +17,18 @@ def located(store: Store, key: str | None) -> int:
 
     Raises VideoNotFoundError, AmbiguousVideoError or VideoIndexError.
     """
-    if key is None:
-        store.lazy(0)
-        return 0
-    try:
+    position = 0 if key is None else _integer(key)
+    if key is not None and (key in store or position is None):
         return store.index(key)
-    except VideoNotFoundError:
-        try:
-            position = int(key)
-        except ValueError:
-            position = None
-        if position is None:
-            raise
-    store.lazy(position)
-    return position % len(store)
+    store.lazy(position or 0)  # raises if there is none
+    return (position or 0) % len(store)
+
+
+def _integer(text: str) -> int | None:
+    try:
+        return int(text)
+    except ValueError:
+        return None
 
 
 def portrait(store: Store, position: int) -> dict[str, Any]:
