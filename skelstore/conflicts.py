@@ -126,7 +126,7 @@ def _arrays(
     """Forms of the arrays of a store by their place in an annotation: those with one of the names, or all others."""
     found: dict[str, set[str]] = {}
     for name, field in reader.metadata.fields.items():
-        if (field.path[0] in names) == inside:
+        if any(field.path[:1] == (known,) for known in names) == inside:
             place = ".".join(str(values.decode(key)) for key in field.path)
             found.setdefault(place, set()).add(what(reader, name))
     return found

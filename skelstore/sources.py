@@ -84,6 +84,12 @@ def _is_dict(document: Json) -> bool:
 
 
 def document_values(document: Json) -> list[tuple[Json, Json]]:
-    """Keys and values at the top of a source beside its splits and annotations, both as typed JSON."""
-    entries = document.get("dict", []) if isinstance(document, dict) else []
-    return [(key, node["value"]) for key, node in entries if "value" in node]
+    """Keys and values at the top of a source beside its splits and annotations, both as typed JSON.
+
+    Raises StoreError if the document is not as the format says.
+    """
+    try:
+        entries = document.get("dict", []) if isinstance(document, dict) else []
+        return [(key, node["value"]) for key, node in entries if "value" in node]
+    except (TypeError, ValueError) as error:
+        raise StoreError(f"the top of the source that a store names is not as the format says ({error})") from error

@@ -417,9 +417,21 @@ def test_what_is_known_of_the_sources(tmp_path: Path, sources: list[dict[str, An
     assert skelstore.open(tmp_path / "all.zarr").source == expected
 
 
-def test_a_source_that_is_no_such_thing_is_told(tmp_path: Path, two: list[Path]) -> None:
-    odd = write(tmp_path / "odd.zarr", videos("o"), source={"left_out": [3]})
-    with pytest.raises(skelstore.StoreError, match="is not as the format says"):
+@pytest.mark.parametrize(
+    "source",
+    [
+        {"left_out": [3]},
+        {"left_out": 3},
+        {"document": {"dict": 3}},
+        {"document": {"dict": [3]}},
+        {"document": {"dict": [["a", 3]]}},
+        {"document": {"dict": [["a", {"value": {"no": 1}}]]}},
+        {"dialect": []},
+    ],
+)
+def test_a_source_that_is_no_such_thing_is_told(tmp_path: Path, two: list[Path], source: dict[str, Any]) -> None:
+    odd = write(tmp_path / "odd.zarr", videos("o"), source=source)
+    with pytest.raises(skelstore.StoreError, match="is not as the format says|unknown type"):
         skelstore.merge([odd, *two], tmp_path / "all.zarr")
 
 
