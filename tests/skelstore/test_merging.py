@@ -431,7 +431,7 @@ def test_what_is_known_of_the_sources(tmp_path: Path, sources: list[dict[str, An
 )
 def test_a_source_that_is_no_such_thing_is_told(tmp_path: Path, two: list[Path], source: dict[str, Any]) -> None:
     odd = write(tmp_path / "odd.zarr", videos("o"), source=source)
-    with pytest.raises(skelstore.StoreError, match="is not as the format says|unknown type"):
+    with pytest.raises(skelstore.StoreError, match=r"is not as the format says|unknown type"):
         skelstore.merge([odd, *two], tmp_path / "all.zarr")
 
 
