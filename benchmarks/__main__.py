@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks import conversion, size, windows
+from benchmarks import conversion, merging, size, windows
 from benchmarks.data import Synthetic, videos_of
 from converters.bench import decompression, opening, reading, report, workers
 from converters.bench.results import Result
@@ -56,6 +56,14 @@ def run_conversion(sizes: Sizes, folder: Path) -> Iterator[Result]:
     yield conversion.measure(sets, folder, rounds=min(sizes.processes, 3))
 
 
+def run_merging(sizes: Sizes, folder: Path) -> Iterator[Result]:
+    pairs = []
+    for kind in ("ntu", "kinetics"):
+        count = videos_of(kind, sizes.conversion)
+        pairs.append((Synthetic(kind, count, folder), Synthetic(kind, count - count // 10, folder)))
+    yield merging.measure(pairs, folder, rounds=min(sizes.processes, 3))
+
+
 def run_size(sizes: Sizes, folder: Path) -> Iterator[Result]:
     yield size.measure([Synthetic("kinetics", sizes.kinetics, folder), Synthetic("ntu", sizes.ntu, folder)], folder)
 
@@ -83,6 +91,7 @@ def run_windows(sizes: Sizes, folder: Path) -> Iterator[Result]:
 
 BENCHMARKS: dict[str, Callable[[Sizes, Path], Iterator[Result]]] = {
     "conversion": run_conversion,
+    "merging": run_merging,
     "size": run_size,
     "opening": run_opening,
     "reading": run_reading,

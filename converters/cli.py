@@ -25,7 +25,11 @@ from converters.dialects import DIALECTS, open_source
 from converters.exporting import FORMATS, export
 from converters.information import as_lines, information
 from converters.progress import progress, say
+from converters.selection import where, with_labels, with_names
+from converters.showing import as_lines as video_lines
+from converters.showing import located, portrait
 from skelstore.codecs import PROFILES
+from skelstore.conflicts import CONFLICTS
 from skelstore.errors import SkelstoreError
 from skelstore.verification import verify
 
@@ -36,7 +40,7 @@ _INTERRUPTED = 130
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="skelstore")
 def cli() -> None:
-    """Skeleton annotations as Zarr stores: convert, look at, verify, export."""
+    """Skeleton annotations as Zarr stores: convert, look at, verify, merge, cut down, export."""
 
 
 @cli.command("convert")
@@ -143,6 +147,64 @@ def verify_command(store: Path, data: bool, against: Path | None, kpfiles: Path 
         raise SkelstoreError("\n".join(problems))
     what = ["structure and sizes"] + ["every chunk"] * data + [f"every value against {against}"] * (against is not None)
     click.echo(f"{store}: {', '.join(what)}: no problem")
+
+
+@cli.command("show", context_settings={"ignore_unknown_options": True})
+@click.argument("store", type=_PATH)
+@click.argument("key", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def show_command(store: Path, key: str | None, as_json: bool) -> None:
+    """Show one video of STORE: KEY is its name, or its position (default: the first)."""
+    with skelstore.open(store) as opened:
+        found = portrait(opened, located(opened, key))
+    click.echo(json.dumps(found, indent=1) if as_json else "\n".join(video_lines(found)))
+
+
+@cli.command("merge")
+@click.argument("stores", type=_PATH, nargs=-1, required=True)
+@click.option("-o", "--output", type=_PATH, required=True, help="The store to write.")
+@click.option("--allow", multiple=True, type=click.Choice(CONFLICTS), help="Merge in spite of conflicts of this kind.")
+@click.option("--as-split", "as_splits", multiple=True, help="Make the videos of a store a split; once for each store.")
+@click.option("--copy", is_flag=True, help="Copy files instead of linking them.")
+@click.option("--force", is_flag=True, help="Replace the store at OUTPUT, once the new one is complete.")
+def merge_command(stores: tuple[Path, ...], output: Path, **options: Any) -> None:
+    """Merge STORES, in order, into a new store; files are linked, not decoded."""
+    if options["as_splits"] and len(options["as_splits"]) != len(stores):
+        raise click.UsageError(f"{len(options['as_splits'])} times --as-split for {len(stores)} stores")
+    total = 0
+    for store in stores:
+        with skelstore.open(store) as opened:
+            total += sum(opened.files().values())
+    with progress("merging", total, "B") as advance:
+        skelstore.merge(stores, output, advance=advance, **options)
+    with skelstore.open(output) as opened:
+        click.echo(f"{output}: {len(opened):,} videos")
+
+
+@cli.command("subset")
+@click.argument("store", type=_PATH)
+@click.argument("out", type=_PATH)
+@click.option("--split", help="Only the videos of this split.")
+@click.option("--labels", help="Only the videos with one of these labels: 1,2,5-9.")
+@click.option("--ids", type=_PATH, help="Only the videos named in this file, one a line (.json: a list), in its order.")
+@click.option("--where", "expression", help='Only where this is true: "label < 10 and total_frames >= 30".')
+@click.option("--force", is_flag=True, help="Replace the store at OUT, once the new one is complete.")
+def subset_command(
+    store: Path, out: Path, split: str | None, labels: str | None, ids: Path | None, expression: str | None, force: bool
+) -> None:
+    """Write some videos of STORE to a store of their own, OUT; of several conditions all must hold."""
+    if split is None and labels is None and ids is None and expression is None:
+        raise click.UsageError("say which videos: --split, --labels, --ids or --where")
+    with skelstore.open(store) as opened:
+        view = opened if split is None else opened.split(split)
+        view = view if labels is None else with_labels(view, labels)
+        view = view if expression is None else where(view, expression)
+        view = view if ids is None else with_names(view, ids)
+        if not len(view):
+            raise SkelstoreError(f"{store}: none of its {len(opened):,} videos is chosen, so nothing was written")
+        with progress("writing", len(view), " videos") as advance:
+            skelstore.subset(view, out, force=force, advance=advance)
+    click.echo(f"{out}: {len(view):,} videos")
 
 
 def _notes(error: BaseException) -> str:

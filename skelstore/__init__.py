@@ -1,6 +1,7 @@
 """skelstore: skeleton annotations in chunked Zarr arrays, read by video at random.
 
-``open`` reads a store, ``Writer`` writes one. The command line and foreign dialects are in ``converters``.
+``open`` reads a store, ``Writer`` writes one, ``merge`` and ``subset`` make one of others. The command line and foreign
+dialects are in ``converters``.
 """
 
 from skelstore.decompressed import Decompressed
@@ -12,6 +13,7 @@ from skelstore.errors import (
     EmptyVideoError,
     FieldNotFoundError,
     FrameIndexError,
+    MergeError,
     SkelstoreError,
     SourceError,
     SplitNotFoundError,
@@ -23,7 +25,9 @@ from skelstore.errors import (
     VideoNotFoundError,
     WorkerError,
 )
+from skelstore.merging import merge
 from skelstore.store import Field, LazyAnnotation, Store, open
+from skelstore.subsetting import subset
 from skelstore.writer import Writer
 
 __all__ = [
@@ -36,6 +40,7 @@ __all__ = [
     "FieldNotFoundError",
     "FrameIndexError",
     "LazyAnnotation",
+    "MergeError",
     "SkelstoreError",
     "SourceError",
     "SplitNotFoundError",
@@ -49,5 +54,7 @@ __all__ = [
     "WorkerError",
     "Writer",
     "decompress_pose",
+    "merge",
     "open",
+    "subset",
 ]

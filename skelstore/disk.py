@@ -14,11 +14,11 @@ from skelstore.codecs import crc32c
 from skelstore.metadata import FileEntry
 
 _BLOCK = 1 << 20
-_NO_LINKS = frozenset(
-    (errno.EPERM, errno.EACCES, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EXDEV)
-)
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
+_RANGE = 1 << 30
+_NO_RANGE = (errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM, errno.EBADF)
+_NO_LINK = (errno.EXDEV, errno.EPERM, errno.EACCES, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK)
 
 
 def write_file(path: Path, data: bytes) -> FileEntry:
@@ -45,19 +45,6 @@ def measure_file(path: Path) -> FileEntry:
             crc = crc32c(block, crc)
             size += len(block)
     return FileEntry(size, crc)
-
-
-def link_file(source: Path, target: Path) -> None:
-    """Give a durable file a second name; where the file system has none to give, make a durable copy."""
-    try:
-        os.link(source, target)
-    except OSError as error:
-        if error.errno not in _NO_LINKS:
-            raise
-        with open(source, "rb") as read, open(target, "xb") as written:
-            shutil.copyfileobj(read, written, _BLOCK)
-            written.flush()
-            os.fsync(written.fileno())
 
 
 def sync_folder(path: Path) -> None:
@@ -137,3 +124,44 @@ def walk_files(root: Path) -> Iterator[str]:
     for folder, _, names in os.walk(root):
         for name in names:
             yield (Path(folder) / name).relative_to(root).as_posix()
+
+
+def link_file(source: Path, target: Path) -> bool:
+    """Give a file a second name; False where that is not to be had (another file system, one without links)."""
+    try:
+        os.link(source, target)
+    except OSError as error:
+        if error.errno in _NO_LINK:
+            return False
+        raise
+    return True
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Give a durable file a second name; where the file system has none to give, make a durable copy."""
+    if not link_file(source, target):
+        copy_file(source, target)
+
+
+def copy_file(source: Path, target: Path) -> FileEntry:
+    """Copy a file and bring it to the disk; the system shares its blocks where it can. Returns what was copied."""
+    with open(source, "rb") as reading, open(target, "xb") as writing:
+        if not _copy_range(reading.fileno(), writing.fileno()):
+            reading.seek(0)
+            writing.seek(0)
+            shutil.copyfileobj(reading, writing, _BLOCK)
+    return seal_file(target)
+
+
+def _copy_range(source: int, target: int) -> bool:
+    """Let the system copy a whole file; False where it cannot (Linux has copy_file_range)."""
+    if not hasattr(os, "copy_file_range"):
+        return False
+    try:
+        while os.copy_file_range(source, target, _RANGE):
+            pass
+    except OSError as error:
+        if error.errno in _NO_RANGE:
+            return False
+        raise
+    return os.fstat(target).st_size == os.fstat(source).st_size  # some file systems copy nothing, and say so by 0

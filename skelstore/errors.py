@@ -16,6 +16,7 @@
     ├── DecompressionError      (ValueError)         a video that cannot be decompressed
     │   └── EmptyVideoError                          … since no skeleton of it is left
     ├── UnsupportedValueError   (TypeError)          a value that no store can hold
+    ├── MergeError              (ValueError)         stores that contradict each other
     ├── SourceError             (ValueError)         a foreign file is not as its dialect says
     └── WorkerError             (RuntimeError)       a process that writes parts of a store died
 
@@ -91,6 +92,10 @@ class UnsupportedValueError(SkelstoreError, TypeError):
         super().__init__(message)
         self.place = place
         self.value = value
+
+
+class MergeError(SkelstoreError, ValueError):
+    """Stores that contradict each other, and so are not merged: all contradictions, a line each."""
 
 
 class SourceError(SkelstoreError, ValueError):

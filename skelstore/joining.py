@@ -32,6 +32,7 @@ from skelstore.metadata import (
 )
 from skelstore.parts import ORIGIN_COLUMNS, Part, Plan
 from skelstore.shards import ShardFile, trim_shard
+from skelstore.splits import is_run
 from skelstore.values import Json
 
 LAYOUT_COLUMN = "skelstore.layout"
@@ -93,10 +94,11 @@ def join(
     tables = []
     for number, part in enumerate(parts):
         renamed = {f"column {i}": column_names[values.dumps(c.path), c.type] for i, c in enumerate(part.columns)}
+        column_ids = dict(enumerate(renamed.values()))
         own = [field_names[field] for field in part.fields]
         mapping = []
         for node in part.layouts:
-            named = _name_layout(node, list(renamed.values()), own)
+            named = name_layout(node, column_ids, dict(enumerate(own)))
             text = values.dumps(named)
             if text not in layout_ids:
                 layout_ids[text] = len(layouts)
@@ -157,7 +159,8 @@ def _join_arrays(
         rows = [part.rows[i] if i >= 0 else 0 for part, i in zip(parts, numbers, strict=True)]
         starts[name], total = layout.part_offsets(rows, planned.shard_rows)
         shard_rows = planned.shard_rows
-        used = -(-total // planned.chunk_rows) if total <= shard_rows else 0
+        trimmed = total <= shard_rows and field not in plan.given
+        used = -(-total // planned.chunk_rows) if trimmed else 0
         for part, number, start in zip(parts, numbers, starts[name], strict=True):
             for shard, file in enumerate(part.shards[number] if number >= 0 else []):
                 key = f"{name}/{planned.shard_key(start // shard_rows + shard)}"
@@ -165,7 +168,7 @@ def _join_arrays(
                 if used:
                     shards[key] = trim_shard(written, folder / key, planned.chunks_per_shard, used)
                 else:
-                    disk.link_file(written, folder / key)
+                    disk.link_or_copy(written, folder / key)
                     shards[key] = file
         if used:
             shard_rows = used * planned.chunk_rows
@@ -173,16 +176,17 @@ def _join_arrays(
     return metadata, shards, starts
 
 
-def _name_layout(node: Json, columns: list[str], fields: list[str]) -> Json:
+def name_layout(node: Json, columns: Mapping[Any, Any], fields: Mapping[Any, Any]) -> Json:
+    """A layout with other names for its columns and fields; inside a part the names are numbers."""
     ((kind, body),) = node.items()
     if kind == "column":
         return {"column": columns[body]}
     if kind == "field":
         return {"field": fields[body]}
     if kind == "tuple":
-        return {"tuple": [_name_layout(child, columns, fields) for child in body]}
+        return {"tuple": [name_layout(child, columns, fields) for child in body]}
     if kind == "dict":
-        return {"dict": [[key, _name_layout(child, columns, fields)] for key, child in body]}
+        return {"dict": [[key, name_layout(child, columns, fields)] for key, child in body]}
     return node
 
 
@@ -266,7 +270,7 @@ def splits_table(splits: Mapping[Any, Any]) -> pa.Table:
         if plain:
             rows.append((name, ids, None))
         else:
-            texts = [str(i) for i in ids if isinstance(i, str) and values.is_utf8(i)] if _is_run(ids) else []
+            texts = [str(i) for i in ids if isinstance(i, str) and values.is_utf8(i)] if is_run(ids) else []
             exact = [values.encode(name), values.encode(ids, f"split[{name!r}]")]
             rows.append((_shown([values.encode(name)]), texts, values.dumps(exact)))
     return pa.table(
@@ -276,7 +280,3 @@ def splits_table(splits: Mapping[Any, Any]) -> pa.Table:
             "value": pa.array([row[2] for row in rows], pa.large_utf8()),
         }
     )
-
-
-def _is_run(ids: object) -> bool:
-    return isinstance(ids, (list, tuple)) or (isinstance(ids, np.ndarray) and ids.ndim == 1)

@@ -52,13 +52,15 @@ _RAGGED_BY_NAME: dict[str, Callable[[int], int]] = {
 class FieldIdentity(NamedTuple):
     """What rows of one array have in common: path in the annotation, dtype, ragged axes, fixed trailing axes.
 
-    The path is JSON text, since keys that Python calls equal (1, 1.0, True) are not the same path.
+    The path is JSON text, since keys that Python calls equal (1, 1.0, True) are not the same path. ``variant`` tells
+    arrays apart that agree in all of it, but not in their chunks or codecs: a merged store may have several.
     """
 
     path: str
     dtype: str
     ragged: int
     trailing: tuple[int, ...]
+    variant: int = 0
 
 
 class Shredded(NamedTuple):

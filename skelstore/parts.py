@@ -6,6 +6,7 @@ fields are numbered inside a part; they get their names when parts are joined.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,6 +69,8 @@ class Plan:
     grids: dict[FieldIdentity, layout.Grid]
     codings: dict[FieldIdentity, Profile]
     """How each field's chunks are coded: as the profile says, but for the few that are better left as they are."""
+    given: dict[FieldIdentity, ArrayMetadata] = dataclasses.field(default_factory=dict)
+    """Fields whose shards are files of other stores too, which are never written to."""
 
     def to_json(self) -> Json:
         """The plan as a receipt states it: parts of two plans cannot be joined."""
@@ -79,6 +82,8 @@ class Plan:
 
     def metadata(self, field: FieldIdentity) -> ArrayMetadata:
         """Metadata of the array of a field, still without rows."""
+        if field in self.given:
+            return self.given[field]
         grid = self.grids.get(field) or _grid(self.profile, field, layout.RARE_VIDEO_BYTES, None)
         coding = self.codings.get(field, self.profile)
         return ArrayMetadata.plan(np.dtype(field.dtype), field.trailing, grid, coding)

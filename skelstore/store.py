@@ -29,6 +29,7 @@ from skelstore.joining import INTERNAL_COLUMNS, LAYOUT_COLUMN
 from skelstore.layouts import Annotation
 from skelstore.parts import ORIGIN_COLUMNS, Origin
 from skelstore.reader import Reader
+from skelstore.splits import hashed
 
 
 class Field(NamedTuple):
@@ -319,19 +320,11 @@ class Store:
                 found = pc.is_in(reader.table[name], pa.array(texts, pa.large_utf8()))
                 keep |= found.to_numpy(zero_copy_only=False)
                 quick |= reader.table[name].is_valid().to_numpy(zero_copy_only=False)
-        wanted: set[Any] = set().union(*map(_hashed, ids))
+        wanted: set[Any] = set().union(*map(hashed, ids))
         for row in np.flatnonzero(~quick).tolist():
             entries = reader.entries(row)
-            keep[row] = identifier in entries and not wanted.isdisjoint(_hashed(entries[identifier](row)))
+            keep[row] = identifier in entries and not wanted.isdisjoint(hashed(entries[identifier](row)))
         return keep
-
-
-def _hashed(value: Any) -> set[Any]:
-    """A set of the value, empty if it has no hash: such a value is in no set."""
-    try:
-        return {value}
-    except TypeError:
-        return set()
 
 
 def _reopen(path: str, check: Check, rows: np.ndarray[Any, Any] | None) -> Store:

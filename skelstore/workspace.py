@@ -9,6 +9,7 @@ import contextlib
 import os
 from collections.abc import Collection
 from pathlib import Path
+from types import TracebackType
 
 from skelstore import disk
 from skelstore.errors import SkelstoreError, StoreError, StoreExistsError
@@ -27,7 +28,7 @@ class Workspace:
     """Folder of a store in the making: ``parts`` (one folder a part) and ``store`` (the store as it will stand).
 
     With ``resume`` the parts are kept that stand there already. It ends with ``commit``, with ``discard``, or with
-    ``leave``, which keeps the parts for the next one.
+    ``leave``, which keeps the parts for the next one. As a context manager it ends with ``commit`` or ``discard``.
 
     Raises StoreExistsError if the destination is taken and ``force`` is false, or if it is no store (only a store
     is ever replaced); StoreError if another process is writing the same store.
@@ -143,6 +144,14 @@ class Workspace:
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
+
+    def __enter__(self) -> Workspace:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.discard()
 
 
 def _empty(folder: Path, keep: Collection[str] = ()) -> None:

@@ -100,16 +100,193 @@ def test_the_installed_command_with_an_error() -> None:
     assert command("convert").returncode == 2
 
 
+# ------------------------------------------------------------------------- show, merge, subset
+
+
+def test_show(run: Any, store: Path) -> None:
+    annotation = skelstore.open(store)[2]
+    name = annotation["frame_dir"]
+    done = run("show", store, name)
+    assert (done.status, done.err) == (0, "")
+    assert done.out.splitlines()[0].startswith(f"video 2: {name!r}, in ")
+    shape = ", ".join(map(str, annotation["keypoint"].shape))
+    least, most = annotation["keypoint"].min(), annotation["keypoint"].max()
+    assert f"keypoint        <f2 [{shape}], {least:g} to {most:g}" in done.out
+    assert f"label           int {annotation['label']}" in done.out
+    assert run("show", store, 2).out == run("show", store, -4).out == done.out
+    assert run("show", store).out == run("show", store, 0).out
+    found = json.loads(run("show", store, name, "--json").out)
+    assert (found["position"], found["name"]) == (2, name)
+    assert found["splits"] == [str(split) for split, ids in skelstore.open(store).splits.items() if name in ids]
+    assert [value["key"] for value in found["values"]] == list(annotation)
+    assert found["values"][-1]["shape"] == list(annotation[found["values"][-1]["key"]].shape)
+
+
+def test_show_of_odd_videos(run: Any, tmp_path: Path) -> None:
+    odd = np.array([np.nan, np.inf, 0, 1.5])
+    videos = [
+        {"frame_dir": "1", "none": None, "odd": odd, "long": "x" * 1000, 3: np.float32(1.5), "empty": np.zeros((0, 2))},
+        {"frame_dir": "-x", "flags": np.array([True, False]), "label": (1, 2)},
+        {"frame_dir": "twice"},
+        {"frame_dir": "twice"},
+        {},
+    ]
+    with skelstore.Writer(tmp_path / "a.zarr") as writer:
+        for video in videos:
+            writer.add(video)
+        writer.splits[3] = ("-x",)
+    lines = run("show", tmp_path / "a.zarr", "1").out.splitlines()
+    assert lines[0] == "video 0: '1'", "a name goes before a position"
+    assert "  odd        <f8 [4], 0 to 1.5, 25% zeros, 2 not finite" in lines
+    assert "  none       NoneType None" in lines
+    assert "  3          numpy.float32 1.5" in lines
+    assert "  empty      <f8 [0, 2]" in lines
+    assert all(len(line) < 150 for line in lines)
+    lines = run("show", tmp_path / "a.zarr", "-x").out.splitlines()
+    assert lines[0] == "video 1: '-x', in 3"
+    assert "  flags      |b1 [2], 0 to 1, 50% zeros" in lines
+    assert run("show", tmp_path / "a.zarr", "4").out == "video 4: None\n"
+    assert "named 'nobody'" in check_sentence(run("show", tmp_path / "a.zarr", "nobody"))
+    assert "2 videos named 'twice'" in check_sentence(run("show", tmp_path / "a.zarr", "twice"))
+    assert "none at position 17" in check_sentence(run("show", tmp_path / "a.zarr", "17"))
+    with skelstore.Writer(tmp_path / "none.zarr"):
+        pass
+    assert "has 0 videos" in check_sentence(run("show", tmp_path / "none.zarr"))
+
+
+def test_lists_that_were_splits_become_one_data_set(run: Any, tmp_path: Path) -> None:
+    """MMAction2 0.x keeps a bare list a split; merged and exported they are a pickle of PYSKL."""
+    parts = {"train": samples.bare_list_like(5, seed=1), "val": samples.bare_list_like(3, seed=2)}
+    for split, found in parts.items():
+        for i, annotation in enumerate(found):
+            annotation["frame_dir"] = f"{split}{i}"
+            annotation.pop("filename", None)
+        dump(tmp_path / f"{split}.pkl", found)
+        assert run("convert", tmp_path / f"{split}.pkl", tmp_path / f"{split}.zarr", "--workers", "1").status == 0
+    stores = [tmp_path / f"{split}.zarr" for split in parts]
+    done = run("merge", *stores, "-o", tmp_path / "all.zarr", "--as-split", "train", "--as-split", "val")
+    assert (done.status, done.out, done.err) == (0, f"{tmp_path / 'all.zarr'}: 8 videos\n", "")
+    assert run("export", tmp_path / "all.zarr", tmp_path / "all.pkl").status == 0
+    expected = {
+        "split": {split: [a["frame_dir"] for a in found] for split, found in parts.items()},
+        "annotations": [*parts["train"], *parts["val"]],
+    }
+    assert_exact(load(tmp_path / "all.pkl"), expected)
+    assert run("merge", *stores, "-o", tmp_path / "list.zarr").status == 0
+    assert run("export", tmp_path / "list.zarr", tmp_path / "list.pkl").status == 0
+    assert_exact(load(tmp_path / "list.pkl"), expected["annotations"])
+
+
+def test_a_merge_is_exported_as_the_pickle_of_all(run: Any, tmp_path: Path, source: Path, store: Path) -> None:
+    more = samples.ntu_like(4, seed=5)
+    for i, annotation in enumerate(more["annotations"]):
+        annotation["frame_dir"] = f"more{i}"
+    more = {"split": {"xsub_train": ["more0", "more3"], "new": ["more1"]}, "annotations": more["annotations"], "by": 3}
+    dump(tmp_path / "more.pkl", more)
+    assert run("convert", tmp_path / "more.pkl", tmp_path / "more.zarr", "--workers", "1").status == 0
+    assert run("merge", store, tmp_path / "more.zarr", "-o", store, "--force").status == 0
+    assert run("export", store, tmp_path / "all.pkl").status == 0
+    expected = load(source)
+    expected["annotations"] += more["annotations"]
+    for split, ids in more["split"].items():
+        expected["split"][split] = expected["split"].get(split, []) + ids
+    assert_exact(load(tmp_path / "all.pkl"), {**expected, "by": 3})
+    assert run("verify", store, "--data", "--against", tmp_path / "all.pkl").status == 0
+
+
+def test_merge_of_what_does_not_fit(run: Any, tmp_path: Path, store: Path) -> None:
+    done = run("merge", store, store, "-o", tmp_path / "b.zarr")
+    assert (done.status, done.out) == (1, "")
+    first, conflict, advice = done.err.splitlines()
+    assert first.startswith("skelstore: the stores contradict each other")
+    assert conflict.startswith("ids: 6 names of videos")
+    assert "(ids)" in advice
+    assert run("merge", store, store, "-o", tmp_path / "b.zarr", "--allow", "ids", "--copy").status == 0
+    assert len(skelstore.open(tmp_path / "b.zarr")) == 12
+    assert "exists" in check_sentence(run("merge", store, "-o", tmp_path / "b.zarr"))
+    assert run("merge", "-o", tmp_path / "c.zarr").status == 2
+    assert run("merge", store).status == 2
+    assert run("merge", store, "-o", tmp_path / "c.zarr", "--allow", "all").status == 2
+    assert run("merge", store, store, "-o", tmp_path / "c.zarr", "--as-split", "a").status == 2
+    assert "is not there" in check_sentence(run("merge", tmp_path / "no.zarr", "-o", tmp_path / "c.zarr"))
+
+
+def test_subset(run: Any, tmp_path: Path, store: Path) -> None:
+    whole = skelstore.open(store)
+    names = [annotation["frame_dir"] for annotation in whole]
+    split = next(name for name, ids in whole.splits.items() if 0 < len(ids) < 6)
+    done = run("subset", store, tmp_path / "split.zarr", "--split", split)
+    assert (done.status, done.err) == (0, "")
+    found = skelstore.open(tmp_path / "split.zarr")
+    assert_exact(list(found), list(whole.split(split)))
+    assert done.out == f"{tmp_path / 'split.zarr'}: {len(found)} videos\n"
+    (tmp_path / "ids").write_text(f"{names[4]}\n{names[1]}\n")
+    assert run("subset", store, tmp_path / "ids.zarr", "--ids", tmp_path / "ids").status == 0
+    assert_exact(list(skelstore.open(tmp_path / "ids.zarr")), [whole[4], whole[1]])
+    labels = f"{whole[0]['label']},{whole[3]['label']}"
+    where = f"total_frames >= {whole[3]['total_frames']}"
+    assert run("subset", store, tmp_path / "l.zarr", "--labels", labels, "--where", where).status == 0
+    wanted = {whole[0]["label"], whole[3]["label"]}
+    expected = [a for a in whole if a["label"] in wanted and a["total_frames"] >= whole[3]["total_frames"]]
+    assert_exact(list(skelstore.open(tmp_path / "l.zarr")), expected)
+    assert run("export", tmp_path / "split.zarr", tmp_path / "split.pkl").status == 0
+    assert_exact(load(tmp_path / "split.pkl")["annotations"], list(whole.split(split)))
+
+
+def test_subset_of_nothing_and_of_nonsense(run: Any, tmp_path: Path, store: Path) -> None:
+    out = tmp_path / "b.zarr"
+    assert run("subset", store, out).status == 2
+    assert "none of its 6 videos is chosen" in check_sentence(run("subset", store, out, "--labels", "999"))
+    assert "has no split 'no'" in check_sentence(run("subset", store, out, "--split", "no"))
+    assert "has no column 'lable'" in check_sentence(run("subset", store, out, "--where", "lable < 3"))
+    assert "is not an expression" in check_sentence(run("subset", store, out, "--where", "label <"))
+    check_sentence(run("subset", store, out, "--ids", tmp_path / "no file"))
+    assert "exists" in check_sentence(run("subset", store, store, "--where", "label >= 0"))
+    assert not out.exists()
+    assert run("subset", store, store, "--where", "label >= 0", "--force").status == 0
+
+
+def test_kinetics_merged_and_cut_down_export_their_kpfiles(run: Any, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        contents, packs = samples.kinetics_like(6, seed=ord(name))
+        kpfiles: dict[str, Any] = {}
+        for annotation, keypoint in zip(contents["annotations"], packs.values(), strict=True):
+            annotation["frame_dir"] = name + annotation["frame_dir"]
+            annotation["raw_file"] = f"data/{name}.pkl"
+            kpfiles[annotation["frame_dir"]] = {"keypoint": keypoint}
+        dump(tmp_path / name / f"{name}.pkl", kpfiles)
+        dump(tmp_path / f"{name}.pkl", {"split": {}, "annotations": contents["annotations"]})
+        done = run("convert", tmp_path / f"{name}.pkl", tmp_path / f"{name}.zarr", "--kpfiles", tmp_path / name)
+        assert done.status == 0, done.err
+    stores = [tmp_path / "a.zarr", tmp_path / "b.zarr"]
+    assert run("merge", *stores, "-o", tmp_path / "all.zarr").status == 0
+    done = run("export", tmp_path / "all.zarr", tmp_path / "all.pkl", "--kpfiles", tmp_path / "all")
+    assert done.status == 0, done.err
+    for name in ("a", "b"):
+        assert_exact(load(tmp_path / "all" / f"{name}.pkl"), load(tmp_path / name / f"{name}.pkl"))
+    both = [annotation for name in ("a", "b") for annotation in load(tmp_path / f"{name}.pkl")["annotations"]]
+    assert_exact(load(tmp_path / "all.pkl")["annotations"], both)
+    (tmp_path / "ids").write_text("\n".join(annotation["frame_dir"] for annotation in both[3:8]))
+    assert run("subset", tmp_path / "all.zarr", tmp_path / "few.zarr", "--ids", tmp_path / "ids").status == 0
+    done = run("export", tmp_path / "few.zarr", tmp_path / "few.pkl", "--kpfiles", tmp_path / "few")
+    assert done.status == 0, done.err
+    assert_exact(load(tmp_path / "few.pkl")["annotations"], both[3:8])
+    kept = {annotation["frame_dir"] for annotation in both[3:8]}
+    for name in ("a", "b"):
+        expected = {key: pack for key, pack in load(tmp_path / name / f"{name}.pkl").items() if key in kept}
+        assert_exact(load(tmp_path / "few" / f"{name}.pkl"), expected)
+
+
 # ------------------------------------------------------------------------------------------ each command
 
 
-@pytest.mark.parametrize("name", ["", "convert", "export", "info", "verify"])
+@pytest.mark.parametrize("name", ["", "convert", "export", "info", "show", "verify", "merge", "subset"])
 @pytest.mark.parametrize("option", ["-h", "--help"])
 def test_help(run: Any, name: str, option: str) -> None:
     done = run(*filter(None, [name, option]))
     assert (done.status, done.err) == (0, "")
     assert done.out.startswith(f"Usage: skelstore {name}".rstrip())
-    for other in ("convert", "export", "info", "verify"):
+    for other in ("convert", "export", "info", "show", "verify", "merge", "subset"):
         assert name or other in done.out
 
 

@@ -192,4 +192,4 @@ def test_links_that_cannot_be_made_are_copies(tmp_path: Path, monkeypatch: pytes
     assert tree(tmp_path / "a.zarr") == tree(tmp_path / "b.zarr")
     (tmp_path / "x").write_bytes(b"x")
     with pytest.raises(FileExistsError), contextlib.closing(open(tmp_path / "x", "rb")):
-        disk.link_file(tmp_path / "x", tmp_path / "a.pkl")
+        disk.link_or_copy(tmp_path / "x", tmp_path / "a.pkl")

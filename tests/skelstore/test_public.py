@@ -22,6 +22,7 @@ EXPORTED = [
     "FieldNotFoundError",
     "FrameIndexError",
     "LazyAnnotation",
+    "MergeError",
     "SkelstoreError",
     "SourceError",
     "SplitNotFoundError",
@@ -35,7 +36,9 @@ EXPORTED = [
     "WorkerError",
     "Writer",
     "decompress_pose",
+    "merge",
     "open",
+    "subset",
 ]
 
 ERRORS: dict[str, tuple[str, ...]] = {
@@ -52,12 +55,18 @@ ERRORS: dict[str, tuple[str, ...]] = {
     "UnsupportedValueError": ("SkelstoreError", "TypeError"),
     "SourceError": ("SkelstoreError", "ValueError"),
     "WorkerError": ("SkelstoreError", "RuntimeError"),
+    "MergeError": ("SkelstoreError", "ValueError"),
     "FrameIndexError": ("SkelstoreError", "IndexError"),
     "DecompressionError": ("SkelstoreError", "ValueError"),
     "EmptyVideoError": ("DecompressionError",),
 }
 
 SIGNATURES = {
+    "merge": "(stores: 'Sequence[str | os.PathLike[str]]', path: 'str | os.PathLike[str]', *, "
+    "allow: 'Sequence[Conflict]' = (), as_splits: 'Sequence[str]' = (), copy: 'bool' = False, force: 'bool' = False, "
+    "advance: 'Callable[[int], None] | None' = None) -> 'None'",
+    "subset": "(view: 'Store', path: 'str | os.PathLike[str]', *, force: 'bool' = False, "
+    "advance: 'Callable[[int], None] | None' = None) -> 'None'",
     "open": "(path: 'str | os.PathLike[str]', *, check: 'Check' = 'first') -> 'Store'",
     "Writer": "(path: 'str | os.PathLike[str]', *, profile: 'Profile' = 'default', force: 'bool' = False, "
     "source: 'dict[str, Json] | None' = None) -> 'None'",

@@ -1,0 +1,214 @@
+"""Which videos of a store a command is about: by split, labels, names, or an expression over the table."""
+
+from __future__ import annotations
+
+import ast
+import json
+import operator
+import re
+from collections.abc import Callable, Iterable
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from skelstore import Store
+from skelstore.errors import FieldNotFoundError, SkelstoreError, SourceError, VideoNotFoundError
+
+_RANGE = re.compile(r"(-?\d+)-(-?\d+)")
+_SHOWN = 5
+_COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+}
+
+
+def with_labels(store: Store, text: str) -> Store:
+    """The videos with one of some labels, such as ``1,2,5-9`` or ``drink,A1``; of a list of labels, any counts."""
+    numbers: set[int] = set()
+    texts = {part.strip() for part in text.split(",")} - {""}
+    spans = []
+    for part in texts:
+        if found := _RANGE.fullmatch(part):
+            spans.append((int(found[1]), int(found[2])))
+        elif re.fullmatch(r"-?\d+", part):
+            numbers.add(int(part))
+
+    def wanted(label: Any) -> bool:
+        if isinstance(label, (list, tuple)):
+            return any(map(wanted, label))
+        if isinstance(label, str):
+            return str(label) in texts
+        if isinstance(label, (int, np.integer)) and not isinstance(label, bool):
+            return int(label) in numbers or any(low <= label <= high for low, high in spans)
+        return False
+
+    lazy = (store.lazy(i) for i in range(len(store)))
+    return store.at([i for i, video in enumerate(lazy) if "label" in video and wanted(video["label"])])
+
+
+def with_names(store: Store, path: Path) -> Store:
+    """The videos that a file names, in its order: one name a line, or in a ``.json`` file a list of texts.
+
+    Raises SourceError if it is no such file, VideoNotFoundError that counts the names that no video has.
+    """
+    names = list(dict.fromkeys(_read_names(path)))
+    places: dict[str, list[int]] = {}
+    for i in range(len(store)):
+        if (name := store.name(i)) is not None:
+            places.setdefault(str(name), []).append(i)
+    if missing := [name for name in names if name not in places]:
+        shown = ", ".join(map(repr, missing[:_SHOWN])) + (", …" if len(missing) > _SHOWN else "")
+        raise VideoNotFoundError(f"{path}: {store.path} has no videos of {len(missing):,} names in it: {shown}")
+    return store.at([i for name in names for i in places[name]])
+
+
+def _read_names(path: Path) -> list[str]:
+    try:
+        text = path.read_text("utf-8")
+    except ValueError as error:
+        raise SourceError(f"{path} is not UTF-8 ({error}); expected one name of a video a line") from error
+    if path.suffix != ".json":
+        return [line for line in text.split("\n") if line]  # not splitlines: a name may hold U+2028
+    try:
+        names = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise SourceError(f"{path} is not JSON ({error}); expected a list of names") from error
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise SourceError(f"{path} is not a JSON list of texts; expected the names of videos")
+    return names
+
+
+def where(store: Store, text: str) -> Store:
+    """The videos for which an expression is true, such as ``label < 10 and total_frames >= 30``.
+
+    It has the names of columns of ``store.videos`` (``img_shape[0]`` is the column ``img_shape.0``, ``column("…")``
+    one of any name), numbers and texts, comparisons, ``in`` a list, ``and``, ``or``, ``not``. Nothing of it is run.
+    A video that has no such value is left out. Raises SourceError for what is no such expression, FieldNotFoundError,
+    which lists the columns, for a name that is none of them.
+    """
+    try:
+        body = ast.parse(text.strip(), mode="eval").body
+        return store.select(_Expression(store, text).condition(body))
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        if isinstance(error, SkelstoreError):
+            raise
+        raise SourceError(f"{text!r} is not an expression ({error}); expected one like label < 10") from error
+    except (pa.ArrowException, TypeError, OverflowError) as error:
+        raise SourceError(f"{text!r} does not fit the columns that it names ({error})") from error
+
+
+class _Expression:
+    """Turns a parsed expression over the table of a store into Arrow's."""
+
+    def __init__(self, store: Store, text: str) -> None:
+        self._store = store
+        self._schema = store.videos.schema
+        self._text = text
+
+    def condition(self, node: ast.expr) -> pc.Expression:
+        """What is true or false of a video."""
+        if isinstance(node, ast.BoolOp):
+            parts = [self.condition(value) for value in node.values]
+            return reduce(operator.and_ if isinstance(node.op, ast.And) else operator.or_, parts)
+        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+            return ~self.condition(node.operand)
+        if isinstance(node, ast.Compare):
+            return self._comparisons(node)
+        column = self._column(node)
+        if column is None:
+            raise self._refusal(node)
+        return column
+
+    def _comparisons(self, node: ast.Compare) -> pc.Expression:
+        sides = [node.left, *node.comparators]
+        found = []
+        for left, op, right in zip(sides, node.ops, sides[1:], strict=False):
+            if isinstance(op, (ast.In, ast.NotIn)):
+                inside = self._operand(left).isin(self._elements(right))
+                found.append(~inside & self._operand(left).is_valid() if isinstance(op, ast.NotIn) else inside)
+            elif type(op) in _COMPARE:
+                found.append(_COMPARE[type(op)](self._operand(left), self._operand(right)))
+            else:
+                raise self._refusal(node)
+        return reduce(operator.and_, found)
+
+    def _operand(self, node: ast.expr) -> pc.Expression:
+        column = self._column(node)
+        return pc.scalar(self._literal(node)) if column is None else column
+
+    def _elements(self, node: ast.expr) -> pa.Array:
+        if not isinstance(node, (ast.List, ast.Tuple, ast.Set)):
+            raise self._refusal(node)
+        return pa.array([self._literal(element) for element in node.elts])
+
+    def _literal(self, node: ast.expr) -> Any:
+        if isinstance(node, ast.Constant) and isinstance(node.value, (bool, int, float, str)):
+            return node.value
+        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+            value = self._literal(node.operand)
+            if isinstance(value, (int, float)):
+                return -value
+        raise self._refusal(node)
+
+    def _column(self, node: ast.expr) -> pc.Expression | None:
+        """The column that is named; of values with two types (int and numpy.int64) there are two, taken together."""
+        name = self._name(node)
+        if name is None:
+            return None
+        columns = [c for c in self._schema.names if c == name or c.startswith(f"{name}:")]
+        if not columns:
+            there = ", ".join(self._schema.names)
+            raise FieldNotFoundError(f"{self._store.path} has no column {name!r}; the table has the columns {there}")
+        kinds = {_kind(self._schema.field(c).type) for c in columns}
+        if len(kinds) > 1:
+            raise SourceError(
+                f"{self._store.path}: {name} has values of different types, in the columns {', '.join(columns)}: name "
+                f'one of them as column("{columns[-1]}")'
+            )
+        fields = [pc.field(c) for c in columns]
+        return fields[0] if len(fields) == 1 else pc.coalesce(*_alike(fields, kinds.pop()))
+
+    def _name(self, node: ast.expr) -> str | None:
+        if isinstance(node, ast.Name):
+            return node.id
+        if isinstance(node, ast.Attribute):
+            return self._below(node.value, node.attr)
+        if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant):
+            return self._below(node.value, str(node.slice.value))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "column":
+            if len(node.args) == 1 and isinstance(node.args[0], ast.Constant) and not node.keywords:
+                return str(node.args[0].value)
+            raise self._refusal(node)
+        return None
+
+    def _below(self, node: ast.expr, key: str) -> str | None:
+        name = self._name(node)
+        return None if name is None else f"{name}.{key}"
+
+    def _refusal(self, node: ast.AST) -> SourceError:
+        part = ast.get_source_segment(self._text.strip(), node) or self._text
+        return SourceError(
+            f"{part!r} in {self._text!r} is not allowed there; expected names of columns, numbers, texts, comparisons, "
+            "in [...], and, or, not"
+        )
+
+
+def _kind(kind: pa.DataType) -> str:
+    if pa.types.is_boolean(kind):
+        return "bool"
+    if pa.types.is_integer(kind):
+        return "integer"
+    return "float" if pa.types.is_floating(kind) else str(kind)
+
+
+def _alike(fields: Iterable[pc.Expression], kind: str) -> list[pc.Expression]:
+    wide = {"integer": pa.int64(), "float": pa.float64()}.get(kind)
+    return [field.cast(wide) if wide is not None else field for field in fields]

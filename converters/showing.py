@@ -1,0 +1,90 @@
+"""One video of a store as a person reads it, for ``skelstore show``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from skelstore import Store
+from skelstore.values import type_name
+
+_LONGEST = 100
+
+
+def located(store: Store, key: str | None) -> int:
+    """Position of the video of a name, or at a position; of the first without either. A name goes before a position.
+
+    Raises VideoNotFoundError, AmbiguousVideoError or VideoIndexError.
+    """
+    position = 0 if key is None else _integer(key)
+    if key is not None and (key in store or position is None):
+        return store.index(key)
+    store.lazy(position or 0)  # raises if there is none
+    return (position or 0) % len(store)
+
+
+def _integer(text: str) -> int | None:
+    try:
+        return int(text)
+    except ValueError:
+        return None
+
+
+def portrait(store: Store, position: int) -> dict[str, Any]:
+    """Name, splits and keys of a video, each with its type; of arrays dtype, shape and range. All can go into JSON."""
+    annotation = store[position]
+    return {
+        "position": position,
+        "name": store.name(position),
+        "splits": [str(name) for name, ids in store.splits.items() if _holds(ids, annotation)],
+        "values": [{"key": key if isinstance(key, str) else repr(key), **_value(v)} for key, v in annotation.items()],
+    }
+
+
+def _holds(ids: Any, annotation: dict[Any, Any]) -> bool:
+    own = [annotation[key] for key in ("filename", "frame_dir") if key in annotation][:1]
+    return isinstance(ids, (list, tuple, dict)) and any(type(one) is not np.ndarray and one in ids for one in own)
+
+
+def _value(value: Any) -> dict[str, Any]:
+    found: dict[str, Any] = {"type": type_name(value)}
+    if isinstance(value, np.ndarray):
+        return found | {"dtype": value.dtype.str, "shape": list(value.shape)} | _range(value)
+    text = repr(value.item() if isinstance(value, np.generic) else value)
+    return found | {"value": text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"}
+
+
+def _range(array: np.ndarray[Any, Any]) -> dict[str, Any]:
+    """Least and greatest value; how many are 0, and how many are not finite."""
+    finite = array[np.isfinite(array)]
+    found: dict[str, Any] = {"zeros": int(array.size - np.count_nonzero(array))}
+    if len(finite) < array.size:
+        found["not_finite"] = int(array.size - len(finite))
+    if len(finite):
+        found |= {"min": finite.min().item(), "max": finite.max().item()}
+    return found
+
+
+def as_lines(found: dict[str, Any]) -> list[str]:
+    """The same for a person."""
+    splits = f", in {', '.join(found['splits'])}" if found["splits"] else ""
+    lines = [f"video {found['position']:,}: {found['name']!r}{splits}"]
+    width = max((len(value["key"]) for value in found["values"]), default=0)
+    for value in found["values"]:
+        if "dtype" in value:
+            text = f"{value['dtype']} [{', '.join(map(str, value['shape']))}]{_range_text(value)}"
+        else:
+            text = f"{value['type']} {value['value']}"
+        lines.append(f"  {value['key']:<{width}}  {text}")
+    return lines
+
+
+def _range_text(value: dict[str, Any]) -> str:
+    count = int(np.prod(value["shape"], dtype=np.int64))
+    text = f", {value['min']:g} to {value['max']:g}" if "min" in value else ""
+    if count and value["zeros"]:
+        text += f", {value['zeros'] / count:.0%} zeros"
+    if "not_finite" in value:
+        text += f", {value['not_finite']:,} not finite"
+    return text

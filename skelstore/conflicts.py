@@ -1,0 +1,166 @@
+"""What stores that are to be merged contradict each other in: ids, fields, joints, labels, the top of their sources."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Literal, NamedTuple, TypeAlias, get_args
+
+import numpy as np
+
+from skelstore import values
+from skelstore.equality import difference
+from skelstore.errors import MergeError
+from skelstore.identifiers import identifier
+from skelstore.reader import Reader
+from skelstore.sources import document_values
+from skelstore.splits import joined
+from skelstore.values import Json
+
+Conflict: TypeAlias = Literal["ids", "fields", "joints", "labels", "document"]
+"""Kinds of contradictions; ``merge`` says what each is."""
+CONFLICTS: tuple[Conflict, ...] = get_args(Conflict)
+
+_SHOWN = 5
+_JOINT_FIELDS = ("keypoint", "keypoint_score")
+
+
+class Input(NamedTuple):
+    """A store that is to be merged, and the names of its videos, None for one that has none."""
+
+    reader: Reader
+    names: list[str | None]
+
+
+def refuse_conflicts(inputs: Sequence[Input], allowed: Sequence[Conflict]) -> None:
+    """Raise MergeError that lists every conflict between the stores whose kind is not allowed; nothing if none is."""
+    found = {kind: list(check(inputs)) for kind, check in _CHECKS.items() if kind not in allowed}
+    lines = [f"{kind}: {line}" for kind, some in found.items() for line in some]
+    try:
+        joined([reader.splits for reader, _ in inputs])
+    except MergeError as error:
+        lines.append(f"splits: {error}")
+    if lines:
+        kinds = ", ".join(kind for kind, some in found.items() if some)
+        allow = f", or allow what is meant to be so ({kinds})" if kinds else ""
+        raise MergeError(
+            "\n".join(["the stores contradict each other, so nothing was merged:", *lines])
+            + f"\nmend the sources, leave videos out with subset{allow}"
+        )
+
+
+def _ids(inputs: Sequence[Input]) -> Iterator[str]:
+    first: dict[str, int] = {}
+    for number, (reader, names) in enumerate(inputs):
+        twice: dict[int, list[str]] = {}
+        for name in dict.fromkeys(names):
+            if name is not None and first.setdefault(name, number) != number:
+                twice.setdefault(first[name], []).append(name)
+        for other, found in twice.items():
+            yield (
+                f"{len(found):,} names of videos in {reader.path} are also in {inputs[other].reader.path}: "
+                f"{_examples(found)}"
+            )
+    matched = [(reader, identifier(reader)) for reader, _ in inputs if reader.metadata.videos]
+    for reader, key in matched:
+        if key != matched[0][1] and reader.splits:
+            yield (
+                f"splits name videos by {matched[0][1]} in {matched[0][0].path}, by {key} in {reader.path}; "
+                "merged, they would all be looked for by the first"
+            )
+
+
+def _joints(inputs: Sequence[Input]) -> Iterator[str]:
+    return _disjoint(inputs, lambda reader: _arrays(reader, _JOINT_FIELDS, inside=True, what=_trailing))
+
+
+def _fields(inputs: Sequence[Input]) -> Iterator[str]:
+    yield from _disjoint(inputs, lambda reader: _arrays(reader, _JOINT_FIELDS, inside=True, what=_dtype_and_axes))
+    yield from _disjoint(
+        inputs, lambda reader: _arrays(reader, (*_JOINT_FIELDS, "label"), inside=False, what=_dtype_axes_and_shape)
+    )
+
+
+def _labels(inputs: Sequence[Input]) -> Iterator[str]:
+    def kinds(reader: Reader) -> dict[str, set[str]]:
+        columns = [column for column in reader.metadata.columns.values() if column.path[:1] == ("label",)]
+        found = {"dict or tuple" if len(column.path) > 1 else _kind(column.type) for column in columns}
+        if any(field.path[:1] == ("label",) for field in reader.metadata.fields.values()):
+            found.add("array")
+        return {"label": found} if found else {}
+
+    return _disjoint(inputs, kinds)
+
+
+def _document(inputs: Sequence[Input]) -> Iterator[str]:
+    first: dict[str, tuple[Reader, Json]] = {}
+    for reader, _ in inputs:
+        for key, node in document_values(reader.metadata.source.get("document")):
+            other, known = first.setdefault(values.dumps(key), (reader, node))
+            if text := difference(values.decode(node), values.decode(known), f"[{values.decode(key)!r}]"):
+                yield f"at the top of its source {reader.path} differs from {other.path}: {text}"
+
+
+_CHECKS: dict[Conflict, Callable[[Sequence[Input]], Iterator[str]]] = {
+    "ids": _ids,
+    "fields": _fields,
+    "joints": _joints,
+    "labels": _labels,
+    "document": _document,
+}
+
+
+def _disjoint(inputs: Sequence[Input], forms: Callable[[Reader], dict[str, set[str]]]) -> Iterator[str]:
+    """Of what has forms in a store and in earlier ones, where none of the forms is common."""
+    seen: dict[str, set[str]] = {}
+    for reader, _ in inputs:
+        for what, found in forms(reader).items():
+            known = seen.setdefault(what, set())
+            if known and not known & found:
+                yield f"{what} is {_listed(found)} in {reader.path}, but {_listed(known)} in what comes before"
+            known |= found
+
+
+def _arrays(
+    reader: Reader, names: Sequence[str], *, inside: bool, what: Callable[[Reader, str], str]
+) -> dict[str, set[str]]:
+    """Forms of the arrays of a store by their place in an annotation: those with one of the names, or all others."""
+    found: dict[str, set[str]] = {}
+    for name, field in reader.metadata.fields.items():
+        if any(field.path[:1] == (known,) for known in names) == inside:
+            place = ".".join(str(values.decode(key)) for key in field.path)
+            found.setdefault(place, set()).add(what(reader, name))
+    return found
+
+
+def _trailing(reader: Reader, name: str) -> str:
+    return str(list(reader.arrays[name].metadata.trailing))
+
+
+def _dtype_and_axes(reader: Reader, name: str) -> str:
+    array, ragged = reader.arrays[name].metadata, reader.metadata.fields[name].ragged
+    return f"{array.dtype} with {ragged + len(array.trailing)} axes"
+
+
+def _dtype_axes_and_shape(reader: Reader, name: str) -> str:
+    return f"{_dtype_and_axes(reader, name)}, the last ones {_trailing(reader, name)}"
+
+
+def _kind(column: str) -> str:
+    """Kind of a label by the type of its column; int and numpy.int64 are one, since training sees no difference."""
+    if column in ("str", "numpy.str"):
+        return "text"
+    if column == "json":
+        return "list or dict"
+    if column == "bytes":
+        return "bytes"
+    return {"b": "bool", "i": "integer", "u": "integer", "f": "float"}[np.dtype(column.removeprefix("numpy.")).kind]
+
+
+def _examples(names: Sequence[str]) -> str:
+    shown = ", ".join(repr(name) if len(name) <= 60 else f"{name[:57]!r}…" for name in names[:_SHOWN])
+    return f"{shown}, …" if len(names) > _SHOWN else shown
+
+
+def _listed(forms: set[str]) -> str:
+    ordered = sorted(forms)
+    return " or ".join(ordered[:_SHOWN]) + (" or …" if len(ordered) > _SHOWN else "")

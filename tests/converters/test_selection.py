@@ -1,0 +1,203 @@
+"""Choosing videos by labels, names and expressions, against Python's own answer; an expression is never run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import skelstore
+from converters.selection import where, with_labels, with_names
+from skelstore import FieldNotFoundError, SourceError, VideoNotFoundError
+from tests.contracts import write, written
+
+Annotation = dict[str, Any]
+
+
+def chosen(view: skelstore.Store) -> list[Any]:
+    return [annotation["frame_dir"] for annotation in view]
+
+
+# ------------------------------------------------------------------------------------------- expressions
+
+NAMES = ["label", "total_frames", "score", "keypoint.dim0"]
+numbers = st.one_of(st.integers(-3, 12), st.sampled_from([0.5, -1.5, 3.0]))
+operands = st.one_of(st.sampled_from(NAMES), numbers.map(str))
+
+
+@st.composite
+def expressions(draw: st.DrawFn, depth: int = 3) -> str:
+    kind = draw(st.sampled_from(["compare", "in", "chain", *(["and", "or", "not"] if depth else [])]))
+    if kind == "compare":
+        operator = draw(st.sampled_from(["<", "<=", ">", ">=", "==", "!="]))
+        return f"{draw(st.sampled_from(NAMES))} {operator} {draw(operands)}"
+    if kind == "chain":
+        return f"{draw(numbers)} <= {draw(st.sampled_from(NAMES))} < {draw(numbers)}"
+    if kind == "in":
+        found = draw(st.lists(st.integers(-3, 12), min_size=1, max_size=4))
+        return f"{draw(st.sampled_from(NAMES[:2]))} {draw(st.sampled_from(['in', 'not in']))} {found}"
+    if kind == "not":
+        return f"not ({draw(expressions(depth - 1))})"
+    return f"({draw(expressions(depth - 1))}) {kind} ({draw(expressions(depth - 1))})"
+
+
+@settings(max_examples=60)
+@given(
+    text=expressions(),
+    videos=st.lists(
+        st.tuples(st.integers(-3, 12), st.integers(0, 12), st.integers(-6, 6), st.integers(0, 3)), max_size=8
+    ),
+)
+def test_an_expression_means_what_it_means_in_python(text: str, videos: list[tuple[int, int, int, int]]) -> None:
+    annotations = [
+        {
+            "frame_dir": f"v{i}",
+            "label": label if i % 2 else np.int64(label),
+            "total_frames": frames,
+            "score": score / 2,
+            "keypoint": np.zeros((persons, 2, 3, 2), np.float16),
+        }
+        for i, (label, frames, score, persons) in enumerate([(0, 0, 0, 0), (1, 1, 1, 1), *videos])
+    ]
+    expected = [
+        annotation["frame_dir"]
+        for annotation in annotations
+        if eval(text.replace("keypoint.dim0", "persons"), {}, {**annotation, "persons": len(annotation["keypoint"])})
+    ]
+    with written(annotations) as path, skelstore.open(path) as store:
+        assert chosen(where(store, text)) == expected
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[skelstore.Store]:
+    annotations: list[Annotation] = [
+        {"frame_dir": "a", "label": 1, "img_shape": (100, 200), "ok": True, "action": "eat", "odd name!": 1},
+        {"frame_dir": "b", "label": np.int64(2), "img_shape": (300, 200), "ok": False, "action": "drink"},
+        {"frame_dir": "c", "label": [1, 5], "img_shape": [100, 200], "action": np.str_("eat")},
+        {"frame_dir": "d", "label": "drink", "total_frames": 7},
+        {"frame_dir": "e", "label": -3, "total_frames": 3, "mixed": 2},
+        {"frame_dir": "f", "label": ("eat", 9), "mixed": 0.5},
+        {"frame_dir": "b", "label": True},
+        {"frame_dir": "line\nbreak"},
+    ]
+    with skelstore.open(write(tmp_path / "a.zarr", annotations)) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("img_shape[0] > 100", ["b"]),
+        ("ok", ["a"]),
+        ("not ok", ["b"]),
+        ("action == 'eat'", ["a", "c"]),
+        ("action in ['drink', 'eat'] and img_shape[1] == 200", ["a", "b"]),
+        ("total_frames not in (7,)", ["e"]),
+        ('column("odd name!") == 1', ["a"]),
+        ('column("mixed:float") < 1', ["f"]),
+        (" frame_dir == 'b' ", ["b", "b"]),
+        ('column("label:numpy.int64") == 2', ["b"]),
+        ("total_frames < -1", []),
+    ],
+)
+def test_expressions(store: skelstore.Store, text: str, expected: list[str]) -> None:
+    assert chosen(where(store, text)) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "label <",
+        "label",
+        "label + 1 < 3",
+        "__import__('os').system('touch made')",
+        "len(frame_dir) == 1",
+        "[frame_dir for frame_dir in (1,)]",
+        "lambda: 1",
+        "(lambda: open('made', 'w'))()",
+        "frame_dir.__class__ == 1",
+        "frame_dir is 1",
+        "label in total_frames",
+        "total_frames == None",
+        "total_frames == 1j",
+        "column(3 + 4) == 1",
+        "column('a', 'b') == 1",
+        "total_frames := 3",
+        "total_frames = 3",
+        "1 if ok else 2",
+        "action < 3",
+        "total_frames in [1, 'a']",
+        "mixed == 1",
+        "f'{action}' == 'eat'",
+        "'a' * 10 == action",
+        "total_frames < " + "9" * 400,
+        "not " * 5000 + "ok",
+        "(" * 5000 + "ok" + ")" * 5000,
+        "total_frames < 3\nimport os",
+        "total_frames\0 < 3",
+    ],
+)
+def test_what_is_no_expression_is_refused_and_not_run(
+    store: skelstore.Store, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises((SourceError, FieldNotFoundError)) as caught:
+        where(store, text)
+    assert str(caught.value)
+    assert not (tmp_path / "made").exists()
+
+
+def test_a_column_that_is_not_there_is_named_with_those_that_are(store: skelstore.Store) -> None:
+    with pytest.raises(FieldNotFoundError, match=r"no column 'lable'; the table has the columns .*label.*total_frames"):
+        where(store, "lable < 3")
+    with pytest.raises(SourceError, match=r"mixed has values of different types, in the columns mixed, mixed:float"):
+        where(store, "mixed < 3")
+
+
+# ---------------------------------------------------------------------------------------- labels and names
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        ("1", ["a", "c"]),
+        ("1,2", ["a", "b", "c"]),
+        ("2-5", ["b", "c"]),
+        (" 9 , drink", ["d", "f"]),
+        ("-3", ["e"]),
+        ("-5--2,2", ["b", "e"]),
+        ("eat", ["f"]),
+        ("77", []),
+        ("", []),
+    ],
+)
+def test_labels(store: skelstore.Store, labels: str, expected: list[str]) -> None:
+    assert chosen(with_labels(store, labels)) == expected
+
+
+def test_names_in_a_file(store: skelstore.Store, tmp_path: Path) -> None:
+    file = tmp_path / "names.txt"
+    file.write_text("e\nb\r\n\na\ne\n")
+    assert chosen(with_names(store, file)) == ["e", "b", "b", "a"]
+    (tmp_path / "names.json").write_text(json.dumps(["line\nbreak", "a"]))
+    assert chosen(with_names(store, tmp_path / "names.json")) == ["line\nbreak", "a"]
+    file.write_text("a\n" + "\n".join(f"no{i}" for i in range(1000)))
+    with pytest.raises(VideoNotFoundError, match=r"has no videos of 1,000 names in it: 'no0', .*'no4', …$"):
+        with_names(store, file)
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [("a.txt", b"\xff\xfe"), ("a.json", b"{"), ("a.json", b"{}"), ("a.json", b"[1]"), ("a.json", b"[" * 100_000)],
+)
+def test_a_file_of_names_that_is_none(store: skelstore.Store, tmp_path: Path, name: str, data: bytes) -> None:
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(SourceError, match="expected"):
+        with_names(store, tmp_path / name)

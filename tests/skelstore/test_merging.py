@@ -1,0 +1,621 @@
+"""Merging: the videos of all stores, one after the other, in files that are linked; conflicts are told together."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import skelstore
+from skelstore import DamageError, MergeError, StoreExistsError, StoreNotFoundError, arrays, disk, layout, merging
+from skelstore.codecs import PROFILES, ChunkCodec, Profile
+from skelstore.conflicts import CONFLICTS
+from skelstore.verification import verify
+from tests import strategies
+from tests.contracts import check_store, write, written
+from tests.exact import assert_exact
+from tests.skelstore.test_zarr_opens_it import check_without_us
+from tests.test_documents import assert_read_alike
+
+Annotation = dict[Any, Any]
+
+
+def video(name: str, frames: int = 20, joints: int = 17, dtype: str = "<f2", **more: Any) -> Annotation:
+    noise = np.random.default_rng(frames * 1000 + joints)
+    return {
+        "frame_dir": name,
+        "label": frames % 7,
+        "total_frames": frames,
+        "keypoint": noise.normal(500, 100, (2, frames, joints, 2)).astype(dtype),
+        "keypoint_score": noise.random((2, frames, joints)).astype(dtype),
+        **more,
+    }
+
+
+def videos(prefix: str, count: int = 6, frames: int = 20, **more: Any) -> list[Annotation]:
+    return [video(f"{prefix}{i}", frames + i, **more) for i in range(count)]
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def contents(path: Path) -> dict[str, bytes]:
+    return {key: (path / key).read_bytes() for key in disk.walk_files(path)}
+
+
+def check_merged(path: Path, annotations: list[Annotation], splits: dict[Any, Any]) -> None:
+    """Hold a merged store against the videos of all, by every way of reading that there is."""
+    assert verify(path, data=True) == []
+    check_store(skelstore.open(path), annotations, splits)
+    check_without_us(path, annotations)
+    assert_read_alike(path, annotations)
+
+
+def joined_by_hand(first: Any, second: Any) -> Any:
+    """The ids of two splits of one name."""
+    if isinstance(first, np.ndarray) and isinstance(second, np.ndarray):
+        return np.array([*first, *second], first.dtype)
+    return [*first, *second] if type(first) is not type(second) else type(first)([*first, *second])
+
+
+@contextmanager
+def stores_of(datasets: Sequence[strategies.Dataset], profiles: Sequence[Profile]) -> Iterator[list[Path]]:
+    with tempfile.TemporaryDirectory() as folder:
+        yield [
+            write(Path(folder) / f"{i}.zarr", *dataset, profile=profiles[i % len(profiles)])
+            for i, dataset in enumerate(datasets)
+        ]
+
+
+# -------------------------------------------------------------------------------------------- exactness
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+@settings(max_examples=25)
+@given(
+    datasets=st.lists(strategies.datasets(max_size=4), min_size=1, max_size=3),
+    part=st.sampled_from([300, layout.PART_BYTES]),
+    recoded=st.sampled_from([0, 200, layout.PART_BYTES]),
+    other=st.sampled_from(PROFILES),
+    copy=st.booleans(),
+)
+def test_a_merge_is_all_videos_one_after_the_other(
+    profile: Profile, datasets: list[strategies.Dataset], part: int, recoded: int, other: Profile, copy: bool
+) -> None:
+    splits: dict[Any, Any] = {}
+    for dataset in datasets:
+        for name, ids in dataset.splits.items():
+            splits[name] = joined_by_hand(splits[name], ids) if name in splits else ids
+    annotations = [annotation for dataset in datasets for annotation in dataset.annotations]
+    with pytest.MonkeyPatch.context() as patch, stores_of(datasets, [profile, other]) as paths:
+        patch.setattr(layout, "PART_BYTES", part)
+        patch.setattr(merging, "RECODED_BYTES", recoded)
+        before = [contents(path) for path in paths]
+        whole = paths[0].with_name("whole.zarr")
+        skelstore.merge(paths, whole, allow=CONFLICTS, copy=copy)
+        check_merged(whole, annotations, splits)
+        assert [contents(path) for path in paths] == before, "a store that is merged does not change"
+        again = paths[0].with_name("again.zarr")
+        skelstore.merge([whole, paths[0], whole], again, allow=CONFLICTS)
+        assert_exact(list(skelstore.open(again)), [*annotations, *datasets[0].annotations, *annotations])
+        assert verify(again, data=True) == []
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_many_shards_of_other_chunks_stay_apart_and_small_ones_do_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, profile: Profile
+) -> None:
+    monkeypatch.setattr(layout, "PART_BYTES", 30_000)
+    monkeypatch.setattr(merging, "RECODED_BYTES", 60_000)
+    parts = [videos("a", 40, 20), videos("b", 20, 90), videos("c", 2, 5)]
+    paths = [write(tmp_path / f"{i}.zarr", part, profile=profile) for i, part in enumerate(parts)]
+    skelstore.merge(paths, tmp_path / "all.zarr")
+    store = skelstore.open(tmp_path / "all.zarr")
+    keypoints = [name for name in store.fields if name.split(".")[0] == "keypoint"]
+    # Without compression a chunk has the same size whatever a video has.
+    assert keypoints == ["keypoint", "keypoint.float16.2.17x2"][: 1 if profile == "fast" else 2]
+    assert len(list((tmp_path / "all.zarr" / "keypoint").glob("c.*"))) > 4
+    check_merged(tmp_path / "all.zarr", [annotation for part in parts for annotation in part], {})
+
+
+def test_the_largest_store_says_how_small_ones_are_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layout, "PART_BYTES", 30_000)
+    small, large = videos("a", 1, 30), videos("b", 90, 20)
+    write(tmp_path / "small.zarr", small)
+    write(tmp_path / "large.zarr", large)
+    skelstore.merge([tmp_path / "small.zarr", tmp_path / "large.zarr"], tmp_path / "all.zarr")
+    assert list(skelstore.open(tmp_path / "all.zarr").fields) == ["keypoint", "keypoint_score"]
+    linked = {file.stat().st_ino for file in (tmp_path / "large.zarr").glob("keypoint*/c.*")}
+    assert linked <= {file.stat().st_ino for file in (tmp_path / "all.zarr").glob("keypoint*/c.*")}
+    check_merged(tmp_path / "all.zarr", [*small, *large], {})
+
+
+@settings(max_examples=40)
+@given(runs=st.lists(st.tuples(st.integers(0, 60), st.integers(0, 9)), max_size=12))
+def test_runs_cover_the_rows_of_all_videos_and_no_others(runs: list[tuple[int, int]]) -> None:
+    first = np.array([run[0] for run in runs], np.int64)
+    count = np.array([run[1] for run in runs], np.int64)
+    starts, stops = merging._runs(first, count)
+    covered = [row for start, stop in zip(starts, stops, strict=True) for row in range(start, stop)]
+    assert covered == sorted({row for start, n in runs for row in range(start, start + n)})
+    for start, n in runs:
+        assert any(a <= start and start + n <= b for a, b in zip(starts, stops, strict=True)), "a video is in one run"
+
+
+def test_stores_without_videos(tmp_path: Path) -> None:
+    none, one = write(tmp_path / "none.zarr", [], {"t": ["x"]}), write(tmp_path / "one.zarr", videos("a", 1))
+    skelstore.merge([none, one, none], tmp_path / "all.zarr")
+    check_merged(tmp_path / "all.zarr", videos("a", 1), {"t": ["x", "x"]})
+    skelstore.merge([none], tmp_path / "still none.zarr")
+    check_merged(tmp_path / "still none.zarr", [], {"t": ["x"]})
+    with pytest.raises(MergeError, match="no stores to merge"):
+        skelstore.merge([], tmp_path / "nothing.zarr")
+
+
+# --------------------------------------------------------------------------------------- links and copies
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> list[Path]:
+    return [write(tmp_path / "a.zarr", videos("a"), {"t": ["a0"]}), write(tmp_path / "b.zarr", videos("b"))]
+
+
+def inodes(path: Path) -> set[int]:
+    return {file.stat().st_ino for file in path.glob("*/c.*")}
+
+
+def test_shards_are_linked_and_nothing_is_decoded(
+    tmp_path: Path, two: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> Any:
+        raise AssertionError("a chunk was coded or decoded")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ChunkCodec, "decode", refuse)
+        patch.setattr(ChunkCodec, "encode", refuse)
+        done: list[int] = []
+        skelstore.merge(two, tmp_path / "all.zarr", advance=done.append)
+    assert inodes(tmp_path / "all.zarr") == inodes(two[0]) | inodes(two[1])
+    assert sum(done) == sum(file.stat().st_size for path in two for file in path.glob("*/c.*"))
+    for path in two:
+        shutil.rmtree(path)
+    check_merged(tmp_path / "all.zarr", [*videos("a"), *videos("b")], {"t": ["a0"]})
+
+
+def test_copies_share_nothing(tmp_path: Path, two: list[Path]) -> None:
+    skelstore.merge(two, tmp_path / "all.zarr", copy=True)
+    assert not inodes(tmp_path / "all.zarr") & (inodes(two[0]) | inodes(two[1]))
+    for path in two:
+        for file in path.glob("*/c.*"):
+            file.write_bytes(b"")
+    check_merged(tmp_path / "all.zarr", [*videos("a"), *videos("b")], {"t": ["a0"]})
+
+
+@pytest.mark.parametrize("reason", [errno.EXDEV, errno.EPERM, errno.EMLINK])
+@pytest.mark.parametrize("ranges", ["works", "refused", "copies nothing", "absent"])
+def test_where_links_are_not_to_be_had_files_are_copied(
+    tmp_path: Path, two: list[Path], monkeypatch: pytest.MonkeyPatch, reason: int, ranges: str
+) -> None:
+    def no_link(*_: Any) -> None:
+        raise OSError(reason, os.strerror(reason))
+
+    def no_range(*_: Any) -> int:
+        if ranges == "copies nothing":
+            return 0
+        raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+
+    monkeypatch.setattr(os, "link", no_link)
+    if ranges == "absent":
+        monkeypatch.delattr(os, "copy_file_range", raising=False)
+    elif ranges != "works":
+        monkeypatch.setattr(os, "copy_file_range", no_range, raising=False)
+    skelstore.merge(two, tmp_path / "all.zarr")
+    assert not inodes(tmp_path / "all.zarr") & (inodes(two[0]) | inodes(two[1]))
+    check_merged(tmp_path / "all.zarr", [*videos("a"), *videos("b")], {"t": ["a0"]})
+
+
+def test_another_failure_of_a_link_is_told(tmp_path: Path, two: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_space(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "link", no_space)
+    with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
+        skelstore.merge(two, tmp_path / "all.zarr")
+    assert names_in(tmp_path) == ["a.zarr", "b.zarr"]
+
+
+def test_a_store_is_appended_to_by_replacing_it(tmp_path: Path, two: list[Path]) -> None:
+    with pytest.raises(StoreExistsError):
+        skelstore.merge(two, two[0])
+    with skelstore.open(two[0]) as reading:
+        skelstore.merge(two, two[0], force=True)
+        assert_exact(
+            reading[5], videos("a")[5], "whoever reads the old store goes on or is told, and never gets others"
+        )
+    check_merged(two[0], [*videos("a"), *videos("b")], {"t": ["a0"]})
+    assert names_in(tmp_path) == ["a.zarr", "b.zarr"]
+
+
+# ---------------------------------------------------------------------------------------------- conflicts
+
+
+def check_conflict(paths: list[Path], kind: str, *sentences: str) -> None:
+    """The stores are refused for conflicts of one kind, in these sentences, and merge when it is allowed."""
+    out = paths[0].with_name("all.zarr")
+    with pytest.raises(MergeError) as caught:
+        skelstore.merge(paths, out)
+    _, *lines, advice = str(caught.value).splitlines()
+    assert len(lines) == len(sentences)
+    for line, sentence in zip(lines, sentences, strict=True):
+        assert line.startswith(f"{kind}: ")
+        assert sentence in line
+    assert f"({kind})" in advice
+    assert not out.exists()
+    skelstore.merge(paths, out, allow=[kind])  # type: ignore[list-item]
+    assert len(skelstore.open(out)) == sum(len(skelstore.open(path)) for path in paths)
+    assert verify(out, data=True) == []
+
+
+def test_ids_in_both(tmp_path: Path) -> None:
+    paths = [write(tmp_path / f"{i}.zarr", videos("a", 9)[i:]) for i in (0, 2)]
+    check_conflict(paths, "ids", "7 names of videos in")
+    with skelstore.open(tmp_path / "all.zarr") as store, pytest.raises(skelstore.AmbiguousVideoError):
+        store["a3"]
+
+
+def test_ids_of_any_form(tmp_path: Path) -> None:
+    a = [{"frame_dir": np.str_("x")}, {"frame_dir": "\ud800"}, {"filename": "f"}, {"frame_dir": 3}, {}]
+    paths = [write(tmp_path / f"{i}.zarr", a) for i in range(3)]
+    check_conflict(paths, "ids", "3 names of videos in", "3 names of videos in")
+
+
+def test_ids_that_are_matched_by_other_keys(tmp_path: Path) -> None:
+    paths = [
+        write(tmp_path / "a.zarr", [{"filename": "x.mp4"}], {"t": ["x.mp4"]}),
+        write(tmp_path / "b.zarr", [{"frame_dir": "y"}], {"t": ["y"]}),
+    ]
+    check_conflict(paths, "ids", "by filename in")
+
+
+def test_other_joints(tmp_path: Path) -> None:
+    paths = [write(tmp_path / f"{n}.zarr", videos(f"{n}-", joints=n)) for n in (17, 25)]
+    check_conflict(paths, "joints", "keypoint is [25, 2] in", "keypoint_score is [25] in")
+
+
+def test_other_dtypes_and_shapes(tmp_path: Path) -> None:
+    paths = [
+        write(tmp_path / f"{n}.zarr", videos(f"{n}-", dtype=n, box=np.zeros((2, 20, extent), np.int8)))
+        for n, extent in (("f2", 4), ("f4", 5))
+    ]
+    check_conflict(
+        paths,
+        "fields",
+        "keypoint is float32",
+        "keypoint_score is float32",
+        "box is int8 with 3 axes, the last ones [5]",
+    )
+
+
+def test_labels_of_other_types(tmp_path: Path) -> None:
+    labels = [[1, np.int64(2)], ["drink"], [np.zeros(3)], [(1, 2)], [3]]
+    paths = [
+        write(tmp_path / f"{i}.zarr", [{"frame_dir": f"{i}-{n}", "label": label} for n, label in enumerate(some)])
+        for i, some in enumerate(labels)
+    ]
+    check_conflict(paths, "labels", "text in", "array in", "dict or tuple in")
+
+
+def test_mixed_data_that_has_a_form_in_common_is_no_conflict(tmp_path: Path) -> None:
+    first = [video("a", joints=17), video("b", joints=25, dtype="f4"), {"frame_dir": "c", "label": "text"}]
+    paths = [write(tmp_path / "1.zarr", first), write(tmp_path / "2.zarr", [video("d", joints=25, dtype="f4"), {}])]
+    skelstore.merge(paths, tmp_path / "all.zarr")
+    assert len(skelstore.open(tmp_path / "all.zarr")) == 5
+
+
+def source_with(**top: Any) -> dict[str, Any]:
+    entries: list[Any] = [["annotations", {"annotations": True}], ["split", {"splits": True}]]
+    return {"dialect": "pyskl", "document": {"dict": entries + [[k, {"value": v}] for k, v in top.items()]}}
+
+
+def test_the_top_of_the_sources(tmp_path: Path) -> None:
+    paths = [
+        write(tmp_path / "a.zarr", videos("a"), source=source_with(classes=["drink"], of="a")),
+        write(tmp_path / "b.zarr", videos("b"), source=source_with(classes=["eat"], more=3)),
+    ]
+    check_conflict(paths, "document", "['classes'][0] is 'eat'; expected 'drink'")
+    assert skelstore.open(tmp_path / "all.zarr").source == source_with(classes=["drink"], of="a", more=3)
+
+
+def test_all_conflicts_are_told_together(tmp_path: Path) -> None:
+    a = videos("a", 20)
+    b = [{**annotation, "label": "text"} for annotation in videos("a", 20, joints=25, dtype="f4")]
+    paths = [
+        write(tmp_path / "a.zarr", a, {"t": "all"}, source=source_with(x=1)),
+        write(tmp_path / "b.zarr", b, {"t": ["a"]}, source=source_with(x=2)),
+    ]
+    with pytest.raises(MergeError) as caught:
+        skelstore.merge(paths, tmp_path / "all.zarr")
+    kinds = [line.partition(":")[0] for line in str(caught.value).splitlines()[1:-1]]
+    assert sorted(set(kinds)) == sorted([*CONFLICTS, "splits"])
+    assert "'a4', …" in str(caught.value), "five examples"
+    assert names_in(tmp_path) == ["a.zarr", "b.zarr"]
+    with pytest.raises(MergeError, match="splits: the split 't' is a str in one store and a list in another"):
+        skelstore.merge(paths, tmp_path / "all.zarr", allow=CONFLICTS)
+    with pytest.raises(MergeError, match="expected some of ids, fields, joints, labels, document"):
+        skelstore.merge(paths, tmp_path / "all.zarr", allow=["everything"])  # type: ignore[list-item]
+
+
+# ------------------------------------------------------------------------------------- splits and sources
+
+
+def test_videos_as_splits(tmp_path: Path, two: list[Path]) -> None:
+    skelstore.merge(two, tmp_path / "all.zarr", as_splits=["train", "val"])
+    splits = {"t": ["a0"], "train": [f"a{i}" for i in range(6)], "val": [f"b{i}" for i in range(6)]}
+    check_merged(tmp_path / "all.zarr", [*videos("a"), *videos("b")], splits)
+    skelstore.merge(two, tmp_path / "one.zarr", as_splits=["all", "all"])
+    assert len(skelstore.open(tmp_path / "one.zarr").split("all")) == 12
+    with pytest.raises(MergeError, match="has a split 't' already"):
+        skelstore.merge(two, tmp_path / "no.zarr", as_splits=["t", "u"])
+    with pytest.raises(MergeError, match="3 names of splits for 2 stores"):
+        skelstore.merge(two, tmp_path / "no.zarr", as_splits=["t", "u", "v"])
+    write(tmp_path / "c.zarr", [{"frame_dir": "a"}, {"label": 3}])
+    with pytest.raises(MergeError, match="the video at position 1 has no frame_dir, so no split can name it"):
+        skelstore.merge([tmp_path / "c.zarr"], tmp_path / "no.zarr", as_splits=["t"])
+
+
+def test_videos_as_splits_are_found_by_filename_if_the_first_has_one(tmp_path: Path) -> None:
+    paths = [
+        write(tmp_path / f"{i}.zarr", [{"frame_dir": f"{i}{k}", "filename": f"{i}{k}.mp4"} for k in range(3)])
+        for i in range(2)
+    ]
+    skelstore.merge(paths, tmp_path / "all.zarr", as_splits=["train", "val"])
+    store = skelstore.open(tmp_path / "all.zarr")
+    assert store.splits["val"] == ["10.mp4", "11.mp4", "12.mp4"]
+    assert [a["frame_dir"] for a in store.split("val")] == ["10", "11", "12"]
+
+
+@pytest.mark.parametrize(
+    ("sources", "expected"),
+    [
+        ([{"dialect": "writer"}] * 2, {"dialect": "writer"}),
+        ([{"dialect": "single", "document": {"annotation": True}}] * 2, {"dialect": "merge"}),
+        ([{}, {"dialect": "pyskl"}], {"dialect": "merge"}),
+        (
+            [{"dialect": "pyskl", "name": "a", "size": 3}, {"dialect": "pyskl", "name": "b", "size": 4}],
+            {"dialect": "pyskl", "name": "a + b", "size": 7},
+        ),
+        (
+            [{"dialect": "list", "document": {"annotations": True}}] * 2,
+            {"dialect": "list", "document": {"annotations": True}},
+        ),
+        (
+            [{"dialect": "kinetics", "kpfiles": "many", "left_out": [{"index": 0}]}] * 2,
+            {"dialect": "kinetics", "kpfiles": "many", "left_out": [{"index": 0}, {"index": 2}]},
+        ),
+        (
+            [{"dialect": "kinetics", "kpfiles": "many"}, {"dialect": "kinetics", "kpfiles": "video"}],
+            {"dialect": "merge", "kpfiles": "many"},
+        ),
+    ],
+)
+def test_what_is_known_of_the_sources(tmp_path: Path, sources: list[dict[str, Any]], expected: dict[str, Any]) -> None:
+    paths = [write(tmp_path / f"{i}.zarr", videos(f"{i}", 1), source={"": 1, **s}) for i, s in enumerate(sources)]
+    skelstore.merge(paths, tmp_path / "all.zarr")
+    assert skelstore.open(tmp_path / "all.zarr").source == expected
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        {"left_out": [3]},
+        {"left_out": 3},
+        {"document": {"dict": 3}},
+        {"document": {"dict": [3]}},
+        {"document": {"dict": [["a", 3]]}},
+        {"document": {"dict": [["a", {"value": {"no": 1}}]]}},
+        {"dialect": []},
+    ],
+)
+def test_a_source_that_is_no_such_thing_is_told(tmp_path: Path, two: list[Path], source: dict[str, Any]) -> None:
+    odd = write(tmp_path / "odd.zarr", videos("o"), source=source)
+    with pytest.raises(skelstore.StoreError, match=r"is not as the format says|unknown type"):
+        skelstore.merge([odd, *two], tmp_path / "all.zarr")
+
+
+# --------------------------------------------------------------------------------------- damage and faults
+
+
+@pytest.mark.parametrize("copy", [False, True])
+@pytest.mark.parametrize("damage", ["missing", "cut", "swapped", "no store", "table"])
+def test_a_damaged_store_is_not_merged(tmp_path: Path, two: list[Path], damage: str, copy: bool) -> None:
+    shard = two[1] / "keypoint" / "c.0.0.0"
+    kinds: tuple[type[Exception], ...] = (DamageError,)
+    if damage == "missing":
+        shard.unlink()
+    elif damage == "cut":
+        shard.write_bytes(shard.read_bytes()[:-1])
+    elif damage == "swapped":
+        other = write(tmp_path / "other.zarr", [{**a, "keypoint": a["keypoint"] * 2} for a in videos("b")])
+        data = (other / "keypoint" / "c.0.0.0").read_bytes()
+        shard.write_bytes(data)
+    elif damage == "table":
+        table = two[1] / "videos.arrow"
+        table.write_bytes(table.read_bytes().replace(b"b0", b"x0"))
+    else:
+        (two[1] / "zarr.json").unlink()
+        kinds = (StoreNotFoundError,)
+    with pytest.raises(kinds, match=r"b\.zarr"):
+        skelstore.merge(two, tmp_path / "all.zarr", copy=copy)
+    assert not {"all.zarr", "all.zarr.partial"} & set(names_in(tmp_path))
+
+
+def test_a_flipped_bit_is_found_by_a_copy_and_after_a_link(tmp_path: Path, two: list[Path]) -> None:
+    shard = two[0] / "keypoint" / "c.0.0.0"
+    data = bytearray(shard.read_bytes())
+    data[30] ^= 1
+    shard.write_bytes(data)
+    with pytest.raises(DamageError, match="is damaged"):
+        skelstore.merge(two, tmp_path / "all.zarr", copy=True)
+    skelstore.merge(two, tmp_path / "all.zarr")
+    assert any("keypoint" in problem for problem in verify(tmp_path / "all.zarr", data=True))
+    with pytest.raises(DamageError, match=r"all\.zarr"):
+        list(skelstore.open(tmp_path / "all.zarr"))
+
+
+def test_damage_is_found_where_a_small_array_is_written_anew(tmp_path: Path) -> None:
+    paths = [write(tmp_path / "a.zarr", videos("a", 30)), write(tmp_path / "b.zarr", videos("b", 2, 70))]
+    shard = paths[1] / "keypoint" / "c.0.0.0"
+    data = bytearray(shard.read_bytes())
+    data[30] ^= 1
+    shard.write_bytes(data)
+    with pytest.raises(DamageError, match="chunk 0 is damaged"):
+        skelstore.merge(paths, tmp_path / "all.zarr")
+    assert names_in(tmp_path) == ["a.zarr", "b.zarr"]
+
+
+def test_no_file_of_a_store_that_is_merged_is_written_to(
+    tmp_path: Path, two: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The only shard of an array is cut down to size when a store is written; a linked one is another store's."""
+
+    def refuse(*_: Any) -> Any:
+        raise AssertionError("a shard was written to")
+
+    monkeypatch.setattr("skelstore.joining.trim_shard", refuse)
+    for file in two[0].glob("*/c.*"):
+        file.chmod(0o444)
+    skelstore.merge(two[:1], tmp_path / "all.zarr")
+    check_merged(tmp_path / "all.zarr", videos("a"), {"t": ["a0"]})
+
+
+CALLS = ("mkdir", "link", "rename", "fsync", "unlink", "rmdir")
+
+
+class Full(OSError):
+    """The disk is full."""
+
+
+def interrupted(patch: pytest.MonkeyPatch, at: int, act: Any) -> list[str]:
+    """Let the call number ``at`` that changes the disk end in ``act``; the list grows with the names of all calls."""
+    made: list[str] = []
+
+    def watched(name: str, real: Any) -> Any:
+        def call(*arguments: Any, **options: Any) -> Any:
+            made.append(name)
+            if len(made) - 1 == at:
+                act()
+            return real(*arguments, **options)
+
+        return call
+
+    for name in CALLS:
+        patch.setattr(os, name, watched(name, getattr(os, name)))
+    return made
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("force", "recoded"), [(False, 0), (True, layout.PART_BYTES)])
+def test_killed_at_any_call_the_destination_is_absent_or_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, force: bool, recoded: int
+) -> None:
+    monkeypatch.setattr(merging, "RECODED_BYTES", recoded)
+    paths = [write(tmp_path / "a.zarr", videos("a", 3)), write(tmp_path / "b.zarr", videos("b", 2, 40))]
+    before = [contents(path) for path in paths]
+    new = [*videos("a", 3), *videos("b", 2, 40)]
+    out = tmp_path / "all.zarr"
+    at = 0
+    while True:
+        if force:
+            write(out, videos("old", 1), force=True)
+        elif out.exists():
+            shutil.rmtree(out)
+        child = os.fork()
+        if child == 0:
+            with pytest.MonkeyPatch.context() as patch:
+                interrupted(patch, at, lambda: os.kill(os.getpid(), signal.SIGKILL))
+                try:
+                    skelstore.merge(paths, out, force=force)
+                finally:
+                    os._exit(0)
+        _, status = os.waitpid(child, 0)
+        assert [contents(path) for path in paths] == before, f"call {at}"
+        if out.exists():
+            assert verify(out, data=True) == []
+            found = list(skelstore.open(out))
+            assert_exact(found, new if len(found) > 1 else videos("old", 1))
+        else:
+            assert not force
+        if not os.WIFSIGNALED(status):
+            break
+        skelstore.merge(paths, out, force=force or out.exists())
+        assert_exact(list(skelstore.open(out)), new)
+        assert not out.with_name("all.zarr.partial").exists()
+        at += 1
+    assert at > 20, "every call was met"
+
+
+@pytest.mark.parametrize("copy", [False, True])
+def test_a_full_disk_leaves_the_old_store_and_nothing_else(tmp_path: Path, copy: bool) -> None:
+    paths = [write(tmp_path / "a.zarr", videos("a", 3)), write(tmp_path / "b.zarr", videos("b", 2, 40))]
+    out = write(tmp_path / "all.zarr", videos("old", 1))
+
+    def full() -> None:
+        raise Full(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    at = 0
+    for at in range(1000):
+        with pytest.MonkeyPatch.context() as patch:
+            made = interrupted(patch, at, full)
+            with contextlib.suppress(Full):
+                skelstore.merge(paths, out, force=True, copy=copy)
+        whole = list(skelstore.open(out))
+        assert verify(out, data=True) == []
+        if at >= len(made):
+            break
+        assert_exact(whole, videos("old", 1) if len(whole) == 1 else [*videos("a", 3), *videos("b", 2, 40)])
+        if len(whole) > 1:
+            write(out, videos("old", 1), force=True)
+    assert at > 20
+    assert_exact(whole, [*videos("a", 3), *videos("b", 2, 40)])
+
+
+def test_rows_of_the_arrays_are_read_in_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A small array that is written anew is not held in memory as a whole."""
+    monkeypatch.setattr(merging, "_BLOCK_BYTES", 1000)
+    largest = 0
+    read = arrays.ArrayReader.read
+
+    def watched(self: Any, start: int, *dims: int) -> Any:
+        nonlocal largest
+        found = read(self, start, *dims)
+        largest = max(largest, found.nbytes)
+        return found
+
+    monkeypatch.setattr(arrays.ArrayReader, "read", watched)
+    paths = [write(tmp_path / "a.zarr", videos("a", 30)), write(tmp_path / "b.zarr", videos("b", 2, 70))]
+    skelstore.merge(paths, tmp_path / "all.zarr")
+    assert 0 < largest <= 1000
+    check_merged(tmp_path / "all.zarr", [*videos("a", 30), *videos("b", 2, 70)], {})
+
+
+def test_many_stores_at_once(tmp_path: Path) -> None:
+    parts = [videos(f"{i}-", 1, 10 + i % 3) for i in range(40)]
+    paths = [write(tmp_path / f"{i}.zarr", part, {"all": [part[0]["frame_dir"]]}) for i, part in enumerate(parts)]
+    skelstore.merge(paths, tmp_path / "all.zarr")
+    names = [part[0]["frame_dir"] for part in parts]
+    check_merged(tmp_path / "all.zarr", [part[0] for part in parts], {"all": names})
+    with written([]) as empty:
+        assert len(skelstore.open(empty)) == 0

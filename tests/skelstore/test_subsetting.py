@@ -1,0 +1,155 @@
+"""A subset: the videos of a view, exactly, in a store of their own, with what of the splits is theirs."""
+
+from __future__ import annotations
+
+import errno
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.compute as pc
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import skelstore
+from skelstore import DamageError, StoreExistsError, layout, merging, parts
+from skelstore.codecs import PROFILES, Profile
+from skelstore.verification import verify
+from tests import strategies
+from tests.contracts import check_store, is_hashable, write
+from tests.exact import assert_exact
+from tests.skelstore.test_zarr_opens_it import check_without_us
+
+
+def cut_by_hand(dataset: strategies.Dataset, chosen: list[int]) -> dict[Any, Any]:
+    """Splits with the ids of the chosen videos, by the key that PYSKL goes by."""
+    key = "filename" if dataset.annotations and "filename" in dataset.annotations[0] else "frame_dir"
+    left = [dataset.annotations[i][key] for i in chosen if key in dataset.annotations[i]]
+    names = {name for name in left if is_hashable(name)}
+    splits = {}
+    for split, ids in dataset.splits.items():
+        kept = [one for one in ids if is_hashable(one) and one in names]
+        if kept:
+            splits[split] = np.array(kept, ids.dtype) if isinstance(ids, np.ndarray) else type(ids)(kept)
+    return splits
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+@settings(max_examples=25)
+@given(dataset=strategies.datasets(), data=st.data(), part=st.sampled_from([300, layout.PART_BYTES]))
+def test_a_subset_is_the_videos_of_the_view(
+    profile: Profile, dataset: strategies.Dataset, data: st.DataObject, part: int
+) -> None:
+    count = len(dataset.annotations)
+    chosen = data.draw(st.lists(st.integers(0, count - 1), max_size=count, unique=True) if count else st.just([]))
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
+        patch.setattr(layout, "PART_BYTES", part)
+        path = write(Path(folder) / "a.zarr", *dataset, profile=profile)
+        done: list[int] = []
+        skelstore.subset(skelstore.open(path).at(chosen), Path(folder) / "some.zarr", advance=done.append)
+        store = skelstore.open(Path(folder) / "some.zarr")
+        annotations = [dataset.annotations[i] for i in chosen]
+        assert_exact(list(store), annotations)
+        assert_exact(store.splits, cut_by_hand(dataset, chosen))
+        assert store.profile == profile
+        assert sum(done) == len(chosen)
+        assert verify(store.path, data=True) == []
+        check_without_us(store.path, annotations)
+
+
+def video(number: int) -> dict[str, Any]:
+    noise = np.random.default_rng(number)
+    return {
+        "frame_dir": f"v{number}",
+        "label": number % 5,
+        "total_frames": 10 + number,
+        "keypoint": noise.normal(0, 100, (1, 10 + number, 17, 2)).astype(np.float16),
+    }
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[skelstore.Store]:
+    splits = {"train": [f"v{i}" for i in range(15)], "val": [f"v{i}" for i in range(15, 20)] + ["nobody"], "none": []}
+    with skelstore.open(write(tmp_path / "a.zarr", [video(i) for i in range(20)], splits)) as opened:
+        yield opened
+
+
+def test_a_split(tmp_path: Path, store: skelstore.Store) -> None:
+    skelstore.subset(store.split("val"), tmp_path / "val.zarr")
+    found = skelstore.open(tmp_path / "val.zarr")
+    check_store(found, [video(i) for i in range(15, 20)], {"val": [f"v{i}" for i in range(15, 20)]})
+
+
+def test_an_expression_over_many_parts(tmp_path: Path, store: skelstore.Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "PART_VIDEOS", 3)
+    skelstore.subset(store.select(pc.field("label") < 4), tmp_path / "few.zarr")
+    chosen = [i for i in range(20) if i % 5 < 4]
+    splits = {"train": [f"v{i}" for i in chosen if i < 15], "val": [f"v{i}" for i in chosen if i >= 15]}
+    check_store(skelstore.open(tmp_path / "few.zarr"), [video(i) for i in chosen], splits)
+
+
+def test_a_subset_of_a_merge_whose_arrays_stayed_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(merging, "RECODED_BYTES", 0)
+    a, b = [video(i) for i in range(5)], [video(i) for i in range(60, 70)]
+    skelstore.merge([write(tmp_path / "a.zarr", a), write(tmp_path / "b.zarr", b)], tmp_path / "all.zarr")
+    whole = skelstore.open(tmp_path / "all.zarr")
+    assert len(whole.fields) == 2
+    skelstore.subset(whole, tmp_path / "again.zarr")
+    again = skelstore.open(tmp_path / "again.zarr")
+    assert list(again.fields) == ["keypoint"], "written anew, they are one array"
+    check_store(again, [*a, *b], {})
+
+
+def test_a_store_is_replaced_by_a_part_of_itself(tmp_path: Path, store: skelstore.Store) -> None:
+    with pytest.raises(StoreExistsError):
+        skelstore.subset(store.at([3]), store.path)
+    skelstore.subset(store.at([3]), store.path, force=True)
+    assert_exact(list(skelstore.open(store.path)), [video(3)])
+    assert [path.name for path in tmp_path.iterdir()] == ["a.zarr"]
+
+
+def test_what_is_known_of_the_source_stays_but_its_size(tmp_path: Path) -> None:
+    source = {"dialect": "kinetics", "name": "k.pkl", "size": 3, "left_out": [], "kpfiles": "many", "more": [1]}
+    whole = skelstore.open(write(tmp_path / "a.zarr", [video(0), video(1)], source=source))
+    skelstore.subset(whole.at([1]), tmp_path / "one.zarr")
+    kept = {"dialect": "kinetics", "name": "k.pkl", "kpfiles": "many", "more": [1]}
+    assert skelstore.open(tmp_path / "one.zarr").source == kept
+    single = {"dialect": "single", "document": {"annotation": True}}
+    whole = skelstore.open(write(tmp_path / "b.zarr", [video(0)], source=single))
+    skelstore.subset(whole, tmp_path / "same.zarr")
+    assert skelstore.open(tmp_path / "same.zarr").source == single
+    skelstore.subset(whole.at([]), tmp_path / "none.zarr")
+    assert skelstore.open(tmp_path / "none.zarr").source == {}
+
+
+def test_damage_leaves_nothing(tmp_path: Path, store: skelstore.Store) -> None:
+    shard = store.path / "keypoint" / "c.0.0.0"
+    data = bytearray(shard.read_bytes())
+    data[-1000] ^= 1
+    shard.write_bytes(data)
+    with pytest.raises(DamageError):
+        skelstore.subset(store, tmp_path / "b.zarr")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.zarr"]
+
+
+def test_a_full_disk_leaves_nothing(tmp_path: Path, store: skelstore.Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    left = 0
+    real = os.fsync
+
+    def full(fd: int) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(fd)
+
+    monkeypatch.setattr(os, "fsync", full)
+    for allowed in range(6):
+        left = allowed
+        with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
+            skelstore.subset(store, tmp_path / "b.zarr")
+        assert [path.name for path in tmp_path.iterdir()] == ["a.zarr"]
