@@ -126,8 +126,8 @@ def _convert(
 
 def _give_up(workspace: Workspace, error: BaseException) -> None:
     """Keep the finished parts if the same command could go on from them; else remove the workspace."""
-    at_fault = isinstance(error, SkelstoreError) and not isinstance(error, WorkerError)
-    if isinstance(error, OSError) and error.filename is None and not at_fault:
+    at_fault = isinstance(error, SourceError | UnsupportedValueError)
+    if isinstance(error, OSError) and error.filename is None and not isinstance(error, SkelstoreError):
         error.filename = str(workspace.folder)  # what was written to; what is read names itself
     if workspace.committed:
         workspace.leave()
