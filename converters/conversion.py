@@ -114,7 +114,8 @@ def _convert(
         # The processes begin to start before the plan is made.
         with cluster_workers(dask) if dask is not None else local_workers(count) as crew:
             plan, jobs = _prepare(source, profile, cuts, workspace)
-            outcomes = _write_parts(source, plan, jobs, crew, advance)
+            sent = _send(source, plan, workspace.parts)
+            outcomes = _write_parts(source, sent, jobs, crew, advance)
     _raise_problems([problem for outcome in outcomes for problem in outcome.problems])
     parts = [outcome.part for outcome in outcomes if outcome.part is not None]
     try:
@@ -126,8 +127,8 @@ def _convert(
 
 def _give_up(workspace: Workspace, error: BaseException) -> None:
     """Keep the finished parts if the same command could go on from them; else remove the workspace."""
-    at_fault = isinstance(error, SkelstoreError) and not isinstance(error, WorkerError)
-    if isinstance(error, OSError) and error.filename is None and not at_fault:
+    at_fault = isinstance(error, SourceError | UnsupportedValueError)
+    if isinstance(error, OSError) and error.filename is None and not isinstance(error, SkelstoreError):
         error.filename = str(workspace.folder)  # what was written to; what is read names itself
     if workspace.committed:
         workspace.leave()
@@ -198,12 +199,35 @@ def _state(source: Source, start: int, stop: int) -> str:
     return digest.hexdigest()
 
 
+class _Sent(NamedTuple):
+    """A file that holds a source and its plan, pickled, and the digest by which it is known to be ours."""
+
+    path: Path
+    digest: bytes
+
+
+def _send(source: Source, plan: Plan, folder: Path) -> _Sent:
+    """Write the source, with its index, where all workers find it: it is too large to go with every part."""
+    data = bytes(ForkingPickler.dumps((source, plan)))
+    path = folder / f"source.{secrets.token_hex(4)}"
+    path.write_bytes(data)
+    return _Sent(path, hashlib.blake2b(data).digest())
+
+
+@lru_cache(maxsize=1)
+def _received(sent: _Sent) -> tuple[Source, Plan]:
+    data = sent.path.read_bytes()
+    if hashlib.blake2b(data).digest() != sent.digest:
+        raise StoreError(f"{sent.path} is not what was written for the workers: run the same command again")
+    found: tuple[Source, Plan] = ForkingPickler.loads(data)
+    return found
+
+
 def _write_parts(
-    source: Source, plan: Plan, jobs: list[_Job], workers: Workers, advance: Callable[[int], None] | None
+    source: Source, sent: _Sent, jobs: list[_Job], workers: Workers, advance: Callable[[int], None] | None
 ) -> list[_Outcome]:
     """Let the workers write the parts. Raises WorkerError, when what others were at is finished, if one died."""
     outcomes: dict[int, _Outcome] = {}
-    sent = workers.share(bytes(ForkingPickler.dumps((source, plan))))
     with closing(finished(workers, _write_sent, [(sent, job) for job in jobs])) as ended:
         for number, future in ended:
             job = jobs[number]
@@ -223,16 +247,10 @@ def _write_parts(
 _one_at_a_time = threading.Lock()
 
 
-def _write_sent(sent: bytes, job: _Job) -> _Outcome:
+def _write_sent(sent: _Sent, job: _Job) -> _Outcome:
     """``write_part`` in a worker. A Dask worker may have several threads, but a source is for one at a time."""
     with _one_at_a_time:
-        return write_part(*_unpacked(sent), job)
-
-
-@lru_cache(maxsize=1)
-def _unpacked(sent: bytes) -> tuple[Source, Plan]:
-    found: tuple[Source, Plan] = ForkingPickler.loads(sent)
-    return found
+        return write_part(*_received(sent), job)
 
 
 def write_part(source: Source, plan: Plan, job: _Job, advance: Callable[[int], None] | None = None) -> _Outcome:

@@ -25,16 +25,11 @@ from skelstore.errors import WorkerError
 
 
 class Workers(NamedTuple):
-    """``executors``, each to be given up to ``slots`` tasks at a time.
-
-    ``died`` are the errors of a task whose worker died. What ``share`` gives for bytes is the argument of many tasks
-    by which each gets them.
-    """
+    """``executors``, each to be given up to ``slots`` tasks at a time; ``died`` are the errors of one that has died."""
 
     executors: Sequence[Executor]
     slots: int
     died: tuple[type[BaseException], ...]
-    share: Callable[[bytes], Any]
 
 
 @contextmanager
@@ -51,7 +46,7 @@ def local_workers(count: int) -> Iterator[Workers]:
         with _interrupts_ignored():  # by the workers, which start here; Ctrl-C is for this process to handle
             for executor in executors:
                 executor.submit(os.getpid)
-        yield Workers(executors, 1, (BrokenProcessPool,), bytes)
+        yield Workers(executors, 1, (BrokenProcessPool,))
 
 
 @contextmanager
@@ -76,12 +71,7 @@ def cluster_workers(address: str) -> Iterator[Workers]:
         if not client.scheduler_info()["workers"]:
             raise WorkerError(f"the Dask scheduler at {address} has no workers: start one with `dask worker {address}`")
         # Every task at once: the scheduler knows which worker is free, and workers may come and go.
-        yield Workers(
-            [client.get_executor(pure=False)],
-            1 << 30,
-            (KilledWorker, CancelledError),
-            lambda data: client.scatter(data, broadcast=True),
-        )
+        yield Workers([client.get_executor(pure=False)], 1 << 30, (KilledWorker, CancelledError))
 
 
 def finished(
@@ -114,9 +104,8 @@ def finished(
                 yield number, future
                 start(executor)
     finally:
-        for future in running:
-            future.cancel()
-        wait(running)
+        # Dask's can always be cancelled, and what their workers are at goes on there; they are not waited for.
+        wait([future for future in running if not future.cancel()])
 
 
 def _end_with_parent() -> None:

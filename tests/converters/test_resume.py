@@ -18,7 +18,7 @@ from converters import pyskl, samples
 from converters.conversion import convert_source
 from converters.dialects import open_source
 from skelstore import layout
-from skelstore.errors import SourceError, StoreNotFoundError, WorkerError
+from skelstore.errors import SourceError, StoreExistsError, StoreNotFoundError, WorkerError
 from tests.conftest import children
 from tests.crashes import PART_BYTES, Done, command, make_source, run_here, tree
 
@@ -254,6 +254,20 @@ def test_what_lies_about_is_removed(tmp_path: Path, source: Path, expected: dict
     assert taken(source, tmp_path / "a.zarr") == 4
     assert tree(tmp_path / "a.zarr") == expected
     assert os.listdir(tmp_path) == ["a.zarr"]
+
+
+def test_a_destination_that_is_taken_meanwhile(tmp_path: Path, source: Path, expected: dict[str, bytes]) -> None:
+    destination = tmp_path / "a.zarr"
+
+    def take(_: int) -> None:
+        destination.mkdir(exist_ok=True)
+
+    with pytest.raises(StoreExistsError) as caught:
+        pyskl.convert(source, destination, workers=1, advance=take)
+    assert "keeps the finished parts" in caught.value.__notes__[0]
+    destination.rmdir()
+    assert taken(source, destination) == PARTS
+    assert tree(destination) == expected
 
 
 # --------------------------------------------------------------------------------- what is not the same
