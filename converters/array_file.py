@@ -6,6 +6,7 @@ The format is NumPy's (numpy.lib.format, NEP 1). Object arrays are pickles insid
 from __future__ import annotations
 
 import math
+import sys
 import tokenize
 import warnings
 import zipfile
@@ -29,6 +30,7 @@ _MAX_UNPACKED = 2 << 30
 """Bytes that the members of one .npz may state together: one video, which is held in memory."""
 _MAX_RATIO = 1100
 """Deflate cannot do better than 1032 to 1; who states more is not to be believed."""
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _MAX_TEXT = 4 << 10
 _BAD_HEADER = (
     *(ValueError, TypeError, SyntaxError, OverflowError, RecursionError, MemoryError, EOFError, LookupError),
@@ -113,6 +115,7 @@ def npz_text(path: Path, name: str) -> str | None:
 @contextmanager
 def _members(path: Path) -> Iterator[tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo]]]:
     """The archive and its arrays by name. What goes wrong with the archive while they are read is a SourceError."""
+    size = path.stat().st_size
     try:
         with zipfile.ZipFile(path) as archive:
             members: dict[str, zipfile.ZipInfo] = {}
@@ -125,6 +128,8 @@ def _members(path: Path) -> Iterator[tuple[zipfile.ZipFile, dict[str, zipfile.Zi
                         f"{path}: {name} states {info.file_size} bytes in {info.compress_size} packed ones, which "
                         "cannot be"
                     )
+                if info.compress_type not in _METHODS or not 0 <= info.header_offset < size:
+                    raise SourceError(f"{path}: {name} is packed as NumPy does not, or lies outside of the file")
                 members[name] = info
             unpacked = sum(info.file_size for info in members.values())
             if len(members) > _MAX_MEMBERS or unpacked > _MAX_UNPACKED:
@@ -181,11 +186,10 @@ def _array(file: BinaryIO, size: int, shown: str) -> NDArray[Any]:
         raise SourceError(f"{shown} ends after {header.offset + len(data)} bytes of {size}: it is damaged")
     if header.dtype.kind == "b" and data.strip(b"\0\1"):
         raise SourceError(f"{shown} has values of bool that are neither 0 nor 1: it is damaged")
+    if header.dtype.kind == "U" and (np.frombuffer(data, f"{header.dtype.str[0]}u4") > sys.maxunicode).any():
+        raise SourceError(f"{shown} has letters that Unicode does not have: it is damaged")  # NumPy would make a str
     flat = np.frombuffer(data, header.dtype, header.size)
     try:
-        shaped = flat.reshape(header.shape, order="F" if header.fortran_order else "C").copy(order="C")
-        if shaped.dtype.kind == "U":
-            shaped.item()  # code points beyond Unicode
+        return flat.reshape(header.shape, order="F" if header.fortran_order else "C").copy(order="C")
     except ValueError as error:  # more axes than NumPy has
         raise SourceError(f"{shown} cannot be read ({error})") from None
-    return shaped
