@@ -22,7 +22,7 @@ from converters.source import shown_name
 from skelstore.errors import SourceError
 from skelstore.layouts import Annotation
 from skelstore.parts import Origin
-from skelstore.values import Json
+from skelstore.values import Json, type_name
 
 NAME = "babel"
 TOTAL_FRAMES = 150
@@ -126,7 +126,8 @@ def _read_columns(table: Path) -> list[Any]:
     columns = [label, root[0], *names]
     for column, name in zip(columns, ("label", "seg_id", "sid", "chunk_n", "anntr_id"), strict=True):
         if not (isinstance(column, (list, tuple)) or (isinstance(column, np.ndarray) and column.ndim == 1)):
-            raise SourceError(f"{table}: {name} is a {type(column).__name__}; expected a list in {_STRUCTURE}")
+            found = column.name if isinstance(column, Foreign) else type_name(column)
+            raise SourceError(f"{table}: {name} is a {found}; expected a list in {_STRUCTURE}")
         if foreign := next((value for value in column if isinstance(value, Foreign)), None):
             raise SourceError(f"{table}: {name} holds {foreign.name}; expected numbers and text")
         if len(column) != len(label):

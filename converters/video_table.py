@@ -6,6 +6,7 @@ and ``width`` (``img_shape`` is made of them). Further ones become keys of the a
 
 from __future__ import annotations
 
+import csv
 import os
 import re
 from collections import Counter
@@ -14,7 +15,6 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.csv
 import pyarrow.parquet
 
 from skelstore.errors import SourceError
@@ -25,6 +25,8 @@ SHOWN_PROBLEMS = 20
 
 _KNOWN = ("path", "frame_dir", "label", "split", "height", "width")
 _WHOLE = re.compile(r"([+-]?\d{1,19})(\.0*)?")
+_INTEGER = re.compile(r"-?\d{1,18}")
+_PADDED = re.compile(r"[+-]?0\d")
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 _PARQUET_MAGIC = b"PAR1"
 
@@ -33,7 +35,7 @@ _PARQUET_MAGIC = b"PAR1"
 class Row:
     """What is known of a video: which file it is in (relative to the folder), and what its annotation shall have.
 
-    ``place`` is where that is said, for messages: ``clips.csv: row 3``. Empty values are not to be set.
+    ``place`` is where that is said, for messages: ``clips.csv: line 3``. Empty values are not to be set.
     """
 
     place: str
@@ -52,31 +54,27 @@ class Row:
 def read_table(path: str | os.PathLike[str]) -> tuple[list[Row], list[str]]:
     """The rows of a CSV or Parquet file, in order, and what is wrong in them, each problem with its row.
 
-    A row of a CSV file is counted as in a spreadsheet, from 1 for the names of the columns, blank lines not counted.
+    A row of a CSV file is called by the line on which it ends, a row of a Parquet file by its number from 1.
     Raises SourceError if the file is no such table, has no rows, or neither ``path`` nor ``frame_dir``.
     """
     path = Path(path)
-    table, first = _load(path)
-    names = table.column_names
-    twice = [repr(name) for name, count in Counter(names).items() if count > 1]
-    if twice:
-        raise SourceError(f"{path} has several columns of the name {', '.join(twice)}; expected one of each")
-    if not {"path", "frame_dir"} & set(names):
-        shown = ", ".join(map(repr, names[:10]))
+    problems: list[str] = []
+    with open(path, "rb") as file:
+        is_parquet = file.read(len(_PARQUET_MAGIC)) == _PARQUET_MAGIC
+    places, columns = _load_parquet(path) if is_parquet else _load_csv(path, problems)
+    if not {"path", "frame_dir"} & columns.keys():
+        shown = ", ".join(map(repr, list(columns)[:10]))
         raise SourceError(
             f"{path} has the columns {shown[:300]}; expected path (a file) or frame_dir (a name), and label, split, "
             "height, width where they are known; a CSV file has commas between them"
         )
-    if ("height" in names) != ("width" in names):
+    if ("height" in columns) != ("width" in columns):
         raise SourceError(f"{path} has one of the columns height and width; expected both, or none")
-    if not table.num_rows:
+    if not places and not problems:
         raise SourceError(f"{path} has no rows; expected one for each video")
-    columns = {name: _column(path, name, table[name]) for name in names}
-    rows: list[Row] = []
-    problems: list[str] = []
-    for i in range(table.num_rows):
-        cells = {name: column[i] for name, column in columns.items()}
-        rows.append(_row(f"{path.name}: row {first + i}", cells, problems))
+    rows = []
+    for i, place in enumerate(places):
+        rows.append(_row(place, {name: cells[i] for name, cells in columns.items()}, problems))
     return rows, problems
 
 
@@ -89,53 +87,70 @@ def refuse(what: str, problems: list[str]) -> None:
     raise SourceError(f"{what} has {count}:\n" + "\n".join(f"  {text}" for text in problems[:SHOWN_PROBLEMS]) + more)
 
 
-def _load(path: Path) -> tuple[pa.Table, int]:
-    """The table, and the number by which its first row is called."""
-    with open(path, "rb") as file:
-        is_parquet = file.read(len(_PARQUET_MAGIC)) == _PARQUET_MAGIC
+def _load_csv(path: Path, problems: list[str]) -> tuple[list[str], dict[str, list[Any]]]:
+    """The place of every row, and the columns: text, and numbers where each cell of a further column is one."""
+    places: list[str] = []
+    rows: list[list[str]] = []
     try:
-        if is_parquet:
-            table = pyarrow.parquet.ParquetFile(path, memory_map=False).read(use_threads=False)
-            table.validate(full=True)
-            return table, 1
-        # Whole files as one block, of text only: a frame_dir of 001 shall not become the number 1.
-        return _load_csv(path), 2
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            reader = csv.reader(file, strict=True)
+            names = next(reader, [])
+            for cells in reader:
+                place = f"{path.name}: line {reader.line_num}"
+                if len(cells) == len(names):
+                    places.append(place)
+                    rows.append(cells)
+                elif cells:  # else a blank line
+                    problems.append(f"{place}: {len(cells)} cells; expected {len(names)}, as in the first line")
+    except UnicodeDecodeError as error:
+        raise SourceError(f"{path} is not text in UTF-8 ({error.reason}); expected a CSV file") from None
+    except csv.Error as error:
+        raise SourceError(f"{path}: line {reader.line_num}: {error}; expected a CSV file") from None
+    _check_names(path, names)
+    columns = {name: [row[i] or None for row in rows] for i, name in enumerate(names)}
+    return places, {name: cells if name in _KNOWN else _numbers(cells) for name, cells in columns.items()}
+
+
+def _load_parquet(path: Path) -> tuple[list[str], dict[str, list[Any]]]:
+    """The same of a Parquet file, whose columns have types."""
+    try:
+        with pyarrow.parquet.ParquetFile(path) as file:
+            table = file.read(use_threads=False)
+        table.validate(full=True)
     except (pa.ArrowException, ValueError, OSError, MemoryError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
-        kind = "Parquet" if is_parquet else "CSV"
         reason = str(error).partition("\n")[0][:200]
-        raise SourceError(f"{path} cannot be read as a {kind} file ({reason}); expected a table of videos") from None
+        raise SourceError(f"{path} is not a Parquet file, or is damaged ({reason})") from None
+    _check_names(path, table.column_names)
+    columns = {name: _cells(path, name, table[name]) for name in table.column_names}
+    return [f"{path.name}: row {i + 1}" for i in range(table.num_rows)], columns
 
 
-def _load_csv(path: Path) -> pa.Table:
-    one_thread = pyarrow.csv.ReadOptions(use_threads=False)  # which tells the row in its messages
-    with pyarrow.csv.open_csv(path, read_options=one_thread) as reader:
-        names = reader.schema.names
-    texts = pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()))
-    return pyarrow.csv.read_csv(path, read_options=one_thread, convert_options=texts)
+def _check_names(path: Path, names: list[str]) -> None:
+    if twice := [repr(name) for name, count in Counter(names).items() if count > 1]:
+        raise SourceError(f"{path} has several columns of the name {', '.join(twice)[:300]}; expected one of each")
 
 
-def _column(path: Path, name: str, column: pa.ChunkedArray) -> list[Any]:
-    """The cells of a column as Python values, None for an empty one.
-
-    A further column of a CSV file is one of numbers if each of its cells is one.
-    """
+def _cells(path: Path, name: str, column: pa.ChunkedArray) -> list[Any]:
+    """The cells of a column of a Parquet file, None for an empty one."""
     kind = column.type
     if pa.types.is_dictionary(kind):  # what pandas makes of categories
         kind, column = kind.value_type, column.cast(kind.value_type)
-    text = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind)
-    if not (text or pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
+    plain = (pa.types.is_string, pa.types.is_large_string, pa.types.is_null, pa.types.is_integer, pa.types.is_boolean)
+    if not (pa.types.is_floating(kind) or any(is_it(kind) for is_it in plain)):
         raise SourceError(f"{path}: column {name!r} holds {kind}; expected numbers or text")
-    cells = [None if cell == "" else cell for cell in column.to_pylist()]
-    if name in _KNOWN or not text:
-        return cells
+    return [None if cell == "" else cell for cell in column.to_pylist()]
+
+
+def _numbers(cells: list[str | None]) -> list[Any]:
+    """The cells as int or float, if all of them are such; codes such as 007, which would lose zeros, stay text."""
     given = [cell for cell in cells if cell is not None]
-    for convert, pattern in ((int, re.compile(r"0|-?[1-9]\d{0,17}")), (float, _NUMBER)):
-        if given and all(pattern.fullmatch(cell) for cell in given):
-            # Codes such as 007 stay text: a number would lose their zeros.
-            padded = convert is float and any(re.match(r"[+-]?0\d", cell) for cell in given)
-            return cells if padded else [None if cell is None else convert(cell) for cell in cells]
+    if not given or any(_PADDED.match(cell) for cell in given):
+        return cells
+    for kind, pattern in ((int, _INTEGER), (float, _NUMBER)):
+        if all(pattern.fullmatch(cell) for cell in given):
+            return [None if cell is None else kind(cell) for cell in cells]
     return cells
 
 
