@@ -160,6 +160,15 @@ def test_pickles_of_something_else_are_told_together(tmp_path: Path) -> None:
         assert f"{name}.pkl" in line
 
 
+def test_a_real_annotation_gets_a_label(real_file: Callable[[str], Path], tmp_path: Path) -> None:
+    """A file whose label is a text ('A1'), as custom scripts write it."""
+    path = real_file("annotations/single_annotation.pkl")
+    annotation = load(path)
+    name = annotation["frame_dir"]
+    table = write(tmp_path / "t.csv", f"frame_dir,label,split\n{name},0,train\n")
+    check_source(open_source(path, table=table), [annotation | {"label": 0}], {"train": [name]})
+
+
 # ------------------------------------------------------------------------------------------ arrays
 
 
