@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from converters.array_file import SUFFIXES, npy_header, npz_headers, npz_text, read_npy, read_npz
 from converters.conversion import ConvertOptions, convert_source
 from converters.listing import Entry, Video, files_below, list_videos
-from converters.video_table import refuse
 from skelstore.errors import SourceError
 from skelstore.layouts import Annotation
 from skelstore.parts import Origin
@@ -52,9 +51,14 @@ class ArrayFolder:
         self.path = Path(path)
         entries = [self._entry(file) for file in files_below(self.path, SUFFIXES)]
         self._listing = list_videos(
-            self.path, entries, table=table, label_by=label_by, skip_missing=skip_missing, unique=True
+            self.path,
+            entries,
+            table=table,
+            label_by=label_by,
+            skip_missing=skip_missing,
+            unique=True,
+            check=self._wrong_headers,
         )
-        self._check_headers()
 
     def __len__(self) -> int:
         return len(self._listing.videos)
@@ -97,11 +101,11 @@ class ArrayFolder:
         name = name or PurePosixPath(file).with_suffix("").as_posix()
         return Entry(file, None, name, max(path.stat().st_size, 1))
 
-    def _check_headers(self) -> None:
-        """Refuse arrays that are no skeletons, and those of another form than most, by their headers alone."""
+    def _wrong_headers(self, videos: list[Video]) -> list[str]:
+        """A problem for arrays that are no skeletons, or of another form than most: by their headers alone."""
         problems: list[str] = []
         forms: dict[str, tuple[int, ...]] = {}
-        for video in self._listing.videos:
+        for video in videos:
             try:
                 forms[video.entry.file] = _form(self.path / video.entry.file, video)
             except SourceError as error:
@@ -113,7 +117,7 @@ class ArrayFolder:
                     f"{self.path / file}: keypoint has {_shown(form)}; {usual[0][1]} of {len(forms)} files have "
                     f"{_shown(usual[0][0])}: a data set has one form"
                 )
-        refuse(str(self.path), problems)
+        return problems
 
 
 def _form(file: Path, video: Video) -> tuple[int, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -90,11 +90,13 @@ def list_videos(
     label_by: str | None,
     skip_missing: bool,
     unique: bool = False,
+    check: Callable[[list[Video]], list[str]] | None = None,
 ) -> Listing:
     """The entries that the table lists, in its order, or all of them; with label and split as the table or names say.
 
     A row of a table means the file of its ``path``, or without that column the video of its ``frame_dir``. ``unique``:
-    names may not repeat even where there are no splits. Raises SourceError that tells all problems.
+    names may not repeat even where there are no splits. ``check`` gives what is wrong with the files that are taken.
+    Raises SourceError that tells all problems.
     """
     if label_by is not None and label_by not in LABEL_BY:
         raise SourceError(f"{path}: label_by {label_by!r}; expected one of {', '.join(LABEL_BY)}")
@@ -121,6 +123,8 @@ def list_videos(
     videos = [video._replace(row=row) for video in videos if (row := by_place.get(video.row.place))]
     if unique or any(row.splits for row in rows):
         problems += _unnamed(videos)
+    if check is not None:
+        problems += check(videos)
     refuse(what, problems)
     if not videos:
         raise SourceError(f"{what}: not one of its videos is in {path}")

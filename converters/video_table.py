@@ -82,7 +82,7 @@ def refuse(what: str, problems: list[str]) -> None:
     """Raise SourceError that tells the problems, if there are any: all of them up to a bound."""
     if not problems:
         return
-    count = f"a problem{'s'[: len(problems) != 1]}" if len(problems) == 1 else f"{len(problems)} problems"
+    count = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
     more = f"\n  … and {len(problems) - SHOWN_PROBLEMS} more" if len(problems) > SHOWN_PROBLEMS else ""
     raise SourceError(f"{what} has {count}:\n" + "\n".join(f"  {text}" for text in problems[:SHOWN_PROBLEMS]) + more)
 

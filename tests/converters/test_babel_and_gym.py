@@ -21,6 +21,7 @@ from converters.gym import GymSource
 from converters.sample_sources import babel_like, boxes_like
 from converters.samples import bare_list_like, iter_ntu_like, ntu_like
 from skelstore.errors import SourceError, UnsupportedValueError
+from tests import strategies
 from tests.exact import assert_exact
 from tests.source_contract import check_source, dump, load
 
@@ -143,6 +144,23 @@ def test_labels_that_are_not_babels_are_refused(tmp_path: Path, name: str) -> No
         BabelSource(path)
 
 
+@given(st.recursive(strategies.scalars, lambda inner: st.lists(inner, max_size=4) | st.tuples(inner, inner)))
+@settings(max_examples=60)
+def test_any_pickle_is_labels_or_refused(value: object) -> None:
+    clips, _ = babel_like(1)
+    with tempfile.TemporaryDirectory() as folder:
+        path = write_babel(Path(folder), clips, value)
+        try:
+            source = BabelSource(path)
+        except SourceError as error:
+            text = str(error)
+        else:
+            assert list(source.video(0)[0]) == ["keypoint", "label", "frame_dir", "total_frames"]
+            source.close()
+            return
+    assert "val_label_60.pkl" in text
+
+
 def test_an_array_that_is_not_babels_is_refused(tmp_path: Path) -> None:
     clips, labels = babel_like(3)
     path = write_babel(tmp_path, clips[0], labels)
@@ -223,6 +241,24 @@ def test_boxes_of_another_form_are_refused_by_name(tmp_path: Path, name: str) ->
     with pytest.raises(UnsupportedValueError, match=r"boxes\.pkl: 'a' is"):
         gym.convert(path, tmp_path / "g.zarr", boxes=boxes)
     assert not (tmp_path / "g.zarr").exists()
+
+
+@given(st.one_of(strategies.scalars, strategies.arrays(), st.lists(strategies.arrays(), max_size=3)))
+@settings(max_examples=60)
+def test_any_value_is_boxes_or_refused(value: object) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = dump(Path(folder) / "gym.pkl", [{"frame_dir": "a"}])
+        source = GymSource(path, dump(Path(folder) / "boxes.pkl", {"a": value}))
+        try:
+            boxes = source.video(0)[0]["gt_bbox"]
+        except SourceError as error:
+            text = str(error)
+        else:
+            assert boxes.shape[-1] in (4, 5)
+            return
+        finally:
+            source.close()
+    assert "boxes.pkl: 'a'" in text
 
 
 def test_boxes_that_do_not_belong_to_the_videos_are_refused(tmp_path: Path) -> None:

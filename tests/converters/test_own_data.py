@@ -274,16 +274,18 @@ def test_any_arrays(videos: list[tuple[int, int, bool]], dtype: str, coordinates
 def test_all_problems_of_a_table_of_arrays_are_told_together(tmp_path: Path) -> None:
     folder = tmp_path / "npy"
     save(folder / "a.npy", points(4, 17, 2))
-    table = write(
-        tmp_path / "t.csv",
-        "path,frame_dir,label\na.npy,x,0\nmissing.npy,y,0\na.npy,z,0\n../a.npy,w,clap\n",
-    )
+    save(folder / "b.npy", points(17, 2))
+    save(folder / "c.npy", points(4, 17, 2))
+    rows = "a.npy,x,0\nmissing.npy,y,0\na.npy,z,0\n../a.npy,w,clap\nb.npy,v,1\nc.npy,x,1\n"
+    table = write(tmp_path / "t.csv", "path,frame_dir,label\n" + rows)
     lines = refusal(lambda: ArrayFolder(folder, table=table))
-    assert lines[0] == f"{table} has 4 problems:"
+    assert lines[0] == f"{table} has 6 problems:"
     assert "line 5, path: '../a.npy' leads outside" in lines[1]
     assert "line 5, label: 'clap'" in lines[2]
     assert "line 3: 'missing.npy' is not in" in lines[3]
     assert "line 4: 'a.npy' is that of t.csv: line 2, too" in lines[4]
+    assert "t.csv: line 2, t.csv: line 7: 2 videos have the frame_dir 'x'" in lines[5]
+    assert "b.npy: keypoint has float32 (17, 2)" in lines[6]
     table = write(tmp_path / "t.csv", "path,frame_dir\n" + "".join(f"{i}.npy,a\n" for i in range(50)))
     assert len(refusal(lambda: ArrayFolder(folder, table=table))) == 22
 
