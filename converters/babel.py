@@ -69,11 +69,11 @@ class BabelSource:
         label, *names = (column[index] for column in self._columns())
         keypoint = self._clip(index).transpose(3, 1, 2, 0)
         with np.errstate(over="ignore"):
-            half = keypoint.astype(np.float16)
+            half = keypoint.astype(np.float16, order="C")
         if not np.array_equal(np.isinf(half), np.isinf(keypoint)):
             raise SourceError(f"{self.path}: {self.place(index)} has values beyond 65504, which float16 cannot hold")
         return {
-            "keypoint": np.ascontiguousarray(half),
+            "keypoint": half,
             "label": label,
             "frame_dir": "_".join(map(str, names)),
             "total_frames": TOTAL_FRAMES,
@@ -101,7 +101,7 @@ class BabelSource:
             raise SourceError(f"{self.path} has changed while it was read")
         if self._array is None:
             self._array = map_npy(self.path)
-        return np.array(self._array[index])
+        return np.asarray(self._array[index])
 
     def _columns(self) -> list[Any]:
         """The lists of the pickle: label, then the four parts of a name."""
