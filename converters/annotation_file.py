@@ -65,6 +65,9 @@ class AnnotationFile:
     def files(self, start: int, stop: int) -> list[Path]:
         return [self.path]
 
+    def settings(self) -> Json:
+        return None
+
     def place(self, index: int) -> str:
         return f"{self._key or ''}[{index}]"
 

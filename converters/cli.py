@@ -11,6 +11,7 @@ import os
 import sys
 import tempfile
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,8 @@ from converters.comparison import compare
 from converters.conversion import available_cores, convert_source
 from converters.dialects import DIALECTS, open_source
 from converters.exporting import FORMATS, export
-from converters.information import as_lines, information
+from converters.information import as_lines, information, notes
+from converters.naming import LABEL_BY
 from converters.progress import progress, say
 from converters.selection import where, with_labels, with_names
 from converters.showing import as_lines as video_lines
@@ -37,6 +39,22 @@ _PATH = click.Path(path_type=Path)
 _INTERRUPTED = 130
 
 
+def _beside(command: Callable[..., None]) -> Callable[..., None]:
+    """The options for what belongs to a source beside its file or folder."""
+    for option in (
+        click.option("--label-by", type=click.Choice(LABEL_BY), help="Take label and split from folders or NTU names."),
+        click.option(
+            "--table", type=_PATH, help="CSV or Parquet file of path, frame_dir, label, split; BABEL's labels."
+        ),
+        click.option("--boxes", type=_PATH, help="Pickle of FineGYM's ground-truth boxes."),
+        click.option(
+            "--kpfiles", type=_PATH, help="Folder of the kpfiles that belong to a Kinetics table of contents."
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="skelstore")
 def cli() -> None:
@@ -47,30 +65,32 @@ def cli() -> None:
 @click.argument("source", type=_PATH)
 @click.argument("destination", type=_PATH)
 @click.option("--from", "dialect", type=click.Choice(list(DIALECTS)), help="Dialect of SOURCE (default: recognised).")
-@click.option("--kpfiles", type=_PATH, help="Folder of the kpfiles that belong to a Kinetics table of contents.")
+@_beside
 @click.option("--skip-missing", is_flag=True, help="Leave out videos whose skeletons are missing, and record them.")
 @click.option("--profile", type=click.Choice(PROFILES), default="default", help="How chunks are coded.")
 @click.option("--workers", type=click.IntRange(min=1), default=available_cores, help="Processes (default: the cores).")
 @click.option("--dask", metavar="ADDRESS", help="Let the workers of the Dask cluster at tcp://HOST:PORT convert.")
 @click.option("--force", is_flag=True, help="Replace the store at DESTINATION, once the new one is complete.")
-def convert_command(source: Path, destination: Path, dialect: str | None, kpfiles: Path | None, **options: Any) -> None:
-    """Convert SOURCE, a pickle or a folder of pickles, into a store at DESTINATION.
+def convert_command(source: Path, destination: Path, dialect: str | None, **options: Any) -> None:
+    """Convert SOURCE, a pickle or a folder of pickles or arrays, into a store at DESTINATION.
 
     A conversion that was interrupted goes on when the same command is run again.
     """
+    beside = {name: options.pop(name) for name in ("kpfiles", "boxes", "table", "label_by", "skip_missing")}
     if options["dask"]:  # its workers are in folders of their own
-        source, kpfiles = source.absolute(), kpfiles and kpfiles.absolute()
-    opened = open_source(source, dialect, kpfiles=kpfiles, skip_missing=options.pop("skip_missing"))
+        source = source.absolute()
+        beside |= {name: path.absolute() for name, path in beside.items() if isinstance(path, Path)}
+    opened = open_source(source, dialect, **beside)
     with progress("converting", len(opened), " videos") as advance:
         taken = convert_source(opened, destination, advance=advance, **options)
     if taken:
         say(f"went on from an interrupted conversion: {taken} of its parts were finished")
     with skelstore.open(destination) as store:
         found = information(store)
+        for note in notes(store):
+            say(note)
     if opened.dialect != "kinetics" and found["videos"] and not found["joints"]:
         say("note: no video has a keypoint; if this is a Kinetics table of contents, give its --kpfiles too")
-    if found["left_out"]:
-        say(f"left out {found['left_out']} videos whose skeletons are missing; `skelstore info --json` names them")
     ratio = f", {found['ratio_to_source']:.2f} of the source" if found["ratio_to_source"] else ""
     click.echo(f"{destination}: {found['videos']:,} videos, {found['stored_bytes']:,} bytes{ratio}")
 
@@ -128,8 +148,8 @@ def bench_command(store: Path, videos: int, json_file: Path | None, plot: Path |
 @click.argument("store", type=_PATH)
 @click.option("--data", is_flag=True, help="Read and decode every chunk, too.")
 @click.option("--against", type=_PATH, help="Compare value by value with this source, too.")
-@click.option("--kpfiles", type=_PATH, help="Folder of the source's kpfiles.")
-def verify_command(store: Path, data: bool, against: Path | None, kpfiles: Path | None) -> None:
+@_beside
+def verify_command(store: Path, data: bool, against: Path | None, **beside: Any) -> None:
     """Check STORE: its structure and the sizes of its files."""
     with skelstore.open(store) as opened, progress("verifying", sum(opened.files().values()), "B") as advance:
         problems = verify(store, data=data, advance=advance)
@@ -137,9 +157,7 @@ def verify_command(store: Path, data: bool, against: Path | None, kpfiles: Path 
         with skelstore.open(store) as opened:
             dialect = opened.source.get("dialect")
             left_out = bool(opened.source.get("left_out"))
-            source = open_source(
-                against, dialect if dialect in DIALECTS else None, kpfiles=kpfiles, skip_missing=left_out
-            )
+            source = open_source(against, dialect if dialect in DIALECTS else None, skip_missing=left_out, **beside)
             with progress("comparing", len(opened), " videos") as advance:
                 problems = compare(opened, source, advance)
             source.close()

@@ -179,6 +179,7 @@ def _identity(source: Source, plan: Plan, start: int, stop: int) -> Json:
         "version": [version("skelstore"), FORMAT_VERSION],
         "dialect": source.dialect,
         "source": shown_name(source.path),
+        "settings": source.settings(),
         "videos": [start, stop],
         "named": hashlib.blake2b(repr(named).encode("utf-8", "surrogateescape"), digest_size=16).hexdigest(),
         "state": _state(source, start, stop),

@@ -6,8 +6,13 @@ import os
 from pathlib import Path
 from types import ModuleType
 
-from converters import bare_list, kinetics, pyskl, single
+from converters import array_folder, babel, bare_list, extraction, gym, kinetics, pyskl, single
 from converters.annotation_file import AnnotationFile, described
+from converters.array_file import MAGIC, SUFFIXES
+from converters.array_folder import ArrayFolder
+from converters.babel import BabelSource
+from converters.extraction import ExtractedFiles
+from converters.gym import GymSource
 from converters.kinetics import KineticsSource
 from converters.pickle_file import PickleFile
 from converters.single import SingleFiles
@@ -20,6 +25,10 @@ DIALECTS: dict[str, ModuleType] = {
     single.NAME: single,
     single.FOLDER_NAME: single,
     kinetics.NAME: kinetics,
+    gym.NAME: gym,
+    extraction.NAME: extraction,
+    array_folder.NAME: array_folder,
+    babel.NAME: babel,
 }
 """Name of each dialect, as ``--from`` takes it -> its module."""
 
@@ -28,49 +37,101 @@ _ANNOTATION_KEYS = frozenset(
 )
 
 
+_FOLDERS = {single.FOLDER_NAME: True, single.NAME: False, array_folder.NAME: True, extraction.NAME: None}
+"""Whether what a dialect is opened by is a folder; False for the others, None for both."""
+
+_GO_WITH = {
+    "--kpfiles": (kinetics.NAME,),
+    "--boxes": (gym.NAME,),
+    "--table": (extraction.NAME, array_folder.NAME, babel.NAME),
+    "--label-by": (extraction.NAME, array_folder.NAME),
+}
+"""Option -> the dialects that it goes with."""
+
+
 def open_source(
     path: str | os.PathLike[str],
     dialect: str | None = None,
     *,
     kpfiles: str | os.PathLike[str] | None = None,
     skip_missing: bool = False,
+    boxes: str | os.PathLike[str] | None = None,
+    table: str | os.PathLike[str] | None = None,
+    label_by: str | None = None,
 ) -> Source:
     """The source that a file or folder is, of the dialect given or else recognised from its content.
 
+    ``kpfiles`` is the folder of Kinetics' kpfiles, ``boxes`` the pickle of FineGYM's boxes; ``table`` lists the videos
+    of a folder, ``label_by`` (``folders``, ``ntu``) says where label and split are taken from instead.
     Raises SourceError if it is of no known dialect or not of the given one, FileNotFoundError if it is not there.
     """
     path = Path(path)
     if not path.exists():
         raise SourceError(f"{path} is not there; expected a pickle of annotations or a folder of such files")
+    given = {"--kpfiles": kpfiles, "--boxes": boxes, "--table": table, "--label-by": label_by}
     pickle = None
-    if dialect is None:
-        dialect, pickle = (kinetics.NAME, None) if kpfiles is not None else _recognise(path)
+    if dialect is None and (kpfiles is not None or boxes is not None):
+        dialect = kinetics.NAME if kpfiles is not None else gym.NAME
+    elif dialect is None:
+        dialect, pickle = _recognise(path, labelled=table is not None or label_by is not None)
     if dialect not in DIALECTS:
         raise SourceError(f"dialect {dialect!r} is not known; expected one of {', '.join(DIALECTS)}")
-    if (dialect == kinetics.NAME) != (kpfiles is not None):
-        raise SourceError(
-            f"{path}: the dialect kinetics needs the folder of the kpfiles (--kpfiles)"
-            if dialect == kinetics.NAME
-            else f"{path}: --kpfiles goes with a Kinetics table of contents, not with the dialect {dialect}"
-        )
-    if dialect == kinetics.NAME:
-        assert kpfiles is not None
-        return KineticsSource(path, kpfiles, skip_missing=skip_missing)
-    if path.is_dir() != (dialect == single.FOLDER_NAME):
+    for option, value in given.items():
+        if value is not None and dialect not in _GO_WITH[option]:
+            raise SourceError(f"{path}: {option} goes with {' or '.join(_GO_WITH[option])}, not with {dialect}")
+    is_folder = _FOLDERS.get(dialect, False)
+    if is_folder is not None and path.is_dir() != is_folder:
         raise SourceError(f"{path} is {'a folder' if path.is_dir() else 'a file'}; the dialect {dialect} is not")
+    if dialect == kinetics.NAME:
+        if kpfiles is None:
+            raise SourceError(f"{path}: the dialect kinetics needs the folder of the kpfiles (--kpfiles)")
+        return KineticsSource(path, kpfiles, skip_missing=skip_missing)
+    if dialect == gym.NAME:
+        if boxes is None:
+            raise SourceError(f"{path}: the dialect gym needs the pickle of the boxes (--boxes)")
+        return GymSource(path, boxes)
+    if dialect == babel.NAME:
+        return BabelSource(path, table=table)
+    if dialect in (extraction.NAME, array_folder.NAME):
+        opened = ExtractedFiles if dialect == extraction.NAME else ArrayFolder
+        return opened(path, table=table, label_by=label_by, skip_missing=skip_missing)
     if dialect in (single.NAME, single.FOLDER_NAME):
         return SingleFiles(path)
     return AnnotationFile(path, dialect, pickle)
 
 
-def _recognise(path: Path) -> tuple[str, PickleFile | None]:
+def _recognise_folder(path: Path, labelled: bool) -> str:
+    files = [file for file in path.rglob("*") if file.suffix.lower() in (".pkl", *SUFFIXES) and file.is_file()]
+    pickles = sorted(file for file in files if file.suffix.lower() == ".pkl")
+    if pickles and len(pickles) < len(files):
+        raise SourceError(
+            f"{path} has pickles and arrays ({pickles[0].name} …): say by --from {extraction.NAME} or --from "
+            f"{array_folder.NAME} which of them to convert"
+        )
+    if files and not pickles:
+        return array_folder.NAME
+    if labelled:
+        return extraction.NAME
+    if pickles:
+        with PickleFile(pickles[0]) as first:
+            return extraction.NAME if first.root_kind == "list" else single.FOLDER_NAME
+    return single.FOLDER_NAME
+
+
+def _recognise(path: Path, labelled: bool) -> tuple[str, PickleFile | None]:
     """Name of the dialect of a file or folder; and the file, still open, if it holds a list of annotations.
 
-    Raises SourceError that says what it is instead.
+    ``labelled``: labels are given beside it. Raises SourceError that says what it is instead.
     """
     if path.is_dir():
-        return single.FOLDER_NAME, None
+        return _recognise_folder(path, labelled), None
+    with open(path, "rb") as file:
+        if file.read(len(MAGIC)) == MAGIC:
+            return babel.NAME, None
     pickle = PickleFile(path)
+    if labelled and not (pickle.root_kind == "dict" and "annotations" in pickle.keys):
+        pickle.close()
+        return extraction.NAME, None
     if pickle.root_kind == "list":
         return bare_list.NAME, pickle
     if pickle.root_kind == "dict" and "annotations" in pickle.keys:

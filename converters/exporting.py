@@ -58,7 +58,7 @@ def export(
         with new_file(out, force=force) as file:
             write_value(file, store[0])
         return
-    if dialect == bare_list.NAME:
+    if dialect == bare_list.NAME or (format is None and "annotations" in document):
         document = LIST_DOCUMENT
     elif "dict" not in document:
         document = PYSKL_DOCUMENT

@@ -48,6 +48,20 @@ def information(store: Store) -> dict[str, Any]:
     }
 
 
+def notes(store: Store) -> list[str]:
+    """What a person should know of what a conversion did not take."""
+    found = []
+    if left_out := len(store.source.get("left_out", [])):
+        found.append(f"left out {left_out} videos whose skeletons are missing; `skelstore info --json` names them")
+    if unlisted := store.source.get("unlisted"):
+        found.append(f"left out {unlisted} videos that the table does not list")
+    if boxes := store.source.get("boxes"):
+        without, unused = boxes.get("videos_without"), boxes.get("without_video")
+        if without or unused:
+            found.append(f"{without} videos have no boxes, and {unused} boxes no video")
+    return found
+
+
 def _joints(store: Store) -> set[int]:
     """V of every keypoint array."""
     found = (field for name, field in store.fields.items() if name == "keypoint" or name.startswith("keypoint."))

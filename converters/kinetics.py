@@ -98,6 +98,9 @@ class KineticsSource:
     def files(self, start: int, stop: int) -> list[Path]:
         return [self.path, *(self._folder / place.file for place in self._places[start:stop])]
 
+    def settings(self) -> Json:
+        return None
+
     def place(self, index: int) -> str:
         return self._contents.place(self._places[index].entry)
 

@@ -52,6 +52,9 @@ class SingleFiles:
     def files(self, start: int, stop: int) -> list[Path]:
         return self._files[start:stop]
 
+    def settings(self) -> Json:
+        return None
+
     def place(self, index: int) -> str:
         return self._relative(index) if self._in_folder else ""
 

@@ -41,6 +41,10 @@ class Source(Protocol):
         """
         ...
 
+    def settings(self) -> Json:
+        """What the videos depend on beside the files, such as a recipe: another makes other parts."""
+        ...
+
     def place(self, index: int) -> str:
         """Where a video stands in the source, for messages: ``annotations[17]``."""
         ...

@@ -37,6 +37,10 @@ def check_source(source: Source, annotations: Sequence[Annotation], splits: Mapp
         assert isinstance(source.path, Path)
         assert source.dialect in DIALECTS
         _check_reading(source, annotations, splits)
+        files = source.files(0, len(source))
+        assert all(file.is_file() for file in files)
+        assert all(set(source.files(i, i + 1)) <= set(files) for i in range(len(source)))
+        assert_exact(json.loads(json.dumps(source.settings())), source.settings())
         sent = pickle.dumps(source)
         copied = pickle.loads(sent)
         try:

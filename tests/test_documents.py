@@ -29,12 +29,20 @@ from numcodecs import blosc
 import skelstore
 from converters import open_source
 from converters.conversion import convert_source
+from converters.sample_sources import write_sources
 from converters.samples import ntu_like, write_samples
 from skelstore import parts
 from tests.conftest import REPOSITORY
 from tests.exact import assert_exact
 
-DOCUMENTS = ["README.md", "docs/converting.md", "docs/format.md", "docs/design.md"]
+DOCUMENTS = [
+    "README.md",
+    "docs/converting.md",
+    "docs/format.md",
+    "docs/design.md",
+    "docs/sources.md",
+    "docs/own_data.md",
+]
 PROFILES = ["fast", "default", "small"]
 VIDEOS = 40
 #: What a document may tell a person to type that is not run here, by its first words.
@@ -325,6 +333,7 @@ def test_second_reader_reads_small_stores(tmp_path: Path, videos: int) -> None:
 def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("documents")
     write_samples(folder, VIDEOS)
+    write_sources(folder, VIDEOS)
     return folder
 
 
@@ -336,7 +345,8 @@ def test_second_reader_reads_converted_samples(samples: Path, tmp_path: Path, so
     opened.close()
     assert_read_alike(tmp_path / "s.zarr")
     about = SecondReader(tmp_path / "s.zarr").about["source"]
-    assert set(about) <= {"dialect", "name", "size", "document", "kpfiles", "left_out"}
+    known = {"dialect", "name", "size", "document", "kpfiles", "left_out", "boxes", "classes", "unlisted"}
+    assert set(about) <= known
 
 
 # --- the documents ------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from types import ModuleType
 import pytest
 
 import converters
-from converters import bare_list, kinetics, pyskl, single
+from converters import array_folder, babel, bare_list, extraction, gym, kinetics, pyskl, single
 from converters.conversion import ConvertOptions
 from converters.dialects import DIALECTS
 
@@ -19,7 +19,8 @@ def test_the_names_of_the_package() -> None:
 
 
 def test_the_dialects() -> None:
-    assert {"pyskl": pyskl, "list": bare_list, "single": single, "folder": single, "kinetics": kinetics} == DIALECTS
+    first = {"pyskl": pyskl, "list": bare_list, "single": single, "folder": single, "kinetics": kinetics}
+    assert first | {"gym": gym, "extraction": extraction, "arrays": array_folder, "babel": babel} == DIALECTS
 
 
 @pytest.mark.parametrize("module", [pyskl, bare_list, single])
@@ -36,12 +37,30 @@ def test_convert_of_kinetics() -> None:
     assert parameters["skip_missing"].default is False
 
 
+@pytest.mark.parametrize(
+    ("module", "beside"),
+    [
+        (gym, ["boxes"]),
+        (babel, ["table"]),
+        (extraction, ["table", "label_by", "skip_missing"]),
+        (array_folder, ["table", "label_by", "skip_missing"]),
+    ],
+)
+def test_convert_of_a_dialect_with_something_beside_it(module: ModuleType, beside: list[str]) -> None:
+    parameters = inspect.signature(module.convert).parameters
+    assert list(parameters) == ["source", "destination", *beside, "options"]
+    assert all(parameters[name].kind is inspect.Parameter.KEYWORD_ONLY for name in beside)
+    assert all(not parameters[name].default for name in beside if name != "boxes")
+
+
 def test_the_options_of_all() -> None:
     assert list(ConvertOptions.__annotations__) == ["profile", "force", "workers", "dask", "advance"]
 
 
 def test_the_signatures_of_the_package() -> None:
-    assert list(inspect.signature(converters.open_source).parameters) == ["path", "dialect", "kpfiles", "skip_missing"]
+    assert list(inspect.signature(converters.open_source).parameters) == [
+        *("path", "dialect", "kpfiles", "skip_missing", "boxes", "table", "label_by")
+    ]
     assert list(inspect.signature(converters.export).parameters) == [
         *("store", "out", "format", "kpfiles", "kpfile_videos", "force", "advance")
     ]

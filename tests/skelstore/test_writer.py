@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import os
 import subprocess
@@ -191,7 +192,7 @@ def test_the_root_is_written_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         nonlocal calls
         calls += 1
         if calls == stop_at:
-            raise OSError("power cut")
+            raise OSError(errno.EIO, "power cut")
         fsync(fd)
 
     monkeypatch.setattr(os, "fsync", counting)

@@ -1,0 +1,197 @@
+"""Which videos a data set has, and what is to be known of each: a table that people write, as CSV or Parquet.
+
+Columns: ``path`` (a file, relative to the folder that is converted), ``frame_dir``, ``label``, ``split``, ``height``
+and ``width`` (``img_shape`` is made of them). Further ones become keys of the annotations.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet
+
+from skelstore.errors import SourceError
+from skelstore.values import INT_MAX, INT_MIN
+
+SHOWN_PROBLEMS = 20
+"""So many problems are told of a data set; the rest is counted."""
+
+_KNOWN = ("path", "frame_dir", "label", "split", "height", "width")
+_WHOLE = re.compile(r"([+-]?\d{1,19})(\.0*)?")
+_INTEGER = re.compile(r"-?\d{1,18}")
+_PADDED = re.compile(r"[+-]?0\d")
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
+_PARQUET_MAGIC = b"PAR1"
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is known of a video: which file it is in (relative to the folder), and what its annotation shall have.
+
+    ``place`` is where that is said, for messages: ``clips.csv: line 3``. Empty values are not to be set.
+    """
+
+    place: str
+    path: str | None = None
+    frame_dir: str | None = None
+    label: int | None = None
+    splits: tuple[str, ...] = ()
+    values: dict[str, Any] = field(default_factory=dict)
+
+    def keys(self) -> dict[str, Any]:
+        """The keys that the annotation gets."""
+        given = {"frame_dir": self.frame_dir, "label": self.label}
+        return {key: value for key, value in given.items() if value is not None} | self.values
+
+
+def read_table(path: str | os.PathLike[str]) -> tuple[list[Row], list[str]]:
+    """The rows of a CSV or Parquet file, in order, and what is wrong in them, each problem with its row.
+
+    A row of a CSV file is called by the line on which it ends, a row of a Parquet file by its number from 1.
+    Raises SourceError if the file is no such table, has no rows, or neither ``path`` nor ``frame_dir``.
+    """
+    path = Path(path)
+    problems: list[str] = []
+    with open(path, "rb") as file:
+        is_parquet = file.read(len(_PARQUET_MAGIC)) == _PARQUET_MAGIC
+    places, columns = _load_parquet(path) if is_parquet else _load_csv(path, problems)
+    if not {"path", "frame_dir"} & columns.keys():
+        shown = ", ".join(map(repr, list(columns)[:10]))
+        raise SourceError(
+            f"{path} has the columns {shown[:300]}; expected path (a file) or frame_dir (a name), and label, split, "
+            "height, width where they are known; a CSV file has commas between them"
+        )
+    if ("height" in columns) != ("width" in columns):
+        raise SourceError(f"{path} has one of the columns height and width; expected both, or none")
+    if not places and not problems:
+        raise SourceError(f"{path} has no rows; expected one for each video")
+    rows = []
+    for i, place in enumerate(places):
+        rows.append(_row(place, {name: cells[i] for name, cells in columns.items()}, problems))
+    return rows, problems
+
+
+def refuse(what: str, problems: list[str]) -> None:
+    """Raise SourceError that tells the problems, if there are any: all of them up to a bound."""
+    if not problems:
+        return
+    count = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
+    more = f"\n  … and {len(problems) - SHOWN_PROBLEMS} more" if len(problems) > SHOWN_PROBLEMS else ""
+    raise SourceError(f"{what} has {count}:\n" + "\n".join(f"  {text}" for text in problems[:SHOWN_PROBLEMS]) + more)
+
+
+def _load_csv(path: Path, problems: list[str]) -> tuple[list[str], dict[str, list[Any]]]:
+    """The place of every row, and the columns: text, and numbers where each cell of a further column is one."""
+    places: list[str] = []
+    rows: list[list[str]] = []
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            reader = csv.reader(file, strict=True)
+            names = next(reader, [])
+            for cells in reader:
+                place = f"{path.name}: line {reader.line_num}"
+                if len(cells) == len(names):
+                    places.append(place)
+                    rows.append(cells)
+                elif cells:  # else a blank line
+                    problems.append(f"{place}: {len(cells)} cells; expected {len(names)}, as in the first line")
+    except UnicodeDecodeError as error:
+        raise SourceError(f"{path} is not text in UTF-8 ({error.reason}); expected a CSV file") from None
+    except csv.Error as error:
+        raise SourceError(f"{path}: line {reader.line_num}: {error}; expected a CSV file") from None
+    _check_names(path, names)
+    columns = {name: [row[i] or None for row in rows] for i, name in enumerate(names)}
+    return places, {name: cells if name in _KNOWN else _numbers(cells) for name, cells in columns.items()}
+
+
+def _load_parquet(path: Path) -> tuple[list[str], dict[str, list[Any]]]:
+    """The same of a Parquet file, whose columns have types."""
+    try:
+        with pyarrow.parquet.ParquetFile(path) as file:
+            table = file.read(use_threads=False)
+        table.validate(full=True)
+    except (pa.ArrowException, ValueError, OSError, MemoryError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        reason = str(error).partition("\n")[0][:200]
+        raise SourceError(f"{path} is not a Parquet file, or is damaged ({reason})") from None
+    _check_names(path, table.column_names)
+    columns = {name: _cells(path, name, table[name]) for name in table.column_names}
+    return [f"{path.name}: row {i + 1}" for i in range(table.num_rows)], columns
+
+
+def _check_names(path: Path, names: list[str]) -> None:
+    if twice := [repr(name) for name, count in Counter(names).items() if count > 1]:
+        raise SourceError(f"{path} has several columns of the name {', '.join(twice)[:300]}; expected one of each")
+
+
+def _cells(path: Path, name: str, column: pa.ChunkedArray) -> list[Any]:
+    """The cells of a column of a Parquet file, None for an empty one."""
+    kind = column.type
+    if pa.types.is_dictionary(kind):  # what pandas makes of categories
+        kind, column = kind.value_type, column.cast(kind.value_type)
+    plain = (pa.types.is_string, pa.types.is_large_string, pa.types.is_null, pa.types.is_integer, pa.types.is_boolean)
+    if not (pa.types.is_floating(kind) or any(is_it(kind) for is_it in plain)):
+        raise SourceError(f"{path}: column {name!r} holds {kind}; expected numbers or text")
+    return [None if cell == "" else cell for cell in column.to_pylist()]
+
+
+def _numbers(cells: list[str | None]) -> list[Any]:
+    """The cells as int or float, if all of them are such; codes such as 007, which would lose zeros, stay text."""
+    given = [cell for cell in cells if cell is not None]
+    if not given or any(_PADDED.match(cell) for cell in given):
+        return cells
+    for kind, pattern in ((int, _INTEGER), (float, _NUMBER)):
+        if all(pattern.fullmatch(cell) for cell in given):
+            return [None if cell is None else kind(cell) for cell in cells]
+    return cells
+
+
+def _row(place: str, cells: dict[str, Any], problems: list[str]) -> Row:
+    """One row; what is wrong in it is appended to the problems."""
+
+    def whole(name: str) -> int | None:
+        cell = cells.get(name)
+        if cell is None or cell != cell:  # pandas writes NaN for nothing
+            return None
+        match = _WHOLE.fullmatch(str(cell).strip())
+        if match is None or type(cell) is bool or not INT_MIN <= int(match[1]) <= INT_MAX:
+            hint = ": number the classes from 0" if name == "label" else ""
+            problems.append(f"{place}, {name}: {str(cell)[:80]!r} is no whole number{hint}")
+            return None
+        return int(match[1])
+
+    def text(name: str) -> str | None:
+        cell = cells.get(name)
+        return None if cell is None else str(cell)
+
+    path = text("path")
+    if "path" in cells and path is None:
+        problems.append(f"{place}, path: it is empty; expected a file, relative to the folder")
+    if path is not None:
+        path = path.replace("\\", "/")
+        parts = PurePosixPath(path).parts
+        if path.startswith("/") or ".." in parts or "\0" in path or re.match(r"[A-Za-z]:/", path):
+            problems.append(
+                f"{place}, path: {path[:200]!r} leads outside of the folder; expected a path relative to it"
+            )
+            path = None
+        else:
+            path = "/".join(parts)
+    if "path" not in cells and text("frame_dir") is None:
+        problems.append(f"{place}, frame_dir: it is empty; expected the name of a video")
+    split = text("split")
+    further = {name: cell for name, cell in cells.items() if name not in _KNOWN and cell is not None}
+    height, width = whole("height"), whole("width")
+    if height is not None and width is not None:
+        further = {"img_shape": (height, width), "original_shape": (height, width)} | further
+    elif height is not None or width is not None:
+        problems.append(f"{place}: one of height and width is empty; expected both, or none")
+    return Row(place, path, text("frame_dir"), whole("label"), () if split is None else (split,), further)

@@ -1,0 +1,68 @@
+"""The sample data of sources that are not one pickle: the same for the same seed, in the form of the real files."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from converters.sample_sources import babel_like, boxes_like, extraction_like, write_sources
+from converters.samples import iter_ntu_like
+from tests.exact import assert_exact
+from tests.source_contract import load
+
+
+def test_the_same_seed_gives_the_same_data() -> None:
+    for make in (babel_like, extraction_like, lambda count, seed: boxes_like(iter_ntu_like(count, seed))):
+        once = make(5, 1)
+        assert_exact(make(5, 1), once)
+        with pytest.raises(AssertionError):
+            assert_exact(make(5, 2), once)
+
+
+@pytest.mark.parametrize("count", [0, 1, 5])
+def test_babel_like(count: int) -> None:
+    """As BABEL's create_dataset.py leaves it: NumPy's numbers and texts in lists, ids of several clips alike."""
+    clips, (segments, (labels, sids, chunks, annotators)) = babel_like(count)
+    assert (clips.dtype, clips.shape) == (np.float64, (count, 3, 150, 25, 1))
+    assert {len(column) for column in (segments, labels, sids, chunks, annotators)} == {count}
+    assert {type(value) for value in labels} <= {int}
+    assert {type(value) for value in [*segments, *annotators]} <= {np.str_}
+    assert all(0 <= label < 120 for label in labels)
+    assert len(set(segments)) == count - count // 4
+
+
+def test_boxes_like() -> None:
+    annotations = list(iter_ntu_like(10))
+    boxes = boxes_like(annotations)
+    assert len(boxes) == 9
+    for annotation in annotations:
+        if (box := boxes.get(annotation["frame_dir"])) is not None:
+            assert (box.dtype, box.shape) == (np.float32, (annotation["total_frames"], 4))
+            assert (box[:, :2] < box[:, 2:]).all()
+
+
+def test_extraction_like() -> None:
+    for i, annotation in enumerate(extraction_like(6)):
+        assert annotation["frame_dir"] == f"clip{i:03d}"
+        assert "label" not in annotation
+        assert annotation["num_person_raw"] in (1, 2, 3)
+        assert annotation["keypoint"].dtype == np.float16
+        assert ("frame_inds" in annotation) == (annotation["keypoint"].ndim == 3) == (i % 2 == 1)
+
+
+def test_every_file_is_written(tmp_path: Path) -> None:
+    write_sources(tmp_path, 8)
+    assert np.load(tmp_path / "babel" / "train_ntu_sk_120.npy").shape[0] == 8
+    assert len(load(tmp_path / "babel" / "train_label_120.pkl")[1]) == 4
+    assert len(load(tmp_path / "gym" / "gym_hrnet.pkl")["annotations"]) == 8
+    assert "of_no_video" in load(tmp_path / "gym" / "gym_gt_bboxes.pkl")
+    assert len(list((tmp_path / "extracted").glob("S*.pkl"))) == 8
+    assert [len(load(tmp_path / "parts" / f"part_{i}.pkl")) for i in range(2)] == [4, 4]
+    for table in ("parts.csv", "clips.csv"):
+        with open(tmp_path / table, newline="", encoding="utf-8") as file:
+            assert len(list(csv.DictReader(file))) == 8
+    for folder in ("clips", "classes/*/*"):
+        assert [len(list(tmp_path.glob(f"{folder}/*.{suffix}"))) for suffix in ("npy", "npz")] == [4, 4]
