@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -16,9 +16,12 @@ from typing import NamedTuple, TypedDict
 from converters.source import Source, refusal
 from skelstore import layout
 from skelstore.codecs import PROFILES, Profile
-from skelstore.errors import SkelstoreError, SourceError, StoreError, UnsupportedValueError
+from skelstore.errors import JointLayoutError, SkelstoreError, SourceError, StoreError, UnsupportedValueError
 from skelstore.joining import join
+from skelstore.joints import keypoint_shapes, stated
+from skelstore.layouts import FieldIdentity
 from skelstore.parts import PART_VIDEOS, Part, PartWriter, Plan, Planner
+from skelstore.values import Json
 from skelstore.workspace import Workspace
 
 _SHOWN_PROBLEMS = 20
@@ -30,12 +33,16 @@ class ConvertOptions(TypedDict, total=False):
     ``profile``: how chunks are coded (``fast``, ``default``, ``small``). ``force``: replace a store that stands at
     the destination, once the new one is complete. ``workers``: processes; with more than one a script needs the usual
     ``if __name__ == "__main__"``. ``advance``: called with the number of videos that were written since the last call.
+    ``joints``: the layout of the joints, by its name in ``skelstore.joints.LAYOUTS``. ``class_names``: by label. Both
+    are kept with the data.
     """
 
     profile: Profile
     force: bool
     workers: int
     advance: Callable[[int], None] | None
+    joints: str | None
+    class_names: Sequence[str] | None
 
 
 class _Job(NamedTuple):
@@ -59,16 +66,20 @@ def convert_source(
     force: bool = False,
     workers: int = 1,
     advance: Callable[[int], None] | None = None,
+    joints: str | None = None,
+    class_names: Sequence[str] | None = None,
 ) -> None:
     """Write the videos of a source, in order, as a store at ``destination``; nothing stands there before the end.
 
     Raises UnsupportedValueError that lists the values no store can hold, SourceError for what the source gets
-    wrong, StoreExistsError or StoreError as ``skelstore.Writer`` does.
+    wrong, StoreExistsError or StoreError as ``skelstore.Writer`` does, JointLayoutError if the keypoints do not have
+    the stated joints.
     """
     if profile not in PROFILES:
         raise StoreError(f"profile {profile!r}; expected one of {', '.join(PROFILES)}")
     with Workspace(destination, force=force) as workspace:
         plan = _plan(source, profile)
+        _stated(source, joints, plan.grids)  # told as soon as it can be seen
         cuts = layout.cut(source.sizes().tolist(), layout.PART_BYTES, PART_VIDEOS)
         jobs = [_Job(*cut, workspace.parts / f"{i:06}") for i, cut in enumerate(cuts)]
         count = min(len(jobs), workers)
@@ -81,11 +92,26 @@ def convert_source(
         outcomes = dict(run)
         _raise_problems([problem for i in range(len(jobs)) for problem in outcomes[i].problems])
         parts = [part for i in range(len(jobs)) if (part := outcomes[i].part)]
+        about = {"dialect": source.dialect, **source.description()}
+        about |= _stated(source, joints, (field for part in parts for field in part.fields))
+        if class_names is not None:
+            about["class_names"] = list(class_names)
         try:
-            join(parts, plan, source.splits(), {"dialect": source.dialect, **source.description()}, workspace.store)
+            join(parts, plan, source.splits(), about, workspace.store)
         except UnsupportedValueError as error:
             raise UnsupportedValueError(refusal(source, error), error.place, error.value) from None
         workspace.commit()
+
+
+def _stated(source: Source, joints: str | None, fields: Iterable[FieldIdentity]) -> dict[str, Json]:
+    """What the store keeps of the layout that was stated for the joints; nothing if none was."""
+    if joints is None:
+        return {}
+    keypoints = [(field.ragged, field.trailing) for field in fields if field.path == '["keypoint"]']
+    try:
+        return {"joints": stated(joints, keypoint_shapes(keypoints))}
+    except JointLayoutError as error:
+        raise JointLayoutError(f"{source.path}: {error}") from None
 
 
 def available_cores() -> int:

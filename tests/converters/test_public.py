@@ -37,7 +37,7 @@ def test_convert_of_kinetics() -> None:
 
 
 def test_the_options_of_all() -> None:
-    assert list(ConvertOptions.__annotations__) == ["profile", "force", "workers", "advance"]
+    assert list(ConvertOptions.__annotations__) == ["profile", "force", "workers", "advance", "joints", "class_names"]
 
 
 def test_the_signatures_of_the_package() -> None:

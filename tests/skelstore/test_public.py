@@ -21,6 +21,7 @@ EXPORTED = [
     "Field",
     "FieldNotFoundError",
     "FrameIndexError",
+    "JointLayoutError",
     "LazyAnnotation",
     "SkelstoreError",
     "SourceError",
@@ -51,6 +52,7 @@ ERRORS: dict[str, tuple[str, ...]] = {
     "UnsupportedValueError": ("SkelstoreError", "TypeError"),
     "SourceError": ("SkelstoreError", "ValueError"),
     "FrameIndexError": ("SkelstoreError", "IndexError"),
+    "JointLayoutError": ("SkelstoreError", "ValueError"),
     "DecompressionError": ("SkelstoreError", "ValueError"),
     "EmptyVideoError": ("DecompressionError",),
 }
@@ -85,7 +87,7 @@ SIGNATURES = {
     "Store.close": "(self) -> 'None'",
 }
 
-PROPERTIES = {"fields", "path", "profile", "source", "splits", "videos"}
+PROPERTIES = {"class_names", "fields", "joints", "path", "profile", "source", "splits", "videos"}
 
 
 def test_the_exported_names() -> None:
