@@ -127,6 +127,8 @@ def as_lines(found: dict[str, Any]) -> list[str]:
 
 def _layout_line(layout: dict[str, Any]) -> str:
     if layout["stated"]:
-        return f"{layout['name']}, derived: {', '.join(layout['derived'])}" if layout["derived"] else str(layout["name"])
+        return (
+            f"{layout['name']}, derived: {', '.join(layout['derived'])}" if layout["derived"] else str(layout["name"])
+        )
     guess = f"perhaps {layout['name']}" if layout["name"] else "layout not known"
     return f"{guess} ({layout['reason']})"

@@ -34,6 +34,19 @@ def seal_file(path: Path) -> FileEntry:
     return measure_file(path)
 
 
+def link_or_copy(source: Path, target: Path) -> None:
+    """Give a file that stands on the disk, and never changes, a second name; where that cannot be, a durable copy."""
+    try:
+        os.link(source, target)
+    except FileExistsError:
+        raise
+    except OSError:  # another file system, or one without hard links, or with too many of one file
+        with open(source, "rb") as old, open(target, "xb") as new:
+            shutil.copyfileobj(old, new, _BLOCK)
+            new.flush()
+            os.fsync(new.fileno())
+
+
 def measure_file(path: Path) -> FileEntry:
     """Size and crc32c of a file, read in blocks."""
     size = crc = 0

@@ -38,7 +38,7 @@ INTERNAL_COLUMNS = (LAYOUT_COLUMN, *ORIGIN_COLUMNS)
 _SAFE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-@.")
 
 
-class _Names:
+class Names:
     """Gives out names that are free."""
 
     def __init__(self, taken: Iterable[str] = ()) -> None:
@@ -70,8 +70,8 @@ def join(
     fields: dict[str, FieldIdentity] = {}
     column_names: dict[tuple[str, str], str] = {}
     field_names: dict[FieldIdentity, str] = {}
-    names = _Names(INTERNAL_COLUMNS)
-    folders = _Names([ROOT_KEY, MANIFEST_KEY, VIDEOS_KEY, SPLITS_KEY, NAMES_KEY])
+    names = Names(INTERNAL_COLUMNS)
+    folders = Names([ROOT_KEY, MANIFEST_KEY, VIDEOS_KEY, SPLITS_KEY, NAMES_KEY])
     for field in (field for part in parts for field in part.fields):
         if field not in field_names:
             name = folders.give(*_field_wishes(field))
@@ -94,7 +94,7 @@ def join(
         own = [field_names[field] for field in part.fields]
         mapping = []
         for node in part.layouts:
-            named = _name_layout(node, list(renamed.values()), own)
+            named = name_layout(node, list(renamed.values()), own)
             text = values.dumps(named)
             if text not in layout_ids:
                 layout_ids[text] = len(layouts)
@@ -169,16 +169,16 @@ def _join_arrays(
     return metadata, shards, starts
 
 
-def _name_layout(node: Json, columns: list[str], fields: list[str]) -> Json:
+def name_layout(node: Json, columns: list[str], fields: list[str]) -> Json:
     ((kind, body),) = node.items()
     if kind == "column":
         return {"column": columns[body]}
     if kind == "field":
         return {"field": fields[body]}
     if kind == "tuple":
-        return {"tuple": [_name_layout(child, columns, fields) for child in body]}
+        return {"tuple": [name_layout(child, columns, fields) for child in body]}
     if kind == "dict":
-        return {"dict": [[key, _name_layout(child, columns, fields)] for key, child in body]}
+        return {"dict": [[key, name_layout(child, columns, fields)] for key, child in body]}
     return node
 
 
@@ -227,13 +227,13 @@ def _write_tables(
             shown[f"{name}.{what}"] = whole[f"field {name} {what}"]
     hashes = whole["name hash"] if "name hash" in whole.column_names else pa.nulls(rows, pa.uint32())
     return {
-        VIDEOS_KEY: _write_table(pa.table(shown), folder / VIDEOS_KEY),
-        NAMES_KEY: _write_table(name_index(hashes), folder / NAMES_KEY),
-        SPLITS_KEY: _write_table(splits_table(splits), folder / SPLITS_KEY),
+        VIDEOS_KEY: write_table(pa.table(shown), folder / VIDEOS_KEY),
+        NAMES_KEY: write_table(name_index(hashes), folder / NAMES_KEY),
+        SPLITS_KEY: write_table(splits_table(splits), folder / SPLITS_KEY),
     }
 
 
-def _write_table(table: pa.Table, path: Path) -> FileEntry:
+def write_table(table: pa.Table, path: Path) -> FileEntry:
     """Write a table as one record batch of an uncompressed Arrow IPC file, which a reader maps as it is."""
     with pa.ipc.new_file(str(path), table.schema) as sink:
         for batch in table.combine_chunks().to_batches():
