@@ -9,6 +9,7 @@ import json
 import os
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from converters.exporting import FORMATS, export
 from converters.information import as_lines, information
 from converters.labels import read_class_names, read_mapping, relabel
 from converters.progress import progress, say
-from converters.splitting import UNSPLIT, parse_parts, split
+from converters.splitting import UNSPLIT, parse_parts, parse_pattern, split
 from skelstore.codecs import PROFILES
 from skelstore.errors import SkelstoreError
 from skelstore.joints import LAYOUTS
@@ -37,6 +38,18 @@ _INTERRUPTED = 130
 @click.version_option(package_name="skelstore")
 def cli() -> None:
     """Skeleton annotations as Zarr stores: convert, look at, verify, export."""
+
+
+def _parsed(parse: Callable[[str], Any]) -> Callable[[click.Context, click.Parameter, str | None], Any]:
+    """A callback that parses an option; what is not as it should be is wrong use."""
+
+    def callback(context: click.Context, parameter: click.Parameter, text: str | None) -> Any:
+        try:
+            return None if text is None else parse(text)
+        except SkelstoreError as error:
+            raise click.BadParameter(str(error), context, parameter) from None
+
+    return callback
 
 
 @cli.command("convert")
@@ -143,18 +156,22 @@ def check_command(source: Path, model: Model | None, as_json: bool, **options: A
 @cli.command("split")
 @click.argument("store", type=_PATH)
 @click.option("-o", "out", type=_PATH, required=True, help="Where the store with the new splits goes.")
-@click.option("--parts", default="train=0.8,val=0.2", show_default=True, help="Splits, and the share of each.")
+@click.option("--parts", callback=_parsed(parse_parts), help="Splits and their shares (default: train=0.8,val=0.2).")
 @click.option("--folds", type=click.IntRange(min=2), help="Make K folds instead: fold1_train, fold1_val, …")
 @click.option("--group", help="Column whose values are groups that stay together, such as a subject.")
-@click.option("--pattern", help="Regular expression that finds the group in a name: 'P(\\d{3})' for NTU's subjects.")
+@click.option("--pattern", callback=_parsed(parse_pattern), help="Regular expression with one group: 'P(\\d{3})'.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Another seed gives other splits.")
 @click.option("--keep", is_flag=True, help="Keep the splits that STORE has, too.")
 @click.option("--force", is_flag=True, help="Replace the store at OUT, once the new one is complete.")
-def split_command(store: Path, out: Path, parts: str, folds: int | None, **options: Any) -> None:
-    """Deal the videos of STORE out to new splits: by class, or by groups that stay together."""
+def split_command(store: Path, out: Path, parts: dict[str, float] | None, folds: int | None, **options: Any) -> None:
+    """Deal the videos of STORE out to new splits: by class, or by groups (a column, or found in their names)."""
+    if parts is not None and folds is not None:
+        raise click.UsageError("--parts and --folds are two ways to split: give one of them")
     if options["group"] is not None and options["pattern"] is not None:
         raise click.UsageError("--group and --pattern both say what a group is: give one of them")
-    made = split(store, out, parts=None if folds else parse_parts(parts), folds=folds, **options)
+    if folds is None and parts is None:
+        parts = {"train": 0.8, "val": 0.2}
+    made = split(store, out, parts=parts, folds=folds, **options)
     for name, ids in made.items():
         click.echo(f"{name}: {len(ids):,} ids")
     with skelstore.open(out) as opened:
@@ -176,6 +193,8 @@ def relabel_command(
     """Give the videos of STORE other labels, its classes names, or state its joints."""
     if mapping is not None and compact:
         raise click.UsageError("--map and --compact both say what the labels become: give one of them")
+    if mapping is label_file is options["joints"] is None and not compact:
+        raise click.UsageError("nothing to change: give --map, --compact, --labels or --joints")
     changes = relabel(
         store,
         out,

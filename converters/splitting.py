@@ -25,7 +25,7 @@ from skelstore.errors import SourceError
 from skelstore.revision import revise
 from skelstore.values import Json
 
-__all__ = ["UNSPLIT", "deal", "fold_splits", "parse_parts", "split", "unit_of_videos"]
+__all__ = ["UNSPLIT", "deal", "fold_splits", "parse_parts", "parse_pattern", "split", "unit_of_videos"]
 
 UNSPLIT = (bare_list.NAME, single.NAME, single.FOLDER_NAME)
 """Dialects whose files have no splits."""
@@ -41,7 +41,7 @@ def split(
     parts: Mapping[str, float] | None = None,
     folds: int | None = None,
     group: str | None = None,
-    pattern: str | None = None,
+    pattern: str | re.Pattern[str] | None = None,
     seed: int = 0,
     keep: bool = False,
     force: bool = False,
@@ -92,6 +92,17 @@ def parse_parts(text: str) -> dict[str, float]:
             f"{text!r}: the shares are to be above 0 and give 1 together; they give {sum(parts.values())}"
         )
     return parts
+
+
+def parse_pattern(pattern: str | re.Pattern[str]) -> re.Pattern[str]:
+    """A regular expression with one group. Raises SourceError if it is none."""
+    try:
+        search = re.compile(pattern)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise SourceError(f"{pattern!r} is no regular expression ({error})") from None
+    if search.groups != 1:
+        raise SourceError(f"{search.pattern!r} has {search.groups} groups; expected one, such as P(\\d{{3}})")
+    return search
 
 
 def unit_of_videos(names: Sequence[str], groups: Sequence[str] | None, place: str) -> list[str]:
@@ -162,7 +173,9 @@ def _identifiers(store: Store) -> list[str]:
     return names
 
 
-def _groups(store: Store, names: Sequence[str], column: str | None, pattern: str | None) -> list[str] | None:
+def _groups(
+    store: Store, names: Sequence[str], column: str | None, pattern: str | re.Pattern[str] | None
+) -> list[str] | None:
     if pattern is not None:
         return _searched(store, names, pattern)
     if column is None:
@@ -175,16 +188,12 @@ def _groups(store: Store, names: Sequence[str], column: str | None, pattern: str
     return [str(value) for value in values]
 
 
-def _searched(store: Store, names: Sequence[str], pattern: str) -> list[str]:
-    try:
-        search = re.compile(pattern)
-    except (re.error, OverflowError, RecursionError) as error:
-        raise SourceError(f"the pattern {pattern!r} is no regular expression ({error})") from None
-    if search.groups != 1:
-        raise SourceError(f"the pattern {pattern!r} has {search.groups} groups; expected one, such as P(\\d{{3}})")
+def _searched(store: Store, names: Sequence[str], pattern: str | re.Pattern[str]) -> list[str]:
+    search = parse_pattern(pattern)
     found = [search.search(name) for name in names]
     groups = [match[1] if match else None for match in found]
-    _refuse_missing(store, [name for name, group in zip(names, groups, strict=True) if group is None], pattern)
+    missing = [name for name, group in zip(names, groups, strict=True) if group is None]
+    _refuse_missing(store, missing, search.pattern)
     return [str(group) for group in groups]
 
 

@@ -34,7 +34,7 @@ from skelstore import parts
 from tests.conftest import REPOSITORY
 from tests.exact import assert_exact
 
-DOCUMENTS = ["README.md", "docs/format.md", "docs/design.md"]
+DOCUMENTS = ["README.md", *(f"docs/{name}.md" for name in ("format", "design", "checking", "joints", "splits"))]
 PROFILES = ["fast", "default", "small"]
 VIDEOS = 40
 #: What a document may tell a person to type that is not run here, by its first words.
