@@ -25,7 +25,7 @@ from converters.dialects import open_source
 from converters.problems import Report, Tally
 from converters.video_checks import MODELS, Model, Poses, as_int, poses, shown_kind, video_problems
 from skelstore import values
-from skelstore.errors import SkelstoreError
+from skelstore.errors import SkelstoreError, StoreError
 from skelstore.joints import JointLayout
 from skelstore.metadata import ROOT_KEY
 
@@ -39,7 +39,8 @@ _ROLE = re.compile(r"(?P<head>.*?)(?P<role>train(ing)?|val(id(ation)?)?|test(ing
 class Videos:
     """A store or a source, as a check sees it.
 
-    ``left_out`` are videos of a table of contents without skeletons: id and reason; they are problems if ``complain``.
+    ``header`` gives what can be read of a video that is damaged. ``left_out`` are videos of a table of contents without
+    skeletons: id and reason; they are problems if ``complain``.
     """
 
     path: Path
@@ -47,6 +48,7 @@ class Videos:
     annotation: Callable[[int], Mapping[Any, Any]]
     place: Callable[[int], str]
     splits: Mapping[Any, Any]
+    header: Callable[[int], Mapping[Any, Any]] = lambda i: {}
     left_out: Sequence[tuple[Any, str]] = ()
     complain: bool = False
     layout: JointLayout | None = None
@@ -63,26 +65,38 @@ def opened_for_check(
     """The videos of a store, or of a source as ``open_source`` opens it. Raises what opening raises."""
     if dialect is None and kpfiles is None and Path(path, ROOT_KEY).is_file():
         with skelstore.open(path) as store:
-            known = store.joints
-            left_out = _left_out(store.source)
-            layout = known.layout if known.stated else None
             yield Videos(
-                store.path, len(store), store.__getitem__, "video {}".format, store.splits, left_out, False, layout,
-                store.class_names,
-            )  # fmt: skip
+                store.path,
+                len(store),
+                store.__getitem__,
+                "video {}".format,
+                store.splits,
+                header=store.lazy,
+                left_out=_left_out(store.source, store.path),
+                layout=store.joints.layout if store.joints.stated else None,
+                class_names=store.class_names,
+            )
         return
     source = open_source(path, dialect, kpfiles=kpfiles, skip_missing=kpfiles is not None)
     try:
-        left_out = _left_out(source.description())
         yield Videos(
-            source.path, len(source), lambda i: source.video(i)[0], source.place, source.splits(), left_out, True
+            source.path,
+            len(source),
+            lambda i: source.video(i)[0],
+            source.place,
+            source.splits(),
+            left_out=_left_out(source.description(), source.path),
+            complain=True,
         )
     finally:
         source.close()
 
 
-def _left_out(about: Mapping[str, Any]) -> list[tuple[Any, str]]:
-    return [(values.decode(entry["name"]), entry["reason"]) for entry in about.get("left_out", [])]
+def _left_out(about: Mapping[str, Any], path: Path) -> list[tuple[Any, str]]:
+    try:
+        return [(values.decode(entry["name"]), str(entry["reason"])) for entry in about.get("left_out", [])]
+    except (KeyError, TypeError) as error:
+        raise StoreError(f"{path}: what it says of videos that were left out is not as the format says") from error
 
 
 def check(videos: Videos, model: Model | None = None, advance: Callable[[int], None] | None = None) -> Report:
@@ -93,8 +107,13 @@ def check(videos: Videos, model: Model | None = None, advance: Callable[[int], N
         try:
             annotation = videos.annotation(i)
         except SkelstoreError as error:
-            report.add("unreadable", None, videos.place(i), str(error))
-            names.skip()
+            name = None
+            if header := videos.header(i):
+                name = names.add(header, videos.place(i), False, report)
+                labels.add(header, name, videos.place(i), report)
+            else:
+                names.skip()
+            report.add("unreadable", name, videos.place(i), str(error))
         else:
             name = names.add(annotation, videos.place(i), bool(videos.splits), report)
             with np.errstate(all="ignore"):  # NaN and infinity are among what is looked for

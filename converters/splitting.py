@@ -21,7 +21,7 @@ import skelstore
 from converters import bare_list, single
 from converters.document import PYSKL_DOCUMENT
 from skelstore import Store
-from skelstore.errors import SourceError
+from skelstore.errors import SourceError, StoreError
 from skelstore.revision import revise
 from skelstore.values import Json
 
@@ -74,7 +74,7 @@ def split(
             raise SourceError(f"{store.path} has a split {taken[0]!r} already: choose other names, or do not keep it")
         _refuse_leaks(made, names, units, 2 if parts is None else count)
         splits = {**store.splits, **made} if keep else made
-        source = _with_splits(store.source)
+        source = _with_splits(store)
     revise(path, out, splits=splits, source=source, force=force)
     return made
 
@@ -227,12 +227,16 @@ def _refuse_leaks(made: Mapping[str, list[str]], names: Sequence[str], units: Se
                     raise SourceError(f"group {unit!r} stands in {seen[unit]} and in {title}: this is a leak")
 
 
-def _with_splits(source: Mapping[str, Json]) -> dict[str, Json]:
-    """The source, with a place for splits in the document that an export writes."""
+def _with_splits(store: Store) -> dict[str, Json]:
+    """The source of a store, with a place for splits in the document that an export writes."""
+    source = dict(store.source)
     document = source.get("document")
-    entries = document.get("dict", []) if isinstance(document, dict) else []
-    if any("splits" in node for _, node in entries):
-        return dict(source)
+    try:
+        entries = document.get("dict", []) if isinstance(document, dict) else []
+        if any("splits" in node for _, node in entries):
+            return source
+    except (TypeError, ValueError) as error:
+        raise StoreError(f"{store.path}: the document of its source is not as the format says") from error
     first = PYSKL_DOCUMENT["dict"][0]
     others = [entry for entry in entries if entry[0] != first[0]]
     return {**source, "document": {"dict": [first, *others]} if entries else PYSKL_DOCUMENT}

@@ -21,6 +21,7 @@ from converters import samples
 from converters.checks import MODELS, Videos, check, opened_for_check
 from converters.problems import KINDS, SHOWN, Report
 from converters.video_checks import video_problems
+from skelstore.errors import StoreError
 from skelstore.joints import stated
 from tests.contracts import write
 from tests.source_contract import dump
@@ -401,8 +402,17 @@ def test_a_damaged_store_is_a_problem(tmp_path: Path) -> None:
     shard.write_bytes(damaged)
     with opened_for_check(path) as videos:
         report = check(videos)
-    assert "unreadable" in kinds(report)
-    assert "c.0" in report.problems["unreadable"].examples[0].found
+    assert kinds(report) == {"unreadable": len(report.problems["unreadable"].examples)}, "their ids are there"
+    example = report.problems["unreadable"].examples[0]
+    assert example.name == "clip0"
+    assert "c.0" in example.found
+
+
+def test_what_a_store_says_of_its_source_may_be_anything(tmp_path: Path) -> None:
+    for i, left_out in enumerate([5, [5], [{}], {"a": 1}]):
+        path = write(tmp_path / f"{i}.zarr", clean()["annotations"], source={"left_out": left_out})
+        with pytest.raises(StoreError, match="left out is not as the format says"), opened_for_check(path):
+            pass
 
 
 def test_missing_kpfiles_are_problems(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ import skelstore
 from converters import open_source, samples
 from converters.exporting import export
 from converters.splitting import _refuse_leaks, deal, parse_parts, split, unit_of_videos
-from skelstore.errors import SkelstoreError, SourceError
+from skelstore.errors import SkelstoreError, SourceError, StoreError
 from tests.contracts import write
 from tests.exact import assert_exact
 from tests.source_contract import load
@@ -197,6 +197,13 @@ def test_what_cannot_be_split(ntu: Path, tmp_path: Path, options: Any, match: st
     with pytest.raises(SourceError, match=match.replace("(", r"\(")):
         split(ntu, tmp_path / "a.zarr", **options)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("document", [{"dict": 5}, {"dict": [5]}, {"dict": [[1, 2, 3]]}, {"dict": [[1, 2]]}])
+def test_a_document_that_is_none(tmp_path: Path, document: Any) -> None:
+    path = write(tmp_path / "a.zarr", [{"frame_dir": "a"}, {"frame_dir": "b"}], source={"document": document})
+    with pytest.raises(StoreError, match="document of its source is not as the format says"):
+        split(path, tmp_path / "b.zarr", folds=2)
 
 
 @pytest.mark.parametrize("video", [{"label": 1}, {"frame_dir": 3}, {"frame_dir": None}])
