@@ -92,11 +92,11 @@ def convert_source(
         outcomes = dict(run)
         _raise_problems([problem for i in range(len(jobs)) for problem in outcomes[i].problems])
         parts = [part for i in range(len(jobs)) if (part := outcomes[i].part)]
-        about = {"dialect": source.dialect, **source.description()}
-        about |= _stated(source, joints, (field for part in parts for field in part.fields))
+        kept = _stated(source, joints, (field for part in parts for field in part.fields))
         if class_names is not None:
-            about["class_names"] = list(class_names)
+            kept["class_names"] = list(class_names)
         try:
+            about = {"dialect": source.dialect, **source.description(), **kept}
             join(parts, plan, source.splits(), about, workspace.store)
         except UnsupportedValueError as error:
             raise UnsupportedValueError(refusal(source, error), error.place, error.value) from None
