@@ -128,7 +128,7 @@ def check(videos: Videos, model: Model | None = None, advance: Callable[[int], N
         for left, reason in videos.left_out:
             report.add("skeletons-missing", left if isinstance(left, str) else None, "", reason)
     names.finish(videos, report)
-    labels.finish(len(videos), report)
+    labels.finish(report)
     shapes.finish(report)
     _check_splits(videos.splits, names.digests(videos.left_out), report)
     return report
@@ -193,8 +193,10 @@ class _Labels:
         self._limit = None if class_names is None else len(class_names)
         self._labels = array("q")
         self._missing = Tally()
+        self._seen = 0
 
     def add(self, annotation: Mapping[Any, Any], name: str | None, place: str, report: Report) -> None:
+        self._seen += 1
         label = annotation.get("label")
         if label is None:
             self._missing.add(name, place, "label is missing" if "label" not in annotation else "label is None")
@@ -209,9 +211,9 @@ class _Labels:
             else:
                 self._labels.append(number)
 
-    def finish(self, videos: int, report: Report) -> None:
-        if videos and self._missing.count == videos:
-            report.add("labels-none", None, "", f"{videos:,} videos")
+    def finish(self, report: Report) -> None:
+        if self._seen and self._missing.count == self._seen:
+            report.add("labels-none", None, "", f"{self._seen:,} videos")
         else:
             report.add_all("label-missing", self._missing)
         there = np.unique(np.array(self._labels, np.int64))

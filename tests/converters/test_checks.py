@@ -24,7 +24,7 @@ from converters.video_checks import video_problems
 from skelstore.errors import StoreError
 from skelstore.joints import stated
 from tests.contracts import write
-from tests.source_contract import dump
+from tests.source_contract import dump, load
 
 Annotation = dict[Any, Any]
 ROOT = Path(__file__).parents[2]
@@ -391,6 +391,13 @@ def test_a_video_that_cannot_be_read_is_one_problem(tmp_path: Path) -> None:
         report = check(videos)
     assert kinds(report) == {"unreadable": 1}
     assert "clip1.pkl" in report.problems["unreadable"].examples[0].found
+    for file in folder.iterdir():
+        if file.name != "clip1.pkl":
+            annotation = load(file)
+            del annotation["label"]
+            dump(file, annotation)
+    with opened_for_check(folder) as videos:
+        assert kinds(check(videos)) == {"unreadable": 1, "labels-none": 1}
 
 
 def test_a_damaged_store_is_a_problem(tmp_path: Path) -> None:
