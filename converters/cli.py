@@ -20,19 +20,23 @@ import click
 import skelstore
 from converters.bench import report
 from converters.bench import store as store_bench
+from converters.checks import MODELS, Model, check, opened_for_check
 from converters.comparison import compare
 from converters.conversion import available_cores, convert_source
 from converters.dialects import DIALECTS, open_source
 from converters.exporting import FORMATS, export
 from converters.information import as_lines, information, notes
+from converters.labels import read_class_names, read_mapping, relabel
 from converters.naming import LABEL_BY
 from converters.progress import progress, say
 from converters.selection import where, with_labels, with_names
 from converters.showing import as_lines as video_lines
 from converters.showing import located, portrait
+from converters.splitting import UNSPLIT, parse_parts, parse_pattern, split
 from skelstore.codecs import PROFILES
 from skelstore.conflicts import CONFLICTS
 from skelstore.errors import SkelstoreError
+from skelstore.joints import LAYOUTS
 from skelstore.verification import verify
 
 _PATH = click.Path(path_type=Path)
@@ -61,6 +65,18 @@ def cli() -> None:
     """Skeleton annotations as Zarr stores: convert, look at, verify, merge, cut down, export."""
 
 
+def _parsed(parse: Callable[[str], Any]) -> Callable[[click.Context, click.Parameter, str | None], Any]:
+    """A callback that parses an option; what is not as it should be is wrong use."""
+
+    def callback(context: click.Context, parameter: click.Parameter, text: str | None) -> Any:
+        try:
+            return None if text is None else parse(text)
+        except SkelstoreError as error:
+            raise click.BadParameter(str(error), context, parameter) from None
+
+    return callback
+
+
 @cli.command("convert")
 @click.argument("source", type=_PATH)
 @click.argument("destination", type=_PATH)
@@ -70,12 +86,17 @@ def cli() -> None:
 @click.option("--profile", type=click.Choice(PROFILES), default="default", help="How chunks are coded.")
 @click.option("--workers", type=click.IntRange(min=1), default=available_cores, help="Processes (default: the cores).")
 @click.option("--dask", metavar="ADDRESS", help="Let the workers of the Dask cluster at tcp://HOST:PORT convert.")
+@click.option("--joints", type=click.Choice(list(LAYOUTS)), help="Layout of the joints (default: a guess, by V).")
+@click.option("--labels", "label_file", type=_PATH, help="File with the names of the classes, one a line or JSON.")
 @click.option("--force", is_flag=True, help="Replace the store at DESTINATION, once the new one is complete.")
-def convert_command(source: Path, destination: Path, dialect: str | None, **options: Any) -> None:
+def convert_command(
+    source: Path, destination: Path, dialect: str | None, label_file: Path | None, **options: Any
+) -> None:
     """Convert SOURCE, a pickle or a folder of pickles or arrays, into a store at DESTINATION.
 
     A conversion that was interrupted goes on when the same command is run again.
     """
+    options["class_names"] = read_class_names(label_file) if label_file else None
     beside = {name: options.pop(name) for name in ("kpfiles", "boxes", "table", "label_by", "skip_missing")}
     if options["dask"]:  # its workers are in folders of their own
         source = source.absolute()
@@ -165,6 +186,75 @@ def verify_command(store: Path, data: bool, against: Path | None, **beside: Any)
         raise SkelstoreError("\n".join(problems))
     what = ["structure and sizes"] + ["every chunk"] * data + [f"every value against {against}"] * (against is not None)
     click.echo(f"{store}: {', '.join(what)}: no problem")
+
+
+@cli.command("check")
+@click.argument("source", type=_PATH)
+@click.option("--for", "model", type=click.Choice(MODELS), help="Look at what this model's pipeline needs, too.")
+@click.option("--from", "dialect", type=click.Choice(list(DIALECTS)), help="Dialect of SOURCE (default: recognised).")
+@click.option("--kpfiles", type=_PATH, help="Folder of the kpfiles that belong to a Kinetics table of contents.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def check_command(source: Path, model: Model | None, as_json: bool, **options: Any) -> None:
+    """Look for what would make a training with SOURCE, a store or a source, fail or go wrong."""
+    with opened_for_check(source, **options) as videos, progress("checking", len(videos), " videos") as advance:
+        report = check(videos, model, advance)
+    click.echo(json.dumps(report.to_json(), indent=1) if as_json else "\n".join(report.lines()))
+    if report.errors:
+        sys.stdout.flush()
+        sys.exit(1)
+
+
+@cli.command("split")
+@click.argument("store", type=_PATH)
+@click.option("-o", "out", type=_PATH, required=True, help="Where the store with the new splits goes.")
+@click.option("--parts", callback=_parsed(parse_parts), help="Splits and their shares (default: train=0.8,val=0.2).")
+@click.option("--folds", type=click.IntRange(min=2), help="Make K folds instead: fold1_train, fold1_val, …")
+@click.option("--group", help="Column whose values are groups that stay together, such as a subject.")
+@click.option("--pattern", callback=_parsed(parse_pattern), help="Regular expression with one group: 'P(\\d{3})'.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Another seed gives other splits.")
+@click.option("--keep", is_flag=True, help="Keep the splits that STORE has, too.")
+@click.option("--force", is_flag=True, help="Replace the store at OUT, once the new one is complete.")
+def split_command(store: Path, out: Path, parts: dict[str, float] | None, folds: int | None, **options: Any) -> None:
+    """Deal the videos of STORE out to new splits: by class, or by groups (a column, or found in their names)."""
+    if parts is not None and folds is not None:
+        raise click.UsageError("--parts and --folds are two ways to split: give one of them")
+    if options["group"] is not None and options["pattern"] is not None:
+        raise click.UsageError("--group and --pattern both say what a group is: give one of them")
+    if folds is None and parts is None:
+        parts = {"train": 0.8, "val": 0.2}
+    made = split(store, out, parts=parts, folds=folds, **options)
+    for name, ids in made.items():
+        click.echo(f"{name}: {len(ids):,} ids")
+    with skelstore.open(out) as opened:
+        if opened.source.get("dialect") in UNSPLIT:
+            say("note: the source was a list of annotations, without splits: export with --format pyskl to write them")
+
+
+@cli.command("relabel")
+@click.argument("store", type=_PATH)
+@click.option("-o", "out", type=_PATH, required=True, help="Where the store with the new labels goes.")
+@click.option("--map", "mapping", type=_PATH, help="CSV or JSON file of old,new.")
+@click.option("--compact", is_flag=True, help="Number the labels that occur from 0.")
+@click.option("--labels", "label_file", type=_PATH, help="File with the names of the classes, one a line or JSON.")
+@click.option("--joints", type=click.Choice(list(LAYOUTS)), help="State the layout of the joints.")
+@click.option("--force", is_flag=True, help="Replace the store at OUT, once the new one is complete.")
+def relabel_command(
+    store: Path, out: Path, mapping: Path | None, compact: bool, label_file: Path | None, **options: Any
+) -> None:
+    """Give the videos of STORE other labels, its classes names, or state its joints."""
+    if mapping is not None and compact:
+        raise click.UsageError("--map and --compact both say what the labels become: give one of them")
+    if mapping is label_file is options["joints"] is None and not compact:
+        raise click.UsageError("nothing to change: give --map, --compact, --labels or --joints")
+    changes = relabel(
+        store,
+        out,
+        mapping=read_mapping(mapping) if mapping else None,
+        compact=compact,
+        class_names=read_class_names(label_file) if label_file else None,
+        **options,
+    )
+    click.echo(f"{out}: {len(changes):,} labels, now {len(set(changes.values())):,}" if changes else str(out))
 
 
 @cli.command("show", context_settings={"ignore_unknown_options": True})

@@ -12,7 +12,7 @@ import os
 import secrets
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from functools import lru_cache
 from importlib.metadata import version
@@ -24,8 +24,17 @@ from converters.source import Source, refusal, shown_name
 from converters.workers import Workers, cluster_workers, finished, local_workers
 from skelstore import layout
 from skelstore.codecs import PROFILES, Profile
-from skelstore.errors import SkelstoreError, SourceError, StoreError, UnsupportedValueError, WorkerError
+from skelstore.errors import (
+    JointLayoutError,
+    SkelstoreError,
+    SourceError,
+    StoreError,
+    UnsupportedValueError,
+    WorkerError,
+)
 from skelstore.joining import join
+from skelstore.joints import keypoint_shapes, stated
+from skelstore.layouts import FieldIdentity
 from skelstore.metadata import FORMAT_VERSION
 from skelstore.parts import PART_VIDEOS, Part, PartWriter, Plan, Planner
 from skelstore.receipts import RECEIPT_KEY, find_part, keep_part, part_name
@@ -41,7 +50,8 @@ class ConvertOptions(TypedDict, total=False):
     ``profile``: how chunks are coded (``fast``, ``default``, ``small``). ``force``: replace a store that stands at
     the destination, once the new one is complete. ``workers``: processes; with more than one a script needs the usual
     ``if __name__ == "__main__"``. ``dask``: address of the scheduler of a Dask cluster, whose workers write the parts
-    instead. ``advance``: called with the number of videos that were written since the last call.
+    instead. ``advance``: called with the number of videos that were written since the last call. ``joints``: the layout
+    of the joints, by its name in ``skelstore.joints.LAYOUTS``. ``class_names``: by label. Both are kept with the data.
     """
 
     profile: Profile
@@ -49,6 +59,8 @@ class ConvertOptions(TypedDict, total=False):
     workers: int
     dask: str | None
     advance: Callable[[int], None] | None
+    joints: str | None
+    class_names: Sequence[str] | None
 
 
 class _Job(NamedTuple):
@@ -76,6 +88,8 @@ def convert_source(
     workers: int = 1,
     dask: str | None = None,
     advance: Callable[[int], None] | None = None,
+    joints: str | None = None,
+    class_names: Sequence[str] | None = None,
 ) -> int:
     """Write the videos of a source, in order, as a store at ``destination``; nothing stands there before the end.
 
@@ -83,51 +97,58 @@ def convert_source(
     data), its finished parts stay beside the destination, and the exception has a note that says so.
 
     Raises UnsupportedValueError that lists the values no store can hold, SourceError for what the source gets
-    wrong, WorkerError if a process that wrote a part died, StoreExistsError or StoreError as ``skelstore.Writer`` does.
+    wrong, JointLayoutError if the keypoints do not have the stated joints, WorkerError if a process that wrote a part
+    died, StoreExistsError or StoreError as ``skelstore.Writer`` does.
     """
     if profile not in PROFILES:
         raise StoreError(f"profile {profile!r}; expected one of {', '.join(PROFILES)}")
     workspace = Workspace(destination, force=force, resume=True)
     try:
-        taken = _convert(source, workspace, profile, workers, dask, advance)
+        plan, outcomes = _write(source, workspace, profile, joints, workers, dask, advance)
+        _raise_problems([problem for outcome in outcomes for problem in outcome.problems])
+        parts = [outcome.part for outcome in outcomes if outcome.part is not None]
+        kept = _stated(source, joints, (field for part in parts for field in part.fields))
+        if class_names is not None:
+            kept["class_names"] = list(class_names)
+        try:
+            about = {"dialect": source.dialect, **source.description(), **kept}
+            join(parts, plan, source.splits(), about, workspace.store)
+        except UnsupportedValueError as error:
+            raise UnsupportedValueError(refusal(source, error), error.place, error.value) from None
         workspace.commit()
     except BaseException as error:
         _give_up(workspace, error)
         raise
-    return taken
+    return sum(outcome.taken for outcome in outcomes)
 
 
-def _convert(
+def _write(
     source: Source,
     workspace: Workspace,
     profile: Profile,
+    joints: str | None,
     workers: int,
     dask: str | None,
     advance: Callable[[int], None] | None,
-) -> int:
+) -> tuple[Plan, list[_Outcome]]:
+    """Write all parts, here, in processes of this machine, or on a cluster."""
     cuts = layout.cut(source.sizes().tolist(), layout.PART_BYTES, PART_VIDEOS)
     count = min(len(cuts), workers)
     if dask is None and count <= 1:
         plan, jobs = _prepare(source, profile, cuts, workspace)
-        outcomes = [write_part(source, plan, job, advance) for job in jobs]
-    else:
-        # The processes begin to start before the plan is made.
-        with cluster_workers(dask) if dask is not None else local_workers(count) as crew:
-            plan, jobs = _prepare(source, profile, cuts, workspace)
-            sent = _send(source, plan, workspace.parts)
-            outcomes = _write_parts(source, sent, jobs, crew, advance)
-    _raise_problems([problem for outcome in outcomes for problem in outcome.problems])
-    parts = [outcome.part for outcome in outcomes if outcome.part is not None]
-    try:
-        join(parts, plan, source.splits(), {"dialect": source.dialect, **source.description()}, workspace.store)
-    except UnsupportedValueError as error:
-        raise UnsupportedValueError(refusal(source, error), error.place, error.value) from None
-    return sum(outcome.taken for outcome in outcomes)
+        _stated(source, joints, plan.grids)  # told as soon as it can be seen
+        return plan, [write_part(source, plan, job, advance) for job in jobs]
+    # The processes begin to start before the plan is made.
+    with cluster_workers(dask) if dask is not None else local_workers(count) as crew:
+        plan, jobs = _prepare(source, profile, cuts, workspace)
+        _stated(source, joints, plan.grids)
+        sent = _send(source, plan, workspace.parts)
+        return plan, _write_parts(source, sent, jobs, crew, advance)
 
 
 def _give_up(workspace: Workspace, error: BaseException) -> None:
     """Keep the finished parts if the same command could go on from them; else remove the workspace."""
-    at_fault = isinstance(error, SourceError | UnsupportedValueError)
+    at_fault = isinstance(error, SourceError | UnsupportedValueError | JointLayoutError)
     if isinstance(error, OSError) and error.filename is None and not isinstance(error, SkelstoreError):
         error.filename = str(workspace.folder)  # what was written to; what is read names itself
     if workspace.committed:
@@ -139,6 +160,17 @@ def _give_up(workspace: Workspace, error: BaseException) -> None:
     else:
         with contextlib.suppress(OSError):  # the next run clears what cannot be removed; the error is to be told
             workspace.discard()
+
+
+def _stated(source: Source, joints: str | None, fields: Iterable[FieldIdentity]) -> dict[str, Json]:
+    """What the store keeps of the layout that was stated for the joints; nothing if none was."""
+    if joints is None:
+        return {}
+    keypoints = [(field.ragged, field.trailing) for field in fields if field.path == '["keypoint"]']
+    try:
+        return {"joints": stated(joints, keypoint_shapes(keypoints))}
+    except JointLayoutError as error:
+        raise JointLayoutError(f"{source.path}: {error}") from None
 
 
 def available_cores() -> int:

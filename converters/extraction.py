@@ -83,7 +83,7 @@ class ExtractedFiles:
         return self._listing.splits()
 
     def description(self) -> dict[str, Json]:
-        """As of the listing: ``classes``, and the videos that were left out, beside what every source has."""
+        """As of the listing: ``class_names``, and the videos that were left out, beside what every source has."""
         return self._listing.description(self.path)
 
     def close(self) -> None:

@@ -38,6 +38,8 @@ def information(store: Store) -> dict[str, Any]:
             for name, field in store.fields.items()
         ],
         "joints": sorted(_joints(store)),
+        "joint_layout": _joint_layout(store),
+        "class_names": store.class_names,
         "persons": _range(table, "keypoint.dim0") if "keypoint.dim1" in table.column_names else None,
         "frames": _range(table, "total_frames"),
         "columns": {name: str(table.schema.field(name).type) for name in table.column_names},
@@ -66,6 +68,13 @@ def _joints(store: Store) -> set[int]:
     """V of every keypoint array."""
     found = (field for name, field in store.fields.items() if name == "keypoint" or name.startswith("keypoint."))
     return {field.trailing[0] for field in found if len(field.trailing) == 2}
+
+
+def _joint_layout(store: Store) -> dict[str, Any]:
+    """The layout of the joints, whether it was stated, and if not, what it was recognised from."""
+    known = store.joints
+    name = known.layout.name if known.layout else None
+    return {"name": name, "stated": known.stated, "reason": known.reason, "derived": list(known.derived)}
 
 
 def _runs(store: Store) -> list[tuple[Any, Any]]:
@@ -116,7 +125,9 @@ def as_lines(found: dict[str, Any]) -> list[str]:
         shape = ", ".join(map(str, field["shape"]))
         lines.append(f"field     {field['name']}: {field['dtype']} [{shape}] in {field['videos']:,} videos")
     if found["joints"]:
-        lines.append("joints    " + ", ".join(map(str, found["joints"])))
+        lines.append(f"joints    {', '.join(map(str, found['joints']))}: {_layout_line(found['joint_layout'])}")
+    if names := found["class_names"]:
+        lines.append(f"classes   {len(names):,} names, {names[0]!r} to {names[-1]!r}")
     for what in ("persons", "frames"):
         if spread := found[what]:
             lines.append(f"{what:<10}{spread['min']} to {spread['max']}, {spread['mean']} on average")
@@ -126,3 +137,12 @@ def as_lines(found: dict[str, Any]) -> list[str]:
     versus = f", {ratio:.3f} of the source's {source['size']:,}" if ratio is not None else ""
     lines.append(f"size      {found['stored_bytes']:,} bytes for {found['array_bytes']:,} of arrays{versus}")
     return lines
+
+
+def _layout_line(layout: dict[str, Any]) -> str:
+    if layout["stated"]:
+        return (
+            f"{layout['name']}, derived: {', '.join(layout['derived'])}" if layout["derived"] else str(layout["name"])
+        )
+    guess = f"perhaps {layout['name']}" if layout["name"] else "layout not known"
+    return f"{guess} ({layout['reason']})"

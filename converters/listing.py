@@ -68,7 +68,7 @@ class Listing:
             "document": PYSKL_DOCUMENT if self.splits() else LIST_DOCUMENT,
         }
         if self.classes:
-            found["classes"] = self.classes
+            found["class_names"] = self.classes
         if self.left_out:
             found["left_out"] = self.left_out
         if self.unlisted:

@@ -24,6 +24,8 @@ BOX_SCORES = (
     (0.5, 0.552, 0.608, 0.784, 0.955, 0.993, 0.998, 0.999, 0.9995, 1),
 )
 MAX_PERSONS = 25
+#: How far a joint gets from the place of its person, in half sizes of a body, but for noise.
+REACH = 2.5
 
 
 def draw(rank: float, quantiles: Quantiles) -> float:
@@ -60,10 +62,12 @@ def skeletons(
     centre: tuple[float, ...],
     body: tuple[float, ...],
     noise: float,
+    *,
+    in_image: bool = False,
 ) -> NDArray[np.float16]:
     """`rows` of persons that are seen in every frame, person-major: float16 [persons * frames, joints, C]."""
     person, frame = np.repeat(np.arange(persons), frames), np.tile(np.arange(frames), persons)
-    return rows(random, person, frame, joints, centre, body, noise).astype(np.float16)
+    return rows(random, person, frame, joints, centre, body, noise, in_image=in_image).astype(np.float16)
 
 
 def rows(
@@ -74,15 +78,21 @@ def rows(
     centre: tuple[float, ...],
     body: tuple[float, ...],
     noise: float,
+    *,
+    in_image: bool = False,
 ) -> NDArray[np.float32]:
     """Coordinates of person [N] in frame [N]: float32 [N, joints, C], C the length of `centre` and `body`.
 
     A person wanders about the centre and swings the joints, both in slow waves; `body` is the half size of a body
-    and `noise` the standard deviation of a joint, in the unit of the coordinates.
+    and `noise` the standard deviation of a joint, in the unit of the coordinates. With `in_image` the whole body
+    stays in the image that has its origin at 0 and `centre` in its middle.
     """
     size = np.asarray(body, np.float32)
     people = int(person.max()) + 1
     place = random.normal(centre, 1.5 * size, (people, len(body))).astype(np.float32)
+    if in_image:
+        margin = np.minimum(REACH * size, centre)
+        place = place.clip(margin, 2 * np.asarray(centre, np.float32) - margin)
     stance = random.uniform(-1, 1, (people, joints, len(body))).astype(np.float32) * size
     swing = random.normal(0, 0.15, (people, joints, len(body))).astype(np.float32) * size
     # Waves a second at 30 frames a second: slower for the whole body than for its joints.

@@ -73,7 +73,7 @@ def iter_ntu_like(count: int, seed: int = 0) -> Iterator[Annotation]:
     for index, name in enumerate(ntu_names(count)):
         random = np.random.default_rng([seed, index, 2])
         label, persons, frames = ntu_clip(random, name)
-        points = skeletons(random, persons, frames, joints=17, centre=(960, 540), body=(110, 300), noise=0.8)
+        points = skeletons(random, persons, frames, 17, centre=(960, 540), body=(110, 200), noise=0.8, in_image=True)
         yield {
             "frame_dir": name,
             "label": label,
@@ -168,7 +168,8 @@ def iter_kinetics_like(
         shape = KINETICS_SHAPES[random.integers(len(KINETICS_SHAPES))]
         keypoint = np.empty((len(frame), 17, 3), np.float16)
         centre = (shape[1] / 2, shape[0] / 2)
-        keypoint[..., :2] = rows(random, person, frame, 17, centre, body=(shape[1] / 16, shape[0] / 5), noise=0.4)
+        body = (shape[1] / 16, shape[0] / 5)
+        keypoint[..., :2] = rows(random, person, frame, 17, centre, body, noise=0.4, in_image=True)
         keypoint[..., 2] = joint_scores(random, (len(frame), 17))
         entry = {
             "label": int(random.integers(400)),

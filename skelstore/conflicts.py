@@ -9,8 +9,9 @@ import numpy as np
 
 from skelstore import values
 from skelstore.equality import difference
-from skelstore.errors import MergeError
+from skelstore.errors import JointLayoutError, MergeError
 from skelstore.identifiers import identifier
+from skelstore.joints import require_alike
 from skelstore.reader import Reader
 from skelstore.sources import document_values
 from skelstore.splits import joined
@@ -70,7 +71,14 @@ def _ids(inputs: Sequence[Input]) -> Iterator[str]:
 
 
 def _joints(inputs: Sequence[Input]) -> Iterator[str]:
-    return _disjoint(inputs, lambda reader: _arrays(reader, _JOINT_FIELDS, inside=True, what=_trailing))
+    yield from _disjoint(inputs, lambda reader: _arrays(reader, _JOINT_FIELDS, inside=True, what=_trailing))
+    known = [(reader.joints, str(reader.path)) for reader, _ in inputs if reader.joints.layout is not None]
+    for joints, place in known[1:]:
+        if joints.counts == known[0][0].counts:  # other numbers of joints have been told
+            try:
+                require_alike(*known[0], joints, place)
+            except JointLayoutError as error:
+                yield str(error)
 
 
 def _fields(inputs: Sequence[Input]) -> Iterator[str]:
@@ -88,7 +96,11 @@ def _labels(inputs: Sequence[Input]) -> Iterator[str]:
             found.add("array")
         return {"label": found} if found else {}
 
-    return _disjoint(inputs, kinds)
+    yield from _disjoint(inputs, kinds)
+    named = [(reader, names) for reader, _ in inputs if (names := reader.metadata.source.get("class_names"))]
+    for reader, names in named[1:]:
+        if names != named[0][1]:
+            yield f"the classes have other names in {reader.path} than in {named[0][0].path}"
 
 
 def _document(inputs: Sequence[Input]) -> Iterator[str]:

@@ -15,6 +15,7 @@
     ├── FieldNotFoundError      (KeyError)           the video has no such field
     ├── DecompressionError      (ValueError)         a video that cannot be decompressed
     │   └── EmptyVideoError                          … since no skeleton of it is left
+    ├── JointLayoutError        (ValueError)         joints are not of the layout, or it cannot become another
     ├── UnsupportedValueError   (TypeError)          a value that no store can hold
     ├── MergeError              (ValueError)         stores that contradict each other
     ├── SourceError             (ValueError)         a foreign file is not as its dialect says
@@ -80,6 +81,10 @@ class DecompressionError(SkelstoreError, ValueError):
 
 class EmptyVideoError(DecompressionError):
     """No skeleton of the video is left to decompress."""
+
+
+class JointLayoutError(SkelstoreError, ValueError):
+    """Joints are not of the layout that was stated, or one layout cannot become another."""
 
 
 class UnsupportedValueError(SkelstoreError, TypeError):

@@ -41,7 +41,7 @@ INTERNAL_COLUMNS = (LAYOUT_COLUMN, *ORIGIN_COLUMNS)
 _SAFE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-@.")
 
 
-class _Names:
+class Names:
     """Gives out names that are free."""
 
     def __init__(self, taken: Iterable[str] = ()) -> None:
@@ -73,8 +73,8 @@ def join(
     fields: dict[str, FieldIdentity] = {}
     column_names: dict[tuple[str, str], str] = {}
     field_names: dict[FieldIdentity, str] = {}
-    names = _Names(INTERNAL_COLUMNS)
-    folders = _Names([ROOT_KEY, MANIFEST_KEY, VIDEOS_KEY, SPLITS_KEY, NAMES_KEY])
+    names = Names(INTERNAL_COLUMNS)
+    folders = Names([ROOT_KEY, MANIFEST_KEY, VIDEOS_KEY, SPLITS_KEY, NAMES_KEY])
     for field in (field for part in parts for field in part.fields):
         if field not in field_names:
             name = folders.give(*_field_wishes(field))
@@ -235,13 +235,13 @@ def _write_tables(
             shown[f"{name}.{what}"] = whole[f"field {name} {what}"]
     hashes = whole["name hash"] if "name hash" in whole.column_names else pa.nulls(rows, pa.uint32())
     return {
-        VIDEOS_KEY: _write_table(pa.table(shown), folder / VIDEOS_KEY),
-        NAMES_KEY: _write_table(name_index(hashes), folder / NAMES_KEY),
-        SPLITS_KEY: _write_table(splits_table(splits), folder / SPLITS_KEY),
+        VIDEOS_KEY: write_table(pa.table(shown), folder / VIDEOS_KEY),
+        NAMES_KEY: write_table(name_index(hashes), folder / NAMES_KEY),
+        SPLITS_KEY: write_table(splits_table(splits), folder / SPLITS_KEY),
     }
 
 
-def _write_table(table: pa.Table, path: Path) -> FileEntry:
+def write_table(table: pa.Table, path: Path) -> FileEntry:
     """Write a table as one record batch of an uncompressed Arrow IPC file, which a reader maps as it is."""
     with pa.ipc.new_file(str(path), table.schema) as sink:
         for batch in table.combine_chunks().to_batches():

@@ -183,7 +183,7 @@ class Origin(NamedTuple):
     keys: int
 
 
-class _Column:
+class Column:
     """Values of one column of the table, gathered as Arrow arrays; rows without a value are null."""
 
     def __init__(self, kind: pa.DataType, rows_before: int) -> None:
@@ -224,7 +224,7 @@ class PartWriter:
         self._plan = plan
         self._shredder = Shredder()
         self._arrays: list[ArrayWriter] = []
-        self._table: dict[str, _Column] = {}
+        self._table: dict[str, Column] = {}
         self._pending = 0
         folder.mkdir()
 
@@ -281,7 +281,7 @@ class PartWriter:
     def _set(self, name: str, kind: pa.DataType, value: Any) -> None:
         column = self._table.get(name)
         if column is None:
-            column = self._table[name] = _Column(kind, self.videos - self._pending)
+            column = self._table[name] = Column(kind, self.videos - self._pending)
         column.append(self._pending, value)
 
     def _add_array(self, number: int, array: np.ndarray[Any, Any]) -> None:

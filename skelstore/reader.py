@@ -21,6 +21,7 @@ from skelstore.errors import DamageError, FieldNotFoundError, StoreError, StoreN
 from skelstore.files import LocalFiles
 from skelstore.frames import FrameNumbers, Frames
 from skelstore.joining import LAYOUT_COLUMN
+from skelstore.joints import KnownJoints, keypoint_shapes, known_joints
 from skelstore.layouts import Annotation, Assembler
 from skelstore.metadata import (
     MANIFEST_KEY,
@@ -147,6 +148,13 @@ class Reader:
         """The name of a video: its ``frame_dir``, or else ``filename``, if that is a text."""
         entries = self.entries(row)
         return video_name({key: entries[key](row) for key in ("frame_dir", "filename") if key in entries})
+
+    @property
+    def joints(self) -> KnownJoints:
+        """The layout of the joints: as it was stated, or else as ``keypoint`` looks, which is a guess."""
+        fields = self.metadata.fields.items()
+        keypoints = [(f.ragged, self.arrays[name].metadata.trailing) for name, f in fields if f.path == ("keypoint",)]
+        return known_joints(self.metadata.source.get("joints"), keypoint_shapes(keypoints))
 
     @cached_property
     def splits(self) -> dict[Any, Any]:

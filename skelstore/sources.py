@@ -37,6 +37,8 @@ def _joined(readers: Sequence[Reader], with_splits: bool) -> dict[str, Json]:
         source["document"] = document
     if any("kpfiles" in s for s in sources):
         source["kpfiles"] = "many" if any(s.get("kpfiles") == "many" for s in sources) else "video"
+    for key in ("joints", "class_names"):  # the first that has them; others are a conflict, if not allowed
+        source |= next(({key: s[key]} for s in sources if s.get(key)), {})
     left_out: list[Json] = []
     before = 0
     for reader, s in zip(readers, sources, strict=True):

@@ -26,6 +26,7 @@ from skelstore.errors import (
 )
 from skelstore.frames import Frames
 from skelstore.joining import INTERNAL_COLUMNS, LAYOUT_COLUMN
+from skelstore.joints import KnownJoints
 from skelstore.layouts import Annotation
 from skelstore.parts import ORIGIN_COLUMNS, Origin
 from skelstore.reader import Reader
@@ -94,6 +95,19 @@ class Store:
         fields = self._reader.metadata.fields
         arrays = {name: array.metadata for name, array in self._reader.arrays.items()}
         return {name: Field(a.dtype, fields[name].ragged, a.trailing, a.rows) for name, a in arrays.items()}
+
+    @property
+    def joints(self) -> KnownJoints:
+        """The layout of the joints: as it was stated, or else as ``keypoint`` looks, which is a guess."""
+        return self._reader.joints
+
+    @property
+    def class_names(self) -> list[str] | None:
+        """The names of the classes, by label, or None if the store has none."""
+        names = self.source.get("class_names")
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            return None
+        return list(names)
 
     @property
     def splits(self) -> dict[Any, Any]:

@@ -35,14 +35,8 @@ from skelstore import parts
 from tests.conftest import REPOSITORY
 from tests.exact import assert_exact
 
-DOCUMENTS = [
-    "README.md",
-    "docs/converting.md",
-    "docs/format.md",
-    "docs/design.md",
-    "docs/sources.md",
-    "docs/own_data.md",
-]
+PAGES = ("converting", "format", "design", "sources", "own_data", "checking", "joints", "splits")
+DOCUMENTS = ["README.md", *(f"docs/{page}.md" for page in PAGES)]
 PROFILES = ["fast", "default", "small"]
 VIDEOS = 40
 #: What a document may tell a person to type that is not run here, by its first words.
@@ -345,7 +339,7 @@ def test_second_reader_reads_converted_samples(samples: Path, tmp_path: Path, so
     opened.close()
     assert_read_alike(tmp_path / "s.zarr")
     about = SecondReader(tmp_path / "s.zarr").about["source"]
-    known = {"dialect", "name", "size", "document", "kpfiles", "left_out", "boxes", "classes", "unlisted"}
+    known = {"dialect", "name", "size", "document", "kpfiles", "left_out", "boxes", "class_names", "joints", "unlisted"}
     assert set(about) <= known
 
 

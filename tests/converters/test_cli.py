@@ -280,13 +280,16 @@ def test_kinetics_merged_and_cut_down_export_their_kpfiles(run: Any, tmp_path: P
 # ------------------------------------------------------------------------------------------ each command
 
 
-@pytest.mark.parametrize("name", ["", "convert", "export", "info", "show", "verify", "merge", "subset"])
+COMMANDS = ("convert", "export", "info", "show", "check", "verify", "merge", "subset", "split", "relabel", "bench")
+
+
+@pytest.mark.parametrize("name", ["", *COMMANDS])
 @pytest.mark.parametrize("option", ["-h", "--help"])
 def test_help(run: Any, name: str, option: str) -> None:
     done = run(*filter(None, [name, option]))
     assert (done.status, done.err) == (0, "")
     assert done.out.startswith(f"Usage: skelstore {name}".rstrip())
-    for other in ("convert", "export", "info", "show", "verify", "merge", "subset"):
+    for other in COMMANDS:
         assert name or other in done.out
 
 
@@ -393,6 +396,79 @@ def test_verify_of_a_damaged_store(store: Path, run: Any) -> None:
     check_sentence(run("verify", store))
 
 
+def test_check(tmp_path: Path, source: Path, store: Path, run: Any) -> None:
+    """Problems are told on stdout, whole, and errors by the exit status; warnings are none."""
+    for path in (source, store):
+        done = run("check", path)
+        assert (done.status, done.err) == (0, "")
+        assert done.out.splitlines()[-1].startswith(f"{path}: 6 videos, ")
+    data = samples.ntu_like(6)
+    data["annotations"][3]["total_frames"] += 1
+    data["split"]["xsub_val"].append("nobody")
+    done = run("check", dump(tmp_path / "b.pkl", data), "--for", "stgcn")
+    assert (done.status, done.err) == (1, "")
+    assert "error total-frames, 1 times" in done.out
+    assert f"{data['annotations'][3]['frame_dir']!r} (annotations[3])" in done.out
+    assert "'nobody'" in done.out
+    done = run("check", tmp_path / "b.pkl", "--json")
+    assert done.status == 1
+    assert [problem["kind"] for problem in json.loads(done.out)["problems"]][:2] == ["total-frames", "split-unknown"]
+    check_sentence(run("check", tmp_path / "nothing.pkl"))
+
+
+def test_split(tmp_path: Path, store: Path, run: Any) -> None:
+    done = run("split", store, "-o", tmp_path / "b.zarr")
+    assert (done.status, done.out, done.err) == (0, "train: 5 ids\nval: 1 ids\n", "")
+    done = run("split", store, "-o", tmp_path / "c.zarr", "--folds", "2", "--pattern", r"P(\d{3})", "--seed", "3")
+    assert (done.status, done.err) == (0, "")
+    with skelstore.open(tmp_path / "c.zarr") as opened:
+        assert list(opened.splits) == ["fold1_train", "fold1_val", "fold2_train", "fold2_val"]
+    line = check_sentence(run("split", store, "-o", tmp_path / "c.zarr"))
+    assert "--force" in line
+    check_sentence(run("split", tmp_path / "nothing", "-o", tmp_path / "d.zarr"))
+
+
+def test_split_of_a_bare_list_says_how_to_export_it(tmp_path: Path, run: Any) -> None:
+    assert run("convert", dump(tmp_path / "l.pkl", samples.bare_list_like(6)), tmp_path / "l.zarr").status == 0
+    done = run("split", tmp_path / "l.zarr", "-o", tmp_path / "m.zarr")
+    assert done.status == 0
+    assert "export with --format pyskl" in done.err
+    assert run("export", tmp_path / "m.zarr", tmp_path / "m.pkl", "--format", "pyskl").status == 0
+    assert set(load(tmp_path / "m.pkl")["split"]) == {"train", "val"}
+
+
+def test_relabel_names_and_joints(tmp_path: Path, source: Path, run: Any) -> None:
+    names = tmp_path / "names.txt"
+    names.write_text("".join(f"class {i}\n" for i in range(60)))
+    options = ["--joints", "coco-17", "--labels", names]
+    assert run("convert", source, tmp_path / "a.zarr", *options).status == 0
+    done = run("info", tmp_path / "a.zarr")
+    assert "joints    17: coco-17\n" in done.out
+    assert "classes   60 names, 'class 0' to 'class 59'\n" in done.out
+    done = run("relabel", tmp_path / "a.zarr", "-o", tmp_path / "b.zarr", "--compact")
+    labels = [annotation["label"] for annotation in load(source)["annotations"]]
+    kept = sorted(set(labels))
+    assert (done.status, done.out, done.err) == (0, f"{tmp_path / 'b.zarr'}: {len(kept)} labels, now {len(kept)}\n", "")
+    found = json.loads(run("info", tmp_path / "b.zarr", "--json").out)
+    assert found["class_names"] == [f"class {label}" for label in kept]
+    assert found["joint_layout"] == {"name": "coco-17", "stated": True, "reason": "stated", "derived": []}
+    assert run("export", tmp_path / "b.zarr", tmp_path / "b.pkl").status == 0
+    expected = load(source)
+    for annotation in expected["annotations"]:
+        annotation["label"] = kept.index(annotation["label"])
+    assert_exact(load(tmp_path / "b.pkl"), expected)
+    (tmp_path / "few.csv").write_text("0,1\n")
+    check_sentence(run("relabel", tmp_path / "b.zarr", "-o", tmp_path / "c.zarr", "--map", tmp_path / "few.csv"))
+    check_sentence(run("relabel", tmp_path / "b.zarr", "-o", tmp_path / "c.zarr", "--joints", "ntu-25"))
+    check_sentence(run("convert", source, tmp_path / "c.zarr", "--joints", "ntu-25"))
+    line = check_sentence(run("convert", source, tmp_path / "c.zarr", "--labels", tmp_path / "nothing.txt"))
+    assert "nothing.txt" in line
+
+
+def test_recognised_joints_are_told_as_a_guess(store: Path, run: Any) -> None:
+    assert "joints    17: perhaps coco-17 (17 joints in 2D; Human3.6M has 17 joints, too)\n" in run("info", store).out
+
+
 # ---------------------------------------------------------------------------------------------- errors
 
 
@@ -414,6 +490,16 @@ def test_verify_of_a_damaged_store(store: Path, run: Any) -> None:
         ["info"],
         ["verify"],
         ["verify", "a.zarr", "--against"],
+        ["convert", "a.pkl", "a.zarr", "--joints", "coco"],
+        ["check", "a.pkl", "--for", "nonsense"],
+        ["split", "a.zarr"],
+        ["split", "a.zarr", "-o", "b.zarr", "--folds", "1"],
+        ["split", "a.zarr", "-o", "b.zarr", "--folds", "2", "--parts", "train=0.5,val=0.5"],
+        ["split", "a.zarr", "-o", "b.zarr", "--parts", "train=0.8"],
+        ["split", "a.zarr", "-o", "b.zarr", "--pattern", "P(["],
+        ["split", "a.zarr", "-o", "b.zarr", "--pattern", "(P)", "--group", "label"],
+        ["relabel", "a.zarr", "-o", "b.zarr"],
+        ["relabel", "a.zarr", "-o", "b.zarr", "--compact", "--map", "a.csv"],
     ],
 )
 def test_wrong_use_ends_with_status_2(run: Any, arguments: Sequence[str]) -> None:

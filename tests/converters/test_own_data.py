@@ -130,7 +130,7 @@ def test_a_folder_a_class_of_pickles(tmp_path: Path) -> None:
     for i, folder in enumerate(("train/wave", "train/clap", "val/wave")):
         dump(tmp_path / "pkl" / folder / f"{i}.pkl", [{"frame_dir": f"{i}a"}, {"frame_dir": f"{i}b"}])
     source = open_source(tmp_path / "pkl", label_by="folders")
-    assert source.description()["classes"] == ["clap", "wave"]
+    assert source.description()["class_names"] == ["clap", "wave"]
     assert [source.video(i)[0]["label"] for i in range(6)] == [0, 0, 1, 1, 1, 1]
     assert_exact(source.splits(), {"train": ["1a", "1b", "0a", "0b"], "val": ["2a", "2b"]})
     source.close()
@@ -202,11 +202,11 @@ def test_arrays_in_folders_of_classes(samples: Path, tmp_path: Path) -> None:
     source = ArrayFolder(samples / "classes", label_by="folders")
     names = [f"{'val' if i % 4 == 0 else 'train'}/{('clap', 'jump', 'wave')[i % 3]}/clip{i:03d}" for i in range(VIDEOS)]
     assert [source.video(i)[0]["frame_dir"] for i in range(VIDEOS)] == sorted(names)
-    assert source.description()["classes"] == ["clap", "jump", "wave"]
+    assert source.description()["class_names"] == ["clap", "jump", "wave"]
     assert [len(ids) for ids in source.splits().values()] == [9, 3]
     convert_source(source, tmp_path / "k.zarr")
     with skelstore.open(tmp_path / "k.zarr") as store:
-        assert store.source["classes"] == ["clap", "jump", "wave"]
+        assert store.source["class_names"] == ["clap", "jump", "wave"]
         assert store["train/jump/clip001"]["label"] == 1
 
 

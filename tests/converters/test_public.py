@@ -54,7 +54,9 @@ def test_convert_of_a_dialect_with_something_beside_it(module: ModuleType, besid
 
 
 def test_the_options_of_all() -> None:
-    assert list(ConvertOptions.__annotations__) == ["profile", "force", "workers", "dask", "advance"]
+    assert list(ConvertOptions.__annotations__) == [
+        *("profile", "force", "workers", "dask", "advance", "joints", "class_names")
+    ]
 
 
 def test_the_signatures_of_the_package() -> None:

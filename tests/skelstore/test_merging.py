@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import shutil
 import signal
 import tempfile
@@ -619,3 +620,30 @@ def test_many_stores_at_once(tmp_path: Path) -> None:
     check_merged(tmp_path / "all.zarr", [part[0] for part in parts], {"all": names})
     with written([]) as empty:
         assert len(skelstore.open(empty)) == 0
+
+
+def test_layouts_of_joints_and_names_of_classes(tmp_path: Path) -> None:
+    def make(name: str, source: dict[str, Any]) -> Path:
+        with skelstore.Writer(tmp_path / name, source=source) as writer:
+            writer.add({"frame_dir": name, "label": 0, "keypoint": np.ones((1, 4, 25, 2), np.float16)})
+        return tmp_path / name
+
+    ntu = make("ntu.zarr", {"joints": {"layout": "ntu-25", "derived": []}, "class_names": ["drink", "eat"]})
+    body = make("body.zarr", {"joints": {"layout": "body-25", "derived": []}, "class_names": ["drink", "sit"]})
+    plain = make("plain.zarr", {})
+    assert skelstore.open(ntu).joints.stated
+    assert skelstore.open(body).joints.stated
+    with pytest.raises(skelstore.MergeError) as caught:
+        skelstore.merge([ntu, body], tmp_path / "out.zarr")
+    assert re.search("^joints: .*ntu.zarr.*body.zarr", str(caught.value), re.MULTILINE)
+    assert re.search("^labels: the classes have other names in .*body.zarr", str(caught.value), re.MULTILINE)
+    skelstore.merge([ntu, body], tmp_path / "out.zarr", allow=["joints", "labels"])
+    merged = skelstore.open(tmp_path / "out.zarr")
+    assert merged.joints.layout == skelstore.open(ntu).joints.layout
+    assert merged.class_names == ["drink", "eat"]
+    again = make("again.zarr", {"joints": {"layout": "ntu-25", "derived": []}})
+    skelstore.merge([again, ntu], tmp_path / "kept.zarr")
+    assert skelstore.open(tmp_path / "kept.zarr").class_names == ["drink", "eat"]
+    assert skelstore.open(tmp_path / "kept.zarr").joints.stated
+    skelstore.merge([plain, again], tmp_path / "guessed.zarr", allow=["joints"])
+    assert skelstore.open(tmp_path / "guessed.zarr").joints.stated

@@ -21,6 +21,7 @@ EXPORTED = [
     "Field",
     "FieldNotFoundError",
     "FrameIndexError",
+    "JointLayoutError",
     "LazyAnnotation",
     "MergeError",
     "SkelstoreError",
@@ -57,6 +58,7 @@ ERRORS: dict[str, tuple[str, ...]] = {
     "WorkerError": ("SkelstoreError", "RuntimeError"),
     "MergeError": ("SkelstoreError", "ValueError"),
     "FrameIndexError": ("SkelstoreError", "IndexError"),
+    "JointLayoutError": ("SkelstoreError", "ValueError"),
     "DecompressionError": ("SkelstoreError", "ValueError"),
     "EmptyVideoError": ("DecompressionError",),
 }
@@ -96,7 +98,7 @@ SIGNATURES = {
     "Store.close": "(self) -> 'None'",
 }
 
-PROPERTIES = {"fields", "path", "profile", "source", "splits", "videos"}
+PROPERTIES = {"class_names", "fields", "joints", "path", "profile", "source", "splits", "videos"}
 
 
 def test_the_exported_names() -> None:

@@ -1,0 +1,226 @@
+"""The kinds of problems that ``skelstore check`` knows, and what it found of each.
+
+An error makes a training fail, or go wrong without a word; a warning may be meant so. docs/checking.md says more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+__all__ = ["KINDS", "SHOWN", "Example", "Kind", "Report", "Tally"]
+
+SHOWN = 5
+"""Examples of a kind that a report names."""
+
+
+class Kind(NamedTuple):
+    """A kind of problem: whether it is an error, what is wrong, and what to do."""
+
+    severity: Literal["error", "warning"]
+    title: str
+    remedy: str
+
+
+KINDS: dict[str, Kind] = {
+    "unreadable": Kind("error", "the video cannot be read", "fetch or make the file again"),
+    "skeletons-missing": Kind(
+        "error", "no kpfile has the video", "fetch the kpfiles that are missing, or convert with --skip-missing"
+    ),
+    "keypoint-missing": Kind(
+        "error", "there is no keypoint", "leave the video out; of a Kinetics table of contents give the --kpfiles"
+    ),
+    "keypoint-shape": Kind(
+        "error",
+        "keypoint is no array that a pipeline takes",
+        "make it a NumPy array of floats [M, T, V, C], or [N, V, 3] with frame_inds",
+    ),
+    "joints-mixed": Kind(
+        "error",
+        "the number of joints or coordinates is unlike that of most videos",
+        "bring all videos to one layout (skelstore.joints.convert), or leave these out",
+    ),
+    "joints-layout": Kind(
+        "error", "the number of joints is unlike that of the stated layout", "state the layout that the data has"
+    ),
+    "total-frames": Kind(
+        "error", "total_frames is unlike the number of frames", "set total_frames to T, keypoint.shape[1]"
+    ),
+    "score-shape": Kind(
+        "error", "keypoint_score does not fit keypoint", "make it an array [M, T, V], keypoint.shape[:3]"
+    ),
+    "not-finite": Kind(
+        "error", "a coordinate or score is NaN or infinite", "set joints that were not found to 0, with score 0"
+    ),
+    "no-person": Kind("error", "there is no person (M or N is 0)", "leave the video out"),
+    "no-frame": Kind("error", "there is no frame (T is 0)", "leave the video out"),
+    "empty-video": Kind("error", "every coordinate is zero", "leave the video out, or extract its skeletons again"),
+    "empty-frame": Kind("warning", "frames are all zero", "drop these frames, or take the last skeleton seen for them"),
+    "empty-person": Kind("warning", "persons are all zero", "drop these persons"),
+    "frame-inds": Kind("error", "frame_inds is not one integer for each skeleton", "make it an integer array [N]"),
+    "frame-inds-order": Kind(
+        "error", "frame_inds go down", "sort keypoint, frame_inds and box_score by frame (a stable argsort)"
+    ),
+    "frame-inds-range": Kind(
+        "error", "frame_inds are below 0 or above total_frames", "number the frames from 0 or 1, and set total_frames"
+    ),
+    "box-score": Kind("error", "box_score is not one number for each skeleton", "make it a float array [N]"),
+    "valid": Kind(
+        "error",
+        "valid is unlike what box_score says",
+        "set valid[t] to the number of frames with a box_score of at least t",
+    ),
+    "img-shape": Kind("error", "img_shape is not (height, width)", "make it a tuple of two positive ints"),
+    "img-shape-swapped": Kind(
+        "error", "height and width are swapped", "swap img_shape (and original_shape): it is (height, width)"
+    ),
+    "outside": Kind(
+        "warning",
+        "joints are outside the image",
+        "nothing, if they are few and near it; else scale the coordinates to img_shape",
+    ),
+    "label-missing": Kind("error", "there is no label, though other videos have one", "add labels, or leave it out"),
+    "labels-none": Kind("warning", "no video has a label", "add labels before a training"),
+    "label-type": Kind(
+        "error",
+        "the label is no integer, and no list of integers",
+        "number the classes; a converted store does so with `skelstore relabel --compact`",
+    ),
+    "label-range": Kind(
+        "error",
+        "the label is negative, or beyond the class names",
+        "mend it, or bring the names of all classes (`skelstore relabel --map`, `--labels`)",
+    ),
+    "label-gap": Kind(
+        "warning",
+        "there are fewer labels than the largest of them asks for",
+        "nothing, if the data are a part of a larger set; else `skelstore relabel --compact`",
+    ),
+    "name-missing": Kind(
+        "error", "the name (frame_dir or filename) is missing or no text", "give each video a text of its own"
+    ),
+    "duplicate-name": Kind("error", "an earlier video has the same name", "rename or leave out all but one"),
+    "split-form": Kind("error", "the split is no list of ids", "make it a list of the names of its videos"),
+    "split-unknown": Kind(
+        "error", "no video has the id", "take it out of the split, mend the id, or bring the video: it would be missed"
+    ),
+    "split-overlap": Kind(
+        "error", "the id is in the training and in the evaluation", "take it out of one of the two (`skelstore split`)"
+    ),
+    "split-shared": Kind("warning", "the id is in two splits for evaluation", "nothing, if they are meant to be one"),
+    "split-repeated": Kind("warning", "the id is there more than once", "name it once: it counts once"),
+    "posec3d-3d": Kind("error", "PoseC3D draws pixels, and these are 3D", "take 2D skeletons, or use ST-GCN"),
+    "posec3d-img-shape": Kind("error", "PoseC3D needs img_shape", "add img_shape, (height, width)"),
+    "posec3d-score": Kind(
+        "warning",
+        "PoseC3D takes joints without keypoint_score for certain, even those at (0, 0)",
+        "add keypoint_score, 0 for joints that were not found",
+    ),
+    "posec3d-joints": Kind(
+        "warning",
+        "the published configs of PoseC3D are for 17 joints",
+        "set in_channels, left_kp and right_kp (skelstore.joints has the pairs)",
+    ),
+    "stgcn-joints": Kind(
+        "error", "ST-GCN has no graph for this number of joints", "bring the joints to COCO-17, or add a graph upstream"
+    ),
+    "stgcn-persons": Kind(
+        "error", "PreNormalize3D takes one person or two", "keep the two persons that move most, and drop the others"
+    ),
+    "stgcn-cut": Kind(
+        "warning", "ST-GCN keeps the first two persons of more", "put the persons that matter first, or drop the others"
+    ),
+    "stgcn-score": Kind(
+        "error", "keypoint_score: ST-GCN needs it with 2D, and refuses it with 3D", "add it to 2D, drop it from 3D"
+    ),
+    "stgcn-img-shape": Kind(
+        "warning", "without img_shape ST-GCN takes 1080 x 1920", "add img_shape, (height, width), if it is another"
+    ),
+}
+
+
+class Example(NamedTuple):
+    """One case of a problem: the name of the video (or split), where it stands, and what was found."""
+
+    name: str | None
+    place: str
+    found: str
+
+
+@dataclass
+class Tally:
+    """How many cases of a kind there are, and the first of them."""
+
+    count: int = 0
+    examples: list[Example] = field(default_factory=list)
+
+    def add(self, name: str | None, place: str, found: str, count: int = 1) -> None:
+        self.count += count
+        if len(self.examples) < SHOWN:
+            self.examples.append(Example(name, place, found))
+
+
+@dataclass
+class Report:
+    """What a check found. ``problems`` has a tally for each kind that was met."""
+
+    path: str
+    videos: int
+    problems: dict[str, Tally] = field(default_factory=dict)
+
+    def add(self, kind: str, name: str | None, place: str, found: str, count: int = 1) -> None:
+        self.problems.setdefault(kind, Tally()).add(name, place, found, count)
+
+    def add_all(self, kind: str, tally: Tally) -> None:
+        """Take over cases that were counted apart."""
+        if tally.count:
+            self.problems[kind] = tally
+
+    @property
+    def errors(self) -> int:
+        return self._count("error")
+
+    @property
+    def warnings(self) -> int:
+        return self._count("warning")
+
+    def _count(self, severity: str) -> int:
+        return sum(tally.count for kind, tally in self.problems.items() if KINDS[kind].severity == severity)
+
+    def _sorted(self) -> list[tuple[str, Kind, Tally]]:
+        """Errors first; within each, as ``KINDS`` has them."""
+        found = [(kind, about, self.problems[kind]) for kind, about in KINDS.items() if kind in self.problems]
+        return sorted(found, key=lambda entry: entry[1].severity)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "path": self.path,
+            "videos": self.videos,
+            "errors": self.errors,
+            "warnings": self.warnings,
+            "problems": [
+                {
+                    "kind": kind,
+                    "severity": about.severity,
+                    "count": tally.count,
+                    "title": about.title,
+                    "remedy": about.remedy,
+                    "examples": [example._asdict() for example in tally.examples],
+                }
+                for kind, about, tally in self._sorted()
+            ],
+        }
+
+    def lines(self) -> list[str]:
+        """The same for a person."""
+        lines = []
+        for kind, about, tally in self._sorted():
+            lines.append(f"{about.severity} {kind}, {tally.count:,} times: {about.title}")
+            for name, place, found in tally.examples:
+                where = " ".join(part for part in (repr(name) if name is not None else "", f"({place})" * bool(place)))
+                lines.append(f"    {where.strip()}: {found}" if where.strip() else f"    {found}")
+            if tally.count > len(tally.examples):
+                lines.append("    …")
+            lines.append(f"    remedy: {about.remedy}")
+        summary = f"{self.errors:,} errors, {self.warnings:,} warnings" if self.problems else "no problem"
+        return [*lines, f"{self.path}: {self.videos:,} videos, {summary}"]

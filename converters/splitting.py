@@ -1,0 +1,242 @@
+"""Making splits of a store: by parts or folds, of videos or of groups that stay together.
+
+What is dealt out is a unit: a group, or without groups a video (all videos of one name, since a split names them).
+Each unit goes to the split that is furthest below its share.
+
+- Without groups the units are dealt class by class, in random order within a class, so every class is shared out as
+  the whole is, as nearly as its count allows (a stratified split).
+- With groups the largest come first, and classes are not looked at: a group brings those that it has.
+
+The same store, options and seed give the same splits on every machine.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+from collections.abc import Mapping, Sequence
+
+import skelstore
+from converters import bare_list, single
+from converters.document import PYSKL_DOCUMENT
+from skelstore import Store
+from skelstore.errors import SourceError, StoreError
+from skelstore.revision import revise
+from skelstore.values import Json
+
+__all__ = ["UNSPLIT", "deal", "fold_splits", "parse_parts", "parse_pattern", "split", "unit_of_videos"]
+
+UNSPLIT = (bare_list.NAME, single.NAME, single.FOLDER_NAME)
+"""Dialects whose files have no splits."""
+
+_SHOWN = 5
+_MOST_FOLDS = 1000
+
+
+def split(
+    path: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    parts: Mapping[str, float] | None = None,
+    folds: int | None = None,
+    group: str | None = None,
+    pattern: str | re.Pattern[str] | None = None,
+    seed: int = 0,
+    keep: bool = False,
+    force: bool = False,
+) -> dict[str, list[str]]:
+    """Make a store at ``out`` of the one at ``path``, with new splits; its arrays are linked, not copied.
+
+    ``parts`` maps the name of each split to its share (``{"train": 0.8, "val": 0.2}``); or ``folds`` says how many
+    pairs ``fold1_train``, ``fold1_val``, … to make, in which each video is for validation once. ``group`` is a column
+    of ``store.videos``, ``pattern`` a regular expression with one group that is searched for in the name of a video:
+    videos of one group never stand on two sides. ``keep`` keeps the splits that the store has beside the new ones.
+
+    Returns the new splits. Raises SourceError if the videos cannot be split so, and what ``revise`` raises.
+    """
+    with skelstore.open(path) as store:
+        names = _identifiers(store)
+        units = unit_of_videos(names, _groups(store, names, group, pattern), str(store.path))
+        grouped = group is not None or pattern is not None
+        classes = None if grouped else _classes(store)
+        count = len(parts) if parts is not None else folds or 0
+        if not 2 <= count <= _MOST_FOLDS:
+            raise SourceError(f"{count} parts; expected 2 to {_MOST_FOLDS}")
+        shares = [1.0] * count if parts is None else list(parts.values())
+        sides = deal(units, classes, shares, seed)
+        _refuse_empty(store, sides, shares, units)
+        if parts is None:
+            made = fold_splits(names, sides, count)
+        else:
+            made = {title: _ids(names, sides, {i}) for i, title in enumerate(parts)}
+        if keep and (taken := [title for title in made if title in store.splits]):
+            raise SourceError(f"{store.path} has a split {taken[0]!r} already: choose other names, or do not keep it")
+        _refuse_leaks(made, names, units, 2 if parts is None else count)
+        splits = {**store.splits, **made} if keep else made
+        source = _with_splits(store)
+    revise(path, out, splits=splits, source=source, force=force)
+    return made
+
+
+def parse_parts(text: str) -> dict[str, float]:
+    """Shares of splits out of ``train=0.8,val=0.2``. Raises SourceError if they are not as that."""
+    parts: dict[str, float] = {}
+    for piece in text.split(","):
+        name, sign, share = (field.strip() for field in piece.partition("="))
+        if not name or not sign or not re.fullmatch(r"[0-9]+(\.[0-9]*)?|\.[0-9]+", share) or name in parts:
+            raise SourceError(f"{text!r} at {piece!r}: expected names and shares such as train=0.8,val=0.2")
+        parts[name] = float(share)
+    if not all(parts.values()) or abs(sum(parts.values()) - 1) > 1e-6:
+        raise SourceError(
+            f"{text!r}: the shares are to be above 0 and give 1 together; they give {sum(parts.values())}"
+        )
+    return parts
+
+
+def parse_pattern(pattern: str | re.Pattern[str]) -> re.Pattern[str]:
+    """A regular expression with one group. Raises SourceError if it is none."""
+    try:
+        search = re.compile(pattern)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise SourceError(f"{pattern!r} is no regular expression ({error})") from None
+    if search.groups != 1:
+        raise SourceError(f"{search.pattern!r} has {search.groups} groups; expected one, such as P(\\d{{3}})")
+    return search
+
+
+def unit_of_videos(names: Sequence[str], groups: Sequence[str] | None, place: str) -> list[str]:
+    """The unit that each video belongs to: its group, or else its name.
+
+    Raises SourceError if videos of one name are of two groups: a split could not keep the groups apart.
+    """
+    if groups is None:
+        return list(names)
+    group_of: dict[str, str] = {}
+    for name, group in zip(names, groups, strict=True):
+        if group_of.setdefault(name, group) != group:
+            raise SourceError(f"{place}: videos named {name!r} are in the groups {group_of[name]!r} and {group!r}")
+    return list(groups)
+
+
+def deal(units: Sequence[str], classes: Sequence[str] | None, shares: Sequence[float], seed: int) -> list[int]:
+    """For each video the number of its part; videos of one unit get the same.
+
+    ``classes`` are dealt out one after the other; None if they do not matter, and then large units come first.
+    """
+    sizes: dict[str, int] = {}
+    class_of: dict[str, str] = {}
+    for i, unit in enumerate(units):
+        sizes[unit] = sizes.get(unit, 0) + 1
+        class_of.setdefault(unit, classes[i] if classes else "")
+    order = sorted(sizes)
+    random.Random(seed).shuffle(order)
+    # Sorting is stable, so units that it calls equal stay shuffled.
+    order.sort(key=lambda unit: class_of[unit] if classes else -sizes[unit])
+    total, dealt = sum(shares), 0
+    counts = [0] * len(shares)
+    part_of: dict[str, int] = {}
+    for unit in order:
+        dealt += sizes[unit]
+        lacks = [share / total * dealt - count for share, count in zip(shares, counts, strict=True)]
+        if not classes:  # against the whole, or a large group would find no room once the small ones are dealt
+            lacks = [share / total * len(units) - count for share, count in zip(shares, counts, strict=True)]
+        part = lacks.index(max(lacks))
+        counts[part] += sizes[unit]
+        part_of[unit] = part
+    return [part_of[unit] for unit in units]
+
+
+def fold_splits(names: Sequence[str], sides: Sequence[int], folds: int) -> dict[str, list[str]]:
+    """``fold1_train``, ``fold1_val`` and so on, out of the fold of each video."""
+    made = {}
+    for fold in range(folds):
+        made[f"fold{fold + 1}_train"] = _ids(names, sides, set(range(folds)) - {fold})
+        made[f"fold{fold + 1}_val"] = _ids(names, sides, {fold})
+    return made
+
+
+def _ids(names: Sequence[str], sides: Sequence[int], wanted: set[int]) -> list[str]:
+    """Names of the videos on some sides, each once, in the order of the store."""
+    return list(dict.fromkeys(name for name, side in zip(names, sides, strict=True) if side in wanted))
+
+
+def _identifiers(store: Store) -> list[str]:
+    """The id of each video by which a split names it: as ``Store.split`` and PYSKL do, see there."""
+    key = "filename" if len(store) and "filename" in store.lazy(0) else "frame_dir"
+    names = []
+    for i in range(len(store)):
+        name = store.lazy(i).get(key)
+        if not isinstance(name, str):
+            raise SourceError(f"{store.path}: video {i} has no {key}, so no split can name it: give each video one")
+        names.append(str(name))
+    return names
+
+
+def _groups(
+    store: Store, names: Sequence[str], column: str | None, pattern: str | re.Pattern[str] | None
+) -> list[str] | None:
+    if pattern is not None:
+        return _searched(store, names, pattern)
+    if column is None:
+        return None
+    table = store.videos
+    if column not in table.column_names:
+        raise SourceError(f"{store.path} has no column {column!r}; it has {', '.join(table.column_names)}")
+    values = table[column].to_pylist()
+    _refuse_missing(store, [name for name, value in zip(names, values, strict=True) if value is None], column)
+    return [str(value) for value in values]
+
+
+def _searched(store: Store, names: Sequence[str], pattern: str | re.Pattern[str]) -> list[str]:
+    search = parse_pattern(pattern)
+    found = [search.search(name) for name in names]
+    groups = [match[1] if match else None for match in found]
+    missing = [name for name, group in zip(names, groups, strict=True) if group is None]
+    _refuse_missing(store, missing, search.pattern)
+    return [str(group) for group in groups]
+
+
+def _refuse_missing(store: Store, names: list[str], what: str) -> None:
+    if names:
+        shown = ", ".join(map(repr, names[:_SHOWN])) + (", …" if len(names) > _SHOWN else "")
+        raise SourceError(f"{store.path}: {len(names)} videos have no group by {what!r}: {shown}")
+
+
+def _classes(store: Store) -> list[str]:
+    return [repr(store.lazy(i).get("label")) for i in range(len(store))]
+
+
+def _refuse_empty(store: Store, sides: Sequence[int], shares: Sequence[float], units: Sequence[str]) -> None:
+    if empty := set(range(len(shares))) - set(sides):
+        raise SourceError(
+            f"{store.path}: {len(set(units))} groups or videos do not fill {len(shares)} parts: {len(empty)} would be "
+            "empty; make fewer parts"
+        )
+
+
+def _refuse_leaks(made: Mapping[str, list[str]], names: Sequence[str], units: Sequence[str], sides: int) -> None:
+    """Check what came out, whatever made it: no unit may stand on two of the splits that belong together."""
+    unit_of = dict(zip(names, units, strict=True))
+    titles = list(made)
+    for start in range(0, len(titles), sides):
+        seen: dict[str, str] = {}
+        for title in titles[start : start + sides]:
+            for unit in {unit_of[name] for name in made[title]}:
+                if seen.setdefault(unit, title) != title:
+                    raise SourceError(f"group {unit!r} stands in {seen[unit]} and in {title}: this is a leak")
+
+
+def _with_splits(store: Store) -> dict[str, Json]:
+    """The source of a store, with a place for splits in the document that an export writes."""
+    source = dict(store.source)
+    document = source.get("document")
+    try:
+        entries = document.get("dict", []) if isinstance(document, dict) else []
+        if any("splits" in node for _, node in entries):
+            return source
+    except (TypeError, ValueError) as error:
+        raise StoreError(f"{store.path}: the document of its source is not as the format says") from error
+    first = PYSKL_DOCUMENT["dict"][0]
+    others = [entry for entry in entries if entry[0] != first[0]]
+    return {**source, "document": {"dict": [first, *others]} if entries else PYSKL_DOCUMENT}

@@ -1,0 +1,360 @@
+"""Layouts of joints: which joint stands at which place of the axis V.
+
+Names, edges and left-right pairs of the layouts that skeleton action recognition uses, conversion between them where
+it is defined, and what can be told of a layout from the shape of an array. Left and right are the person's own.
+
+Where each definition is from:
+
+- ``coco-17``: COCO keypoints, https://cocodataset.org/#format-data; edges are the ``skeleton`` of its annotation files.
+- ``ntu-25``: Kinect v2 as in NTU RGB+D (Shahroudy et al., CVPR 2016, figure 2); edges as in ST-GCN's and PYSKL's
+  graph ``nturgb+d`` (pyskl/utils/graph.py).
+- ``openpose-18``, ``body-25``: OpenPose's models COCO and BODY_25 (doc/02_output.md, and the pairs of
+  src/openpose/pose/poseParameters.cpp without those from shoulder to ear).
+- ``halpe-26``: Halpe-FullBody, README of Fang-Haoshu/Halpe-FullBody; edges as in MMPose (configs/_base_/datasets/
+  halpe26.py).
+- ``wholebody-133``: COCO-WholeBody (Jin et al., ECCV 2020); edges as in MMPose (configs/_base_/datasets/
+  coco_wholebody.py): the face has none.
+- ``hand-21``: MediaPipe Hands (hand_landmark.py); edges as in PYSKL's graph ``handmp``. It has one hand and no pairs.
+- ``mediapipe-33``: MediaPipe Pose (BlazePose GHUM; pose_landmark.py and pose_connections.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skelstore.errors import JointLayoutError
+from skelstore.values import Json
+
+__all__ = [
+    "LAYOUTS",
+    "Converted",
+    "JointLayout",
+    "KnownJoints",
+    "convert",
+    "keypoint_shapes",
+    "known_joints",
+    "layout",
+    "recognise",
+    "require_alike",
+    "stated",
+]
+
+
+@dataclass(frozen=True)
+class JointLayout:
+    """Names of the joints, in the order of the axis V, and what lies between them.
+
+    ``edges`` are the bones, for drawing and for graphs. ``pairs`` are (left, right), as PYSKL's ``left_kp`` and
+    ``right_kp``: a flip changes them. All are positions on the axis V.
+    """
+
+    name: str
+    joints: tuple[str, ...]
+    edges: tuple[tuple[int, int], ...]
+    pairs: tuple[tuple[int, int], ...]
+
+    def __len__(self) -> int:
+        return len(self.joints)
+
+
+class Converted(NamedTuple):
+    """What ``convert`` gives. ``derived`` names the joints that the source does not have: they are means of two."""
+
+    keypoint: NDArray[Any]
+    keypoint_score: NDArray[Any] | None
+    derived: tuple[str, ...]
+
+
+class KnownJoints(NamedTuple):
+    """What is known of the joints of a data set.
+
+    ``layout`` is None if no layout fits. ``stated`` says whether a person stated it; else it is recognised, which is
+    a guess, and ``reason`` says from what. ``counts`` are the numbers of joints (V) that the data has. ``derived``
+    names the joints that were made out of others.
+    """
+
+    layout: JointLayout | None
+    stated: bool
+    reason: str
+    counts: tuple[int, ...]
+    derived: tuple[str, ...]
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+def _sides(text: str) -> tuple[str, ...]:
+    """Each word as the left joint and the right one of its name."""
+    return tuple(f"{side}_{word}" for word in text.split() for side in ("left", "right"))
+
+
+def _one_side(side: str, text: str) -> tuple[str, ...]:
+    return tuple(f"{side}_{word}" for word in text.split())
+
+
+def _layout(name: str, joints: tuple[str, ...], edges: str, more_pairs: Iterable[tuple[int, int]] = ()) -> JointLayout:
+    """A layout whose edges are written as chains, such as ``0-1-2 0-3``, and whose names tell left from right."""
+    chains = [[int(joint) for joint in chain.split("-")] for chain in edges.split()]
+    pairs = [(joints.index(left), joints.index(left.replace("left", "right"))) for left in joints if "left" in left]
+    return JointLayout(
+        name,
+        joints,
+        tuple(pair for chain in chains for pair in pairwise(chain)),
+        tuple(sorted([*pairs, *more_pairs])),
+    )
+
+
+_FACE_AND_BODY = ("nose", *_sides("eye ear shoulder elbow wrist hip knee ankle"))
+_HAND = _words("wrist thumb_cmc thumb_mcp thumb_ip thumb_tip") + tuple(
+    f"{finger}_{joint}"
+    for finger in ("index_finger", "middle_finger", "ring_finger", "pinky")
+    for joint in ("mcp", "pip", "dip", "tip")
+)
+_WHOLE_HAND = "hand_root " + " ".join(
+    f"{finger}{i}" for finger in ("thumb", "forefinger", "middle_finger", "ring_finger", "pinky") for i in range(1, 5)
+)
+_COCO_EDGES = "15-13-11 16-14-12 11-12 5-11 6-12 5-6 5-7-9 6-8-10 1-2 0-1-3 0-2-4 3-5 4-6"
+#: Left and right of the 68 points of a face, which are counted from the person's right (iBUG 300-W).
+_FACE_PAIRS = (
+    *((16 - i, i) for i in range(8)),
+    *((43 - i, i) for i in range(17, 22)),
+    *((35, 31), (34, 32)),
+    *((45, 36), (44, 37), (43, 38), (42, 39), (47, 40), (46, 41)),
+    *((54, 48), (53, 49), (52, 50), (55, 59), (56, 58), (64, 60), (63, 61), (65, 67)),
+)
+
+
+def _hand_edges(root: int) -> str:
+    return " ".join("-".join(map(str, (root, *range(root + i, root + i + 4)))) for i in range(1, 21, 4))
+
+
+LAYOUTS: dict[str, JointLayout] = {
+    made.name: made
+    for made in (
+        _layout("coco-17", _FACE_AND_BODY, _COCO_EDGES),
+        _layout(
+            "ntu-25",
+            (
+                *_words("spine_base spine_mid neck head"),
+                *_one_side("left", "shoulder elbow wrist hand"),
+                *_one_side("right", "shoulder elbow wrist hand"),
+                *_one_side("left", "hip knee ankle foot"),
+                *_one_side("right", "hip knee ankle foot"),
+                *_words("spine_shoulder left_hand_tip left_thumb right_hand_tip right_thumb"),
+            ),
+            "0-1-20-2-3 20-4-5-6-7-21 7-22 20-8-9-10-11-23 11-24 0-12-13-14-15 0-16-17-18-19",
+        ),
+        _layout(
+            "openpose-18",
+            (
+                *_words("nose neck"),
+                *_one_side("right", "shoulder elbow wrist"),
+                *_one_side("left", "shoulder elbow wrist"),
+                *_one_side("right", "hip knee ankle"),
+                *_one_side("left", "hip knee ankle"),
+                *_words("right_eye left_eye right_ear left_ear"),
+            ),
+            "1-2-3-4 1-5-6-7 1-8-9-10 1-11-12-13 1-0-14-16 0-15-17",
+        ),
+        _layout(
+            "body-25",
+            (
+                *_words("nose neck"),
+                *_one_side("right", "shoulder elbow wrist"),
+                *_one_side("left", "shoulder elbow wrist"),
+                "mid_hip",
+                *_one_side("right", "hip knee ankle"),
+                *_one_side("left", "hip knee ankle"),
+                *_words("right_eye left_eye right_ear left_ear"),
+                *_one_side("left", "big_toe small_toe heel"),
+                *_one_side("right", "big_toe small_toe heel"),
+            ),
+            "1-8 1-2-3-4 1-5-6-7 8-9-10-11 8-12-13-14 1-0-15-17 0-16-18 14-19-20 14-21 11-22-23 11-24",
+        ),
+        _layout(
+            "halpe-26",
+            (*_FACE_AND_BODY, *_words("head neck mid_hip"), *_sides("big_toe small_toe heel")),
+            "15-13-11-19 16-14-12-19 17-18-19 18-5-7-9 18-6-8-10 1-2 0-1-3-5 0-2-4-6 "
+            "15-20 15-22 15-24 16-21 16-23 16-25",
+        ),
+        _layout(
+            "wholebody-133",
+            (
+                *_FACE_AND_BODY,
+                *_one_side("left", "big_toe small_toe heel"),
+                *_one_side("right", "big_toe small_toe heel"),
+                *(f"face_{i}" for i in range(68)),
+                *_one_side("left", _WHOLE_HAND),
+                *_one_side("right", _WHOLE_HAND),
+            ),
+            f"{_COCO_EDGES} 15-17 15-18 15-19 16-20 16-21 16-22 {_hand_edges(91)} {_hand_edges(112)}",
+            ((23 + left, 23 + right) for left, right in _FACE_PAIRS),
+        ),
+        _layout("hand-21", _HAND, _hand_edges(0)),
+        _layout(
+            "mediapipe-33",
+            (
+                "nose",
+                *_one_side("left", "eye_inner eye eye_outer"),
+                *_one_side("right", "eye_inner eye eye_outer"),
+                *_words("left_ear right_ear mouth_left mouth_right"),
+                *_sides("shoulder elbow wrist pinky index thumb hip knee ankle heel foot_index"),
+            ),
+            "0-1-2-3-7 0-4-5-6-8 9-10 11-12 11-13-15-17 15-19 15-21 17-19 12-14-16-18 16-20 16-22 18-20 11-23 12-24 "
+            "23-24 23-25-27-29-31 27-31 24-26-28-30-32 28-32",
+        ),
+    )
+}
+"""Each layout by its name."""
+
+#: Joints that are the mean of two others where a layout has none of its own. MMPose derives the neck so to draw in
+#: OpenPose's style (mmpose/visualization/local_visualizer.py), and shows it only where both shoulders are seen.
+_MEANS = {"neck": ("left_shoulder", "right_shoulder"), "mid_hip": ("left_hip", "right_hip")}
+
+#: V and number of coordinates -> the layout that it is taken for, and what else it may be.
+_GUESSES: dict[tuple[int, int], tuple[str, str]] = {
+    (17, 2): ("coco-17", "Human3.6M has 17 joints, too"),
+    (18, 2): ("openpose-18", "other layouts of 18 joints exist"),
+    (21, 2): ("hand-21", "other orders of 21 hand joints exist"),
+    (21, 3): ("hand-21", "other orders of 21 hand joints exist"),
+    (25, 2): ("body-25", "NTU RGB+D projected onto the image has 25 joints, too"),
+    (25, 3): ("ntu-25", "BODY_25 with the score as a third coordinate looks alike"),
+    (26, 2): ("halpe-26", "other layouts of 26 joints exist"),
+    (33, 2): ("mediapipe-33", "other layouts of 33 joints exist"),
+    (33, 3): ("mediapipe-33", "other layouts of 33 joints exist"),
+    (133, 2): ("wholebody-133", "other layouts of 133 joints exist"),
+}
+
+
+def layout(name: str) -> JointLayout:
+    """The layout of that name. Raises JointLayoutError, which lists the names there are."""
+    found = LAYOUTS.get(name)
+    if found is None:
+        raise JointLayoutError(f"joint layout {name!r} is not known; expected one of {', '.join(LAYOUTS)}")
+    return found
+
+
+def convert(
+    keypoint: NDArray[Any], keypoint_score: NDArray[Any] | None, source: JointLayout, target: JointLayout
+) -> Converted:
+    """Keypoints of one layout as those of another: joints are picked by name, and a neck or a middle of the hips that
+    the source lacks is made.
+
+    ``keypoint`` [..., V, C] and ``keypoint_score`` [..., V] (or None) in any float dtype, which the result keeps. A
+    derived joint is the mean of its two joints in every coordinate, and its score the lesser of theirs, so that it is
+    seen only if both are. In a compressed ``keypoint`` [N, V, 3] the third channel is a score: give it apart.
+
+    Raises JointLayoutError if the target has a joint that neither is in the source nor can be derived, or the arrays
+    do not have the source's V.
+    """
+    _require_axis(keypoint, -2, source, "keypoint")
+    if keypoint_score is not None:
+        _require_axis(keypoint_score, -1, source, "keypoint_score")
+    place = {name: i for i, name in enumerate(source.joints)}
+    parents = [(name,) if name in place else _MEANS.get(name, (name,)) for name in target.joints]
+    missing = [joint for joints in parents for joint in joints if joint not in place]
+    if missing:
+        shown = ", ".join(missing[:5]) + (", …" if len(missing) > 5 else "")
+        raise JointLayoutError(
+            f"{source.name} cannot be converted to {target.name}: it has no {shown}, and no rule says how to make them"
+        )
+    first = np.array([place[joints[0]] for joints in parents])
+    second = np.array([place[joints[-1]] for joints in parents])
+    points = keypoint[..., first, :]
+    scores = None if keypoint_score is None else np.minimum(keypoint_score[..., first], keypoint_score[..., second])
+    derived = np.flatnonzero(first != second)
+    if len(derived):  # in float64, in which the sum of two float16 or float32 is exact
+        sums = points[..., derived, :].astype(np.float64) + keypoint[..., second[derived], :]
+        points[..., derived, :] = sums / 2
+    return Converted(points, scores, tuple(target.joints[i] for i in derived.tolist()))
+
+
+def _require_axis(array: NDArray[Any], axis: int, source: JointLayout, what: str) -> None:
+    if array.dtype.kind != "f" or array.ndim < -axis or array.shape[axis] != len(source):
+        raise JointLayoutError(
+            f"{what} has dtype {array.dtype} and shape {array.shape}; {source.name} needs floats with {len(source)} "
+            f"joints on axis {axis}"
+        )
+
+
+def keypoint_shapes(fields: Iterable[tuple[int, tuple[int, ...]]]) -> list[tuple[int, int]]:
+    """V and number of coordinates of fields of ``keypoint``, from the number of ragged axes and the fixed axes of each.
+
+    Compressed ones, [N, V, 3] of x, y, score, have two coordinates. Arrays of other forms are left out.
+    """
+    known = [(ragged, fixed) for ragged, fixed in fields if ragged in (1, 2) and len(fixed) == 2]
+    return [(fixed[0], fixed[1] if ragged == 2 else 2) for ragged, fixed in known]
+
+
+def recognise(shapes: Iterable[tuple[int, int]]) -> KnownJoints:
+    """The layout that keypoint arrays are taken for, from V and the number of coordinates of each: always a guess."""
+    found = sorted(set(shapes))
+    counts = tuple(sorted({joints for joints, _ in found}))
+    if len(found) != 1:
+        what = "several shapes: " + ", ".join(f"{v} joints in {c}D" for v, c in found) if found else "no keypoint"
+        return KnownJoints(None, False, what, counts, ())
+    ((joints, dimensions),) = found
+    what = f"{joints} joints in {dimensions}D"
+    if (joints, dimensions) not in _GUESSES:
+        return KnownJoints(None, False, f"{what}, which is no layout that is known here", counts, ())
+    name, doubt = _GUESSES[joints, dimensions]
+    return KnownJoints(LAYOUTS[name], False, f"{what}; {doubt}", counts, ())
+
+
+def stated(name: str, shapes: Iterable[tuple[int, int]], derived: Iterable[str] = ()) -> dict[str, Json]:
+    """What a store keeps, under ``joints`` of its source, of a layout that a person stated.
+
+    Raises JointLayoutError if there is no such layout, or keypoint arrays (``shapes`` as for ``recognise``) have
+    another number of joints.
+    """
+    of = layout(name)
+    if unlike := sorted({v for v, _ in shapes} - {len(of)}):
+        raise JointLayoutError(
+            f"the layout {name} has {len(of)} joints, and there are keypoints with {', '.join(map(str, unlike))}: "
+            "state the layout that the keypoints have"
+        )
+    return {"layout": name, "derived": list(derived)}
+
+
+def known_joints(node: Json, shapes: Iterable[tuple[int, int]]) -> KnownJoints:
+    """What is known of the joints: ``node`` is what ``stated`` gave, or else None, and the layout is recognised.
+
+    A layout that this version does not know, or anything else that it cannot read, counts as nothing stated.
+    """
+    guess = recognise(shapes)
+    name = node.get("layout") if isinstance(node, dict) else None
+    of = LAYOUTS.get(name) if isinstance(name, str) else None
+    if of is None:
+        return guess
+    derived = node.get("derived")
+    marked = tuple(joint for joint in derived if joint in of.joints) if isinstance(derived, list) else ()
+    return KnownJoints(of, True, "stated", guess.counts, marked)
+
+
+def require_alike(first: KnownJoints, first_place: str, second: KnownJoints, second_place: str) -> None:
+    """Raise JointLayoutError, naming both places, if data of the one cannot stand beside data of the other.
+
+    So it is if their numbers of joints differ, or their layouts; data without keypoints go with everything.
+    """
+    if not first.counts or not second.counts:
+        return
+    if first.counts == second.counts and first.layout == second.layout:
+        return
+    shown = [f"{place} has {_shown(known)}" for known, place in ((first, first_place), (second, second_place))]
+    raise JointLayoutError(
+        f"{' and '.join(shown)}: convert one of them to the joints of the other, or state the layout where it was "
+        "recognised wrongly"
+    )
+
+
+def _shown(known: KnownJoints) -> str:
+    if known.layout is None:
+        return f"{' and '.join(map(str, known.counts))} joints of no known layout"
+    return f"{known.layout.name} ({known.reason})"

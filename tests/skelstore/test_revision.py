@@ -1,0 +1,176 @@
+"""A store again with other splits, labels or source: the rest is as it was, and the arrays are the same files."""
+
+from __future__ import annotations
+
+import copy
+import errno
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import skelstore
+from converters import samples
+from skelstore import DamageError, StoreError, StoreExistsError, UnsupportedValueError, disk
+from skelstore.revision import revise
+from skelstore.verification import verify
+from tests.contracts import check_store, write, written
+from tests.exact import assert_exact
+from tests.test_documents import assert_read_alike
+
+SPLITS = {"train": ["a"], "val": ["b", "nobody"]}
+
+
+def clips(*labels: Any) -> list[dict[Any, Any]]:
+    """Videos with these labels, or without where it is Ellipsis."""
+    made = []
+    for i, label in enumerate(labels):
+        video: dict[Any, Any] = {"frame_dir": f"clip{i}", "label": label, "keypoint": np.full((1, i + 1, 2, 2), i)}
+        if label is ...:
+            del video["label"]
+        made.append(video)
+    return made
+
+
+def inodes(store: Path) -> dict[str, int]:
+    return {key: (store / key).stat().st_ino for key in disk.walk_files(store)}
+
+
+def assert_whole(path: Path, annotations: list[dict[Any, Any]], splits: dict[Any, Any]) -> None:
+    """A revised store is a store like any other: for our reader, for the second one, and for verify."""
+    with skelstore.open(path) as store:
+        check_store(store, annotations, splits)
+    assert_read_alike(path, annotations)
+    assert verify(path, data=True) == []
+
+
+def test_new_splits_over_the_same_files(tmp_path: Path) -> None:
+    data = samples.ntu_like(12)
+    old = write(tmp_path / "old.zarr", data["annotations"], data["split"])
+    before = {key: (old / key).read_bytes() for key in disk.walk_files(old)}
+    revise(old, tmp_path / "new.zarr", splits=SPLITS)
+    assert_whole(tmp_path / "new.zarr", data["annotations"], SPLITS)
+    assert {key: (old / key).read_bytes() for key in disk.walk_files(old)} == before
+    own, others = inodes(tmp_path / "new.zarr"), inodes(old)
+    unlike = {key for key in own if own[key] != others[key]}
+    assert unlike == {"zarr.json", "manifest.json", "splits.arrow"}
+    with skelstore.open(old) as store, skelstore.open(tmp_path / "new.zarr") as new:
+        assert new.source == store.source
+
+
+def test_the_new_store_stands_when_the_old_one_is_removed(tmp_path: Path) -> None:
+    videos = clips(1, 2, 3)
+    old = write(tmp_path / "old.zarr", videos)
+    revise(old, tmp_path / "new.zarr", splits=SPLITS)
+    revise(tmp_path / "new.zarr", old, labels=lambda label: label + 1, force=True)
+    assert_whole(tmp_path / "new.zarr", videos, SPLITS)
+    assert_whole(old, [{**video, "label": video["label"] + 1} for video in videos], SPLITS)
+
+
+def test_files_are_copied_where_they_cannot_be_linked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    videos = clips(1, 2)
+    old = write(tmp_path / "old.zarr", videos)
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+
+    monkeypatch.setattr(os, "link", refuse)
+    revise(old, tmp_path / "new.zarr", splits=SPLITS)
+    assert not set(inodes(old).values()) & set(inodes(tmp_path / "new.zarr").values())
+    assert_whole(tmp_path / "new.zarr", videos, SPLITS)
+
+
+def test_link_or_copy_replaces_nothing(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"a")
+    (tmp_path / "b").write_bytes(b"b")
+    with pytest.raises(FileExistsError):
+        disk.link_or_copy(tmp_path / "a", tmp_path / "b")
+    with pytest.raises(FileNotFoundError):
+        disk.link_or_copy(tmp_path / "none", tmp_path / "c")
+    assert (tmp_path / "b").read_bytes() == b"b"
+    assert not (tmp_path / "c").exists()
+
+
+LABEL = st.recursive(
+    st.none() | st.integers() | st.integers(0, 9).map(np.int64) | st.floats() | st.text(max_size=3) | st.booleans(),
+    lambda child: (
+        st.lists(child, max_size=3)
+        | st.lists(child, max_size=3).map(tuple)
+        | st.dictionaries(st.sampled_from(["a", "b", "field"]), child, max_size=2)
+    ),
+    max_leaves=5,
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
+@given(st.lists(st.tuples(LABEL | st.just(...), LABEL), max_size=6))
+def test_any_label_becomes_any_other(pairs: list[tuple[Any, Any]]) -> None:
+    """As if the store had been written with the new labels; videos without a label stay without."""
+    videos = clips(*[old for old, _ in pairs])
+    expected = copy.deepcopy(videos)
+    for video, (old, new) in zip(expected, pairs, strict=True):
+        if old is not ...:
+            video["label"] = new
+    news = iter([new for old, new in pairs if old is not ...])
+    with written(videos, SPLITS) as path:
+        out = path.with_name("out.zarr")
+        revise(path, out, labels=lambda _: next(news))
+        with skelstore.open(out) as store:
+            assert_exact(list(store), expected)
+            assert list(store.videos.column_names) == list(dict.fromkeys(store.videos.column_names))
+        assert_read_alike(out, expected)
+        assert verify(out, data=True) == []
+
+
+def test_a_new_label_is_a_column_that_can_be_selected(tmp_path: Path) -> None:
+    old = write(tmp_path / "old.zarr", clips("walk", "run", "walk"))
+    revise(old, tmp_path / "new.zarr", labels={"walk": 0, "run": 1}.__getitem__)
+    with skelstore.open(tmp_path / "new.zarr") as store:
+        assert store.videos["label"].to_pylist() == [0, 1, 0]
+        assert str(store.videos.schema.field("label").type) == "int64"
+
+
+def test_labels_that_cannot_be_changed(tmp_path: Path) -> None:
+    array = write(tmp_path / "array.zarr", [{"frame_dir": "a", "label": np.zeros(3)}])
+    with pytest.raises(StoreError, match=r"video 0 \('a'\): its label is an array"):
+        revise(array, tmp_path / "out.zarr", labels=lambda label: label)
+    plain = write(tmp_path / "plain.zarr", clips(1))
+    with pytest.raises(StoreError, match="its new label is no number"):
+        revise(plain, tmp_path / "out.zarr", labels=lambda _: np.zeros(3))
+    with pytest.raises(UnsupportedValueError):
+        revise(plain, tmp_path / "out.zarr", labels=lambda _: object())
+    whole = write(tmp_path / "whole.zarr", [{"label": 1, **{f"k{i}": i for i in range(200)}}])
+    with pytest.raises(StoreError, match="kept whole, as JSON"):
+        revise(whole, tmp_path / "out.zarr", labels=lambda label: label)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["array.zarr", "plain.zarr", "whole.zarr"]
+
+
+def test_the_destination_is_not_replaced_unasked(tmp_path: Path) -> None:
+    old = write(tmp_path / "old.zarr", clips(1))
+    other = write(tmp_path / "other.zarr", clips(2))
+    with pytest.raises(StoreExistsError):
+        revise(old, other, splits=SPLITS)
+    with pytest.raises(StoreExistsError):
+        revise(old, old, splits=SPLITS)
+    revise(old, old, splits=SPLITS, force=True)
+    assert_whole(old, clips(1), SPLITS)
+
+
+def test_damage_goes_along_as_damage(tmp_path: Path) -> None:
+    """Nothing of the arrays is read, so a damaged shard stays what the manifest says it is not."""
+    old = write(tmp_path / "old.zarr", clips(1, 2))
+    (shard,) = (old / "keypoint").glob("c.*")
+    data = bytearray(shard.read_bytes())
+    data[3] ^= 1
+    shard.write_bytes(data)
+    revise(old, tmp_path / "new.zarr", splits=SPLITS)
+    with skelstore.open(tmp_path / "new.zarr") as store, pytest.raises(DamageError):
+        store[0]
+    shard.unlink()
+    with pytest.raises(FileNotFoundError):
+        revise(old, tmp_path / "newer.zarr", splits=SPLITS)
+    assert not (tmp_path / "newer.zarr").exists()
