@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import functools
+import hashlib
 import json
 import tempfile
 from pathlib import Path
@@ -43,11 +45,12 @@ def small_dataset(version: int = 0) -> Dataset:
 
 
 @functools.cache
-def made(profile: Profile, version: int = 0) -> dict[str, bytes]:
-    """Every file of a store of a few shards a field."""
+def made(profile: Profile, version: int = 0, first: int = 0, stop: int = 9) -> dict[str, bytes]:
+    """Every file of a store of some of the videos, of a few shards a field."""
+    annotations, splits = small_dataset(version)
     sizes = {"CHUNK_BYTES_MIN": 160, "CHUNK_BYTES_MAX": 160, "CHUNK_BYTES_PLAIN": 160, "PART_BYTES": 800}
     with tempfile.TemporaryDirectory() as folder, mock.patch.multiple(layout, **sizes):
-        path = write(Path(folder) / "a.zarr", *small_dataset(version), profile=profile)
+        path = write(Path(folder) / "a.zarr", annotations[first:stop], splits, profile=profile)
         return {file.relative_to(path).as_posix(): file.read_bytes() for file in path.rglob("*") if file.is_file()}
 
 
@@ -87,14 +90,18 @@ def sign_root(files: dict[str, bytes], root: Any) -> dict[str, bytes]:
     return files | {"zarr.json": json.dumps(node).encode()}
 
 
-def check_free_reading(folder: Path, files: dict[str, bytes]) -> None:
-    """Read everything: any value will do, or an error of ours, which is all that a signed lie can come to."""
-    path = lay_out(folder, files)
+def check_free_reading(path: Path) -> None:
+    """Verify and read everything: any value will do, or an error of ours, which is all a signed lie can come to."""
     assert isinstance(verify(path, level="decode"), list)
+    read_freely(path)
+
+
+def read_freely(path: Path) -> bool:
+    """Read all that there may be in a store, if it opens; any error that is not ours passes through."""
     try:
         store = skelstore.open(path)
     except SkelstoreError:
-        return
+        return False
     with store:
         reads = [functools.partial(store.__getitem__, i) for i in range(min(len(store), 12))]
         reads += [functools.partial(store.__getitem__, f"v{i}") for i in range(9)]
@@ -108,7 +115,22 @@ def check_free_reading(folder: Path, files: dict[str, bytes]) -> None:
         reads += [functools.partial(store.split, name) for name in ("train", "val")]
         reads += [lambda: dict(store.lazy(0)), lambda: list(store), store.files, store.origins, lambda: store.name(0)]
         for read in reads:
-            try:
+            with contextlib.suppress(SkelstoreError):
                 read()
-            except SkelstoreError:
-                continue
+    return True
+
+
+def seal(shard: bytes, chunks: int) -> tuple[bytes, str]:
+    """A shard file of so many chunks with the checksums that its content asks for, and its digest."""
+    data = bytearray(shard)
+    at = len(data) - 16 * chunks - 20
+    if at < 0:
+        return shard, ""
+    checksums = []
+    for offset, length in np.frombuffer(data, "<u8", 2 * chunks, at + 16).reshape(-1, 2).tolist():
+        if length >= 4 and offset + length <= at:
+            checksums.append(google_crc32c.value(bytes(data[offset : offset + length - 4])))
+            data[offset + length - 4 : offset + length] = checksums[-1].to_bytes(4, "little")
+    data[at : at + 16] = hashlib.blake2b(np.array(checksums, "<u4").tobytes(), digest_size=16).digest()
+    data[-4:] = google_crc32c.value(bytes(data[at + 16 : -4])).to_bytes(4, "little")
+    return bytes(data), data[at : at + 16].hex()
