@@ -14,6 +14,7 @@ from unittest import mock
 
 import google_crc32c
 import numpy as np
+import pyarrow as pa
 
 import skelstore
 from skelstore import SkelstoreError, layout
@@ -113,6 +114,7 @@ def read_freely(path: Path) -> bool:
             lambda: repr(store),
         ]
         reads += [functools.partial(store.split, name) for name in ("train", "val")]
+        reads += [lambda: store.read_one(0, frames=range(2)), lambda: store.read_one(1, frames=slice(None))]
         reads += [lambda: dict(store.lazy(0)), lambda: list(store), store.files, store.origins, lambda: store.name(0)]
         for read in reads:
             with contextlib.suppress(SkelstoreError):
@@ -134,3 +136,11 @@ def seal(shard: bytes, chunks: int) -> tuple[bytes, str]:
     data[at : at + 16] = hashlib.blake2b(np.array(checksums, "<u4").tobytes(), digest_size=16).digest()
     data[-4:] = google_crc32c.value(bytes(data[at + 16 : -4])).to_bytes(4, "little")
     return bytes(data), data[at : at + 16].hex()
+
+
+def table_bytes(table: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
+    data: bytes = sink.getvalue().to_pybytes()
+    return data

@@ -26,7 +26,7 @@ from skelstore.table import numeric_column
 from skelstore.verification import LEVELS, Level, share, verify
 from tests.contracts import write
 from tests.exact import assert_exact
-from tests.skelstore.small_store import check_free_reading, lay_out, made, sign, sign_root, small_dataset
+from tests.skelstore.small_store import check_free_reading, lay_out, made, sign, sign_root, small_dataset, table_bytes
 from tests.strategies import Dataset
 
 
@@ -425,14 +425,6 @@ def test_a_manifest_that_lies_is_an_error_of_ours_or_harmless(node: Any) -> None
         check_free_reading(lay_out(Path(folder), sign_root(BASE | {"manifest.json": json.dumps(node).encode()}, ROOT)))
 
 
-def table_bytes(table: pa.Table) -> bytes:
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_file(sink, table.schema) as writer:
-        writer.write_table(table)
-    data: bytes = sink.getvalue().to_pybytes()
-    return data
-
-
 odd_integers = st.sampled_from(
     [-1, 0, 1, 3, 8, 9, 10, 50, 2**20, 2**31 - 1, 2**31, 2**33, 2**40, 2**62, 2**63 - 1, -(2**63)]
 )
@@ -493,18 +485,40 @@ def test_a_signed_file_that_is_no_table_is_a_store_error(tmp_path: Path, key: st
         read_all()
 
 
-@pytest.mark.slow
-def test_flipped_bits_in_signed_tables_are_errors_of_ours_and_no_signal() -> None:
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="no /proc, which tells how much memory is in use")
+def test_hostile_stores_are_refused_in_little_time_and_memory() -> None:
+    done = in_a_process_of_its_own("tests.skelstore.hostile_stores")
+    reports = [json.loads(line) for line in done.splitlines()]
+    assert len(reports) > 150
+    for report in reports:
+        assert not report["finding"], report
+        assert report["seconds"] < 5, report
+        for sentence in report["said"]:
+            assert sentence.startswith(("PATH/", "'PATH/")), sentence
+            assert len(sentence) < 1000, sentence
+    # What says nothing when it is read: options that count when a chunk is written, chunks that blosc takes and that
+    # vouch for themselves, files that no video is in, and JSON that is deep but not too deep.
+    for report in reports:
+        assert report["said"] or report["title"].startswith(("blosc with", "a blosc", "a file named", "90 ", "150 "))
+
+
+def in_a_process_of_its_own(module: str, *arguments: str) -> str:
+    """What a module prints, which may be killed by what it tries."""
     done = subprocess.run(
-        [sys.executable, "-m", "tests.skelstore.flipped_tables", "6000"],
+        [sys.executable, "-m", module, *arguments],
         cwd=Path(__file__).resolve().parents[2],
         capture_output=True,
         text=True,
         timeout=500,
         check=False,
     )
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert 1000 < int(done.stdout) < 5000
+    assert done.returncode == 0, f"{done.returncode}: {done.stderr[-2000:]}"
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_flipped_bits_in_signed_tables_are_errors_of_ours_and_no_signal() -> None:
+    assert 1000 < int(in_a_process_of_its_own("tests.skelstore.flipped_tables", "6000")) < 5000
 
 
 def test_a_buffer_that_is_longer_than_its_values() -> None:
