@@ -31,7 +31,8 @@ class Foreign:
 
     def __init__(self, name: str, offset: int) -> None:
         # A name out of a file may hold anything, and it goes into messages and onto terminals.
-        self.name = name if len(name) <= _NAME_SHOWN and name.isprintable() else f"{name[:_NAME_SHOWN]!a}…"
+        shown = len(name) <= _NAME_SHOWN and name.isprintable()
+        self.name = name if shown else f"{ascii(name[:_NAME_SHOWN])[:_NAME_SHOWN]}…"
         self.offset = offset
 
     def __repr__(self) -> str:

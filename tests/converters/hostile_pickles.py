@@ -158,6 +158,7 @@ def calls() -> Iterator[tuple[str, bytes]]:
     yield "a function in a tuple", annotated(b"}(", text("keypoint"), name("os", "system"), b"K\x01\x86u")
     yield "a bytearray as a value", annotated(b"\x96\x01\0\0\0\0\0\0\0x")
     yield "a name with a line break", annotated(b"}", name("os\nline", "system\x1b[2J"), b"Ns")
+    yield "a name of 120 zeros", annotated(b"}", name("o" + "\0" * 100, "system"), b"Ns")
     yield "a name of 4,000 characters", annotated(b"}", name("o" * 4000, "system"), b"Ns")
     yield "an unpickler within", whole(name("pickle", "loads"), b"C\x02N.\x85R")
     yield "numpy.load", whole(name("numpy", "load"), text("/etc/passwd"), b"\x85R")
