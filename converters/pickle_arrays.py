@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from converters.pickle_opcodes import Refusal
 
-#: Characters of a name that are kept of one that is longer, or cannot be shown as it is.
+#: Characters of a text out of a file that a message shows, where it is longer or cannot be shown as it is.
 _NAME_SHOWN = 120
 
 
@@ -228,7 +228,8 @@ def short(value: object) -> str:
     if type(value) is int:
         return str(value) if abs(value) < 1 << 64 else "more than 2**64" if value > 0 else "less than -2**64"
     if type(value) is str or type(value) is bytes:
-        return repr(value) if len(value) <= 40 else f"{value[:40]!r}…"
+        text = repr(value[:_NAME_SHOWN])
+        return text if len(value) <= _NAME_SHOWN and len(text) <= _NAME_SHOWN + 2 else f"{text[:_NAME_SHOWN]}…"
     return repr(value) if value is None or type(value) in (float, bool) else type(value).__name__
 
 

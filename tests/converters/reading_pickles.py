@@ -67,7 +67,7 @@ def check_sentence(error: SourceError, path: str | os.PathLike[str]) -> None:
     text = str(error)
     assert text.startswith(f"{path}: byte "), text
     assert "\n" not in text
-    assert len(text) < len(str(path)) + 350, text
+    assert len(text) < len(str(path)) + 600, text
 
 
 def check_plain(value: Any) -> bool:
