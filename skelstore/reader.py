@@ -42,6 +42,9 @@ from skelstore.workspace import SUFFIX
 _LARGE = 1 << 30
 """Bytes of a video that may be more than there is memory for."""
 
+_MANY_AXES = 32
+"""What every NumPy can make; from 2.0 on it is 64."""
+
 
 def _within_memory(read: Callable[..., Any], what: str) -> Callable[..., Any]:
     """The function, with an error of ours where there is not the memory: a damaged table may ask for any amount."""
@@ -113,8 +116,10 @@ class Reader:
 
     def some_frames(self, row: int, keys: Iterable[Any], wanted: Frames) -> Annotation:
         """As ``_some_frames``. Raises StoreError if they are more than there is memory for."""
-        annotation: Annotation = _within_memory(self._some_frames, f"{self.path}: video {row}")(row, keys, wanted)
-        return annotation
+        try:
+            return self._some_frames(row, keys, wanted)
+        except MemoryError as error:
+            raise StoreError(f"{self.path}: some frames of video {row} are more than there is memory for") from error
 
     def _some_frames(self, row: int, keys: Iterable[Any], wanted: Frames) -> Annotation:
         """The values of some keys of a video, arrays that have one entry a frame cut down to some frames.
@@ -263,10 +268,11 @@ class Reader:
             raise StoreError(f"{self.path / VIDEOS_KEY} names rows of {name} that the array does not have")
         self._places[name] = first, dims
         read = array.read
-        try:
-            read(0, *[0] * field.ragged)
-        except ValueError as error:
-            raise StoreError(f"{self.path / name / ROOT_KEY}: {error}") from error
+        if field.ragged + len(array.metadata.trailing) > _MANY_AXES:
+            try:
+                read(0, *[0] * field.ragged)
+            except ValueError as error:
+                raise StoreError(f"{self.path / name / ROOT_KEY}: {error}") from error
         if len(rows) and rows.max() * array.metadata.row_bytes > _LARGE:
             read = _within_memory(read, f"{self.path / VIDEOS_KEY}: a video of {rows.max():.0f} rows of {name}")
         row_of = first.item
