@@ -439,7 +439,7 @@ def small() -> list[tuple[str, bytes]]:
 
 def file_name(title: str) -> str:
     """The name of the file of an attack."""
-    return re.sub(r"[^\w.*+-]+", "_", title) + ".pkl"
+    return re.sub(r"[^\w.+-]+", "_", title) + ".pkl"
 
 
 def write_to(folder: Path, attacks: Iterable[tuple[str, bytes]]) -> None:
