@@ -3,9 +3,10 @@ PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3; do \
 	$$name -c '' 2>/dev/null && { echo $$name; break; }; done)
 VENV ?= .venv
 BIN := $(VENV)/bin
+FUZZ_SECONDS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types pytest smoke wheel-check crash-sweep bench mmaction-test clean
+.PHONY: help demo test lint format types pytest smoke fuzz wheel-check crash-sweep bench mmaction-test clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +32,11 @@ pytest: $(VENV)/.test ## the test suite
 
 smoke: $(VENV)/.test ## every benchmark once, in its smallest size
 	$(BIN)/python -m benchmarks --smallest
+
+fuzz: $(VENV)/.fuzz ## look for inputs that break the readers, FUZZ_SECONDS for each of three (Linux)
+	for target in pickles documents stores; do \
+		$(BIN)/python -m tests.fuzz $$target --seconds $(FUZZ_SECONDS) || exit 1; \
+	done
 
 wheel-check: ## build the wheel, install it alone, convert and export with it
 	PYTHON=$(PYTHON) .ci/wheel-check
@@ -58,6 +64,10 @@ $(VENV)/.python:
 
 $(VENV)/.test: pyproject.toml $(VENV)/.python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
+	touch $@
+
+$(VENV)/.fuzz: pyproject.toml $(VENV)/.test
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[fuzz]'
 	touch $@
 
 $(VENV)/.bench: pyproject.toml $(VENV)/.test

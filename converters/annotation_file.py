@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converters.pickle_file import PickleFile
-from converters.source import checked_annotation, shown_name
+from converters.source import checked_annotation, kind_name, shown_name
 from skelstore import values
 from skelstore.errors import SourceError
 from skelstore.layouts import Annotation
@@ -107,8 +107,7 @@ def described(pickle: PickleFile) -> str:
         return f"a dict with the keys {shown or '(none)'}{' …' if len(pickle.keys) > 6 else ''}"
     if pickle.root_kind == "list":
         return "a list"
-    value = pickle.root()
-    return f"a {getattr(value, 'name', None) or values.type_name(value)}"
+    return f"a {kind_name(pickle.root())}"
 
 
 def _decline_lookalike(path: Path, first: object) -> None:

@@ -37,7 +37,7 @@ from skelstore.codecs import PROFILES
 from skelstore.conflicts import CONFLICTS
 from skelstore.errors import SkelstoreError
 from skelstore.joints import LAYOUTS
-from skelstore.verification import verify
+from skelstore.verification import LEVELS, WHOLE, Level, Subset, share, verify
 
 _PATH = click.Path(path_type=Path)
 _INTERRUPTED = 130
@@ -165,27 +165,42 @@ def bench_command(store: Path, videos: int, json_file: Path | None, plot: Path |
         report.write_plot(plot, results)
 
 
+def _subset(context: click.Context, parameter: click.Parameter, value: str | None) -> Subset:
+    n, _, m = ("1/1" if value is None else value).partition("/")
+    if not (n.isdecimal() and m.isdecimal() and len(n + m) < 20 and 1 <= int(n) <= int(m)):
+        raise click.BadParameter(f"{value!r} was given, expected N/M with N from 1 to M, such as 2/5")
+    return int(n), int(m)
+
+
 @cli.command("verify")
 @click.argument("store", type=_PATH)
-@click.option("--data", is_flag=True, help="Read and decode every chunk, too.")
+@click.option("--level", type=click.Choice(LEVELS), default="structure", help="How thoroughly (default: structure).")
+@click.option("--subset", metavar="N/M", callback=_subset, help="Only share N of M, which together are everything.")
 @click.option("--against", type=_PATH, help="Compare value by value with this source, too.")
 @_beside
-def verify_command(store: Path, data: bool, against: Path | None, **beside: Any) -> None:
-    """Check STORE: its structure and the sizes of its files."""
+def verify_command(store: Path, level: Level, subset: Subset, against: Path | None, **beside: Any) -> None:
+    """Check STORE.
+
+    \b
+    structure  the tables, and the sizes and names of all files
+    checksums  and every byte
+    decode     and every chunk and video
+    """
     with skelstore.open(store) as opened, progress("verifying", sum(opened.files().values()), "B") as advance:
-        problems = verify(store, data=data, advance=advance)
+        problems = verify(store, level=level, subset=subset, advance=advance)
     if against is not None and not problems:
         with skelstore.open(store) as opened:
             dialect = opened.source.get("dialect")
             left_out = bool(opened.source.get("left_out"))
             source = open_source(against, dialect if dialect in DIALECTS else None, skip_missing=left_out, **beside)
-            with progress("comparing", len(opened), " videos") as advance:
-                problems = compare(opened, source, advance)
+            with progress("comparing", len(share(subset, len(opened))), " videos") as advance:
+                problems = compare(opened, source, advance, subset)
             source.close()
     if problems:
         raise SkelstoreError("\n".join(problems))
-    what = ["structure and sizes"] + ["every chunk"] * data + [f"every value against {against}"] * (against is not None)
-    click.echo(f"{store}: {', '.join(what)}: no problem")
+    checked = [*LEVELS[: LEVELS.index(level) + 1], *([f"every value against {against}"] if against else [])]
+    part = "" if subset == WHOLE else f" of share {subset[0]} of {subset[1]}"
+    click.echo(f"{store}: {', '.join(checked)}{part}: no problem")
 
 
 @cli.command("check")

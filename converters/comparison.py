@@ -8,16 +8,22 @@ from converters.source import Source, refusal
 from skelstore import Store
 from skelstore.equality import difference
 from skelstore.errors import SkelstoreError
+from skelstore.verification import WHOLE, Subset, share
 
 _SHOWN = 20
 
 
-def compare(store: Store, source: Source, advance: Callable[[int], None] | None = None) -> list[str]:
-    """All differences, each a sentence with its place in the source (the first twenty); none if they are the same."""
+def compare(
+    store: Store, source: Source, advance: Callable[[int], None] | None = None, subset: Subset = WHOLE
+) -> list[str]:
+    """All differences, each a sentence with its place in the source (the first twenty); none if they are the same.
+
+    Of a ``subset`` (n, m) every m-th video is compared, beginning with the n-th; what is not a video, always.
+    """
     if len(store) != len(source):
         return [f"{store.path} has {len(store)} videos; {source.path} has {len(source)}"]
     problems: list[str] = []
-    for i in range(len(store)):
+    for i in share(subset, len(store)):
         try:
             expected, _ = source.video(i)
         except SkelstoreError as error:

@@ -44,7 +44,7 @@ def demonstrate(original: Path, folder: Path) -> list[str]:
             on_disk = sum(file.stat().st_size for file in stored.rglob("*") if file.is_file())
             ratio = on_disk / size
             print(f"  converted in {seconds:.2f} s: {stored.name}, {_size(on_disk)}, {ratio:.2f} of the source")
-            problems = _read(store) + verify(stored, data=True) + compare(store, source)
+            problems = _read(store) + verify(stored, level="decode") + compare(store, source)
             again = folder / "exported" / stored.stem / original.name
             again.parent.mkdir(parents=True, exist_ok=True)
             start = time.perf_counter()

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from converters.annotation_file import AnnotationFile
 from converters.conversion import ConvertOptions, convert_source
+from converters.pickle_arrays import short
 from converters.pickle_file import PickleFile
 from converters.source import checked_annotation, storable_name
 from skelstore import values
@@ -144,13 +145,13 @@ class KineticsSource:
             key = annotation["frame_dir"] if isinstance(annotation.get("frame_dir"), str) else name
             file = self._resolve(index, raw_file)
             if file is None:
-                return f"its kpfile {raw_file} is not in {self._folder}"
+                return f"its kpfile {short(raw_file)} is not in {self._folder}"
             return self._place_in(index, file, key) or f"its kpfile {file} does not have it"
         if (file := self._inside(index, f"{name}.pkl")) is not None:
             return _Place(index, file, None, 0, os.path.getsize(self._folder / file))
         file = self._catalogue.get(name)
         if file is None:
-            return f"neither a file {name}.pkl nor a kpfile that has it is in {self._folder}"
+            return f"neither a file {short(name + '.pkl')} nor a kpfile that has it is in {self._folder}"
         return self._place_in(index, file, name) or f"its kpfile {file} does not have it"
 
     def _place_in(self, index: int, file: str, key: str) -> _Place | None:
@@ -179,7 +180,7 @@ class KineticsSource:
             outside = self._root not in (self._folder / path).resolve().parents
         if outside:
             raise SourceError(
-                f"{self.path}: {self._contents.place(index)}: {shown or path!r} leads outside of {self._folder}; "
+                f"{self.path}: {self._contents.place(index)}: {short(shown or path)} leads outside of {self._folder}; "
                 "kpfiles are read from that folder only"
             )
         return path
@@ -228,7 +229,9 @@ def _identifier(annotation: Annotation) -> object:
 
 
 def _missing_sentence(path: Path, left_out: list[Json], count: int) -> str:
-    shown = "\n".join(f"  {values.decode(entry['name'])!r} ({entry['reason']})" for entry in left_out[:_SHOWN_MISSING])
+    shown = "\n".join(
+        f"  {short(values.decode(entry['name']))} ({entry['reason']})" for entry in left_out[:_SHOWN_MISSING]
+    )
     more = f"\n  … and {len(left_out) - _SHOWN_MISSING} more" if len(left_out) > _SHOWN_MISSING else ""
     return (
         f"{path}: the skeletons of {len(left_out)} of {count} videos are missing; bring their kpfiles, or leave them "

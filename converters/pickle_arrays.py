@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 
 from converters.pickle_opcodes import Refusal
 
+#: Characters of a text out of a file that a message shows, where it is longer or cannot be shown as it is.
+_NAME_SHOWN = 120
+
 
 class Foreign:
     """A thing in a pickle which is not data.
@@ -27,7 +30,9 @@ class Foreign:
     __slots__ = ("name", "offset")
 
     def __init__(self, name: str, offset: int) -> None:
-        self.name = name
+        # A name out of a file may hold anything, and it goes into messages and onto terminals.
+        shown = len(name) <= _NAME_SHOWN and name.isprintable()
+        self.name = name if shown else f"{ascii(name[:_NAME_SHOWN])[:_NAME_SHOWN]}…"
         self.offset = offset
 
     def __repr__(self) -> str:
@@ -93,7 +98,7 @@ class DtypePart:
             self.foreign = f"{self.code} with metadata"
             return
         if type(order) is not str or order not in ("<", ">", "|", "="):
-            raise Refusal(offset, f"the byte order {order!r} was found, expected '<', '>', '|' or '='")
+            raise Refusal(offset, f"the byte order {short(order)} was found, expected '<', '>', '|' or '='")
         if type(version) is not int or version not in (3, 4) or type(flags) is not int or flags not in (0, 8):
             raise Refusal(offset, "the state of a dtype was not found as NumPy writes it; the file is damaged")
         text = self.code[0] == "U"
@@ -102,9 +107,11 @@ class DtypePart:
         if order == "|" and width > 1:
             raise Refusal(offset, f"a dtype {self.code} without a byte order was found; the file is damaged")
         if type(size) is not int or type(alignment) is not int or size not in expected[0]:
-            raise Refusal(offset, f"a dtype {self.code} of {size!r} bytes an item was found, expected {width}")
+            raise Refusal(offset, f"a dtype {self.code} of {short(size)} bytes an item was found, expected {width}")
         if alignment not in expected[1]:
-            raise Refusal(offset, f"a dtype {self.code} aligned to {alignment!r} bytes was found; the file is damaged")
+            raise Refusal(
+                offset, f"a dtype {self.code} aligned to {short(alignment)} bytes was found; the file is damaged"
+            )
         self.dtype = _dtype(order, self.code)
 
 
@@ -125,7 +132,7 @@ class ArrayPart:
             raise Refusal(offset, "the state of an array was not found as NumPy writes it; the file is damaged")
         _, shape, dtype, fortran, data = state
         if not (_is_flag(fortran, True) or _is_flag(fortran, False)):
-            raise Refusal(offset, f"the memory order {fortran!r} of an array was found, expected True or False")
+            raise Refusal(offset, f"the memory order {short(fortran)} of an array was found, expected True or False")
         array = _array(data, dtype, shape, "F" if fortran else "C", self.offset)
         if not isinstance(array, Foreign) and not array.dtype.isnative:
             # Here NumPy gives the order of the machine, and in _frombuffer that of the file.
@@ -188,19 +195,19 @@ def _array(data: object, part: object, shape: object, order: str, offset: int) -
     size = dtype.itemsize
     for length in shape:
         if type(length) is not int or length < 0:
-            raise Refusal(offset, f"an array of shape {_short(shape)} was found, expected whole numbers from 0 on")
+            raise Refusal(offset, f"an array of shape {short(shape)} was found, expected whole numbers from 0 on")
         size *= length
     raw = _bytes(data, "an array", offset)
     if size != len(raw):
         raise Refusal(
             offset,
-            f"an array of shape {_short(shape)} and dtype {dtype.str} was found with {len(raw)} bytes of data, "
-            f"expected {_short(size)}; the file is damaged",
+            f"an array of shape {short(shape)} and dtype {dtype.str} was found with {len(raw)} bytes of data, "
+            f"expected {short(size)}; the file is damaged",
         )
     try:
         return np.ndarray(shape, dtype, raw, order="F" if order == "F" else "C")
     except (ValueError, OverflowError, MemoryError):  # a length of zero lets the others be anything
-        raise Refusal(offset, f"an array of shape {_short(shape)} was found, larger than NumPy can make") from None
+        raise Refusal(offset, f"an array of shape {short(shape)} was found, larger than NumPy can make") from None
 
 
 def _is_flag(value: object, flag: bool) -> bool:
@@ -212,14 +219,18 @@ def _is_text(value: object, *options: str) -> bool:
     return type(value) is str and value in options
 
 
-def _short(value: object) -> str:
-    # Neither a long tuple nor a number of 4,000 digits belongs in a sentence.
-    if type(value) is int:
-        return str(value) if abs(value) < 1 << 64 else "more than 2**64"
+def short(value: object) -> str:
+    """A value out of a file, as a message shows it."""
+    # Neither a long tuple nor a number of 4,000 digits belongs in a sentence; and tuples in tuples may be 2**60.
     if type(value) is tuple:
-        items = ", ".join(_short(item) for item in value[:8])
+        items = ", ".join(type(item).__name__ if type(item) is tuple else short(item) for item in value[:8])
         return f"({items}{', …' if len(value) > 8 else ',' if len(value) == 1 else ''})"
-    return repr(value)[:40] if type(value) in (str, bytes, float, bool) else type(value).__name__
+    if type(value) is int:
+        return str(value) if abs(value) < 1 << 64 else "more than 2**64" if value > 0 else "less than -2**64"
+    if type(value) is str or type(value) is bytes:
+        text = repr(value[:_NAME_SHOWN])
+        return text if len(value) <= _NAME_SHOWN and len(text) <= _NAME_SHOWN + 2 else f"{text[:_NAME_SHOWN]}…"
+    return repr(value) if value is None or type(value) in (float, bool) else type(value).__name__
 
 
 def _make_array(args: tuple[object, ...], offset: int) -> object:

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from converters.pickle_arrays import ArrayPart, Buffer, DtypePart, Foreign, Named
+from converters.pickle_arrays import ArrayPart, Buffer, DtypePart, Foreign, Named, short
 from converters.pickle_containers import is_fixed
 from converters.pickle_index import read_index
 from converters.pickle_opcodes import EMPTY_DICT, MAX_NUMBER_KEYS, Refusal
@@ -94,7 +94,7 @@ class PickleFile:
 
     def value(self, key: Key) -> object:
         """The value of a key of the root dict, whole. Raises KeyError when there is no such key, and SourceError."""
-        return self._unit(self._number(key), -1, f" (in {key!r})")
+        return self._unit(self._number(key), -1, f" (in {short(key)})")
 
     def root(self) -> object:
         """What the whole file holds, in memory at once. Raises SourceError."""
@@ -127,7 +127,7 @@ class PickleFile:
             raise IndexError(f"{self.path}: element {i} was asked for, but there are {len(listed)}")
         if isinstance(listed, list):
             return listed[i]
-        place = f"element {i}" if number < 0 else f"element {i} of {key!r}"
+        place = f"element {i}" if number < 0 else f"element {i} of {short(key)}"
         return self._unit(i if number < 0 else number, -1 if number < 0 else i, f" (in {place})")
 
     def element_sizes(self, key: Key = None) -> NDArray[np.int64]:

@@ -69,7 +69,7 @@ def refusal(source: Source, error: SkelstoreError, index: int | None = None) -> 
     place = error.place if index is None else source.place(index) + error.place
     if isinstance(error.value, Foreign):
         return (
-            f"{source.path}: {place}: {error.value.name} (byte {error.value.offset} of the file) is not data and "
+            f"{source.path}: {place}: {kind_name(error.value)} is not data and "
             "cannot be stored: turn it into NumPy arrays and Python values where the file is made"
         )
     return f"{source.path}: {place}{str(error).removeprefix(error.place or 'the annotation')}"
@@ -79,8 +79,12 @@ def checked_annotation(value: object, path: Path, place: str) -> Annotation:
     """The value, if it is a dict. Raises SourceError that names what it is instead."""
     if isinstance(value, dict):
         return value
-    found = value.name if isinstance(value, Foreign) else type_name(value)
-    raise SourceError(f"{path}: {place} is a {found}; expected an annotation (a dict)")
+    raise SourceError(f"{path}: {place} is a {kind_name(value)}; expected an annotation (a dict)")
+
+
+def kind_name(value: object) -> str:
+    """What a message calls a value of a pickle: its type, and for what is not data the byte where that is made."""
+    return f"{value.name} (byte {value.offset} of the file)" if isinstance(value, Foreign) else type_name(value)
 
 
 def storable_name(name: str, folder: Path) -> str:

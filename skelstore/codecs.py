@@ -6,6 +6,7 @@ Only codecs of the Zarr v3 specification or of its registered extensions are use
 
 from __future__ import annotations
 
+import reprlib
 import struct
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -78,7 +79,7 @@ class ChunkCodec:
             ["transpose", "bytes", "blosc", "crc32c"],
         ):
             raise StoreError(
-                f"the chunks are coded by {names}; expected [transpose,] bytes, [blosc,] crc32c: "
+                f"the chunks are coded by {reprlib.repr(names)}; expected [transpose,] bytes, [blosc,] crc32c: "
                 "read such an array with zarr-python, or convert it again"
             )
         options = [codec.get("configuration", {}) for codec in codecs]
@@ -91,12 +92,16 @@ class ChunkCodec:
         self.transposed = names[0] == "transpose"
         self.order = (*range(1, len(chunk_shape)), 0) if self.transposed else tuple(range(len(chunk_shape)))
         if self.transposed and options[0].get("order") != list(self.order):
-            raise StoreError(f"the chunks are transposed by {options[0].get('order')}; expected the rows to go last")
+            raise StoreError(
+                f"the chunks are transposed by {reprlib.repr(options[0].get('order'))}; expected the rows to go last"
+            )
         self._laid_out_shape = tuple(chunk_shape[axis] for axis in self.order)
         if self.compressed:
             self._blosc = options[names.index("blosc")]
             if self._blosc.get("shuffle") != "bitshuffle" or self._blosc.get("cname") not in ("lz4", "zstd"):
-                raise StoreError(f"the chunks are coded by blosc {self._blosc}; expected lz4 or zstd with bitshuffle")
+                raise StoreError(
+                    f"the chunks are coded by blosc {reprlib.repr(self._blosc)}; expected lz4 or zstd with bitshuffle"
+                )
 
     def encode(self, chunk: np.ndarray[Any, Any]) -> bytes:
         """Encoded form of a chunk of ``chunk_shape``, without its crc32c."""

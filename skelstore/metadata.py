@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from reprlib import repr as show
 from typing import Any
 
 import numpy as np
@@ -126,15 +127,15 @@ class ArrayMetadata:
             or shape[0] >= 2**62
         ):
             raise StoreError(
-                f"{place}: shape {shape}, shards {shard_shape}, chunks {chunk_shape}; expected chunks and shards of "
-                "whole rows, and whole chunks in a shard"
+                f"{place}: shape {show(shape)}, shards {show(shard_shape)}, chunks {show(chunk_shape)}; expected "
+                "chunks and shards of whole rows, and whole chunks in a shard"
             )
         return cls(shape[0], trailing, dtype, chunk_shape[0], shard_shape[0], options["codecs"])
 
 
 def _dtype(data_type: Json, codecs: list[Json]) -> np.dtype[Any]:
     if not isinstance(data_type, str) or data_type[:1] in "<>|":
-        raise StoreError(f"data type {data_type!r} is none that a store holds")
+        raise StoreError(f"data type {show(data_type)} is none that a store holds")
     dtype = named_dtype(data_type)
     for codec in codecs:
         if codec["name"] == "bytes" and codec.get("configuration", {}).get("endian") == "big":
@@ -144,7 +145,7 @@ def _dtype(data_type: Json, codecs: list[Json]) -> np.dtype[Any]:
 
 def _naturals(values: Json) -> tuple[int, ...]:
     if not isinstance(values, list) or not all(type(n) is int and n >= 0 for n in values):
-        raise StoreError(f"{values!r} is not a list of sizes")
+        raise StoreError(f"{show(values)} is not a list of sizes")
     return tuple(values)
 
 
@@ -181,6 +182,8 @@ class Manifest:
                 if "digest" in entry:
                     shards[key] = ShardFile(size, int(entry["crc32c"], 16), entry["digest"])
                 else:
+                    if "\0" in key or key.startswith("/") or ".." in key.split("/"):
+                        raise ValueError(f"{show(key)} is no name of a file in a store")
                     files[key] = FileEntry(size, int(entry["crc32c"], 16))
             return cls(files, shards)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -257,12 +260,16 @@ class StoreMetadata:
         version = content.get("version")
         if version != FORMAT_VERSION:
             raise StoreError(
-                f"{place}: format version {version!r}; this skelstore reads version {FORMAT_VERSION}: install a newer "
-                "skelstore, or convert the source again"
+                f"{place}: format version {show(version)}; this skelstore reads version {FORMAT_VERSION}: install a "
+                "newer skelstore, or convert the source again"
             )
         checksum = content.pop("checksum", None)
-        if checksum != _checksum(root):
-            raise DamageError(f"{place} is damaged (checksum {checksum!r} is not that of its content)")
+        try:
+            expected = _checksum(root)
+        except (ValueError, RecursionError) as error:  # Python's parser takes NaN, and more depth than its writer
+            raise StoreError(f"{place} is damaged ({error})") from error
+        if checksum != expected:
+            raise DamageError(f"{place} is damaged (checksum {show(checksum)} is not that of its content)")
         try:
             (videos,) = _naturals([content["videos"]])
             manifest = content["manifest"]

@@ -40,6 +40,29 @@ from skelstore.parts import name_hash, video_name
 from skelstore.table import column_reader, numeric_column, read_table, text_column
 from skelstore.workspace import SUFFIX
 
+_LARGE = 1 << 30
+"""Bytes of a video that may be more than there is memory for."""
+
+_MANY_AXES = 32
+"""What every NumPy can make; from 2.0 on it is 64."""
+
+
+def _within_memory(read: Callable[..., Any], what: str) -> Callable[..., Any]:
+    """The function, with an error of ours where there is not the memory: a damaged table may ask for any amount."""
+
+    def within(*arguments: Any) -> Any:
+        try:
+            return read(*arguments)
+        except MemoryError as error:
+            raise StoreError(f"{what} is more than there is memory for ({error})") from error
+
+    return within
+
+
+def _placed(error: StoreError, path: Path, place: object) -> StoreError:
+    """The error, with the place where the sentence names no file of the store."""
+    return error if str(path) in str(error) else type(error)(f"{place}: {error}")
+
 
 class Reader:
     """Reads one store; shards, splits and the index of names are opened when they are needed.
@@ -47,6 +70,12 @@ class Reader:
     Raises StoreNotFoundError, StoreError or DamageError on construction, as ``open`` says."""
 
     def __init__(self, path: Path, check: Check) -> None:
+        try:
+            self._open(path, check)
+        except StoreError as error:
+            raise _placed(error, path, path / ROOT_KEY) from error
+
+    def _open(self, path: Path, check: Check) -> None:
         self.path = path
         self.check = check
         self.files = LocalFiles(path)
@@ -78,13 +107,23 @@ class Reader:
 
     def annotation(self, row: int) -> Annotation:
         """The annotation of the video at a position of the table."""
-        return self._assembler.annotation(self._layout(row), row)
+        try:
+            return self._assembler.annotation(self._layout(row), row)
+        except StoreError as error:
+            raise _placed(error, self.path, f"{self.path / VIDEOS_KEY}: video {row}") from error
 
     def entries(self, row: int) -> dict[Any, Callable[[int], Any]]:
         """The keys of a video's annotation, in order, each with a function from the position to the value."""
         return self._assembler.entries(self._layout(row), row)
 
     def some_frames(self, row: int, keys: Iterable[Any], wanted: Frames) -> Annotation:
+        """As ``_some_frames``. Raises StoreError if they are more than there is memory for."""
+        try:
+            return self._some_frames(row, keys, wanted)
+        except MemoryError as error:
+            raise StoreError(f"{self.path}: some frames of video {row} are more than there is memory for") from error
+
+    def _some_frames(self, row: int, keys: Iterable[Any], wanted: Frames) -> Annotation:
         """The values of some keys of a video, arrays that have one entry a frame cut down to some frames.
 
         Dense videos ([M, T, …]): every array whose second axis is as long as that of ``keypoint``. Compressed ones
@@ -221,7 +260,10 @@ class Reader:
         if entry is None or len(data) != entry.size or crc32c(data) != entry.crc32c:
             raise DamageError(f"{place} is damaged or of another version, so fetch or convert the store again")
         metadata = ArrayMetadata.from_json(from_bytes(data, place), place)
-        return ArrayReader(self.files, name, metadata, self.manifest.shards, self.check)
+        try:
+            return ArrayReader(self.files, name, metadata, self.manifest.shards, self.check)
+        except StoreError as error:
+            raise _placed(error, self.path, place) from error
 
     def _field_reader(self, name: str, field: FieldMetadata) -> Callable[[int], np.ndarray[Any, Any]]:
         """A function from a video's position to its array."""
@@ -236,6 +278,13 @@ class Reader:
             raise StoreError(f"{self.path / VIDEOS_KEY} names rows of {name} that the array does not have")
         self._places[name] = first, dims
         read = array.read
+        if field.ragged + len(array.metadata.trailing) > _MANY_AXES:
+            try:
+                read(0, *[0] * field.ragged)
+            except ValueError as error:
+                raise StoreError(f"{self.path / name / ROOT_KEY}: {error}") from error
+        if len(rows) and rows.max() * array.metadata.row_bytes > _LARGE:
+            read = _within_memory(read, f"{self.path / VIDEOS_KEY}: a video of {rows.max():.0f} rows of {name}")
         row_of = first.item
         if len(dims) == 1:
             length = dims[0].item

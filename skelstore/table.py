@@ -40,7 +40,8 @@ def read_table(files: LocalFiles, key: str, expected: FileEntry | None) -> pa.Ta
     try:
         table = pa.ipc.open_file(buffer).read_all()
         table.validate(full=True)
-    except (pa.ArrowException, OSError) as error:
+        table.column_names  # noqa: B018 - which pyarrow decodes only now
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise StoreError(f"{path} is no Arrow file as the format says ({error})") from error
     return table.combine_chunks() if any(column.num_chunks > 1 for column in table.columns) else table
 
@@ -54,11 +55,14 @@ def numeric_column(table: pa.Table, name: str, kind: pa.DataType) -> np.ndarray[
     if chunk is None:
         return np.zeros(0, kind.to_pandas_dtype())
     buffer = chunk.buffers()[1]
+    if buffer is None:
+        raise StoreError(f"the column {name!r} of the table of the videos has rows without values")
     if pa.types.is_boolean(kind):
         bits = np.unpackbits(np.frombuffer(buffer, np.uint8), bitorder="little")
         return bits[chunk.offset : chunk.offset + len(chunk)].astype(bool)
-    whole = np.frombuffer(buffer, kind.to_pandas_dtype())
-    return whole[chunk.offset : chunk.offset + len(chunk)]
+    dtype = np.dtype(kind.to_pandas_dtype())
+    # The buffer may be larger, and by no whole number of values: then it is damaged, but not here.
+    return np.frombuffer(buffer, dtype, len(chunk), chunk.offset * dtype.itemsize)
 
 
 def column_reader(table: pa.Table, name: str, kind: str) -> Callable[[int], Any]:
@@ -97,7 +101,8 @@ def _text_buffers(table: pa.Table, name: str, arrow: pa.DataType) -> tuple[Calla
     if chunk is None:
         return np.zeros(1, np.int64).item, memoryview(b"")
     _, offsets, data = chunk.buffers()
-    return np.frombuffer(offsets, np.int64)[chunk.offset :].item, memoryview(data if data is not None else b"")
+    starts = np.frombuffer(offsets, np.int64, len(chunk) + 1, chunk.offset * 8)
+    return starts.item, memoryview(data if data is not None else b"")
 
 
 def _chunk(table: pa.Table, name: str, kind: pa.DataType) -> pa.Array | None:
@@ -105,4 +110,4 @@ def _chunk(table: pa.Table, name: str, kind: pa.DataType) -> pa.Array | None:
     if table.column_names.count(name) != 1 or table.schema.field(name).type != kind:
         raise StoreError(f"the table of the videos has no column {name!r} of type {kind}")
     column = table[name]
-    return column.chunk(0) if column.num_chunks else None
+    return column.chunk(0) if len(column) else None

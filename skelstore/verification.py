@@ -1,56 +1,123 @@
-"""Holding a store against its manifest: structure and sizes, or every byte and chunk."""
+"""Holding a store against its manifest, as thoroughly as asked for, whole or in shares."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 import pyarrow as pa
 
 from skelstore import disk
-from skelstore.errors import SkelstoreError
+from skelstore.errors import SkelstoreError, StoreError
 from skelstore.metadata import MANIFEST_KEY, ROOT_KEY, FileEntry
 from skelstore.reader import Reader
 from skelstore.table import numeric_column
 
+Level: TypeAlias = Literal["structure", "checksums", "decode"]
+LEVELS: tuple[Level, ...] = get_args(Level)
+"""How thoroughly a store is checked; each level does what those before it do."""
+
+Subset: TypeAlias = tuple[int, int]
+"""(n, m): the n-th of m shares, n from 1 on. The m shares together are everything, and none is in two."""
+
+WHOLE: Subset = (1, 1)
+
+
+def share(subset: Subset, count: int) -> range:
+    """Which of ``count`` things are in a share: every m-th, from the n-th on. Raises StoreError if there is no such."""
+    n, m = subset
+    if not 1 <= n <= m:
+        raise StoreError(f"share {n} of {m} was asked for; the shares are counted from 1 on")
+    return range(n - 1, count, m)
+
 
 def verify(
-    path: str | os.PathLike[str], *, data: bool = False, advance: Callable[[int], None] | None = None
+    path: str | os.PathLike[str],
+    *,
+    level: Level = "structure",
+    subset: Subset = WHOLE,
+    advance: Callable[[int], None] | None = None,
 ) -> list[str]:
     """All problems of a store, each a sentence that names the file; an empty list if there is none.
 
-    Structure always: the tables and metadata against their checksums, every file against the manifest by name and
-    size, every shard's index and identity, every video's rows within its array. With ``data`` every byte against the
-    manifest's checksums too, and every chunk decoded. ``advance`` is called with the bytes of each file done.
+    ``structure``: the tables and metadata against their checksums, every file against the manifest by name and size,
+    every shard's index and identity, every video's rows within its array. ``checksums``: every byte against the
+    manifest's checksums, too; of a shard that fails, the chunk. ``decode``: every chunk is decoded and every video
+    read, too. Of a ``subset`` (n, m), every m-th shard is opened and every m-th video read, beginning with the n-th;
+    the rest of the structure takes no time and is checked whole.
+
+    ``advance`` is called with the bytes of each shard done. Raises StoreError if there is no such level or subset.
     """
+    if level not in LEVELS:
+        raise StoreError(f"level {level!r}; expected one of {', '.join(LEVELS)}")
+    share(subset, 0)
     try:
         reader = Reader(Path(path), "always")
-        reader.splits  # noqa: B018 - reading is the check
-        reader.rows_named("")
     except SkelstoreError as error:
         return [str(error)]
-    problems = list(_compare_files(reader))
+    try:
+        problems = [
+            *_compare_files(reader),
+            *_check_tables(reader),
+            *_check_shards(reader, level, subset, advance),
+            *(_check_videos(reader, subset) if level == "decode" else ()),
+        ]
+    finally:
+        reader.files.close()
+    return list(dict.fromkeys(problems))
+
+
+def _check_tables(reader: Reader) -> Iterator[str]:
+    """The tables are checked when they are read; this one has been, and the others are read here."""
+    for read in (lambda: reader.splits, lambda: reader.rows_named("")):
+        try:
+            read()
+        except SkelstoreError as error:
+            yield str(error)
+    for name in reader.arrays:
+        yield from _check_rows(reader, name)
+
+
+def _check_shards(reader: Reader, level: Level, subset: Subset, advance: Callable[[int], None] | None) -> Iterator[str]:
+    shards: list[tuple[str, int]] = []
     for name, array in reader.arrays.items():
-        problems += _check_rows(reader, name)
-        for shard in range(array.metadata.shards):
-            key = f"{name}/{array.metadata.shard_key(shard)}"
-            entry = reader.manifest.shards.get(key)
+        count, there = array.metadata.shards, len(reader.manifest.shards)
+        if count <= there:  # a number out of a file, of any size
+            shards += [(name, shard) for shard in range(count)]
+        else:
+            yield f"{reader.path / name / ROOT_KEY} speaks of {count} shards; the manifest names {there} of all arrays"
+    taken = share(subset, len(shards))
+    for i, (name, shard) in enumerate(shards):
+        array = reader.arrays[name]
+        key = f"{name}/{array.metadata.shard_key(shard)}"
+        entry = reader.manifest.shards.get(key)
+        if i in taken:
             try:
                 array.shard(shard)
-                if data and entry is not None:
-                    problems += _compare_bytes(reader.path / key, FileEntry(entry.size, entry.crc32c))
+                changed = []
+                if level != "structure" and entry is not None:
+                    changed = _compare_bytes(reader.path / key, FileEntry(entry.size, entry.crc32c))
+                    yield from changed
+                if changed or level == "decode":
                     array.check_shard(shard)
             except SkelstoreError as error:
-                problems.append(str(error))
-            if advance and entry is not None:
-                advance(entry.size)
-    if data:
+                yield str(error)
+        if advance and entry is not None:
+            advance(entry.size)
+    if level != "structure":
         for key, file in reader.manifest.files.items():
-            problems += _compare_bytes(reader.path / key, file)
-    reader.files.close()
-    return list(dict.fromkeys(problems))
+            yield from _compare_bytes(reader.path / key, file)
+
+
+def _check_videos(reader: Reader, subset: Subset) -> Iterator[str]:
+    for row in share(subset, reader.metadata.videos):
+        try:
+            reader.annotation(row)
+        except SkelstoreError as error:
+            yield str(error)
 
 
 def _compare_files(reader: Reader) -> Iterator[str]:

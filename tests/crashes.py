@@ -223,7 +223,7 @@ class Conversion(Scenario):
             assert self.before
             assert found == self.before, "neither the old store nor the new"
             state = "old store"
-        assert verify(destination, data=True) == [] if destination.exists() else True
+        assert verify(destination, level="decode") == [] if destination.exists() else True
         if self._finished and how != KILL and done.status != 0:
             assert "run the same command again" in done.err or f"{destination} is complete" in done.err, done
         return f"{state}, {kept}"

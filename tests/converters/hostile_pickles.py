@@ -1,15 +1,27 @@
 """Pickles that attack their reader, each a name and its bytes.
 
-``python -m tests.converters.hostile_pickles FOLDER`` writes them into a folder, to try them on something else.
+``python -m tests.converters.hostile_pickles`` writes the small ones to the folder ``hostile`` beside this file, where
+they are kept to be tried on other readers too; ``… FOLDER`` writes all of them somewhere else.
 """
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import io
+import lzma
+import pickle
+import re
 import struct
 import sys
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+#: Where the small ones are kept.
+KEPT = Path(__file__).with_name("hostile")
+#: Bytes of one that is small.
+SMALL = 8192
 #: What the attacks that run something would leave in the working directory.
 MARKER = "pickle_was_run"
 COMMAND = f"touch {MARKER}"
@@ -17,6 +29,41 @@ COMMAND = f"touch {MARKER}"
 UNIMPORTED = "this"
 #: What the attack by extension code expects to be registered.
 EXTENSION = ("os", "system", 0xF0)
+
+
+#: Other names that run, import or read what the file says.
+FRIENDS = (
+    ("nt", "system"),
+    ("os", "popen"),
+    ("os", "execvp"),
+    ("subprocess", "Popen"),
+    ("subprocess", "getoutput"),
+    ("builtins", "exec"),
+    ("builtins", "compile"),
+    ("builtins", "open"),
+    ("builtins", "__import__"),
+    ("__builtin__", "apply"),
+    ("importlib", "import_module"),
+    ("runpy", "run_path"),
+    ("operator", "attrgetter"),
+    ("operator", "methodcaller"),
+    ("functools", "partial"),
+    ("types", "FunctionType"),
+    ("marshal", "loads"),
+    ("ctypes", "CDLL"),
+    ("pickle", "Unpickler"),
+    ("copyreg", "add_extension"),
+    ("socket", "create_connection"),
+    ("shutil", "rmtree"),
+    ("webbrowser", "open"),
+    ("timeit", "timeit"),
+    ("numpy.testing._private.utils", "runstring"),
+    ("numpy.f2py.crackfortran", "getlincoef"),
+    ("numpy", "memmap"),
+    ("numpy", "fromfile"),
+    ("numpy", "genfromtxt"),
+    ("torch.storage", "_load_from_bytes"),
+)
 
 
 def text(value: str) -> bytes:
@@ -79,6 +126,8 @@ def calls() -> Iterator[tuple[str, bytes]]:
     yield "os.system by NEWOBJ", whole(system, arguments, b"\x81")
     yield "os.system by NEWOBJ_EX", whole(system, arguments, b"}\x92")
     yield "os.system by BUILD", whole(name("types", "SimpleNamespace"), b")R}(", text("__setstate__"), system, b"ub")
+    for module, attribute in FRIENDS:
+        yield f"{module}.{attribute}", annotated(b"}", text("label"), name(module, attribute), arguments, b"Rs")
     yield "a state for os.system", whole(system, text(COMMAND), b"b")
     yield "an extension code", whole(b"\x82\xf0", arguments, b"R", protocol=2)
     yield "a 2-byte extension code", whole(b"\x83\xf0\x00", arguments, b"R", protocol=2)
@@ -95,12 +144,22 @@ def calls() -> Iterator[tuple[str, bytes]]:
     yield "a module that would be imported", whole(name(UNIMPORTED, "s"))
     yield "the same by text", f"c{UNIMPORTED}\ns\n.".encode()
     yield "a codec that would be imported", whole(name("_codecs", "encode"), text("x"), text("rot13"), b"\x86R")
+    for codec in ("zlib", "base64", "idna", "unicode_escape", "Latin1", "latin1\0", ""):
+        called = (name("_codecs", "encode"), text("x"), text(codec), b"\x86R")
+        yield f"bytes from the codec {codec.encode()!r}", annotated(*called)
+    yield "a codec with a handler of errors", whole(
+        name("_codecs", "encode"), text("x"), text("latin1"), text("xmlcharrefreplace"), b"\x87R"
+    )  # fmt: skip
+    yield "codecs.lookup", whole(name("codecs", "lookup"), text("rot13"), b"\x85R")
     yield "bytes from another codec", whole(name("_codecs", "encode"), text("x"), text("utf-16"), b"\x86R")
     yield "an object that is a class", whole(name("numpy", "ndarray"))
     yield "a dtype as a value", annotated(dtype())
     yield "a function among values", annotated(b"}(", text("keypoint"), name("numpy._core.multiarray", "scalar"), b"u")
     yield "a function in a tuple", annotated(b"}(", text("keypoint"), name("os", "system"), b"K\x01\x86u")
     yield "a bytearray as a value", annotated(b"\x96\x01\0\0\0\0\0\0\0x")
+    yield "a name with a line break", annotated(b"}", name("os\nline", "system\x1b[2J"), b"Ns")
+    yield "a name of 120 zeros", annotated(b"}", name("o" + "\0" * 100, "system"), b"Ns")
+    yield "a name of 4,000 characters", annotated(b"}", name("o" * 4000, "system"), b"Ns")
     yield "an unpickler within", whole(name("pickle", "loads"), b"C\x02N.\x85R")
     yield "numpy.load", whole(name("numpy", "load"), text("/etc/passwd"), b"\x85R")
     yield "an ndarray made directly", whole(name("numpy", "ndarray"), b"(K\x02K\x02tK\x08\x86R")
@@ -119,6 +178,10 @@ def calls() -> Iterator[tuple[str, bytes]]:
     yield "a tuple as a dict", whole(b")(K\x01K\x02u")
 
 
+#: Subclasses of arrays, which have states and code of their own.
+SUBCLASSES = (("numpy.ma", "MaskedArray"), ("numpy", "recarray"), ("numpy", "matrix"), ("numpy", "char.chararray"))
+
+
 def arrays() -> Iterator[tuple[str, bytes]]:
     """Arrays that NumPy would crash on, or that are not plain numbers."""
     fields = (
@@ -134,6 +197,15 @@ def arrays() -> Iterator[tuple[str, bytes]]:
         "a subarray in a plain dtype",
         annotated(array(kind=dtype("f4", "<", dtype() + b"K\x02\x86NNK\x04K\x04K\x00"))),
     )
+    held = text("|") + b"N" + text("a") + b"\x85}" + text("a") + dtype("f8") + b"K\x00\x86sK\x08K\x01K\x10t"
+    structured = name("numpy", "dtype") + text("V8") + b"\x89\x88\x87R(K\x03" + held + b"b"
+    yield "a structured array", annotated(array((1,), structured))
+    for module, attribute in SUBCLASSES:
+        made = array().replace(name("numpy", "ndarray"), name(module, attribute))
+        yield f"an array of the class {module}.{attribute}", annotated(made)
+    masked = name("numpy.ma", "MaskedArray") + name("numpy", "ndarray") + b"K\x00\x85" + text("b") + b"tR"
+    state = b"(K\x01K\x02\x85" + dtype() + b"\x89C\x08abcdefghC\x02\0\0Ntb"
+    yield "a masked array", annotated(name("numpy.ma.core", "_mareconstruct"), b"(", masked, state)
     yield "objects over raw bytes", annotated(array(kind=dtype("O8", "|"), data=b"C\x10" + b"A" * 16))
     yield "objects in a list", annotated(array(kind=dtype("O8", "|"), data=b"](K\x01K\x02e"))
     yield "a void array", annotated(array(kind=dtype("V4", "|")))
@@ -151,6 +223,17 @@ def arrays() -> Iterator[tuple[str, bytes]]:
     yield "a dtype with a long number", annotated(array(kind=dtype("f" + "9" * 30)))
     yield "a dtype with a comma", annotated(array(kind=dtype("f4,f4")))
     yield "a dtype of another order", annotated(array(kind=dtype("f4", ">>")))
+    yield (
+        "a dtype of an order that is an array",
+        annotated(
+            array(kind=name("numpy", "dtype") + text("f4") + b"\x89\x88\x87R(K\x03" + array() + b"NNNK\x04K\x04K\x00tb")
+        ),
+    )
+    yield (
+        "a dtype of a size that is an array",
+        annotated(array(kind=dtype("f4", "<", b"NNN" + array() + b"K\x04K\x00"))),
+    )
+    yield "an order of an array that is an array", annotated(array(order=array()))
     yield "a dtype without a state", annotated(array(kind=name("numpy", "dtype") + text("f4") + b"\x89\x88\x87R"))
     yield "a dtype of two states", annotated(array(kind=dtype() + b"(K\x03" + text("<") + b"NNNK\x04K\x04K\x00tb"))
     yield "a dtype that is a number", annotated(array(kind=b"K\x04"))
@@ -280,6 +363,7 @@ def heavy() -> Iterator[tuple[str, bytes]]:
     yield "1,000,000 nested tuples", whole(b")", b"\x85" * 1_000_000)
     yield "1,000,000 nested lists", whole(b"]" * 1_000_000, b"a" * 999_999)
     yield "1,000,000 nested lists in an annotation", annotated(b"]" * 1_000_000, b"a" * 999_999)
+    yield "300,000 nested tuples as a key", annotated(b"}", b")" + b"\x85" * 300_000, b"Ns")
     yield "300,000 nested lists", whole(b"]" * 300_000, b"a" * 299_999)
     yield "300,000 nested dicts", whole(b"}" + b"N}" * 299_999, b"s" * 299_999)
     yield "1,000,000 nested tuples with a class in them", whole(name("os", "system"), b"\x85" * 1_000_000)
@@ -293,6 +377,9 @@ def heavy() -> Iterator[tuple[str, bytes]]:
         yield f"2**60 {kind} out of 60, as annotations", whole(b"}(", text("a"), b"](](Ne\x94", levels, b"eu")
     parts = b"".join(b"h%ch%c\x86\x94" % (level, level) for level in range(60))
     yield "2**60 tuples with a class in them", whole(b"(", name("os", "system"), b"\x94", parts, b"t")
+    tuples = b"".join(b"(" + b"h" + bytes((level,)) + b"h" + bytes((level,)) + b"t\x94" for level in range(60))
+    shape = array().replace(b"(\x8a\x01\x02t", b"(h\x3bt")
+    yield "an array of a shape of 2**60 tuples", whole(b"(N\x85\x94", tuples, shape, b"t")
     big = text("x" * 1_000_000)
     yield "100,000 times a large list", whole(b"(](", b"N" * 1000, b"e\x94", b"h\x00" * 100_000, b"t")
     yield (
@@ -327,13 +414,42 @@ def heavy() -> Iterator[tuple[str, bytes]]:
     )
 
 
+def compressed() -> Iterator[tuple[str, bytes]]:
+    """50 MB of a pickle in a few kB, in every form that is commonly put around pickles."""
+    data = pickle.dumps(["annotation"] + [None] * 10, 4) + bytes(50_000_000)
+    yield "a gzip bomb", gzip.compress(data, 1)
+    yield "a bzip2 bomb", bz2.compress(data, 1)
+    yield "an xz bomb", lzma.compress(data, preset=0)
+    held = io.BytesIO()
+    with zipfile.ZipFile(held, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        archive.writestr("archive/data.pkl", data)
+    yield "a zip bomb", held.getvalue()
+
+
+def every() -> Iterator[tuple[str, bytes]]:
+    """All attacks."""
+    for group in (calls, arrays, lengths, containers, heavy, compressed):
+        yield from group()
+
+
 def small() -> list[tuple[str, bytes]]:
-    """All that cost nothing to try."""
-    return [*calls(), *arrays(), *lengths(), *containers()]
+    """All that are small enough to be kept as files, a few that cost much where they are not stopped among them."""
+    return [(title, data) for title, data in every() if len(data) <= SMALL]
+
+
+def file_name(title: str) -> str:
+    """The name of the file of an attack."""
+    return re.sub(r"[^\w.+-]+", "_", title) + ".pkl"
+
+
+def write_to(folder: Path, attacks: Iterable[tuple[str, bytes]]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for title, data in attacks:
+        (folder / file_name(title)).write_bytes(data)
 
 
 if __name__ == "__main__":
-    folder = Path(sys.argv[1])
-    folder.mkdir(parents=True, exist_ok=True)
-    for number, (title, data) in enumerate([*small(), *heavy()]):
-        (folder / f"{number:03} {title.replace('/', '_')[:80]}.pkl").write_bytes(data)
+    if len(sys.argv) > 1:
+        write_to(Path(sys.argv[1]), every())
+    else:
+        write_to(KEPT, small())

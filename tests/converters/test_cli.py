@@ -191,7 +191,7 @@ def test_a_merge_is_exported_as_the_pickle_of_all(run: Any, tmp_path: Path, sour
     for split, ids in more["split"].items():
         expected["split"][split] = expected["split"].get(split, []) + ids
     assert_exact(load(tmp_path / "all.pkl"), {**expected, "by": 3})
-    assert run("verify", store, "--data", "--against", tmp_path / "all.pkl").status == 0
+    assert run("verify", store, "--level", "decode", "--against", tmp_path / "all.pkl").status == 0
 
 
 def test_merge_of_what_does_not_fit(run: Any, tmp_path: Path, store: Path) -> None:
@@ -366,7 +366,7 @@ def test_info(store: Path, run: Any) -> None:
 
 
 def test_verify(tmp_path: Path, store: Path, source: Path, run: Any) -> None:
-    for options in ([], ["--data"], ["--against", source], ["--data", "--against", source]):
+    for options in ([], ["--level", "decode"], ["--against", source], ["--level", "decode", "--against", source]):
         done = run("verify", store, *options)
         assert (done.status, done.err) == (0, ""), options
         assert done.out.endswith("no problem\n")
@@ -374,6 +374,15 @@ def test_verify(tmp_path: Path, store: Path, source: Path, run: Any) -> None:
     other["annotations"][3]["label"] += 1
     line = check_sentence(run("verify", store, "--against", dump(tmp_path / "b.pkl", other)))
     assert "annotations[3].label" in line
+    statuses = [run("verify", store, "--against", tmp_path / "b.pkl", "--subset", f"{n}/3").status for n in (1, 2, 3)]
+    assert statuses == [1, 0, 0], "the fourth video is in the first share"
+
+
+@pytest.mark.parametrize("subset", ["0/2", "3/2", "1", "1/2/3", "a/b", "-1/2", "1/", "", "1/9" + 30 * "9"])
+def test_a_share_that_is_none_is_wrong_usage(store: Path, subset: str, run: Any) -> None:
+    done = run("verify", store, "--subset", subset)
+    assert done.status == 2
+    assert "expected N/M" in done.err
 
 
 def test_verify_of_a_damaged_store(store: Path, run: Any) -> None:
@@ -382,7 +391,7 @@ def test_verify_of_a_damaged_store(store: Path, run: Any) -> None:
     data[len(data) // 3] ^= 1
     shard.write_bytes(data)
     assert run("verify", store).status == 0, "sizes and structure are as they were"
-    done = run("verify", store, "--data")
+    done = run("verify", store, "--level", "decode")
     assert done.status == 1
     assert shard.name in done.err
     assert "Traceback" not in done.err

@@ -7,24 +7,26 @@ import json
 import os
 import pickle
 import random
+import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
+from converters.cli import main
 from converters.pickle_file import PickleFile
 from converters.pickle_values import Foreign
 from skelstore.errors import SourceError
 from tests.converters import hostile_pickles
+from tests.converters.reading_pickles import check_plain, check_refused, everything
 from tests.exact import assert_exact
+from tests.fuzz.pickles import small_sample
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SMALL = hostile_pickles.small()
-HEAVY = [name for name, _ in hostile_pickles.heavy()]
+HEAVY = [title for title, data in hostile_pickles.every() if len(data) > hostile_pickles.SMALL]
 
 #: What comes out of some of them as data: there is nothing wrong with it, or not with all that is read of it.
 HARMLESS = {
@@ -33,76 +35,10 @@ HARMLESS = {
 }
 
 
-def everything(path: Path) -> Iterator[Any]:
-    """Every part of the pickle by every way to read it: what it is, or the refusal."""
-    try:
-        pickled = PickleFile(path)
-    except SourceError as error:
-        yield error
-        return
-    with pickled:
-        ways: list[Any] = [pickled.root]
-        ways += [lambda key=key: pickled.value(key) for key in pickled.keys[:100]]
-        for key in [None, *pickled.keys[:100]]:
-            try:
-                count = pickled.elements(key)
-            except SourceError:
-                continue
-            if count:
-                chosen = sorted({0, 1, count // 2, count - 1})
-                ways += [lambda key=key, i=i: pickled.element(i, key) for i in chosen if i < count]
-        for way in ways:
-            try:
-                yield way()
-            except SourceError as error:
-                yield error
-
-
-def foreigners(value: Any, seen: set[int]) -> Iterator[Foreign]:
-    if isinstance(value, Foreign):
-        yield value
-    elif isinstance(value, (list, tuple, dict)) and id(value) not in seen:
-        seen.add(id(value))
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from foreigners(item, seen)
-
-
-PLAIN = (bool, int, float, str, bytes, type(None), np.generic, np.ndarray, Foreign)
-
-
-def assert_plain(value: Any, seen: set[int]) -> None:
-    """Hold the value to be what the reader may give, all through."""
-    if isinstance(value, (list, tuple, dict)):
-        assert type(value) in (list, tuple, dict)
-        if id(value) not in seen:
-            seen.add(id(value))
-            for item in value.values() if isinstance(value, dict) else value:
-                assert_plain(item, seen)
-            if isinstance(value, dict):
-                assert all(type(key) in (str, bytes, int, float, bool, type(None)) for key in value)
-        return
-    assert isinstance(value, PLAIN), type(value)
-    if isinstance(value, np.ndarray):
-        assert type(value) is np.ndarray
-        assert value.dtype.kind in "biuf"
-        assert value.dtype.fields is None
-        value.tobytes()
-
-
-def refused(path: Path) -> bool:
-    """Whether everything that is read has a Foreign in it, or is refused by a sentence on one line with the place."""
-    bad = False
-    for value in everything(path):
-        if isinstance(value, SourceError):
-            message = str(value)
-            assert message.startswith(f"{path}: byte "), message
-            assert "\n" not in message
-            assert len(message) < len(str(path)) + 250, message
-            bad = True
-        else:
-            assert_plain(value, set())
-            bad = bad or any(foreigners(value, set()))
-    return bad
+def test_the_kept_files_are_those_of_the_script() -> None:
+    kept = {file.name: file.read_bytes() for file in hostile_pickles.KEPT.iterdir()}
+    assert kept == {hostile_pickles.file_name(title): data for title, data in SMALL}
+    assert len(kept) == len(SMALL)
 
 
 @pytest.mark.parametrize("data", [data for _, data in SMALL], ids=[name for name, _ in SMALL])
@@ -117,12 +53,71 @@ def test_nothing_is_imported_or_run(
     monkeypatch.setitem(copyreg._extension_cache, code, os.system)  # type: ignore[attr-defined]
     before = set(sys.modules)
     try:
-        bad = refused(path)
+        bad = check_refused(path)
     finally:
         copyreg.remove_extension(module, attribute, code)
     assert set(sys.modules) == before
     assert os.listdir(tmp_path) == ["x.pkl"]
     assert bad or request.node.callspec.id in HARMLESS
+
+
+def reports(paths: list[Path]) -> list[dict[str, Any]]:
+    """What reading the files does in a process that has imported the reader and nothing else."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.converters.reading_pickles", *map(str, paths)],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def check_report(report: dict[str, Any], title: str) -> None:
+    assert report["bad"] or title in HARMLESS
+    assert report["imported"] == []
+    assert report["events"] == [], "an audit hook heard of more than the file being opened"
+    assert report["seconds"] < 5
+    assert report["megabytes"] < 150, "of the whole process"
+
+
+PROC = pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="no /proc, which tells the peak of memory")
+
+
+@PROC
+def test_an_audit_hook_hears_nothing_of_the_small_ones() -> None:
+    found = reports([hostile_pickles.KEPT / hostile_pickles.file_name(title) for title, _ in SMALL])
+    assert len(found) == len(SMALL)
+    for report, (title, _) in zip(found, SMALL, strict=True):
+        check_report(report, title)
+
+
+@PROC
+@pytest.mark.parametrize("title", HEAVY)
+def test_nothing_takes_long_or_much_memory(title: str, tmp_path: Path) -> None:
+    data = next(data for found, data in hostile_pickles.every() if found == title)
+    (tmp_path / "x.pkl").write_bytes(data)
+    (report,) = reports([tmp_path / "x.pkl"])
+    check_report(report, title)
+
+
+@pytest.mark.parametrize("title", [name for name, _ in SMALL if name not in HARMLESS])
+def test_a_conversion_refuses_it_with_file_and_byte(
+    title: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = hostile_pickles.KEPT / hostile_pickles.file_name(title)
+    with pytest.raises(SystemExit) as ended:
+        main(["convert", str(path), str(tmp_path / "a.zarr"), "--workers", "1"])
+    message = capsys.readouterr().err
+    assert ended.value.code == 1
+    assert str(path) in message
+    assert re.search(r"byte \d+", message), message
+    assert "a fault in skelstore" not in message
+    assert len(message.splitlines()) == 1
+    assert message.isprintable() or message.rstrip("\n").isprintable()
+    assert os.listdir(tmp_path) == []
 
 
 MESSAGES = {
@@ -144,8 +139,8 @@ MESSAGES = {
 @pytest.mark.parametrize("name", MESSAGES)
 def test_what_a_refusal_says(name: str, tmp_path: Path) -> None:
     path = tmp_path / "x.pkl"
-    path.write_bytes(next(data for found, data in [*SMALL, *hostile_pickles.heavy()] if found == name))
-    messages = [str(value) for value in everything(path) if isinstance(value, SourceError)]
+    path.write_bytes(next(data for found, data in hostile_pickles.every() if found == name))
+    messages = [str(value) for _, value in everything(path) if isinstance(value, SourceError)]
     assert MESSAGES[name] in messages[0]
 
 
@@ -175,7 +170,7 @@ def test_a_plain_dtype_with_fields_is_none(tmp_path: Path) -> None:
     names = b"N" + hostile_pickles.text("a") + b"\x85}J\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00"
     path = tmp_path / "x.pkl"
     path.write_bytes(hostile_pickles.whole(hostile_pickles.array(kind=hostile_pickles.dtype("f4", "<", names))))
-    (found,) = everything(path)
+    ((_, found),) = everything(path)
     assert isinstance(found, Foreign)
     assert found.name == "numpy.ndarray of dtype void"
 
@@ -200,66 +195,9 @@ def test_the_attacks_would_work_on_pickle(tmp_path: Path, monkeypatch: pytest.Mo
         (tmp_path / hostile_pickles.MARKER).unlink()
 
 
-CHILD = """
-import json, resource, sys, time
-from pathlib import Path
-from tests.converters import hostile_pickles
-from tests.converters.test_pickle_hostile import refused
-
-def peak():
-    with open("/proc/self/status") as status:
-        return next(int(line.split()[1]) / 1024 for line in status if line.startswith("VmHWM"))
-
-folder = Path(sys.argv[1])
-name = sys.argv[2]
-path = folder / "x.pkl"
-modules, memory, start = set(sys.modules), peak(), time.process_time()
-bad = refused(path)
-print(json.dumps([bad, time.process_time() - start, peak() - memory, sorted(set(sys.modules) - modules)]))
-"""
-
-
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no /proc, which tells the peak of memory")
-@pytest.mark.parametrize("name", HEAVY)
-def test_nothing_takes_long_or_much_memory(name: str, tmp_path: Path) -> None:
-    data = next(data for found, data in hostile_pickles.heavy() if found == name)
-    (tmp_path / "x.pkl").write_bytes(data)
-    done = subprocess.run(
-        [sys.executable, "-c", CHILD, str(tmp_path), name],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    bad, seconds, megabytes, imported = json.loads(done.stdout)
-    assert bad or name in HARMLESS
-    assert seconds < 5
-    assert megabytes < 150
-    assert imported == []
-
-
-def sample(protocol: int) -> bytes:
-    """A small pickle with a bit of everything."""
-    shape = (1080, 1920)
-    annotation = {
-        "frame_dir": "S001",
-        "label": np.int64(3),
-        "img_shape": shape,
-        "original_shape": shape,
-        "keypoint": np.arange(12, dtype="f2").reshape(1, 3, 2, 2),
-        "score": np.asfortranarray(np.ones((2, 3), ">f4")),
-        "valid": {0.5: 1.0, None: b"\xff", True: [-1, 70000, 1 << 70]},
-    }
-    return pickle.dumps(
-        {"split": {"train": ["S001", "é"]}, "annotations": [annotation, annotation, {"x": ()}]}, protocol
-    )
-
-
 @pytest.mark.parametrize("protocol", range(6))
 def test_cut_short_at_every_byte(protocol: int, tmp_path: Path) -> None:
-    data = sample(protocol)
+    data = small_sample(protocol)
     path = tmp_path / "x.pkl"
     for size in range(len(data)):
         path.write_bytes(data[:size])
@@ -269,7 +207,7 @@ def test_cut_short_at_every_byte(protocol: int, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("protocol", range(6))
 def test_flipped_bytes_give_a_value_or_a_refusal(protocol: int, tmp_path: Path) -> None:
-    data = sample(protocol)
+    data = small_sample(protocol)
     path = tmp_path / "x.pkl"
     chance = random.Random(protocol)
     outcomes = {"value": 0, "refusal": 0}
@@ -279,11 +217,11 @@ def test_flipped_bytes_give_a_value_or_a_refusal(protocol: int, tmp_path: Path) 
             place = chance.randrange(len(damaged))
             damaged[place] = chance.choice((chance.randrange(256), damaged[place] ^ (1 << chance.randrange(8))))
         path.write_bytes(damaged)
-        for value in everything(path):
+        for _, value in everything(path):
             if isinstance(value, SourceError):
                 outcomes["refusal"] += 1
             else:
-                assert_plain(value, set())
+                check_plain(value)
                 outcomes["value"] += 1
     assert min(outcomes.values()) > 100
 
@@ -291,7 +229,7 @@ def test_flipped_bytes_give_a_value_or_a_refusal(protocol: int, tmp_path: Path) 
 @pytest.mark.parametrize("protocol", range(6))
 def test_moved_and_missing_pieces_give_a_value_or_a_refusal(protocol: int, tmp_path: Path) -> None:
     """Cuts and doublings, which leave the opcodes in a wrong order rather than wrong."""
-    data = sample(protocol)
+    data = small_sample(protocol)
     path = tmp_path / "x.pkl"
     chance = random.Random(protocol)
     for _ in range(300):
@@ -300,14 +238,14 @@ def test_moved_and_missing_pieces_give_a_value_or_a_refusal(protocol: int, tmp_p
         to = chance.randrange(len(data))
         damaged = chance.choice((data[:start] + data[stop:], data[:to] + data[start:stop] + data[to:]))
         path.write_bytes(damaged)
-        for value in everything(path):
+        for _, value in everything(path):
             if not isinstance(value, SourceError):
-                assert_plain(value, set())
+                check_plain(value)
 
 
 def test_what_pickle_refuses_is_refused(tmp_path: Path) -> None:
     """Where the pickle module cannot load a damaged file, this reader gives no data either, but for other reasons."""
-    data = sample(4)
+    data = small_sample(4)
     path = tmp_path / "x.pkl"
     for place in range(0, len(data), 3):
         damaged = data[:place] + data[place + 1 :]

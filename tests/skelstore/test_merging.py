@@ -59,7 +59,7 @@ def contents(path: Path) -> dict[str, bytes]:
 
 def check_merged(path: Path, annotations: list[Annotation], splits: dict[Any, Any]) -> None:
     """Hold a merged store against the videos of all, by every way of reading that there is."""
-    assert verify(path, data=True) == []
+    assert verify(path, level="decode") == []
     check_store(skelstore.open(path), annotations, splits)
     check_without_us(path, annotations)
     assert_read_alike(path, annotations)
@@ -112,7 +112,7 @@ def test_a_merge_is_all_videos_one_after_the_other(
         again = paths[0].with_name("again.zarr")
         skelstore.merge([whole, paths[0], whole], again, allow=CONFLICTS)
         assert_exact(list(skelstore.open(again)), [*annotations, *datasets[0].annotations, *annotations])
-        assert verify(again, data=True) == []
+        assert verify(again, level="decode") == []
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -267,7 +267,7 @@ def check_conflict(paths: list[Path], kind: str, *sentences: str) -> None:
     assert not out.exists()
     skelstore.merge(paths, out, allow=[kind])  # type: ignore[list-item]
     assert len(skelstore.open(out)) == sum(len(skelstore.open(path)) for path in paths)
-    assert verify(out, data=True) == []
+    assert verify(out, level="decode") == []
 
 
 def test_ids_in_both(tmp_path: Path) -> None:
@@ -471,7 +471,7 @@ def test_a_flipped_bit_is_found_by_a_copy_and_after_a_link(tmp_path: Path, two: 
     with pytest.raises(DamageError, match="is damaged"):
         skelstore.merge(two, tmp_path / "all.zarr", copy=True)
     skelstore.merge(two, tmp_path / "all.zarr")
-    assert any("keypoint" in problem for problem in verify(tmp_path / "all.zarr", data=True))
+    assert any("keypoint" in problem for problem in verify(tmp_path / "all.zarr", level="decode"))
     with pytest.raises(DamageError, match=r"all\.zarr"):
         list(skelstore.open(tmp_path / "all.zarr"))
 
@@ -554,7 +554,7 @@ def test_killed_at_any_call_the_destination_is_absent_or_whole(
         _, status = os.waitpid(child, 0)
         assert [contents(path) for path in paths] == before, f"call {at}"
         if out.exists():
-            assert verify(out, data=True) == []
+            assert verify(out, level="decode") == []
             found = list(skelstore.open(out))
             assert_exact(found, new if len(found) > 1 else videos("old", 1))
         else:
@@ -583,7 +583,7 @@ def test_a_full_disk_leaves_the_old_store_and_nothing_else(tmp_path: Path, copy:
             with contextlib.suppress(Full):
                 skelstore.merge(paths, out, force=True, copy=copy)
         whole = list(skelstore.open(out))
-        assert verify(out, data=True) == []
+        assert verify(out, level="decode") == []
         if at >= len(made):
             break
         assert_exact(whole, videos("old", 1) if len(whole) == 1 else [*videos("a", 3), *videos("b", 2, 40)])

@@ -57,7 +57,7 @@ def test_a_subset_is_the_videos_of_the_view(
         assert_exact(store.splits, cut_by_hand(dataset, chosen))
         assert store.profile == profile
         assert sum(done) == len(chosen)
-        assert verify(store.path, data=True) == []
+        assert verify(store.path, level="decode") == []
         check_without_us(store.path, annotations)
 
 

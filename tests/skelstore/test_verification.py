@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import copy
-import functools
 import json
+import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import google_crc32c
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -19,54 +20,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import skelstore
-from skelstore import SkelstoreError, layout
+from skelstore import SkelstoreError
 from skelstore.codecs import PROFILES, Profile
-from skelstore.verification import verify
-from tests import strategies
+from skelstore.table import numeric_column
+from skelstore.verification import LEVELS, Level, share, verify
 from tests.contracts import write
 from tests.exact import assert_exact
-
-Dataset = strategies.Dataset
-
-
-def small_dataset(version: int = 0) -> Dataset:
-    noise = np.random.default_rng(version)
-    annotations: list[dict[Any, Any]] = []
-    for number in range(9):
-        persons, frames = 1 + number % 2, 4 + number
-        annotations.append(
-            {
-                "frame_dir": f"v{number}",
-                "label": number + version,
-                "img_shape": (1080, 1920),
-                "keypoint": noise.normal(0, 9, (persons, frames, 5, 2)).astype(np.float16),
-                "keypoint_score": noise.random((persons, frames, 5)).astype(np.float32),
-                "extra": {"note": [1, None, "é"]},
-            }
-        )
-    del annotations[4]["keypoint"]
-    annotations[5]["late"] = 0.5
-    names = [annotation["frame_dir"] for annotation in annotations]
-    return Dataset(annotations, {"train": names[:5], "val": (names[5], 3), f"version {version}": []})
-
-
-@functools.cache
-def made(profile: Profile, version: int = 0) -> dict[str, bytes]:
-    """Every file of a store of a few shards a field."""
-    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(layout, "PART_BYTES", 800)
-        for name in ("CHUNK_BYTES_MIN", "CHUNK_BYTES_MAX", "CHUNK_BYTES_PLAIN"):
-            patch.setattr(layout, name, 160)
-        path = write(Path(folder) / "a.zarr", *small_dataset(version), profile=profile)
-        return {file.relative_to(path).as_posix(): file.read_bytes() for file in path.rglob("*") if file.is_file()}
-
-
-def lay_out(folder: Path, files: dict[str, bytes]) -> Path:
-    path = folder / "a.zarr"
-    for key, data in files.items():
-        (path / key).parent.mkdir(parents=True, exist_ok=True)
-        (path / key).write_bytes(data)
-    return path
+from tests.skelstore.small_store import check_free_reading, lay_out, made, sign, sign_root, small_dataset, table_bytes
+from tests.strategies import Dataset
 
 
 @pytest.fixture
@@ -116,11 +77,12 @@ def read_everything(path: Path, dataset: Dataset) -> int:
     return refused
 
 
-def check_told(path: Path, key: str, dataset: Dataset, also: tuple[str, ...] = ()) -> None:
-    """A store with something wrong about a file: both ways of looking at it say so."""
-    problems = verify(path, data=True)
-    assert problems, f"{key}: verify finds nothing"
-    assert any(str(path / name) in problem for name in (key, *also) for problem in problems), problems
+def check_told(path: Path, key: str, dataset: Dataset, also: tuple[str, ...] = (), level: Level = "structure") -> None:
+    """A store with something wrong about a file: all ways of looking at it say so, verify from that level on."""
+    for thorough in LEVELS[LEVELS.index(level) :]:
+        problems = verify(path, level=thorough)
+        assert problems, f"{key}: verify finds nothing"
+        assert any(str(path / name) in problem for name in (key, *also) for problem in problems), problems
     refused = read_everything(path, dataset)
     if key not in ("names.arrow", "splits.arrow"):
         assert refused or problems
@@ -138,7 +100,7 @@ def content(data: bytes) -> Any:
 def test_a_store_that_is_whole_has_no_problems(store_path: Path) -> None:
     assert verify(store_path) == []
     seen: list[int] = []
-    assert verify(store_path, data=True, advance=seen.append) == []
+    assert verify(store_path, level="decode", advance=seen.append) == []
     shards = [file for file in store_path.rglob("c.*") if file.is_file()]
     assert sum(seen) == sum(file.stat().st_size for file in shards)
     assert len(shards) >= 4
@@ -160,9 +122,56 @@ def test_a_flipped_byte_in_any_file_is_told(store_path: Path, profile: Profile) 
             if key == "zarr.json" and content(bytes(changed)) == content(data):
                 assert read_everything(store_path, small_dataset()) == 0  # another kind of space
             else:
-                check_told(store_path, key, small_dataset())
+                check_told(store_path, key, small_dataset(), level="checksums")
         replace_file(store_path / key, data)
     assert read_everything(store_path, small_dataset()) == 0
+
+
+@pytest.mark.parametrize("profile", ["default", "fast"])
+def test_every_byte_of_a_store_flipped(tmp_path: Path, profile: Profile) -> None:
+    """Every byte counts: verify tells where it is, and whatever can still be read is as it was written."""
+    dataset = small_dataset()
+    dataset = Dataset([{k: a[k] for k in ("frame_dir", "keypoint")} for a in dataset.annotations[:3]], {"s": ["v0"]})
+    path = write(tmp_path / "a.zarr", *dataset, profile=profile)
+    told = 0
+    for file in (file for file in path.rglob("*") if file.is_file()):
+        data = file.read_bytes()
+        with open(file, "rb+", buffering=0) as opened:  # in place: nothing is cut, so old memory maps stay whole
+            for at, byte in enumerate(data):
+                os.pwrite(
+                    opened.fileno(), bytes((byte ^ 0x20,)), at
+                )  # turns letters and spaces into others of their kind
+                if file == path / "zarr.json" and content(file.read_bytes()) == content(data):
+                    assert verify(path) == []
+                else:
+                    problems = verify(path, level="checksums")
+                    assert any(str(file) in problem for problem in problems), (file, at)
+                    told += 1
+                check_exact_or_refused(path, dataset)
+                os.pwrite(opened.fileno(), bytes((byte,)), at)
+    assert verify(path, level="decode") == []
+    assert told > 4000
+
+
+def check_exact_or_refused(path: Path, dataset: Dataset) -> None:
+    """Each value of a store is the one that was written, or refused by a sentence that names a file."""
+    try:
+        store = skelstore.open(path)
+    except SkelstoreError as error:
+        check_message(error, path)
+        return
+    with store:
+        assert len(store) == len(dataset.annotations)
+        for number, annotation in enumerate(dataset.annotations):
+            for ask in (number, annotation["frame_dir"]):
+                try:
+                    assert_exact(store[ask], annotation)
+                except SkelstoreError as error:
+                    check_message(error, path)
+        try:
+            assert_exact(store.splits, dataset.splits)
+        except SkelstoreError as error:
+            check_message(error, path)
 
 
 @pytest.mark.parametrize("profile", ["default"])
@@ -261,15 +270,70 @@ def test_all_problems_are_told_at_once(store_path: Path) -> None:
         assert any(str(shard) in problem for problem in problems)
 
 
+@pytest.mark.parametrize("profile", ["default", "fast"])
+@pytest.mark.parametrize("shares", [1, 2, 3, 50])
+def test_the_shares_together_are_everything(store_path: Path, shares: int) -> None:
+    broken = sorted(file for file in store_path.rglob("c.*") if file.is_file())
+    for shard in broken:
+        data = bytearray(shard.read_bytes())
+        data[3] ^= 1
+        replace_file(shard, bytes(data))
+    for level in LEVELS:
+        found = [verify(store_path, level=level, subset=(n, shares)) for n in range(1, shares + 1)]
+        whole = verify(store_path, level=level)
+        assert {problem for problems in found for problem in problems} == set(whole)
+        assert bool(whole) == (level != "structure")
+        if level == "checksums":
+            for shard in broken:
+                told = [problems for problems in found if any(str(shard) in problem for problem in problems)]
+                assert len(told) == 1, "a shard is in one share only"
+
+
+@pytest.mark.parametrize("subset", [(0, 1), (2, 1), (-1, 3), (1, 0)])
+def test_a_share_that_is_none_is_an_error(tmp_path: Path, subset: tuple[int, int]) -> None:
+    with pytest.raises(skelstore.StoreError, match="counted from 1"):
+        verify(tmp_path, subset=subset)
+
+
+def test_a_level_that_is_none_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(skelstore.StoreError, match="expected one of structure, checksums, decode"):
+        verify(tmp_path, level="data")  # type: ignore[arg-type]
+
+
+@given(st.integers(0, 300), st.integers(1, 40))
+def test_shares_are_disjoint_and_complete(count: int, shares: int) -> None:
+    found = [i for n in range(1, shares + 1) for i in share((n, shares), count)]
+    assert sorted(found) == list(range(count))
+
+
+def test_decoding_finds_what_was_signed(tmp_path: Path) -> None:
+    """Somebody who can sign can make every checksum right; a cell that means nothing shows when videos are read."""
+    table = pa.ipc.open_file(BASE["videos.arrow"]).read_all()
+    (name,) = (name for name, column in ROOT["attributes"]["skelstore"]["columns"].items() if column["type"] == "json")
+    cells = table[name].to_pylist()
+    cells[6] = "{"
+    number = table.column_names.index(name)
+    changed = table.set_column(number, name, pa.array(cells, table.schema.field(name).type))
+    path = lay_out(tmp_path, sign(BASE | {"videos.arrow": table_bytes(changed)}, ROOT))
+    assert verify(path, level="checksums") == []
+    (problem,) = verify(path, level="decode")
+    assert problem.startswith(f"{path / 'videos.arrow'}: video 6: ")
+    assert verify(path, level="decode", subset=(1, 2)) == [problem]
+    assert verify(path, level="decode", subset=(2, 2)) == []
+
+
 @pytest.mark.parametrize("profile", ["default"])
 def test_structure_alone_does_not_read_the_data(store_path: Path) -> None:
-    """What ``data=True`` is for: a flipped byte inside a chunk is not seen without."""
+    """What the other levels are for: a flipped byte inside a chunk is not seen without; they name the chunk."""
     shard = next(store_path.glob("keypoint/c.0*"))
     data = bytearray(shard.read_bytes())
     data[3] ^= 1
     replace_file(shard, bytes(data))
     assert verify(store_path) == []
-    assert any(str(shard) in problem for problem in verify(store_path, data=True))
+    for level in ("checksums", "decode"):
+        problems = verify(store_path, level=level)
+        assert any(str(shard) in problem for problem in problems)
+        assert any(f"{shard}: chunk 0 is damaged" in problem for problem in problems)
 
 
 def test_what_is_no_store_is_one_problem(tmp_path: Path) -> None:
@@ -280,65 +344,10 @@ def test_what_is_no_store_is_one_problem(tmp_path: Path) -> None:
 # --------------------------------------------------------- stores that somebody made to do harm, and signed
 
 
-def crc(data: bytes) -> str:
-    return f"{google_crc32c.value(data):08x}"
-
-
-def sign(files: dict[str, bytes], root: Any) -> dict[str, bytes]:
-    """The files with a manifest and a root that vouch for them."""
-    files = dict(files)
-    manifest = json.loads(files["manifest.json"])
-    for key, entry in manifest["files"].items():
-        if key in files and isinstance(entry, dict):
-            entry |= {"size": len(files[key]), "crc32c": crc(files[key])}
-    files["manifest.json"] = json.dumps(manifest).encode()
-    return sign_root(files, root)
-
-
-def sign_root(files: dict[str, bytes], root: Any) -> dict[str, bytes]:
-    node = copy.deepcopy(root)
-    try:
-        content = node["attributes"]["skelstore"]
-        content["manifest"] = {"size": len(files["manifest.json"]), "crc32c": crc(files["manifest.json"])}
-        content.pop("checksum", None)
-        canonical = json.dumps(node, sort_keys=True, separators=(",", ":"))
-        content["checksum"] = crc(canonical.encode())
-    except (KeyError, TypeError, AttributeError):
-        pass  # the lie is so large that there is nothing left to sign
-    return files | {"zarr.json": json.dumps(node).encode()}
-
-
 def test_what_is_signed_here_is_taken_for_whole(tmp_path: Path) -> None:
     path = lay_out(tmp_path, sign(BASE, ROOT))
-    assert verify(path, data=True) == []
+    assert verify(path, level="decode") == []
     assert read_everything(path, small_dataset()) == 0
-
-
-def check_free_reading(folder: Path, files: dict[str, bytes]) -> None:
-    """Read everything: any value will do, or an error of ours, which is all that a signed lie can come to."""
-    path = lay_out(folder, files)
-    assert isinstance(verify(path, data=True), list)
-    try:
-        store = skelstore.open(path)
-    except SkelstoreError:
-        return
-    with store:
-        reads = [functools.partial(store.__getitem__, i) for i in range(min(len(store), 12))]
-        reads += [functools.partial(store.__getitem__, f"v{i}") for i in range(9)]
-        reads += [
-            lambda: store.splits,
-            lambda: store.videos,
-            lambda: store.fields,
-            lambda: store.source,
-            lambda: repr(store),
-        ]
-        reads += [functools.partial(store.split, name) for name in ("train", "val")]
-        reads += [lambda: dict(store.lazy(0)), lambda: list(store), store.files, store.origins, lambda: store.name(0)]
-        for read in reads:
-            try:
-                read()
-            except SkelstoreError:
-                continue
 
 
 def places(node: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -399,29 +408,21 @@ ROOT = json.loads(BASE["zarr.json"])
 @given(changed_json(ROOT))
 def test_a_root_that_lies_is_an_error_of_ours_or_harmless(root: Any) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        check_free_reading(Path(folder), sign(BASE, root))
+        check_free_reading(lay_out(Path(folder), sign(BASE, root)))
 
 
 @settings(max_examples=80)
 @given(changed_json(json.loads(BASE["keypoint/zarr.json"])))
 def test_array_metadata_that_lies_is_an_error_of_ours_or_harmless(node: Any) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        check_free_reading(Path(folder), sign(BASE | {"keypoint/zarr.json": json.dumps(node).encode()}, ROOT))
+        check_free_reading(lay_out(Path(folder), sign(BASE | {"keypoint/zarr.json": json.dumps(node).encode()}, ROOT)))
 
 
 @settings(max_examples=80)
 @given(changed_json(json.loads(BASE["manifest.json"])))
 def test_a_manifest_that_lies_is_an_error_of_ours_or_harmless(node: Any) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        check_free_reading(Path(folder), sign_root(BASE | {"manifest.json": json.dumps(node).encode()}, ROOT))
-
-
-def table_bytes(table: pa.Table) -> bytes:
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_file(sink, table.schema) as writer:
-        writer.write_table(table)
-    data: bytes = sink.getvalue().to_pybytes()
-    return data
+        check_free_reading(lay_out(Path(folder), sign_root(BASE | {"manifest.json": json.dumps(node).encode()}, ROOT)))
 
 
 odd_integers = st.sampled_from(
@@ -465,7 +466,7 @@ def test_a_table_that_lies_is_an_error_of_ours_or_harmless(data: st.DataObject, 
         elif how == "rows":
             table = table.slice(0, at) if data.draw(st.booleans()) else pa.concat_tables([table, table])
     with tempfile.TemporaryDirectory() as folder:
-        check_free_reading(Path(folder), sign(BASE | {key: table_bytes(table)}, ROOT))
+        check_free_reading(lay_out(Path(folder), sign(BASE | {key: table_bytes(table)}, ROOT)))
 
 
 @pytest.mark.parametrize(
@@ -473,7 +474,7 @@ def test_a_table_that_lies_is_an_error_of_ours_or_harmless(data: st.DataObject, 
 )
 @pytest.mark.parametrize("key", ["videos.arrow", "names.arrow", "splits.arrow"])
 def test_a_signed_file_that_is_no_table_is_a_store_error(tmp_path: Path, key: str, data: bytes) -> None:
-    check_free_reading(tmp_path, sign(BASE | {key: data}, ROOT))
+    check_free_reading(lay_out(tmp_path, sign(BASE | {key: data}, ROOT)))
     assert any(key in problem for problem in verify(tmp_path / "a.zarr"))
 
     def read_all() -> object:
@@ -482,6 +483,52 @@ def test_a_signed_file_that_is_no_table_is_a_store_error(tmp_path: Path, key: st
 
     with pytest.raises(skelstore.StoreError, match=key):
         read_all()
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="no /proc, which tells how much memory is in use")
+def test_hostile_stores_are_refused_in_little_time_and_memory() -> None:
+    done = in_a_process_of_its_own("tests.skelstore.hostile_stores")
+    reports = [json.loads(line) for line in done.splitlines()]
+    assert len(reports) > 150
+    for report in reports:
+        assert not report["finding"], report
+        assert report["seconds"] < 5, report
+        for sentence in report["said"]:
+            assert sentence.startswith(("PATH/", "'PATH/")), sentence
+            assert len(sentence) < 1000, sentence
+    # What says nothing when it is read: options that count when a chunk is written, chunks that blosc takes and that
+    # vouch for themselves, files that no video is in, and JSON that is deep but not too deep.
+    for report in reports:
+        assert report["said"] or report["title"].startswith(("blosc with", "a blosc", "a file named", "90 ", "150 "))
+
+
+def in_a_process_of_its_own(module: str, *arguments: str) -> str:
+    """What a module prints, which may be killed by what it tries."""
+    done = subprocess.run(
+        [sys.executable, "-m", module, *arguments],
+        cwd=Path(__file__).resolve().parents[2],
+        capture_output=True,
+        text=True,
+        timeout=500,
+        check=False,
+    )
+    assert done.returncode == 0, f"{done.returncode}: {done.stderr[-2000:]}"
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_flipped_bits_in_signed_tables_are_errors_of_ours_and_no_signal() -> None:
+    assert 1000 < int(in_a_process_of_its_own("tests.skelstore.flipped_tables", "6000")) < 5000
+
+
+def test_a_buffer_that_is_longer_than_its_values() -> None:
+    """By no whole number of values, even: Arrow allows it, and NumPy would not take it as it is."""
+    expected = np.arange(9, dtype="<i4")
+    column = pa.Array.from_buffers(pa.int32(), 9, [None, pa.py_buffer(expected.tobytes() + b"odd")])
+    table = pa.table({"a": column})
+    table.validate(full=True)
+    assert_exact(numeric_column(table, "a", pa.int32()), expected)
+    assert_exact(numeric_column(table.slice(2, 3), "a", pa.int32()), expected[2:5])
 
 
 @pytest.mark.parametrize("column", ["name", "ids"])

@@ -52,7 +52,7 @@ def test_what_goes_in_comes_out(profile: Profile, dataset: strategies.Dataset) -
         store = skelstore.open(path)
         assert_exact(list(store), dataset.annotations)
         assert_exact(store.splits, dataset.splits)
-        assert verify(path, data=True) == []
+        assert verify(path, level="decode") == []
 
 
 @settings(max_examples=25)
@@ -449,7 +449,7 @@ def test_many_parts_are_equal_to_one(
             store = skelstore.open(path)
             assert_exact(list(store), dataset.annotations)
             assert_exact(store.splits, dataset.splits)
-            assert verify(path, data=True) == []
+            assert verify(path, level="decode") == []
             assert_exact([store.name(i) for i in range(len(store))], [name_or_none(a) for a in dataset.annotations])
 
 
@@ -491,7 +491,7 @@ def test_no_two_videos_alike_go_in_as_well(tmp_path: Path) -> None:
     assert_exact(store["v650"], annotations[650])
     assert_exact(dict(store.lazy("v650")), annotations[650])
     assert len(list(path.iterdir())) < 100, "a folder an array would be hundreds"
-    assert verify(path, data=True) == []
+    assert verify(path, level="decode") == []
 
 
 MEMORY = """if True:

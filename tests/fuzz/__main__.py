@@ -1,0 +1,63 @@
+"""``python -m tests.fuzz TARGET [--seconds N] [--runs N] [--corpus FOLDER]``: run one fuzzer.
+
+Needs atheris (``pip install 'skelstore[fuzz]'``; Linux). It ends with status 0 when the time or the number of runs is
+over, and at the first finding otherwise: the input is then in the corpus folder's ``findings``, and is tried again by
+``python -m tests.fuzz TARGET FILE``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from pathlib import Path
+from typing import Any
+
+TARGETS = ("pickles", "stores", "documents")
+#: Seconds one input may take. It takes a fraction of one; the rest is for a machine that is busy otherwise.
+TIMEOUT = 20
+#: MB one process may hold, the libraries and the corpus included.
+MEMORY = 1000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__.splitlines()[0])
+    parser.add_argument("target", choices=TARGETS)
+    parser.add_argument("files", nargs="*", type=Path, help="inputs to try instead of looking for new ones")
+    parser.add_argument("--seconds", type=int, default=0, help="how long to search (default: for ever)")
+    parser.add_argument("--runs", type=int, default=-1, help="how many inputs to try (default: no limit)")
+    parser.add_argument("--corpus", type=Path, default=Path(".fuzz"), help="folder that keeps what was found")
+    options = parser.parse_args()
+
+    atheris: Any = importlib.import_module("atheris")
+    with atheris.instrument_imports(include=["converters", "skelstore"]):
+        module = importlib.import_module(f"tests.fuzz.{options.target}")
+
+    folder = options.corpus / options.target
+    for name in ("corpus", "seeds", "findings"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    for number, seed in enumerate(module.seeds()):
+        (folder / "seeds" / f"{number:05}").write_bytes(seed)
+    (folder / "words").write_text("".join(f'"{_escaped(word)}"\n' for word in module.words()))
+    arguments = [
+        f"-max_len={module.MAX_BYTES}",
+        f"-dict={folder / 'words'}",
+        f"-artifact_prefix={folder / 'findings'}/",
+        f"-max_total_time={options.seconds}",
+        f"-runs={options.runs}",
+        f"-timeout={TIMEOUT}",
+        f"-rss_limit_mb={MEMORY}",
+        "-print_final_stats=1",
+    ]
+    places = [str(file) for file in options.files] or [str(folder / "corpus"), str(folder / "seeds")]
+    atheris.Setup([sys.argv[0], *arguments, *places], module.target())
+    atheris.Fuzz()
+
+
+def _escaped(word: bytes) -> str:
+    """A word as libFuzzer's dictionaries write it."""
+    return "".join(f"\\x{byte:02x}" for byte in word)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,184 @@
+"""Fuzz target: the pickle reader gives data, or refuses with an error of ours; nothing else."""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from converters import samples
+from skelstore.errors import SourceError
+from tests.converters import hostile_pickles
+from tests.converters.reading_pickles import Found, check_plain, check_same, check_sentence, everything
+
+#: Bytes of an input: enough for several annotations, and for what a mutation inserts.
+MAX_BYTES = 4096
+
+
+class Inputs:
+    """One anonymous file in memory that takes each input in turn: no name is made, nothing touches a disk."""
+
+    def __init__(self) -> None:
+        self._fd = os.memfd_create("input")
+        self.path = f"/proc/self/fd/{self._fd}"
+
+    def put(self, data: bytes) -> None:
+        os.ftruncate(self._fd, len(data))
+        os.pwrite(self._fd, data, 0)
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+
+def check_pickle(data: bytes, inputs: Inputs) -> None:
+    """Read everything in a pickle by every way there is.
+
+    Each value is plain data and, where another way or the pickle module gives it too, equal to that. AssertionError if
+    not; any exception but SourceError passes through.
+    """
+    inputs.put(data)
+    found: list[Found] = []
+    for way in everything(inputs.path, 20):
+        if isinstance(way.value, SourceError):
+            check_sentence(way.value, inputs.path)
+        else:
+            found.append(way)
+    clean = [check_plain(value) for _, value in found]
+    if not found or found[0].place:
+        return
+    whole = found[0].value
+    for place, value in found[1:]:
+        part = whole
+        for key in place:
+            part = part[key]
+        check_same(value, part)
+    if all(clean):
+        try:
+            loaded = DataUnpickler(io.BytesIO(data), encoding="latin-1").load()
+        except Exception:  # it may refuse what it likes
+            return
+        check_same(whole, loaded)
+
+
+class DataUnpickler(pickle._Unpickler):  # type: ignore[misc,name-defined]
+    """The pickle module, held to the names that arrays are made of. For what our reader has found to be data only.
+
+    The one written in Python: that in C makes a table as long as the highest memo index, which may be 2**32.
+    """
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) in (("numpy", "ndarray"), ("numpy", "dtype")):
+            return getattr(np, name)
+        if module in ("numpy.core.multiarray", "numpy._core.multiarray") and name in ("_reconstruct", "scalar"):
+            return getattr(np._core.multiarray, name)
+        if module in ("numpy.core.numeric", "numpy._core.numeric") and name == "_frombuffer":
+            return np._core.numeric._frombuffer
+        if (module, name) == ("_codecs", "encode"):
+            return _latin
+        if module in ("builtins", "__builtin__") and name in ("bytes", "bytearray"):
+            return bytes if name == "bytes" else bytearray
+        raise pickle.UnpicklingError(f"{module}.{name}")
+
+
+def _latin(text: str, codec: str) -> bytes:
+    if codec not in ("latin1", "latin-1"):
+        raise pickle.UnpicklingError(codec)
+    return text.encode("latin-1")
+
+
+def small_sample(protocol: int) -> bytes:
+    """A small pickle with a bit of everything."""
+    shape = (1080, 1920)
+    annotation = {
+        "frame_dir": "S001",
+        "label": np.int64(3),
+        "img_shape": shape,
+        "original_shape": shape,
+        "keypoint": np.arange(12, dtype="f2").reshape(1, 3, 2, 2),
+        "score": np.asfortranarray(np.ones((2, 3), ">f4")),
+        "name": np.str_("é\0x"),
+        "valid": {0.5: 1.0, None: b"\xff", True: [-1, 70000, 1 << 70]},
+    }
+    return pickle.dumps(
+        {"split": {"train": ["S001", "é"]}, "annotations": [annotation, annotation, {"x": ()}]}, protocol
+    )
+
+
+def cut_down(annotation: dict[str, Any]) -> dict[str, Any]:
+    """An annotation with arrays of at most two entries an axis."""
+    return {
+        key: value[tuple(slice(2) for _ in value.shape)].copy() if isinstance(value, np.ndarray) else value
+        for key, value in annotation.items()
+    }
+
+
+def seeds() -> Iterator[bytes]:
+    """Where the search begins: every format in every protocol, and all attacks."""
+    formats: list[Any] = [
+        {"split": {"train": ["a"]}, "annotations": [cut_down(a) for a in samples.iter_ntu_like(2)]},
+        [cut_down(a) for a in samples.iter_bare_list_like(2)],
+        [cut_down(a) for a in samples.iter_compressed_like(2)],
+        cut_down(next(samples.iter_ntu3d_like(1))),
+        {a["frame_dir"]: {"keypoint": k[:2]} for a, k in samples.iter_kinetics_like(2)},
+        [cut_down(a) for a, _ in samples.iter_kinetics_like(2)],
+    ]
+    for protocol in range(6):
+        yield small_sample(protocol)
+        for value in formats:
+            yield pickle.dumps(value, protocol)
+    yield from (data for _, data in hostile_pickles.small() if len(data) <= MAX_BYTES)
+
+
+def words() -> Iterator[bytes]:
+    """What a mutation may insert whole: the names that mean something, and pieces of arrays."""
+    for module, attribute in (
+        ("numpy", "dtype"),
+        ("numpy", "ndarray"),
+        ("numpy.core.multiarray", "_reconstruct"),
+        ("numpy._core.multiarray", "scalar"),
+        ("numpy._core.numeric", "_frombuffer"),
+        ("_codecs", "encode"),
+        ("builtins", "bytearray"),
+        ("os", "system"),
+    ):
+        yield f"c{module}\n{attribute}\n".encode()
+        yield hostile_pickles.name(module, attribute)
+    for code in ("f2", "f4", "i8", "b1", "U3", "O8"):
+        yield hostile_pickles.dtype(code)
+    yield hostile_pickles.array()
+    yield hostile_pickles.buffered((2,), b"abcdefgh")
+    yield from (
+        b"h\x00",
+        b"h\x01",
+        b"j\0\0\0\0",
+        b"q\x00",
+        b"r\0\0\0\0",
+        b"\x95\x04\0\0\0\0\0\0\0",
+        b"(](",
+        b"}(",
+        b"g0\n",
+    )
+    yield from (
+        b"p0\n",
+        b"I01\n",
+        b"L5L\n",
+        b"F1e5\n",
+        b"S'a'\n",
+        b"V\\u00e9\n",
+        b"\x8a\x02\xff\x7f",
+        b"\x8b\x01\0\0\0a",
+    )
+
+
+def target() -> Callable[[bytes], None]:
+    """What the fuzzer calls with each input."""
+    inputs = Inputs()
+
+    def run(data: bytes) -> None:
+        check_pickle(data, inputs)
+
+    return run

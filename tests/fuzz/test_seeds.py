@@ -1,0 +1,71 @@
+"""The fuzz targets take what their search begins with, so that a search that finds nothing means something."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.converters.reading_pickles import check_plain, check_same, everything
+from tests.fuzz import documents, pickles, stores
+from tests.skelstore.small_store import read_freely
+
+
+@pytest.fixture
+def inputs() -> pickles.Inputs:
+    if not hasattr(pickles.os, "memfd_create"):
+        pytest.skip("no memfd_create, which only Linux has")
+    return pickles.Inputs()
+
+
+def test_pickles(inputs: pickles.Inputs) -> None:
+    found = list(pickles.seeds())
+    assert len(found) > 200
+    for seed in found:
+        assert len(seed) <= pickles.MAX_BYTES
+        pickles.check_pickle(seed, inputs)
+    inputs.close()
+
+
+def test_the_pickle_module_is_asked_too(inputs: pickles.Inputs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That the comparison with it can fail."""
+    monkeypatch.setattr(pickles.DataUnpickler, "load", lambda self: {"split": {}, "annotations": []})
+    with pytest.raises(AssertionError):
+        pickles.check_pickle(pickles.small_sample(4), inputs)
+    inputs.close()
+
+
+@pytest.mark.parametrize("other", [[1], (1, 2), [1, 2.0], [1, True], [1, np.int64(2)], {1: 2}, [1, np.array(2)]])
+def test_a_difference_is_seen(other: object) -> None:
+    with pytest.raises(AssertionError):
+        check_same([1, 2], other)
+
+
+def test_what_is_not_plain_is_seen(tmp_path: Path) -> None:
+    for value in ({1j}, [np.array([1j])], {(1,): 2}, [object()], [pickle]):
+        with pytest.raises(AssertionError):
+            check_plain(value)
+    (tmp_path / "a.pkl").write_bytes(pickle.dumps([1, (2, {"a": np.zeros(3)})]))
+    assert [check_plain(value) for _, value in everything(tmp_path / "a.pkl")] == [True] * 3
+
+
+def test_documents() -> None:
+    for seed in documents.seeds():
+        assert len(seed) <= documents.MAX_BYTES
+        documents.CHECKS[seed[0]](seed[1:])
+        documents.check_document(seed[:-1])
+
+
+def test_stores(tmp_path: Path) -> None:
+    held = stores.Stores(tmp_path)
+    opened: list[bool] = []
+    for seed in held.seeds():
+        assert len(seed) <= stores.MAX_BYTES
+        held.check(seed, lambda path: opened.append(read_freely(path)))
+    assert all(opened), "what is left as it is stays a store, vouched for or not"
+    _, key = held.places[0]
+    held.check(bytes((0, 0)) + b"damage", lambda path: opened.append(read_freely(path)))
+    assert not opened[-1] or key.startswith(("names", "splits", "keypoint/c"))
+    held.check(next(held.seeds()))
