@@ -15,11 +15,15 @@ from typing import Any
 import click
 
 import skelstore
+from converters import ntu
 from converters.comparison import compare
 from converters.conversion import available_cores, convert_source
+from converters.derivation import DERIVED, RawStore
 from converters.dialects import DIALECTS, open_source
 from converters.exporting import FORMATS, export
 from converters.information import as_lines, information
+from converters.ntu_names import TASKS
+from converters.ntu_recipes import RECIPES
 from converters.progress import progress, say
 from skelstore.codecs import PROFILES
 from skelstore.errors import SkelstoreError
@@ -41,22 +45,50 @@ def cli() -> None:
 @click.option("--from", "dialect", type=click.Choice(list(DIALECTS)), help="Dialect of SOURCE (default: recognised).")
 @click.option("--kpfiles", type=_PATH, help="Folder of the kpfiles that belong to a Kinetics table of contents.")
 @click.option("--skip-missing", is_flag=True, help="Leave out videos whose skeletons are missing, and record them.")
+@click.option("--recipe", type=click.Choice(RECIPES), help="What to make of NTU RGB+D .skeleton files (default: raw).")
+@click.option("--task", type=click.Choice(TASKS), help="Splits of NTU RGB+D (default: by its actions).")
+@click.option("--ignore", type=_PATH, help="File that names samples of NTU RGB+D to be left out.")
+@click.option("--skip-broken", is_flag=True, help="Leave out .skeleton files that cannot be read, and record them.")
 @click.option("--profile", type=click.Choice(PROFILES), default="default", help="How chunks are coded.")
 @click.option("--workers", type=click.IntRange(min=1), default=available_cores, help="Processes (default: the cores).")
 @click.option("--force", is_flag=True, help="Replace the store at DESTINATION, once the new one is complete.")
 def convert_command(source: Path, destination: Path, dialect: str | None, kpfiles: Path | None, **options: Any) -> None:
-    """Convert SOURCE, a pickle or a folder of pickles, into a store at DESTINATION."""
-    opened = open_source(source, dialect, kpfiles=kpfiles, skip_missing=options.pop("skip_missing"))
+    """Convert SOURCE, a pickle or a folder of pickles or of .skeleton files, into a store at DESTINATION."""
+    of_source = {name: options.pop(name) for name in ("skip_missing", "recipe", "task", "ignore", "skip_broken")}
+    of_source["ignore"] = of_source["ignore"] or ()
+    opened = open_source(source, dialect, kpfiles=kpfiles, **of_source)
     with progress("converting", len(opened), " videos") as advance:
         convert_source(opened, destination, advance=advance, **options)
+    _tell(destination, opened.dialect)
+
+
+def _tell(destination: Path, dialect: str) -> None:
+    """Say what was written."""
     with skelstore.open(destination) as store:
         found = information(store)
-    if opened.dialect != "kinetics" and found["videos"] and not found["joints"]:
+    if dialect not in ("kinetics", "ntu") and found["videos"] and not found["joints"]:
         say("note: no video has a keypoint; if this is a Kinetics table of contents, give its --kpfiles too")
     if found["left_out"]:
-        say(f"left out {found['left_out']} videos whose skeletons are missing; `skelstore info --json` names them")
+        say(f"left out {found['left_out']} videos; `skelstore info --json` names them, each with the reason")
     ratio = f", {found['ratio_to_source']:.2f} of the source" if found["ratio_to_source"] else ""
     click.echo(f"{destination}: {found['videos']:,} videos, {found['stored_bytes']:,} bytes{ratio}")
+
+
+@cli.command("derive")
+@click.argument("store", type=_PATH)
+@click.argument("out", type=_PATH)
+@click.option("--recipe", type=click.Choice(DERIVED), required=True, help="Whose annotations to make.")
+@click.option("--task", type=click.Choice(TASKS), help="Splits of NTU RGB+D (default: by its actions).")
+@click.option("--skip-broken", is_flag=True, help="Leave out videos on which the recipe fails, and record them.")
+@click.option("--profile", type=click.Choice(PROFILES), default="default", help="How chunks are coded.")
+@click.option("--workers", type=click.IntRange(min=1), default=available_cores, help="Processes (default: the cores).")
+@click.option("--force", is_flag=True, help="Replace the store at OUT, once the new one is complete.")
+def derive_command(store: Path, out: Path, recipe: Any, task: Any, skip_broken: bool, **options: Any) -> None:
+    """Make a store at OUT of STORE, which keeps NTU RGB+D raw, as a recipe would of the .skeleton files."""
+    opened = RawStore(store, recipe=recipe, task=task, skip_broken=skip_broken)
+    with progress("deriving", len(opened), " videos") as advance:
+        convert_source(opened, out, advance=advance, **options)
+    _tell(out, opened.dialect)
 
 
 @cli.command("export")
@@ -98,8 +130,9 @@ def verify_command(store: Path, data: bool, against: Path | None, kpfiles: Path 
         with skelstore.open(store) as opened:
             dialect = opened.source.get("dialect")
             left_out = bool(opened.source.get("left_out"))
+            of_ntu = ntu.options_of(opened.source, skip_broken=left_out) if dialect == ntu.NAME else {}
             source = open_source(
-                against, dialect if dialect in DIALECTS else None, kpfiles=kpfiles, skip_missing=left_out
+                against, dialect if dialect in DIALECTS else None, kpfiles=kpfiles, skip_missing=left_out, **of_ntu
             )
             with progress("comparing", len(opened), " videos") as advance:
                 problems = compare(opened, source, advance)

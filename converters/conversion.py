@@ -13,12 +13,13 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple, TypedDict
 
-from converters.source import Source, refusal
+from converters.source import LeftOut, Source, refusal, splits_without
 from skelstore import layout
 from skelstore.codecs import PROFILES, Profile
 from skelstore.errors import SkelstoreError, SourceError, StoreError, UnsupportedValueError
 from skelstore.joining import join
 from skelstore.parts import PART_VIDEOS, Part, PartWriter, Plan, Planner
+from skelstore.values import Json
 from skelstore.workspace import Workspace
 
 _SHOWN_PROBLEMS = 20
@@ -49,6 +50,7 @@ class _Job(NamedTuple):
 class _Outcome(NamedTuple):
     part: Part | None
     problems: list[str]
+    left_out: list[Json]
 
 
 def convert_source(
@@ -81,8 +83,9 @@ def convert_source(
         outcomes = dict(run)
         _raise_problems([problem for i in range(len(jobs)) for problem in outcomes[i].problems])
         parts = [part for i in range(len(jobs)) if (part := outcomes[i].part)]
+        left_out = [entry for i in range(len(jobs)) for entry in outcomes[i].left_out]
         try:
-            join(parts, plan, source.splits(), {"dialect": source.dialect, **source.description()}, workspace.store)
+            join(parts, plan, splits_without(source, left_out), _description(source, left_out), workspace.store)
         except UnsupportedValueError as error:
             raise UnsupportedValueError(refusal(source, error), error.place, error.value) from None
         workspace.commit()
@@ -144,11 +147,14 @@ def write_part(source: Source, plan: Plan, job: _Job, advance: Callable[[int], N
     """Write one part, in whichever process. Gives the part, or the problems in its videos."""
     writer = PartWriter(job.folder, plan)
     problems: list[str] = []
+    left_out: list[Json] = []
     try:
         for i in range(job.start, job.stop):
             try:
                 annotation, origin = source.video(i)
                 writer.add(annotation, origin)
+            except LeftOut as error:
+                left_out.append({"index": i, "name": error.name, "reason": error.reason})
             except (SourceError, UnsupportedValueError) as error:
                 problems.append(refusal(source, error, i))
                 if len(problems) == _SHOWN_PROBLEMS:
@@ -156,11 +162,16 @@ def write_part(source: Source, plan: Plan, job: _Job, advance: Callable[[int], N
             if advance:
                 advance(1)
         if not problems:
-            return _Outcome(writer.close(), [])
+            return _Outcome(writer.close(), [], left_out)
     finally:
         writer.abort()
         source.close()
-    return _Outcome(None, problems)
+    return _Outcome(None, problems, left_out)
+
+
+def _description(source: Source, left_out: list[Json]) -> dict[str, Json]:
+    described = {"dialect": source.dialect, **source.description()}
+    return described | {"left_out": [*described.get("left_out", []), *left_out]} if left_out else described
 
 
 def _raise_problems(problems: list[str]) -> None:

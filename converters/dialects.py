@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 from types import ModuleType
 
-from converters import bare_list, kinetics, pyskl, single
+from converters import bare_list, kinetics, ntu, pyskl, single
 from converters.annotation_file import AnnotationFile, described
 from converters.kinetics import KineticsSource
+from converters.ntu import NtuFiles
+from converters.ntu_names import Task
+from converters.ntu_recipes import Recipe
 from converters.pickle_file import PickleFile
 from converters.single import SingleFiles
 from converters.source import Source
@@ -20,6 +24,7 @@ DIALECTS: dict[str, ModuleType] = {
     single.NAME: single,
     single.FOLDER_NAME: single,
     kinetics.NAME: kinetics,
+    ntu.NAME: ntu,
 }
 """Name of each dialect, as ``--from`` takes it -> its module."""
 
@@ -34,8 +39,15 @@ def open_source(
     *,
     kpfiles: str | os.PathLike[str] | None = None,
     skip_missing: bool = False,
+    recipe: Recipe | None = None,
+    task: Task | None = None,
+    ignore: str | os.PathLike[str] | Collection[str] = (),
+    skip_broken: bool = False,
 ) -> Source:
     """The source that a file or folder is, of the dialect given or else recognised from its content.
+
+    ``kpfiles`` and ``skip_missing`` go with ``KineticsSource``; ``recipe`` (default: raw), ``task``, ``ignore`` and
+    ``skip_broken`` with ``NtuFiles``.
 
     Raises SourceError if it is of no known dialect or not of the given one, FileNotFoundError if it is not there.
     """
@@ -47,6 +59,11 @@ def open_source(
         dialect, pickle = (kinetics.NAME, None) if kpfiles is not None else _recognise(path)
     if dialect not in DIALECTS:
         raise SourceError(f"dialect {dialect!r} is not known; expected one of {', '.join(DIALECTS)}")
+    if dialect != ntu.NAME and (recipe or task or ignore or skip_broken):
+        raise SourceError(
+            f"{path}: --recipe, --task, --ignore and --skip-broken go with {ntu.SUFFIX} files of NTU RGB+D, not with "
+            f"the dialect {dialect}"
+        )
     if (dialect == kinetics.NAME) != (kpfiles is not None):
         raise SourceError(
             f"{path}: the dialect kinetics needs the folder of the kpfiles (--kpfiles)"
@@ -56,6 +73,8 @@ def open_source(
     if dialect == kinetics.NAME:
         assert kpfiles is not None
         return KineticsSource(path, kpfiles, skip_missing=skip_missing)
+    if dialect == ntu.NAME:
+        return NtuFiles(path, recipe=recipe or "raw", task=task, ignore=ignore, skip_broken=skip_broken)
     if path.is_dir() != (dialect == single.FOLDER_NAME):
         raise SourceError(f"{path} is {'a folder' if path.is_dir() else 'a file'}; the dialect {dialect} is not")
     if dialect in (single.NAME, single.FOLDER_NAME):
@@ -68,6 +87,8 @@ def _recognise(path: Path) -> tuple[str, PickleFile | None]:
 
     Raises SourceError that says what it is instead.
     """
+    if ntu.is_of_dialect(path):
+        return ntu.NAME, None
     if path.is_dir():
         return single.FOLDER_NAME, None
     pickle = PickleFile(path)

@@ -1,0 +1,244 @@
+"""The text of one NTU RGB+D file, ``SsssCcccPpppRrrrAaaa.skeleton``, as arrays.
+
+The number of frames; per frame the number of bodies; per body a line of 10 values, the number of joints, and a line
+of 12 values for each of the 25 joints (shahroudy/NTURGB-D, Matlab/read_skeleton_file.m). Lines end with LF or CRLF.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from skelstore.errors import SourceError
+
+JOINTS = 25
+JOINT_VALUES = 12
+BODY_VALUES = 10
+_BODY_LINES = 2 + JOINTS
+_BODY_TOKENS = BODY_VALUES + 1 + JOINTS * JOINT_VALUES
+_BLANK = b" \t\r\n"
+_COUNT = re.compile(rb"[0-9]{1,15}")
+_BODY_ID = re.compile(rb"-?[0-9]{1,19}")
+_SHOWN = 40
+
+
+class Skeleton(NamedTuple):
+    """What one file holds: N bodies in all frames together, in the order of the file.
+
+    ``frame_inds`` int32 [N]: the frame of each body, from 0, ascending. ``body_id`` int64 [N]. ``body`` float64 [N, 9]:
+    clipped edges, left hand confidence, left hand state, right hand confidence, right hand state, restricted, lean x,
+    lean y, tracking state. Of the joints, ``position`` float64 [N, 25, 3]: x, y, z in metres; ``depth`` float64
+    [N, 25, 2]: x, y in the depth image; ``color`` float64 [N, 25, 2]: x, y in the colour image; ``orientation``
+    float64 [N, 25, 4]: w, x, y, z; ``tracking_state`` uint8 [N, 25]: 0 not tracked, 1 inferred, 2 tracked.
+    """
+
+    total_frames: int
+    frame_inds: NDArray[np.int32]
+    body_id: NDArray[np.int64]
+    body: NDArray[np.float64]
+    position: NDArray[np.float64]
+    depth: NDArray[np.float64]
+    color: NDArray[np.float64]
+    orientation: NDArray[np.float64]
+    tracking_state: NDArray[np.uint8]
+
+
+def parse(data: bytes) -> Skeleton:
+    """The bodies of a file. Raises SourceError, which names the line, for whatever is not as the format says.
+
+    A body id is beyond 2**53, so it never goes through a float. Numbers are read to the nearest float64.
+    """
+    text = _Text(data)
+    total_frames, frames, lines = _walk(text)
+    rows = np.array(lines, np.intp)
+    _check_values(text, rows)
+    numbers = text.numbers()
+    _check_finite(text, numbers)
+    # The values of a body follow one another, blanks left out: its line, the number of joints, the joints.
+    values = numbers[text.first[rows][:, None] + np.arange(_BODY_TOKENS)]
+    body = values[:, 1:BODY_VALUES]
+    joints = values[:, BODY_VALUES + 1 :].reshape(-1, JOINTS, JOINT_VALUES)
+    states = _states(joints, rows)
+    ids = [_body_id(text, line) for line in lines]
+    return Skeleton(
+        total_frames,
+        np.array(frames, np.int32),
+        np.array(ids, np.int64),
+        body,
+        position=joints[..., :3],
+        depth=joints[..., 3:5],
+        color=joints[..., 5:7],
+        orientation=joints[..., 7:11],
+        tracking_state=states,
+    )
+
+
+class _Text:
+    """The lines of a file and the tokens in them, which blanks part, all as positions."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data.rstrip(_BLANK)
+        if not self.data:
+            raise SourceError("the file is empty; expected the number of frames in its first line")
+        self.characters = self.data.translate(None, _BLANK)
+        """All tokens, one directly after the other."""
+        codes = np.frombuffer(self.data, np.uint8)
+        is_text = codes > ord(" ")
+        self._starts = np.append(0, np.flatnonzero(codes == ord("\n")) + 1)
+        self._check_bytes(is_text, codes)
+        edges = np.flatnonzero(is_text[1:] != is_text[:-1]) + 1
+        self._edges = np.concatenate([np.zeros(int(is_text[0]), np.intp), edges, np.array([len(is_text)])])
+        starts = self._edges[::2]
+        self.first = np.append(np.searchsorted(starts, self._starts), len(starts))
+        """The first token of each line, and at the end the number of all tokens."""
+        self.tokens = np.diff(self.first).tolist()
+        """Tokens of each line."""
+        self._line_starts = [*self._starts.tolist(), len(self.data)]
+
+    def __len__(self) -> int:
+        """Number of lines, without blank ones at the end."""
+        return len(self.tokens)
+
+    def line(self, line: int) -> bytes:
+        """A line without the blanks around it."""
+        return self.data[self._line_starts[line] : self._line_starts[line + 1]].strip()
+
+    def token(self, index: int) -> bytes:
+        return self.data[self._edges[2 * index] : self._edges[2 * index + 1]]
+
+    def line_of_token(self, index: int) -> int:
+        return int(np.searchsorted(self.first, index, "right")) - 1
+
+    def numbers(self) -> NDArray[np.float64]:
+        """Every token as a number. Raises SourceError for the first that is none."""
+        lengths = self._edges[1::2] - self._edges[::2]
+        offsets = np.zeros(len(lengths) + 1, np.int32)
+        np.cumsum(lengths, out=offsets[1:])
+        buffers = [None, pa.py_buffer(offsets), pa.py_buffer(self.characters)]
+        tokens = pa.Array.from_buffers(pa.string(), len(lengths), buffers)
+        try:
+            found: NDArray[np.float64] = tokens.cast(pa.float64()).to_numpy()
+        except pa.ArrowInvalid:
+            for index in range(len(tokens)):
+                try:
+                    tokens[index].cast(pa.float64())
+                except pa.ArrowInvalid:
+                    line = self.line_of_token(index)
+                    raise SourceError(f"line {line + 1}: {_shown(self.token(index))} is not a number") from None
+            raise
+        return found
+
+    def _check_bytes(self, is_text: NDArray[np.bool_], codes: NDArray[np.uint8]) -> None:
+        if not self.data.isascii() or 127 in self.data or len(self.characters) != np.count_nonzero(is_text):
+            position = next(i for i, byte in enumerate(self.data) if not 32 <= byte < 127 and byte not in _BLANK)
+            raise SourceError(
+                f"line {self._line_at(position) + 1}: byte 0x{self.data[position]:02x} (byte {position} of the file) "
+                "does not belong into a text of numbers: the file is damaged"
+            )
+        if 13 not in self.data:
+            return
+        returns = np.flatnonzero(codes == ord("\r"))
+        alone = codes[returns + 1] != ord("\n")
+        if alone.any():
+            line = self._line_at(returns[alone.argmax()])
+            raise SourceError(
+                f"line {line + 1}: a carriage return stands alone; expected lines that end with LF or CRLF"
+            )
+
+    def _line_at(self, position: int) -> int:
+        return int(np.searchsorted(self._starts, position, "right")) - 1
+
+
+def _walk(text: _Text) -> tuple[int, list[int], list[int]]:
+    """Number of frames; and of each body its frame and its first line, counted from 0."""
+    count = len(text)
+    total_frames = _number(text, 0, "the number of frames")
+    if total_frames > count - 1:
+        raise SourceError(f"line 1: {total_frames} frames are declared; the file has {count - 1} more lines")
+    frames: list[int] = []
+    lines: list[int] = []
+    line = 1
+    for frame in range(total_frames):
+        if line >= count:
+            raise SourceError(
+                f"line {count}: the file ends after {frame} frames; line 1 declares {total_frames}: it is cut short"
+            )
+        bodies = _number(text, line, f"the number of bodies of frame {frame + 1}")
+        for body in range(bodies):
+            start = line + 1 + body * _BODY_LINES
+            _check_body(text, start, bodies, line)
+            frames.append(frame)
+            lines.append(start)
+        line += 1 + bodies * _BODY_LINES
+    if line < count:
+        raise SourceError(f"line {line + 1}: more text after the last of {total_frames} frames; expected the end")
+    return total_frames, frames, lines
+
+
+def _check_body(text: _Text, start: int, bodies: int, declared: int) -> None:
+    """Raise SourceError if what begins at a line is not a body of 25 joints, whole."""
+    if start < len(text) and text.tokens[start] != BODY_VALUES:
+        raise SourceError(f"line {start + 1}: {_values(text, start)}; expected the {BODY_VALUES} of a body")
+    if start + 1 < len(text) and (joints := _number(text, start + 1, "the number of joints")) != JOINTS:
+        raise SourceError(f"line {start + 2}: {joints} joints; expected the {JOINTS} of Kinect v2")
+    if start + _BODY_LINES > len(text):
+        raise SourceError(
+            f"line {len(text)}: the file ends within a body; line {declared + 1} declares {bodies} of "
+            f"{_BODY_LINES} lines each: it is cut short, or that number is wrong"
+        )
+
+
+def _check_values(text: _Text, rows: NDArray[np.intp]) -> None:
+    """Raise SourceError if the line of a joint does not have 12 values."""
+    lines = (rows[:, None] + np.arange(2, _BODY_LINES)).ravel()
+    wrong = np.diff(text.first)[lines] != JOINT_VALUES
+    if wrong.any():
+        line = int(lines[wrong.argmax()])
+        raise SourceError(f"line {line + 1}: {_values(text, line)}; expected the {JOINT_VALUES} of a joint")
+
+
+def _check_finite(text: _Text, numbers: NDArray[np.float64]) -> None:
+    finite = np.isfinite(numbers)
+    if not finite.all():
+        token = int(finite.argmin())
+        line = text.line_of_token(token)
+        raise SourceError(f"line {line + 1}: {_shown(text.token(token))}; expected a finite number")
+
+
+def _states(joints: NDArray[np.float64], rows: NDArray[np.intp]) -> NDArray[np.uint8]:
+    """The tracking states [N, 25]. Raises SourceError for one that is no small integer."""
+    states = joints[..., -1]
+    known = (states >= 0) & (states < 256) & (states == np.floor(states))
+    if not known.all():
+        body, joint = np.argwhere(~known)[0]
+        raise SourceError(
+            f"line {rows[body] + 2 + joint + 1}: tracking state {states[body, joint]}; expected an integer of 0 to 255"
+        )
+    return states.astype(np.uint8)
+
+
+def _body_id(text: _Text, line: int) -> int:
+    token = text.line(line).split(maxsplit=1)[0]
+    if _BODY_ID.fullmatch(token) and -(1 << 63) <= (found := int(token)) < 1 << 63:
+        return found
+    raise SourceError(f"line {line + 1}: body id {_shown(token)}; expected an integer of 64 bits")
+
+
+def _number(text: _Text, line: int, what: str) -> int:
+    found = text.line(line)
+    if not _COUNT.fullmatch(found):
+        raise SourceError(f"line {line + 1}: {_shown(found) if found else 'a blank line'}; expected {what}")
+    return int(found)
+
+
+def _values(text: _Text, line: int) -> str:
+    count = text.tokens[line]
+    return f"{count} value{'s'[: count != 1]}"
+
+
+def _shown(found: bytes) -> str:
+    return repr(found[:_SHOWN].decode("ascii")) + " …" * (len(found) > _SHOWN)
