@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from converters.source import Source, refusal, splits_without
+from converters.source import LeftOut, Source, refusal, splits_without
 from skelstore import Store
 from skelstore.equality import difference
 from skelstore.errors import SkelstoreError
@@ -17,17 +17,22 @@ def compare(store: Store, source: Source, advance: Callable[[int], None] | None 
     described = source.description()
     # Of what a store says was left out, a source has already left out the beginning by itself.
     left_out = store.source.get("left_out", [])[len(described.get("left_out", [])) :]
-    skipped = {entry["index"] for entry in left_out}
-    indices = [i for i in range(len(source)) if i not in skipped]
-    if len(store) != len(indices):
-        return [f"{store.path} has {len(store)} videos; {source.path} has {len(indices)}"]
+    if len(store) != len(source) - len(left_out):
+        return [f"{store.path} has {len(store)} videos; {source.path} has {len(source) - len(left_out)}"]
+    names = {entry["name"] for entry in left_out}
     problems: list[str] = []
-    for row, i in enumerate(indices):
+    skipped = 0
+    for i in range(len(source)):
         try:
             expected, _ = source.video(i)
         except SkelstoreError as error:
-            problems.append(refusal(source, error, i))
+            if isinstance(error, LeftOut) and error.name in names:
+                skipped += 1
+            else:
+                problems.append(refusal(source, error, i))
             continue
+        if (row := i - skipped) >= len(store):
+            return [*problems, f"{store.path} says that it leaves out videos which {source.path} has"]
         try:
             if text := difference(store[row], expected, source.place(i)):
                 problems.append(f"{store.path} against {source.path}: {text}")

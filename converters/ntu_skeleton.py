@@ -7,6 +7,7 @@ of 12 values for each of the 25 joints (shahroudy/NTURGB-D, Matlab/read_skeleton
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -53,9 +54,16 @@ def parse(data: bytes) -> Skeleton:
     A body id is beyond 2**53, so it never goes through a float. Numbers are read to the nearest float64.
     """
     text = _Text(data)
-    total_frames, frames, lines = _walk(text)
-    rows = np.array(lines, np.intp)
-    _check_values(text, rows)
+    total_frames = _total_frames(text)
+    frames: list[int] = []
+    lines: list[int] = []
+    try:
+        for frame, line in _walk(text, total_frames):
+            frames.append(frame)
+            lines.append(line)
+    finally:  # where a line is missing or too many, it is a joint's line that first is not as it should be
+        rows = np.array(lines, np.intp)
+        _check_values(text, rows)
     numbers = text.numbers()
     _check_finite(text, numbers)
     # The values of a body follow one another, blanks left out: its line, the number of joints, the joints.
@@ -153,14 +161,16 @@ class _Text:
         return int(np.searchsorted(self._starts, position, "right")) - 1
 
 
-def _walk(text: _Text) -> tuple[int, list[int], list[int]]:
-    """Number of frames; and of each body its frame and its first line, counted from 0."""
-    count = len(text)
+def _total_frames(text: _Text) -> int:
     total_frames = _number(text, 0, "the number of frames")
-    if total_frames > count - 1:
-        raise SourceError(f"line 1: {total_frames} frames are declared; the file has {count - 1} more lines")
-    frames: list[int] = []
-    lines: list[int] = []
+    if total_frames > len(text) - 1:
+        raise SourceError(f"line 1: {total_frames} frames are declared; the file has {len(text) - 1} more lines")
+    return total_frames
+
+
+def _walk(text: _Text, total_frames: int) -> Iterator[tuple[int, int]]:
+    """Of each body its frame and its first line, counted from 0."""
+    count = len(text)
     line = 1
     for frame in range(total_frames):
         if line >= count:
@@ -171,12 +181,10 @@ def _walk(text: _Text) -> tuple[int, list[int], list[int]]:
         for body in range(bodies):
             start = line + 1 + body * _BODY_LINES
             _check_body(text, start, bodies, line)
-            frames.append(frame)
-            lines.append(start)
+            yield frame, start
         line += 1 + bodies * _BODY_LINES
     if line < count:
         raise SourceError(f"line {line + 1}: more text after the last of {total_frames} frames; expected the end")
-    return total_frames, frames, lines
 
 
 def _check_body(text: _Text, start: int, bodies: int, declared: int) -> None:
