@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks import conversion, decompression, opening, reading, report, size, workers
+from benchmarks import conversion, decompression, opening, reading, report, size, skeletons, workers
 from benchmarks.data import DataSet, videos_of
 from benchmarks.results import Result
 
@@ -63,6 +63,10 @@ def run_decompression(sizes: Sizes, folder: Path) -> Iterator[Result]:
     yield decompression.measure(DataSet("kinetics", sizes.kinetics, folder), folder, sizes.calls, sizes.rounds)
 
 
+def run_skeletons(sizes: Sizes, folder: Path) -> Iterator[Result]:
+    yield skeletons.measure(folder, sizes.kinetics, sizes.rounds)
+
+
 BENCHMARKS: dict[str, Callable[[Sizes, Path], Iterator[Result]]] = {
     "conversion": run_conversion,
     "size": run_size,
@@ -70,6 +74,7 @@ BENCHMARKS: dict[str, Callable[[Sizes, Path], Iterator[Result]]] = {
     "reading": run_reading,
     "workers": run_workers,
     "decompression": run_decompression,
+    "skeletons": run_skeletons,
 }
 
 
