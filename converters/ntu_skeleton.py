@@ -21,7 +21,9 @@ JOINT_VALUES = 12
 BODY_VALUES = 10
 _BODY_LINES = 2 + JOINTS
 _BODY_TOKENS = BODY_VALUES + 1 + JOINTS * JOINT_VALUES
+_JOINTS_LINE = b"25"
 _BLANK = b" \t\r\n"
+_IS_BLANK = np.array([code in _BLANK for code in range(256)])
 _COUNT = re.compile(rb"[0-9]{1,15}")
 _BODY_ID = re.compile(rb"-?[0-9]{1,19}")
 _SHOWN = 40
@@ -86,52 +88,54 @@ def parse(data: bytes) -> Skeleton:
 
 
 class _Text:
-    """The lines of a file and the tokens in them, which blanks part, all as positions."""
+    """The lines of a file and the tokens in them, each of which one blank ends, all as positions.
+
+    Large arrays are few, and small: each costs the pages it is made of, which is a good part of the time.
+    """
 
     def __init__(self, data: bytes) -> None:
-        self.data = data.rstrip(_BLANK)
-        if not self.data:
-            raise SourceError("the file is empty; expected the number of frames in its first line")
-        self.characters = self.data.translate(None, _BLANK)
-        """All tokens, one directly after the other."""
+        self.data = _with_line_feeds(data)
         codes = np.frombuffer(self.data, np.uint8)
-        is_text = codes > ord(" ")
-        self._starts = np.append(0, np.flatnonzero(codes == ord("\n")) + 1)
-        self._check_bytes(is_text, codes)
-        edges = np.flatnonzero(is_text[1:] != is_text[:-1]) + 1
-        self._edges = np.concatenate([np.zeros(int(is_text[0]), np.intp), edges, np.array([len(is_text)])])
-        starts = self._edges[::2]
-        self.first = np.append(np.searchsorted(starts, self._starts), len(starts))
+        ends = np.flatnonzero(codes <= ord(" ")).astype(np.int32)
+        if not (self.data.isascii() and _IS_BLANK[codes[ends]].all()):
+            raise _stray(data)
+        if len(ends) and (ends[0] == 0 or (np.diff(ends) == 1).any()):  # several blanks between tokens
+            self.data = b"\n".join([b" ".join(line.split()) for line in self.data.split(b"\n")])
+            codes = np.frombuffer(self.data, np.uint8)
+            ends = np.flatnonzero(codes <= ord(" ")).astype(np.int32)
+        newlines = np.flatnonzero(codes[ends] == ord("\n"))
+        self._ends = np.append(ends, np.int32(len(codes)))
+        """Where each token ends."""
+        self.first = np.concatenate([[0], newlines + 1, [len(self._ends)]])
         """The first token of each line, and at the end the number of all tokens."""
         self.tokens = np.diff(self.first).tolist()
-        """Tokens of each line."""
-        self._line_starts = [*self._starts.tolist(), len(self.data)]
+        """Tokens of each line; a blank line has one, an empty one."""
+        self._line_ends = [*ends[newlines].tolist(), len(codes)]
 
     def __len__(self) -> int:
         """Number of lines, without blank ones at the end."""
         return len(self.tokens)
 
     def line(self, line: int) -> bytes:
-        """A line without the blanks around it."""
-        return self.data[self._line_starts[line] : self._line_starts[line + 1]].strip()
+        return self.data[self._line_ends[line - 1] + 1 if line else 0 : self._line_ends[line]]
 
     def token(self, index: int) -> bytes:
-        return self.data[self._edges[2 * index] : self._edges[2 * index + 1]]
+        return self.data[self._ends[index - 1] + 1 if index else 0 : self._ends[index]]
 
     def line_of_token(self, index: int) -> int:
         return int(np.searchsorted(self.first, index, "right")) - 1
 
     def numbers(self) -> NDArray[np.float64]:
         """Every token as a number. Raises SourceError for the first that is none."""
-        lengths = self._edges[1::2] - self._edges[::2]
-        offsets = np.zeros(len(lengths) + 1, np.int32)
-        np.cumsum(lengths, out=offsets[1:])
-        buffers = [None, pa.py_buffer(offsets), pa.py_buffer(self.characters)]
-        tokens = pa.Array.from_buffers(pa.string(), len(lengths), buffers)
+        count = len(self._ends)
+        offsets = np.zeros(count + 1, np.int32)
+        np.subtract(self._ends, np.arange(count, dtype=np.int32), out=offsets[1:])  # without the blanks before
+        characters = self.data.translate(None, _BLANK)
+        tokens = pa.Array.from_buffers(pa.string(), count, [None, pa.py_buffer(offsets), pa.py_buffer(characters)])
         try:
             found: NDArray[np.float64] = tokens.cast(pa.float64()).to_numpy()
         except pa.ArrowInvalid:
-            for index in range(len(tokens)):
+            for index in range(count):
                 try:
                     tokens[index].cast(pa.float64())
                 except pa.ArrowInvalid:
@@ -140,25 +144,29 @@ class _Text:
             raise
         return found
 
-    def _check_bytes(self, is_text: NDArray[np.bool_], codes: NDArray[np.uint8]) -> None:
-        if not self.data.isascii() or 127 in self.data or len(self.characters) != np.count_nonzero(is_text):
-            position = next(i for i, byte in enumerate(self.data) if not 32 <= byte < 127 and byte not in _BLANK)
-            raise SourceError(
-                f"line {self._line_at(position) + 1}: byte 0x{self.data[position]:02x} (byte {position} of the file) "
-                "does not belong into a text of numbers: the file is damaged"
-            )
-        if 13 not in self.data:
-            return
-        returns = np.flatnonzero(codes == ord("\r"))
-        alone = codes[returns + 1] != ord("\n")
-        if alone.any():
-            line = self._line_at(returns[alone.argmax()])
-            raise SourceError(
-                f"line {line + 1}: a carriage return stands alone; expected lines that end with LF or CRLF"
-            )
 
-    def _line_at(self, position: int) -> int:
-        return int(np.searchsorted(self._starts, position, "right")) - 1
+def _with_line_feeds(data: bytes) -> bytes:
+    """The text with LF at the ends of lines, and without blanks at its end."""
+    text = data.rstrip(_BLANK)
+    if not text:
+        raise SourceError("the file is empty; expected the number of frames in its first line")
+    if 13 in text:
+        text = text.replace(b"\r\n", b"\n")
+        if (position := text.find(b"\r")) >= 0:
+            raise SourceError(
+                f"line {text.count(10, 0, position) + 1}: a carriage return stands alone; expected lines that end with "
+                "LF or CRLF"
+            )
+    return text
+
+
+def _stray(data: bytes) -> SourceError:
+    """What refuses a file for its first byte that no text of numbers has."""
+    position = next(i for i, byte in enumerate(data) if byte > 126 or (byte < 32 and byte not in _BLANK))
+    return SourceError(
+        f"line {data.count(10, 0, position) + 1}: byte 0x{data[position]:02x} (byte {position} of the file) does not "
+        "belong into a text of numbers: the file is damaged"
+    )
 
 
 def _total_frames(text: _Text) -> int:
@@ -191,8 +199,10 @@ def _check_body(text: _Text, start: int, bodies: int, declared: int) -> None:
     """Raise SourceError if what begins at a line is not a body of 25 joints, whole."""
     if start < len(text) and text.tokens[start] != BODY_VALUES:
         raise SourceError(f"line {start + 1}: {_values(text, start)}; expected the {BODY_VALUES} of a body")
-    if start + 1 < len(text) and (joints := _number(text, start + 1, "the number of joints")) != JOINTS:
-        raise SourceError(f"line {start + 2}: {joints} joints; expected the {JOINTS} of Kinect v2")
+    if start + 1 < len(text) and text.line(start + 1) != _JOINTS_LINE:
+        joints = _number(text, start + 1, "the number of joints")
+        if joints != JOINTS:
+            raise SourceError(f"line {start + 2}: {joints} joints; expected the {JOINTS} of Kinect v2")
     if start + _BODY_LINES > len(text):
         raise SourceError(
             f"line {len(text)}: the file ends within a body; line {declared + 1} declares {bodies} of "
@@ -244,7 +254,7 @@ def _number(text: _Text, line: int, what: str) -> int:
 
 
 def _values(text: _Text, line: int) -> str:
-    count = text.tokens[line]
+    count = len(text.line(line).split())
     return f"{count} value{'s'[: count != 1]}"
 
 

@@ -120,7 +120,7 @@ BROKEN: dict[str, tuple[bytes, str]] = {
     "no tracking state": (changed(9, JOINT[:-1] + "0.5"), "line 9: tracking state 0.5; expected an integer"),
     "a NUL": (changed(9, JOINT + "\0"), "line 9: byte 0x00 (byte "),
     "a stray byte": (changed(9, JOINT).replace(b"10 11", b"10\xff11"), "line 9: byte 0xff (byte "),
-    "a delete": (changed(9, JOINT + "\x7f"), "line 9: byte 0x7f (byte "),
+    "a delete": (changed(9, JOINT + "\x7f"), "line 9: '2\\x7f' is not a number"),
     "a byte order mark": (b"\xef\xbb\xbf" + WHOLE, "line 1: byte 0xef (byte 0 of the file)"),
     "UTF-16": (WHOLE.decode().encode("utf-16"), "line 1: byte 0xff"),
     "old Mac line ends": (WHOLE.replace(b"\n", b"\r"), "line 1: a carriage return stands alone"),

@@ -8,7 +8,7 @@ from types import ModuleType
 import pytest
 
 import converters
-from converters import bare_list, kinetics, pyskl, single
+from converters import bare_list, kinetics, ntu, pyskl, single
 from converters.conversion import ConvertOptions
 from converters.dialects import DIALECTS
 
@@ -19,7 +19,14 @@ def test_the_names_of_the_package() -> None:
 
 
 def test_the_dialects() -> None:
-    assert {"pyskl": pyskl, "list": bare_list, "single": single, "folder": single, "kinetics": kinetics} == DIALECTS
+    assert {
+        "pyskl": pyskl,
+        "list": bare_list,
+        "single": single,
+        "folder": single,
+        "kinetics": kinetics,
+        "ntu": ntu,
+    } == DIALECTS
 
 
 @pytest.mark.parametrize("module", [pyskl, bare_list, single])
@@ -36,12 +43,23 @@ def test_convert_of_kinetics() -> None:
     assert parameters["skip_missing"].default is False
 
 
+def test_convert_of_ntu() -> None:
+    parameters = inspect.signature(ntu.convert).parameters
+    expected = ["source", "destination", "recipe", "task", "ignore", "skip_broken", "options"]
+    assert list(parameters) == expected
+    assert parameters["recipe"].kind is inspect.Parameter.KEYWORD_ONLY
+    assert parameters["recipe"].default == "raw"
+    assert parameters["skip_broken"].default is False
+
+
 def test_the_options_of_all() -> None:
     assert list(ConvertOptions.__annotations__) == ["profile", "force", "workers", "advance"]
 
 
 def test_the_signatures_of_the_package() -> None:
-    assert list(inspect.signature(converters.open_source).parameters) == ["path", "dialect", "kpfiles", "skip_missing"]
+    assert list(inspect.signature(converters.open_source).parameters) == [
+        *("path", "dialect", "kpfiles", "skip_missing", "recipe", "task", "ignore", "skip_broken")
+    ]
     assert list(inspect.signature(converters.export).parameters) == [
         *("store", "out", "format", "kpfiles", "kpfile_videos", "force", "advance")
     ]
