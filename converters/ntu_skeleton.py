@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -27,6 +28,7 @@ _IS_BLANK = np.array([code in _BLANK for code in range(256)])
 _COUNT = re.compile(rb"[0-9]{1,15}")
 _BODY_ID = re.compile(rb"-?[0-9]{1,19}")
 _SHOWN = 40
+_KEPT_BYTES = 4 << 20
 
 
 class Skeleton(NamedTuple):
@@ -55,6 +57,7 @@ def parse(data: bytes) -> Skeleton:
 
     A body id is beyond 2**53, so it never goes through a float. Numbers are read to the nearest float64.
     """
+    _keep_pages()
     text = _Text(data)
     total_frames = _total_frames(text)
     frames: list[int] = []
@@ -85,6 +88,17 @@ def parse(data: bytes) -> Skeleton:
         orientation=joints[..., 7:11],
         tracking_state=states,
     )
+
+
+@cache
+def _keep_pages() -> None:
+    """Once a process, free a large array, of which nothing was touched.
+
+    glibc gives the memory of every larger array back to the system as soon as it is free, so that each file would pay
+    for the same pages again, a third of its time. The size of the largest array that was freed is its measure of what
+    is kept (mallopt(3), M_MMAP_THRESHOLD).
+    """
+    np.empty(_KEPT_BYTES, np.uint8)
 
 
 class _Text:
