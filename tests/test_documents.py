@@ -29,12 +29,13 @@ from numcodecs import blosc
 import skelstore
 from converters import open_source
 from converters.conversion import convert_source
-from converters.samples import ntu_like, write_samples
+from converters.sample_skeletons import write_skeletons
+from converters.samples import ntu_like, ntu_names, write_samples
 from skelstore import parts
 from tests.conftest import REPOSITORY
 from tests.exact import assert_exact
 
-DOCUMENTS = ["README.md", "docs/format.md", "docs/design.md"]
+DOCUMENTS = ["README.md", "docs/format.md", "docs/design.md", "docs/sources_ntu.md"]
 PROFILES = ["fast", "default", "small"]
 VIDEOS = 40
 #: What a document may tell a person to type that is not run here, by its first words.
@@ -325,10 +326,13 @@ def test_second_reader_reads_small_stores(tmp_path: Path, videos: int) -> None:
 def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("documents")
     write_samples(folder, VIDEOS)
+    write_skeletons(folder / "nturgb+d_skeletons", ntu_names(6))
     return folder
 
 
-@pytest.mark.parametrize("source", ["gym_list.pkl", "one", "k400/k400_hrnet.pkl", "k400_mmaction/k400_2d.pkl"])
+@pytest.mark.parametrize(
+    "source", ["gym_list.pkl", "one", "nturgb+d_skeletons", "k400/k400_hrnet.pkl", "k400_mmaction/k400_2d.pkl"]
+)
 def test_second_reader_reads_converted_samples(samples: Path, tmp_path: Path, source: str) -> None:
     kpfiles = (samples / source).parent / "kpfiles"
     opened = open_source(samples / source, kpfiles=kpfiles if kpfiles.is_dir() else None)
@@ -336,7 +340,7 @@ def test_second_reader_reads_converted_samples(samples: Path, tmp_path: Path, so
     opened.close()
     assert_read_alike(tmp_path / "s.zarr")
     about = SecondReader(tmp_path / "s.zarr").about["source"]
-    assert set(about) <= {"dialect", "name", "size", "document", "kpfiles", "left_out"}
+    assert set(about) <= {"dialect", "name", "size", "document", "kpfiles", "left_out", "recipe", "task"}
 
 
 # --- the documents ------------------------------------------------------------------------------------------
