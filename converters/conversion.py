@@ -162,7 +162,7 @@ def write_part(source: Source, plan: Plan, job: _Job, advance: Callable[[int], N
             if advance:
                 advance(1)
         if not problems:
-            return _Outcome(writer.close(), [], left_out)
+            return _Outcome(writer.close() if writer.videos else None, [], left_out)
     finally:
         writer.abort()
         source.close()

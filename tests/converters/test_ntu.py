@@ -265,6 +265,21 @@ def test_pyskl_leaves_a_sample_without_a_body_out(tmp_path: Path) -> None:
         assert store.source["left_out"] == [{"index": 4, "name": NAMES_60[3], "reason": "no frame has a body"}]
 
 
+@pytest.mark.parametrize("names", [NAMES_60[:1], NAMES_60[:3]])
+def test_parts_of_which_everything_is_left_out(
+    tmp_path: Path, names: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("skelstore.layout.PART_BYTES", 1)
+    folder = folder_of(tmp_path / "skeletons", names)
+    (folder / f"{NAMES_60[0]}.skeleton").write_bytes(b"")
+    ntu.convert(folder, tmp_path / "raw.zarr", skip_broken=True, workers=1)
+    convert_source(RawStore(tmp_path / "raw.zarr", recipe="pyskl"), tmp_path / "pyskl.zarr")
+    for store in (skelstore.open(tmp_path / name) for name in ("raw.zarr", "pyskl.zarr")):
+        with store:
+            assert [store.name(i) for i in range(len(store))] == sorted(names[1:])
+            assert [entry["name"] for entry in store.source["left_out"]] == names[:1]
+
+
 # ---------------------------------------------------------------------------------------------- zip files
 
 
