@@ -58,7 +58,7 @@ def test_the_recipes_on_any_file(data: bytes) -> None:
 
 @pytest.mark.parametrize("name", ntu_names(6))
 def test_the_recipes_on_samples(name: str) -> None:
-    check_recipes(skeleton_file(name, frames_between=(20, 60)))
+    check_recipes(skeleton_file(name, [int(name[9:12])], (20, 60)))
 
 
 @pytest.mark.parametrize("name", REAL)

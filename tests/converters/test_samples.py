@@ -187,7 +187,7 @@ def test_compressed_like() -> None:
 
 
 def test_skeleton_files() -> None:
-    files = [skeleton_file(name) for name in samples.ntu_names(25)]
+    files = [skeleton_file(name, [i]) for i, name in enumerate(samples.ntu_names(25))]
     parsed = [parse(data) for data in files]
     assert {data[-2:] == b"\r\n" for data in files} == {True, False}
     assert all(skeleton.body_id.min() > FIRST_BODY_ID > 1 << 53 for skeleton in parsed)
