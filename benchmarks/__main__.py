@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks import conversion, merging, size, windows
+from benchmarks import conversion, merging, size, skeletons, windows
 from benchmarks.data import Synthetic, videos_of
 from converters.bench import decompression, opening, reading, report, workers
 from converters.bench.results import Result
@@ -89,6 +89,10 @@ def run_windows(sizes: Sizes, folder: Path) -> Iterator[Result]:
     yield windows.measure(folder, sizes.long_video, min(sizes.kinetics, 200), sizes.calls, sizes.rounds)
 
 
+def run_skeletons(sizes: Sizes, folder: Path) -> Iterator[Result]:
+    yield skeletons.measure(folder, sizes.kinetics, sizes.rounds)
+
+
 BENCHMARKS: dict[str, Callable[[Sizes, Path], Iterator[Result]]] = {
     "conversion": run_conversion,
     "merging": run_merging,
@@ -98,6 +102,7 @@ BENCHMARKS: dict[str, Callable[[Sizes, Path], Iterator[Result]]] = {
     "workers": run_workers,
     "decompression": run_decompression,
     "windows": run_windows,
+    "skeletons": run_skeletons,
 }
 
 

@@ -18,16 +18,20 @@ from typing import Any
 import click
 
 import skelstore
+from converters import ntu
 from converters.bench import report
 from converters.bench import store as store_bench
 from converters.checks import MODELS, Model, check, opened_for_check
 from converters.comparison import compare
 from converters.conversion import available_cores, convert_source
+from converters.derivation import DERIVED, RawStore
 from converters.dialects import DIALECTS, open_source
 from converters.exporting import FORMATS, export
 from converters.information import as_lines, information, notes
 from converters.labels import read_class_names, read_mapping, relabel
 from converters.naming import LABEL_BY
+from converters.ntu_names import TASKS
+from converters.ntu_recipes import RECIPES
 from converters.progress import progress, say
 from converters.selection import where, with_labels, with_names
 from converters.showing import as_lines as video_lines
@@ -41,6 +45,11 @@ from skelstore.verification import LEVELS, WHOLE, Level, Subset, share, verify
 
 _PATH = click.Path(path_type=Path)
 _INTERRUPTED = 130
+_OF_SOURCE = (
+    *("kpfiles", "boxes", "table", "label_by", "skip_missing"),
+    *("recipe", "task", "ignore", "skip_broken"),
+)
+"""The options of ``convert`` that say how the source is opened."""
 
 
 def _beside(command: Callable[..., None]) -> Callable[..., None]:
@@ -83,6 +92,10 @@ def _parsed(parse: Callable[[str], Any]) -> Callable[[click.Context, click.Param
 @click.option("--from", "dialect", type=click.Choice(list(DIALECTS)), help="Dialect of SOURCE (default: recognised).")
 @_beside
 @click.option("--skip-missing", is_flag=True, help="Leave out videos whose skeletons are missing, and record them.")
+@click.option("--recipe", type=click.Choice(RECIPES), help="What to make of NTU RGB+D .skeleton files (default: raw).")
+@click.option("--task", type=click.Choice(TASKS), help="Splits of NTU RGB+D (default: by its actions).")
+@click.option("--ignore", type=_PATH, help="File that names samples of NTU RGB+D to be left out.")
+@click.option("--skip-broken", is_flag=True, help="Leave out .skeleton files that cannot be read, and record them.")
 @click.option("--profile", type=click.Choice(PROFILES), default="default", help="How chunks are coded.")
 @click.option("--workers", type=click.IntRange(min=1), default=available_cores, help="Processes (default: the cores).")
 @click.option("--dask", metavar="ADDRESS", help="Let the workers of the Dask cluster at tcp://HOST:PORT convert.")
@@ -92,28 +105,51 @@ def _parsed(parse: Callable[[str], Any]) -> Callable[[click.Context, click.Param
 def convert_command(
     source: Path, destination: Path, dialect: str | None, label_file: Path | None, **options: Any
 ) -> None:
-    """Convert SOURCE, a pickle or a folder of pickles or arrays, into a store at DESTINATION.
+    """Convert SOURCE (a pickle, or a folder of pickles, arrays or .skeleton files) into a store at DESTINATION.
 
     A conversion that was interrupted goes on when the same command is run again.
     """
     options["class_names"] = read_class_names(label_file) if label_file else None
-    beside = {name: options.pop(name) for name in ("kpfiles", "boxes", "table", "label_by", "skip_missing")}
+    of_source = {name: options.pop(name) for name in _OF_SOURCE}
     if options["dask"]:  # its workers are in folders of their own
         source = source.absolute()
-        beside |= {name: path.absolute() for name, path in beside.items() if isinstance(path, Path)}
-    opened = open_source(source, dialect, **beside)
+        of_source |= {name: path.absolute() for name, path in of_source.items() if isinstance(path, Path)}
+    of_source["ignore"] = of_source["ignore"] or ()
+    opened = open_source(source, dialect, **of_source)
     with progress("converting", len(opened), " videos") as advance:
         taken = convert_source(opened, destination, advance=advance, **options)
     if taken:
         say(f"went on from an interrupted conversion: {taken} of its parts were finished")
+    _tell(destination, opened.dialect)
+
+
+def _tell(destination: Path, dialect: str) -> None:
+    """Say what was written."""
     with skelstore.open(destination) as store:
         found = information(store)
         for note in notes(store):
             say(note)
-    if opened.dialect != "kinetics" and found["videos"] and not found["joints"]:
+    if dialect not in ("kinetics", ntu.NAME) and found["videos"] and not found["joints"]:
         say("note: no video has a keypoint; if this is a Kinetics table of contents, give its --kpfiles too")
     ratio = f", {found['ratio_to_source']:.2f} of the source" if found["ratio_to_source"] else ""
     click.echo(f"{destination}: {found['videos']:,} videos, {found['stored_bytes']:,} bytes{ratio}")
+
+
+@cli.command("derive")
+@click.argument("store", type=_PATH)
+@click.argument("out", type=_PATH)
+@click.option("--recipe", type=click.Choice(DERIVED), required=True, help="Whose annotations to make.")
+@click.option("--task", type=click.Choice(TASKS), help="Splits of NTU RGB+D (default: by its actions).")
+@click.option("--skip-broken", is_flag=True, help="Leave out videos on which the recipe fails, and record them.")
+@click.option("--profile", type=click.Choice(PROFILES), default="default", help="How chunks are coded.")
+@click.option("--workers", type=click.IntRange(min=1), default=available_cores, help="Processes (default: the cores).")
+@click.option("--force", is_flag=True, help="Replace the store at OUT, once the new one is complete.")
+def derive_command(store: Path, out: Path, recipe: Any, task: Any, skip_broken: bool, **options: Any) -> None:
+    """Make a store at OUT of STORE, which keeps NTU RGB+D raw, as a recipe would of the .skeleton files."""
+    opened = RawStore(store, recipe=recipe, task=task, skip_broken=skip_broken)
+    with progress("deriving", len(opened), " videos") as advance:
+        convert_source(opened, out, advance=advance, **options)
+    _tell(out, opened.dialect)
 
 
 @cli.command("export")
@@ -192,7 +228,10 @@ def verify_command(store: Path, level: Level, subset: Subset, against: Path | No
         with skelstore.open(store) as opened:
             dialect = opened.source.get("dialect")
             left_out = bool(opened.source.get("left_out"))
-            source = open_source(against, dialect if dialect in DIALECTS else None, skip_missing=left_out, **beside)
+            of_ntu = ntu.options_of(opened.source, skip_broken=left_out) if dialect == ntu.NAME else {}
+            source = open_source(
+                against, dialect if dialect in DIALECTS else None, skip_missing=left_out, **beside, **of_ntu
+            )
             with progress("comparing", len(share(subset, len(opened))), " videos") as advance:
                 problems = compare(opened, source, advance, subset)
             source.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from converters.source import Source, refusal
+from converters.source import LeftOut, Source, refusal, splits_without
 from skelstore import Store
 from skelstore.equality import difference
 from skelstore.errors import SkelstoreError
@@ -20,17 +20,32 @@ def compare(
 
     Of a ``subset`` (n, m) every m-th video is compared, beginning with the n-th; what is not a video, always.
     """
-    if len(store) != len(source):
-        return [f"{store.path} has {len(store)} videos; {source.path} has {len(source)}"]
+    described = source.description()
+    # Of what a store says was left out, a source has already left out the beginning by itself.
+    left_out = store.source.get("left_out", [])[len(described.get("left_out", [])) :]
+    if len(store) != len(source) - len(left_out):
+        return [f"{store.path} has {len(store)} videos; {source.path} has {len(source) - len(left_out)}"]
+    names = {entry["name"] for entry in left_out}
+    chosen = share(subset, len(store))
     problems: list[str] = []
-    for i in share(subset, len(store)):
+    skipped = 0
+    for i in range(len(source)):
+        if not names and i not in chosen:
+            continue
         try:
             expected, _ = source.video(i)
         except SkelstoreError as error:
-            problems.append(refusal(source, error, i))
+            if isinstance(error, LeftOut) and error.name in names:
+                skipped += 1
+            else:
+                problems.append(refusal(source, error, i))
+            continue
+        if (row := i - skipped) >= len(store):
+            return [*problems, f"{store.path} says that it leaves out videos which {source.path} has"]
+        if row not in chosen:
             continue
         try:
-            if text := difference(store[i], expected, source.place(i)):
+            if text := difference(store[row], expected, source.place(i)):
                 problems.append(f"{store.path} against {source.path}: {text}")
         except SkelstoreError as error:
             problems.append(str(error))
@@ -38,8 +53,8 @@ def compare(
             return [*problems, f"… and perhaps more after these {_SHOWN}"]
         if advance:
             advance(1)
-    if text := difference(store.splits, source.splits(), "split"):
+    if text := difference(store.splits, splits_without(source, left_out), "split"):
         problems.append(f"{store.path} against {source.path}: {text}")
-    if text := difference(store.source.get("document"), source.description()["document"], "the top of the file"):
+    if text := difference(store.source.get("document"), described["document"], "the top of the file"):
         problems.append(f"{store.path} against {source.path}: {text}")
     return problems

@@ -20,7 +20,7 @@ from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from typing import NamedTuple, TypedDict
 
-from converters.source import Source, refusal, shown_name
+from converters.source import LeftOut, Source, refusal, shown_name, splits_without
 from converters.workers import Workers, cluster_workers, finished, local_workers
 from skelstore import layout
 from skelstore.codecs import PROFILES, Profile
@@ -75,6 +75,7 @@ class _Job(NamedTuple):
 class _Outcome(NamedTuple):
     part: Part | None
     problems: list[str]
+    left_out: list[Json]
     taken: bool = False
     """Whether an earlier run had finished the part."""
 
@@ -107,12 +108,13 @@ def convert_source(
         plan, outcomes = _write(source, workspace, profile, joints, workers, dask, advance)
         _raise_problems([problem for outcome in outcomes for problem in outcome.problems])
         parts = [outcome.part for outcome in outcomes if outcome.part is not None]
-        kept = _stated(source, joints, (field for part in parts for field in part.fields))
+        left_out = [entry for outcome in outcomes for entry in outcome.left_out]
+        kept = _stated(source, joints, [field for part in parts for field in part.fields])
         if class_names is not None:
             kept["class_names"] = list(class_names)
         try:
-            about = {"dialect": source.dialect, **source.description(), **kept}
-            join(parts, plan, source.splits(), about, workspace.store)
+            about = _description(source, left_out) | kept
+            join(parts, plan, splits_without(source, left_out), about, workspace.store)
         except UnsupportedValueError as error:
             raise UnsupportedValueError(refusal(source, error), error.place, error.value) from None
         workspace.commit()
@@ -288,38 +290,46 @@ def _write_sent(sent: _Sent, job: _Job) -> _Outcome:
 
 def write_part(source: Source, plan: Plan, job: _Job, advance: Callable[[int], None] | None = None) -> _Outcome:
     """Write one part, in whichever process, unless it is there. Gives the part, or the problems in its videos."""
-    part = find_part(job.folder, job.identity)
-    if part is not None:
+    kept = find_part(job.folder, job.identity)
+    if kept is not None:
         if advance:
             advance(job.stop - job.start)
-        return _Outcome(part, [], taken=True)
+        return _Outcome(kept.part, [], kept.left_out, taken=True)
     if job.folder.exists():
         shutil.rmtree(job.folder)
     # Of an own name, since two processes may be at the same part: one that a scheduler believes dead may not be.
     attempt = job.folder.with_name(f"{job.folder.name}.{secrets.token_hex(4)}")
     writer = PartWriter(attempt, plan)
     problems: list[str] = []
+    left_out: list[Json] = []
     try:
         for i in range(job.start, job.stop):
             try:
                 annotation, origin = source.video(i)
                 writer.add(annotation, origin)
+            except LeftOut as error:
+                left_out.append({"index": i, "name": error.name, "reason": error.reason})
             except (SourceError, UnsupportedValueError) as error:
                 problems.append(refusal(source, error, i))
                 if len(problems) == _SHOWN_PROBLEMS:
                     break
             if advance:
                 advance(1)
-        if problems:
-            return _Outcome(None, problems)
+        if problems or not writer.videos:
+            return _Outcome(None, problems, left_out)
         part = writer.close()
         if _state(source, job.start, job.stop) != job.identity["state"]:
             raise SourceError(f"{source.path}: the source has changed while it was converted: convert it again")
-        return _Outcome(keep_part(part, job.folder, job.identity), [])
+        return _Outcome(keep_part(part, job.folder, job.identity, left_out), [], left_out)
     finally:
         writer.abort()
         source.close()
         shutil.rmtree(attempt, ignore_errors=True)
+
+
+def _description(source: Source, left_out: list[Json]) -> dict[str, Json]:
+    described = {"dialect": source.dialect, **source.description()}
+    return described | {"left_out": [*described.get("left_out", []), *left_out]} if left_out else described
 
 
 def _raise_problems(problems: list[str]) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 from types import ModuleType
 
-from converters import array_folder, babel, bare_list, extraction, gym, kinetics, pyskl, single
+from converters import array_folder, babel, bare_list, extraction, gym, kinetics, ntu, pyskl, single
 from converters.annotation_file import AnnotationFile, described
 from converters.array_file import MAGIC, SUFFIXES
 from converters.array_folder import ArrayFolder
@@ -14,6 +15,9 @@ from converters.babel import BabelSource
 from converters.extraction import ExtractedFiles
 from converters.gym import GymSource
 from converters.kinetics import KineticsSource
+from converters.ntu import NtuFiles
+from converters.ntu_names import Task
+from converters.ntu_recipes import Recipe
 from converters.pickle_file import PickleFile
 from converters.single import SingleFiles
 from converters.source import Source
@@ -29,6 +33,7 @@ DIALECTS: dict[str, ModuleType] = {
     extraction.NAME: extraction,
     array_folder.NAME: array_folder,
     babel.NAME: babel,
+    ntu.NAME: ntu,
 }
 """Name of each dialect, as ``--from`` takes it -> its module."""
 
@@ -58,11 +63,17 @@ def open_source(
     boxes: str | os.PathLike[str] | None = None,
     table: str | os.PathLike[str] | None = None,
     label_by: str | None = None,
+    recipe: Recipe | None = None,
+    task: Task | None = None,
+    ignore: str | os.PathLike[str] | Collection[str] = (),
+    skip_broken: bool = False,
 ) -> Source:
     """The source that a file or folder is, of the dialect given or else recognised from its content.
 
     ``kpfiles`` is the folder of Kinetics' kpfiles, ``boxes`` the pickle of FineGYM's boxes; ``table`` lists the videos
-    of a folder, ``label_by`` (``folders``, ``ntu``) says where label and split are taken from instead.
+    of a folder, ``label_by`` (``folders``, ``ntu``) says where label and split are taken from instead. ``recipe``
+    (default: raw), ``task``, ``ignore`` and ``skip_broken`` go with ``NtuFiles``.
+
     Raises SourceError if it is of no known dialect or not of the given one, FileNotFoundError if it is not there.
     """
     path = Path(path)
@@ -79,6 +90,13 @@ def open_source(
     for option, value in given.items():
         if value is not None and dialect not in _GO_WITH[option]:
             raise SourceError(f"{path}: {option} goes with {' or '.join(_GO_WITH[option])}, not with {dialect}")
+    if dialect == ntu.NAME:
+        return NtuFiles(path, recipe=recipe or "raw", task=task, ignore=ignore, skip_broken=skip_broken)
+    if recipe or task or ignore or skip_broken:
+        raise SourceError(
+            f"{path}: --recipe, --task, --ignore and --skip-broken go with {ntu.SUFFIX} files of NTU RGB+D, not with "
+            f"the dialect {dialect}"
+        )
     is_folder = _FOLDERS.get(dialect, False)
     if is_folder is not None and path.is_dir() != is_folder:
         raise SourceError(f"{path} is {'a folder' if path.is_dir() else 'a file'}; the dialect {dialect} is not")
@@ -123,6 +141,8 @@ def _recognise(path: Path, labelled: bool) -> tuple[str, PickleFile | None]:
 
     ``labelled``: labels are given beside it. Raises SourceError that says what it is instead.
     """
+    if ntu.is_of_dialect(path):
+        return ntu.NAME, None
     if path.is_dir():
         return _recognise_folder(path, labelled), None
     with open(path, "rb") as file:

@@ -1,6 +1,7 @@
 """Sample data in the formats of PYSKL and MMAction2: made up, and the same for the same seed and machine.
 
-``python -m converters.samples DIR [--videos N] [--seed S]`` writes the files that `write_samples` lists.
+``python -m converters.samples DIR [--videos N] [--seed S]`` writes the files that `write_samples` lists, and
+``nturgb+d_skeletons``, a folder of raw ``.skeleton`` files.
 
 What depends on the content behaves as with real data: lengths and detections a video follow quantiles measured on
 real files, coordinates move smoothly with a detector's noise, so that they compress about as well. An annotation
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 
 from converters.pickle_writer import PickleWriter
 from converters.sample_motion import box_scores, detections, draw, joint_scores, rows, skeletons
+from converters.sample_skeletons import write_skeletons
 
 __all__ = [
     "bare_list_like",
@@ -321,6 +323,9 @@ def main() -> None:
     options = parser.parse_args()
     for path in write_samples(options.folder, options.videos, options.seed):
         print(path)
+    skeletons_folder = options.folder / "nturgb+d_skeletons"
+    write_skeletons(skeletons_folder, ntu_names(options.videos), options.seed)
+    print(skeletons_folder)
 
 
 if __name__ == "__main__":

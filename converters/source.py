@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,6 +15,28 @@ from skelstore.errors import SkelstoreError, SourceError, UnsupportedValueError
 from skelstore.layouts import Annotation
 from skelstore.parts import Origin
 from skelstore.values import Json, is_utf8, type_name
+
+
+class LeftOut(SourceError):
+    """A video that its source leaves out: a conversion goes on without it, and records its name and the reason."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"{name}: {reason}")
+        self.name = name
+        self.reason = reason
+
+
+@contextmanager
+def broken_video(name: str, place: str, *, left_out: bool) -> Iterator[None]:
+    """What a SourceError inside becomes: one that begins with the place, or the video's being left out."""
+    try:
+        yield
+    except LeftOut:
+        raise
+    except SourceError as error:
+        if left_out:
+            raise LeftOut(name, str(error)) from None
+        raise SourceError(f"{place}: {error}") from None
 
 
 class Source(Protocol):
@@ -30,7 +54,8 @@ class Source(Protocol):
     def video(self, index: int) -> tuple[Annotation, Origin | None]:
         """One annotation, and the file that it is from where there are many.
 
-        Raises SourceError, which names file and place, if it is not as the dialect says.
+        Raises SourceError, which names file and place, if it is not as the dialect says, LeftOut if it is to be left
+        out.
         """
         ...
 
@@ -73,6 +98,13 @@ def refusal(source: Source, error: SkelstoreError, index: int | None = None) -> 
             "cannot be stored: turn it into NumPy arrays and Python values where the file is made"
         )
     return f"{source.path}: {place}{str(error).removeprefix(error.place or 'the annotation')}"
+
+
+def splits_without(source: Source, left_out: list[Json]) -> dict[Any, Any]:
+    """The splits of a source without the videos that a conversion left out, as ``LeftOut`` was recorded."""
+    splits = source.splits()
+    names = {entry["name"] for entry in left_out}
+    return {split: [name for name in ids if name not in names] for split, ids in splits.items()} if names else splits
 
 
 def checked_annotation(value: object, path: Path, place: str) -> Annotation:

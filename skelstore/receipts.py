@@ -11,6 +11,7 @@ import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from skelstore import disk, values
 from skelstore.codecs import crc32c
@@ -29,7 +30,14 @@ def part_name(number: int, identity: Json) -> str:
     return f"{number:06}-{hashlib.blake2b(values.dumps(identity).encode(), digest_size=8).hexdigest()}"
 
 
-def keep_part(part: Part, folder: Path, identity: Json) -> Part:
+class KeptPart(NamedTuple):
+    """A finished part, and what was left out of it: whatever JSON its writer says."""
+
+    part: Part
+    left_out: list[Json]
+
+
+def keep_part(part: Part, folder: Path, identity: Json, left_out: list[Json]) -> Part:
     """Write the receipt of a finished part, bring all of it to the disk, and move it to ``folder``.
 
     If somebody else has finished the same part meanwhile, theirs is taken.
@@ -44,6 +52,7 @@ def keep_part(part: Part, folder: Path, identity: Json) -> Part:
         "rows": part.rows,
         "shards": [[list(shard) for shard in shards] for shards in part.shards],
         "table": [table.size, table.crc32c],
+        "left_out": left_out,
     }
     disk.write_file(part.folder / RECEIPT_KEY, to_bytes({**content, "checksum": _checksum(content)}))
     disk.sync_tree(part.folder)
@@ -54,14 +63,14 @@ def keep_part(part: Part, folder: Path, identity: Json) -> Part:
             raise
         theirs = find_part(folder, identity)
         if theirs is not None:
-            return theirs
+            return theirs.part
         shutil.rmtree(folder)
         os.rename(part.folder, folder)
     disk.sync_folder(folder.parent)
     return replace(part, folder=folder)
 
 
-def find_part(folder: Path, identity: Json) -> Part | None:
+def find_part(folder: Path, identity: Json) -> KeptPart | None:
     """The finished part in ``folder``; None unless its receipt is of this identity and every file is as it says."""
     try:
         content = from_bytes((folder / RECEIPT_KEY).read_bytes(), RECEIPT_KEY)
@@ -80,7 +89,8 @@ def find_part(folder: Path, identity: Json) -> Part | None:
         for number, shards in enumerate(part.shards):
             for shard, file in enumerate(shards):
                 entries[part.shard_key(number, shard)] = FileEntry(file.size, file.crc32c)
-        return part if all(disk.measure_file(folder / key) == entry for key, entry in entries.items()) else None
+        whole = all(disk.measure_file(folder / key) == entry for key, entry in entries.items())
+        return KeptPart(part, content["left_out"]) if whole else None
     except (SkelstoreError, OSError, ValueError, KeyError, TypeError, AttributeError, IndexError):
         return None  # written again, whatever is wrong with it
 

@@ -29,13 +29,14 @@ from numcodecs import blosc
 import skelstore
 from converters import open_source
 from converters.conversion import convert_source
+from converters.sample_skeletons import write_skeletons
 from converters.sample_sources import write_sources
-from converters.samples import ntu_like, write_samples
+from converters.samples import ntu_like, ntu_names, write_samples
 from skelstore import parts
 from tests.conftest import REPOSITORY
 from tests.exact import assert_exact
 
-PAGES = ("converting", "format", "design", "sources", "own_data", "checking", "joints", "splits")
+PAGES = ("converting", "format", "design", "sources", "sources_ntu", "own_data", "checking", "joints", "splits")
 DOCUMENTS = ["README.md", *(f"docs/{page}.md" for page in PAGES)]
 PROFILES = ["fast", "default", "small"]
 VIDEOS = 40
@@ -328,10 +329,13 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("documents")
     write_samples(folder, VIDEOS)
     write_sources(folder, VIDEOS)
+    write_skeletons(folder / "nturgb+d_skeletons", ntu_names(6))
     return folder
 
 
-@pytest.mark.parametrize("source", ["gym_list.pkl", "one", "k400/k400_hrnet.pkl", "k400_mmaction/k400_2d.pkl"])
+@pytest.mark.parametrize(
+    "source", ["gym_list.pkl", "one", "nturgb+d_skeletons", "k400/k400_hrnet.pkl", "k400_mmaction/k400_2d.pkl"]
+)
 def test_second_reader_reads_converted_samples(samples: Path, tmp_path: Path, source: str) -> None:
     kpfiles = (samples / source).parent / "kpfiles"
     opened = open_source(samples / source, kpfiles=kpfiles if kpfiles.is_dir() else None)
@@ -340,6 +344,7 @@ def test_second_reader_reads_converted_samples(samples: Path, tmp_path: Path, so
     assert_read_alike(tmp_path / "s.zarr")
     about = SecondReader(tmp_path / "s.zarr").about["source"]
     known = {"dialect", "name", "size", "document", "kpfiles", "left_out", "boxes", "class_names", "joints", "unlisted"}
+    known |= {"recipe", "task"}
     assert set(about) <= known
 
 

@@ -8,7 +8,7 @@ from types import ModuleType
 import pytest
 
 import converters
-from converters import array_folder, babel, bare_list, extraction, gym, kinetics, pyskl, single
+from converters import array_folder, babel, bare_list, extraction, gym, kinetics, ntu, pyskl, single
 from converters.conversion import ConvertOptions
 from converters.dialects import DIALECTS
 
@@ -20,7 +20,9 @@ def test_the_names_of_the_package() -> None:
 
 def test_the_dialects() -> None:
     first = {"pyskl": pyskl, "list": bare_list, "single": single, "folder": single, "kinetics": kinetics}
-    assert first | {"gym": gym, "extraction": extraction, "arrays": array_folder, "babel": babel} == DIALECTS
+    assert (
+        first | {"gym": gym, "extraction": extraction, "arrays": array_folder, "babel": babel, "ntu": ntu} == DIALECTS
+    )
 
 
 @pytest.mark.parametrize("module", [pyskl, bare_list, single])
@@ -53,6 +55,15 @@ def test_convert_of_a_dialect_with_something_beside_it(module: ModuleType, besid
     assert all(not parameters[name].default for name in beside if name != "boxes")
 
 
+def test_convert_of_ntu() -> None:
+    parameters = inspect.signature(ntu.convert).parameters
+    expected = ["source", "destination", "recipe", "task", "ignore", "skip_broken", "options"]
+    assert list(parameters) == expected
+    assert parameters["recipe"].kind is inspect.Parameter.KEYWORD_ONLY
+    assert parameters["recipe"].default == "raw"
+    assert parameters["skip_broken"].default is False
+
+
 def test_the_options_of_all() -> None:
     assert list(ConvertOptions.__annotations__) == [
         *("profile", "force", "workers", "dask", "advance", "joints", "class_names")
@@ -61,7 +72,8 @@ def test_the_options_of_all() -> None:
 
 def test_the_signatures_of_the_package() -> None:
     assert list(inspect.signature(converters.open_source).parameters) == [
-        *("path", "dialect", "kpfiles", "skip_missing", "boxes", "table", "label_by")
+        *("path", "dialect", "kpfiles", "skip_missing", "boxes", "table", "label_by"),
+        *("recipe", "task", "ignore", "skip_broken"),
     ]
     assert list(inspect.signature(converters.export).parameters) == [
         *("store", "out", "format", "kpfiles", "kpfile_videos", "force", "advance")

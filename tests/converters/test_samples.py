@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 
 from converters import samples
+from converters.ntu_skeleton import parse
+from converters.sample_skeletons import FIRST_BODY_ID, skeleton_file
 from tests.exact import assert_exact
 
 ITERATORS = [
@@ -184,6 +186,18 @@ def test_compressed_like() -> None:
         assert annotation["num_person_raw"] == np.bincount(annotation["frame_inds"]).max()
 
 
+def test_skeleton_files() -> None:
+    files = [skeleton_file(name, [i]) for i, name in enumerate(samples.ntu_names(25))]
+    parsed = [parse(data) for data in files]
+    assert {data[-2:] == b"\r\n" for data in files} == {True, False}
+    assert all(skeleton.body_id.min() > FIRST_BODY_ID > 1 << 53 for skeleton in parsed)
+    bodies = [len(np.unique(skeleton.body_id)) for skeleton in parsed]
+    assert min(bodies) == 1
+    assert max(bodies) > 2
+    assert any(len(np.unique(skeleton.frame_inds)) < skeleton.total_frames for skeleton in parsed), "frames of nobody"
+    assert any((np.diff(skeleton.body_id) < 0).any() for skeleton in parsed), "ids that do not ascend"
+
+
 def test_the_command_writes_every_file(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "converters.samples", str(tmp_path), "--videos", "35", "--seed", "4"]
     printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
@@ -195,7 +209,12 @@ def test_the_command_writes_every_file(tmp_path: Path) -> None:
         "k400/k400_hrnet.pkl",
         "k400_mmaction/k400_2d.pkl",
         "one",
+        "nturgb+d_skeletons",
     ]
+    skeletons = {file.stem: file.read_bytes() for file in (tmp_path / "nturgb+d_skeletons").iterdir()}
+    assert sorted(skeletons) == samples.ntu_names(35)
+    first = samples.ntu_names(35)[0]
+    assert skeletons[first] == skeleton_file(first, [4, 0]) != skeleton_file(first, [5, 0])
     assert_exact(load(tmp_path / "ntu60_hrnet.pkl"), samples.ntu_like(35, 4))
     assert_exact(load(tmp_path / "ntu60_3d.pkl"), samples.ntu3d_like(35, 4))
     assert_exact(load(tmp_path / "gym_list.pkl"), samples.bare_list_like(35, 4))

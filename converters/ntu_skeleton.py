@@ -1,0 +1,276 @@
+"""The text of one NTU RGB+D file, ``SsssCcccPpppRrrrAaaa.skeleton``, as arrays.
+
+The number of frames; per frame the number of bodies; per body a line of 10 values, the number of joints, and a line
+of 12 values for each of the 25 joints (shahroudy/NTURGB-D, Matlab/read_skeleton_file.m). Lines end with LF or CRLF.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from skelstore.errors import SourceError
+
+JOINTS = 25
+JOINT_VALUES = 12
+BODY_VALUES = 10
+_BODY_LINES = 2 + JOINTS
+_BODY_TOKENS = BODY_VALUES + 1 + JOINTS * JOINT_VALUES
+_JOINTS_LINE = b"25"
+_BLANK = b" \t\r\n"
+_IS_BLANK = np.array([code in _BLANK for code in range(256)])
+_COUNT = re.compile(rb"[0-9]{1,15}")
+_BODY_ID = re.compile(rb"-?[0-9]{1,19}")
+_SHOWN = 40
+_KEPT_BYTES = 4 << 20
+
+
+class Skeleton(NamedTuple):
+    """What one file holds: N bodies in all frames together, in the order of the file.
+
+    ``frame_inds`` int32 [N]: the frame of each body, from 0, ascending. ``body_id`` int64 [N]. ``body`` float64 [N, 9]:
+    clipped edges, left hand confidence, left hand state, right hand confidence, right hand state, restricted, lean x,
+    lean y, tracking state. Of the joints, ``position`` float64 [N, 25, 3]: x, y, z in metres; ``depth`` float64
+    [N, 25, 2]: x, y in the depth image; ``color`` float64 [N, 25, 2]: x, y in the colour image; ``orientation``
+    float64 [N, 25, 4]: w, x, y, z; ``tracking_state`` uint8 [N, 25]: 0 not tracked, 1 inferred, 2 tracked.
+    """
+
+    total_frames: int
+    frame_inds: NDArray[np.int32]
+    body_id: NDArray[np.int64]
+    body: NDArray[np.float64]
+    position: NDArray[np.float64]
+    depth: NDArray[np.float64]
+    color: NDArray[np.float64]
+    orientation: NDArray[np.float64]
+    tracking_state: NDArray[np.uint8]
+
+
+def parse(data: bytes) -> Skeleton:
+    """The bodies of a file. Raises SourceError, which names the line, for whatever is not as the format says.
+
+    A body id is beyond 2**53, so it never goes through a float. Numbers are read to the nearest float64.
+    """
+    _keep_pages()
+    text = _Text(data)
+    total_frames = _total_frames(text)
+    frames: list[int] = []
+    lines: list[int] = []
+    try:
+        for frame, line in _walk(text, total_frames):
+            frames.append(frame)
+            lines.append(line)
+    finally:  # where a line is missing or too many, it is a joint's line that first is not as it should be
+        rows = np.array(lines, np.intp)
+        _check_values(text, rows)
+    numbers = text.numbers()
+    _check_finite(text, numbers)
+    # The values of a body follow one another, blanks left out: its line, the number of joints, the joints.
+    values = numbers[text.first[rows][:, None] + np.arange(_BODY_TOKENS)]
+    body = values[:, 1:BODY_VALUES]
+    joints = values[:, BODY_VALUES + 1 :].reshape(-1, JOINTS, JOINT_VALUES)
+    states = _states(joints, rows)
+    ids = [_body_id(text, line) for line in lines]
+    return Skeleton(
+        total_frames,
+        np.array(frames, np.int32),
+        np.array(ids, np.int64),
+        body,
+        position=joints[..., :3],
+        depth=joints[..., 3:5],
+        color=joints[..., 5:7],
+        orientation=joints[..., 7:11],
+        tracking_state=states,
+    )
+
+
+@cache
+def _keep_pages() -> None:
+    """Once a process, free a large array, of which nothing was touched.
+
+    glibc gives the memory of every larger array back to the system as soon as it is free, so that each file would pay
+    for the same pages again, a third of its time. The size of the largest array that was freed is its measure of what
+    is kept (mallopt(3), M_MMAP_THRESHOLD).
+    """
+    np.empty(_KEPT_BYTES, np.uint8)
+
+
+class _Text:
+    """The lines of a file and the tokens in them, each of which one blank ends, all as positions.
+
+    Large arrays are few, and small: each costs the pages it is made of, which is a good part of the time.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self.data = _with_line_feeds(data)
+        codes = np.frombuffer(self.data, np.uint8)
+        ends = np.flatnonzero(codes <= ord(" ")).astype(np.int32)
+        if not (self.data.isascii() and _IS_BLANK[codes[ends]].all()):
+            raise _stray(data)
+        if len(ends) and (ends[0] == 0 or (np.diff(ends) == 1).any()):  # several blanks between tokens
+            self.data = b"\n".join([b" ".join(line.split()) for line in self.data.split(b"\n")])
+            codes = np.frombuffer(self.data, np.uint8)
+            ends = np.flatnonzero(codes <= ord(" ")).astype(np.int32)
+        newlines = np.flatnonzero(codes[ends] == ord("\n"))
+        self._ends = np.append(ends, np.int32(len(codes)))
+        """Where each token ends."""
+        self.first = np.concatenate([[0], newlines + 1, [len(self._ends)]])
+        """The first token of each line, and at the end the number of all tokens."""
+        self.tokens = np.diff(self.first).tolist()
+        """Tokens of each line; a blank line has one, an empty one."""
+        self._line_ends = [*ends[newlines].tolist(), len(codes)]
+
+    def __len__(self) -> int:
+        """Number of lines, without blank ones at the end."""
+        return len(self.tokens)
+
+    def line(self, line: int) -> bytes:
+        return self.data[self._line_ends[line - 1] + 1 if line else 0 : self._line_ends[line]]
+
+    def token(self, index: int) -> bytes:
+        return self.data[self._ends[index - 1] + 1 if index else 0 : self._ends[index]]
+
+    def line_of_token(self, index: int) -> int:
+        return int(np.searchsorted(self.first, index, "right")) - 1
+
+    def numbers(self) -> NDArray[np.float64]:
+        """Every token as a number. Raises SourceError for the first that is none."""
+        count = len(self._ends)
+        offsets = np.zeros(count + 1, np.int32)
+        np.subtract(self._ends, np.arange(count, dtype=np.int32), out=offsets[1:])  # without the blanks before
+        characters = self.data.translate(None, _BLANK)
+        tokens = pa.Array.from_buffers(pa.string(), count, [None, pa.py_buffer(offsets), pa.py_buffer(characters)])
+        try:
+            found: NDArray[np.float64] = tokens.cast(pa.float64()).to_numpy()
+        except pa.ArrowInvalid:
+            for index in range(count):
+                try:
+                    tokens[index].cast(pa.float64())
+                except pa.ArrowInvalid:
+                    line = self.line_of_token(index)
+                    raise SourceError(f"line {line + 1}: {_shown(self.token(index))} is not a number") from None
+            raise
+        return found
+
+
+def _with_line_feeds(data: bytes) -> bytes:
+    """The text with LF at the ends of lines, and without blanks at its end."""
+    text = data.rstrip(_BLANK)
+    if not text:
+        raise SourceError("the file is empty; expected the number of frames in its first line")
+    if 13 in text:
+        text = text.replace(b"\r\n", b"\n")
+        if (position := text.find(b"\r")) >= 0:
+            raise SourceError(
+                f"line {text.count(10, 0, position) + 1}: a carriage return stands alone; expected lines that end with "
+                "LF or CRLF"
+            )
+    return text
+
+
+def _stray(data: bytes) -> SourceError:
+    """What refuses a file for its first byte that no text of numbers has."""
+    position = next(i for i, byte in enumerate(data) if byte > 126 or (byte < 32 and byte not in _BLANK))
+    return SourceError(
+        f"line {data.count(10, 0, position) + 1}: byte 0x{data[position]:02x} (byte {position} of the file) does not "
+        "belong into a text of numbers: the file is damaged"
+    )
+
+
+def _total_frames(text: _Text) -> int:
+    total_frames = _number(text, 0, "the number of frames")
+    if total_frames > len(text) - 1:
+        raise SourceError(f"line 1: {total_frames} frames are declared; the file has {len(text) - 1} more lines")
+    return total_frames
+
+
+def _walk(text: _Text, total_frames: int) -> Iterator[tuple[int, int]]:
+    """Of each body its frame and its first line, counted from 0."""
+    count = len(text)
+    line = 1
+    for frame in range(total_frames):
+        if line >= count:
+            raise SourceError(
+                f"line {count}: the file ends after {frame} frames; line 1 declares {total_frames}: it is cut short"
+            )
+        bodies = _number(text, line, f"the number of bodies of frame {frame + 1}")
+        for body in range(bodies):
+            start = line + 1 + body * _BODY_LINES
+            _check_body(text, start, bodies, line)
+            yield frame, start
+        line += 1 + bodies * _BODY_LINES
+    if line < count:
+        raise SourceError(f"line {line + 1}: more text after the last of {total_frames} frames; expected the end")
+
+
+def _check_body(text: _Text, start: int, bodies: int, declared: int) -> None:
+    """Raise SourceError if what begins at a line is not a body of 25 joints, whole."""
+    if start < len(text) and text.tokens[start] != BODY_VALUES:
+        raise SourceError(f"line {start + 1}: {_values(text, start)}; expected the {BODY_VALUES} of a body")
+    if start + 1 < len(text) and text.line(start + 1) != _JOINTS_LINE:
+        joints = _number(text, start + 1, "the number of joints")
+        if joints != JOINTS:
+            raise SourceError(f"line {start + 2}: {joints} joints; expected the {JOINTS} of Kinect v2")
+    if start + _BODY_LINES > len(text):
+        raise SourceError(
+            f"line {len(text)}: the file ends within a body; line {declared + 1} declares {bodies} of "
+            f"{_BODY_LINES} lines each: it is cut short, or that number is wrong"
+        )
+
+
+def _check_values(text: _Text, rows: NDArray[np.intp]) -> None:
+    """Raise SourceError if the line of a joint does not have 12 values."""
+    lines = (rows[:, None] + np.arange(2, _BODY_LINES)).ravel()
+    wrong = np.diff(text.first)[lines] != JOINT_VALUES
+    if wrong.any():
+        line = int(lines[wrong.argmax()])
+        raise SourceError(f"line {line + 1}: {_values(text, line)}; expected the {JOINT_VALUES} of a joint")
+
+
+def _check_finite(text: _Text, numbers: NDArray[np.float64]) -> None:
+    finite = np.isfinite(numbers)
+    if not finite.all():
+        token = int(finite.argmin())
+        line = text.line_of_token(token)
+        raise SourceError(f"line {line + 1}: {_shown(text.token(token))}; expected a finite number")
+
+
+def _states(joints: NDArray[np.float64], rows: NDArray[np.intp]) -> NDArray[np.uint8]:
+    """The tracking states [N, 25]. Raises SourceError for one that is no small integer."""
+    states = joints[..., -1]
+    known = (states >= 0) & (states < 256) & (states == np.floor(states))
+    if not known.all():
+        body, joint = np.argwhere(~known)[0]
+        raise SourceError(
+            f"line {rows[body] + 2 + joint + 1}: tracking state {states[body, joint]}; expected an integer of 0 to 255"
+        )
+    return states.astype(np.uint8)
+
+
+def _body_id(text: _Text, line: int) -> int:
+    token = text.line(line).split(maxsplit=1)[0]
+    if _BODY_ID.fullmatch(token) and -(1 << 63) <= (found := int(token)) < 1 << 63:
+        return found
+    raise SourceError(f"line {line + 1}: body id {_shown(token)}; expected an integer of 64 bits")
+
+
+def _number(text: _Text, line: int, what: str) -> int:
+    found = text.line(line)
+    if not _COUNT.fullmatch(found):
+        raise SourceError(f"line {line + 1}: {_shown(found) if found else 'a blank line'}; expected {what}")
+    return int(found)
+
+
+def _values(text: _Text, line: int) -> str:
+    count = len(text.line(line).split())
+    return f"{count} value{'s'[: count != 1]}"
+
+
+def _shown(found: bytes) -> str:
+    return repr(found[:_SHOWN].decode("ascii")) + " …" * (len(found) > _SHOWN)

@@ -1,0 +1,148 @@
+"""Both recipes, array for array equal to a slow reference that was written from their description."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+from converters.ntu_recipes import Recipe, derived, raw
+from converters.ntu_skeleton import parse
+from converters.sample_skeletons import skeleton_file
+from converters.samples import ntu_names
+from converters.source import LeftOut
+from skelstore.errors import SourceError
+from tests.converters import ntu_reference
+from tests.converters.ntu_files import body_lines, skeleton_files
+from tests.converters.test_ntu_skeleton import REAL
+from tests.exact import assert_exact
+
+NAME = "S001C001P001R001A050"
+FIRST = 72057594037931101
+
+
+def made(recipe: Recipe, data: bytes) -> dict[str, Any]:
+    return derived(recipe, raw(NAME, 49, parse(data)))
+
+
+def check_recipes(data: bytes) -> None:
+    """Hold what both recipes make of a file equal to the reference, or both refuse it."""
+    frames = ntu_reference.read(data)
+    keypoint = ntu_reference.mmaction2(frames)
+    expected = {"frame_dir": NAME, "label": 49, "keypoint": keypoint, "total_frames": len(frames)}
+    assert_exact(made("mmaction2", data), expected)
+    try:
+        tracks = ntu_reference.pyskl(frames)
+    except ntu_reference.UpstreamFails:
+        with pytest.raises(SourceError, match="PYSKL fails on it too") as error:
+            made("pyskl", data)
+        assert not isinstance(error.value, LeftOut)
+        return
+    if tracks is None:
+        with pytest.raises(LeftOut, match="no frame has a body"):
+            made("pyskl", data)
+        return
+    expected = {"frame_dir": NAME, "label": 49, "keypoint": tracks, "total_frames": tracks.shape[1]}
+    assert_exact(made("pyskl", data), expected)
+
+
+@given(skeleton_files())
+@settings(max_examples=50)
+def test_the_recipes_on_any_file(data: bytes) -> None:
+    check_recipes(data)
+
+
+@pytest.mark.parametrize("name", ntu_names(6))
+def test_the_recipes_on_samples(name: str) -> None:
+    check_recipes(skeleton_file(name, [int(name[9:12])], (20, 60)))
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_the_recipes_on_real_files(real_file: Callable[[str], Path], name: str) -> None:
+    check_recipes(real_file(f"ntu/{name}.skeleton").read_bytes())
+
+
+def file_of(bodies: list[tuple[int, int, int, np.ndarray[Any, Any]]], total: int, shift: float = 0.01) -> bytes:
+    """A file of bodies (id, first frame, frame after the last, positions), which move ``shift`` in x a frame."""
+    random = np.random.default_rng(0)
+    lines = [str(total)]
+    for frame in range(total):
+        present = [(body_id, points) for body_id, start, stop, points in bodies if start <= frame < stop]
+        lines.append(str(len(present)))
+        for body_id, points in present:
+            lines += body_lines(random, body_id, points + np.array([shift * frame, 0, 0]), "{:.7g}")
+    return "\n".join(lines).encode()
+
+
+def person(x: float, width: float = 0.2) -> np.ndarray[Any, Any]:
+    """Positions [25, 3] of somebody 1 m high at x."""
+    at = np.linspace(0, 1, 25)
+    return np.stack([x + width * at, at, np.full(25, 3.0)], axis=1)
+
+
+def first_x(keypoint: np.ndarray[Any, Any]) -> list[list[float]]:
+    """x of the first joint, per track and frame."""
+    found: list[list[float]] = np.round(keypoint[:, :, 0, 0].astype(float), 2).tolist()
+    return found
+
+
+def test_pyskl_moves_a_body_that_was_away_to_an_earlier_time() -> None:
+    gone = [(FIRST, 0, 2, person(1)), (FIRST + 1, 0, 40, person(2)), (FIRST, 20, 40, person(1))]
+    found = made("pyskl", file_of(gone, 40, shift=0.1))
+    tracks = first_x(found["keypoint"])
+    returned = next(track for track in tracks if track[0] < 2)
+    assert returned[2] == pytest.approx(1 + 20 * 0.1, abs=0.01), "what was at frame 20 stands at frame 2"
+    assert returned[22:] == [0] * 18
+
+
+def test_pyskl_drops_frames_without_a_body_and_mmaction2_keeps_them() -> None:
+    data = file_of([(FIRST, 3, 5, person(1)), (FIRST, 9, 12, person(1))], 15)
+    assert made("pyskl", data)["total_frames"] == 5
+    assert made("mmaction2", data)["keypoint"].shape == (1, 15, 25, 3)
+
+
+def test_mmaction2_puts_bodies_into_slots_by_their_order_whoever_they_are() -> None:
+    data = file_of([(FIRST, 0, 5, person(1)), (FIRST + 1, 0, 10, person(7))], 10)
+    [strong, weak] = first_x(made("mmaction2", data)["keypoint"])
+    assert strong[:5] == pytest.approx([1.0, 1.01, 1.02, 1.03, 1.04], abs=0.01)
+    assert strong[5:] == pytest.approx([7.05, 7.06, 7.07, 7.08, 7.09], abs=0.01), "the other body, in the same slot"
+    assert weak[5:] == [0] * 5
+
+
+def test_mmaction2_ignores_a_fifth_body() -> None:
+    four = [(FIRST + i, 0, 20, person(i)) for i in range(4)]
+    fifth = (FIRST + 9, 0, 20, person(0, width=300))
+    assert_exact(made("mmaction2", file_of([*four, fifth], 20)), made("mmaction2", file_of(four, 20)))
+
+
+def test_without_a_body_mmaction2_gives_no_person() -> None:
+    assert made("mmaction2", b"3\n0\n0\n0\n")["keypoint"].shape == (0, 3, 25, 3)
+    assert made("mmaction2", b"0\n")["keypoint"].shape == (0, 0, 25, 3)
+
+
+@pytest.mark.parametrize(("frames", "persons"), [(11, 1), (12, 2)])
+def test_pyskl_drops_bodies_of_eleven_frames(frames: int, persons: int) -> None:
+    data = file_of([(FIRST, 0, 40, person(1)), (FIRST + 1, 5, 5 + frames, person(2))], 40)
+    assert len(made("pyskl", data)["keypoint"]) == persons
+
+
+@pytest.mark.parametrize(("width", "persons"), [(0.7, 2), (0.9, 1)])
+def test_pyskl_drops_bodies_that_are_wide(width: float, persons: int) -> None:
+    data = file_of([(FIRST, 0, 40, person(1)), (FIRST + 1, 0, 40, person(2, width))], 40)
+    assert len(made("pyskl", data)["keypoint"]) == persons
+
+
+def test_pyskl_fails_where_none_of_several_bodies_is_left() -> None:
+    data = file_of([(FIRST, 0, 8, person(1)), (FIRST + 1, 0, 9, person(2))], 10)
+    with pytest.raises(SourceError, match="none has more than 11 frames"):
+        made("pyskl", data)
+
+
+@pytest.mark.parametrize("recipe", ["pyskl", "mmaction2"])
+def test_coordinates_beyond_float16_are_refused(recipe: Recipe) -> None:
+    with pytest.raises(SourceError, match="beyond float16"):
+        made(recipe, file_of([(FIRST, 0, 3, person(1e6))], 3))
