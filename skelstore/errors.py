@@ -16,6 +16,7 @@
     ├── DecompressionError      (ValueError)         a video that cannot be decompressed
     │   └── EmptyVideoError                          … since no skeleton of it is left
     ├── UnsupportedValueError   (TypeError)          a value that no store can hold
+    ├── MissingPackageError     (ImportError)        an optional package is not installed
     └── SourceError             (ValueError)         a foreign file is not as its dialect says
 
 A message is one sentence: which file, which place in it, what was found, what was expected, what to do.
@@ -90,6 +91,10 @@ class UnsupportedValueError(SkelstoreError, TypeError):
         super().__init__(message)
         self.place = place
         self.value = value
+
+
+class MissingPackageError(SkelstoreError, ImportError):
+    """A package that only a part of skelstore needs is not installed."""
 
 
 class SourceError(SkelstoreError, ValueError):

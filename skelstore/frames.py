@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any, TypeAlias
 
@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from skelstore.arrays import ArrayReader
 from skelstore.errors import FrameIndexError
 
-Frames: TypeAlias = slice | range | Sequence[int] | NDArray[Any]
-"""Which frames: a slice, a range, or integers (an array of them included)."""
+Numbers: TypeAlias = slice | range | Sequence[int] | NDArray[Any]
+Frames: TypeAlias = Numbers | Callable[[int], Numbers]
+"""Which frames: a slice, a range, integers (an array of them included), or a function that is given the number of
+frames of the video and returns one of these, as the samplers of training pipelines do."""
 
 
 def positions(frames: Frames, total: int) -> NDArray[np.int64]:
@@ -22,6 +24,8 @@ def positions(frames: Frames, total: int) -> NDArray[np.int64]:
 
     Raises FrameIndexError if one is outside, TypeError if it is no integer.
     """
+    if callable(frames):
+        frames = frames(total)
     if isinstance(frames, slice):
         return np.arange(*frames.indices(total))
     wanted = _integers(frames)
@@ -35,10 +39,14 @@ def positions(frames: Frames, total: int) -> NDArray[np.int64]:
 def rows_of_frames(frames: Frames, frame_inds: NDArray[Any]) -> NDArray[np.int64]:
     """Rows of a compressed video whose frame number is among the frames, in their order.
 
-    Frames are the numbers that ``frame_inds`` [N] holds (1-based in Kinetics-400); a slice is one of such numbers.
+    Frames are the numbers that ``frame_inds`` [N] holds (1-based in Kinetics-400); a slice is one of such numbers, and
+    a function is given the highest of them plus 1.
     """
+    stop = int(frame_inds.max()) + 1 if len(frame_inds) else 0
+    if callable(frames):
+        frames = frames(stop)
     if isinstance(frames, slice):
-        frames = range(*frames.indices(int(frame_inds.max()) + 1 if len(frame_inds) else 0))
+        frames = range(*frames.indices(stop))
     return np.flatnonzero(np.isin(frame_inds, _integers(frames)))
 
 

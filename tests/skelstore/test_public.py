@@ -22,6 +22,7 @@ EXPORTED = [
     "FieldNotFoundError",
     "FrameIndexError",
     "LazyAnnotation",
+    "MissingPackageError",
     "SkelstoreError",
     "SourceError",
     "SplitNotFoundError",
@@ -53,6 +54,7 @@ ERRORS: dict[str, tuple[str, ...]] = {
     "FrameIndexError": ("SkelstoreError", "IndexError"),
     "DecompressionError": ("SkelstoreError", "ValueError"),
     "EmptyVideoError": ("DecompressionError",),
+    "MissingPackageError": ("SkelstoreError", "ImportError"),
 }
 
 SIGNATURES = {
