@@ -12,7 +12,7 @@ from skelstore import disk, values
 from skelstore.errors import DamageError, StoreError
 from skelstore.files import LocalFiles
 from skelstore.metadata import FileEntry
-from skelstore.parts import ARROW_TYPES
+from skelstore.parts import ARROW_TYPES, numpy_dtype
 
 
 def read_table(files: LocalFiles, key: str, expected: FileEntry | None) -> pa.Table:
@@ -52,12 +52,12 @@ def numeric_column(table: pa.Table, name: str, kind: pa.DataType) -> np.ndarray[
     """
     chunk = _chunk(table, name, kind)
     if chunk is None:
-        return np.zeros(0, kind.to_pandas_dtype())
+        return np.zeros(0, numpy_dtype(kind))
     buffer = chunk.buffers()[1]
     if pa.types.is_boolean(kind):
         bits = np.unpackbits(np.frombuffer(buffer, np.uint8), bitorder="little")
         return bits[chunk.offset : chunk.offset + len(chunk)].astype(bool)
-    whole = np.frombuffer(buffer, kind.to_pandas_dtype())
+    whole = np.frombuffer(buffer, numpy_dtype(kind))
     return whole[chunk.offset : chunk.offset + len(chunk)]
 
 
