@@ -65,12 +65,8 @@ class EpochSampler:
         return self._length
 
     def __iter__(self) -> Iterator[int]:
-        order = self.order()
-        start, self._start = self._start, 0
-        self._taken = start
-        for position in order[start:]:
-            self._taken += 1
-            yield int(position)
+        self._taken, self._start = self._start, 0
+        return self._drawn(self.order()[self._taken :])
 
     def order(self) -> NDArray[np.int64]:
         """The positions of this process in the whole of the epoch, in their order."""
@@ -110,6 +106,11 @@ class EpochSampler:
                 )
         self.epoch, self._start = int(state["epoch"]), int(state["taken"])
         self._taken = self._start
+
+    def _drawn(self, order: NDArray[np.int64]) -> Iterator[int]:
+        for position in order:
+            self._taken += 1
+            yield int(position)
 
     def _samples(self, random: np.random.RandomState) -> NDArray[np.int64]:
         if self._labels is None or self._class_prob is None:
