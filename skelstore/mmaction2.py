@@ -11,6 +11,7 @@ The definition is mmaction/datasets/pose_dataset.py of MMAction2 1.2.0 on mmengi
 
 from __future__ import annotations
 
+import operator
 import os.path
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -118,7 +119,8 @@ class SkelStorePoseDataset(PoseDataset):
     @force_full_init
     def get_subset(self, indices: Sequence[int] | int) -> SkelStorePoseDataset:
         """As ``get_subset_``, in a new data set."""
-        subset: SkelStorePoseDataset = self._copy_without_annotation()
+        # A memo of its own: the default one is shared by all calls and keeps every subset alive.
+        subset: SkelStorePoseDataset = self._copy_without_annotation({})
         subset.data_list = self._part(indices)
         return subset
 
@@ -128,7 +130,7 @@ class SkelStorePoseDataset(PoseDataset):
             return self.data_list.at(positions[:indices] if indices >= 0 else positions[indices:])
         if not isinstance(indices, Sequence):
             raise TypeError(f"indices are an int or a sequence of int, not {type(indices).__name__}")
-        return self.data_list.at(indices)
+        return self.data_list.at([operator.index(i) for i in indices])
 
     def _completed(self, info: dict[str, Any], idx: int) -> dict[str, Any]:
         """An annotation with what PoseDataset and its bases add to it."""

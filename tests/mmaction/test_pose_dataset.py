@@ -6,17 +6,19 @@ import copy
 import itertools
 import pickle
 import random
+import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 
 import skelstore
-from tests.mmaction import frameworks
-from tests.mmaction.frameworks import RATIOS, THRESHOLDS, Data, assert_same_item
+from tests import framework_data
+from tests.framework_data import RATIOS, THRESHOLDS, Data, assert_same_item
 
 pytest.importorskip("mmaction", reason="mmaction2 is not installed here: see `make mmaction-test`")
 with warnings.catch_warnings():
@@ -54,16 +56,16 @@ def numpy_1_name(monkeypatch: pytest.MonkeyPatch) -> None:
 def data(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Data:
     folder = tmp_path_factory.mktemp("data")
     if request.param == "ntu":
-        return frameworks.generated_ntu(folder)
+        return framework_data.generated_ntu(folder)
     if request.param == "kinetics":
-        return frameworks.generated_kinetics(folder)
+        return framework_data.generated_kinetics(folder)
     real_file: Callable[[str], Path] = request.getfixturevalue("real_file")
-    return frameworks.real_kinetics(folder, real_file)
+    return framework_data.real_kinetics(folder, real_file)
 
 
 @pytest.fixture(scope="module")
 def ntu(tmp_path_factory: pytest.TempPathFactory) -> Data:
-    return frameworks.generated_ntu(tmp_path_factory.mktemp("ntu"))
+    return framework_data.generated_ntu(tmp_path_factory.mktemp("ntu"))
 
 
 def both(data: Data, pipeline: Any = (), split: str | None = "", **options: Any) -> tuple[Any, Any]:
@@ -144,10 +146,10 @@ def test_read_sampled_gives_the_same_dict(data: Data) -> None:
     pipeline = [{"type": "UniformSampleFrames", "clip_len": 16, "num_clips": 2}, {"type": "PoseDecode"}]
     if data.kpfiles:
         pipeline.insert(0, {"type": "DecompressPose", "squeeze": True, "max_person": 2})
-    theirs, ours = both(data, pipeline, read_sampled=False), None
+    theirs, _ = both(data, pipeline)
     ours = SkelStorePoseDataset(str(data.store), pipeline=pipeline, split=data.splits[0], read_sampled=True)
     for i in range(len(ours)):
-        assert_same_item(seeded(ours, i), seeded(theirs[0], i), f"item {i}")
+        assert_same_item(seeded(ours, i), seeded(theirs, i), f"item {i}")
 
 
 def test_read_sampled_needs_a_sampler_first(ntu: Data) -> None:
@@ -241,14 +243,13 @@ def test_no_annotation_is_held(ntu: Data) -> None:
     assert_same_items(copied, ours)
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
-def test_workers_give_the_same_batches(ntu: Data, method: str) -> None:
+def test_workers_give_the_same_batches(ntu: Data) -> None:
     def batches(dataset: Any, **options: Any) -> list[torch.Tensor]:
         loader = DataLoader(dataset, batch_size=4, collate_fn=keypoints, **options)
         return [batch for _ in range(2) for batch in loader]
 
     theirs, ours = both(ntu)
-    found = batches(ours, num_workers=2, multiprocessing_context=method, persistent_workers=True)
+    found = batches(ours, num_workers=2, persistent_workers=True)
     expected = batches(theirs)
     assert len(found) == len(expected)
     assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
@@ -258,9 +259,14 @@ def keypoints(items: list[dict[str, Any]]) -> torch.Tensor:
     return torch.stack([torch.from_numpy(item["keypoint"].astype(np.float64).sum(axis=(0, 1, 2))) for item in items])
 
 
-def test_a_real_config_builds_it_and_trains(ntu: Data, tmp_path: Path) -> None:
+def test_a_real_config_builds_it_and_trains(ntu: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """STGCN++ of MMAction2's zoo, made small, trained for an epoch by mmengine's Runner from the store."""
     config = Config.fromfile(CONFIGS / "stgcnpp" / "stgcnpp_8xb16-joint-u100-80e_ntu60-xsub-keypoint-2d.py")
+    # The wheel of MMAction2 1.2.0 lacks a module that its models import.
+    drn = ModuleType("mmaction.models.localizers.drn.drn")
+    drn.DRN = None  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "mmaction.models.localizers.drn", ModuleType("mmaction.models.localizers.drn"))
+    monkeypatch.setitem(sys.modules, drn.__name__, drn)
     losses = []
     for kind, path in (("PoseDataset", ntu.pickle), ("SkelStorePoseDataset", ntu.store)):
         cfg = copy.deepcopy(config)
@@ -276,7 +282,9 @@ def test_a_real_config_builds_it_and_trains(ntu: Data, tmp_path: Path) -> None:
         cfg.randomness = {"seed": 1}
         runner = Runner.from_cfg(cfg)
         runner.train()
-        losses.append([float(value) for value in runner.message_hub.get_scalar("train/loss")._log_history])
+        losses.append([float(value) for value in runner.message_hub.get_scalar("train/loss").data[0]])
+        for handler in runner.logger.handlers:
+            handler.close()
     assert losses[0] == losses[1]
     assert len(losses[0]) > 1
 

@@ -264,7 +264,9 @@ def losses(dataset: Any, workers: int, epochs: int = 4) -> list[float]:
     model = SmallSTGCN()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
     sampler = EpochSampler(dataset, seed=3)
-    loader = DataLoader(dataset, batch_size=8, sampler=sampler, num_workers=workers, persistent_workers=workers > 0)
+    # A generator of its own: else the loader draws seeds from the one that the dropout draws from.
+    options = {"num_workers": workers, "persistent_workers": workers > 0, "generator": torch.Generator()}
+    loader = DataLoader(dataset, batch_size=8, sampler=sampler, **options)
     found = []
     for epoch in range(epochs):
         sampler.set_epoch(epoch)
