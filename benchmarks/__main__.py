@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks import conversion, decompression, opening, reading, report, size, workers
+from benchmarks import conversion, decompression, opening, reading, report, size, training, workers
 from benchmarks.data import DataSet, videos_of
 from benchmarks.results import Result
 
@@ -27,13 +27,27 @@ class Sizes(NamedTuple):
     processes: int
     samples: int
     workers: tuple[int, ...]
+    loaders: tuple[int, ...]
 
 
-#: `conversion` is bytes, and four times as many for the larger file; `samples` are read by all `workers` together.
+#: `conversion` is bytes, and four times as many for the larger file; `samples` are read by all `workers` together;
+#: `loaders` are the numbers of workers of a DataLoader.
 REAL = Sizes(
-    "real", 1_000_000_000, 4000, 20_000, 240_000, calls=1000, rounds=7, processes=5, samples=240_000, workers=(1, 4, 8)
+    name="real",
+    conversion=1_000_000_000,
+    kinetics=4000,
+    ntu=20_000,
+    contents=240_000,
+    calls=1000,
+    rounds=7,
+    processes=5,
+    samples=240_000,
+    workers=(1, 4, 8),
+    loaders=(0, 2, 8),
 )
-SMALLEST = Sizes("smallest", 1_000_000, 40, 60, 300, calls=20, rounds=2, processes=1, samples=300, workers=(1, 2))
+SMALLEST = Sizes(
+    "smallest", 1_000_000, 40, 60, 300, calls=20, rounds=2, processes=1, samples=300, workers=(1, 2), loaders=(0, 2)
+)
 
 
 def run_conversion(sizes: Sizes, folder: Path) -> Iterator[Result]:
@@ -63,6 +77,11 @@ def run_decompression(sizes: Sizes, folder: Path) -> Iterator[Result]:
     yield decompression.measure(DataSet("kinetics", sizes.kinetics, folder), folder, sizes.calls, sizes.rounds)
 
 
+def run_training(sizes: Sizes, folder: Path) -> Iterator[Result]:
+    yield training.measure(DataSet("ntu", sizes.ntu, folder), min(sizes.processes, 3), sizes.loaders)
+    yield training.measure_sampled(folder, sizes.calls, sizes.rounds)
+
+
 BENCHMARKS: dict[str, Callable[[Sizes, Path], Iterator[Result]]] = {
     "conversion": run_conversion,
     "size": run_size,
@@ -70,6 +89,7 @@ BENCHMARKS: dict[str, Callable[[Sizes, Path], Iterator[Result]]] = {
     "reading": run_reading,
     "workers": run_workers,
     "decompression": run_decompression,
+    "training": run_training,
 }
 
 

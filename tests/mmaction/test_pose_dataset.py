@@ -87,7 +87,9 @@ def assert_same_items(theirs: Any, ours: Any) -> None:
 @pytest.mark.parametrize("test_mode", [False, True])
 @pytest.mark.parametrize("valid_ratio", RATIOS)
 @pytest.mark.parametrize("box_thr", THRESHOLDS)
-def test_items_are_those_of_pose_dataset(data: Data, box_thr: float, valid_ratio: float | None, test_mode: bool) -> None:
+def test_items_are_those_of_pose_dataset(
+    data: Data, box_thr: float, valid_ratio: float | None, test_mode: bool
+) -> None:
     for split in (None, *data.splits):
         theirs, ours = both(data, split=split, box_thr=box_thr, valid_ratio=valid_ratio, test_mode=test_mode)
         assert_same_items(theirs, ours)

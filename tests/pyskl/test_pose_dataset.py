@@ -97,7 +97,7 @@ def test_items_are_those_of_pose_dataset(ntu: Data, box_thr: float, valid_ratio:
 def test_kinetics_without_memcached_is_kinetics_with_it(
     k400: Data, memcached: tuple[str, int], name: str, valid_ratio: float, box_thr: float, read_sampled: bool
 ) -> None:
-    """Items, and tensors after the pipeline of PYSKL's K400 config, under the same seeds; upstream asks a real server."""
+    """Items, and tensors after the K400 config, under the same seeds; upstream asks a real server."""
     options = {"box_thr": box_thr, "valid_ratio": valid_ratio, "split": "train", "test_mode": name != "train_pipeline"}
     served = options | {"memcached": True, "mc_cfg": memcached}
     with pytest.warns(UserWarning, match="needs no memcached") as seen:

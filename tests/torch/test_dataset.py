@@ -70,7 +70,9 @@ def assert_items(dataset: SkeletonDataset, expected: list[Any]) -> None:
 def test_items_are_those_of_the_store(data: dict[str, Any], ntu: Path) -> None:
     train = set(data["split"]["xsub_train"])
     assert_items(SkeletonDataset(ntu), data["annotations"])
-    assert_items(SkeletonDataset(str(ntu), split="xsub_train"), [a for a in data["annotations"] if a["frame_dir"] in train])
+    assert_items(
+        SkeletonDataset(str(ntu), split="xsub_train"), [a for a in data["annotations"] if a["frame_dir"] in train]
+    )
     store = skelstore.open(ntu)
     assert_items(SkeletonDataset(store.at([3, 1])), [data["annotations"][i] for i in (3, 1)])
     assert_items(SkeletonDataset(store, transform=lambda a: a["label"]), [a["label"] for a in data["annotations"]])
@@ -304,7 +306,9 @@ def test_bad_use_is_told(ntu: Path, tmp_path: Path) -> None:
         SkeletonDataset(ntu, split="training")
     with pytest.raises(skelstore.FieldNotFoundError, match=r"no valid\[0.5\], which valid_ratio=0.3 with box_thr=0.5"):
         SkeletonDataset(ntu, valid_ratio=0.3, box_thr=0.5)
-    videos = [{"frame_dir": "a", "label": [1], "total_frames": 3, "valid": {0.5: 3}, "keypoint": np.zeros((1, 3, 5, 2))}]
+    videos = [
+        {"frame_dir": "a", "label": [1], "total_frames": 3, "valid": {0.5: 3}, "keypoint": np.zeros((1, 3, 5, 2))}
+    ]
     store = written(tmp_path / "s.zarr", videos)
     with pytest.raises(skelstore.FieldNotFoundError, match="have no box_score, which valid_ratio=0.3"):
         SkeletonDataset(store, valid_ratio=0.3, box_thr=0.5)
