@@ -1,7 +1,7 @@
 """PyTorch's DataLoader on a store against PoseDataset on the pickle; and clips of long videos, sampled before reading.
 
-PoseDataset is MMAction2's where that is installed; else a data set that holds the pickle, as PYSKL's does. Each run is a
-fresh process with forked workers, PyTorch's default on Linux, and reads one epoch in random order.
+PoseDataset is MMAction2's where that is installed; else a data set that holds the pickle, as PYSKL's does. Each run is
+a fresh process with forked workers, PyTorch's default on Linux, and reads one epoch in random order.
 """
 
 from __future__ import annotations
@@ -108,19 +108,20 @@ def epoch(side: str, path: str, count: int, workers: int) -> dict[str, float]:
     begin = time.perf_counter()
     dataset = dataset_of(side, path, count)
     opened = time.perf_counter() - begin
-    loader: Any = DataLoader(dataset, BATCH, sampler=EpochSampler(dataset), num_workers=workers, drop_last=True)
+    size = max(1, min(BATCH, len(dataset) // 8))
+    loader: Any = DataLoader(dataset, size, sampler=EpochSampler(dataset), num_workers=workers, drop_last=True)
     batches = iter(loader)
     next(batches)
     start = time.perf_counter()
     left = len(loader) - 1
     private = 0.0
     for number, _ in enumerate(batches, 1):
-        if number == left - max(1, 2 * workers):  # all workers are still there, and have read
+        if number == left // 2:
             paused = time.perf_counter()
             private = private_megabytes()
             start += time.perf_counter() - paused
     return {
-        "samples/s": left * BATCH / (time.perf_counter() - start),
+        "samples/s": left * size / (time.perf_counter() - start),
         "private MB in all": private,
         "start s": opened,
     }

@@ -1,4 +1,4 @@
-"""``SkelStorePoseDataset`` against MMAction2's own PoseDataset: the same items and the same tensors, on real files too."""
+"""``SkelStorePoseDataset`` against MMAction2's own PoseDataset: the same items and tensors, on real files too."""
 
 from __future__ import annotations
 
@@ -302,7 +302,7 @@ def test_a_missing_split_lists_the_splits_there_are(ntu: Data) -> None:
 def test_valid_ratio_without_box_score(tmp_path: Path) -> None:
     with skelstore.Writer(tmp_path / "s.zarr") as writer:
         writer.add({"frame_dir": "a", "total_frames": 2, "valid": {0.5: 2}, "keypoint": np.zeros((1, 2, 17, 2))})
-    with pytest.raises(skelstore.FieldNotFoundError, match="the videos have no box_score, which valid_ratio=0.3"):
+    with pytest.raises(skelstore.FieldNotFoundError, match=r"the videos have no box_score, which valid_ratio=0\.3"):
         SkelStorePoseDataset(str(tmp_path / "s.zarr"), pipeline=[], valid_ratio=0.3)
     with pytest.raises(skelstore.FieldNotFoundError, match=r"no valid\[0.7\], which valid_ratio=0.3"):
         SkelStorePoseDataset(str(tmp_path / "s.zarr"), pipeline=[], valid_ratio=0.3, box_thr=0.7)

@@ -97,7 +97,7 @@ def test_items_are_those_of_pose_dataset(ntu: Data, box_thr: float, valid_ratio:
 def test_kinetics_without_memcached_is_kinetics_with_it(
     k400: Data, memcached: tuple[str, int], name: str, valid_ratio: float, box_thr: float, read_sampled: bool
 ) -> None:
-    """Items, and tensors after the K400 config, under the same seeds; upstream asks a real server."""
+    """Items, and tensors after the K400 config, under the same seeds; upstream has a real server."""
     options = {"box_thr": box_thr, "valid_ratio": valid_ratio, "split": "train", "test_mode": name != "train_pipeline"}
     served = options | {"memcached": True, "mc_cfg": memcached}
     with pytest.warns(UserWarning, match="needs no memcached") as seen:
@@ -176,7 +176,7 @@ def test_a_real_config_builds_it(ntu: Data, workers: int) -> None:
 def test_bad_use_is_told(ntu: Data, tmp_path: Path) -> None:
     with pytest.raises(skelstore.SplitNotFoundError, match="there are 'xsub_train'"):
         SkelStorePoseDataset(str(ntu.store), [], split="nothing")
-    with pytest.raises(ValueError, match="box_thr is 0.4"):
+    with pytest.raises(ValueError, match=r"box_thr is 0\.4"):
         SkelStorePoseDataset(str(ntu.store), [], box_thr=0.4)
     with skelstore.Writer(tmp_path / "s.zarr") as writer:
         writer.add({"frame_dir": "a", "total_frames": 2, "valid": {0.5: 2}, "keypoint": np.zeros((1, 2, 17, 2))})

@@ -1,10 +1,11 @@
-"""``SkeletonDataset`` in PyTorch's DataLoader: every start method, resuming, and a training equal to one on the pickle."""
+"""``SkeletonDataset`` in PyTorch's DataLoader: every start method, resuming, a training equal to one on the pickle."""
 
 from __future__ import annotations
 
 import os
 import pickle
 from collections.abc import Callable, Iterable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -198,7 +199,7 @@ def test_windows_in_the_loader(ntu: Path) -> None:
     order = EpochSampler(dataset, seed=1, window=2).order()
     _, ranks = np.unique(shards, return_inverse=True)
     windows = (ranks[order] // 2).tolist()
-    assert sum(a != b for a, b in zip(windows, windows[1:], strict=False)) == len(set(windows)) - 1
+    assert sum(a != b for a, b in pairwise(windows)) == len(set(windows)) - 1
     assert_same_batches(batches(dataset, window=2, num_workers=2), batches(dataset, window=2))
 
 
@@ -310,7 +311,7 @@ def test_bad_use_is_told(ntu: Path, tmp_path: Path) -> None:
         {"frame_dir": "a", "label": [1], "total_frames": 3, "valid": {0.5: 3}, "keypoint": np.zeros((1, 3, 5, 2))}
     ]
     store = written(tmp_path / "s.zarr", videos)
-    with pytest.raises(skelstore.FieldNotFoundError, match="have no box_score, which valid_ratio=0.3"):
+    with pytest.raises(skelstore.FieldNotFoundError, match=r"have no box_score, which valid_ratio=0\.3"):
         SkeletonDataset(store, valid_ratio=0.3, box_thr=0.5)
     with pytest.raises(skelstore.FieldNotFoundError, match=r"position 0 has the label \[1\]; expected an integer"):
         EpochSampler(SkeletonDataset(store, class_prob=[1, 2]))
