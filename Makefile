@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 FUZZ_SECONDS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types pytest smoke fuzz wheel-check crash-sweep bench mmaction-test clean
+.PHONY: help demo test lint format types pytest smoke fuzz wheel-check crash-sweep bench mmaction-test pyskl-test clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,8 +47,14 @@ crash-sweep: $(VENV)/.test ## kill and starve small commands at every call that 
 bench: $(VENV)/.bench ## every performance figure of the README
 	$(BIN)/python -m benchmarks
 
-mmaction-test: $(VENV)-mmaction/.installed ## our decompression against MMAction2's own operator
-	$(VENV)-mmaction/bin/python -m pytest tests/mmaction tests/skelstore/test_decompression.py
+mmaction-test: $(VENV)-mmaction/.installed ## training: PyTorch and MMAction2 on stores, against MMAction2's own code
+	$(VENV)-mmaction/bin/python -m pytest tests/torch tests/mmaction tests/skelstore/test_decompression.py
+	$(VENV)-mmaction/bin/python -m pytest tests/test_documents.py -k "framework or guide"
+	$(VENV)-mmaction/bin/python -m benchmarks training --smallest
+
+pyskl-test: $(VENV)-pyskl/.installed ## training: PYSKL's own code on stores; set PYSKL_CHECKOUT to a checkout of it
+	@test -d "$(PYSKL_CHECKOUT)/pyskl" || { echo "set PYSKL_CHECKOUT to a checkout of PYSKL" >&2; exit 2; }
+	PYSKL_CHECKOUT=$(abspath $(PYSKL_CHECKOUT)) $(VENV)-pyskl/bin/python -m pytest tests/pyskl
 
 # mmaction2 without its dependencies, of which the newest do not fit together any more; what it imports, by hand.
 $(VENV)-mmaction/.installed: pyproject.toml
@@ -56,6 +62,17 @@ $(VENV)-mmaction/.installed: pyproject.toml
 	$(VENV)-mmaction/bin/python -m pip install --quiet --disable-pip-version-check --no-deps mmaction2==1.2.0
 	$(VENV)-mmaction/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 'mmengine<1' \
 		'mmcv-lite<2.2' decord opencv-python-headless einops matplotlib scipy pytest hypothesis -e .
+	touch $@
+
+# What PYSKL's checkout imports: mmcv 1.x without its compiled operators, and NumPy 1 with SciPy below 1.11.
+$(VENV)-pyskl/.installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)-pyskl
+	$(VENV)-pyskl/bin/python -m pip install --quiet --disable-pip-version-check 'setuptools<70' wheel
+	MMCV_WITH_OPS=0 $(VENV)-pyskl/bin/python -m pip install --quiet --disable-pip-version-check \
+		--no-build-isolation --no-deps mmcv==1.7.2
+	$(VENV)-pyskl/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 torchvision 'numpy<2' \
+		'scipy<1.11' 'pyarrow<22' 'opencv-python-headless<4.12' addict pyyaml yapf packaging fvcore pymemcache \
+		requests tqdm decord matplotlib pytest hypothesis -e .
 	touch $@
 
 $(VENV)/.python:

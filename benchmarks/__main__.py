@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks import conversion, merging, size, skeletons, windows
+from benchmarks import conversion, merging, size, skeletons, training, windows
 from benchmarks.data import Synthetic, videos_of
 from converters.bench import decompression, opening, reading, report, workers
 from converters.bench.results import Result
@@ -29,24 +29,38 @@ class Sizes(NamedTuple):
     processes: int
     samples: int
     workers: tuple[int, ...]
+    loaders: tuple[int, ...]
 
 
-#: `conversion` is bytes, and four times as many for the larger file; `samples` are read by all `workers` together.
+#: `conversion` is bytes, and four times as many for the larger file; `samples` are read by all `workers` together;
+#: `loaders` are the numbers of workers of a DataLoader.
 REAL = Sizes(
-    "real",
-    1_000_000_000,
-    4000,
-    20_000,
-    240_000,
-    100_000,
+    name="real",
+    conversion=1_000_000_000,
+    kinetics=4000,
+    ntu=20_000,
+    contents=240_000,
+    long_video=100_000,
     calls=1000,
     rounds=7,
     processes=5,
     samples=240_000,
     workers=(1, 4, 8),
+    loaders=(0, 2, 8),
 )
 SMALLEST = Sizes(
-    "smallest", 1_000_000, 40, 60, 300, 10_000, calls=20, rounds=2, processes=1, samples=300, workers=(1, 2)
+    name="smallest",
+    conversion=1_000_000,
+    kinetics=40,
+    ntu=60,
+    contents=300,
+    long_video=10_000,
+    calls=20,
+    rounds=2,
+    processes=1,
+    samples=300,
+    workers=(1, 2),
+    loaders=(0, 2),
 )
 
 
@@ -93,6 +107,11 @@ def run_skeletons(sizes: Sizes, folder: Path) -> Iterator[Result]:
     yield skeletons.measure(folder, sizes.kinetics, sizes.rounds)
 
 
+def run_training(sizes: Sizes, folder: Path) -> Iterator[Result]:
+    yield training.measure(Synthetic("ntu", sizes.ntu, folder), min(sizes.processes, 3), sizes.loaders)
+    yield training.measure_sampled(folder, sizes.calls, sizes.rounds)
+
+
 BENCHMARKS: dict[str, Callable[[Sizes, Path], Iterator[Result]]] = {
     "conversion": run_conversion,
     "merging": run_merging,
@@ -103,6 +122,7 @@ BENCHMARKS: dict[str, Callable[[Sizes, Path], Iterator[Result]]] = {
     "decompression": run_decompression,
     "windows": run_windows,
     "skeletons": run_skeletons,
+    "training": run_training,
 }
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import numpy as np
+from numpy.typing import NDArray
 
-from skelstore.decompression import decompress_pose, with_box_filter
+from skelstore.decompression import decompress_frames, decompress_pose, with_box_filter
 from skelstore.errors import FieldNotFoundError
+from skelstore.frames import Frames, positions
 from skelstore.layouts import Annotation
 
 if TYPE_CHECKING:
@@ -25,9 +28,7 @@ class Decompressed:
     def __init__(
         self, store: Store, *, box_thr: float | None, squeeze: bool, max_person: int, valid_ratio: float | None
     ) -> None:
-        filters = isinstance(valid_ratio, float) and valid_ratio > 0
-        self._store = _valid(store, box_thr, valid_ratio) if filters else store
-        self._box_thr = box_thr if filters else None
+        self._store, self._box_thr = valid_videos(store, box_thr, valid_ratio)
         self._squeeze = squeeze
         self._max_person = max_person
 
@@ -57,21 +58,62 @@ class Decompressed:
         """``read``, under the name by which PyTorch's fetcher asks for a batch."""
         return self.read(indices)
 
+    def read_one(self, key: str | SupportsIndex, *, frames: Frames) -> Annotation:
+        """One video with some of its frames, of which alone the rows are read.
+
+        ``keypoint`` is ``keypoint[:, frames]`` of ``self[key]``, and so is ``keypoint_score``; everything else,
+        ``total_frames`` included, is the same. ``frames`` are a slice, a range, integers, or a function that is given
+        the number of frames of the decompressed video and returns one of these.
+        Raises FrameIndexError for a frame that the video does not have, and as ``self[key]``.
+        """
+        return decompressed_frames(
+            self._store, key, frames, box_thr=self._box_thr, squeeze=self._squeeze, max_person=self._max_person
+        )
+
     def _decompress(self, annotation: Annotation) -> Annotation:
         filtered = with_box_filter(annotation, self._box_thr)
         return decompress_pose(filtered, squeeze=self._squeeze, max_person=self._max_person)
 
 
-def _valid(store: Store, box_thr: float | None, valid_ratio: Any) -> Store:
-    """The videos of which enough frames have a person above the threshold, by the table alone."""
-    table = store.videos
-    column = f"valid.{box_thr}"
-    for name in (column, "total_frames"):
-        if name not in table.column_names:
-            raise FieldNotFoundError(
-                f"{store.path}: the videos have no {name}, which valid_ratio={valid_ratio} with box_thr={box_thr} needs"
-            )
-    frames = table["total_frames"].to_numpy().astype(np.float64)
+def decompressed_frames(
+    store: Store, key: str | SupportsIndex, frames: Frames, *, box_thr: float | None, squeeze: bool, max_person: int
+) -> Annotation:
+    """`Decompressed.read_one` of a store whose videos are filtered already."""
+    lazy = store.lazy(key)
+    if "frame_inds" in lazy and "keypoint" in lazy:
+        small = {name: None if name == "keypoint" else lazy[name] for name in lazy}
+        read_rows = partial(store._reader.some_rows, store._locate(key), "keypoint")
+        found = decompress_frames(
+            with_box_filter(small, box_thr), read_rows, frames, squeeze=squeeze, max_person=max_person
+        )
+        if found is not None:
+            return found
+    whole = decompress_pose(with_box_filter(dict(lazy), box_thr), squeeze=squeeze, max_person=max_person)
+    chosen = positions(frames, whole["keypoint"].shape[1])
+    return whole | {name: whole[name][:, chosen] for name in ("keypoint", "keypoint_score")}
+
+
+def valid_videos(store: Store, box_thr: float | None, valid_ratio: Any) -> tuple[Store, float | None]:
+    """The videos that PoseDataset keeps, by the table alone, and the threshold to filter their boxes by, or None.
+
+    As upstream, both happen only if ``valid_ratio`` is a float above 0: a video is kept if enough of its frames have a
+    person above the threshold. Raises FieldNotFoundError if the table lacks what that needs.
+    """
+    if not isinstance(valid_ratio, float) or not valid_ratio > 0:
+        return store, None
+    needs = f"which valid_ratio={valid_ratio} with box_thr={box_thr} needs"
+    reader, rows = store._reader, store._table_rows()
+    valid, frames = reader.numbers("valid", box_thr)[rows], reader.numbers("total_frames")[rows]
+    for name, column in ((f"valid[{box_thr}]", valid), ("total_frames", frames)):
+        if len(column) and np.isnan(column).any():
+            raise FieldNotFoundError(f"{store.path}: {_how_many(np.isnan(column))} no {name}, {needs}")
     with np.errstate(divide="ignore", invalid="ignore"):
-        keep = table[column].to_numpy().astype(np.float64) / frames >= valid_ratio
-    return store.at(np.flatnonzero(keep))
+        kept = store.at(np.flatnonzero(valid / frames >= valid_ratio))
+    boxes = kept.videos["box_score.row"].is_null() if "box_score" in store.fields else np.ones(len(kept), bool)
+    if (missing := np.asarray(boxes)).any():
+        raise FieldNotFoundError(f"{store.path}: {_how_many(missing)} no box_score, {needs}")
+    return kept, box_thr
+
+
+def _how_many(which: NDArray[np.bool_]) -> str:
+    return "the videos have" if which.all() else f"{which.sum()} videos of {len(which)} have"

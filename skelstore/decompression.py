@@ -18,16 +18,17 @@ More than 32,767 frames with squeeze=True overflow upstream's int16; here they w
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from skelstore.errors import DecompressionError, EmptyVideoError, FieldNotFoundError
+from skelstore.frames import Frames, positions
 from skelstore.parts import video_name
 
-__all__ = ["box_filter", "decompress_pose", "keeps_video", "with_box_filter"]
+__all__ = ["box_filter", "decompress_frames", "decompress_pose", "keeps_video", "squeezed_total", "with_box_filter"]
 
 
 #: One joint of a compressed row: moving x and y as one number is several times faster than as two.
@@ -55,8 +56,7 @@ def decompress_pose(annotation: Mapping[str, Any], *, squeeze: bool = True, max_
     DecompressionError if the fields do not fit together, each naming the video, and ValueError if `max_person`
     is negative.
     """
-    if max_person < 0:
-        raise ValueError(f"max_person is {max_person}: give the number of persons to keep, 0 or more")
+    _check_max_person(max_person)
     result = dict(annotation)
     for field in ("total_frames", "frame_inds", "keypoint"):
         if field not in result:
@@ -71,14 +71,73 @@ def decompress_pose(annotation: Mapping[str, Any], *, squeeze: bool = True, max_
     if "anno_inds" in result:
         rows = _selected(result, len(frame_inds))
         frame_inds, keypoint = frame_inds.take(rows), keypoint.take(rows, axis=0)
+    starts, counts = _planned(result, frame_inds, squeeze, max_person)
+    result["keypoint"], result["keypoint_score"] = _tracks(keypoint, starts, counts, int(counts.max()), max_person)
+    return result
+
+
+def decompress_frames(
+    annotation: Mapping[str, Any],
+    read_rows: Callable[[NDArray[np.intp]], NDArray[Any] | None],
+    frames: Frames,
+    *,
+    squeeze: bool = True,
+    max_person: int = 10,
+) -> dict[str, Any] | None:
+    """`decompress_pose` with ``keypoint`` and ``keypoint_score`` cut down to some frames, of which alone rows are read.
+
+    ``keypoint`` of the annotation is not looked at; ``read_rows`` gives its rows [n, V, 3] at some positions. Frames
+    are counted in the decompressed video. None if ``read_rows`` gives None, or rows of another form: then read it all.
+    """
+    _check_max_person(max_person)
+    result = dict(annotation)
+    frame_inds = np.asarray(result.pop("frame_inds"))
+    rows = _selected(result, len(frame_inds)) if "anno_inds" in result else np.arange(len(frame_inds))
+    starts, counts = _planned(result, frame_inds.take(rows), squeeze, max_person)
+    chosen, inverse = np.unique(positions(frames, len(starts)), return_inverse=True)
+    lengths = counts[chosen]
+    ends = lengths.cumsum()
+    places = np.arange(lengths.sum()) + np.repeat(starts[chosen] - (ends - lengths), lengths)
+    keypoint = read_rows(rows[places])
+    if keypoint is None or keypoint.ndim != 3 or keypoint.shape[2] < 3 or keypoint.dtype.kind not in "fiub":
+        return None
+    point, score = _tracks(keypoint, ends - lengths, lengths, int(counts.max()), max_person)
+    result["keypoint"], result["keypoint_score"] = point[:, inverse], score[:, inverse]
+    return result
+
+
+def squeezed_total(frames: int) -> Any:
+    """``total_frames`` as upstream leaves it when it squeezes: what NumPy makes of int16 + 1."""
+    return np.int16(frames - 1) + 1 if frames <= MOST_FRAMES else np.int64(frames)
+
+
+def _check_max_person(max_person: int) -> None:
+    if max_person < 0:
+        raise ValueError(f"max_person is {max_person}: give the number of persons to keep, 0 or more")
+
+
+def _planned(
+    result: dict[str, Any], frame_inds: NDArray[Any], squeeze: bool, max_person: int
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """First row and number of rows of every frame; sets ``total_frames`` and ``num_person`` of the result."""
     if not len(frame_inds):
         left = "no skeleton is left by anno_inds (the box filter)" if "anno_inds" in result else "it has no skeleton"
         raise EmptyVideoError(f"{_title(result)}: {left}, so there is nothing to decompress; leave it out")
     starts, counts = _frames(result, frame_inds, squeeze)
     if squeeze:
-        frames = len(starts)
-        result["total_frames"] = np.int16(frames - 1) + 1 if frames <= MOST_FRAMES else np.int64(frames)
+        result["total_frames"] = squeezed_total(len(starts))
+    if counts.max() > max_person:
+        result["num_person"] = max_person
+    return starts, counts
 
+
+def _tracks(
+    keypoint: NDArray[Any], starts: NDArray[np.intp], counts: NDArray[np.intp], persons: int, max_person: int
+) -> tuple[NDArray[np.float16], NDArray[np.float16]]:
+    """Rows as tracks: ``keypoint`` float16 [P, T, V, 2] and ``keypoint_score`` float16 [P, T, V].
+
+    ``persons`` is the number of persons in the fullest frame of the video, which need not be among these frames.
+    """
     # A row of zeros behind the others is what a frame shows where it has fewer persons than the fullest one.
     count, joints = keypoint.shape[:2]
     rows16 = np.ascontiguousarray(keypoint[:, :, :3], np.float16).view(JOINT)[:, :, 0]
@@ -87,15 +146,11 @@ def decompress_pose(annotation: Mapping[str, Any], *, squeeze: bool = True, max_
     score = np.zeros((count + 1, joints), np.float16)
     score[:count] = rows16["score"]
 
-    persons = int(counts.max())
     person = np.arange(min(persons, max_person))[:, None]
     row = np.where(person < counts, person + starts, count)
     if persons > max_person:
         row = np.append(_by_score(score[:count], starts, counts), count).take(row)
-        result["num_person"] = max_person
-    result["keypoint"] = xy.take(row, axis=0).view(np.float16).reshape(*row.shape, joints, 2)
-    result["keypoint_score"] = score.take(row, axis=0)
-    return result
+    return xy.take(row, axis=0).view(np.float16).reshape(*row.shape, joints, 2), score.take(row, axis=0)
 
 
 def box_filter(box_score: ArrayLike, box_thr: float) -> NDArray[np.bool_]:

@@ -18,6 +18,7 @@
     ├── JointLayoutError        (ValueError)         joints are not of the layout, or it cannot become another
     ├── UnsupportedValueError   (TypeError)          a value that no store can hold
     ├── MergeError              (ValueError)         stores that contradict each other
+    ├── MissingPackageError     (ImportError)        an optional package is not installed
     ├── SourceError             (ValueError)         a foreign file is not as its dialect says
     └── WorkerError             (RuntimeError)       a process that writes parts of a store died
 
@@ -101,6 +102,10 @@ class UnsupportedValueError(SkelstoreError, TypeError):
 
 class MergeError(SkelstoreError, ValueError):
     """Stores that contradict each other, and so are not merged: all contradictions, a line each."""
+
+
+class MissingPackageError(SkelstoreError, ImportError):
+    """A package that only a part of skelstore needs is not installed."""
 
 
 class SourceError(SkelstoreError, ValueError):

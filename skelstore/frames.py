@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any, TypeAlias
 
@@ -13,8 +13,13 @@ from numpy.typing import NDArray
 from skelstore.arrays import ArrayReader
 from skelstore.errors import FrameIndexError
 
-Frames: TypeAlias = slice | range | Sequence[int] | NDArray[Any]
-"""Which frames: a slice, a range, or integers (an array of them included)."""
+Numbers: TypeAlias = slice | range | Sequence[int] | NDArray[Any]
+Frames: TypeAlias = Numbers | Callable[[int], Numbers]
+"""Which frames: a slice, a range, integers (an array of them included), or a function that is given the number of
+frames of the video and returns one of these, as the samplers of training pipelines do."""
+
+GAP_BYTES = 32 << 10
+"""Bytes that are read and decoded in the time that one more read costs (about 15 us)."""
 
 LONG_VIDEO_ROWS = 4096
 """Of ``frame_inds``: up to so many are read as a whole, which takes a few microseconds."""
@@ -27,6 +32,8 @@ def positions(frames: Frames, total: int) -> NDArray[np.int64]:
 
     Raises FrameIndexError if one is outside, TypeError if it is no integer.
     """
+    if callable(frames):
+        frames = frames(total)
     if isinstance(frames, slice):
         return np.arange(*frames.indices(total))
     wanted = _integers(frames)
@@ -40,10 +47,11 @@ def positions(frames: Frames, total: int) -> NDArray[np.int64]:
 def rows_of_frames(frames: Frames, frame_inds: NDArray[Any]) -> NDArray[np.int64]:
     """Rows of a compressed video whose frame number is among the frames, in their order.
 
-    Frames are the numbers that ``frame_inds`` [N] holds (1-based in Kinetics-400); a slice is one of such numbers.
+    Frames are the numbers that ``frame_inds`` [N] holds (1-based in Kinetics-400); a slice is one of such numbers, and
+    a function is given the highest of them plus 1.
     """
-    if isinstance(frames, slice):
-        frames = range(*frames.indices(int(frame_inds.max()) + 1 if len(frame_inds) else 0))
+    if callable(frames) or isinstance(frames, slice):
+        frames = _settled(frames, int(frame_inds.max()) + 1 if len(frame_inds) else 0)
     if isinstance(frames, range) and frames.step == 1:
         return np.flatnonzero((frame_inds >= frames.start) & (frame_inds < frames.stop))
     return np.flatnonzero(np.isin(frame_inds, _integers(frames)))
@@ -69,8 +77,7 @@ class FrameNumbers:
             known = self._learn(first, count)
         if not len(known):
             return rows_of_frames(frames, self._array.read(first, count))
-        if isinstance(frames, slice):
-            frames = range(*frames.indices(int(known[-1]) + 1))
+        frames = _settled(frames, int(known[-1]) + 1)
         ends = frames if isinstance(frames, range) else _integers(frames)
         if not len(ends):
             return np.zeros(0, np.int64)
@@ -94,7 +101,8 @@ class FrameNumbers:
 def read_rows(array: ArrayReader, first: int, persons: int, length: int, chosen: NDArray[np.int64]) -> NDArray[Any]:
     """The same rows of each person, of whom each has ``length`` rows from the row ``first``: [n, *trailing].
 
-    Rows that lie near to each other are read together; a gap of more than a chunk is left out.
+    Rows that lie near to each other are read together; a gap of more than a chunk, and more than `GAP_BYTES`, is left
+    out.
     """
     count = len(chosen)
     if count and persons and chosen[-1] - chosen[0] == count - 1 and (np.diff(chosen) == 1).all():
@@ -105,7 +113,8 @@ def read_rows(array: ArrayReader, first: int, persons: int, length: int, chosen:
     rows = (np.arange(persons)[:, None] * length + chosen).reshape(-1)
     wanted, inverse = np.unique(rows, return_inverse=True)
     pieces = [array.read(first, 0)]
-    for start, stop in runs(wanted, array.metadata.chunk_rows):
+    gap = max(array.metadata.chunk_rows, GAP_BYTES // array.metadata.row_bytes)
+    for start, stop in runs(wanted, gap):
         low = int(wanted[start])
         piece = array.read(first + low, int(wanted[stop - 1]) - low + 1)
         pieces.append(piece[wanted[start:stop] - low])
@@ -119,6 +128,13 @@ def runs(ascending: NDArray[np.int64], gap: int) -> Iterator[tuple[int, int]]:
     cuts = np.flatnonzero(np.diff(ascending) > gap) + 1
     bounds = [0, *cuts.tolist(), len(ascending)]
     return ((a, b) for a, b in pairwise(bounds) if a < b)
+
+
+def _settled(frames: Frames, stop: int) -> range | Sequence[int] | NDArray[Any]:
+    """The frames without a function or a slice, of a video whose frames are below ``stop``."""
+    if callable(frames):
+        frames = frames(stop)
+    return range(*frames.indices(stop)) if isinstance(frames, slice) else frames
 
 
 def _integers(frames: range | Sequence[int] | NDArray[Any]) -> NDArray[np.int64]:

@@ -47,6 +47,12 @@ ARROW_TYPES: dict[str, pa.DataType] = {
 """Type of a column, as ``attributes.skelstore.columns`` names it -> its Arrow type."""
 
 
+def numpy_dtype(kind: pa.DataType) -> np.dtype[Any]:
+    """The NumPy type of an Arrow type; ``to_pandas_dtype`` of older pyarrow fails where pandas is not installed."""
+    names = {"halffloat": "float16", "float": "float32", "double": "float64"}
+    return np.dtype(names.get(str(kind), str(kind)))
+
+
 def video_name(annotation: Annotation) -> str | None:
     """The name under which a video is found: its ``frame_dir``, or where that is no text its ``filename``."""
     for key in ("frame_dir", "filename"):
@@ -205,7 +211,7 @@ class Column:
         else:
             # Through NumPy, which keeps the bits of every NaN and of NumPy's own scalars.
             mask = np.fromiter((value is None for value in found), bool, len(found))
-            filled = np.array([0 if value is None else value for value in found], self._kind.to_pandas_dtype())
+            filled = np.array([0 if value is None else value for value in found], numpy_dtype(self._kind))
             chunk = pa.array(filled, self._kind, mask=mask)
         self._chunks.append(chunk)
         self._values = []

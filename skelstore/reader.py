@@ -160,6 +160,37 @@ class Reader:
             annotation[key] = found.reshape(*shape, *found.shape[1:])
         return annotation
 
+    def some_rows(self, row: int, key: Any, rows: np.ndarray[Any, Any]) -> np.ndarray[Any, Any] | None:
+        """Rows of a video's array [N, …] by their position, in that order, from only the chunks that hold them.
+
+        None if the video has no such array with one ragged axis, or not all of these rows.
+        """
+        name = self._assembler.fields(self._layout(row)).get(key)
+        first, dims = self._places.get(name or "", (None, []))
+        if first is None or len(dims) != 1 or (len(rows) and not 0 <= rows.min() <= rows.max() < dims[0][row]):
+            return None
+        return frames.read_rows(self.arrays[str(name)], int(first[row]), 1, int(dims[0][row]), rows)
+
+    def numbers(self, *path: Any) -> np.ndarray[Any, Any]:
+        """For each video the number at a path of keys in its annotation, as float64; NaN if there is none."""
+        found = np.full(self.metadata.videos, np.nan)
+        for name, column in self.metadata.columns.items():
+            arrow = self.table[name]
+            if column.path == path and (pa.types.is_integer(arrow.type) or pa.types.is_floating(arrow.type)):
+                there = arrow.is_valid().to_numpy()
+                found[there] = arrow.drop_null().to_numpy()
+        return found
+
+    def shard_numbers(self) -> np.ndarray[Any, Any]:
+        """For each video the number of the file in which its largest array begins; 0 where it has none."""
+        sizes = {name: array.metadata.rows * array.metadata.row_bytes for name, array in self.arrays.items()}
+        if not sizes:
+            return np.zeros(self.metadata.videos, np.int64)
+        name = max(sizes, key=sizes.__getitem__)
+        first = self.table[f"{name}.row"].fill_null(0).to_numpy()
+        shards: np.ndarray[Any, Any] = first // self.arrays[name].metadata.shard_rows
+        return shards
+
     def find(self, name: str) -> int | None:
         """Position of the only video of that name, if it is found at first sight; None says nothing."""
         start, video, count = self._names

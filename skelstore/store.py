@@ -169,9 +169,10 @@ class Store:
         """Parts of one annotation, from only the chunks that hold them.
 
         ``fields``: the keys to read (default: all), in the order of the annotation. ``frames``: the frames to read, a
-        slice, a range or integers: ``keypoint`` [M, T, V, C] becomes ``keypoint[:, frames]``, and so does every array
-        with that T. Of a compressed video (``keypoint`` [N, V, C]) they are the numbers that ``frame_inds`` holds,
-        and the rows with such a number are read. Other values, ``total_frames`` included, stay as they are.
+        slice, a range, integers, or a function that is given T and returns one of these: ``keypoint`` [M, T, V, C]
+        becomes ``keypoint[:, frames]``, and so does every array with that T. Of a compressed video (``keypoint``
+        [N, V, C]) they are the numbers that ``frame_inds`` holds, and the rows with such a number are read. Other
+        values, ``total_frames`` included, stay as they are.
 
         Raises FieldNotFoundError for a key that the video does not have, FrameIndexError for a frame that it does not
         have, and as ``store[key]``.

@@ -12,7 +12,7 @@ from skelstore import disk, values
 from skelstore.errors import DamageError, StoreError
 from skelstore.files import LocalFiles
 from skelstore.metadata import FileEntry
-from skelstore.parts import ARROW_TYPES
+from skelstore.parts import ARROW_TYPES, numpy_dtype
 
 
 def read_table(files: LocalFiles, key: str, expected: FileEntry | None) -> pa.Table:
@@ -53,14 +53,14 @@ def numeric_column(table: pa.Table, name: str, kind: pa.DataType) -> np.ndarray[
     """
     chunk = _chunk(table, name, kind)
     if chunk is None:
-        return np.zeros(0, kind.to_pandas_dtype())
+        return np.zeros(0, numpy_dtype(kind))
     buffer = chunk.buffers()[1]
     if buffer is None:
         raise StoreError(f"the column {name!r} of the table of the videos has rows without values")
     if pa.types.is_boolean(kind):
         bits = np.unpackbits(np.frombuffer(buffer, np.uint8), bitorder="little")
         return bits[chunk.offset : chunk.offset + len(chunk)].astype(bool)
-    dtype = np.dtype(kind.to_pandas_dtype())
+    dtype = np.dtype(numpy_dtype(kind))
     # The buffer may be larger, and by no whole number of values: then it is damaged, but not here.
     return np.frombuffer(buffer, dtype, len(chunk), chunk.offset * dtype.itemsize)
 

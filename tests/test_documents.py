@@ -9,8 +9,10 @@ from __future__ import annotations
 import ast
 import base64
 import hashlib
+import importlib.util
 import json
 import math
+import os
 import re
 import shlex
 import struct
@@ -38,6 +40,9 @@ from tests.exact import assert_exact
 
 PAGES = ("converting", "format", "design", "sources", "sources_ntu", "own_data", "checking", "joints", "splits")
 DOCUMENTS = ["README.md", *(f"docs/{page}.md" for page in PAGES)]
+TRAINING = "docs/training.md"
+#: Frameworks that blocks of it need, each named behind the language, and where their tests run.
+FRAMEWORKS = {"torch": "mmaction-test", "mmaction": "mmaction-test", "pyskl": "pyskl-test"}
 PROFILES = ["fast", "default", "small"]
 VIDEOS = 40
 #: What a document may tell a person to type that is not run here, by its first words.
@@ -355,14 +360,16 @@ class Block(NamedTuple):
     line: int
     language: str
     text: str
+    needs: str = ""
 
 
 def blocks(document: str) -> list[Block]:
     """The fenced code blocks of a document."""
     text = (REPOSITORY / document).read_text()
     assert text.count("```") % 2 == 0
-    found = re.finditer(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-    return [Block(text.count("\n", 0, match.start()) + 2, match[1], match[2]) for match in found]
+    found = re.finditer(r"^```(\w*) ?(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    assert text.count("\n```") % 2 == 0
+    return [Block(text.count("\n", 0, match.start()) + 2, match[1], match[3], match[2]) for match in found]
 
 
 def commands(block: Block) -> Iterator[str]:
@@ -378,8 +385,38 @@ def commands(block: Block) -> Iterator[str]:
 def test_code_blocks_run(samples: Path, document: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every block of a document, in order, in a folder that holds the sample data."""
     monkeypatch.chdir(samples)
+    run_blocks(document, "")
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+@pytest.mark.filterwarnings("ignore")
+def test_blocks_that_need_a_framework_run(tmp_path: Path, framework: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After those that need none, which convert the data."""
+    if checkout := os.environ.get("PYSKL_CHECKOUT", ""):
+        monkeypatch.syspath_prepend(checkout)
+    if importlib.util.find_spec(framework) is None:
+        pytest.skip(f"{framework} is not installed here: see `make {FRAMEWORKS[framework]}`")
+    assert any(block.needs == framework for block in blocks(TRAINING))
+    monkeypatch.setattr(np, "Inf", np.inf, raising=False)  # MMAction2 1.2.0 says it, NumPy 2 has it no longer
+    write_samples(tmp_path, VIDEOS)
+    monkeypatch.chdir(tmp_path)
+    run_blocks(TRAINING, "")
+    run_blocks(TRAINING, framework)
+
+
+def test_the_guide_converts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The blocks of docs/training.md that need no framework."""
+    assert {block.needs for block in blocks(TRAINING)} == {"", *FRAMEWORKS}
+    write_samples(tmp_path, VIDEOS)
+    monkeypatch.chdir(tmp_path)
+    run_blocks(TRAINING, "")
+    assert len(skelstore.open("k400.zarr").split("train")) > 0
+
+
+def run_blocks(document: str, framework: str) -> None:
+    """The blocks of a document that need just that framework, in one namespace."""
     namespace: dict[str, Any] = {"__name__": "document"}
-    for block in blocks(document):
+    for block in (block for block in blocks(document) if block.needs == framework):
         place = f"{document}:{block.line}"
         assert block.language, f"{place}: a block without a language"
         if block.language == "python":
@@ -429,7 +466,7 @@ def test_example_bytes_of_the_format_are_a_shard(tmp_path: Path) -> None:
 
 
 def test_links_of_documents_lead_somewhere() -> None:
-    for document in [*DOCUMENTS, "CHANGELOG.md"]:
+    for document in [*DOCUMENTS, TRAINING, "CHANGELOG.md"]:
         path = REPOSITORY / document
         for target in re.findall(r"\]\((?!https?:)([^)#]+)", path.read_text()):
             assert (path.parent / target).exists(), f"{document}: {target}"

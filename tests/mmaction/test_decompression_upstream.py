@@ -1,4 +1,4 @@
-"""Decompression against MMAction2's own operator, in the environment that ``make mmaction-env`` installs.
+"""Decompression against MMAction2's own operator, in the environment that ``make mmaction-test`` installs.
 
 PYSKL's operator has the same lines but for its call of SciPy, which fails on SciPy 1.11 and later.
 """
@@ -20,7 +20,7 @@ from skelstore.errors import DecompressionError
 from tests.exact import assert_exact
 from tests.skelstore.test_decompression import REFUSED, REFUSED_UNSQUEEZED, compressed_annotations, video
 
-pytest.importorskip("mmaction", reason="mmaction2 is not installed here: see `make mmaction-env`")
+pytest.importorskip("mmaction", reason="mmaction2 is not installed here: see `make mmaction-test`")
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from mmaction.datasets import PoseDataset

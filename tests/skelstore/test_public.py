@@ -24,6 +24,7 @@ EXPORTED = [
     "JointLayoutError",
     "LazyAnnotation",
     "MergeError",
+    "MissingPackageError",
     "SkelstoreError",
     "SourceError",
     "SplitNotFoundError",
@@ -61,6 +62,7 @@ ERRORS: dict[str, tuple[str, ...]] = {
     "JointLayoutError": ("SkelstoreError", "ValueError"),
     "DecompressionError": ("SkelstoreError", "ValueError"),
     "EmptyVideoError": ("DecompressionError",),
+    "MissingPackageError": ("SkelstoreError", "ImportError"),
 }
 
 SIGNATURES = {

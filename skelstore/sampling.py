@@ -1,0 +1,158 @@
+"""The order in which a training reads a data set: a function of (seed, epoch) that can be resumed; without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+ClassProb: TypeAlias = Sequence[float] | Mapping[int, float]
+"""How often the videos of each class are read in an epoch, by label; 1 for a class that it does not name."""
+
+_SETTINGS = ("seed", "samples", "shuffle", "window", "num_replicas", "drop_last")
+
+
+class EpochSampler:
+    """Positions of a data set for one epoch after the other, in an order that depends on ``seed`` and the epoch only.
+
+    For DataLoader(sampler=…); ``dataset`` needs a length, and where it has one a ``class_prob`` (see `resampled`).
+    Call ``set_epoch`` before each epoch, as with PyTorch's DistributedSampler.
+
+    - ``shuffle``: False reads the data set in its order.
+    - ``window``: 0 shuffles the whole. Otherwise so many neighbouring shards make a window, windows come in random
+      order, and each is shuffled in itself: a cold disk or a remote store is then read a few files at a time. The
+      data set needs ``shards``, as a ``SkeletonDataset`` has them.
+    - ``rank`` of ``num_replicas`` processes gets a run of the order that no other one gets. With ``drop_last`` all runs
+      are equally long, as DDP needs it, and up to ``num_replicas - 1`` samples of the epoch are left out; without, the
+      first runs may be longer by one, and none is left out. Nothing is read twice to fill up.
+
+    The orders are the same with every version of NumPy. Memory: 8 bytes a sample of the epoch, in the main process.
+    """
+
+    def __init__(
+        self,
+        dataset: Any,
+        *,
+        seed: int = 0,
+        shuffle: bool = True,
+        window: int = 0,
+        rank: int = 0,
+        num_replicas: int = 1,
+        drop_last: bool = True,
+    ) -> None:
+        if not 0 <= rank < num_replicas:
+            raise ValueError(f"rank is {rank}, of {num_replicas} processes: give 0 to {num_replicas - 1}")
+        if window < 0 or seed < 0:
+            raise ValueError(f"window is {window} and seed is {seed}: give 0 or more")
+        self.epoch = 0
+        self._class_prob: ClassProb | None = getattr(dataset, "class_prob", None)
+        self._labels = None if self._class_prob is None else np.asarray(dataset.labels)
+        self._shards = np.asarray(dataset.shards) if window and shuffle else None
+        self._videos = len(dataset)
+        self._rank = rank
+        samples = len(self._samples(_random(seed, 0)))
+        self._settings = dict(zip(_SETTINGS, (seed, samples, shuffle, window, num_replicas, drop_last), strict=True))
+        share, more = divmod(samples, num_replicas)
+        more = 0 if drop_last else more
+        self._first = rank * share + min(rank, more)
+        self._length = share + (rank < more)
+        self._start = self._taken = 0
+
+    def __len__(self) -> int:
+        """Samples of this process in a whole epoch."""
+        return self._length
+
+    def __iter__(self) -> Iterator[int]:
+        self._taken, self._start = self._start, 0
+        return self._drawn(self.order()[self._taken :])
+
+    def order(self) -> NDArray[np.int64]:
+        """The positions of this process in the whole of the epoch, in their order."""
+        random = _random(self._settings["seed"], self.epoch)
+        positions = self._samples(random)
+        if self._settings["shuffle"]:
+            places = shuffled(random, len(positions), self._shards_of(positions), self._settings["window"])
+            positions = positions[places]
+        return positions[self._first : self._first + self._length]
+
+    def set_epoch(self, epoch: int) -> None:
+        """Go to the beginning of an epoch; in the epoch that ``load_state_dict`` has set, stay where that left off."""
+        if epoch != self.epoch:
+            self.epoch = epoch
+            self._start = self._taken = 0
+
+    def state_dict(self, taken: int | None = None) -> dict[str, Any]:
+        """Where the training is, for ``load_state_dict``.
+
+        ``taken``: how many samples of this epoch the training of this process has had. DataLoader's workers are ahead
+        of it, so give it where there are any: batches x batch size. Without it, as many as were asked for count.
+        """
+        taken = self._taken if taken is None else taken
+        if not 0 <= taken <= self._length:
+            raise ValueError(f"taken is {taken}, of the {self._length} samples of an epoch")
+        return {"epoch": self.epoch, "taken": taken, **self._settings}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where ``state_dict`` was taken, by this process or another of the same training.
+
+        Raises ValueError if that sampler had other settings, or a data set of another size.
+        """
+        for name, mine in self._settings.items():
+            if state.get(name) != mine:
+                raise ValueError(
+                    f"the state was taken with {name}={state.get(name)!r}, this sampler has {mine!r}: make it as it was"
+                )
+        self.epoch, self._start = int(state["epoch"]), int(state["taken"])
+        self._taken = self._start
+
+    def _drawn(self, order: NDArray[np.int64]) -> Iterator[int]:
+        for position in order:
+            self._taken += 1
+            yield int(position)
+
+    def _samples(self, random: np.random.RandomState) -> NDArray[np.int64]:
+        if self._labels is None or self._class_prob is None:
+            return np.arange(self._videos)
+        return resampled(random, self._labels, self._class_prob)
+
+    def _shards_of(self, positions: NDArray[np.int64]) -> NDArray[np.int64] | None:
+        return None if self._shards is None else self._shards[positions]
+
+
+def resampled(
+    random: np.random.RandomState, labels: NDArray[np.integer[Any]], class_prob: ClassProb
+) -> NDArray[np.int64]:
+    """Positions of an epoch in which classes are read more often: what PYSKL's ClassSpecificDistributedSampler draws.
+
+    Each of the n videos of a class whose ``class_prob`` is m comes floor(m) times, and int((m % 1) * n) of them, drawn
+    at random, once more (pyskl/datasets/samplers/distributed_sampler.py). Classes in the order in which they are met.
+    """
+    multipliers = class_prob if isinstance(class_prob, Mapping) else dict(enumerate(class_prob))
+    classes, first = np.unique(labels, return_index=True)
+    drawn = [np.zeros(0, np.int64)]
+    for label in classes[np.argsort(first)]:
+        videos = np.flatnonzero(labels == label)
+        multiplier = multipliers.get(int(label), 1)
+        drawn += [videos] * int(multiplier // 1)
+        drawn.append(videos[random.permutation(len(videos))[: int((multiplier % 1) * len(videos))]])
+    return np.concatenate(drawn)
+
+
+def shuffled(
+    random: np.random.RandomState, count: int, shards: NDArray[np.int64] | None = None, window: int = 0
+) -> NDArray[np.int64]:
+    """Places 0 to ``count`` - 1 in random order; with ``shards`` [count], window by window of so many shards."""
+    order: NDArray[np.int64] = random.permutation(count)
+    if shards is None:
+        return order
+    numbers, shard = np.unique(shards, return_inverse=True)
+    windows = -(-len(numbers) // window)
+    turn = random.permutation(windows)  # when the turn of each window is
+    return order[np.argsort(turn[shard.reshape(-1) // window][order], kind="stable")]
+
+
+def _random(seed: int, epoch: int) -> np.random.RandomState:
+    # RandomState, since its streams are frozen (NumPy's NEP 19); those of a Generator may change.
+    return np.random.RandomState(np.random.MT19937(np.random.SeedSequence([seed, epoch])))

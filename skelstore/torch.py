@@ -1,0 +1,134 @@
+"""A store as a data set of PyTorch, and the sampler for it; needs PyTorch: ``pip install 'skelstore[torch]'``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, SupportsIndex
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skelstore.decompressed import Decompressed
+from skelstore.errors import MissingPackageError, VideoIndexError
+from skelstore.frames import Frames
+from skelstore.layouts import Annotation
+from skelstore.sampling import ClassProb, EpochSampler
+from skelstore.selection import Selection, integer_labels, shard_numbers
+from skelstore.store import Store, open
+
+try:
+    from torch.utils.data import Dataset
+except ImportError as error:
+    raise MissingPackageError(
+        f"skelstore.torch needs PyTorch, which cannot be imported ({error}): pip install 'skelstore[torch]'"
+    ) from error
+
+__all__ = ["EpochSampler", "SkeletonDataset"]
+
+Source = str | os.PathLike[str] | Store
+
+
+class SkeletonDataset(Dataset):
+    """Videos of one store, or of several one after the other, as a map-style data set.
+
+    ``source``: a store, a view of one, a path, or a list of these. ``split``, ``valid_ratio`` and ``box_thr`` select
+    videos and boxes as PYSKL's PoseDataset does. An item is the annotation; with ``decompress`` it is as
+    ``Store.decompressed`` gives it (``squeeze`` and ``max_person`` are its options), otherwise as it is in the store,
+    with ``anno_inds`` if boxes are filtered.
+
+    ``frames``, if given, is called with the number of frames T of the video and returns those to read (integers
+    [n], a slice or a range): ``keypoint`` and ``keypoint_score`` are then ``[:, frames]`` of what they would be, and
+    only the chunks that hold these frames are read. ``transform`` is called with the annotation, and returns the item.
+    ``class_prob`` is for the sampler: see ``skelstore.sampling.resampled``.
+
+    Pickling takes the paths along, not the data, so workers may be started in any way.
+
+    Raises StoreNotFoundError, SplitNotFoundError and FieldNotFoundError as ``open``, ``Store.split`` and
+    ``Store.decompressed`` do.
+    """
+
+    def __init__(
+        self,
+        source: Source | Sequence[Source],
+        *,
+        split: str | None = None,
+        valid_ratio: float | None = None,
+        box_thr: float | None = None,
+        decompress: bool = False,
+        squeeze: bool = True,
+        max_person: int = 10,
+        frames: Frames | None = None,
+        transform: Callable[[Annotation], Any] | None = None,
+        class_prob: ClassProb | None = None,
+    ) -> None:
+        self._views: list[Decompressed | Selection] = []
+        for store in map(_opened, [source] if isinstance(source, (str, os.PathLike, Store)) else source):
+            if decompress:
+                view = store if split is None else store.split(split)
+                options: dict[str, Any] = {"squeeze": squeeze, "max_person": max_person, "box_thr": box_thr}
+                self._views.append(view.decompressed(valid_ratio=valid_ratio, **options))
+            else:
+                self._views.append(Selection(store, split=split, box_thr=box_thr, valid_ratio=valid_ratio))
+        #: Position of the first video of each store, and the number of all.
+        self._starts = np.cumsum([0, *map(len, self._views)])
+        self.frames = frames
+        self.transform = transform
+        self.class_prob = class_prob
+
+    @property
+    def stores(self) -> list[Store]:
+        """The views that the videos are read from."""
+        return [view.store for view in self._views]
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """The label of each video [videos]. Raises FieldNotFoundError if one has no integer as its label."""
+        return np.concatenate([np.zeros(0, np.int64), *map(integer_labels, self.stores)])
+
+    @property
+    def shards(self) -> NDArray[np.int64]:
+        """For each video the number of the file that it is in [videos]; neighbours have neighbouring numbers."""
+        numbers, after = [np.zeros(0, np.int64)], 0
+        for store in self.stores:
+            numbers.append(shard_numbers(store) + after)
+            after = int(numbers[-1].max(initial=after - 1)) + 1
+        return np.concatenate(numbers)
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    def __getitem__(self, index: SupportsIndex) -> Any:
+        """The item at a position; negative counts from the end. Raises VideoIndexError, and as ``Store[…]``."""
+        view, position = self._place(index)
+        annotation = view[position] if self.frames is None else view.read_one(position, frames=self.frames)
+        return annotation if self.transform is None else self.transform(annotation)
+
+    def __getitems__(self, indices: Iterable[SupportsIndex]) -> list[Any]:
+        """The items at some positions, in that order: what DataLoader asks for. Videos are read in a store's order."""
+        if self.frames is not None:
+            return [self[index] for index in indices]
+        places = [self._place(index) for index in indices]
+        annotations: list[Any] = [None] * len(places)
+        for view in self._views:
+            mine = [i for i, (other, _) in enumerate(places) if other is view]
+            for i, annotation in zip(mine, view.read([places[i][1] for i in mine]), strict=True):
+                annotations[i] = annotation
+        return annotations if self.transform is None else [self.transform(annotation) for annotation in annotations]
+
+    def _place(self, index: SupportsIndex) -> tuple[Decompressed | Selection, int]:
+        position = index.__index__()
+        if position < 0:
+            position += len(self)
+        if not 0 <= position < len(self):
+            raise VideoIndexError(f"the data set has {len(self)} videos, none at position {index}")
+        view = int(np.searchsorted(self._starts, position, side="right")) - 1
+        return self._views[view], position - int(self._starts[view])
+
+
+def _opened(source: Source) -> Store:
+    if isinstance(source, (str, os.PathLike)):
+        return open(source)
+    if not isinstance(source, Store):
+        raise TypeError(f"a data set is made of stores, their views or paths, not of {type(source).__name__}")
+    return source
