@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 import skelstore
-from converters import cli, samples
+from converters import cli, samples, source_commands
 from converters.progress import progress
 from tests.exact import assert_exact
 from tests.source_contract import dump, load
@@ -572,7 +572,7 @@ def test_a_fault_of_ours_is_a_sentence_too(source: Path, run: Any, monkeypatch: 
     def fail(*_: object, **__: object) -> None:
         raise ZeroDivisionError("oh")
 
-    monkeypatch.setattr(cli, "open_source", fail)
+    monkeypatch.setattr(source_commands, "open_source", fail)
     done = run("convert", source, "x.zarr")
     assert done.status == 1
     assert len(done.err.splitlines()) == 1
@@ -589,7 +589,7 @@ def test_what_ends_a_conversion(
     def fail(*_: object, **__: object) -> None:
         raise error(28, "No space") if error is OSError else error
 
-    monkeypatch.setattr(cli, "convert_source", fail)
+    monkeypatch.setattr(source_commands, "convert_source", fail)
     done = run("convert", source, "x.zarr")
     assert done.status == status
     assert text in done.err
