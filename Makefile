@@ -4,6 +4,8 @@ PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3; do \
 VENV ?= .venv
 BIN := $(VENV)/bin
 FUZZ_SECONDS ?= 60
+# Tests run in as many processes as there are cores, up to four; PARALLEL= runs them in one.
+PARALLEL ?= -n auto --maxprocesses 4 --dist worksteal
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint format types pytest smoke fuzz wheel-check crash-sweep bench mmaction-test pyskl-test clean
@@ -28,7 +30,7 @@ types: $(VENV)/.test ## mypy --strict on both packages
 	$(BIN)/mypy --strict
 
 pytest: $(VENV)/.test ## the test suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
 
 smoke: $(VENV)/.test ## every benchmark once, in its smallest size
 	$(BIN)/python -m benchmarks --smallest
@@ -48,20 +50,21 @@ bench: $(VENV)/.bench ## every performance figure of the README
 	$(BIN)/python -m benchmarks
 
 mmaction-test: $(VENV)-mmaction/.installed ## training: PyTorch and MMAction2 on stores, against MMAction2's own code
-	$(VENV)-mmaction/bin/python -m pytest tests/torch tests/mmaction tests/skelstore/test_decompression.py
+	$(VENV)-mmaction/bin/python -m pytest $(PARALLEL) tests/torch tests/mmaction \
+		tests/skelstore/test_decompression.py
 	$(VENV)-mmaction/bin/python -m pytest tests/test_documents.py -k "framework or guide"
 	$(VENV)-mmaction/bin/python -m benchmarks training --smallest
 
 pyskl-test: $(VENV)-pyskl/.installed ## training: PYSKL's own code on stores; set PYSKL_CHECKOUT to a checkout of it
 	@test -d "$(PYSKL_CHECKOUT)/pyskl" || { echo "set PYSKL_CHECKOUT to a checkout of PYSKL" >&2; exit 2; }
-	PYSKL_CHECKOUT=$(abspath $(PYSKL_CHECKOUT)) $(VENV)-pyskl/bin/python -m pytest tests/pyskl
+	PYSKL_CHECKOUT=$(abspath $(PYSKL_CHECKOUT)) $(VENV)-pyskl/bin/python -m pytest $(PARALLEL) tests/pyskl
 
 # mmaction2 without its dependencies, of which the newest do not fit together any more; what it imports, by hand.
 $(VENV)-mmaction/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)-mmaction
 	$(VENV)-mmaction/bin/python -m pip install --quiet --disable-pip-version-check --no-deps mmaction2==1.2.0
 	$(VENV)-mmaction/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 'mmengine<1' \
-		'mmcv-lite<2.2' decord opencv-python-headless einops matplotlib scipy pytest hypothesis -e .
+		'mmcv-lite<2.2' decord opencv-python-headless einops matplotlib scipy pytest pytest-xdist hypothesis -e .
 	touch $@
 
 # What PYSKL's checkout imports: mmcv 1.x without its compiled operators, and NumPy 1 with SciPy below 1.11.
@@ -72,7 +75,7 @@ $(VENV)-pyskl/.installed: pyproject.toml
 		--no-build-isolation --no-deps mmcv==1.7.2
 	$(VENV)-pyskl/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 torchvision 'numpy<2' \
 		'scipy<1.11' 'pyarrow<22' 'opencv-python-headless<4.12' addict pyyaml yapf packaging fvcore pymemcache \
-		requests tqdm decord matplotlib pytest hypothesis -e .
+		requests tqdm decord matplotlib pytest pytest-xdist hypothesis -e .
 	touch $@
 
 $(VENV)/.python:

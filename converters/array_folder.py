@@ -10,18 +10,16 @@ import os
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
-from typing import Any, Unpack
+from typing import Unpack
 
 import numpy as np
-from numpy.typing import NDArray
 
 from converters.array_file import SUFFIXES, npy_header, npz_headers, npz_text, read_npy, read_npz
 from converters.conversion import ConvertOptions, convert_source
-from converters.listing import Entry, Video, files_below, list_videos
+from converters.listing import Entry, ListedFiles, Video, files_below, list_videos
 from skelstore.errors import SourceError
 from skelstore.layouts import Annotation
 from skelstore.parts import Origin
-from skelstore.values import Json
 
 NAME = "arrays"
 _FIRST_KEYS = ("frame_dir", "label", "img_shape", "original_shape", "total_frames", "keypoint", "keypoint_score")
@@ -29,7 +27,7 @@ _SHAPE_KEYS = ("img_shape", "original_shape")
 _EXPECTED = "expected [M, T, V, C], or [T, V, C] for one person, of 2 or 3 coordinates C"
 
 
-class ArrayFolder:
+class ArrayFolder(ListedFiles):
     """Source of all ``.npy`` and ``.npz`` below a folder, or those that a table lists, in its order.
 
     ``table`` is a CSV or Parquet file (`converters.video_table`); ``label_by`` takes label and split from ``folders``
@@ -48,7 +46,7 @@ class ArrayFolder:
         label_by: str | None = None,
         skip_missing: bool = False,
     ) -> None:
-        self.path = Path(path)
+        self.path = self._folder = Path(path)
         entries = [self._entry(file) for file in files_below(self.path, SUFFIXES)]
         self._listing = list_videos(
             self.path,
@@ -59,12 +57,6 @@ class ArrayFolder:
             unique=True,
             check=self._wrong_headers,
         )
-
-    def __len__(self) -> int:
-        return len(self._listing.videos)
-
-    def sizes(self) -> NDArray[np.int64]:
-        return np.array([video.entry.size for video in self._listing.videos], np.int64)
 
     def video(self, index: int) -> tuple[Annotation, Origin | None]:
         """One annotation: ``keypoint`` [M, T, V, C], or [N, V, C] beside ``frame_inds``; the keys in PYSKL's order."""
@@ -78,23 +70,6 @@ class ArrayFolder:
         _settle(file, found)
         annotation = {key: found.pop(key) for key in _FIRST_KEYS if key in found} | found
         return annotation, Origin(video.entry.file, 0, len(annotation))
-
-    def files(self, start: int, stop: int) -> list[Path]:
-        videos = self._listing.videos[start:stop]
-        return [*self._listing.tables, *(self.path / video.entry.file for video in videos)]
-
-    def settings(self) -> Json:
-        return self._listing.label_by
-
-    def place(self, index: int) -> str:
-        return self._listing.videos[index].entry.place
-
-    def splits(self) -> dict[Any, Any]:
-        return self._listing.splits()
-
-    def description(self) -> dict[str, Json]:
-        """As of the listing: ``class_names``, and the videos that were left out, beside what every source has."""
-        return self._listing.description(self.path)
 
     def close(self) -> None:
         """Nothing is held open between annotations."""

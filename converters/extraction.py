@@ -11,24 +11,20 @@ import os
 from pathlib import Path
 from typing import Any, Unpack
 
-import numpy as np
-from numpy.typing import NDArray
-
 from converters.annotation_file import described
 from converters.conversion import ConvertOptions, convert_source
-from converters.listing import Entry, files_below, list_videos
+from converters.listing import Entry, ListedFiles, files_below, list_videos
 from converters.pickle_file import PickleFile
 from converters.source import checked_annotation
 from converters.video_table import refuse
 from skelstore.errors import SourceError
 from skelstore.layouts import Annotation
 from skelstore.parts import Origin, video_name
-from skelstore.values import Json
 
 NAME = "extraction"
 
 
-class ExtractedFiles:
+class ExtractedFiles(ListedFiles):
     """Source of one pickle or of all ``*.pkl`` below a folder, each an annotation or a list of them.
 
     ``table`` is a CSV or Parquet file (`converters.video_table`); ``label_by`` takes label and split from ``folders``
@@ -58,33 +54,10 @@ class ExtractedFiles:
         finally:
             self.close()
 
-    def __len__(self) -> int:
-        return len(self._listing.videos)
-
-    def sizes(self) -> NDArray[np.int64]:
-        return np.array([video.entry.size for video in self._listing.videos], np.int64)
-
     def video(self, index: int) -> tuple[Annotation, Origin | None]:
         entry, row = self._listing.videos[index]
         annotation = self._annotation(entry) | row.keys()
         return annotation, Origin(entry.file, entry.position or 0, len(annotation))
-
-    def files(self, start: int, stop: int) -> list[Path]:
-        videos = self._listing.videos[start:stop]
-        return [*self._listing.tables, *(self._folder / video.entry.file for video in videos)]
-
-    def settings(self) -> Json:
-        return self._listing.label_by
-
-    def place(self, index: int) -> str:
-        return self._listing.videos[index].entry.place
-
-    def splits(self) -> dict[Any, Any]:
-        return self._listing.splits()
-
-    def description(self) -> dict[str, Json]:
-        """As of the listing: ``class_names``, and the videos that were left out, beside what every source has."""
-        return self._listing.description(self.path)
 
     def close(self) -> None:
         if self._open is not None:

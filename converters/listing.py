@@ -6,7 +6,10 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from converters.document import LIST_DOCUMENT, PYSKL_DOCUMENT
 from converters.naming import LABEL_BY, label_by_folders, label_by_ntu
@@ -74,6 +77,37 @@ class Listing:
         if self.unlisted:
             found["unlisted"] = self.unlisted
         return found
+
+
+class ListedFiles:
+    """What sources of listed files have in common: ``_listing`` is what is taken of the files in ``_folder``."""
+
+    path: Path
+    _folder: Path
+    _listing: Listing
+
+    def __len__(self) -> int:
+        return len(self._listing.videos)
+
+    def sizes(self) -> NDArray[np.int64]:
+        return np.array([video.entry.size for video in self._listing.videos], np.int64)
+
+    def files(self, start: int, stop: int) -> list[Path]:
+        videos = self._listing.videos[start:stop]
+        return [*self._listing.tables, *(self._folder / video.entry.file for video in videos)]
+
+    def settings(self) -> Json:
+        return self._listing.label_by
+
+    def place(self, index: int) -> str:
+        return self._listing.videos[index].entry.place
+
+    def splits(self) -> dict[Any, Any]:
+        return self._listing.splits()
+
+    def description(self) -> dict[str, Json]:
+        """As of the listing: ``class_names``, and the videos that were left out, beside what every source has."""
+        return self._listing.description(self.path)
 
 
 def files_below(folder: Path, suffixes: Sequence[str]) -> list[str]:
