@@ -37,6 +37,8 @@ from tests.crashes import (
 )
 from tests.lost_writes import Lost, files, materialise, recorded
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def strace() -> None:

@@ -20,6 +20,7 @@ from skelstore.verification import verify
 from tests.crashes import command, make_source, run, run_here, tree
 
 pytest.importorskip("distributed", reason="distributed is not installed: pip install 'skelstore[dask]'")
+pytestmark = pytest.mark.slow
 
 _CLUSTER = """if True:
     import json, sys

@@ -84,6 +84,7 @@ def documents(draw: st.DrawFn) -> dict[Any, Any]:
     return dict(draw(st.permutations(items)))
 
 
+@pytest.mark.slow
 @given(documents(), protocols, profiles)
 @settings(max_examples=70)
 def test_export_of_convert_is_the_same_pyskl_pickle(document: dict[Any, Any], protocol: int, profile: Profile) -> None:
@@ -102,6 +103,7 @@ def test_export_of_convert_is_the_same_pyskl_pickle(document: dict[Any, Any], pr
         assert sorted(p.name for p in folder.iterdir()) == ["a.pkl", "a.zarr", "again.pkl"]
 
 
+@pytest.mark.slow
 @given(strategies.annotation_lists(max_size=5), protocols, profiles)
 @settings(max_examples=50)
 def test_export_of_convert_is_the_same_list(annotations: list[dict[Any, Any]], protocol: int, profile: Profile) -> None:

@@ -198,6 +198,7 @@ def test_any_value_is_what_pickle_loads(
     assert_read(tmp_path / "x.pkl", way(value, protocol))
 
 
+@pytest.mark.slow
 @FROM_FIXTURE
 @given(
     value=st.dictionaries(KEYS, VALUES, max_size=4)

@@ -84,6 +84,7 @@ def stores_of(datasets: Sequence[strategies.Dataset], profiles: Sequence[Profile
 # -------------------------------------------------------------------------------------------- exactness
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("profile", PROFILES)
 @settings(max_examples=25)
 @given(
@@ -528,6 +529,7 @@ def interrupted(patch: pytest.MonkeyPatch, at: int, act: Any) -> list[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 @pytest.mark.parametrize(("force", "recoded"), [(False, 0), (True, layout.PART_BYTES)])
 def test_killed_at_any_call_the_destination_is_absent_or_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, force: bool, recoded: int
@@ -568,6 +570,7 @@ def test_killed_at_any_call_the_destination_is_absent_or_whole(
     assert at > 20, "every call was met"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("copy", [False, True])
 def test_a_full_disk_leaves_the_old_store_and_nothing_else(tmp_path: Path, copy: bool) -> None:
     paths = [write(tmp_path / "a.zarr", videos("a", 3)), write(tmp_path / "b.zarr", videos("b", 2, 40))]

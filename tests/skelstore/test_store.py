@@ -355,6 +355,7 @@ def test_reads_that_come_in_pieces_are_put_together(
 # ------------------------------------------------------------------------------------- parts of a video
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(
     dims=st.tuples(st.integers(0, 3), st.integers(0, 40)),

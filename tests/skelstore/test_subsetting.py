@@ -38,6 +38,7 @@ def cut_by_hand(dataset: strategies.Dataset, chosen: list[int]) -> dict[Any, Any
     return splits
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("profile", PROFILES)
 @settings(max_examples=25)
 @given(dataset=strategies.datasets(), data=st.data(), part=st.sampled_from([300, layout.PART_BYTES]))

@@ -110,6 +110,7 @@ def test_a_store_that_is_whole_has_no_problems(store_path: Path) -> None:
     assert files == {key: size for key, size in on_disk.items() if key not in ("zarr.json", "manifest.json")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("profile", PROFILES)
 def test_a_flipped_byte_in_any_file_is_told(store_path: Path, profile: Profile) -> None:
     noise = np.random.default_rng(PROFILES.index(profile))
@@ -127,6 +128,7 @@ def test_a_flipped_byte_in_any_file_is_told(store_path: Path, profile: Profile) 
     assert read_everything(store_path, small_dataset()) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("profile", ["default", "fast"])
 def test_every_byte_of_a_store_flipped(tmp_path: Path, profile: Profile) -> None:
     """Every byte counts: verify tells where it is, and whatever can still be read is as it was written."""
@@ -485,6 +487,7 @@ def test_a_signed_file_that_is_no_table_is_a_store_error(tmp_path: Path, key: st
         read_all()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="no /proc, which tells how much memory is in use")
 def test_hostile_stores_are_refused_in_little_time_and_memory() -> None:
     done = in_a_process_of_its_own("tests.skelstore.hostile_stores")
@@ -516,6 +519,7 @@ def in_a_process_of_its_own(module: str, *arguments: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.slow
 def test_flipped_bits_in_signed_tables_are_errors_of_ours_and_no_signal() -> None:
     assert 1000 < int(in_a_process_of_its_own("tests.skelstore.flipped_tables", "6000")) < 5000
