@@ -84,6 +84,8 @@ class FrameNumbers:
         lowest, highest = (ends[0], ends[-1]) if isinstance(ends, range) else (ends.min(), ends.max())
         low = max(int(known.searchsorted(min(lowest, highest), "left")) - 1, 0) * STRIDE
         high = min(int(known.searchsorted(max(lowest, highest), "right")) * STRIDE, count)
+        if high <= low:  # all of them are beyond the last
+            return np.zeros(0, np.int64)
         found = rows_of_frames(frames, self._array.read(first + low, high - low))
         found += low
         return found

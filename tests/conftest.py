@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import multiprocessing
 import os
+import signal
 import sys
 import threading
 import time
@@ -22,6 +23,12 @@ settings.load_profile("skelstore")
 REPOSITORY = Path(__file__).resolve().parent.parent
 #: How long a thread, a process or a descriptor may take to go after its test, in seconds.
 GRACE = 2.0
+
+
+def pytest_configure() -> None:
+    """Let processes that tests start take an interrupt: a shell that runs us in the background has it ignored."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def open_files() -> dict[str, str]:

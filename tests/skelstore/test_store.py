@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import skelstore
@@ -391,6 +391,7 @@ def test_some_frames_are_those_of_the_whole(
 
 
 @settings(max_examples=40)
+@example(frame_inds=[0], dtype="<i2", long_rows=0, profile="fast", asked=[1], bounds=(None, None, None))
 @given(
     frame_inds=st.one_of(
         st.lists(st.integers(0, 30), max_size=60).map(sorted), st.lists(st.integers(0, 30), max_size=9)
