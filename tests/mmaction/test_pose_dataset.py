@@ -285,7 +285,8 @@ def test_a_real_config_builds_it_and_trains(ntu: Data, tmp_path: Path, monkeypat
         runner = Runner.from_cfg(cfg)
         runner.train()
         losses.append([float(value) for value in runner.message_hub.get_scalar("train/loss").data[0]])
-        for handler in runner.logger.handlers:
+        for handler in [*runner.logger.handlers]:  # the logger outlives the Runner, and opens its file again
+            runner.logger.removeHandler(handler)
             handler.close()
     assert losses[0] == losses[1]
     assert len(losses[0]) > 1
