@@ -385,7 +385,7 @@ def commands(block: Block) -> Iterator[str]:
 def test_code_blocks_run(samples: Path, document: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every block of a document, in order, in a folder that holds the sample data."""
     monkeypatch.chdir(samples)
-    run_blocks(document, "")
+    check_blocks(document, "")
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
@@ -400,8 +400,8 @@ def test_blocks_that_need_a_framework_run(tmp_path: Path, framework: str, monkey
     monkeypatch.setattr(np, "Inf", np.inf, raising=False)  # MMAction2 1.2.0 says it, NumPy 2 has it no longer
     write_samples(tmp_path, VIDEOS)
     monkeypatch.chdir(tmp_path)
-    run_blocks(TRAINING, "")
-    run_blocks(TRAINING, framework)
+    check_blocks(TRAINING, "")
+    check_blocks(TRAINING, framework)
 
 
 def test_the_guide_converts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -409,11 +409,11 @@ def test_the_guide_converts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert {block.needs for block in blocks(TRAINING)} == {"", *FRAMEWORKS}
     write_samples(tmp_path, VIDEOS)
     monkeypatch.chdir(tmp_path)
-    run_blocks(TRAINING, "")
+    check_blocks(TRAINING, "")
     assert len(skelstore.open("k400.zarr").split("train")) > 0
 
 
-def run_blocks(document: str, framework: str) -> None:
+def check_blocks(document: str, framework: str) -> None:
     """The blocks of a document that need just that framework, in one namespace."""
     namespace: dict[str, Any] = {"__name__": "document"}
     for block in (block for block in blocks(document) if block.needs == framework):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from abc import abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -76,9 +77,9 @@ class RowPeer(Peer):
     def open(self) -> None:
         self.arrays: dict[str, Any] = self.open_arrays()
 
+    @abstractmethod
     def open_arrays(self) -> dict[str, Any]:
         """The array of each field."""
-        raise NotImplementedError
 
     def close(self) -> None:
         self.arrays = {}

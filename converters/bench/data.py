@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 import skelstore
+from converters.pickle_file import PickleFile
 from skelstore.codecs import Profile
 from skelstore.errors import FieldNotFoundError
 
@@ -50,10 +51,11 @@ class DataSet:
         self._stores: dict[str, Path] = {}
 
     def load(self) -> list[Annotation]:
-        """All annotations, as ``pickle.load`` gives them. The file is one that a benchmark has written."""
-        with open(self.pickle, "rb") as file:
-            found: list[Annotation] = pickle.load(file)["annotations"]
-        return found
+        """All annotations of the pickle, by the data-only reader."""
+        with PickleFile(self.pickle) as file:
+            found: Any = file.value("annotations")
+        annotations: list[Annotation] = found
+        return annotations
 
     @cached_property
     def loaded(self) -> list[Annotation]:

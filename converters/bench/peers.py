@@ -2,6 +2,7 @@
 
 ``get`` gives the whole annotation by its ``frame_dir``, equal to the one that was put in: a test holds all peers to
 that. Where there was a choice it fell in the peer's favour (named in each class), so that a ratio is a lower bound.
+Those who keep pickles unpickle here, as their users do: only what the same run has written, in a folder of its own.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import importlib
 import pickle
 import shutil
+from abc import abstractmethod
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -43,9 +45,9 @@ class Peer:
             return f"the program {self.program} is not on PATH: {self.install}"
         return None
 
+    @abstractmethod
     def build(self, data: DataSet, folder: Path) -> None:
         """Put a data set into a new, empty folder. Raises UnsuitedError if this peer cannot hold it."""
-        raise NotImplementedError
 
     def open(self) -> None:
         """Get ready to read what was built."""
@@ -53,9 +55,9 @@ class Peer:
     def warm(self, names: list[str]) -> None:
         """Do what a process does once for each video; nothing, but for one that checks what it has not read before."""
 
+    @abstractmethod
     def get(self, name: str) -> Annotation:
-        """The annotation of that ``frame_dir``."""
-        raise NotImplementedError
+        """The annotation of that ``frame_dir``. Some set what gives it in ``open``, to have no call between."""
 
     def close(self) -> None:
         """Let go of files, and end processes, that were opened or started."""
