@@ -77,6 +77,9 @@ class Skelstore(Peer):
         self._store = skelstore.open(self._path)
         self.get = self._store.__getitem__  # type: ignore[method-assign,assignment]
 
+    def get(self, name: str) -> Annotation:
+        return self._store[name]
+
     def warm(self, names: list[str]) -> None:
         """Read every video: a chunk's checksum is held against its bytes when it is first read."""
         for name in names:
@@ -107,11 +110,14 @@ class PickleInMemory(Peer):
         self._data = data
 
     def open(self) -> None:
-        annotations = dict(zip(self._data.names, self._data.load(), strict=True))
-        self.get = annotations.__getitem__  # type: ignore[method-assign,assignment]
+        self._annotations = dict(zip(self._data.names, self._data.load(), strict=True))
+        self.get = self._annotations.__getitem__  # type: ignore[method-assign,assignment]
+
+    def get(self, name: str) -> Annotation:
+        return self._annotations[name]
 
     def close(self) -> None:
-        del self.get
+        del self.get, self._annotations
 
 
 class PickleFiles(Peer):
