@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from converters.array_file import map_npy, npy_header
 from converters.conversion import ConvertOptions, convert_source
 from converters.document import LIST_DOCUMENT
+from converters.pickle_arrays import Foreign
 from converters.pickle_file import PickleFile
-from converters.pickle_values import Foreign
 from converters.source import shown_name
 from skelstore.errors import SourceError
 from skelstore.layouts import Annotation

@@ -10,23 +10,22 @@ from array import array
 from collections.abc import Callable
 from struct import Struct, error
 
-from converters.pickle_arrays import NAMES, ArrayPart, Buffer, DtypePart, Foreign, Named, Parts
+from converters.pickle_arrays import ArrayPart, Buffer, DtypePart, Foreign
+from converters.pickle_calls import called, named, reduced
 from converters.pickle_containers import CONTAINERS, Containers, all_plain, kind_of
+from converters.pickle_literals import LINE_LITERALS, counted_literal
 from converters.pickle_opcodes import (
     ADDITEMS,
     APPEND,
     APPENDS,
     BINBYTES,
-    BINBYTES8,
     BINFLOAT,
     BINGET,
     BININT,
     BININT1,
     BININT2,
     BINPUT,
-    BINSTRING,
     BINUNICODE,
-    BINUNICODE8,
     BUILD,
     BYTEARRAY8,
     CONTAINER_WEIGHT,
@@ -36,21 +35,15 @@ from converters.pickle_opcodes import (
     EMPTY_LIST,
     EMPTY_SET,
     EMPTY_TUPLE,
-    FLOAT,
     FRAME,
     FROZENSET,
     GET,
     GLOBAL,
     INST,
-    INT,
     LIST,
-    LONG,
-    LONG1,
-    LONG4,
     LONG_BINGET,
     LONG_BINPUT,
     MARK,
-    MAX_INTEGER_BYTES,
     MEMOIZE,
     NEWFALSE,
     NEWOBJ,
@@ -64,28 +57,18 @@ from converters.pickle_opcodes import (
     SETITEM,
     SETITEMS,
     SHORT_BINBYTES,
-    SHORT_BINSTRING,
     SHORT_BINUNICODE,
     STACK_GLOBAL,
     STOP,
-    STRING,
     TUPLE,
     TUPLE1,
     TUPLE2,
     TUPLE3,
-    UNICODE,
     Refusal,
     opcode_name,
-    read_float,
-    read_int,
-    read_long,
     read_name,
     read_slot,
-    read_string,
-    read_unicode,
 )
-
-__all__ = ["Evaluation", "Foreign"]
 
 _u16 = Struct("<H").unpack_from
 _u32 = Struct("<I").unpack_from
@@ -204,7 +187,8 @@ class Evaluation:
                     i += 2
                 elif op == REDUCE:
                     args = pop()
-                    stack[-1] = self._reduce(stack[-1], args, at + i - 1)
+                    containers.drop(args)
+                    stack[-1] = reduced(stack[-1], args, at + i - 1)
                 elif op == BUILD:
                     state = pop()
                     target = stack[-1]
@@ -303,10 +287,13 @@ class Evaluation:
                     value = kept(number, _MISSING)
                     push(self._fetch(number, at + i) if value is _MISSING else value)
                 elif COUNTED[op]:
-                    i = self._counted(op, buf, i, at, push)
-                elif op in _LINES:
+                    start = i + COUNTED[op]
+                    stop = start + int.from_bytes(buf[i:start], "little")
+                    push(counted_literal(op, buf[start:stop], at + i - 1))
+                    i = stop
+                elif op in LINE_LITERALS:
                     stop = buf.index(b"\n", i)
-                    push(_LINES[op](buf[i:stop], at + i - 1))
+                    push(LINE_LITERALS[op](buf[i:stop], at + i - 1))
                     i = stop + 1
                 elif op in (GLOBAL, INST):
                     stop = buf.index(b"\n", i)
@@ -318,13 +305,13 @@ class Evaluation:
                         del stack[marks.pop() :]
                         push(Foreign(name, start))
                     else:
-                        push(_named(name, start))
+                        push(named(name, start))
                 elif op == STACK_GLOBAL:
                     module, name_ = stack[-2:]
                     if type(module) is not str or type(name_) is not str:
                         raise Refusal(at + i - 1, "a global was found whose name is not text; the file is damaged")
                     pop()
-                    stack[-1] = _named(f"{module}.{name_}", at + i - 1)
+                    stack[-1] = named(f"{module}.{name_}", at + i - 1)
                 elif op in (LIST, DICT):
                     if not marks:
                         break
@@ -350,7 +337,7 @@ class Evaluation:
                         raise Refusal(at + i - 1, f"items are added to a {kind_of(stack[-1])}, expected a set")
                 elif op in (NEWOBJ, NEWOBJ_EX, OBJ):
                     place = marks.pop() if op == OBJ else len(stack) - (2 if op == NEWOBJ else 3)
-                    stack[place] = self._called(stack[place], at + i - 1)
+                    stack[place] = called(stack[place], at + i - 1)
                     del stack[place + 1 :]
                 else:
                     raise Refusal(at + i - 1, f"opcode {opcode_name(op)} was found where the first pass saw another")
@@ -359,46 +346,6 @@ class Evaluation:
         if len(stack) != 1 or marks:
             raise IndexError
         return stack[0]
-
-    def _counted(self, op: int, buf: bytes, i: int, at: int, push: Callable[[object], None]) -> int:
-        width = COUNTED[op]
-        start = i + width
-        stop = start + int.from_bytes(buf[i:start], "little")
-        data = buf[start:stop]
-        if op in (LONG1, LONG4):
-            if len(data) > MAX_INTEGER_BYTES:
-                raise Refusal(
-                    at + i - 1, f"an integer of {len(data)} bytes was found, expected at most {MAX_INTEGER_BYTES}"
-                )
-            push(int.from_bytes(data, "little", signed=True))
-        elif op in (SHORT_BINSTRING, BINSTRING):
-            push(data.decode("latin-1"))
-        elif op == BINUNICODE8:
-            push(data.decode("utf-8", "surrogatepass"))
-        elif op == BINBYTES8:
-            push(data)
-        else:
-            raise Refusal(at + i - 1, f"opcode {opcode_name(op)} was found where the first pass saw another")
-        return stop
-
-    # Names.
-
-    def _reduce(self, function: object, args: object, offset: int) -> object:
-        self._containers.drop(args)
-        if type(args) is not tuple and type(args) is not Parts:
-            raise Refusal(offset, f"a call with a {kind_of(args)} was found, expected a tuple of arguments")
-        if type(function) is Named:
-            return function.make(args, offset)
-        if type(function) is Foreign and function.name in _RECONSTRUCTORS and args:
-            return self._called(args[0], offset)
-        return self._called(function, offset)
-
-    def _called(self, function: object, offset: int) -> Foreign:
-        if isinstance(function, (Foreign, Named)):
-            return Foreign(function.name, offset)
-        raise Refusal(offset, f"a call of a {kind_of(function)} was found, expected a function; the file is damaged")
-
-    # The memo.
 
     def _fetch(self, slot: int, offset: int) -> object:
         value = self.memo.get(slot, _MISSING)
@@ -411,19 +358,3 @@ class Evaluation:
         if type(value) in CONTAINERS:
             self._containers.share(value, offset)
         return value
-
-
-_RECONSTRUCTORS = frozenset(
-    ("copyreg._reconstructor", "copy_reg._reconstructor", "copyreg.__newobj__", "copyreg.__newobj_ex__")
-)
-_LINES: dict[int, Callable[[bytes, int], object]] = {
-    INT: read_int,
-    LONG: read_long,
-    FLOAT: read_float,
-    STRING: read_string,
-    UNICODE: read_unicode,
-}
-
-
-def _named(name: str, offset: int) -> Named | Foreign:
-    return Named(name, offset) if name in NAMES else Foreign(name, offset)

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from converters.pickle_values import Foreign
+from converters.pickle_arrays import Foreign
 from skelstore.errors import SkelstoreError, SourceError, UnsupportedValueError
 from skelstore.layouts import Annotation
 from skelstore.parts import Origin

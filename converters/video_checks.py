@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from converters.pickle_values import Foreign
+from converters.pickle_arrays import Foreign
 from skelstore.values import type_name
 
 __all__ = ["MODELS", "Model", "Poses", "Problem", "as_int", "poses", "video_problems"]

@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from converters.pickle_arrays import Foreign
 from converters.pickle_file import PickleFile
-from converters.pickle_values import Foreign
 from skelstore.errors import SourceError
 
 _PLAIN = frozenset((bool, int, float, str, bytes, type(None), np.ndarray, np.str_, Foreign))

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from converters.cli import main
+from converters.pickle_arrays import Foreign
 from converters.pickle_file import PickleFile
-from converters.pickle_values import Foreign
 from skelstore.errors import SourceError
 from tests.converters import hostile_pickles
 from tests.converters.reading_pickles import check_plain, check_refused, everything

@@ -20,9 +20,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from converters.pickle_arrays import Foreign
 from converters.pickle_containers import Containers
 from converters.pickle_file import PickleFile
-from converters.pickle_values import Foreign
 from skelstore.errors import SourceError
 from tests.exact import assert_exact
 
