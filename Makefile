@@ -58,6 +58,8 @@ mmaction-test: $(VENV)-mmaction/.installed ## training: PyTorch and MMAction2 on
 pyskl-test: $(VENV)-pyskl/.installed ## training: PYSKL's own code on stores; set PYSKL_CHECKOUT to a checkout of it
 	@test -d "$(PYSKL_CHECKOUT)/pyskl" || { echo "set PYSKL_CHECKOUT to a checkout of PYSKL" >&2; exit 2; }
 	PYSKL_CHECKOUT=$(abspath $(PYSKL_CHECKOUT)) $(VENV)-pyskl/bin/python -m pytest $(PARALLEL) tests/pyskl
+	PYSKL_CHECKOUT=$(abspath $(PYSKL_CHECKOUT)) $(VENV)-pyskl/bin/python -m pytest tests/test_documents.py \
+		-k "framework and pyskl"
 
 # mmaction2 without its dependencies, of which the newest do not fit together any more; what it imports, by hand.
 $(VENV)-mmaction/.installed: pyproject.toml
@@ -73,7 +75,7 @@ $(VENV)-pyskl/.installed: pyproject.toml
 	$(VENV)-pyskl/bin/python -m pip install --quiet --disable-pip-version-check 'setuptools<70' wheel
 	MMCV_WITH_OPS=0 $(VENV)-pyskl/bin/python -m pip install --quiet --disable-pip-version-check \
 		--no-build-isolation --no-deps mmcv==1.7.2
-	$(VENV)-pyskl/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 torchvision 'numpy<2' \
+	$(VENV)-pyskl/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 'numpy<2' \
 		'scipy<1.11' 'pyarrow<22' 'opencv-python-headless<4.12' addict pyyaml yapf packaging fvcore pymemcache \
 		requests tqdm decord matplotlib pytest pytest-xdist hypothesis -e .
 	touch $@

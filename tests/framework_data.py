@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import pickle
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
+import pytest
 
 from converters.conversion import convert_source
 from converters.dialects import open_source
@@ -16,6 +19,30 @@ from tests.exact import assert_exact
 
 THRESHOLDS = (0.5, 0.7, 0.9)
 RATIOS = (None, 0.0, 0.3)
+
+
+def mend_mmaction2(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What keeps MMAction2 1.2.0 as PyPI has it from training; docs/training.md says it too."""
+    monkeypatch.setattr(np, "Inf", np.inf, raising=False)  # its PoseCompact says it, NumPy 2 has it no longer
+    package = "mmaction.models.localizers.drn"  # its models import it, the wheel lacks it
+    drn = ModuleType(f"{package}.drn")
+    drn.DRN = None  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, package, ModuleType(package))
+    monkeypatch.setitem(sys.modules, drn.__name__, drn)
+
+
+def mend_mmcv() -> None:
+    """A torchvision for mmcv 1.x, which imports it for its model zoo alone: the real one asks for the very build of
+    torch that it was made with, and there is none for the CPU's.
+    """
+    sys.modules.setdefault("torchvision", ModuleType("torchvision"))
+
+
+def close_log(runner: Any) -> None:
+    """Close the files that mmengine's logger has open: it outlives the Runner, and would open them again."""
+    for handler in [*runner.logger.handlers]:
+        runner.logger.removeHandler(handler)
+        handler.close()
 
 
 class Data(NamedTuple):

@@ -6,11 +6,9 @@ import copy
 import itertools
 import pickle
 import random
-import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -47,9 +45,8 @@ NTU_CONFIG = CONFIGS / "posec3d" / "slowonly_r50_8xb16-u48-240e_ntu60-xsub-keypo
 
 
 @pytest.fixture(autouse=True)
-def numpy_1_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    """MMAction2's PoseCompact says np.Inf, which NumPy 2 no longer has."""
-    monkeypatch.setattr(np, "Inf", np.inf, raising=False)
+def mended(monkeypatch: pytest.MonkeyPatch) -> None:
+    framework_data.mend_mmaction2(monkeypatch)
 
 
 @pytest.fixture(scope="module", params=["real kinetics", "kinetics", "ntu"])
@@ -261,14 +258,9 @@ def keypoints(items: list[dict[str, Any]]) -> torch.Tensor:
     return torch.stack([torch.from_numpy(item["keypoint"].astype(np.float64).sum(axis=(0, 1, 2))) for item in items])
 
 
-def test_a_real_config_builds_it_and_trains(ntu: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_real_config_builds_it_and_trains(ntu: Data, tmp_path: Path) -> None:
     """STGCN++ of MMAction2's zoo, made small, trained for an epoch by mmengine's Runner from the store."""
     config = Config.fromfile(CONFIGS / "stgcnpp" / "stgcnpp_8xb16-joint-u100-80e_ntu60-xsub-keypoint-2d.py")
-    # The wheel of MMAction2 1.2.0 lacks a module that its models import.
-    drn = ModuleType("mmaction.models.localizers.drn.drn")
-    drn.DRN = None  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "mmaction.models.localizers.drn", ModuleType("mmaction.models.localizers.drn"))
-    monkeypatch.setitem(sys.modules, drn.__name__, drn)
     losses = []
     for kind, path in (("PoseDataset", ntu.pickle), ("SkelStorePoseDataset", ntu.store)):
         cfg = copy.deepcopy(config)
@@ -285,9 +277,7 @@ def test_a_real_config_builds_it_and_trains(ntu: Data, tmp_path: Path, monkeypat
         runner = Runner.from_cfg(cfg)
         runner.train()
         losses.append([float(value) for value in runner.message_hub.get_scalar("train/loss").data[0]])
-        for handler in [*runner.logger.handlers]:  # the logger outlives the Runner, and opens its file again
-            runner.logger.removeHandler(handler)
-            handler.close()
+        framework_data.close_log(runner)
     assert losses[0] == losses[1]
     assert len(losses[0]) > 1
 

@@ -27,6 +27,7 @@ from tests.framework_data import RATIOS, THRESHOLDS, Data, assert_same_item
 CHECKOUT = os.environ.get("PYSKL_CHECKOUT", "")
 if not (Path(CHECKOUT) / "pyskl" / "datasets").is_dir() or not CHECKOUT:
     pytest.skip("no checkout of PYSKL: set PYSKL_CHECKOUT to one, see `make pyskl-test`", allow_module_level=True)
+framework_data.mend_mmcv()
 pytest.importorskip("mmcv.runner", reason="mmcv 1.x is not installed here: see `make pyskl-test`")
 sys.path.insert(0, CHECKOUT)
 with warnings.catch_warnings():
