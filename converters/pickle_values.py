@@ -170,6 +170,7 @@ class Evaluation:
                         wanted = fetched[position]
                     elif odd and number in odd:
                         memo[number] = stack[-1]
+                    slot = number + 1  # for a MEMOIZE that follows
                 elif op == MARK:
                     marks.append(len(stack))
                 elif op == TUPLE:
@@ -280,6 +281,7 @@ class Evaluation:
                         wanted = fetched[position]
                     elif odd and number in odd:
                         memo[number] = stack[-1]
+                    slot = number + 1  # for a MEMOIZE that follows
                 elif op == GET:
                     stop = buf.index(b"\n", i)
                     number = read_slot(buf[i:stop], at + i)

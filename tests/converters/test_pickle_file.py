@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import io
 import multiprocessing
 import os
 import pickle
@@ -205,6 +206,28 @@ def test_memo_slots_out_of_sequence(opened: Callable[..., PickleFile]) -> None:
     assert_exact(pickled.root(), {"a": ["b", "c", "b", "a", "c"], "d": ["a", "b", "c", "d"]})
     assert [pickled.element(i, "d") for i in range(4)] == ["a", "b", "c", "d"]
     assert [pickled.element(i, "a") for i in (4, 3, 2)] == ["c", "a", "b"]
+
+
+class _Mixing(pickle._Pickler):  # type: ignore[misc,name-defined]
+    """Puts values into the memo by number and in sequence, by turns."""
+
+    chance = random.Random(4)
+
+    def put(self, idx: int) -> bytes:
+        ways = [pickle.MEMOIZE, pickle.LONG_BINPUT + struct.pack("<I", idx), pickle.PUT + b"%d\n" % idx]
+        return self.chance.choice([*ways, pickle.BINPUT + bytes([idx])] if idx < 256 else ways)
+
+
+@pytest.mark.parametrize("protocol", [4, 5])
+def test_memo_slots_by_number_and_in_sequence(opened: Callable[..., PickleFile], protocol: int) -> None:
+    written = io.BytesIO()
+    value = {"split": splits_of(listed := annotations(90)), "annotations": listed}
+    _Mixing(written, protocol).dump(value)
+    pickled = opened(written.getvalue())
+    assert_exact(pickled.root(), value)
+    for i in (*range(0, 90, 7), 89):
+        assert_exact(pickled.element(i, "annotations"), listed[i])
+    assert_exact(pickled.value("split"), value["split"])
 
 
 def test_sizes_of_elements(opened: Callable[..., PickleFile]) -> None:
