@@ -21,9 +21,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from converters.pickle_arrays import ArrayPart, Buffer, DtypePart, Foreign, Named, short
-from converters.pickle_containers import is_fixed
+from converters.pickle_arrays import Foreign, short
 from converters.pickle_index import read_index
+from converters.pickle_memo import MISSING, Memo, copied
 from converters.pickle_opcodes import EMPTY_DICT, MAX_NUMBER_KEYS, Refusal
 from converters.pickle_spans import Index, Spans
 from converters.pickle_values import Evaluation
@@ -31,20 +31,20 @@ from skelstore.errors import SourceError
 
 Key = str | bytes | int | float | bool | None
 
-#: Values that other values share are kept up to so many bytes (of the file), besides numbers and short text.
-CACHE_BYTES = 64 << 20
-#: What keeping any value costs, in the same reckoning.
-CACHE_ENTRY = 256
+#: How much of an annotation is read for the strings at its beginning.
+PEEK_BYTES = 1024
 #: A value may need another that needs another: so many evaluations run inside the one that needs them, and when that
 #: is not enough, so many times as many are gone through beginning with the last.
 MAX_CHAIN = 50
 MAX_CHAINS = 200
 
-_SMALL = (bool, int, float, type(None), Named, DtypePart, Foreign, np.generic)
-_OF_A_PROCESS = frozenset(("_fd", "_kept", "_cache", "_costs", "_cached"))
+_OF_A_PROCESS = frozenset(("_fd", "_memo"))
 _Running = frozenset[tuple[int, int]]
-_MISSING = object()
 _KEY_TYPES = (str, bytes, int, float, bool, type(None))
+
+
+def _nothing_more(slot: int, offset: int) -> object:
+    raise Refusal(offset, f"memo slot {slot} is not known yet")
 
 
 class _Far(Exception):
@@ -75,7 +75,7 @@ class PickleFile:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
         self._fd = os.open(self.path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
-        self._clear()
+        self._memo = Memo()
         try:
             status = os.fstat(self._fd)
             self.size = status.st_size
@@ -148,7 +148,7 @@ class PickleFile:
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)
-        self._clear()
+        self._memo = Memo()
 
     def __enter__(self) -> PickleFile:
         return self
@@ -168,7 +168,7 @@ class PickleFile:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._fd = -1
-        self._clear()
+        self._memo = Memo()
 
     def __repr__(self) -> str:
         return f"PickleFile({str(self.path)!r})"
@@ -257,21 +257,37 @@ class PickleFile:
         value = evaluation.run(self._read(start, stop), start, bisect_left(self._index.fetched, slot), slot)
         if evaluation.memo:
             # A caller gets the very objects, so those that it could change are not for others.
-            self._keep(evaluation.memo, stop - start, chain > 0)
+            self._memo.keep(evaluation.memo, stop - start, chain > 0)
         return value, evaluation.memo
+
+    def _peek(self, number: int, element: int) -> dict[int, object]:
+        """The memo slots of an element that are read anywhere, if its beginning is enough to tell; none if not.
+
+        Splits that share the names of annotations need one string of each, which stands before the arrays.
+        """
+        if element < 0 or element + 1 >= len(spans := self._index.lists[number]):
+            return {}
+        start, stop = spans.span(element)
+        slot, after = spans.slots[element : element + 2]
+        fetched = self._index.fetched
+        evaluation = Evaluation(fetched, self._index.odd, self._memo.kept, _nothing_more)
+        beginning = self._read(start, min(stop, start + PEEK_BYTES))
+        if not evaluation.peek(beginning, start, bisect_left(fetched, slot), slot, bisect_left(fetched, after)):
+            return {}
+        self._memo.keep(evaluation.memo, stop - start, False)
+        return evaluation.memo
 
     def _evaluation(self, running: _Running, chain: int) -> Evaluation:
         def resolve(slot: int, offset: int) -> object:
             return self._resolve(slot, offset, running, chain)
 
-        return Evaluation(self._index.fetched, self._index.odd, self._kept, resolve)
+        return Evaluation(self._index.fetched, self._index.odd, self._memo.kept, resolve)
 
     def _resolve(self, slot: int, offset: int, running: _Running, chain: int) -> object:
         """The value that the file puts into a memo slot, evaluating the part where it does."""
-        found = self._cache.get(slot, _MISSING)
-        if found is not _MISSING:
-            self._cache[slot] = self._cache.pop(slot)
-            return _copy(found, {})
+        found = self._memo.find(slot)
+        if found is not MISSING:
+            return found
         index = self._index
         put = index.odd.get(slot)
         number = index.root.owner(slot, put) if index.root is not None else -1
@@ -282,33 +298,12 @@ class PickleFile:
             raise _holds_itself(offset)
         if chain >= MAX_CHAIN:
             raise _Far((number, element), offset)
-        memo = self._evaluate(number, element, running, chain + 1)[1]
+        memo = self._peek(number, element)
+        if slot not in memo:
+            memo = self._evaluate(number, element, running, chain + 1)[1]
         if slot not in memo:
             raise Refusal(offset, "the file has changed since it was indexed")
-        return _copy(_settled(memo[slot]), {})
-
-    def _keep(self, memo: dict[int, object], size: int, own: bool) -> None:
-        """Keep what was put into the memo slots for whoever else reads them."""
-        for slot, value in memo.items():
-            if len(value) <= 1024 if isinstance(value, (str, bytes)) else isinstance(value, _SMALL):
-                self._kept[slot] = value
-            elif slot not in self._cache:
-                value = _settled(value)
-                if value is not None and (own or is_fixed(value)):
-                    cost = CACHE_ENTRY + (value.nbytes if isinstance(value, np.ndarray) else _weight(value, size))
-                    self._cache[slot] = value
-                    self._costs[slot] = cost
-                    self._cached += cost
-        while self._cached > CACHE_BYTES and len(self._cache) > 1:
-            slot = next(iter(self._cache))
-            del self._cache[slot]
-            self._cached -= self._costs.pop(slot)
-
-    def _clear(self) -> None:
-        self._kept: dict[int, object] = {}
-        self._cache: dict[int, object] = {}
-        self._costs: dict[int, int] = {}
-        self._cached = 0
+        return copied(memo[slot])
 
     # The file.
 
@@ -338,32 +333,3 @@ class PickleFile:
 
 def _holds_itself(offset: int) -> Refusal:
     return Refusal(offset, "a list or dict that contains itself was found, which is not data")
-
-
-def _settled(value: object) -> object:
-    return value.array if type(value) is ArrayPart else value
-
-
-def _weight(value: object, size: int) -> int:
-    """What a container costs, roughly: it is no larger than the part of the file it comes from makes it."""
-    if type(value) is tuple and len(value) <= 16 and all(isinstance(item, _SMALL) for item in value):
-        return 64
-    if isinstance(value, (str, bytes)):
-        return len(value)
-    return len(value.data) if type(value) is Buffer else size
-
-
-def _copy(value: object, copies: dict[int, object]) -> object:
-    """The value in containers of its own, shared ones shared again. It is no deeper than the reader lets it be."""
-    if is_fixed(value):
-        return value
-    known = copies.get(id(value))
-    if known is None:
-        if type(value) is list:
-            known = [_copy(item, copies) for item in value]
-        elif type(value) is dict:
-            known = {key: _copy(item, copies) for key, item in value.items()}
-        else:
-            known = type(value)(_copy(item, copies) for item in value)  # type: ignore[call-arg, attr-defined]
-        copies[id(value)] = known
-    return known

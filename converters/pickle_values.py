@@ -79,6 +79,8 @@ _f64 = Struct(">d").unpack_from
 _BINARY_GETS = frozenset((BINGET, LONG_BINGET))
 _BINARY_PUTS = frozenset((BINPUT, LONG_BINPUT))
 _MISSING = object()
+_STOPPED = object()
+_ATOMS = frozenset((str, bytes, int, float, bool))
 
 
 class Evaluation:
@@ -117,7 +119,19 @@ class Evaluation:
             # The first pass went through here without finding this.
             raise Refusal(at, "the file has changed since it was indexed, or is damaged") from None
 
-    def _run(self, buf: bytes, at: int, position: int, slot: int) -> object:
+    def peek(self, span: bytes, at: int, next_fetched: int, slot: int, until: int) -> bool:
+        """Run no further than to the slot before place ``until`` in ``fetched``; whether ``memo`` is right then.
+
+        It is when the run came so far within ``span``, which may be the beginning of a value only, and met nothing that
+        what follows could still change.
+        """
+        try:
+            stopped = self._run(span, at, next_fetched, slot, until) is _STOPPED
+        except (IndexError, ValueError, error, Refusal):
+            return False  # the span ends here, or the whole value has a fault to tell of
+        return stopped and all(map(_is_whole, self.memo.values()))
+
+    def _run(self, buf: bytes, at: int, position: int, slot: int, until: int = -1) -> object:
         stack: list[object] = []
         marks: list[int] = []
         containers = self._containers
@@ -137,6 +151,8 @@ class Evaluation:
                     if slot == wanted:
                         memo[slot] = stack[-1]
                         position += 1
+                        if position == until:
+                            return _STOPPED
                         wanted = fetched[position]
                     slot += 1
                 elif op in _BINARY_GETS:
@@ -167,6 +183,8 @@ class Evaluation:
                     if number == wanted:
                         memo[number] = stack[-1]
                         position += 1
+                        if position == until:
+                            return _STOPPED
                         wanted = fetched[position]
                     elif odd and number in odd:
                         memo[number] = stack[-1]
@@ -278,6 +296,8 @@ class Evaluation:
                     if number == wanted:
                         memo[number] = stack[-1]
                         position += 1
+                        if position == until:
+                            return _STOPPED
                         wanted = fetched[position]
                     elif odd and number in odd:
                         memo[number] = stack[-1]
@@ -360,3 +380,8 @@ class Evaluation:
         if type(value) in CONTAINERS:
             self._containers.share(value, offset)
         return value
+
+
+def _is_whole(value: object) -> bool:
+    """Whether a value cannot have been unfinished when it was put into the memo, as lists and arrays are."""
+    return type(value) in _ATOMS or (type(value) is tuple and _ATOMS.issuperset(map(type, value)))

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from converters import pickle_file
+from converters import pickle_memo
 from converters.pickle_file import PickleFile
 from skelstore.errors import SourceError
 from tests.exact import assert_exact
@@ -230,6 +230,40 @@ def test_memo_slots_by_number_and_in_sequence(opened: Callable[..., PickleFile],
     assert_exact(pickled.value("split"), value["split"])
 
 
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("shared", ["name", "shape", "boxes", "array", "all"])
+@pytest.mark.parametrize("last", [False, True])
+def test_a_split_of_what_annotations_share(
+    opened: Callable[..., PickleFile], protocol: int, shared: str, last: bool
+) -> None:
+    """Whatever the split has of them, it is whole, though the split is read first and stands behind."""
+    listed: list[dict[str, Any]] = []
+    for i in range(9):
+        annotation = {"name": f"S{i:05}", "shape": (i, 1080), "boxes": [[i], (i, [])], "array": np.arange(i + 400)}
+        listed.append(dict(reversed(annotation.items())) if last else annotation)
+    keys = list(listed[0]) if shared == "all" else [shared]
+    value = {"annotations": listed, "split": [annotation[key] for annotation in listed for key in keys]}
+    value["again"] = value["split"][::-1]
+    written = pickle.dumps(value, protocol)
+    assert_exact(opened(written).value("split"), value["split"])
+    pickled = opened(written)
+    assert_exact(pickled.value("again"), value["again"])
+    for i, annotation in enumerate(listed):
+        assert_exact(pickled.element(i, "annotations"), annotation)
+    assert_exact(opened(written).root(), value)
+
+
+def test_a_split_costs_no_arrays(opened: Callable[..., PickleFile], monkeypatch: pytest.MonkeyPatch) -> None:
+    listed = [{"frame_dir": f"S{i:05}", "shape": (i, 2), "keypoint": np.zeros(20_000)} for i in range(50)]
+    pickled = opened({"annotations": listed, "split": [annotation["frame_dir"] for annotation in listed]})
+    read = []
+    real_read = PickleFile._read
+    monkeypatch.setattr(PickleFile, "_read", lambda *span: read.append(span[2] - span[1]) or real_read(*span))
+    assert pickled.value("split") == [annotation["frame_dir"] for annotation in listed]
+    assert 50 < len(read) < 55
+    assert sum(read) < 500_000 < 8_000_000, "all but the last, which may end anywhere, by their beginnings"
+
+
 def test_sizes_of_elements(opened: Callable[..., PickleFile]) -> None:
     listed = [np.zeros(length, "u1") for length in (0, 1000, 50_000, 3)]
     for protocol in PROTOCOLS[3:]:
@@ -388,15 +422,15 @@ def test_values_shared_along_a_chain(opened: Callable[..., PickleFile], protocol
 
 
 def test_what_is_kept_is_bounded(opened: Callable[..., PickleFile], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pickle_file, "CACHE_BYTES", 100_000)
+    monkeypatch.setattr(pickle_memo, "CACHE_BYTES", 100_000)
     arrays = [np.full(10_000, i, "u1") for i in range(100)]
     value = {"first": arrays, "second": [{"a": array} for array in arrays]}
     pickled = opened(value)
     for i in (*range(100), 5, 0, 99):
         assert_exact(pickled.element(i, "second"), value["second"][i])
-        assert sum(array.nbytes for array in pickled._cache.values() if isinstance(array, np.ndarray)) <= 100_000
-        assert pickled._cached == sum(pickled._costs.values()) <= 100_000
-        assert pickled._costs.keys() == pickled._cache.keys()
+        assert sum(array.nbytes for array in pickled._memo._cache.values() if isinstance(array, np.ndarray)) <= 100_000
+        assert pickled._memo._cached == sum(pickled._memo._costs.values()) <= 100_000
+        assert pickled._memo._costs.keys() == pickled._memo._cache.keys()
 
 
 def test_memory_does_not_grow_with_what_is_read(opened: Callable[..., PickleFile]) -> None:
