@@ -34,7 +34,7 @@ from skelstore.errors import (
 )
 from skelstore.joining import join
 from skelstore.joints import keypoint_shapes, stated
-from skelstore.layouts import FieldIdentity
+from skelstore.layouts import FieldIdentity, of_keypoint
 from skelstore.metadata import FORMAT_VERSION
 from skelstore.parts import PART_VIDEOS, Part, PartWriter, Plan, Planner
 from skelstore.receipts import RECEIPT_KEY, find_part, keep_part, part_name
@@ -168,9 +168,8 @@ def _stated(source: Source, joints: str | None, fields: Iterable[FieldIdentity])
     """What the store keeps of the layout that was stated for the joints; nothing if none was."""
     if joints is None:
         return {}
-    keypoints = [(field.ragged, field.trailing) for field in fields if field.path == '["keypoint"]']
     try:
-        return {"joints": stated(joints, keypoint_shapes(keypoints))}
+        return {"joints": stated(joints, keypoint_shapes(of_keypoint(fields)))}
     except JointLayoutError as error:
         raise JointLayoutError(f"{source.path}: {error}") from None
 

@@ -15,7 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from skelstore import disk, layout, values
-from skelstore.layouts import FieldIdentity
+from skelstore.joints import keypoint_shapes, with_joints
+from skelstore.layouts import FieldIdentity, of_keypoint
 from skelstore.metadata import (
     MANIFEST_KEY,
     NAMES_KEY,
@@ -116,7 +117,7 @@ def join(
         columns=columns,
         fields={name: FieldMetadata(tuple(values.loads(field.path)), field.ragged) for name, field in fields.items()},
         layouts=layouts,
-        source=source,
+        source=with_joints(source, keypoint_shapes(of_keypoint(fields.values()))),
         manifest=manifest,
     )
     disk.sync_tree(folder)

@@ -37,12 +37,14 @@ __all__ = [
     "JointLayout",
     "KnownJoints",
     "convert",
+    "is_guess",
     "keypoint_shapes",
     "known_joints",
     "layout",
     "recognise",
     "require_alike",
     "stated",
+    "with_joints",
 ]
 
 
@@ -323,16 +325,38 @@ def stated(name: str, shapes: Iterable[tuple[int, int]], derived: Iterable[str] 
     return {"layout": name, "derived": list(derived)}
 
 
-def known_joints(node: Json, shapes: Iterable[tuple[int, int]]) -> KnownJoints:
-    """What is known of the joints: ``node`` is what ``stated`` gave, or else None, and the layout is recognised.
+def with_joints(source: dict[str, Json], shapes: Iterable[tuple[int, int]]) -> dict[str, Json]:
+    """The source that a store keeps: as it is if a layout was stated, else with the one that is recognised, as a guess.
 
-    A layout that this version does not know, or anything else that it cannot read, counts as nothing stated.
+    ``shapes`` as for ``recognise``. A guess that ``source`` has already, of other data perhaps, is made anew.
+    """
+    if "joints" in source and not is_guess(source["joints"]):
+        return source
+    guess = recognise(shapes)
+    kept = {key: value for key, value in source.items() if key != "joints"}
+    if guess.layout is not None:
+        kept["joints"] = {"layout": guess.layout.name, "derived": [], "guess": guess.reason}
+    return kept
+
+
+def is_guess(node: Json) -> bool:
+    """Whether a store's ``joints`` were recognised, and not stated."""
+    return isinstance(node, dict) and isinstance(node.get("guess"), str)
+
+
+def known_joints(node: Json, shapes: Iterable[tuple[int, int]]) -> KnownJoints:
+    """What is known of the joints: ``node`` is what the store keeps; if that is nothing, the layout is recognised.
+
+    A layout that this version does not know, or anything else that it cannot read, counts as nothing, and so does a
+    guess that does not fit the arrays.
     """
     guess = recognise(shapes)
     name = node.get("layout") if isinstance(node, dict) else None
     of = LAYOUTS.get(name) if isinstance(name, str) else None
     if of is None:
         return guess
+    if is_guess(node):
+        return KnownJoints(of, False, node["guess"], guess.counts, ()) if guess.counts == (len(of),) else guess
     derived = node.get("derived")
     marked = tuple(joint for joint in derived if joint in of.joints) if isinstance(derived, list) else ()
     return KnownJoints(of, True, "stated", guess.counts, marked)

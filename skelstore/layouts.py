@@ -7,7 +7,7 @@ and learns the layouts as it goes; ``Assembler`` puts them together again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -61,6 +61,11 @@ class FieldIdentity(NamedTuple):
     ragged: int
     trailing: tuple[int, ...]
     variant: int = 0
+
+
+def of_keypoint(fields: Iterable[FieldIdentity]) -> list[tuple[int, tuple[int, ...]]]:
+    """The number of ragged axes, and the fixed ones, of each field of ``keypoint``."""
+    return [(field.ragged, field.trailing) for field in fields if field.path == values.dumps(["keypoint"])]
 
 
 class Shredded(NamedTuple):

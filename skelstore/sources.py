@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from skelstore import values
 from skelstore.errors import StoreError
+from skelstore.joints import is_guess
 from skelstore.parts import ORIGIN_COLUMNS
 from skelstore.reader import Reader
 from skelstore.values import Json
@@ -37,8 +38,8 @@ def _joined(readers: Sequence[Reader], with_splits: bool) -> dict[str, Json]:
         source["document"] = document
     if any("kpfiles" in s for s in sources):
         source["kpfiles"] = "many" if any(s.get("kpfiles") == "many" for s in sources) else "video"
-    for key in ("joints", "class_names"):  # the first that has them; others are a conflict, if not allowed
-        source |= next(({key: s[key]} for s in sources if s.get(key)), {})
+    for key in ("joints", "class_names"):  # the first that states them; others are a conflict, if not allowed
+        source |= next(({key: s[key]} for s in sources if s.get(key) and not is_guess(s[key])), {})
     left_out: list[Json] = []
     before = 0
     for reader, s in zip(readers, sources, strict=True):

@@ -14,7 +14,17 @@ from hypothesis.extra import numpy as hnp
 
 import skelstore
 from skelstore import JointLayoutError
-from skelstore.joints import LAYOUTS, JointLayout, convert, known_joints, layout, recognise, require_alike, stated
+from skelstore.joints import (
+    LAYOUTS,
+    JointLayout,
+    convert,
+    known_joints,
+    layout,
+    recognise,
+    require_alike,
+    stated,
+    with_joints,
+)
 from tests.contracts import write
 
 COUNTS = {
@@ -246,7 +256,24 @@ def test_a_store_without_a_statement_is_recognised(tmp_path: Path, video: dict[s
     """Dense and compressed; the third channel of a compressed one is a score."""
     with skelstore.open(write(tmp_path / "a.zarr", [video])) as store:
         assert (store.joints.layout, store.joints.stated) == (LAYOUTS["coco-17"], False)
+        assert store.source["joints"] == {"layout": "coco-17", "derived": [], "guess": store.joints.reason}
+        assert "Human3.6M" in store.joints.reason
         assert store.class_names is None
+
+
+def test_a_guess_is_kept_only_while_it_fits() -> None:
+    """Of data without a known layout nothing is kept; what was stated, or is not understood, stays as it is."""
+    guess = with_joints({"name": "x"}, [(17, 2)])
+    assert guess["name"] == "x"
+    assert guess["joints"]["layout"] == "coco-17"
+    assert with_joints(guess, [(25, 3)])["joints"]["layout"] == "ntu-25"
+    assert with_joints(guess, [(11, 2)]) == {"name": "x"}
+    assert with_joints(guess, [(17, 2), (25, 3)]) == {"name": "x"}
+    for node in (stated("body-25", []), {"layout": "of tomorrow"}, 7):
+        assert with_joints({"joints": node}, [(17, 2)]) == {"joints": node}
+    assert not known_joints(guess["joints"], [(17, 2)]).stated
+    assert known_joints(guess["joints"], [(25, 3)]).layout == LAYOUTS["ntu-25"]
+    assert known_joints(guess["joints"] | {"guess": "of an older version"}, [(17, 2)]).reason == "of an older version"
 
 
 JSON = st.recursive(

@@ -332,13 +332,21 @@ def source_with(**top: Any) -> dict[str, Any]:
     return {"dialect": "pyskl", "document": {"dict": entries + [[k, {"value": v}] for k, v in top.items()]}}
 
 
+def source_of(path: Path) -> dict[str, Any]:
+    """What a store says of its source, but for its joints, which nobody stated."""
+    with skelstore.open(path) as store:
+        source = dict(store.source)
+    assert source.pop("joints")["guess"]
+    return source
+
+
 def test_the_top_of_the_sources(tmp_path: Path) -> None:
     paths = [
         write(tmp_path / "a.zarr", videos("a"), source=source_with(classes=["drink"], of="a")),
         write(tmp_path / "b.zarr", videos("b"), source=source_with(classes=["eat"], more=3)),
     ]
     check_conflict(paths, "document", "['classes'][0] is 'eat'; expected 'drink'")
-    assert skelstore.open(tmp_path / "all.zarr").source == source_with(classes=["drink"], of="a", more=3)
+    assert source_of(tmp_path / "all.zarr") == source_with(classes=["drink"], of="a", more=3)
 
 
 def test_all_conflicts_are_told_together(tmp_path: Path) -> None:
@@ -416,7 +424,7 @@ def test_videos_as_splits_are_found_by_filename_if_the_first_has_one(tmp_path: P
 def test_what_is_known_of_the_sources(tmp_path: Path, sources: list[dict[str, Any]], expected: dict[str, Any]) -> None:
     paths = [write(tmp_path / f"{i}.zarr", videos(f"{i}", 1), source={"": 1, **s}) for i, s in enumerate(sources)]
     skelstore.merge(paths, tmp_path / "all.zarr")
-    assert skelstore.open(tmp_path / "all.zarr").source == expected
+    assert source_of(tmp_path / "all.zarr") == expected
 
 
 @pytest.mark.parametrize(
