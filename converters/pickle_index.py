@@ -87,7 +87,8 @@ def _read_index(notes: Notes) -> Index:
     fence = 0  # the last of the marks
     push, push_slot = stack.append, slots.append
 
-    slot = least = 0  # slots from least up to slot are set
+    slot = least = 0  # slots from least up to slot are set, and those in odd
+    odd = notes.odd
     known: set[int] = set()  # some of the slots that are noted as fetched
     memoize = -1  # the opcode MEMOIZE from protocol 4 on
 
@@ -144,9 +145,9 @@ def _read_index(notes: Notes) -> Index:
                 number, length = buf[i + 1], 2
             else:
                 number, length = _u32(buf, i + 1)[0], 5
-            if number == slot:
+            if number == slot and number not in odd:
                 slot += 1
-            elif number == 1 and slot == 0 and memoize < 0 and not notes.odd:
+            elif number == 1 and slot == 0 and memoize < 0 and not odd:
                 slot, least = 2, 1  # Python 2's cPickle counts from one
             else:
                 notes.put(number, slot, memoize >= 0, base + i)
@@ -296,9 +297,9 @@ def _read_index(notes: Notes) -> Index:
             i = _line(notes, buf, _line(notes, buf, i + 1, base), base)
         elif op == PUT:
             number, end = notes.number_line(buf, i + 1, base + i)
-            if number == slot:
+            if number == slot and number not in odd:
                 slot += 1
-            elif number == 1 and slot == 0 and memoize < 0 and not notes.odd:
+            elif number == 1 and slot == 0 and memoize < 0 and not odd:
                 slot, least = 2, 1
             else:
                 notes.put(number, slot, memoize >= 0, base + i)

@@ -154,6 +154,8 @@ REFUSED_AT_ONCE = {
     "a frame and a mark put into the memo": b"\x80\x04](\x95\x03\0\0\0\0\0\0\0\x94e.",
     "MEMOIZE in protocol 3": b"\x80\x03]\x94.",
     "an index out of sequence in protocol 4": b"\x80\x04]q\x05.",
+    "an index again when the sequence comes to it": b"](U\x01aq\x02U\x01bq\x00U\x01cq\x01U\x01dq\x02e.",
+    "the same as lines": b"](U\x01ap2\nU\x01bp0\nU\x01cp1\nU\x01dp2\ne.",
 }
 
 
