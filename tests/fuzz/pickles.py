@@ -52,6 +52,8 @@ def check_pickle(data: bytes, inputs: Inputs) -> None:
         return
     whole = found[0].value
     for place, value in found[1:]:
+        if any(key != key for key in place):
+            continue  # a dict finds NaN by identity alone, and each reading makes one of its own
         part = whole
         for key in place:
             part = part[key]
