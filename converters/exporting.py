@@ -13,7 +13,7 @@ from converters.kinetics_export import export_kinetics
 from converters.origins import origins
 from converters.output import new_file, new_folder
 from skelstore import Store
-from skelstore.errors import SourceError
+from skelstore.errors import SourceError, StoreExistsError
 
 Format: TypeAlias = Literal["pyskl", "list", "kinetics"]
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -36,15 +36,25 @@ def export(
     contents, and the kpfiles go to the folder ``kpfiles`` (default: ``kpfiles`` beside it): as they were, or
     ``kpfile_videos`` videos a file. ``advance`` is called with the number of videos that were written.
 
-    Raises StoreExistsError if something stands there and ``force`` is false, SourceError if the store does not hold
-    what the format needs.
+    Raises StoreExistsError if something stands there and ``force`` is false, and with ``force`` if a folder that would
+    be replaced holds anything but pickles, or is beside ``out`` and nothing says that it belongs to it; StoreError if
+    there is no folder to write to; SourceError if the store does not hold what the format needs.
     """
+    if kpfile_videos is not None and kpfile_videos < 1:
+        raise SourceError(f"kpfile_videos is {kpfile_videos}, expected 1 or more")
     out = Path(out)
     dialect = format or store.source.get("dialect")
-    document = store.source.get("document") or PYSKL_DOCUMENT
+    document = store.source.get("document")
+    if not isinstance(document, dict):
+        document = PYSKL_DOCUMENT
     if dialect == kinetics.NAME:
         folder = out.parent / "kpfiles" if kpfiles is None else Path(kpfiles)
         contents = PYSKL_DOCUMENT if "annotation" in document else document
+        if force and kpfiles is None and not out.exists() and folder.is_dir() and any(folder.iterdir()):
+            raise StoreExistsError(
+                f"{folder} exists, and {out}, to which it would belong, does not: it may be the source's, so name it "
+                "with --kpfiles to replace it, or choose another place"
+            )
         export_kinetics(store, out, folder, contents, kpfile_videos, force=force, advance=advance)
         return
     if kpfiles is not None or kpfile_videos is not None:
@@ -75,6 +85,8 @@ def _export_folder(store: Store, out: Path, *, force: bool, advance: Callable[[i
                 raise SourceError(f"{store.path}: video {i} is not from a file of its own: use --format")
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
+            if target.exists():
+                raise SourceError(f"{store.path}: {name!r} was the file of two of these videos: use --format")
             with open(target, "xb") as file:
                 write_value(file, store[i])
                 file.flush()

@@ -41,8 +41,10 @@ def export_kinetics(
 
     With ``videos_per_file`` None, a store that was made from kpfiles gets them as they were (one a video included);
     else so many videos go into each, in the order of the store, and ``raw_file`` names the new ones.
-    Raises SourceError if a video has no name, or two of one kpfile have the same.
+    Raises SourceError if a video has no name, or two of one kpfile have the same, or ``out`` or the store is in
+    ``folder``; StoreExistsError and StoreError as ``new_folder`` does.
     """
+    _refuse_inside(folder, out, store.path)
     from_kpfiles = [origin if store.source.get("dialect") == "kinetics" else None for origin in origins(store)]
     counts = [origin.keys if origin else None for origin in from_kpfiles]
     one_each = store.source.get("kpfiles") == "video" and videos_per_file is None
@@ -54,13 +56,13 @@ def export_kinetics(
             grouped.setdefault(origin.file, []).append((origin.position, position))
         kpfiles = [_Kpfile(file, [p for _, p in sorted(found)]) for file, found in grouped.items()]
     else:
-        size = videos_per_file or VIDEOS_PER_FILE
+        size = VIDEOS_PER_FILE if videos_per_file is None else videos_per_file
         kpfiles = [
             _Kpfile(f"kpfile_{n:05}.pkl", list(range(start, min(start + size, len(store)))))
             for n, start in enumerate(range(0, len(store), size))
         ]
         raw_files = {p: (folder / kpfile.file).as_posix() for kpfile in kpfiles for p in kpfile.positions}
-    with new_file(out, force=force) as file, new_folder(folder, force=force) as partial:
+    with new_file(out, force=force) as file, new_folder(folder.absolute(), force=force) as partial:
         for kpfile in kpfiles:
             target = partial / kpfile.file
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -80,6 +82,12 @@ def export_kinetics(
         os.fsync(file.fileno())
         out.unlink(missing_ok=True)
         disk.sync_folder(out.parent)
+
+
+def _refuse_inside(folder: Path, *paths: Path) -> None:
+    for path in paths:
+        if path.resolve().is_relative_to(folder.resolve()):
+            raise SourceError(f"{path} is in {folder}, which kpfiles need for themselves: give another folder")
 
 
 def _write_kpfile(writer: PickleWriter, store: Store, kpfile: _Kpfile, counts: list[int | None]) -> None:

@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all."""
+"""Files and folders of pickles that appear whole or not at all."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from skelstore import disk
 from skelstore.errors import StoreError, StoreExistsError
 
 _SUFFIX = ".partial"
+_PICKLES = (".pkl", ".pickle")
 
 
 @contextmanager
@@ -36,15 +37,18 @@ def new_file(path: Path, *, force: bool = False) -> Iterator[BinaryIO]:
 
 @contextmanager
 def new_folder(path: Path, *, force: bool = False) -> Iterator[Path]:
-    """A folder to fill, which gets its name when the block has ended well.
+    """A folder to fill with pickles, which gets its name when the block has ended well.
 
-    An empty folder of that name is taken over. Raises StoreExistsError if it holds anything, unless ``force``.
+    An empty folder of that name is taken over. Raises StoreExistsError if it holds anything, unless ``force``: then if
+    it holds anything but pickles, for it is not what an export made.
     """
     partial = path.with_name(path.name + _SUFFIX)
     aside = disk.aside_of(partial)
     if aside.exists() and not path.exists():  # an export was killed between its two renames
         os.rename(aside, path)
     _refuse(path, force=force, taken=path.exists() and not (path.is_dir() and not any(path.iterdir())))
+    for folder in (path, partial, aside):
+        _refuse_others(folder)
     for leftover in (partial, aside):
         if leftover.exists():
             disk.remove_folder(leftover)
@@ -71,6 +75,16 @@ def _named(path: Path) -> Iterator[None]:
         if error.errno is not None and error.filename is None:
             error.filename = str(path)
         raise
+
+
+def _refuse_others(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise StoreExistsError(f"{folder} is a file, so no folder replaces it: choose another name")
+    others = (file for file in sorted(folder.rglob("*")) if not file.is_dir() and file.suffix not in _PICKLES)
+    if (other := next(others, None)) is not None:
+        raise StoreExistsError(
+            f"{folder} holds {other.relative_to(folder)}, no pickle, so it is not replaced: choose another folder"
+        )
 
 
 def _refuse(path: Path, *, force: bool, taken: bool) -> None:

@@ -125,7 +125,7 @@ def derive_command(store: Path, out: Path, recipe: Any, task: Any, skip_broken: 
 @click.option("--format", "format_", type=click.Choice(FORMATS), help="Dialect to write (default: the original one).")
 @click.option("--kpfiles", type=_PATH, help="Folder for the kpfiles (default: kpfiles, beside OUT).")
 @click.option("--kpfile-videos", type=click.IntRange(min=1), help="Videos of a kpfile (default: as it was, or 1000).")
-@click.option("--force", is_flag=True, help="Replace what stands at OUT.")
+@click.option("--force", is_flag=True, help="Replace what stands at OUT, and its kpfiles.")
 def export_command(store: Path, out: Path, format_: Any, **options: Any) -> None:
     """Export STORE as the pickles it came from, or those of another dialect, to OUT."""
     with skelstore.open(store) as opened, progress("exporting", len(opened), " videos") as advance:

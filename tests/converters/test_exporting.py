@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import pickle
 import pickletools
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -314,11 +315,65 @@ def test_a_folder_is_refused_and_replaced_by_force(tmp_path: Path, stores: Store
     with skelstore.open(stores["folder"][0]) as store:
         export(store, out)  # an empty folder is taken over
         before = listing(out)
-        (out / "mine.txt").write_text("x")
-        with pytest.raises(StoreExistsError):
+        (out / "other.pkl").write_bytes(b"x")
+        with pytest.raises(StoreExistsError, match="out exists"):
             export(store, out)
         export(store, out, force=True)
-    assert listing(out) == before
+        assert listing(out) == before
+        (out / "mine.txt").write_text("x")
+        with pytest.raises(StoreExistsError, match=r"out holds mine\.txt, no pickle"):
+            export(store, out, force=True)
+        assert listing(out) == sorted([*before, "mine.txt"])
+        with pytest.raises(SourceError, match="the file of two of these videos"):
+            export(store.at([0, 0]), tmp_path / "twice")
+    assert not [name for name in listing(tmp_path) if "twice" in name]
+
+
+def test_a_folder_replaces_no_file_and_nothing_beside_it(tmp_path: Path, stores: Stores) -> None:
+    (tmp_path / "a.txt").write_text("mine")
+    (tmp_path / "b.partial").mkdir()
+    (tmp_path / "b.partial" / "mine.txt").write_text("mine")
+    before = sorted(tmp_path.rglob("*"))
+    with skelstore.open(stores["folder"][0]) as store:
+        with pytest.raises(StoreExistsError, match=r"a\.txt is a file"):
+            export(store, tmp_path / "a.txt", force=True)
+        with pytest.raises(StoreExistsError, match=r"b\.partial holds mine\.txt"):
+            export(store, tmp_path / "b")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("inside", ["store", "out"])
+def test_kpfiles_take_no_folder_that_holds_the_store_or_the_table(tmp_path: Path, stores: Stores, inside: str) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    store = shutil.copytree(stores["pyskl"][0], (folder if inside == "store" else tmp_path) / "s.zarr")
+    out = (folder if inside == "out" else tmp_path) / "k.pkl"
+    (folder / "old.pkl").write_bytes(b"mine")
+    before = sorted(path for path in tmp_path.rglob("*"))
+    with (
+        skelstore.open(store) as opened,
+        pytest.raises(SourceError, match="which kpfiles need for themselves"),
+    ):
+        export(opened, out, format="kinetics", kpfiles=folder, force=True)
+    assert sorted(path for path in tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("videos", [0, -1])
+def test_kpfiles_hold_at_least_a_video(tmp_path: Path, stores: Stores, videos: int) -> None:
+    with (
+        skelstore.open(stores["pyskl"][0]) as store,
+        pytest.raises(SourceError, match=f"kpfile_videos is {videos}, expected 1 or more"),
+    ):
+        export(store, tmp_path / "k.pkl", format="kinetics", kpfile_videos=videos)
+
+
+@pytest.mark.parametrize("document", [5, "x", None, []])
+def test_a_document_that_is_none_is_that_of_pyskl(tmp_path: Path, document: Any) -> None:
+    with skelstore.Writer(tmp_path / "s.zarr", source={"dialect": "strange", "document": document}) as writer:
+        writer.add({"frame_dir": "a"})
+    with skelstore.open(tmp_path / "s.zarr") as store:
+        export(store, tmp_path / "a.pkl")
+    assert pickle.loads((tmp_path / "a.pkl").read_bytes()) == {"split": {}, "annotations": [{"frame_dir": "a"}]}
 
 
 @pytest.mark.parametrize("dialect", ["pyskl", "list", "single"])
