@@ -32,7 +32,7 @@ types: $(VENV)/.test ## mypy --strict on both packages
 pytest: $(VENV)/.test ## the test suite
 	$(BIN)/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
 
-smoke: $(VENV)/.test ## every benchmark once, in its smallest size
+smoke: $(VENV)/.test ## every benchmark that has what it needs once, in its smallest size
 	$(BIN)/python -m benchmarks --smallest
 
 fuzz: $(VENV)/.fuzz ## look for inputs that break the readers, FUZZ_SECONDS for each of three (Linux)
@@ -46,7 +46,7 @@ wheel-check: ## build the wheel, install it alone, convert and export with it
 crash-sweep: $(VENV)/.test ## kill and starve small commands at every call that changes files (half an hour; needs strace)
 	$(BIN)/python -m tests.crashes
 
-bench: $(VENV)/.bench ## every performance figure of the README
+bench: $(VENV)/.bench ## the performance figures of the README
 	$(BIN)/python -m benchmarks
 
 mmaction-test: $(VENV)-mmaction/.installed ## training: PyTorch and MMAction2 on stores, against MMAction2's own code
@@ -97,5 +97,5 @@ $(VENV)/.bench: pyproject.toml $(VENV)/.test
 	touch $@
 
 clean: ## remove environments, caches and build products
-	rm -rf .venv* build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv* build dist .fuzz .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find skelstore converters tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -42,7 +42,7 @@ def contents(count: int) -> Iterator[Annotation]:
 
 
 def ntu_short(count: int) -> Iterator[Annotation]:
-    """NTU-like videos of half as many frames: 6 KB each, the size for which figures were stated."""
+    """NTU-like videos of half as many frames: 6 KB each."""
     for annotation in samples.iter_ntu_like(count):
         keypoint, score = (np.ascontiguousarray(annotation[key][:, ::2]) for key in ("keypoint", "keypoint_score"))
         yield annotation | {"total_frames": keypoint.shape[1], "keypoint": keypoint, "keypoint_score": score}

@@ -97,7 +97,7 @@ def read_some(source: str) -> dict[str, float]:
 
 def measure(folder: Path, count: int, rounds: int) -> Result:
     """Read some files in turn, then convert a folder of ``count`` files, which are so many names of 60 contents."""
-    source = folder / "skeletons"
+    source = folder / f"skeletons-{count}"
     if not source.exists():
         _write(source, count)
     paths = sorted(source.iterdir())
@@ -128,7 +128,10 @@ def measure(folder: Path, count: int, rounds: int) -> Result:
 
 
 def _write(folder: Path, count: int) -> None:
+    partial = folder.with_name(f"{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
     names = ntu_names(count)
-    write_skeletons(folder, names[:DISTINCT])
+    write_skeletons(partial, names[:DISTINCT])
     for i, name in enumerate(names[DISTINCT:]):
-        os.link(folder / f"{names[i % DISTINCT]}.skeleton", folder / f"{name}.skeleton")
+        os.link(partial / f"{names[i % DISTINCT]}.skeleton", partial / f"{name}.skeleton")
+    partial.rename(folder)

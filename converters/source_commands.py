@@ -29,7 +29,9 @@ from skelstore.errors import SkelstoreError
 from skelstore.joints import LAYOUTS
 from skelstore.verification import LEVELS, WHOLE, Level, Subset, share, verify
 
-_PATH = click.Path(path_type=Path)
+_PATH = click.Path(path_type=Path, readable=False)
+"""What may not be read is told by whoever reads it, as what is not there is."""
+_FILE = click.Path(path_type=Path, exists=True, dir_okay=False, readable=False)
 _OF_SOURCE = (
     *("kpfiles", "boxes", "table", "label_by", "skip_missing"),
     *("recipe", "task", "ignore", "skip_broken"),
@@ -44,7 +46,7 @@ def _beside(command: Callable[..., None]) -> Callable[..., None]:
         click.option(
             "--table", type=_PATH, help="CSV or Parquet file of path, frame_dir, label, split; BABEL's labels."
         ),
-        click.option("--boxes", type=_PATH, help="Pickle of FineGYM's ground-truth boxes."),
+        click.option("--boxes", type=_FILE, help="Pickle of FineGYM's ground-truth boxes."),
         click.option(
             "--kpfiles", type=_PATH, help="Folder of the kpfiles that belong to a Kinetics table of contents."
         ),
@@ -61,13 +63,15 @@ def _beside(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--skip-missing", is_flag=True, help="Leave out videos whose skeletons are missing, and record them.")
 @click.option("--recipe", type=click.Choice(RECIPES), help="What to make of NTU RGB+D .skeleton files (default: raw).")
 @click.option("--task", type=click.Choice(TASKS), help="Splits of NTU RGB+D (default: by its actions).")
-@click.option("--ignore", type=_PATH, help="File that names samples of NTU RGB+D to be left out.")
+@click.option("--ignore", type=_FILE, help="File that names samples of NTU RGB+D to be left out.")
 @click.option("--skip-broken", is_flag=True, help="Leave out .skeleton files that cannot be read, and record them.")
-@click.option("--profile", type=click.Choice(PROFILES), default="default", help="How chunks are coded.")
+@click.option(
+    "--profile", type=click.Choice(PROFILES), default="default", help="How chunks are coded.", show_default=True
+)
 @click.option("--workers", type=click.IntRange(min=1), default=available_cores, help="Processes (default: the cores).")
 @click.option("--dask", metavar="ADDRESS", help="Let the workers of the Dask cluster at tcp://HOST:PORT convert.")
 @click.option("--joints", type=click.Choice(list(LAYOUTS)), help="Layout of the joints (default: a guess, by V).")
-@click.option("--labels", "label_file", type=_PATH, help="File with the names of the classes, one a line or JSON.")
+@click.option("--labels", "label_file", type=_FILE, help="File with the names of the classes, one a line or JSON.")
 @click.option("--force", is_flag=True, help="Replace the store at DESTINATION, once the new one is complete.")
 def convert_command(
     source: Path, destination: Path, dialect: str | None, label_file: Path | None, **options: Any
@@ -108,7 +112,9 @@ def _tell(destination: Path, dialect: str) -> None:
 @click.option("--recipe", type=click.Choice(DERIVED), required=True, help="Whose annotations to make.")
 @click.option("--task", type=click.Choice(TASKS), help="Splits of NTU RGB+D (default: by its actions).")
 @click.option("--skip-broken", is_flag=True, help="Leave out videos on which the recipe fails, and record them.")
-@click.option("--profile", type=click.Choice(PROFILES), default="default", help="How chunks are coded.")
+@click.option(
+    "--profile", type=click.Choice(PROFILES), default="default", help="How chunks are coded.", show_default=True
+)
 @click.option("--workers", type=click.IntRange(min=1), default=available_cores, help="Processes (default: the cores).")
 @click.option("--force", is_flag=True, help="Replace the store at OUT, once the new one is complete.")
 def derive_command(store: Path, out: Path, recipe: Any, task: Any, skip_broken: bool, **options: Any) -> None:

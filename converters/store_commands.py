@@ -25,7 +25,8 @@ from skelstore.conflicts import CONFLICTS
 from skelstore.errors import SkelstoreError
 from skelstore.joints import LAYOUTS
 
-_PATH = click.Path(path_type=Path)
+_PATH = click.Path(path_type=Path, readable=False)
+_FILE = click.Path(path_type=Path, exists=True, dir_okay=False, readable=False)
 
 
 def _parsed(parse: Callable[[str], Any]) -> Callable[[click.Context, click.Parameter, str | None], Any]:
@@ -75,6 +76,11 @@ def bench_command(store: Path, videos: int, json_file: Path | None, plot: Path |
     """
     if plot and not importlib.util.find_spec("matplotlib"):
         raise click.UsageError("--plot needs matplotlib: pip install matplotlib")
+    for file in filter(None, (json_file, plot)):  # told before minutes are spent
+        if not file.absolute().parent.is_dir():
+            raise click.UsageError(f"{file}: there is no folder {file.absolute().parent} to write it to")
+    if plot and plot.suffix not in report.PLOT_SUFFIXES:
+        raise click.UsageError(f"{plot} cannot be drawn: name it {' or '.join(report.PLOT_SUFFIXES)}")
     results = []
     with tempfile.TemporaryDirectory(prefix="skelstore-bench-") as folder:
         for result in store_bench.measure(store, Path(folder), videos):
@@ -88,12 +94,12 @@ def bench_command(store: Path, videos: int, json_file: Path | None, plot: Path |
 
 @click.command("merge")
 @click.argument("stores", type=_PATH, nargs=-1, required=True)
-@click.option("-o", "--output", type=_PATH, required=True, help="The store to write.")
+@click.option("-o", "--output", "out", metavar="OUT", type=_PATH, required=True, help="The store to write.")
 @click.option("--allow", multiple=True, type=click.Choice(CONFLICTS), help="Merge in spite of conflicts of this kind.")
 @click.option("--as-split", "as_splits", multiple=True, help="Make the videos of a store a split; once for each store.")
 @click.option("--copy", is_flag=True, help="Copy files instead of linking them.")
-@click.option("--force", is_flag=True, help="Replace the store at OUTPUT, once the new one is complete.")
-def merge_command(stores: tuple[Path, ...], output: Path, **options: Any) -> None:
+@click.option("--force", is_flag=True, help="Replace the store at OUT, once the new one is complete.")
+def merge_command(stores: tuple[Path, ...], out: Path, **options: Any) -> None:
     """Merge STORES, in order, into a new store; files are linked, not decoded."""
     if options["as_splits"] and len(options["as_splits"]) != len(stores):
         raise click.UsageError(f"{len(options['as_splits'])} times --as-split for {len(stores)} stores")
@@ -102,9 +108,9 @@ def merge_command(stores: tuple[Path, ...], output: Path, **options: Any) -> Non
         with skelstore.open(store) as opened:
             total += sum(opened.files().values())
     with progress("merging", total, "B") as advance:
-        skelstore.merge(stores, output, advance=advance, **options)
-    with skelstore.open(output) as opened:
-        click.echo(f"{output}: {len(opened):,} videos")
+        skelstore.merge(stores, out, advance=advance, **options)
+    with skelstore.open(out) as opened:
+        click.echo(f"{out}: {len(opened):,} videos")
 
 
 @click.command("subset")
@@ -112,7 +118,7 @@ def merge_command(stores: tuple[Path, ...], output: Path, **options: Any) -> Non
 @click.argument("out", type=_PATH)
 @click.option("--split", help="Only the videos of this split.")
 @click.option("--labels", help="Only the videos with one of these labels: 1,2,5-9.")
-@click.option("--ids", type=_PATH, help="Only the videos named in this file, one a line (.json: a list), in its order.")
+@click.option("--ids", type=_FILE, help="Only the videos named in this file, one a line (.json: a list), in its order.")
 @click.option("--where", "expression", help='Only where this is true: "label < 10 and total_frames >= 30".')
 @click.option("--force", is_flag=True, help="Replace the store at OUT, once the new one is complete.")
 def subset_command(
@@ -135,7 +141,7 @@ def subset_command(
 
 @click.command("split")
 @click.argument("store", type=_PATH)
-@click.option("-o", "out", type=_PATH, required=True, help="Where the store with the new splits goes.")
+@click.option("-o", "--output", "out", metavar="OUT", type=_PATH, required=True, help="The store to write.")
 @click.option("--parts", callback=_parsed(parse_parts), help="Splits and their shares (default: train=0.8,val=0.2).")
 @click.option("--folds", type=click.IntRange(min=2), help="Make K folds instead: fold1_train, fold1_val, …")
 @click.option("--group", help="Column whose values are groups that stay together, such as a subject.")
@@ -161,16 +167,16 @@ def split_command(store: Path, out: Path, parts: dict[str, float] | None, folds:
 
 @click.command("relabel")
 @click.argument("store", type=_PATH)
-@click.option("-o", "out", type=_PATH, required=True, help="Where the store with the new labels goes.")
-@click.option("--map", "mapping", type=_PATH, help="CSV or JSON file of old,new.")
+@click.option("-o", "--output", "out", metavar="OUT", type=_PATH, required=True, help="The store to write.")
+@click.option("--map", "mapping", type=_FILE, help="CSV or JSON file of old,new.")
 @click.option("--compact", is_flag=True, help="Number the labels that occur from 0.")
-@click.option("--labels", "label_file", type=_PATH, help="File with the names of the classes, one a line or JSON.")
+@click.option("--labels", "label_file", type=_FILE, help="File with the names of the classes, one a line or JSON.")
 @click.option("--joints", type=click.Choice(list(LAYOUTS)), help="State the layout of the joints.")
 @click.option("--force", is_flag=True, help="Replace the store at OUT, once the new one is complete.")
 def relabel_command(
     store: Path, out: Path, mapping: Path | None, compact: bool, label_file: Path | None, **options: Any
 ) -> None:
-    """Give the videos of STORE other labels, its classes names, or state its joints."""
+    """Change the labels of STORE, name its classes, or state the layout of its joints."""
     if mapping is not None and compact:
         raise click.UsageError("--map and --compact both say what the labels become: give one of them")
     if mapping is label_file is options["joints"] is None and not compact:

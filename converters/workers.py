@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import threading
 from collections import deque
@@ -61,6 +62,8 @@ def cluster_workers(address: str) -> Iterator[Workers]:
         raise WorkerError(
             "a Dask cluster needs the library distributed: install it with pip install 'skelstore[dask]'"
         ) from error
+    if not re.fullmatch(r"\w+://\S+", address):  # or the client tries for a minute
+        raise WorkerError(f"{address!r} is no address of a Dask scheduler: give one such as tcp://host:8786")
     try:
         client = Client(address, set_as_default=False)
     except (OSError, ValueError) as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 import unicodedata
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from converters import bare_list, export, kinetics, pyskl
 from converters.dialects import open_source
 from skelstore import SourceError
 from tests.exact import assert_exact
+from tests.source_contract import dump, load
 
 LONG = "n" * 10_000
 COMPOSED, DECOMPOSED = (unicodedata.normalize(form, "é") for form in ("NFC", "NFD"))
@@ -70,16 +70,6 @@ def entry(name: str, number: int) -> dict[str, Any]:
 
 def skeleton(number: int) -> dict[str, Any]:
     return {"keypoint": np.full((3, 4, 3), number, np.float16)}
-
-
-def dump(path: Path, value: object) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(pickle.dumps(value, 4))
-    return path
-
-
-def load(path: Path) -> Any:
-    return pickle.loads(path.read_bytes())
 
 
 def tree(folder: Path) -> set[str]:

@@ -13,6 +13,7 @@ from typing import Any
 from converters.bench.results import Claim, Result
 
 LIBRARIES = ("skelstore", "numpy", "numcodecs", "pyarrow", "zarr", "zarrs", "tensorstore", "h5py", "pylance", "lmdb")
+PLOT_SUFFIXES = (".png", ".svg", ".pdf")
 
 
 def machine() -> dict[str, Any]:

@@ -34,7 +34,7 @@ def read_store(path: str, worker: int, workers: int, samples: int) -> dict[str, 
 
 
 def read_pickle(path: str, worker: int, workers: int, samples: int) -> dict[str, float]:
-    """Be one of the workers, with the whole pickle in memory. What is read is not copied, but touched."""
+    """Be one of the workers, with the whole pickle in memory. What is read is handed out, not copied."""
     import numpy  # noqa: F401 - or its import would be counted
 
     from converters.bench import memory

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ from converters import samples
 from converters.ntu_skeleton import parse
 from converters.sample_skeletons import FIRST_BODY_ID, skeleton_file
 from tests.exact import assert_exact
+from tests.source_contract import load
 
 ITERATORS = [
     samples.iter_ntu_like,
@@ -25,10 +25,6 @@ ITERATORS = [
     samples.iter_compressed_like,
     samples.iter_kinetics_like,
 ]
-
-
-def load(path: Path) -> Any:
-    return pickle.loads(path.read_bytes())
 
 
 @pytest.mark.parametrize("iterator", ITERATORS)
