@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any
 
 from skelstore.codecs import PROFILES, Profile
-from skelstore.errors import StoreError
+from skelstore.errors import StoreError, UnsupportedValueError
 from skelstore.joining import join, splits_table
 from skelstore.layouts import Annotation
 from skelstore.parts import Part, PartWriter, Planner
@@ -26,11 +26,13 @@ class Writer:
             writer.splits["train"] = ["clip1"]
 
     ``profile`` is how chunks are coded: ``fast`` (as they are), ``default`` (blosc lz4) or ``small`` (blosc zstd).
-    ``force`` replaces a store that stands at ``path``, once the new one is complete. ``splits`` maps names of
-    splits to lists of ids. Memory holds one chunk a field and the table of a part, whatever the data's size.
+    ``force`` replaces a store that stands at ``path``, once the new one is complete. ``source`` becomes
+    ``Store.source``: JSON, with the members that docs/format.md lists under source; ``{"dialect": "writer"}`` if None.
+    ``splits`` maps names of splits to lists of ids. Memory holds one chunk a field and the table of a part, whatever
+    the data's size.
 
-    Raises StoreExistsError if ``path`` is taken, StoreError if another process is writing it or the profile is
-    unknown. An exception inside the ``with`` block leaves nothing behind.
+    Raises StoreExistsError if ``path`` is taken, StoreError if its folder is missing, another process is writing it
+    or the profile is unknown. An exception inside the ``with`` block leaves nothing behind.
     """
 
     def __init__(
@@ -56,27 +58,36 @@ class Writer:
         """Append a video: a dict as PYSKL documents it, with any further keys.
 
         Raises UnsupportedValueError, with the place of the value, for what no store can hold; the video is
-        left out then, and the writer goes on.
+        left out then, and the writer goes on. After any other exception it has given up, and nothing is left behind.
+        Raises StoreError if the writer was closed or has given up.
         """
         if self._closed:
-            raise StoreError(f"{self._workspace.destination} is complete; a store does not change once it is written")
-        if self._first is None:
-            self._write(annotation)
-            return
-        self._planner.add(annotation)
-        self._first.append(copy.deepcopy(annotation))  # its arrays may be filled anew before they are written
-        if self._planner.full:
-            self._begin()
+            raise StoreError(f"the writer of {self._workspace.destination} was closed or given up: make a new one")
+        try:
+            self._add(annotation)
+        except UnsupportedValueError:
+            raise
+        except BaseException:  # what was added before may be written in part only
+            self.abort()
+            raise
 
     def close(self) -> None:
-        """Complete the store and give it its final name. A writer that was closed or aborted is left as it is."""
+        """Complete the store and give it its final name. A writer that was closed or aborted is left as it is.
+
+        Raises UnsupportedValueError for splits that no store can hold; the writer goes on then. After any other
+        exception it has given up, and nothing is left behind; StoreExistsError if ``path`` was taken meanwhile.
+        """
         if self._closed:
             return
         splits_table(self.splits)  # refused, if they are, before anything has happened
-        self._begin()
-        self._end_part()
-        join(self._parts, self._planner.plan(), self.splits, self._source, self._workspace.store)
-        self._workspace.commit()
+        try:
+            self._begin()
+            self._end_part()
+            join(self._parts, self._planner.plan(), self.splits, self._source, self._workspace.store)
+            self._workspace.commit()
+        except BaseException:
+            self.abort()
+            raise
         self._closed = True
 
     def abort(self) -> None:
@@ -85,6 +96,15 @@ class Writer:
         if self._part is not None:
             self._part.abort()
         self._workspace.discard()
+
+    def _add(self, annotation: Annotation) -> None:
+        if self._first is None:
+            self._write(annotation)
+            return
+        self._planner.add(annotation)
+        self._first.append(copy.deepcopy(annotation))  # its arrays may be filled anew before they are written
+        if self._planner.full:
+            self._begin()
 
     def _begin(self) -> None:
         first, self._first = self._first, None

@@ -18,7 +18,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import skelstore
-from skelstore import StoreError, StoreExistsError, StoreNotFoundError, UnsupportedValueError, disk, layout, parts
+from skelstore import (
+    StoreError,
+    StoreExistsError,
+    StoreNotFoundError,
+    UnsupportedValueError,
+    arrays,
+    disk,
+    layout,
+    parts,
+)
 from skelstore.codecs import PROFILES, Profile
 from skelstore.verification import verify
 from tests import strategies
@@ -177,7 +186,7 @@ def test_nothing_stands_at_the_path_before_close(tmp_path: Path) -> None:
     assert_exact(list(skelstore.open(path)), [video(0), video(1)])
     writer.close()
     writer.abort()
-    with pytest.raises(StoreError, match="is complete"):
+    with pytest.raises(StoreError, match=r"a\.zarr was closed or given up: make a new one"):
         writer.add(video(2))
     assert_exact(list(skelstore.open(path)), [video(0), video(1)])
 
@@ -204,8 +213,10 @@ def test_the_root_is_written_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         path = tmp_path / f"{stop}.zarr"
         writer = skelstore.Writer(path)
         writer.add(video(0))
-        with pytest.raises(OSError, match="power cut"):
-            writer.close()
+        with monkeypatch.context() as patch:
+            patch.setattr(writer, "abort", lambda: None)  # what has lost power clears nothing away
+            with pytest.raises(OSError, match="power cut"):
+                writer.close()
         partial = tmp_path / f"{stop}.zarr.partial" / "store"
         complete = path.exists() or (partial / "zarr.json").exists()
         if complete:
@@ -215,6 +226,52 @@ def test_the_root_is_written_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         if not path.exists():
             write(path, [video(0)])
         assert_exact(list(skelstore.open(path)), [video(0)])
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))])
+@pytest.mark.parametrize("at", [1, 4, 9, 10])
+def test_a_writer_that_fails_while_it_writes_gives_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException] | BaseException, at: int
+) -> None:
+    """No store without some of its videos, whatever they were written by: the sample, an add, or the end."""
+    monkeypatch.setattr(parts, "SAMPLE_VIDEOS", 4)
+    calls = 0
+    append = arrays.ArrayWriter.append
+
+    def failing(self: Any, rows: Any) -> int:
+        nonlocal calls
+        calls += 1
+        if calls == at:
+            raise error
+        return append(self, rows)
+
+    monkeypatch.setattr(arrays.ArrayWriter, "append", failing)
+    writer = skelstore.Writer(tmp_path / "a.zarr")
+    before = 3 if at <= 8 else 4  # the fourth makes the sample whole: two arrays each are written then
+    for number in range(before):
+        writer.add(video(number))
+    with pytest.raises((KeyboardInterrupt, OSError)):
+        writer.add(video(before))
+    assert names_in(tmp_path) == []
+    with pytest.raises(StoreError, match="was closed or given up"):
+        writer.add(video(5))
+    writer.close()
+    assert names_in(tmp_path) == []
+
+
+def test_a_writer_that_cannot_be_closed_gives_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = skelstore.Writer(tmp_path / "a.zarr")
+    writer.add(video(0))
+
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(arrays.ArrayWriter, "close", full)
+        with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
+            writer.close()
+    writer.close()
+    assert names_in(tmp_path) == []
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
@@ -286,7 +343,7 @@ def test_a_destination_that_is_taken_meanwhile_is_refused(tmp_path: Path) -> Non
     (tmp_path / "a.zarr" / "precious").write_text("x")
     with pytest.raises(StoreExistsError):
         writer.close()
-    writer.abort()
+    writer.close()
     assert (tmp_path / "a.zarr" / "precious").read_text() == "x"
     assert names_in(tmp_path) == ["a.zarr"]
 
