@@ -40,11 +40,18 @@ def _joined(readers: Sequence[Reader], with_splits: bool) -> dict[str, Json]:
         source["kpfiles"] = "many" if any(s.get("kpfiles") == "many" for s in sources) else "video"
     for key in ("joints", "class_names"):  # the first that states them; others are a conflict, if not allowed
         source |= next(({key: s[key]} for s in sources if s.get(key) and not is_guess(s[key])), {})
+    for key in ("recipe", "task"):
+        if key in sources[0] and all(s.get(key) == sources[0][key] for s in sources):
+            source[key] = sources[0][key]
+    ignored = [name for s in sources for name in s.get("ignored", [])]
+    if ignored:
+        source["ignored"] = sorted(ignored)
     left_out: list[Json] = []
     before = 0
     for reader, s in zip(readers, sources, strict=True):
-        left_out += [{**one, "index": one["index"] + before} for one in s.get("left_out", [])]
-        before += reader.metadata.videos + len(s.get("left_out", []))
+        entries = s.get("left_out", [])  # those without an index are no videos of the source
+        left_out += [one if one["index"] is None else {**one, "index": one["index"] + before} for one in entries]
+        before += reader.metadata.videos + sum(one["index"] is not None for one in entries)
     if any("left_out" in s for s in sources):
         source["left_out"] = left_out
     return source
@@ -54,7 +61,7 @@ def _dialect(readers: Sequence[Reader], with_splits: bool) -> str:
     """The dialect of all, if the merged videos can be exported as such; else ``merge``."""
     sources = [reader.metadata.source for reader in readers]
     dialects = {s.get("dialect") for s in sources}
-    if len(dialects) > 1 or len({s.get("kpfiles") for s in sources}) > 1:
+    if len(dialects) > 1 or any(len({s.get(key) for s in sources}) > 1 for key in ("kpfiles", "recipe")):
         return "merge"
     (dialect,) = dialects
     files = [set(r.table[ORIGIN_COLUMNS[0]].to_pylist()) for r in readers if ORIGIN_COLUMNS[0] in r.table.column_names]

@@ -361,6 +361,27 @@ def test_the_commands(tmp_path: Path, run: Callable[..., Any]) -> None:
     assert not (tmp_path / "x.zarr").exists()
 
 
+def test_archives_that_are_merged_raw_and_then_derived(tmp_path: Path) -> None:
+    """NTU RGB+D 120 comes as two archives; with one that leaves a file out, which is no sample."""
+    first, second = folder_of(tmp_path / "1", NAMES_60), folder_of(tmp_path / "2", NAMES_120[len(NAMES_60) :])
+    (first / "notes.skeleton").write_bytes(b"")
+    for folder in (first, second):
+        ntu.convert(folder, folder.with_suffix(".zarr"), skip_broken=True)
+    skelstore.merge([tmp_path / "1.zarr", tmp_path / "2.zarr"], tmp_path / "merged.zarr")
+    whole = tmp_path / "whole"
+    shutil.copytree(first, whole)
+    shutil.copytree(second, whole, dirs_exist_ok=True)
+    ntu.convert(whole, tmp_path / "whole.zarr", skip_broken=True)
+    found = []
+    for raw in ("merged", "whole"):
+        convert_source(RawStore(tmp_path / f"{raw}.zarr", recipe="mmaction2"), tmp_path / f"{raw} derived.zarr")
+        with skelstore.open(tmp_path / f"{raw} derived.zarr") as store:
+            about = {key: value for key, value in store.source.items() if key != "name"}
+            found.append((list(store), store.splits, about))
+    assert_exact(found[0], found[1])
+    assert found[0][2]["left_out"][0]["name"] == "notes.skeleton"
+
+
 def test_verify_tells_a_changed_file(tmp_path: Path, run: Callable[..., Any]) -> None:
     folder = folder_of(tmp_path / "skeletons")
     ntu.convert(folder, tmp_path / "s.zarr", recipe="mmaction2")

@@ -419,6 +419,22 @@ def test_videos_as_splits_are_found_by_filename_if_the_first_has_one(tmp_path: P
             [{"dialect": "kinetics", "kpfiles": "many"}, {"dialect": "kinetics", "kpfiles": "video"}],
             {"dialect": "merge", "kpfiles": "many"},
         ),
+        (
+            [{"dialect": "ntu", "left_out": [{"index": None}, {"index": 0}]}, {"left_out": [{"index": 1}]}],
+            {"dialect": "merge", "left_out": [{"index": None}, {"index": 0}, {"index": 3}]},
+        ),
+        (
+            [{"dialect": "ntu", "recipe": "raw", "task": "ntu60", "ignored": [name]} for name in ("b", "a")],
+            {"dialect": "ntu", "recipe": "raw", "task": "ntu60", "ignored": ["a", "b"]},
+        ),
+        (
+            [{"dialect": "ntu", "recipe": "raw", "task": task} for task in ("ntu60", "ntu120")],
+            {"dialect": "ntu", "recipe": "raw"},
+        ),
+        (
+            [{"dialect": "ntu", "recipe": recipe, "task": "ntu60"} for recipe in ("raw", "pyskl")],
+            {"dialect": "merge", "task": "ntu60"},
+        ),
     ],
 )
 def test_what_is_known_of_the_sources(tmp_path: Path, sources: list[dict[str, Any]], expected: dict[str, Any]) -> None:
