@@ -77,26 +77,8 @@ class Workspace:
             )
 
     def _take_lock(self) -> None:
-        name = self.folder / "lock"
-        while self._lock < 0:
-            self.folder.mkdir(exist_ok=True)
-            lock = os.open(name, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o644)
-            try:
-                if fcntl is not None:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                # Whoever had it may have removed the workspace, and this file with it.
-                if os.path.samestat(os.fstat(lock), os.stat(name)):
-                    self._lock, lock = lock, -1
-            except BlockingIOError as error:
-                raise StoreError(
-                    f"{self.folder} is in use: another process is writing {self.destination.name}, so wait for it or "
-                    "choose another destination"
-                ) from error
-            except FileNotFoundError:
-                continue
-            finally:
-                if lock >= 0:
-                    os.close(lock)
+        busy = f"{self.folder} is in use: another process is writing {self.destination.name}, so wait for it or "
+        self._lock = take_lock(self.folder / "lock", busy + "choose another destination")
 
     def _mend(self) -> None:
         """Finish what a process that was killed in ``commit`` had begun."""
@@ -152,6 +134,35 @@ class Workspace:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.discard()
+
+
+def take_lock(file: Path, busy: str) -> int:
+    """Make a file, and its folder, and lock it until the descriptor that is returned is closed.
+
+    Raises StoreError, which says ``busy``, if another process has locked it; StoreError if the folder is a file.
+    """
+    while True:
+        lock = -1
+        try:
+            file.parent.mkdir(exist_ok=True)
+            lock = os.open(file, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o644)
+            if fcntl is not None:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Whoever had it may have removed the file, and the folder with it.
+            if os.path.samestat(os.fstat(lock), os.stat(file)):
+                taken, lock = lock, -1
+                return taken
+        except BlockingIOError as error:
+            raise StoreError(busy) from error
+        except FileExistsError as error:
+            if os.path.lexists(file.parent) and not file.parent.is_dir():
+                raise StoreError(f"{file.parent} is a file: move it away") from error
+        except FileNotFoundError:
+            if not file.parent.parent.is_dir():
+                raise
+        finally:
+            if lock >= 0:
+                os.close(lock)
 
 
 def _empty(folder: Path, keep: Collection[str] = ()) -> None:

@@ -7,6 +7,8 @@ import pickle
 import pickletools
 import shutil
 import tempfile
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ import skelstore
 from converters import bare_list, export, open_source, pyskl, samples, single
 from converters.comparison import compare
 from converters.conversion import convert_source
+from converters.output import new_file, new_folder
 from skelstore.codecs import PROFILES, Profile
 from skelstore.errors import SkelstoreError, SourceError, StoreError, StoreExistsError
 from tests import strategies
@@ -340,6 +343,23 @@ def test_a_folder_replaces_no_file_and_nothing_beside_it(tmp_path: Path, stores:
         with pytest.raises(StoreExistsError, match=r"b\.partial holds mine\.txt"):
             export(store, tmp_path / "b")
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("make", [new_file, new_folder])
+def test_two_exports_to_one_name_at_once(tmp_path: Path, make: Callable[..., AbstractContextManager[Any]]) -> None:
+    """The second would write over what the first has written."""
+    with make(tmp_path / "a"):
+        before = listing(tmp_path)
+        for force in (False, True):
+            with pytest.raises(StoreError, match="a is in use: another process is exporting to it"):
+                make(tmp_path / "a", force=force).__enter__()
+        assert listing(tmp_path) == before
+        with make(tmp_path / "b"):
+            pass
+    assert listing(tmp_path) == ["a", "b"]
+    with make(tmp_path / "a", force=True):
+        pass
+    assert listing(tmp_path) == ["a", "b"]
 
 
 @pytest.mark.parametrize("inside", ["store", "out"])

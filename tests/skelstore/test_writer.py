@@ -460,6 +460,35 @@ def test_two_writers_at_once_are_refused(tmp_path: Path) -> None:
     assert_exact(list(skelstore.open(path)), [video(0)])
 
 
+def test_a_workspace_that_another_writer_removes_meanwhile_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.open
+    removed = 0
+
+    def removing(path: Any, *arguments: Any) -> int:
+        nonlocal removed
+        if Path(path).name == "lock" and removed < 3:
+            removed += 1
+            Path(path).parent.rmdir()
+        return real(path, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", removing)
+        writer = skelstore.Writer(tmp_path / "a.zarr")
+    writer.add(video(0))
+    writer.close()
+    assert removed == 3
+    assert_exact(list(skelstore.open(tmp_path / "a.zarr")), [video(0)])
+
+
+def test_a_file_of_the_name_of_the_workspace_is_told(tmp_path: Path) -> None:
+    (tmp_path / "a.zarr.partial").write_text("precious")
+    with pytest.raises(StoreError, match=r"a\.zarr\.partial is a file: move it away"):
+        skelstore.Writer(tmp_path / "a.zarr")
+    assert (tmp_path / "a.zarr.partial").read_text() == "precious"
+
+
 def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="make it before writing a store into it"):
         skelstore.Writer(tmp_path / "no" / "a.zarr")
