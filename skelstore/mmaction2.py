@@ -105,6 +105,7 @@ class SkelStorePoseDataset(PoseDataset):
         """The annotation of a video, as PoseDataset hands it to the pipeline."""
         return self._completed(self.data_list[idx], idx)
 
+    @force_full_init
     def prepare_data(self, idx: int) -> Any:
         """The annotation of a video after the pipeline."""
         if self.read_sampled:

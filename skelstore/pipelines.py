@@ -66,7 +66,8 @@ class SampledPipeline:
                     f"of {frames} frames"
                 )
             sampled.update(self._sampler({**results, "total_frames": total}))
-            sampled["frame_inds"] = np.squeeze(sampled["frame_inds"])
+            inds = sampled["frame_inds"]
+            sampled["frame_inds"] = inds if inds.ndim == 1 else np.squeeze(inds)  # as PoseDecode does
             chosen: NDArray[Any] = sampled["frame_inds"] + sampled.get("offset", 0)
             return chosen
 

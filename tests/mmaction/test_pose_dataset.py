@@ -139,10 +139,12 @@ def test_tensors_of_a_real_config_are_equal(
     assert_same_tensors(theirs, ours, 8 if name == "test_pipeline" else 100)
 
 
-def test_read_sampled_gives_the_same_dict(data: Data) -> None:
+@pytest.mark.parametrize(("clip_len", "num_clips"), [(16, 2), (1, 1), (1, 3)])
+def test_read_sampled_gives_the_same_dict(data: Data, clip_len: int, num_clips: int) -> None:
     """What stands behind PoseDecode is equal key by key, and only there the skeletons are read."""
     init_default_scope("mmaction")
-    pipeline = [{"type": "UniformSampleFrames", "clip_len": 16, "num_clips": 2}, {"type": "PoseDecode"}]
+    sampler = {"type": "UniformSampleFrames", "clip_len": clip_len, "num_clips": num_clips}
+    pipeline = [sampler, {"type": "PoseDecode"}]
     if data.kpfiles:
         pipeline.insert(0, {"type": "DecompressPose", "squeeze": True, "max_person": 2})
     theirs, _ = both(data, pipeline)
@@ -198,6 +200,19 @@ def test_lazy_init(ntu: Data) -> None:
     theirs, ours = both(ntu, lazy_init=True)
     assert_same_items(theirs, ours)
     assert ours._fully_initialized
+
+
+@pytest.mark.parametrize("read_sampled", [False, True])
+def test_an_item_that_is_prepared_before_anything_else(ntu: Data, read_sampled: bool) -> None:
+    init_default_scope("mmaction")
+    pipeline = [{"type": "UniformSampleFrames", "clip_len": 4}, {"type": "PoseDecode"}]
+    options: dict[str, Any] = {"pipeline": pipeline, "split": ntu.splits[0], "lazy_init": True}
+    theirs = PoseDataset(str(ntu.pickle), **options)
+    ours = SkelStorePoseDataset(str(ntu.store), read_sampled=read_sampled, **options)
+    np.random.seed(0)
+    expected = theirs.prepare_data(0)
+    np.random.seed(0)
+    assert_same_item(ours.prepare_data(0), expected, "item 0")
 
 
 def test_arguments_of_the_bases(ntu: Data, tmp_path: Path) -> None:
