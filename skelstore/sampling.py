@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 ClassProb: TypeAlias = Sequence[float] | Mapping[int, float]
 """How often the videos of each class are read in an epoch, by label; 1 for a class that it does not name."""
 
-_SETTINGS = ("seed", "samples", "shuffle", "window", "num_replicas", "drop_last")
+_SETTINGS = ("seed", "samples", "shuffle", "window", "num_replicas", "drop_last", "class_prob")
 
 
 class EpochSampler:
@@ -29,6 +29,8 @@ class EpochSampler:
       first runs may be longer by one, and none is left out. Nothing is read twice to fill up.
 
     The orders are the same with every version of NumPy. Memory: 8 bytes a sample of the epoch, in the main process.
+
+    Raises ValueError if there is no such ``rank`` among the processes, or ``window`` or ``seed`` is below 0.
     """
 
     def __init__(
@@ -53,7 +55,8 @@ class EpochSampler:
         self._videos = len(dataset)
         self._rank = rank
         samples = len(self._samples(_random(seed, 0)))
-        self._settings = dict(zip(_SETTINGS, (seed, samples, shuffle, window, num_replicas, drop_last), strict=True))
+        settings = seed, samples, shuffle, window, num_replicas, drop_last, _listed(self._class_prob)
+        self._settings: dict[str, Any] = dict(zip(_SETTINGS, settings, strict=True))
         share, more = divmod(samples, num_replicas)
         more = 0 if drop_last else more
         self._first = rank * share + min(rank, more)
@@ -88,6 +91,7 @@ class EpochSampler:
 
         ``taken``: how many samples of this epoch the training of this process has had. DataLoader's workers are ahead
         of it, so give it where there are any: batches x batch size. Without it, as many as were asked for count.
+        Raises ValueError if it is below 0, or more than the epoch has.
         """
         taken = self._taken if taken is None else taken
         if not 0 <= taken <= self._length:
@@ -104,7 +108,8 @@ class EpochSampler:
                 raise ValueError(
                     f"the state was taken with {name}={state.get(name)!r}, this sampler has {mine!r}: make it as it was"
                 )
-        self.epoch, self._start = int(state["epoch"]), int(state["taken"])
+        # The run of the process that took the state may be longer by one than this one's.
+        self.epoch, self._start = int(state["epoch"]), min(int(state["taken"]), self._length)
         self._taken = self._start
 
     def _drawn(self, order: NDArray[np.int64]) -> Iterator[int]:
@@ -129,7 +134,7 @@ def resampled(
     Each of the n videos of a class whose ``class_prob`` is m comes floor(m) times, and int((m % 1) * n) of them, drawn
     at random, once more (pyskl/datasets/samplers/distributed_sampler.py). Classes in the order in which they are met.
     """
-    multipliers = class_prob if isinstance(class_prob, Mapping) else dict(enumerate(class_prob))
+    multipliers = _by_label(class_prob)
     classes, first = np.unique(labels, return_index=True)
     drawn = [np.zeros(0, np.int64)]
     for label in classes[np.argsort(first)]:
@@ -138,6 +143,17 @@ def resampled(
         drawn += [videos] * int(multiplier // 1)
         drawn.append(videos[random.permutation(len(videos))[: int((multiplier % 1) * len(videos))]])
     return np.concatenate(drawn)
+
+
+def _by_label(class_prob: ClassProb) -> Mapping[int, float]:
+    return class_prob if isinstance(class_prob, Mapping) else dict(enumerate(class_prob))
+
+
+def _listed(class_prob: ClassProb | None) -> list[list[float]] | None:
+    """Labels and their numbers in a form that JSON keeps."""
+    if class_prob is None:
+        return None
+    return sorted([int(label), float(multiplier)] for label, multiplier in _by_label(class_prob).items())
 
 
 def shuffled(

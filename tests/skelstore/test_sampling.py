@@ -155,6 +155,23 @@ def test_an_epoch_after_a_resumed_one_is_whole() -> None:
     assert len(list(sampler)) == 10
 
 
+def test_the_end_of_a_longer_run_is_the_end_of_a_shorter_one() -> None:
+    first, second = (EpochSampler(Videos(7), rank=rank, num_replicas=2, drop_last=False) for rank in range(2))
+    assert (len(list(first)), len(second)) == (4, 3)
+    second.load_state_dict(first.state_dict())
+    assert second.state_dict()["taken"] == 3
+    assert list(second) == []
+
+
+@pytest.mark.parametrize("class_prob", [[1, 2.5], {np.int64(1): np.float32(2.5), 0: 1}])
+def test_a_state_with_class_prob_is_json(class_prob: Any) -> None:
+    videos = Videos(2, labels=[0, 1], class_prob=class_prob)
+    state = json.loads(json.dumps(EpochSampler(videos).state_dict(2)))
+    sampler = EpochSampler(Videos(2, labels=[0, 1], class_prob=[1, 2.5]))
+    sampler.load_state_dict(state)
+    assert sampler.state_dict() == state
+
+
 @pytest.mark.parametrize(
     ("other", "shown"),
     [
@@ -163,6 +180,7 @@ def test_an_epoch_after_a_resumed_one_is_whole() -> None:
         (EpochSampler(Videos(20), num_replicas=2), "samples=20"),
         (EpochSampler(Videos(10), shuffle=False), "shuffle=False"),
         (EpochSampler(Videos(10, shards=[0] * 10), window=2), "window=2"),
+        (EpochSampler(Videos(10, labels=[0] * 10, class_prob=[1])), r"class_prob=\[\[0, 1\.0\]\], .* has None"),
     ],
 )
 def test_a_state_of_another_training_is_refused(other: EpochSampler, shown: str) -> None:
