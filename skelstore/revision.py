@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from skelstore import disk, values
-from skelstore.errors import StoreError
+from skelstore.errors import DamageError, StoreError
 from skelstore.joining import LAYOUT_COLUMN, Names, name_layout, splits_table, write_table
 from skelstore.layouts import Shredder
 from skelstore.metadata import (
@@ -53,8 +53,9 @@ def revise(
     ``splits`` replaces its splits, ``source`` what is known of its source. ``labels`` gives the new ``label`` of a
     video for the old one; it is not called for a video without one.
 
-    Raises what opening a store raises, StoreExistsError if the destination is taken, StoreError if a label is, or
-    shall be, an array, and UnsupportedValueError if it shall be a value that no store holds.
+    Raises what opening a store raises, DamageError if one of its files is missing or a shard is not as its manifest
+    says, StoreExistsError if the destination is taken, StoreError if a label is, or shall be, an array, and
+    UnsupportedValueError if it shall be a value that no store holds.
     """
     reader = Reader(Path(path), "first")
     try:
@@ -82,6 +83,7 @@ def _write(
         metadata = dataclasses.replace(metadata, columns=columns, layouts=layouts)
     if source is not None:
         metadata = dataclasses.replace(metadata, source=dict(source))
+    _require_files(reader)
     for name in metadata.fields:
         (folder / name).mkdir()
     for key in (*files, *reader.manifest.shards):
@@ -96,6 +98,16 @@ def _write(
     manifest: FileEntry = disk.write_file(folder / MANIFEST_KEY, Manifest(files, reader.manifest.shards).to_bytes())
     disk.sync_tree(folder)
     disk.write_file(folder / ROOT_KEY, dataclasses.replace(metadata, manifest=manifest).to_bytes(nodes))
+
+
+def _require_files(reader: Reader) -> None:
+    """Raise DamageError if a file of a store is missing, or a shard has another size or index than it should."""
+    for key in reader.manifest.files:
+        if not (reader.path / key).is_file():
+            raise DamageError(f"{reader.path / key} is missing, so fetch or convert the store again")
+    for array in reader.arrays.values():
+        for number in range(array.metadata.shards):
+            array.shard(number)
 
 
 def _relabelled(reader: Reader, labels: Callable[[Any], Any]) -> tuple[pa.Table, dict[str, ColumnMetadata], list[Json]]:
