@@ -22,6 +22,7 @@ from converters import bare_list, single
 from converters.document import PYSKL_DOCUMENT
 from skelstore import Store
 from skelstore.errors import SourceError, StoreError
+from skelstore.identifiers import identifier_of
 from skelstore.revision import revise
 from skelstore.values import Json
 
@@ -163,7 +164,7 @@ def _ids(names: Sequence[str], sides: Sequence[int], wanted: set[int]) -> list[s
 
 def _identifiers(store: Store) -> list[str]:
     """The id of each video by which a split names it: as ``Store.split`` and PYSKL do, see there."""
-    key = "filename" if len(store) and "filename" in store.lazy(0) else "frame_dir"
+    key = identifier_of(store.lazy(0) if len(store) else ())
     names = []
     for i in range(len(store)):
         name = store.lazy(i).get(key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Any
 
 from skelstore.errors import MergeError
@@ -15,11 +16,16 @@ def names(reader: Reader) -> list[str | None]:
 
 
 def identifier(reader: Reader) -> str:
+    """The key by which ids of splits find the videos of a store."""
+    return identifier_of(reader.entries(0) if reader.metadata.videos else ())
+
+
+def identifier_of(first: Container[object]) -> str:
     """The key by which ids of splits find videos: ``filename`` if the first video has one, else ``frame_dir``.
 
-    So do PYSKL (pyskl/datasets/pose_dataset.py) and MMAction2.
+    ``first`` are the keys of the first video. So do PYSKL (pyskl/datasets/pose_dataset.py) and MMAction2.
     """
-    return "filename" if reader.metadata.videos and "filename" in reader.entries(0) else "frame_dir"
+    return "filename" if "filename" in first else "frame_dir"
 
 
 def ids(reader: Reader, key: str) -> list[Any]:

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from skelstore import values
+from skelstore import identifiers, values
 from skelstore.arrays import Check
 from skelstore.decompressed import Decompressed
 from skelstore.errors import (
@@ -327,7 +327,7 @@ class Store:
         """For each row of the table, whether its identifier is among the ids."""
         reader = self._reader
         keep = np.zeros(reader.metadata.videos, bool)
-        identifier = "filename" if len(keep) and "filename" in reader.entries(0) else "frame_dir"
+        identifier = identifiers.identifier(reader)
         texts = [i for i in ids if isinstance(i, str) and values.is_utf8(i)]
         quick = np.zeros(len(keep), bool)  # rows whose identifier is a text in a column of its own
         for name, column in reader.metadata.columns.items():

@@ -8,9 +8,11 @@ from typing import Any
 
 from skelstore import splits
 from skelstore.codecs import PROFILES, Profile
+from skelstore.errors import StoreError
+from skelstore.identifiers import identifier, identifier_of
 from skelstore.joining import join
 from skelstore.parts import Part, PartWriter, Planner
-from skelstore.store import Store, open
+from skelstore.store import Store
 from skelstore.values import Json
 from skelstore.workspace import Workspace
 
@@ -32,8 +34,10 @@ def subset(
     known of the source stay, so that it exports as the whole does. Memory holds one chunk a field and the table of a
     part. ``advance`` is called with the number of videos that were written.
 
-    Raises StoreExistsError if ``path`` is taken (``force`` replaces a store there), and as reading does.
+    Raises StoreExistsError if ``path`` is taken (``force`` replaces a store there), StoreError if splits would find
+    the videos of the subset by another key than those of the whole, and as reading does.
     """
+    key = _identifier(view)
     with Workspace(path, force=force) as workspace:
         planner = Planner(_profile(view))
         for annotation in view:
@@ -41,7 +45,6 @@ def subset(
                 break
             planner.add(annotation)
         plan = planner.plan()
-        key = _identifier(view)
         ids: set[Any] = set()
         parts: list[Part] = []
         part: PartWriter | None = None
@@ -71,14 +74,20 @@ def _profile(view: Store) -> Profile:
 
 
 def _identifier(view: Store) -> str:
-    """The key by which ids of splits find videos of the whole store."""
-    with open(view.path) as whole:
-        return "filename" if len(whole) and "filename" in whole.lazy(0) else "frame_dir"
+    """The key by which ids of splits find videos. Raises StoreError if it is not that of the whole store."""
+    key = identifier(view._reader)
+    if len(view) and view.splits and (other := identifier_of(view.lazy(0))) != key:
+        raise StoreError(
+            f"{view.path}: its splits name videos by {key}, but those of a subset that begins with {view.name(0)!r} "
+            f"would be found by {other}: begin with a video that has {'a' if key == 'filename' else 'no'} filename"
+        )
+    return key
 
 
 def _source(view: Store) -> dict[str, Json]:
     """As the whole store's; the size, and what was left out of it, are not those of some videos."""
     source = {key: value for key, value in view.source.items() if key not in ("size", "left_out")}
     if source.get("dialect") == "single" and len(view) != 1:  # no videos at all
-        del source["dialect"], source["document"]
+        del source["dialect"]
+        source.pop("document", None)
     return source

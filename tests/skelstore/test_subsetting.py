@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import skelstore
-from skelstore import DamageError, StoreExistsError, layout, merging, parts
+from skelstore import DamageError, StoreError, StoreExistsError, layout, merging, parts
 from skelstore.codecs import PROFILES, Profile
 from skelstore.verification import verify
 from tests import strategies
@@ -50,8 +50,14 @@ def test_a_subset_is_the_videos_of_the_view(
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
         patch.setattr(layout, "PART_BYTES", part)
         path = write(Path(folder) / "a.zarr", *dataset, profile=profile)
+        view = skelstore.open(path).at(chosen)
+        if chosen and dataset.splits and ("filename" in view.lazy(0)) != ("filename" in dataset.annotations[0]):
+            with pytest.raises(StoreError, match="its splits name videos by"):
+                skelstore.subset(view, Path(folder) / "some.zarr")
+            view = view.at([])
+            chosen = []
         done: list[int] = []
-        skelstore.subset(skelstore.open(path).at(chosen), Path(folder) / "some.zarr", advance=done.append)
+        skelstore.subset(view, Path(folder) / "some.zarr", advance=done.append)
         store = skelstore.open(Path(folder) / "some.zarr")
         annotations = [dataset.annotations[i] for i in chosen]
         assert_exact(list(store), annotations)
@@ -125,6 +131,26 @@ def test_what_is_known_of_the_source_stays_but_its_size(tmp_path: Path) -> None:
     assert skelstore.open(tmp_path / "same.zarr").source == single | {"joints": whole.source["joints"]}
     skelstore.subset(whole.at([]), tmp_path / "none.zarr")
     assert skelstore.open(tmp_path / "none.zarr").source == {}
+    whole = skelstore.open(write(tmp_path / "c.zarr", [{}], source={"dialect": "single"}))
+    skelstore.subset(whole.at([]), tmp_path / "no document.zarr")
+    assert skelstore.open(tmp_path / "no document.zarr").source == {}
+
+
+@pytest.mark.parametrize("first", [{}, {"filename": "a.mp4"}])
+def test_splits_that_would_find_nothing(tmp_path: Path, first: dict[str, Any]) -> None:
+    """The first video says by which key ids find all of them, so a subset must not begin with one of the others."""
+    rest = {} if first else {"filename": "b.mp4"}
+    videos = [{"frame_dir": "a", **first}, {"frame_dir": "b", **rest}]
+    ids = ["a.mp4"] if first else ["a", "b"]
+    whole = skelstore.open(write(tmp_path / "a.zarr", videos, {"train": ids}))
+    with pytest.raises(StoreError, match=r"a\.zarr: its splits name videos by .* begins with 'b' would be found by"):
+        skelstore.subset(whole.at([1]), tmp_path / "b.zarr")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.zarr"]
+    skelstore.subset(whole.at([0, 1]), tmp_path / "b.zarr")
+    assert len(skelstore.open(tmp_path / "b.zarr").split("train")) == len(ids)
+    without = skelstore.open(write(tmp_path / "c.zarr", videos))
+    skelstore.subset(without.at([1]), tmp_path / "d.zarr")
+    assert_exact(list(skelstore.open(tmp_path / "d.zarr")), videos[1:])
 
 
 def test_damage_leaves_nothing(tmp_path: Path, store: skelstore.Store) -> None:
