@@ -30,6 +30,8 @@ def compare(
     problems: list[str] = []
     skipped = 0
     for i in range(len(source)):
+        if len(problems) >= _SHOWN:
+            return [*problems, f"… and perhaps more after these {_SHOWN}"]
         if not names and i not in chosen:
             continue
         try:
@@ -49,8 +51,6 @@ def compare(
                 problems.append(f"{store.path} against {source.path}: {text}")
         except SkelstoreError as error:
             problems.append(str(error))
-        if len(problems) == _SHOWN:
-            return [*problems, f"… and perhaps more after these {_SHOWN}"]
         if advance:
             advance(1)
     if text := difference(store.splits, splits_without(source, left_out), "split"):

@@ -77,6 +77,19 @@ def test_another_number_of_videos_is_told(tmp_path: Path) -> None:
     assert "has 4" in text
 
 
+def test_every_video_that_cannot_be_read_is_told_up_to_twenty(tmp_path: Path) -> None:
+    source = open_source(dump(tmp_path / "a.pkl", [{"label": 0}, *range(49)]), "list")
+    with skelstore.Writer(tmp_path / "a.zarr") as writer:
+        for _ in range(50):
+            writer.add({"label": 0})
+    with skelstore.open(tmp_path / "a.zarr") as store:
+        found = compare(store, source)
+    source.close()
+    assert len(found) == 21
+    assert "[1] is a int" in found[0]
+    assert "more after these 20" in found[-1]
+
+
 def test_every_changed_video_is_told_up_to_twenty(tmp_path: Path) -> None:
     def change(data: dict[Any, Any]) -> None:
         for annotation in data["annotations"]:
