@@ -133,13 +133,18 @@ def _write(
     dask: str | None,
     advance: Callable[[int], None] | None,
 ) -> tuple[Plan, list[_Outcome]]:
-    """Write all parts, here, in processes of this machine, or on a cluster."""
+    """Write all parts, here, in processes of this machine, or on a cluster; fewer if there are enough problems."""
     cuts = layout.cut(source.sizes().tolist(), layout.PART_BYTES, PART_VIDEOS)
     count = min(len(cuts), workers)
     if dask is None and count <= 1:
         plan, jobs = _prepare(source, profile, cuts, workspace)
         _stated(source, joints, plan.grids)  # told as soon as it can be seen
-        return plan, [write_part(source, plan, job, advance) for job in jobs]
+        outcomes: list[_Outcome] = []
+        for job in jobs:
+            outcomes.append(write_part(source, plan, job, advance))
+            if _enough(outcomes):
+                break
+        return plan, outcomes
     # The processes begin to start before the plan is made.
     with cluster_workers(dask) if dask is not None else local_workers(count) as crew:
         plan, jobs = _prepare(source, profile, cuts, workspace)
@@ -150,7 +155,8 @@ def _write(
 
 def _give_up(workspace: Workspace, error: BaseException) -> None:
     """Keep the finished parts if the same command could go on from them; else remove the workspace."""
-    at_fault = isinstance(error, SourceError | UnsupportedValueError | JointLayoutError)
+    at_fault = isinstance(error, SourceError | UnsupportedValueError)
+    again = "command again with the right layout" if isinstance(error, JointLayoutError) else "same command again"
     if isinstance(error, OSError) and error.filename is None and not isinstance(error, SkelstoreError):
         error.filename = str(workspace.folder)  # what was written to; what is read names itself
     if workspace.committed:
@@ -158,7 +164,7 @@ def _give_up(workspace: Workspace, error: BaseException) -> None:
         error.add_note(f"{workspace.destination} is complete; {workspace.folder}, beside it, can be deleted")
     elif not at_fault and any(workspace.parts.glob(f"*/{RECEIPT_KEY}")):
         workspace.leave()
-        error.add_note(f"{workspace.folder} keeps the finished parts: run the same command again to go on from them")
+        error.add_note(f"{workspace.folder} keeps the finished parts: run the {again} to go on from them")
     else:
         with contextlib.suppress(OSError):  # the next run clears what cannot be removed; the error is to be told
             workspace.discard()
@@ -260,7 +266,10 @@ def _received(sent: _Sent) -> tuple[Source, Plan]:
 def _write_parts(
     source: Source, sent: _Sent, jobs: list[_Job], workers: Workers, advance: Callable[[int], None] | None
 ) -> list[_Outcome]:
-    """Let the workers write the parts. Raises WorkerError, when what others were at is finished, if one died."""
+    """Let the workers write the parts, until there are enough problems.
+
+    Raises WorkerError, when what others were at is finished, if one died.
+    """
     outcomes: dict[int, _Outcome] = {}
     with closing(finished(workers, _write_sent, [(sent, job) for job in jobs])) as ended:
         for number, future in ended:
@@ -275,7 +284,14 @@ def _write_parts(
                 ) from error
             if advance:
                 advance(job.stop - job.start)
-    return [outcomes[number] for number in range(len(jobs))]
+            if _enough(outcomes.values()):
+                break
+    return [outcomes[number] for number in sorted(outcomes)]
+
+
+def _enough(outcomes: Iterable[_Outcome]) -> bool:
+    """Whether no more parts need to be written, since there are as many problems as are told."""
+    return sum(len(outcome.problems) for outcome in outcomes) >= _SHOWN_PROBLEMS
 
 
 _one_at_a_time = threading.Lock()
@@ -334,5 +350,5 @@ def _description(source: Source, left_out: list[Json]) -> dict[str, Json]:
 def _raise_problems(problems: list[str]) -> None:
     if not problems:
         return
-    more = f"\n… and more after these {_SHOWN_PROBLEMS}" if len(problems) > _SHOWN_PROBLEMS - 1 else ""
+    more = f"\n… and perhaps more after these {_SHOWN_PROBLEMS}" if len(problems) >= _SHOWN_PROBLEMS else ""
     raise UnsupportedValueError("\n".join(problems[:_SHOWN_PROBLEMS]) + more)

@@ -13,7 +13,8 @@ import pytest
 import skelstore
 from converters import bare_list, open_source, pyskl, samples
 from converters.conversion import convert_source
-from skelstore.errors import SourceError, StoreError, StoreExistsError
+from skelstore import layout
+from skelstore.errors import SourceError, StoreError, StoreExistsError, UnsupportedValueError
 from tests.contracts import check_store
 from tests.source_contract import dump, load
 
@@ -99,6 +100,24 @@ def test_what_stops_a_conversion_leaves_nothing(tmp_path: Path) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         pyskl.convert(path, tmp_path / "a.zarr", workers=1, advance=stop)
+    assert os.listdir(tmp_path) == ["a.pkl"]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_conversion_that_has_told_enough_problems_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    """No more parts are written for a store that cannot come to be."""
+    monkeypatch.setattr(layout, "PART_BYTES", 8_000)
+    keypoint = np.zeros((1, 50, 17, 2), "<f2")
+    path = dump(tmp_path / "a.pkl", [{"keypoint": keypoint + i, "bad": {1}} for i in range(90)])
+    done: list[int] = []
+    with pytest.raises(UnsupportedValueError) as caught:
+        bare_list.convert(path, tmp_path / "a.zarr", workers=workers, advance=done.append)
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 21
+    assert lines[-1] == "… and perhaps more after these 20"
+    assert 20 <= sum(done) < 40
     assert os.listdir(tmp_path) == ["a.pkl"]
 
 

@@ -18,7 +18,7 @@ from converters import pyskl, samples
 from converters.conversion import convert_source
 from converters.dialects import open_source
 from skelstore import layout
-from skelstore.errors import SourceError, StoreExistsError, StoreNotFoundError, WorkerError
+from skelstore.errors import JointLayoutError, SourceError, StoreExistsError, StoreNotFoundError, WorkerError
 from tests.conftest import children
 from tests.crashes import PART_BYTES, Done, command, make_source, run_here, tree
 
@@ -201,6 +201,16 @@ def test_finished_parts_are_taken_as_they_are(tmp_path: Path, source: Path, expe
     assert sum(videos) == 4 * PARTS
     assert files <= {file.stat().st_ino for file in (tmp_path / "a.zarr").glob("*/c.*")}
     assert tree(tmp_path / "a.zarr") == expected
+
+
+def test_a_wrong_layout_of_joints_leaves_the_finished_parts(tmp_path: Path, source: Path) -> None:
+    kept = interrupted(source, tmp_path / "a.zarr")
+    assert kept
+    with pytest.raises(JointLayoutError) as caught:
+        taken(source, tmp_path / "a.zarr", joints="ntu-25")
+    assert "run the command again with the right layout" in caught.value.__notes__[0]
+    assert finished_parts(tmp_path / "a.zarr") == kept
+    assert taken(source, tmp_path / "a.zarr", joints="coco-17") == len(kept)
 
 
 def test_an_interrupted_run_may_be_interrupted_again(tmp_path: Path, source: Path, expected: dict[str, bytes]) -> None:
