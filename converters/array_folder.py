@@ -76,12 +76,12 @@ class ArrayFolder(ListedFiles):
 
     def _entry(self, file: str) -> Entry:
         path = self.path / file
-        name = None
+        name = filename = None
         if path.suffix.lower() == ".npz":
             with suppress(SourceError):  # told with all others like it, if the file is taken
-                name = npz_text(path, "frame_dir")
+                name, filename = npz_text(path, "frame_dir"), npz_text(path, "filename")
         name = name or PurePosixPath(file).with_suffix("").as_posix()
-        return Entry(file, None, name, max(path.stat().st_size, 1))
+        return Entry(file, None, name, max(path.stat().st_size, 1), filename)
 
     def _wrong_headers(self, videos: list[Video]) -> list[str]:
         """A problem for arrays that are no skeletons, or of another form than most: by their headers alone."""
@@ -122,6 +122,8 @@ def _form(file: Path, video: Video) -> tuple[int, ...]:
     score = headers.get("keypoint_score")
     if score is not None and score.shape != keypoint[:-1]:
         raise SourceError(f"{file}: keypoint_score has the shape {score.shape}; expected {keypoint[:-1]}, as keypoint")
+    if "filename" in headers and headers["filename"].dtype.kind != "U":
+        raise SourceError(f"{file}: filename is {headers['filename'].dtype}; expected a text")
     for key in video.row.values:
         if key in headers and key not in _SHAPE_KEYS and headers[key].shape:
             raise SourceError(f"{file}: {key!r} is an array, and a column of the table, too: leave it out of one")

@@ -15,6 +15,7 @@ from converters.babel import BabelSource
 from converters.extraction import ExtractedFiles
 from converters.gym import GymSource
 from converters.kinetics import KineticsSource
+from converters.listing import walk
 from converters.ntu import NtuFiles
 from converters.ntu_names import Task
 from converters.ntu_recipes import Recipe
@@ -119,7 +120,7 @@ def open_source(
 
 
 def _recognise_folder(path: Path, labelled: bool) -> str:
-    files = [file for file in path.rglob("*") if file.suffix.lower() in (".pkl", *SUFFIXES) and file.is_file()]
+    files = list(walk(path, (".pkl", *SUFFIXES)))
     pickles = sorted(file for file in files if file.suffix.lower() == ".pkl")
     if pickles and len(pickles) < len(files):
         raise SourceError(

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from converters.annotation_file import AnnotationFile
 from converters.conversion import ConvertOptions, convert_source
+from converters.listing import walk
 from converters.pickle_arrays import short
 from converters.pickle_file import PickleFile
 from converters.source import checked_annotation, storable_name
@@ -189,8 +190,8 @@ class KineticsSource:
     def _catalogue(self) -> dict[str, str]:
         """Every key of every pickle below the kpfiles' folder -> its file."""
         catalogue: dict[str, str] = {}
-        for path in sorted(self._folder.rglob("*.pkl")):
-            if path.is_file() and self._root in path.resolve().parents:
+        for path in sorted(walk(self._folder, (".pkl",))):
+            if self._root in path.resolve().parents:
                 file = path.relative_to(self._folder).as_posix()
                 for key in self._positions(file):
                     catalogue.setdefault(key, file)

@@ -1,7 +1,8 @@
 """Which videos a data set has, and what is to be known of each: a table that people write, as CSV or Parquet.
 
 Columns: ``path`` (a file, relative to the folder that is converted), ``frame_dir``, ``label``, ``split``, ``height``
-and ``width`` (``img_shape`` is made of them). Further ones become keys of the annotations.
+and ``width`` (``img_shape`` is made of them). Further ones become keys of the annotations; by ``filename``, if the
+first video has one, splits find the videos, as in PYSKL.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ SHOWN_PROBLEMS = 20
 """So many problems are told of a data set; the rest is counted."""
 
 _KNOWN = ("path", "frame_dir", "label", "split", "height", "width")
+_AS_WRITTEN = (*_KNOWN, "filename")
 _WHOLE = re.compile(r"([+-]?\d{1,19})(\.0*)?")
 _INTEGER = re.compile(r"-?\d{1,18}")
 _PADDED = re.compile(r"[+-]?0\d")
@@ -108,7 +110,7 @@ def _load_csv(path: Path, problems: list[str]) -> tuple[list[str], dict[str, lis
         raise SourceError(f"{path}: line {reader.line_num}: {error}; expected a CSV file") from None
     _check_names(path, names)
     columns = {name: [row[i] or None for row in rows] for i, name in enumerate(names)}
-    return places, {name: cells if name in _KNOWN else _numbers(cells) for name, cells in columns.items()}
+    return places, {name: cells if name in _AS_WRITTEN else _numbers(cells) for name, cells in columns.items()}
 
 
 def _load_parquet(path: Path) -> tuple[list[str], dict[str, list[Any]]]:

@@ -145,6 +145,8 @@ def test_a_list_of_ignored_samples(tmp_path: Path) -> None:
         source = NtuFiles(folder, recipe=recipe, ignore=listed)
         assert sorted(names_of(source)) == sorted({*NAMES_60, NAMES_120[5]} - {NAMES_60[1]})
         assert source.description()["ignored"] == sorted([NAMES_60[1], NAMES_120[6], NAMES_120[7]])
+    listed.write_text(f"{NAMES_60[1]}\n{NAMES_120[6]}\n", "utf-8-sig")
+    assert NtuFiles(folder, ignore=listed).description()["ignored"] == sorted([NAMES_60[1], NAMES_120[6]])
     listed.write_text(f"{NAMES_60[1]}\nS001C002P005R002A08\n")
     with pytest.raises(SourceError, match=r"missing\.txt: line 2: 'S001C002P005R002A08'; expected a name"):
         NtuFiles(folder, ignore=listed)
