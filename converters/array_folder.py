@@ -104,6 +104,8 @@ class ArrayFolder(ListedFiles):
 
 def _form(file: Path, video: Video) -> tuple[int, ...]:
     """V and C of the skeletons in a file. Raises SourceError if its arrays do not fit each other, or the table."""
+    if columns := sorted({"keypoint_score", "frame_inds"} & video.row.values.keys()):
+        raise SourceError(f"{file}: {columns[0]!r} is a column of the table; expected it as an array of an .npz")
     headers = {"keypoint": npy_header(file)} if file.suffix.lower() == ".npy" else npz_headers(file)
     if "keypoint" not in headers:
         raise SourceError(f"{file} has the arrays {', '.join(headers)[:300] or '(none)'}; expected keypoint among them")
@@ -142,6 +144,10 @@ def _settle(file: Path, found: Annotation) -> None:
                 raise SourceError(f"{file}: {key} is {shape.dtype} {shape.shape}; expected height and width")
             found[key] = tuple(shape.tolist())
     keypoint = found["keypoint"]
+    total = found.get("total_frames", 0)
+    if type(total) is not int:
+        shown = f"{total.dtype} {total.shape}" if isinstance(total, np.ndarray) else repr(total)
+        raise SourceError(f"{file}: total_frames is {shown[:80]}; expected a whole number")
     if "frame_inds" in found:
         last = int(found["frame_inds"].max()) + 1 if len(keypoint) else 0
         found.setdefault("total_frames", last)

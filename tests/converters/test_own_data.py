@@ -343,6 +343,11 @@ def test_values_that_contradict_each_other_are_told_together(tmp_path: Path) -> 
     assert len(lines) == 2
     assert "a.npz: total_frames is 5, but keypoint has 4 frames" in lines[0]
     assert "b.npz: img_shape is float64 (3,); expected height and width" in lines[1]
+    for key in ("frame_inds", "keypoint_score"):
+        save(tmp_path / "npy" / "c.npy", good)
+        table = write(tmp_path / "t.csv", f"path,{key}\nc.npy,1\n")
+        with pytest.raises(SourceError, match=f"c.npy: {key!r} is a column of the table"):
+            ArrayFolder(tmp_path / "npy", table=table)
     table = write(tmp_path / "t.csv", "path,keypoint\nc.npz,1\n")
     assert "is an array, and a column of the table" in refusal(lambda: ArrayFolder(tmp_path / "npz", table=table))[1]
 
@@ -393,6 +398,19 @@ def test_filenames_that_no_split_could_tell_apart(tmp_path: Path) -> None:
     ]
     save(tmp_path / "npz" / "a.npz", keypoint=points(4, 17, 2), filename=5)
     assert "filename is int64; expected a text" in refusal(lambda: open_source(tmp_path / "npz"))[1]
+
+
+@pytest.mark.parametrize("more", [{}, {"frame_inds": np.arange(4)}])
+@pytest.mark.parametrize(
+    ("total", "shown"), [(np.array([4, 4]), "int64 (2,)"), (np.array([4]), "int64 (1,)"), (4.0, "4.0"), ("4", "'4'")]
+)
+def test_a_number_of_frames_that_is_none(tmp_path: Path, more: dict[str, Any], total: Any, shown: str) -> None:
+    save(tmp_path / "a.npz", keypoint=points(4, 17, 3), total_frames=total, **more)
+    assert (
+        f"a.npz: total_frames is {shown}; expected a whole number" in refusal(lambda: ArrayFolder(tmp_path).video(0))[0]
+    )
+    save(tmp_path / "a.npz", keypoint=points(4, 17, 3), total_frames=np.int32(4), **more)
+    assert type(ArrayFolder(tmp_path).video(0)[0]["total_frames"]) is int
 
 
 # ------------------------------------------------------------------------------------------ which is it
