@@ -23,6 +23,7 @@ from converters.pickle_file import PickleFile
 from converters.single import SingleFiles
 from converters.source import Source
 from skelstore.errors import SourceError
+from skelstore.metadata import ROOT_KEY
 
 DIALECTS: dict[str, ModuleType] = {
     pyskl.NAME: pyskl,
@@ -75,11 +76,15 @@ def open_source(
     of a folder, ``label_by`` (``folders``, ``ntu``) says where label and split are taken from instead. ``recipe``
     (default: raw), ``task``, ``ignore`` and ``skip_broken`` go with ``NtuFiles``.
 
-    Raises SourceError if it is of no known dialect or not of the given one, FileNotFoundError if it is not there.
+    Raises SourceError if it is of no known dialect or not of the given one, or if nothing is there.
     """
     path = Path(path)
     if not path.exists():
-        raise SourceError(f"{path} is not there; expected a pickle of annotations or a folder of such files")
+        raise SourceError(
+            f"{path} is not there; expected a pickle, or a folder of pickles, arrays or {ntu.SUFFIX} files"
+        )
+    if Path(path, ROOT_KEY).is_file():
+        raise SourceError(f"{path} is a store already; expected a source, which is converted into one")
     given = {"--kpfiles": kpfiles, "--boxes": boxes, "--table": table, "--label-by": label_by}
     pickle = None
     if dialect is None and (kpfiles is not None or boxes is not None):
