@@ -20,6 +20,7 @@ from collections.abc import Mapping, Sequence
 import skelstore
 from converters import bare_list, single
 from converters.document import PYSKL_DOCUMENT
+from converters.showing import shown
 from skelstore import Store
 from skelstore.errors import SourceError, StoreError
 from skelstore.revision import revise
@@ -208,7 +209,7 @@ def _refuse_missing(store: Store, names: list[str], what: str) -> None:
 
 
 def _classes(store: Store) -> list[str]:
-    return [repr(store.lazy(i).get("label")) for i in range(len(store))]
+    return [shown(store.lazy(i).get("label")) for i in range(len(store))]
 
 
 def _refuse_empty(store: Store, sides: Sequence[int], shares: Sequence[float], units: Sequence[str]) -> None:
