@@ -35,13 +35,21 @@ def members(path: Path) -> list[Member]:
     """All files in a zip file, in its order. Raises SourceError if it is none, or its directory is damaged."""
     try:
         with zipfile.ZipFile(path) as archive:
-            return [
+            found = [
                 Member(i.filename, i.file_size, i.header_offset, i.compress_size, i.compress_type, i.flag_bits, i.CRC)
                 for i in archive.infolist()
                 if not i.is_dir()
             ]
-    except (zipfile.BadZipFile, ValueError, NotImplementedError, struct.error) as error:
+    except (zipfile.BadZipFile, ValueError, IndexError, OverflowError, NotImplementedError, struct.error) as error:
         raise SourceError(f"{path} is no zip file that can be read ({error}): bring it anew, or unpack it") from None
+    size = path.stat().st_size
+    for member in found:
+        if not 0 <= member.offset <= member.offset + member.packed <= size:
+            raise SourceError(
+                f"{path}: {member.path[:200]!r} is said to be at byte {member.offset} and {member.packed} bytes long, "
+                f"of {size}: bring the file anew"
+            )
+    return found
 
 
 def read(path: Path, member: Member) -> bytes:

@@ -76,12 +76,12 @@ class ArrayFolder(ListedFiles):
 
     def _entry(self, file: str) -> Entry:
         path = self.path / file
-        name = None
+        name = filename = None
         if path.suffix.lower() == ".npz":
             with suppress(SourceError):  # told with all others like it, if the file is taken
-                name = npz_text(path, "frame_dir")
+                name, filename = npz_text(path, "frame_dir"), npz_text(path, "filename")
         name = name or PurePosixPath(file).with_suffix("").as_posix()
-        return Entry(file, None, name, max(path.stat().st_size, 1))
+        return Entry(file, None, name, max(path.stat().st_size, 1), filename)
 
     def _wrong_headers(self, videos: list[Video]) -> list[str]:
         """A problem for arrays that are no skeletons, or of another form than most: by their headers alone."""
@@ -104,6 +104,8 @@ class ArrayFolder(ListedFiles):
 
 def _form(file: Path, video: Video) -> tuple[int, ...]:
     """V and C of the skeletons in a file. Raises SourceError if its arrays do not fit each other, or the table."""
+    if columns := sorted({"keypoint_score", "frame_inds"} & video.row.values.keys()):
+        raise SourceError(f"{file}: {columns[0]!r} is a column of the table; expected it as an array of an .npz")
     headers = {"keypoint": npy_header(file)} if file.suffix.lower() == ".npy" else npz_headers(file)
     if "keypoint" not in headers:
         raise SourceError(f"{file} has the arrays {', '.join(headers)[:300] or '(none)'}; expected keypoint among them")
@@ -122,6 +124,8 @@ def _form(file: Path, video: Video) -> tuple[int, ...]:
     score = headers.get("keypoint_score")
     if score is not None and score.shape != keypoint[:-1]:
         raise SourceError(f"{file}: keypoint_score has the shape {score.shape}; expected {keypoint[:-1]}, as keypoint")
+    if "filename" in headers and headers["filename"].dtype.kind != "U":
+        raise SourceError(f"{file}: filename is {headers['filename'].dtype}; expected a text")
     for key in video.row.values:
         if key in headers and key not in _SHAPE_KEYS and headers[key].shape:
             raise SourceError(f"{file}: {key!r} is an array, and a column of the table, too: leave it out of one")
@@ -140,6 +144,10 @@ def _settle(file: Path, found: Annotation) -> None:
                 raise SourceError(f"{file}: {key} is {shape.dtype} {shape.shape}; expected height and width")
             found[key] = tuple(shape.tolist())
     keypoint = found["keypoint"]
+    total = found.get("total_frames", 0)
+    if type(total) is not int:
+        shown = f"{total.dtype} {total.shape}" if isinstance(total, np.ndarray) else repr(total)
+        raise SourceError(f"{file}: total_frames is {shown[:80]}; expected a whole number")
     if "frame_inds" in found:
         last = int(found["frame_inds"].max()) + 1 if len(keypoint) else 0
         found.setdefault("total_frames", last)

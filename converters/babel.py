@@ -67,6 +67,10 @@ class BabelSource:
     def video(self, index: int) -> tuple[Annotation, Origin | None]:
         """``keypoint`` float16 [M, T, V, C], ``label``, ``frame_dir`` of the four ids, ``total_frames``."""
         label, *names = (column[index] for column in self._columns())
+        try:
+            frame_dir = "_".join(map(str, names))
+        except ValueError:  # Python writes no number of more than 4,300 digits
+            raise SourceError(f"{self._table}: {self.place(index)} has an id of too many digits to be a name") from None
         keypoint = self._clip(index).transpose(3, 1, 2, 0)
         with np.errstate(over="ignore"):
             half = keypoint.astype(np.float16, order="C")
@@ -75,7 +79,7 @@ class BabelSource:
         return {
             "keypoint": half,
             "label": label,
-            "frame_dir": "_".join(map(str, names)),
+            "frame_dir": frame_dir,
             "total_frames": TOTAL_FRAMES,
         }, None
 

@@ -10,7 +10,7 @@ import os
 import re
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import combinations
@@ -21,13 +21,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 import skelstore
+from converters import ntu
 from converters.dialects import open_source
 from converters.problems import Report, Tally
+from converters.showing import shown, shown_title
+from converters.source import LeftOut
 from converters.video_checks import MODELS, Model, Poses, as_int, poses, shown_kind, video_problems
 from skelstore import values
-from skelstore.errors import SkelstoreError, StoreError
+from skelstore.errors import SkelstoreError, SourceError, StoreError
 from skelstore.joints import JointLayout
 from skelstore.metadata import ROOT_KEY
+from skelstore.splits import is_run
 
 __all__ = ["MODELS", "Model", "Videos", "check", "opened_for_check"]
 
@@ -59,12 +63,18 @@ class Videos:
 
 
 @contextmanager
-def opened_for_check(
-    path: str | os.PathLike[str], dialect: str | None = None, *, kpfiles: str | os.PathLike[str] | None = None
-) -> Iterator[Videos]:
-    """The videos of a store, or of a source as ``open_source`` opens it. Raises what opening raises."""
-    if dialect is None and kpfiles is None and Path(path, ROOT_KEY).is_file():
+def opened_for_check(path: str | os.PathLike[str], dialect: str | None = None, **of_source: Any) -> Iterator[Videos]:
+    """The videos of a store, or of a source as ``open_source`` opens it, which takes ``of_source``.
+
+    Raises what opening raises, and SourceError for NTU RGB+D as the recipe ``raw`` keeps it: no pipeline takes that.
+    """
+    if dialect is None and not any(of_source.values()) and Path(path, ROOT_KEY).is_file():
         with skelstore.open(path) as store:
+            if (store.source.get("dialect"), store.source.get("recipe")) == (ntu.NAME, "raw"):
+                raise SourceError(
+                    f"{store.path} keeps NTU RGB+D raw, as no pipeline takes it: check the store that `skelstore "
+                    "derive` makes of it"
+                )
             yield Videos(
                 store.path,
                 len(store),
@@ -77,15 +87,20 @@ def opened_for_check(
                 class_names=store.class_names,
             )
         return
-    source = open_source(path, dialect, kpfiles=kpfiles, skip_missing=kpfiles is not None)
+    source = open_source(path, dialect, skip_missing=of_source.get("kpfiles") is not None, **of_source)
     try:
+        about = source.description()
+        if about.get("recipe") == "raw":
+            raise SourceError(
+                f"{source.path} is NTU RGB+D, which no pipeline takes raw: check it with --recipe pyskl or mmaction2"
+            )
         yield Videos(
             source.path,
             len(source),
             lambda i: source.video(i)[0],
             source.place,
             source.splits(),
-            left_out=_left_out(source.description(), source.path),
+            left_out=_left_out(about, source.path),
             complain=True,
         )
     finally:
@@ -103,14 +118,20 @@ def check(videos: Videos, model: Model | None = None, advance: Callable[[int], N
     """Everything that is wrong with the videos and their splits, and for a model's pipeline if one is named."""
     report = Report(str(videos.path), len(videos))
     names, labels, shapes = _Names(), _Labels(videos.class_names), _Shapes(videos.layout)
+    left_out = list(videos.left_out)
     for i in range(len(videos)):
         try:
             annotation = videos.annotation(i)
+        except LeftOut as error:
+            names.skip()
+            left_out.append((error.name, error.reason))
+            report.add("left-out", error.name, videos.place(i), error.reason)
         except SkelstoreError as error:
             name = None
             if header := videos.header(i):
-                name = names.add(header, videos.place(i), False, report)
-                labels.add(header, name, videos.place(i), report)
+                with suppress(SkelstoreError):  # what is damaged may be the name or the label, too
+                    name = names.add(header, videos.place(i), False, report)
+                    labels.add(header, name, videos.place(i), report)
             else:
                 names.skip()
             report.add("unreadable", name, videos.place(i), str(error))
@@ -130,13 +151,13 @@ def check(videos: Videos, model: Model | None = None, advance: Callable[[int], N
     names.finish(videos, report)
     labels.finish(report)
     shapes.finish(report)
-    _check_splits(videos.splits, names.digests(videos.left_out), report)
+    _check_splits(videos.splits, names.digests(left_out), report)
     return report
 
 
 def _digest(name: object) -> int:
     """64 bits of a name: two of a million names would fall together once in 10^7 data sets."""
-    text = name if isinstance(name, str) else f"\0{name!r}"
+    text = name if isinstance(name, str) else f"\0{shown(name)}"
     return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
 
 
@@ -177,7 +198,7 @@ class _Names:
         for i in again[:5].tolist():
             position = self._positions[i]
             first = self._positions[int(np.argmax(digests == digests[i]))]
-            name = str(videos.annotation(position)[self._key])
+            name = str((videos.header(position) or videos.annotation(position))[self._key])
             tally.add(name, videos.place(position), f"{videos.place(first)} has the same {self._key}")
         tally.count = len(again)
         report.add_all("duplicate-name", tally)
@@ -207,7 +228,7 @@ class _Labels:
                 continue  # of another type, which was reported
             if number < 0 or number >= (1 << 63 if self._limit is None else self._limit):
                 known = "" if self._limit is None else f", and there are {self._limit} class names"
-                report.add("label-range", name, place, f"label is {number}{known}")
+                report.add("label-range", name, place, f"label is {shown(number)}{known}")
             else:
                 self._labels.append(number)
 
@@ -262,16 +283,15 @@ def _check_splits(splits: Mapping[Any, Any], names: NDArray[np.uint64], report: 
     """Ids without a video, ids that are there twice, and ids on two sides of splits that belong together."""
     digests: dict[Any, NDArray[np.uint64]] = {}
     for title, ids in splits.items():
-        shown = str(title)
-        if not isinstance(ids, (list, tuple, dict)) and not (isinstance(ids, np.ndarray) and ids.ndim == 1):
-            report.add("split-form", shown, "split", f"it is {shown_kind(ids)}")
+        if not isinstance(ids, dict) and not is_run(ids):
+            report.add("split-form", shown_title(title), "split", f"it is {shown_kind(ids)}")
             continue
         own = np.array([_digest(name) for name in ids], np.uint64)
         digests[title] = np.unique(own)
-        _add_ids(report, "split-unknown", shown, ids, ~np.isin(own, names))
-        _add_ids(report, "split-repeated", shown, ids, _repeats(own))
+        _add_ids(report, "split-unknown", shown_title(title), ids, ~np.isin(own, names))
+        _add_ids(report, "split-repeated", shown_title(title), ids, _repeats(own))
     for first, second in combinations(digests, 2):
-        if kind := _relation(str(first), str(second)):
+        if kind := _relation(shown_title(first), shown_title(second)):
             found = np.isin(digests[first], digests[second])
             if found.any():
                 own = np.array([_digest(name) for name in splits[first]], np.uint64)
@@ -284,8 +304,8 @@ def _add_ids(report: Report, kind: str, title: str, ids: Any, which: NDArray[np.
         return
     places = np.flatnonzero(which)
     listed = list(ids)
-    shown = ", ".join(repr(listed[i]) for i in places[:5].tolist()) + (", …" if len(places) > 5 else "")
-    report.add(kind, title, "split", f"{len(places):,} of {len(listed):,} ids: {shown}", len(places))
+    first = ", ".join(shown(listed[i]) for i in places[:5].tolist()) + (", …" if len(places) > 5 else "")
+    report.add(kind, title, "split", f"{len(places):,} of {len(listed):,} ids: {first}", len(places))
 
 
 def _repeats(digests: NDArray[np.uint64]) -> NDArray[np.bool_]:

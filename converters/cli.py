@@ -5,6 +5,7 @@ Exit status 0: success; 1: the data or the store is at fault; 2: the command was
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import traceback
@@ -36,6 +37,8 @@ def _notes(error: BaseException) -> str:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit. Whatever goes wrong ends in a sentence and an exit status."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names out of a file may hold lone surrogates
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         cli.main(arguments, prog_name="skelstore", standalone_mode=False)
         sys.stdout.flush()

@@ -90,9 +90,8 @@ class RawStore:
 
     def description(self) -> dict[str, Json]:
         """As of the store, with this recipe and task."""
-        kept: dict[str, Json] = {
-            key: self._about[key] for key in ("name", "size", "ignored", "left_out") if key in self._about
-        }
+        keys = ("name", "size", "class_names", "ignored", "left_out")
+        kept: dict[str, Json] = {key: self._about[key] for key in keys if key in self._about}
         return {**kept, "document": PYSKL_DOCUMENT, "recipe": self._recipe, "task": self._task}
 
     def close(self) -> None:

@@ -15,6 +15,7 @@ from converters.babel import BabelSource
 from converters.extraction import ExtractedFiles
 from converters.gym import GymSource
 from converters.kinetics import KineticsSource
+from converters.listing import walk
 from converters.ntu import NtuFiles
 from converters.ntu_names import Task
 from converters.ntu_recipes import Recipe
@@ -22,6 +23,7 @@ from converters.pickle_file import PickleFile
 from converters.single import SingleFiles
 from converters.source import Source
 from skelstore.errors import SourceError
+from skelstore.metadata import ROOT_KEY
 
 DIALECTS: dict[str, ModuleType] = {
     pyskl.NAME: pyskl,
@@ -74,11 +76,15 @@ def open_source(
     of a folder, ``label_by`` (``folders``, ``ntu``) says where label and split are taken from instead. ``recipe``
     (default: raw), ``task``, ``ignore`` and ``skip_broken`` go with ``NtuFiles``.
 
-    Raises SourceError if it is of no known dialect or not of the given one, FileNotFoundError if it is not there.
+    Raises SourceError if it is of no known dialect or not of the given one, or if nothing is there.
     """
     path = Path(path)
     if not path.exists():
-        raise SourceError(f"{path} is not there; expected a pickle of annotations or a folder of such files")
+        raise SourceError(
+            f"{path} is not there; expected a pickle, or a folder of pickles, arrays or {ntu.SUFFIX} files"
+        )
+    if Path(path, ROOT_KEY).is_file():
+        raise SourceError(f"{path} is a store already; expected a source, which is converted into one")
     given = {"--kpfiles": kpfiles, "--boxes": boxes, "--table": table, "--label-by": label_by}
     pickle = None
     if dialect is None and (kpfiles is not None or boxes is not None):
@@ -119,7 +125,7 @@ def open_source(
 
 
 def _recognise_folder(path: Path, labelled: bool) -> str:
-    files = [file for file in path.rglob("*") if file.suffix.lower() in (".pkl", *SUFFIXES) and file.is_file()]
+    files = list(walk(path, (".pkl", *SUFFIXES)))
     pickles = sorted(file for file in files if file.suffix.lower() == ".pkl")
     if pickles and len(pickles) < len(files):
         raise SourceError(

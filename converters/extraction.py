@@ -13,7 +13,7 @@ from typing import Any, Unpack
 
 from converters.annotation_file import described
 from converters.conversion import ConvertOptions, convert_source
-from converters.listing import Entry, ListedFiles, files_below, list_videos
+from converters.listing import Entry, ListedFiles, filename_of, files_below, list_videos
 from converters.pickle_file import PickleFile
 from converters.source import checked_annotation
 from converters.video_table import refuse
@@ -85,12 +85,16 @@ class ExtractedFiles(ListedFiles):
             self._lists[file] = self._use(pickle)
             sizes = pickle.element_sizes().tolist()
             found = [Entry(file, position, None, size) for position, size in enumerate(sizes)]
-            return [entry._replace(name=video_name(self._annotation(entry))) for entry in found]
+            return [self._named(entry, self._annotation(entry)) for entry in found]
         with pickle:
             if pickle.root_kind != "dict" or "annotations" in pickle.keys:
                 raise SourceError(f"{pickle.path} holds {described(pickle)}; expected an annotation or a list of them")
             annotation = checked_annotation(pickle.root(), pickle.path, "the file")
-        return [Entry(file, None, video_name(annotation), pickle.size)]
+        return [self._named(Entry(file, None, None, pickle.size), annotation)]
+
+    @staticmethod
+    def _named(entry: Entry, annotation: Annotation) -> Entry:
+        return entry._replace(name=video_name(annotation), filename=filename_of(annotation))
 
     def _annotation(self, entry: Entry) -> Annotation:
         path = self._folder / entry.file

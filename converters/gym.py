@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from converters.annotation_file import AnnotationFile, described
 from converters.conversion import ConvertOptions, convert_source
 from converters.pickle_file import PickleFile
-from converters.source import shown_name
+from converters.source import kind_name, shown_name
 from skelstore.errors import SourceError
 from skelstore.layouts import Annotation
 from skelstore.parts import Origin, video_name
-from skelstore.values import Json, is_storable_dtype, type_name
+from skelstore.values import Json, is_storable_dtype
 
 NAME = "gym"
 BOX_KEY = "gt_bbox"
@@ -115,7 +115,7 @@ def _box_array(value: object, place: str) -> NDArray[Any]:
     except (ValueError, TypeError, OverflowError):
         raise SourceError(f"{place} is a list of boxes that are not alike; expected as many for each frame") from None
     if not isinstance(boxes, np.ndarray):
-        raise SourceError(f"{place} is a {type_name(boxes)}; expected an array of boxes, a frame each")
+        raise SourceError(f"{place} is a {kind_name(boxes)}; expected an array of boxes, a frame each")
     if boxes.ndim < 2 or boxes.shape[-1] not in (4, 5) or not is_storable_dtype(boxes.dtype):
         raise SourceError(f"{place} is {boxes.dtype} {boxes.shape}; expected boxes of 4 numbers, or 5 with a score")
     return boxes

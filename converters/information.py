@@ -8,7 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from converters.showing import shown_title
 from skelstore import Store
+from skelstore.splits import is_run
 
 
 def information(store: Store) -> dict[str, Any]:
@@ -24,7 +26,7 @@ def information(store: Store) -> dict[str, Any]:
         "source": {key: value for key, value in store.source.items() if key in ("dialect", "name", "size")},
         "left_out": len(store.source.get("left_out", [])),
         "splits": [
-            {"name": str(name), "ids": len(ids), "videos": len(store.split(name))} for name, ids in _runs(store)
+            {"name": shown_title(name), "ids": len(ids), "videos": len(store.split(name))} for name, ids in _runs(store)
         ],
         "labels": _labels(table),
         "fields": [
@@ -54,7 +56,7 @@ def notes(store: Store) -> list[str]:
     """What a person should know of what a conversion did not take."""
     found = []
     if left_out := len(store.source.get("left_out", [])):
-        found.append(f"left out {left_out} videos whose skeletons are missing; `skelstore info --json` names them")
+        found.append(f"left out {left_out} videos; `skelstore info --json` says which and why")
     if unlisted := store.source.get("unlisted"):
         found.append(f"left out {unlisted} videos that the table does not list")
     if boxes := store.source.get("boxes"):
@@ -78,7 +80,7 @@ def _joint_layout(store: Store) -> dict[str, Any]:
 
 
 def _runs(store: Store) -> list[tuple[Any, Any]]:
-    return [(name, ids) for name, ids in store.splits.items() if isinstance(ids, (list, tuple, np.ndarray))]
+    return [(name, ids) for name, ids in store.splits.items() if is_run(ids)]
 
 
 def _row_bytes(dtype: np.dtype[Any], trailing: tuple[int, ...]) -> int:

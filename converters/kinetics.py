@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from converters.annotation_file import AnnotationFile
 from converters.conversion import ConvertOptions, convert_source
+from converters.listing import walk
 from converters.pickle_arrays import short
 from converters.pickle_file import PickleFile
 from converters.source import checked_annotation, storable_name
@@ -67,7 +68,7 @@ class KineticsSource:
         try:
             self._places = self._find_all()
             if self._left_out and not skip_missing:
-                raise SourceError(_missing_sentence(self.path, self._left_out, len(self._contents)))
+                raise SourceError(self._missing_sentence())
         except BaseException:
             self.close()
             raise
@@ -132,8 +133,23 @@ class KineticsSource:
             if isinstance(found, _Place):
                 places.append(found)
             else:
-                self._left_out.append({"index": i, "name": values.encode(_identifier(annotation)), "reason": found})
+                name = _identifier(annotation)
+                known = values.encode(name) if isinstance(name, str) else None
+                self._left_out.append({"index": i, "name": known, "reason": found})
         return places
+
+    def _missing_sentence(self) -> str:
+        shown = ""
+        for entry in self._left_out[:_SHOWN_MISSING]:
+            name = entry["name"]
+            known = self._contents.place(entry["index"]) if name is None else short(values.decode(name))
+            shown += f"\n  {known} ({entry['reason']})"
+        if (more := len(self._left_out) - _SHOWN_MISSING) > 0:
+            shown += f"\n  … and {more} more"
+        return (
+            f"{self.path}: the skeletons of {len(self._left_out)} of {len(self._contents)} videos are missing; bring "
+            f"their kpfiles, or leave them out with --skip-missing:{shown}"
+        )
 
     def _find(self, index: int, annotation: Annotation) -> _Place | str:
         """Where the skeletons of a video are, or why they are nowhere."""
@@ -189,8 +205,8 @@ class KineticsSource:
     def _catalogue(self) -> dict[str, str]:
         """Every key of every pickle below the kpfiles' folder -> its file."""
         catalogue: dict[str, str] = {}
-        for path in sorted(self._folder.rglob("*.pkl")):
-            if path.is_file() and self._root in path.resolve().parents:
+        for path in sorted(walk(self._folder, (".pkl",))):
+            if self._root in path.resolve().parents:
                 file = path.relative_to(self._folder).as_posix()
                 for key in self._positions(file):
                     catalogue.setdefault(key, file)
@@ -226,17 +242,6 @@ def _kpfile(path: Path, _size: int, _changed: int) -> PickleFile:
 def _identifier(annotation: Annotation) -> object:
     """By which MMAction2 finds the skeletons of a video: ``filename`` if it has one, else ``frame_dir``."""
     return annotation.get("filename", annotation.get("frame_dir"))
-
-
-def _missing_sentence(path: Path, left_out: list[Json], count: int) -> str:
-    shown = "\n".join(
-        f"  {short(values.decode(entry['name']))} ({entry['reason']})" for entry in left_out[:_SHOWN_MISSING]
-    )
-    more = f"\n  … and {len(left_out) - _SHOWN_MISSING} more" if len(left_out) > _SHOWN_MISSING else ""
-    return (
-        f"{path}: the skeletons of {len(left_out)} of {count} videos are missing; bring their kpfiles, or leave them "
-        f"out with --skip-missing:\n{shown}{more}"
-    )
 
 
 def convert(

@@ -99,7 +99,7 @@ def read_class_names(path: str | os.PathLike[str]) -> list[str]:
 def read_mapping(path: str | os.PathLike[str]) -> dict[str, Label]:
     """New label by the text of the old one.
 
-    A CSV file has lines ``old,new`` (and may begin with just this line); a JSON file (``.json``) an object of them,
+    A CSV file has lines ``old,new`` (and may begin with just this line); a JSON file (``.json``) has an object of them,
     or a list of [old, new]. What is new is an int or a text; in CSV, an int if all of them are written as such.
     Raises SourceError if the file is not as that, or names an old label twice.
     """
@@ -127,16 +127,15 @@ def _read(path: Path) -> str:
         raise SourceError(f"{path} is not UTF-8 text ({error.reason} at byte {error.start})") from None
 
 
-def _json(path: Path, text: str) -> Any:
+def _json(path: Path, text: str, **options: Any) -> Any:
     try:
-        return json.loads(text)
+        return json.loads(text, **options)
     except (ValueError, RecursionError) as error:
         raise SourceError(f"{path} is not JSON ({error})") from None
 
 
 def _json_pairs(path: Path, text: str) -> Iterable[tuple[str, Label]]:
-    found = _json(path, text)
-    pairs = list(found.items()) if isinstance(found, dict) else found
+    pairs = _json(path, text, object_pairs_hook=list)  # a dict would keep the last of a label that is there twice
     if not isinstance(pairs, list):
         raise SourceError(f"{path} is neither an object of labels nor a list of [old, new]")
     for i, pair in enumerate(pairs):
@@ -161,7 +160,13 @@ def _csv_pairs(path: Path, text: str) -> Iterable[tuple[str, Label]]:
         raise SourceError(f"{path} is no CSV file ({error}); expected lines old,new") from None
     if rows and rows[0] == ("old", "new"):
         rows = rows[1:]
-    numbers = all(re.fullmatch(r"-?[0-9]{1,18}", new) for _, new in rows)
+    are_numbers = [re.fullmatch(r"-?[0-9]{1,18}", new) is not None for _, new in rows]
+    numbers = all(are_numbers)
+    if len(rows) > 1 and not are_numbers[0] and all(are_numbers[1:]):
+        raise SourceError(
+            f"{path}: the first line is {_short(','.join(rows[0]))}, and the new labels below it are numbers; expected "
+            "a number there too, or no line above the labels but old,new"
+        )
     return [(old, int(new) if numbers else new) for old, new in rows]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,12 +20,13 @@ from skelstore.values import Json
 
 
 class Entry(NamedTuple):
-    """A video that is there: its file below the folder, its place in it if that is a list, its name and bytes."""
+    """A video that is there: file below the folder, place in it if that is a list, name, bytes, ``filename``."""
 
     file: str
     position: int | None
     name: str | None
     size: int
+    filename: str | None = None
 
     @property
     def place(self) -> str:
@@ -42,6 +43,23 @@ class Video(NamedTuple):
     def name(self) -> str | None:
         return self.row.frame_dir or self.entry.name
 
+    @property
+    def filename(self) -> str | None:
+        """The ``filename`` that its annotation gets, as ``filename_of`` gives it."""
+        given = filename_of(self.row.values)
+        return self.entry.filename if given is None else given
+
+    def identifier(self, key: str) -> str | None:
+        """What a split calls it that goes by ``frame_dir`` or by ``filename``."""
+        return self.filename if key == "filename" else self.name
+
+
+def filename_of(annotation: Mapping[Any, Any]) -> str | None:
+    """The ``filename`` of an annotation; "" where it is no text, None where there is none."""
+    if "filename" not in annotation:
+        return None
+    return annotation["filename"] if isinstance(annotation["filename"], str) else ""
+
 
 @dataclass(frozen=True)
 class Listing:
@@ -56,11 +74,12 @@ class Listing:
     label_by: str | None
 
     def splits(self) -> dict[str, list[str]]:
-        """Split -> names of its videos, in their order; the splits by name."""
+        """Split -> ids of its videos, in their order; the splits by name."""
         splits: dict[str, list[str]] = {}
+        key = _split_key(self.videos)
         for video in self.videos:
             for split in video.row.splits:
-                splits.setdefault(split, []).append(video.name or "")
+                splits.setdefault(split, []).append(video.identifier(key) or "")
         return dict(sorted(splits.items()))
 
     def description(self, path: Path) -> dict[str, Json]:
@@ -110,9 +129,34 @@ class ListedFiles:
         return self._listing.description(self.path)
 
 
+def walk(folder: Path, suffixes: Sequence[str]) -> Iterator[Path]:
+    """Files below a folder that end so, in upper or lower case, in no order; without macOS's own ``._`` files.
+
+    Nothing is passed over in silence: raises OSError for a folder that cannot be read, SourceError for a link to a
+    folder, which is not followed, and for what bears the name of a file and is none.
+    """
+    for parent, folders, names in os.walk(folder, onerror=_raised):
+        for name in folders:
+            if os.path.islink(os.path.join(parent, name)):
+                raise SourceError(
+                    f"{os.path.join(parent, name)} is a link to a folder, which is not followed: move the folder "
+                    "there, or convert a folder without links"
+                )
+        for name in names:
+            if os.path.splitext(name)[1].lower() in suffixes and not name.startswith("._"):
+                path = Path(parent, name)
+                if not path.is_file():
+                    raise SourceError(f"{path} is no file, or a link to nothing: take it away, or bring the file")
+                yield path
+
+
+def _raised(error: OSError) -> None:
+    raise error
+
+
 def files_below(folder: Path, suffixes: Sequence[str]) -> list[str]:
-    """Files below a folder that end so, relative to it, by name. Raises SourceError if there are none."""
-    found = sorted(file for file in folder.rglob("*") if file.suffix.lower() in suffixes and file.is_file())
+    """The files that ``walk`` finds, relative to the folder, by name. Raises SourceError if there are none."""
+    found = sorted(walk(folder, suffixes))
     if not found:
         raise SourceError(f"{folder} is a folder without a {' or '.join(suffixes)} file")
     return [storable_name(file.relative_to(folder).as_posix(), folder) for file in found]
@@ -157,8 +201,11 @@ def list_videos(
         problems += wrong
     by_place = {row.place: row for row in rows}
     videos = [video._replace(row=row) for video in videos if (row := by_place.get(video.row.place))]
-    if unique or any(row.splits for row in rows):
-        problems += _unnamed(videos)
+    keys = ["frame_dir"] if unique else []
+    if any(row.splits for row in rows):
+        keys.append(_split_key(videos))
+    for key in dict.fromkeys(keys):
+        problems += _unnamed(videos, key)
     if check is not None:
         problems += check(videos)
     refuse(what, problems)
@@ -201,18 +248,22 @@ def _matched(
     return videos
 
 
-def _unnamed(videos: Iterable[Video]) -> list[str]:
+def _split_key(videos: Sequence[Video]) -> str:
+    """By which key splits find the videos: as PYSKL, MMAction2 and ``Store.split``, by that of the first video."""
+    return "frame_dir" if not videos or videos[0].filename is None else "filename"
+
+
+def _unnamed(videos: Iterable[Video], key: str) -> list[str]:
     """A problem for every video without a name and every name of several: a split could not tell them apart."""
     found: dict[str | None, list[str]] = {}
     for video in videos:
-        found.setdefault(video.name, []).append(video.row.place)
+        found.setdefault(video.identifier(key), []).append(video.row.place)
     problems = []
     for name, places in found.items():
         shown = f"{', '.join(places[:3])}{' …' if len(places) > 3 else ''}"
-        if name is None:
-            problems.append(f"{shown}: no frame_dir; give one by a --table with path and frame_dir")
+        if name is None or (key == "filename" and not name):
+            text = "" if name is None else " that is a text"
+            problems.append(f"{shown}: no {key}{text}; give one by a --table with path and {key}")
         elif len(places) > 1:
-            problems.append(
-                f"{shown}: {len(places)} videos have the frame_dir {name!r}; give each its own by a --table"
-            )
+            problems.append(f"{shown}: {len(places)} videos have the {key} {name!r}; give each its own by a --table")
     return problems

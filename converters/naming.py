@@ -7,20 +7,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 
+from converters.ntu_names import ACTIONS_60, SUBJECTS_120
 from converters.video_table import Row
 
 LABEL_BY = ("folders", "ntu")
 """What ``--label-by`` takes."""
 
-#: Subjects of the cross-subject training split of NTU RGB+D 60 and 120 (Liu et al. 2019, section 3.2).
-TRAIN_SUBJECTS = frozenset(
-    [
-        *(1, 2, 4, 5, 8, 9, 13, 14, 15, 16, 17, 18, 19, 25, 27, 28, 31, 34, 35, 38),
-        *(45, 46, 47, 49, 50, 52, 53, 54, 55, 56, 57, 58, 59, 70, 74, 78, 80, 81, 82, 83),
-        *(84, 85, 86, 89, 91, 92, 93, 94, 95, 97, 98, 100, 103),
-    ]
-)
-_LAST_CLASS_OF_60 = 60
 _NTU = re.compile(r"S(?P<setup>\d{3})C(?P<camera>\d{3})P(?P<subject>\d{3})R\d{3}A(?P<action>\d{3})")
 _ACTION = re.compile(r"A(?P<action>\d{3})")
 
@@ -40,7 +32,7 @@ def label_by_ntu(rows: Sequence[Row], names: Sequence[str]) -> tuple[list[Row], 
     if problems:
         return list(rows), problems
     found = [{key: int(text) for key, text in match.groupdict().items()} for match in matches if match]
-    by_setup = any(numbers["action"] > _LAST_CLASS_OF_60 for numbers in found)
+    by_setup = any(numbers["action"] > ACTIONS_60 for numbers in found)
     return [
         replace(row, label=numbers["action"] - 1, splits=_splits(by_setup, **numbers))
         for row, numbers in zip(rows, found, strict=True)
@@ -51,9 +43,7 @@ def _splits(by_setup: bool, action: int, setup: int = 0, camera: int = 0, subjec
     if not setup:
         return ()
     second = ("xset", setup % 2 == 0) if by_setup else ("xview", camera != 1)
-    return tuple(
-        f"{name}_{'train' if train else 'val'}" for name, train in (("xsub", subject in TRAIN_SUBJECTS), second)
-    )
+    return tuple(f"{name}_{'train' if train else 'val'}" for name, train in (("xsub", subject in SUBJECTS_120), second))
 
 
 def label_by_folders(rows: Sequence[Row]) -> tuple[list[Row], list[str], list[str]]:

@@ -15,6 +15,7 @@ from converters import archive
 from converters.archive import Member
 from converters.conversion import ConvertOptions, convert_source
 from converters.document import PYSKL_DOCUMENT
+from converters.listing import walk
 from converters.ntu_names import TASKS, Sample, Task, ignored_names, in_order, sample, splits, task_of
 from converters.ntu_recipes import RECIPES, Recipe, derived, raw
 from converters.ntu_skeleton import parse
@@ -126,20 +127,20 @@ class NtuFiles:
         return self._files[one.name]
 
     def _in_folder(self) -> list[_File]:
-        paths = [path for path in self.path.rglob(f"*{SUFFIX}") if path.is_file() and _is_meant(path.name)]
+        paths = list(walk(self.path, (SUFFIX,)))
         names = [storable_name(path.relative_to(self.path).as_posix(), self.path) for path in paths]
         return [_InFolder(name, path.stat().st_size) for name, path in zip(names, paths, strict=True)]
 
     def _in_archive(self) -> list[_File]:
         found = archive.members(self.path)
-        return [member for member in found if _is_meant(PurePosixPath(storable_name(member.path, self.path)).name)]
+        return [member for member in found if _is_meant(storable_name(member.path, self.path))]
 
     def _by_name(self, found: list[_File]) -> dict[str, _File]:
         """Name of each sample -> its file."""
         files: dict[str, _File] = {}
         problems = []
         for file in found:
-            name = PurePosixPath(file.path).name.removesuffix(SUFFIX)
+            name = PurePosixPath(file.path).stem
             try:
                 sample(name)
             except SourceError as error:
@@ -163,15 +164,16 @@ class NtuFiles:
         return (self.path / file.path).read_bytes()
 
 
-def _is_meant(name: str) -> bool:
-    """Whether a file is for us: macOS puts ``._`` files of its own beside those that it packs."""
-    return name.endswith(SUFFIX) and not name.startswith("._")
+def _is_meant(path: str) -> bool:
+    """Whether a file in a zip file is for us: macOS puts ``._`` files of its own beside those that it packs."""
+    name = PurePosixPath(path).name
+    return name.lower().endswith(SUFFIX) and not name.startswith("._")
 
 
 def is_of_dialect(path: Path) -> bool:
     """Whether there is a ``.skeleton`` file anywhere below a folder, or in a zip file."""
     if path.is_dir():
-        return any(_is_meant(found.name) for found in path.rglob(f"*{SUFFIX}"))
+        return any(walk(path, (SUFFIX,)))
     return zipfile.is_zipfile(path) and any(_is_meant(member.path) for member in archive.members(path))
 
 

@@ -97,7 +97,7 @@ def ignored_names(path: Path) -> frozenset[str]:
     Lines above the first name are a heading. Raises SourceError for any other line that is no name.
     """
     names: set[str] = set()
-    lines = path.read_text("utf-8", errors="replace").splitlines()
+    lines = path.read_text("utf-8-sig", errors="replace").splitlines()
     for number, line in enumerate(lines, 1):
         name = line.strip().removesuffix(_SUFFIX)
         if _PATTERN.fullmatch(name):

@@ -27,6 +27,7 @@ KINDS: dict[str, Kind] = {
     "skeletons-missing": Kind(
         "error", "no kpfile has the video", "fetch the kpfiles that are missing, or convert with --skip-missing"
     ),
+    "left-out": Kind("warning", "the recipe leaves the video out", "nothing: a conversion leaves it out, too"),
     "keypoint-missing": Kind(
         "error", "there is no keypoint", "leave the video out; of a Kinetics table of contents give the --kpfiles"
     ),

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from skelstore import Store
 from skelstore.errors import FieldNotFoundError, SkelstoreError, SourceError, VideoNotFoundError
 
-_RANGE = re.compile(r"(-?\d+)-(-?\d+)")
+_RANGE = re.compile(r"(-?\d{1,18})-(-?\d{1,18})")
 _SHOWN = 5
 _COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.Lt: operator.lt,
@@ -38,7 +38,7 @@ def with_labels(store: Store, text: str) -> Store:
     for part in texts:
         if found := _RANGE.fullmatch(part):
             spans.append((int(found[1]), int(found[2])))
-        elif re.fullmatch(r"-?\d+", part):
+        elif re.fullmatch(r"-?\d{1,18}", part):
             numbers.add(int(part))
 
     def wanted(label: Any) -> bool:
@@ -72,7 +72,7 @@ def with_names(store: Store, path: Path) -> Store:
 
 def _read_names(path: Path) -> list[str]:
     try:
-        text = path.read_text("utf-8")
+        text = path.read_text("utf-8-sig")
     except ValueError as error:
         raise SourceError(f"{path} is not UTF-8 ({error}); expected one name of a video a line") from error
     if path.suffix != ".json":
@@ -132,8 +132,10 @@ class _Expression:
         found = []
         for left, op, right in zip(sides, node.ops, sides[1:], strict=False):
             if isinstance(op, (ast.In, ast.NotIn)):
-                inside = self._operand(left).isin(self._elements(right))
-                found.append(~inside & self._operand(left).is_valid() if isinstance(op, ast.NotIn) else inside)
+                value = self._operand(left)
+                # Arrow says false of a missing value; as for a comparison it is null, which stays null under not.
+                inside = pc.if_else(value.is_valid(), value.isin(self._elements(right)), pa.scalar(None, pa.bool_()))
+                found.append(~inside if isinstance(op, ast.NotIn) else inside)
             elif type(op) in _COMPARE:
                 found.append(_COMPARE[type(op)](self._operand(left), self._operand(right)))
             else:

@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from converters.pickle_arrays import short
 from skelstore import Store
+from skelstore.splits import hashed, is_run
 from skelstore.values import type_name
 
 _LONGEST = 100
@@ -34,24 +36,43 @@ def _integer(text: str) -> int | None:
 def portrait(store: Store, position: int) -> dict[str, Any]:
     """Name, splits and keys of a video, each with its type; of arrays dtype, shape and range. All can go into JSON."""
     annotation = store[position]
+    own = _identifier(store, annotation)
     return {
         "position": position,
         "name": store.name(position),
-        "splits": [str(name) for name, ids in store.splits.items() if _holds(ids, annotation)],
+        "splits": [shown_title(name) for name, ids in store.splits.items() if _holds(ids, own)],
         "values": [{"key": key if isinstance(key, str) else repr(key), **_value(v)} for key, v in annotation.items()],
     }
 
 
-def _holds(ids: Any, annotation: dict[Any, Any]) -> bool:
-    own = [annotation[key] for key in ("filename", "frame_dir") if key in annotation][:1]
-    return isinstance(ids, (list, tuple, dict)) and any(type(one) is not np.ndarray and one in ids for one in own)
+def shown(value: object) -> str:
+    """``repr``; or ``short``, where that fails: Python writes no number of more than 4,300 digits."""
+    try:
+        return repr(value)
+    except ValueError:
+        return short(value)
+
+
+def shown_title(name: object) -> str:
+    """The name of a split, which is a text, but need not be one."""
+    return str(name) if isinstance(name, str) else shown(name)
+
+
+def _identifier(store: Store, annotation: dict[Any, Any]) -> set[Any]:
+    """What splits call a video, as ``Store.split`` has it: nothing, if it has no such key or its value no hash."""
+    key = "filename" if "filename" in store.lazy(0) else "frame_dir"
+    return hashed(annotation[key]) if key in annotation else set()
+
+
+def _holds(ids: Any, own: set[Any]) -> bool:
+    return (is_run(ids) or isinstance(ids, dict)) and any(not own.isdisjoint(hashed(one)) for one in ids)
 
 
 def _value(value: Any) -> dict[str, Any]:
     found: dict[str, Any] = {"type": type_name(value)}
     if isinstance(value, np.ndarray):
         return found | {"dtype": value.dtype.str, "shape": list(value.shape)} | _range(value)
-    text = repr(value.item() if isinstance(value, np.generic) else value)
+    text = shown(value.item() if isinstance(value, np.generic) else value)
     return found | {"value": text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"}
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from converters.annotation_file import described
 from converters.conversion import ConvertOptions, convert_source
+from converters.listing import walk
 from converters.pickle_file import PickleFile
 from converters.source import checked_annotation, shown_name, storable_name
 from skelstore.errors import SourceError
@@ -31,7 +32,7 @@ class SingleFiles:
         self.dialect = FOLDER_NAME if self._in_folder else NAME
         self._files = [self.path]
         if self._in_folder:
-            self._files = sorted(file for file in self.path.rglob("*.pkl") if file.is_file())
+            self._files = sorted(walk(self.path, (".pkl",)))
             if not self._files:
                 raise SourceError(f"{self.path} is a folder without a .pkl file; expected one annotation a file")
 

@@ -184,10 +184,14 @@ def verify_command(store: Path, level: Level, subset: Subset, against: Path | No
 @click.argument("source", type=_PATH)
 @click.option("--for", "model", type=click.Choice(MODELS), help="Look at what this model's pipeline needs, too.")
 @click.option("--from", "dialect", type=click.Choice(list(DIALECTS)), help="Dialect of SOURCE (default: recognised).")
-@click.option("--kpfiles", type=_PATH, help="Folder of the kpfiles that belong to a Kinetics table of contents.")
+@_beside
+@click.option("--recipe", type=click.Choice(RECIPES), help="What to make of NTU RGB+D .skeleton files.")
+@click.option("--task", type=click.Choice(TASKS), help="Splits of NTU RGB+D (default: by its actions).")
+@click.option("--ignore", type=_PATH, help="File that names samples of NTU RGB+D to be left out.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def check_command(source: Path, model: Model | None, as_json: bool, **options: Any) -> None:
     """Look for what would make a training with SOURCE, a store or a source, fail or go wrong."""
+    options["ignore"] = options["ignore"] or ()
     with opened_for_check(source, **options) as videos, progress("checking", len(videos), " videos") as advance:
         report = check(videos, model, advance)
     click.echo(json.dumps(report.to_json(), indent=1) if as_json else "\n".join(report.lines()))

@@ -1,7 +1,7 @@
 """Making splits of a store: by parts or folds, of videos or of groups that stay together.
 
 What is dealt out is a unit: a group, or without groups a video (all videos of one name, since a split names them).
-Each unit goes to the split that is furthest below its share.
+Each unit goes to the split that is furthest below its share, but for the last ones, where splits would stay empty.
 
 - Without groups the units are dealt class by class, in random order within a class, so every class is shared out as
   the whole is, as nearly as its count allows (a stratified split).
@@ -20,6 +20,7 @@ from collections.abc import Mapping, Sequence
 import skelstore
 from converters import bare_list, single
 from converters.document import PYSKL_DOCUMENT
+from converters.showing import shown
 from skelstore import Store
 from skelstore.errors import SourceError, StoreError
 from skelstore.identifiers import identifier_of
@@ -123,7 +124,8 @@ def unit_of_videos(names: Sequence[str], groups: Sequence[str] | None, place: st
 def deal(units: Sequence[str], classes: Sequence[str] | None, shares: Sequence[float], seed: int) -> list[int]:
     """For each video the number of its part; videos of one unit get the same.
 
-    ``classes`` are dealt out one after the other; None if they do not matter, and then large units come first.
+    ``classes`` are dealt out one after the other; None if they do not matter, and then large units come first. No part
+    is empty if there are as many units as parts.
     """
     sizes: dict[str, int] = {}
     class_of: dict[str, str] = {}
@@ -137,12 +139,15 @@ def deal(units: Sequence[str], classes: Sequence[str] | None, shares: Sequence[f
     total, dealt = sum(shares), 0
     counts = [0] * len(shares)
     part_of: dict[str, int] = {}
-    for unit in order:
+    for place, unit in enumerate(order):
         dealt += sizes[unit]
         lacks = [share / total * dealt - count for share, count in zip(shares, counts, strict=True)]
         if not classes:  # against the whole, or a large group would find no room once the small ones are dealt
             lacks = [share / total * len(units) - count for share, count in zip(shares, counts, strict=True)]
-        part = lacks.index(max(lacks))
+        empty = [part for part, count in enumerate(counts) if not count]
+        # As many units are left as parts are empty: each of them gets one.
+        choice = empty if len(order) - place <= len(empty) else range(len(counts))
+        part = max(choice, key=lacks.__getitem__)
         counts[part] += sizes[unit]
         part_of[unit] = part
     return [part_of[unit] for unit in units]
@@ -205,7 +210,7 @@ def _refuse_missing(store: Store, names: list[str], what: str) -> None:
 
 
 def _classes(store: Store) -> list[str]:
-    return [repr(store.lazy(i).get("label")) for i in range(len(store))]
+    return [shown(store.lazy(i).get("label")) for i in range(len(store))]
 
 
 def _refuse_empty(store: Store, sides: Sequence[int], shares: Sequence[float], units: Sequence[str]) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converters.pickle_arrays import Foreign
+from converters.showing import shown
 from skelstore.values import type_name
 
 __all__ = ["MODELS", "Model", "Poses", "Problem", "as_int", "poses", "video_problems"]
@@ -108,7 +109,7 @@ def _frames(annotation: Mapping[Any, Any], found: Poses) -> Iterator[Problem]:
     if not found.compressed:
         frames = found.points.shape[1]
         if total is not None and total != frames:
-            yield "total-frames", f"total_frames is {total}, and T is {frames}"
+            yield "total-frames", f"total_frames is {shown(total)}, and T is {frames}"
         return
     numbers = annotation["frame_inds"]
     if not _is_rows(numbers, len(found.points), "iu"):
@@ -125,7 +126,7 @@ def _frames(annotation: Mapping[Any, Any], found: Poses) -> Iterator[Problem]:
         )
     low, high = int(numbers.min()), int(numbers.max())
     if low < 0 or (total is not None and high > total):
-        yield "frame-inds-range", f"frame_inds are {low} to {high}, and total_frames is {total}"
+        yield "frame-inds-range", f"frame_inds are {low} to {high}, and total_frames is {shown(total)}"
 
 
 def _is_rows(value: object, count: int, kinds: str) -> bool:
@@ -147,11 +148,11 @@ def _boxes(annotation: Mapping[Any, Any]) -> Iterator[Problem]:
     exact = score.astype(np.float64)
     unlike = []
     for threshold, stated in valid.items():
-        if isinstance(threshold, (int, float)):
+        if isinstance(threshold, (int, float)) and abs(threshold) < 1 << 63:  # beyond, NumPy may not compare
             low, high = (len(np.unique(numbers[bound >= threshold])) for bound in (exact - step, exact + step))
             count = as_int(stated)
             if count is None or not low <= count <= high:
-                unlike.append(f"valid[{threshold}] is {stated!r}, and box_score gives {low}")
+                unlike.append(f"valid[{threshold}] is {shown(stated)}, and box_score gives {low}")
     if unlike:
         yield "valid", "; ".join(unlike[:2])
 
@@ -202,18 +203,20 @@ def _image_shape(annotation: Mapping[Any, Any]) -> Iterator[Problem]:
     if annotation.get("img_shape") is not None and _size(annotation) is None:
         shape = annotation["img_shape"]
         known = isinstance(shape, (tuple, list)) and len(shape) < 5 and not any(isinstance(n, Foreign) for n in shape)
-        yield "img-shape", f"img_shape is {shape!r}" if known else f"img_shape is {shown_kind(shape)}"
+        yield "img-shape", f"img_shape is {shown(shape)[:100]}" if known else f"img_shape is {shown_kind(shape)}"
 
 
 def _size(annotation: Mapping[Any, Any]) -> tuple[int, int] | None:
-    """Height and width of the image; None if they are not known."""
+    """Height and width of the image; None if they are not known, or of 2**31 and more."""
     shape = annotation.get("img_shape")
     if isinstance(shape, np.ndarray) and shape.shape == (2,):
         shape = list(shape)
     if not isinstance(shape, (tuple, list)) or len(shape) != 2:
         return None
     height, width = as_int(shape[0]), as_int(shape[1])
-    return (height, width) if height and width and height > 0 and width > 0 else None
+    if height is None or width is None or not (0 < height < 1 << 31 and 0 < width < 1 << 31):
+        return None
+    return height, width
 
 
 def _image(annotation: Mapping[Any, Any], found: Poses) -> Iterator[Problem]:

@@ -1,7 +1,8 @@
 """Which videos a data set has, and what is to be known of each: a table that people write, as CSV or Parquet.
 
 Columns: ``path`` (a file, relative to the folder that is converted), ``frame_dir``, ``label``, ``split``, ``height``
-and ``width`` (``img_shape`` is made of them). Further ones become keys of the annotations.
+and ``width`` (``img_shape`` is made of them). Further ones become keys of the annotations; by ``filename``, if the
+first video has one, splits find the videos, as in PYSKL.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ SHOWN_PROBLEMS = 20
 """So many problems are told of a data set; the rest is counted."""
 
 _KNOWN = ("path", "frame_dir", "label", "split", "height", "width")
+_AS_WRITTEN = (*_KNOWN, "filename")
 _WHOLE = re.compile(r"([+-]?\d{1,19})(\.0*)?")
 _INTEGER = re.compile(r"-?\d{1,18}")
 _PADDED = re.compile(r"[+-]?0\d")
@@ -93,7 +95,7 @@ def _load_csv(path: Path, problems: list[str]) -> tuple[list[str], dict[str, lis
     rows: list[list[str]] = []
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file, strict=True)
+            reader = csv.reader(file, strict=True, skipinitialspace=True)
             names = next(reader, [])
             for cells in reader:
                 place = f"{path.name}: line {reader.line_num}"
@@ -108,7 +110,7 @@ def _load_csv(path: Path, problems: list[str]) -> tuple[list[str], dict[str, lis
         raise SourceError(f"{path}: line {reader.line_num}: {error}; expected a CSV file") from None
     _check_names(path, names)
     columns = {name: [row[i] or None for row in rows] for i, name in enumerate(names)}
-    return places, {name: cells if name in _KNOWN else _numbers(cells) for name, cells in columns.items()}
+    return places, {name: cells if name in _AS_WRITTEN else _numbers(cells) for name, cells in columns.items()}
 
 
 def _load_parquet(path: Path) -> tuple[list[str], dict[str, list[Any]]]:
@@ -130,17 +132,22 @@ def _load_parquet(path: Path) -> tuple[list[str], dict[str, list[Any]]]:
 def _check_names(path: Path, names: list[str]) -> None:
     if twice := [repr(name) for name, count in Counter(names).items() if count > 1]:
         raise SourceError(f"{path} has several columns of the name {', '.join(twice)[:300]}; expected one of each")
+    if odd := [repr(name) for name in names if name != name.strip() or not name]:
+        raise SourceError(
+            f"{path} has a column of the name {', '.join(odd)[:300]}; expected names without blanks around them, and a "
+            "name for each (pandas writes one for its index, unless index=False)"
+        )
 
 
 def _cells(path: Path, name: str, column: pa.ChunkedArray) -> list[Any]:
-    """The cells of a column of a Parquet file, None for an empty one."""
+    """The cells of a column of a Parquet file, None for an empty one; pandas writes NaN for nothing."""
     kind = column.type
     if pa.types.is_dictionary(kind):  # what pandas makes of categories
         kind, column = kind.value_type, column.cast(kind.value_type)
     plain = (pa.types.is_string, pa.types.is_large_string, pa.types.is_null, pa.types.is_integer, pa.types.is_boolean)
     if not (pa.types.is_floating(kind) or any(is_it(kind) for is_it in plain)):
         raise SourceError(f"{path}: column {name!r} holds {kind}; expected numbers or text")
-    return [None if cell == "" else cell for cell in column.to_pylist()]
+    return [None if cell == "" or cell != cell else cell for cell in column.to_pylist()]
 
 
 def _numbers(cells: list[str | None]) -> list[Any]:
@@ -159,7 +166,7 @@ def _row(place: str, cells: dict[str, Any], problems: list[str]) -> Row:
 
     def whole(name: str) -> int | None:
         cell = cells.get(name)
-        if cell is None or cell != cell:  # pandas writes NaN for nothing
+        if cell is None:
             return None
         match = _WHOLE.fullmatch(str(cell).strip())
         if match is None or type(cell) is bool or not INT_MIN <= int(match[1]) <= INT_MAX:

@@ -144,6 +144,14 @@ def test_labels_that_are_not_babels_are_refused(tmp_path: Path, name: str) -> No
         BabelSource(path)
 
 
+def test_an_id_that_python_does_not_write_is_refused(tmp_path: Path) -> None:
+    clips, (segments, rest) = babel_like(3)
+    path = write_babel(tmp_path, clips, ([10**5000, *segments[1:]], rest))
+    source = BabelSource(path)
+    with pytest.raises(SourceError, match=r"val_label_60\.pkl: \[0\] has an id of too many digits"):
+        source.video(0)
+
+
 @given(st.recursive(strategies.scalars, lambda inner: st.lists(inner, max_size=4) | st.tuples(inner, inner)))
 @settings(max_examples=60)
 def test_any_pickle_is_labels_or_refused(value: object) -> None:
@@ -241,6 +249,16 @@ def test_boxes_of_another_form_are_refused_by_name(tmp_path: Path, name: str) ->
     with pytest.raises(UnsupportedValueError, match=r"boxes\.pkl: 'a' is"):
         gym.convert(path, tmp_path / "g.zarr", boxes=boxes)
     assert not (tmp_path / "g.zarr").exists()
+
+
+def test_boxes_that_are_no_data_are_named(tmp_path: Path) -> None:
+    path = dump(tmp_path / "gym.pkl", [{"frame_dir": "a"}])
+    source = GymSource(path, dump(tmp_path / "boxes.pkl", {"a": Path("x")}))
+    with pytest.raises(
+        SourceError, match=r"boxes\.pkl: 'a' is a pathlib.* \(byte \d+ of the file\); expected an array"
+    ):
+        source.video(0)
+    source.close()
 
 
 @given(st.one_of(strategies.scalars, strategies.arrays(), st.lists(strategies.arrays(), max_size=3)))

@@ -17,11 +17,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from converters import samples
+from converters import ntu, samples
 from converters.checks import MODELS, Videos, check, opened_for_check
 from converters.problems import KINDS, SHOWN, Report
+from converters.sample_skeletons import write_skeletons
 from converters.video_checks import video_problems
-from skelstore.errors import StoreError
+from skelstore.errors import SourceError, StoreError
 from skelstore.joints import stated
 from tests.contracts import write
 from tests.source_contract import dump, load
@@ -413,6 +414,85 @@ def test_a_damaged_store_is_a_problem(tmp_path: Path) -> None:
     example = report.problems["unreadable"].examples[0]
     assert example.name == "clip0"
     assert "c.0" in example.found
+
+
+@pytest.mark.parametrize("damaged", ["label", "frame_dir"])
+def test_a_store_of_which_nothing_can_be_read_is_reported(tmp_path: Path, damaged: str) -> None:
+    """Labels, or names, that are arrays lie in shards, too."""
+    annotations = [{"frame_dir": "twice", **one} for one in clean()["annotations"]]
+    for annotation in annotations:
+        annotation |= {"frame_dir": "twice", damaged: np.arange(500.0)}
+    path = write(tmp_path / "a.zarr", annotations)
+    for shard in (*(path / "keypoint").glob("c.*"), *(path / damaged).glob("c.*")):
+        shard.write_bytes(bytes(shard.stat().st_size))
+    with opened_for_check(path) as videos:
+        report = check(videos)
+    expected = {"unreadable": 6} | ({"duplicate-name": 5} if damaged == "label" else {})
+    assert kinds(report) == expected
+    assert report.problems["unreadable"].examples[0].name == ("twice" if damaged == "label" else None)
+
+
+def test_own_data_are_checked_with_their_table(tmp_path: Path) -> None:
+    (tmp_path / "clips").mkdir()
+    for name in "ab":
+        np.save(tmp_path / "clips" / f"{name}.npy", np.ones((4, 17, 2)))
+    table = tmp_path / "t.csv"
+    table.write_text("path,label,split\na.npy,0,train\nb.npy,-1,train\n")
+    with opened_for_check(tmp_path / "clips", table=table) as videos:
+        assert list(videos.splits) == ["train"]
+        assert kinds(check(videos)) == {"label-range": 1}
+
+
+def test_raw_ntu_is_checked_as_a_recipe_makes_it(tmp_path: Path) -> None:
+    names = [f"S001C00{i}P001R001A001" for i in (1, 2, 3)]
+    write_skeletons(tmp_path / "ntu", names)
+    (tmp_path / "ntu" / f"{names[1]}.skeleton").write_bytes(b"2\n0\n0\n")
+    with (
+        pytest.raises(SourceError, match=r"no pipeline takes raw: check it with --recipe pyskl or mmaction2"),
+        opened_for_check(tmp_path / "ntu"),
+    ):
+        pass
+    ntu.convert(tmp_path / "ntu", tmp_path / "raw.zarr", workers=1)
+    with (
+        pytest.raises(SourceError, match=r"raw\.zarr keeps NTU RGB\+D raw, .*check the store that `skelstore derive`"),
+        opened_for_check(tmp_path / "raw.zarr"),
+    ):
+        pass
+    with opened_for_check(tmp_path / "ntu", recipe="pyskl") as videos:
+        report = check(videos)
+    assert kinds(report) == {"left-out": 1}, "and its id is not missed"
+    assert report.problems["left-out"].examples[0] == (names[1], f"{names[1]}.skeleton", "no frame has a body")
+    with opened_for_check(tmp_path / "ntu", recipe="pyskl", ignore=[names[1]]) as videos:
+        assert kinds(check(videos)) == {}
+
+
+@pytest.mark.parametrize(
+    ("kind", "change"),
+    [
+        ("label-range", put("label", 10**5000)),
+        ("total-frames", put("total_frames", 10**5000)),
+        ("img-shape", put("img_shape", (10**5000, 1))),
+        ("img-shape", put("img_shape", (10**400, 10**400))),
+        ("img-shape", put("img_shape", (2**31, 1))),
+    ],
+)
+def test_numbers_of_more_digits_than_python_writes(kind: str, change: Callable[[Annotation], None]) -> None:
+    data = clean(1)
+    data["split"] = {"a": ["clip0"]}
+    change(data["annotations"][0])
+    report = checked(data)
+    assert kinds(report) == {kind: 1}
+    assert len(report.lines()[1]) < 200
+
+
+def test_long_numbers_in_splits_and_counts() -> None:
+    data = clean()
+    data["split"] = {10**5000: ["clip0", 10**5000]}
+    assert kinds(checked(data)) == {"split-unknown": 1}
+    data = clean_compressed(1)
+    data["annotations"][0]["valid"] = {0.5: 10**5000, 10**5000: 1}
+    assert kinds(checked(data)) == {"valid": 1}
+    assert kinds(checked(clean(), left_out=[(10**5000, "why")])) == {}
 
 
 def test_what_a_store_says_of_its_source_may_be_anything(tmp_path: Path) -> None:

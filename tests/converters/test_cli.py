@@ -21,6 +21,7 @@ import pytest
 import skelstore
 from converters import cli, samples, source_commands
 from converters.progress import progress
+from converters.sample_skeletons import write_skeletons
 from tests.exact import assert_exact
 from tests.source_contract import dump, load
 
@@ -151,6 +152,42 @@ def test_show_of_odd_videos(run: Any, tmp_path: Path) -> None:
     with skelstore.Writer(tmp_path / "none.zarr"):
         pass
     assert "has 0 videos" in check_sentence(run("show", tmp_path / "none.zarr"))
+
+
+def test_odd_splits_and_names_are_shown(run: Any, tmp_path: Path) -> None:
+    array = np.arange(3)
+    splits = {
+        "number": np.array(5),
+        "arrays": [array, "a"],
+        "dict": {"a": 1},
+        "\ud800": ("a",),
+        7: np.array([1, 2]),
+    }
+    videos = [
+        {"frame_dir": "a", "\ud800": 10**5000, "long": [10**5000]},
+        {"frame_dir": ["a"]},
+        {"frame_dir": array},
+        {"frame_dir": 2},
+    ]
+    path = dump(tmp_path / "a.pkl", {"split": splits, "annotations": videos})
+    assert run("convert", path, tmp_path / "a.zarr").status == 0
+    done = run("info", tmp_path / "a.zarr")
+    assert (done.status, done.err) == (0, "")
+    lines = [line for line in done.out.splitlines() if line.startswith("split")]
+    assert lines == [
+        "split     arrays: 2 ids, 1 videos",
+        "split     \\ud800: 1 ids, 1 videos",
+        "split     7: 2 ids, 1 videos",
+    ]
+    lines = run("show", tmp_path / "a.zarr", "0").out.splitlines()
+    assert lines[0] == "video 0: 'a', in arrays, dict, \\ud800"
+    assert run("show", tmp_path / "a.zarr", "3").out.startswith("video 3: None, in 7\n")
+    assert lines[2].split() == ["\\ud800", "int", "more", "than", "2**64"]
+    for position in ("1", "2"):
+        assert run("show", tmp_path / "a.zarr", position).out.startswith(f"video {position}: None\n")
+    labels = [{"frame_dir": name, "label": 10**5000} for name in "abcd"]
+    run("convert", dump(tmp_path / "b.pkl", labels), tmp_path / "b.zarr")
+    assert run("split", tmp_path / "b.zarr", "-o", tmp_path / "c.zarr", "--parts", "train=0.5,val=0.5").status == 0
 
 
 def test_lists_that_were_splits_become_one_data_set(run: Any, tmp_path: Path) -> None:
@@ -421,6 +458,16 @@ def test_check(tmp_path: Path, source: Path, store: Path, run: Any) -> None:
     assert done.status == 1
     assert [problem["kind"] for problem in json.loads(done.out)["problems"]][:2] == ["total-frames", "split-unknown"]
     check_sentence(run("check", tmp_path / "nothing.pkl"))
+
+
+def test_check_of_own_data_and_of_raw_ntu(tmp_path: Path, run: Any) -> None:
+    (tmp_path / "clips" / "a").mkdir(parents=True)
+    np.save(tmp_path / "clips" / "a" / "0.npy", np.ones((4, 17, 2)))
+    assert run("check", tmp_path / "clips", "--label-by", "folders").status == 0
+    write_skeletons(tmp_path / "ntu", ["S001C001P001R001A001"])
+    assert "with --recipe pyskl or mmaction2" in check_sentence(run("check", tmp_path / "ntu"))
+    done = run("check", tmp_path / "ntu", "--recipe", "mmaction2", "--task", "ntu60")
+    assert (done.status, done.err) == (0, "")
 
 
 def test_split(tmp_path: Path, store: Path, run: Any) -> None:

@@ -190,6 +190,12 @@ def test_a_folder_is_no_file(tmp_path: Path, forced: str) -> None:
         open_source(tmp_path / "f" / "a.pkl", "folder")
 
 
+def test_a_store_is_no_source(tmp_path: Path) -> None:
+    bare_list.convert(dump(tmp_path / "a.pkl", [{"frame_dir": "a"}]), tmp_path / "a.zarr")
+    with pytest.raises(SourceError, match=r"a\.zarr is a store already"):
+        open_source(tmp_path / "a.zarr")
+
+
 def test_what_opens_no_source(tmp_path: Path) -> None:
     path = dump(tmp_path / "a.pkl", [])
     with pytest.raises(SourceError, match="is not there"):

@@ -310,8 +310,19 @@ def test_all_that_is_missing_is_told_at_once(gaps: Path) -> None:
     assert "'c'" in lines[1]
     assert "0.pkl does not have it" in lines[1]
     assert "'d'" in lines[2]
-    assert "no frame_dir" in lines[3]
+    assert lines[3].startswith("  annotations[4] (it has no frame_dir")
     assert sorted(os.listdir(gaps)) == ["kpfiles", "toc.pkl"]
+
+
+@pytest.mark.parametrize("name", [Path("a"), 10**5000], ids=["no data", "long"])
+def test_a_name_that_is_no_text_is_left_out_by_its_place(tmp_path: Path, name: object) -> None:
+    contents(tmp_path, entry("a"), {"frame_dir": name})
+    dump(tmp_path / "kpfiles" / "0.pkl", {"a": pack()})
+    with pytest.raises(SourceError, match=r"(?m)^  annotations\[1\] \(it has no frame_dir"):
+        open_source(tmp_path / "toc.pkl", kpfiles=tmp_path / "kpfiles")
+    source = open_source(tmp_path / "toc.pkl", kpfiles=tmp_path / "kpfiles", skip_missing=True)
+    assert [left["name"] for left in source.description()["left_out"]] == [None]
+    source.close()
 
 
 def test_what_is_missing_can_be_left_out_and_is_recorded(gaps: Path) -> None:

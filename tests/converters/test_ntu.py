@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import struct
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -145,6 +146,8 @@ def test_a_list_of_ignored_samples(tmp_path: Path) -> None:
         source = NtuFiles(folder, recipe=recipe, ignore=listed)
         assert sorted(names_of(source)) == sorted({*NAMES_60, NAMES_120[5]} - {NAMES_60[1]})
         assert source.description()["ignored"] == sorted([NAMES_60[1], NAMES_120[6], NAMES_120[7]])
+    listed.write_text(f"{NAMES_60[1]}\n{NAMES_120[6]}\n", "utf-8-sig")
+    assert NtuFiles(folder, ignore=listed).description()["ignored"] == sorted([NAMES_60[1], NAMES_120[6]])
     listed.write_text(f"{NAMES_60[1]}\nS001C002P005R002A08\n")
     with pytest.raises(SourceError, match=r"missing\.txt: line 2: 'S001C002P005R002A08'; expected a name"):
         NtuFiles(folder, ignore=listed)
@@ -316,6 +319,30 @@ def test_damaged_zip_files(tmp_path: Path) -> None:
     check_damage_is_told(damaged, "packed by a method other than deflate")
 
 
+def test_zip_files_whose_directory_leads_astray(tmp_path: Path) -> None:
+    path = tmp_path / "astray.zip"
+    name = f"{NAMES_60[0]}.skeleton"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(name, b"0")
+    whole = path.read_bytes()
+    start = whole.index(b"PK\x01\x02")
+    entry, end = whole[start : whole.index(b"PK\x05\x06")], whole[whole.index(b"PK\x05\x06") :]
+
+    def rewritten(changed: bytes) -> None:
+        size = len(changed).to_bytes(4, "little")
+        path.write_bytes(whole[:start] + changed + end[:12] + size + end[16:])
+
+    for packed, offset in ((1, 2**63 + 5), (2**62, 0), (2**64 - 1, 0), (1, 2**64 - 1), (1, len(whole) + 999)):
+        extra = struct.pack("<HHQQ", 1, 16, packed, offset)
+        head = bytearray(entry)
+        head[20:24] = head[42:46] = b"\xff" * 4
+        head[30:32] = len(extra).to_bytes(2, "little")
+        rewritten(bytes(head) + extra)
+        check_damage_is_told(path, r"is said to be at byte|is no zip file that can be read")
+    rewritten(entry.replace(b"S001", b"\0" + b"001"))
+    check_damage_is_told(path, "is no zip file that can be read|has no .skeleton file")
+
+
 def test_a_zip_file_that_promises_less_than_it_unpacks_to(tmp_path: Path) -> None:
     path = tmp_path / "bomb.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -405,6 +432,15 @@ def test_a_recipe_that_fails_while_deriving(tmp_path: Path) -> None:
     with skelstore.open(tmp_path / "s.zarr") as store:
         assert len(store) == 4
         assert [entry["name"] for entry in store.source["left_out"]] == [NAMES_60[3]]
+
+
+def test_the_names_of_the_classes_are_derived_too(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "skeletons", NAMES_60[:2])
+    names = [f"class {i}" for i in range(60)]
+    convert_source(NtuFiles(folder), tmp_path / "raw.zarr", class_names=names, workers=1)
+    convert_source(RawStore(tmp_path / "raw.zarr", recipe="pyskl"), tmp_path / "out.zarr", workers=1)
+    with skelstore.open(tmp_path / "out.zarr") as store:
+        assert store.class_names == names
 
 
 def test_a_file_that_may_not_be_read(tmp_path: Path) -> None:

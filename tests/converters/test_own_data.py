@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +22,7 @@ from converters.array_folder import ArrayFolder
 from converters.comparison import compare
 from converters.conversion import convert_source
 from converters.extraction import ExtractedFiles
+from converters.sample_skeletons import write_skeletons
 from converters.sample_sources import extraction_like, write_sources
 from converters.samples import iter_ntu_like, ntu_names, ntu_split
 from skelstore.errors import SourceError, UnsupportedValueError
@@ -29,6 +31,7 @@ from tests.source_contract import check_source, dump, load
 
 VIDEOS = 12
 SHAPE = (1080, 1920)
+NAME_OF_NTU = ["S001C001P001R001A001"]
 
 
 @pytest.fixture(scope="module")
@@ -340,8 +343,74 @@ def test_values_that_contradict_each_other_are_told_together(tmp_path: Path) -> 
     assert len(lines) == 2
     assert "a.npz: total_frames is 5, but keypoint has 4 frames" in lines[0]
     assert "b.npz: img_shape is float64 (3,); expected height and width" in lines[1]
+    for key in ("frame_inds", "keypoint_score"):
+        save(tmp_path / "npy" / "c.npy", good)
+        table = write(tmp_path / "t.csv", f"path,{key}\nc.npy,1\n")
+        with pytest.raises(SourceError, match=f"c.npy: {key!r} is a column of the table"):
+            ArrayFolder(tmp_path / "npy", table=table)
     table = write(tmp_path / "t.csv", "path,keypoint\nc.npz,1\n")
     assert "is an array, and a column of the table" in refusal(lambda: ArrayFolder(tmp_path / "npz", table=table))[1]
+
+
+def three_clips(folder: Path, where: str) -> None:
+    """Three videos of class folders, each with a filename that is not its frame_dir."""
+    for i, place in enumerate(("train/a", "train/b", "val/a")):
+        keypoint = points(1, 4, 17, 2)
+        if where == "pickle":
+            annotation = {"frame_dir": f"clip{i}", "keypoint": keypoint, "filename": f"f{i}"}
+            dump(folder / place / f"{i}.pkl", annotation)
+        elif where == "npz":
+            save(folder / place / f"{i}.npz", keypoint=keypoint, filename=f"f{i}")
+        else:
+            save(folder / place / f"{i}.npy", keypoint)
+
+
+@pytest.mark.parametrize("where", ["pickle", "npz", "table", "parquet"])
+def test_splits_go_by_filename_if_the_first_video_has_one(tmp_path: Path, where: str) -> None:
+    """As PYSKL, MMAction2 and ``Store.split`` match the ids."""
+    three_clips(tmp_path / "data", where)
+    options: dict[str, Any] = {"label_by": "folders"}
+    expected = ["f0", "f1"]
+    if where in ("table", "parquet"):
+        columns = {"path": ["train/a/0.npy", "train/b/1.npy"], "split": ["train", "train"], "filename": ["007", "8"]}
+        expected = columns["filename"]
+        options = {"table": tmp_path / "t"}
+        if where == "parquet":
+            pa.parquet.write_table(pa.table(columns), options["table"])
+        else:
+            lines = [columns, *zip(*columns.values(), strict=True)]
+            write(options["table"], "".join(",".join(line) + "\n" for line in lines))
+    source = open_source(tmp_path / "data", **options)
+    assert source.splits()["train"] == expected
+    convert_source(source, tmp_path / "s.zarr", workers=1)
+    with skelstore.open(tmp_path / "s.zarr") as store:
+        assert len(store.split("train")) == 2
+        assert [video["filename"] for video in store] == [*expected, "f2"][: len(store)]
+
+
+def test_filenames_that_no_split_could_tell_apart(tmp_path: Path) -> None:
+    for i, name in enumerate(({"filename": "x"}, {"filename": "x"}, {"filename": 5}, {})):
+        dump(tmp_path / "pkl" / "train" / "a" / f"{i}.pkl", {"frame_dir": f"clip{i}", **name})
+    assert refusal(lambda: open_source(tmp_path / "pkl", label_by="folders"))[1:] == [
+        "  train/a/0.pkl, train/a/1.pkl: 2 videos have the filename 'x'; give each its own by a --table",
+        "  train/a/2.pkl: no filename that is a text; give one by a --table with path and filename",
+        "  train/a/3.pkl: no filename; give one by a --table with path and filename",
+    ]
+    save(tmp_path / "npz" / "a.npz", keypoint=points(4, 17, 2), filename=5)
+    assert "filename is int64; expected a text" in refusal(lambda: open_source(tmp_path / "npz"))[1]
+
+
+@pytest.mark.parametrize("more", [{}, {"frame_inds": np.arange(4)}])
+@pytest.mark.parametrize(
+    ("total", "shown"), [(np.array([4, 4]), "int64 (2,)"), (np.array([4]), "int64 (1,)"), (4.0, "4.0"), ("4", "'4'")]
+)
+def test_a_number_of_frames_that_is_none(tmp_path: Path, more: dict[str, Any], total: Any, shown: str) -> None:
+    save(tmp_path / "a.npz", keypoint=points(4, 17, 3), total_frames=total, **more)
+    assert (
+        f"a.npz: total_frames is {shown}; expected a whole number" in refusal(lambda: ArrayFolder(tmp_path).video(0))[0]
+    )
+    save(tmp_path / "a.npz", keypoint=points(4, 17, 3), total_frames=np.int32(4), **more)
+    assert type(ArrayFolder(tmp_path).video(0)[0]["total_frames"]) is int
 
 
 # ------------------------------------------------------------------------------------------ which is it
@@ -363,6 +432,60 @@ def test_how_folders_are_recognised(samples: Path, tmp_path: Path) -> None:
     assert "say by --from extraction or --from arrays" in refusal(lambda: open_source(tmp_path / "both"))[0]
     assert recognised(tmp_path / "both", dialect="arrays") == "arrays"
     assert recognised(tmp_path / "both", dialect="extraction") == "extraction"
+
+
+def nested(folder: Path, kind: str) -> tuple[Path, Callable[[], Any]]:
+    """A source with a file in a folder, and how it is opened."""
+    inner = folder / "data" / "a"
+    inner.mkdir(parents=True)
+    if kind == "arrays":
+        save(inner / "x.npy", points(4, 17, 2))
+    elif kind == "ntu":
+        write_skeletons(inner, NAME_OF_NTU)
+    elif kind == "kinetics":
+        dump(folder / "toc.pkl", {"split": {}, "annotations": [{"frame_dir": "v"}]})
+        dump(inner / "0.pkl", {"v": {"keypoint": points(1, 4, 17, 2)}})
+        return inner, lambda: open_source(folder / "toc.pkl", kpfiles=folder / "data")
+    else:
+        dump(inner / "x.pkl", {"frame_dir": "v", "keypoint": points(1, 4, 17, 2)})
+    return inner, lambda: open_source(folder / "data", None if kind == "arrays" else kind)
+
+
+@pytest.mark.parametrize("kind", ["arrays", "ntu", "kinetics", "folder", "extraction"])
+def test_no_folder_is_passed_over_in_silence(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    inner, opened = nested(tmp_path, kind)
+    (inner / f"._{next(inner.iterdir()).name}").write_bytes(b"macOS")
+    source = opened()
+    assert len(source) == 1
+    source.close()
+    link = inner.parent / "jump"
+    link.symlink_to(tmp_path)
+    assert refusal(opened)[0].startswith(f"{link} is a link to a folder, which is not followed")
+    link.unlink()
+    broken = inner.parent / next(inner.glob("[!.]*")).with_stem("lost").name
+    broken.symlink_to(tmp_path / "nowhere")
+    assert refusal(opened)[0].startswith(f"{broken} is no file, or a link to nothing")
+    broken.unlink()
+    real = os.scandir
+
+    def closed(path: Any) -> Any:
+        if Path(path) == inner:
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", closed)
+    with pytest.raises(PermissionError, match=r"data/a"):
+        opened()
+
+
+def test_suffixes_in_upper_case(tmp_path: Path) -> None:
+    dump(tmp_path / "pkl" / "a.PKL", {"frame_dir": "a"})
+    dump(tmp_path / "pkl" / "b.pkl", {"frame_dir": "b"})
+    assert len(open_source(tmp_path / "pkl")) == 2
+    write_skeletons(tmp_path / "ntu", NAME_OF_NTU)
+    (tmp_path / "ntu" / f"{NAME_OF_NTU[0]}.skeleton").rename(tmp_path / "ntu" / f"{NAME_OF_NTU[0]}.SKELETON")
+    source = open_source(tmp_path / "ntu")
+    assert source.video(0)[0]["frame_dir"] == NAME_OF_NTU[0]
 
 
 def test_options_that_do_not_go_together(samples: Path, tmp_path: Path) -> None:
@@ -396,7 +519,7 @@ def test_own_data_on_the_command_line(samples: Path, tmp_path: Path, capsys: pyt
     options = ("--table", table, "--skip-missing", "--workers", 1)
     status, out, err = run("convert", samples / "clips", tmp_path / "c.zarr", *options)
     assert status == 0
-    assert "left out 1 videos whose skeletons are missing" in err
+    assert "left out 1 videos; `skelstore info --json` says which and why" in err
     assert f"left out {VIDEOS - 1} videos that the table does not list" in err
     assert run("verify", tmp_path / "c.zarr", "--against", samples / "clips", "--table", table)[0] == 0
     status, out, _ = run("info", tmp_path / "c.zarr", "--json")

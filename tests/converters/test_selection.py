@@ -99,6 +99,9 @@ def store(tmp_path: Path) -> Iterator[skelstore.Store]:
         ("action == 'eat'", ["a", "c"]),
         ("action in ['drink', 'eat'] and img_shape[1] == 200", ["a", "b"]),
         ("total_frames not in (7,)", ["e"]),
+        ("not (total_frames in [7])", ["e"]),
+        ("not (total_frames not in [7])", ["d"]),
+        ("total_frames in [7] or ok", ["a", "d"]),
         ('column("odd name!") == 1', ["a"]),
         ('column("mixed:float") < 1', ["f"]),
         (" frame_dir == 'b' ", ["b", "b"]),
@@ -175,6 +178,7 @@ def test_a_column_that_is_not_there_is_named_with_those_that_are(store: skelstor
         ("-5--2,2", ["b", "e"]),
         ("eat", ["f"]),
         ("77", []),
+        (f"{'9' * 5000},1-{'9' * 5000},2", ["b"]),
         ("", []),
     ],
 )
@@ -186,6 +190,8 @@ def test_names_in_a_file(store: skelstore.Store, tmp_path: Path) -> None:
     file = tmp_path / "names.txt"
     file.write_text("e\nb\r\n\na\ne\n")
     assert chosen(with_names(store, file)) == ["e", "b", "b", "a"]
+    file.write_text("e\na\n", "utf-8-sig")
+    assert chosen(with_names(store, file)) == ["e", "a"]
     (tmp_path / "names.json").write_text(json.dumps(["line\nbreak", "a"]))
     assert chosen(with_names(store, tmp_path / "names.json")) == ["line\nbreak", "a"]
     file.write_text("a\n" + "\n".join(f"no{i}" for i in range(1000)))

@@ -67,6 +67,18 @@ def test_dealt_group_by_group(units: list[str], shares: list[float], seed: int) 
         assert sides.count(part) <= share / sum(shares) * len(units) + largest, "it had room for no more"
 
 
+@given(st.lists(st.integers(1, 20), min_size=2, max_size=8), SHARES, st.booleans())
+def test_no_part_is_empty_that_could_have_a_unit(sizes: list[int], shares: list[float], grouped: bool) -> None:
+    units = [f"group{i}" for i, size in enumerate(sizes) for _ in range(size)]
+    classes = None if grouped else ["a"] * len(units)
+    assert len(set(deal(units, classes, shares, 0))) == min(len(sizes), len(shares))
+
+
+def test_two_groups_are_a_training_and_a_test_whatever_the_shares() -> None:
+    assert sorted(deal(["a", "b"], None, [0.8, 0.2], 0)) == [0, 1]
+    assert sorted(deal(["a", "b", "c"], None, [0.7, 0.2, 0.1], 0)) == [0, 1, 2]
+
+
 @given(st.permutations([f"s{i}" for i in range(8)]))
 def test_the_order_of_the_videos_decides_nothing(units: list[str]) -> None:
     found = dict(zip(units, deal(units, None, [3, 1], 5), strict=True))
