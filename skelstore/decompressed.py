@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, SupportsIndex
 import numpy as np
 from numpy.typing import NDArray
 
-from skelstore.decompression import decompress_frames, decompress_pose, with_box_filter
-from skelstore.errors import FieldNotFoundError
+from skelstore.decompression import check_max_person, decompress_frames, decompress_pose, with_box_filter
+from skelstore.errors import FieldNotFoundError, FrameIndexError
 from skelstore.frames import Frames, positions
 from skelstore.layouts import Annotation
 
 if TYPE_CHECKING:
-    from skelstore.store import Store
+    from skelstore.store import LazyAnnotation, Store
 
 
 class Decompressed:
@@ -28,6 +28,7 @@ class Decompressed:
     def __init__(
         self, store: Store, *, box_thr: float | None, squeeze: bool, max_person: int, valid_ratio: float | None
     ) -> None:
+        check_max_person(max_person)
         self._store, self._box_thr = valid_videos(store, box_thr, valid_ratio)
         self._squeeze = squeeze
         self._max_person = max_person
@@ -51,7 +52,7 @@ class Decompressed:
         return self._decompress(self._store[key])
 
     def read(self, indices: Iterable[str | SupportsIndex]) -> list[Annotation]:
-        """Several videos, decompressed, in the order asked for."""
+        """Several videos, decompressed, in the order asked for. Raises as ``[]``."""
         return [self._decompress(annotation) for annotation in self._store.read(indices)]
 
     def __getitems__(self, indices: Sequence[SupportsIndex]) -> list[Annotation]:
@@ -80,9 +81,20 @@ def decompressed_frames(
 ) -> Annotation:
     """`Decompressed.read_one` of a store whose videos are filtered already."""
     lazy = store.lazy(key)
-    if "frame_inds" in lazy and "keypoint" in lazy:
+    try:
+        return _some_frames(store, lazy, frames, box_thr=box_thr, squeeze=squeeze, max_person=max_person)
+    except FrameIndexError as error:
+        raise store._reader.placed(error, lazy._row) from error
+
+
+def _some_frames(
+    store: Store, lazy: LazyAnnotation, frames: Frames, *, box_thr: float | None, squeeze: bool, max_person: int
+) -> Annotation:
+    rows = store._reader.rows_of(lazy._row, "keypoint")
+    # A video that is not of this form goes the whole way, where it is refused.
+    if {"frame_inds", "total_frames"} <= lazy.keys() and getattr(lazy["frame_inds"], "shape", None) == (rows,):
         small = {name: None if name == "keypoint" else lazy[name] for name in lazy}
-        read_rows = partial(store._reader.some_rows, store._locate(key), "keypoint")
+        read_rows = partial(store._reader.some_rows, lazy._row, "keypoint")
         found = decompress_frames(
             with_box_filter(small, box_thr), read_rows, frames, squeeze=squeeze, max_person=max_person
         )
@@ -109,8 +121,11 @@ def valid_videos(store: Store, box_thr: float | None, valid_ratio: Any) -> tuple
             raise FieldNotFoundError(f"{store.path}: {_how_many(np.isnan(column))} no {name}, {needs}")
     with np.errstate(divide="ignore", invalid="ignore"):
         kept = store.at(np.flatnonzero(valid / frames >= valid_ratio))
-    boxes = kept.videos["box_score.row"].is_null() if "box_score" in store.fields else np.ones(len(kept), bool)
-    if (missing := np.asarray(boxes)).any():
+    missing = np.ones(len(kept), bool)
+    for name, field in reader.metadata.fields.items():
+        if field.path == ("box_score",):
+            missing &= np.asarray(reader.table[f"{name}.row"].is_null())[kept._table_rows()]
+    if missing.any():
         raise FieldNotFoundError(f"{store.path}: {_how_many(missing)} no box_score, {needs}")
     return kept, box_thr
 

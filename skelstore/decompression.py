@@ -28,7 +28,14 @@ from skelstore.errors import DecompressionError, EmptyVideoError, FieldNotFoundE
 from skelstore.frames import Frames, positions
 from skelstore.parts import video_name
 
-__all__ = ["box_filter", "decompress_frames", "decompress_pose", "keeps_video", "squeezed_total", "with_box_filter"]
+__all__ = [
+    "box_filter",
+    "check_max_person",
+    "decompress_frames",
+    "decompress_pose",
+    "squeezed_total",
+    "with_box_filter",
+]
 
 
 #: One joint of a compressed row: moving x and y as one number is several times faster than as two.
@@ -56,13 +63,13 @@ def decompress_pose(annotation: Mapping[str, Any], *, squeeze: bool = True, max_
     DecompressionError if the fields do not fit together, each naming the video, and ValueError if `max_person`
     is negative.
     """
-    _check_max_person(max_person)
+    check_max_person(max_person)
     result = dict(annotation)
     for field in ("total_frames", "frame_inds", "keypoint"):
         if field not in result:
             raise FieldNotFoundError(f"{_title(result)} has no {field}, so it is not a compressed annotation")
-    frame_inds = np.asarray(result.pop("frame_inds"))
-    keypoint = np.asarray(result["keypoint"])
+    frame_inds = _array(result, result.pop("frame_inds"), "frame_inds")
+    keypoint = _array(result, result["keypoint"], "keypoint")
     if keypoint.ndim != 3 or keypoint.shape[2] < 3 or frame_inds.shape != keypoint.shape[:1]:
         found = f"keypoint of shape {keypoint.shape} with frame_inds of shape {frame_inds.shape}"
         _refuse(result, f"{found}, expected [N, V, 3] and [N]")
@@ -89,9 +96,9 @@ def decompress_frames(
     ``keypoint`` of the annotation is not looked at; ``read_rows`` gives its rows [n, V, 3] at some positions. Frames
     are counted in the decompressed video. None if ``read_rows`` gives None, or rows of another form: then read it all.
     """
-    _check_max_person(max_person)
+    check_max_person(max_person)
     result = dict(annotation)
-    frame_inds = np.asarray(result.pop("frame_inds"))
+    frame_inds = _array(result, result.pop("frame_inds"), "frame_inds")
     rows = _selected(result, len(frame_inds)) if "anno_inds" in result else np.arange(len(frame_inds))
     starts, counts = _planned(result, frame_inds.take(rows), squeeze, max_person)
     chosen, inverse = np.unique(positions(frames, len(starts)), return_inverse=True)
@@ -111,7 +118,8 @@ def squeezed_total(frames: int) -> Any:
     return np.int16(frames - 1) + 1 if frames <= MOST_FRAMES else np.int64(frames)
 
 
-def _check_max_person(max_person: int) -> None:
+def check_max_person(max_person: int) -> None:
+    """Raise ValueError if ``max_person`` is no number of persons to keep."""
     if max_person < 0:
         raise ValueError(f"max_person is {max_person}: give the number of persons to keep, 0 or more")
 
@@ -163,23 +171,6 @@ def box_filter(box_score: ArrayLike, box_thr: float) -> NDArray[np.bool_]:
     return mask
 
 
-def keeps_video(annotation: Mapping[str, Any], *, box_thr: float | None, valid_ratio: float | None) -> bool:
-    """Whether PoseDataset keeps the video: enough of its frames have a person above the threshold.
-
-    As upstream, everything is kept unless `valid_ratio` is a float above 0: an int filters nothing, and neither does
-    0.0, which the published Kinetics-400 config has. Only then upstream filters boxes as well (`with_box_filter`).
-    Raises FieldNotFoundError if ``valid``, ``valid[box_thr]`` or ``total_frames`` is missing.
-    """
-    if not isinstance(valid_ratio, float) or not valid_ratio > 0:
-        return True
-    try:
-        return bool(annotation["valid"][box_thr] / annotation["total_frames"] >= valid_ratio)
-    except KeyError as error:
-        raise FieldNotFoundError(
-            f"{_title(annotation)} has no {error.args[0]!r}: valid_ratio needs total_frames and valid[{box_thr}]"
-        ) from error
-
-
 def with_box_filter(annotation: Mapping[str, Any], box_thr: float | None) -> dict[str, Any]:
     """The annotation as PYSKL's PoseDataset passes it on: without ``valid`` and ``box_score``, with ``anno_inds``.
 
@@ -192,7 +183,7 @@ def with_box_filter(annotation: Mapping[str, Any], box_thr: float | None) -> dic
     if box_thr is not None:
         if box_score is None:
             raise FieldNotFoundError(f"{_title(annotation)} has no box_score, which box_thr={box_thr} is compared with")
-        result["anno_inds"] = box_filter(box_score, box_thr)
+        result["anno_inds"] = box_filter(_array(annotation, box_score, "box_score"), box_thr)
         if result["anno_inds"].ndim != 1:
             _refuse(annotation, f"box_score of shape {result['anno_inds'].shape}, expected one number a row, [N]")
     return result
@@ -202,7 +193,7 @@ def _selected(annotation: Mapping[str, Any], count: int) -> NDArray[np.intp]:
     """Positions of the rows that anno_inds selects out of `count`."""
     try:
         rows: NDArray[np.intp] = np.arange(count)[annotation["anno_inds"]]
-    except IndexError as error:
+    except (IndexError, ValueError) as error:
         _refuse(annotation, f"anno_inds does not fit the {count} rows of keypoint ({error})")
     if rows.ndim != 1:
         _refuse(annotation, f"anno_inds selects an array of shape {rows.shape}, expected a mask or positions, [N]")
@@ -236,8 +227,11 @@ def _frames(
     if frame_inds[0] < 0 or frame_inds[-1] >= frames:
         found = f"frame_inds run from {frame_inds[0]} to {frame_inds[-1]}, and total_frames is {frames}"
         _refuse(annotation, f"{found}: 1-based ones need squeeze=True, or 1 taken off")
-    counts = np.bincount(frame_inds.astype(np.intp, copy=False), minlength=frames)
-    return counts.cumsum() - counts, counts
+    try:
+        counts = np.bincount(frame_inds.astype(np.intp, copy=False), minlength=frames)
+        return counts.cumsum() - counts, counts
+    except (MemoryError, OverflowError, ValueError) as error:
+        _refuse(annotation, f"total_frames is {frames}, for which there is not the memory ({error})")
 
 
 def _by_score(scores: NDArray[np.float16], starts: NDArray[np.intp], counts: NDArray[np.intp]) -> NDArray[np.intp]:
@@ -254,6 +248,13 @@ def _by_score(scores: NDArray[np.float16], starts: NDArray[np.intp], counts: NDA
         keys = (-sums[start:end]).tolist()
         order[start:end] = start + np.array(sorted(range(len(keys)), key=keys.__getitem__))
     return order
+
+
+def _array(annotation: Mapping[str, Any], value: Any, field: str) -> NDArray[Any]:
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        _refuse(annotation, f"{field} is no array ({error})")
 
 
 def _refuse(annotation: Mapping[str, Any], found: str) -> NoReturn:

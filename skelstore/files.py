@@ -7,6 +7,7 @@ The rest of the reader asks for byte ranges of a key (``keypoint/c.0.0.0``) and 
 from __future__ import annotations
 
 import os
+import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -22,7 +23,10 @@ except ImportError:  # Windows has no limits to ask for
     resource = None  # type: ignore[assignment]
 
 MAX_OPEN = 2048
-"""Files kept open at once, at most; half of what the process may open, where that is fewer."""
+"""Files of all stores kept open at once, at most; half of what the process may open, where that is fewer."""
+
+_OPENED: deque[weakref.ref[LocalFile]] = deque()
+"""The files of all stores in the order in which they were opened; some are closed again, or gone."""
 
 
 def flat_bytes(array: np.ndarray[Any, Any]) -> memoryview:
@@ -47,21 +51,23 @@ class _Descriptor:
 
 
 class LocalFile:
-    """Byte ranges of one file, opened when first read."""
+    """Byte ranges of one file, opened when first read; ``opened`` are the open files of its store."""
 
-    def __init__(self, path: Path, opened: deque[LocalFile], limit: int) -> None:
+    def __init__(self, path: Path, opened: set[LocalFile]) -> None:
         self.path = path
         self._opened = opened
-        self._limit = limit
         self.descriptor: _Descriptor | None = None
 
     def size(self) -> int:
-        """Bytes of the file. Raises DamageError if it is missing."""
+        """Bytes of the file. Raises DamageError if it is missing, StoreError if it cannot be opened."""
         descriptor = self.descriptor or self._open()  # held, like every descriptor that is in use
         return os.fstat(descriptor.fd).st_size
 
     def read(self, offset: int, length: int) -> bytes:
-        """The bytes from ``offset``. Raises DamageError if the file is missing or ends before."""
+        """The bytes from ``offset``.
+
+        Raises DamageError if the file is missing, ends before or cannot be read, StoreError if it cannot be opened.
+        """
         descriptor = self.descriptor or self._open()
         try:
             data = pread(descriptor.fd, length, offset)
@@ -78,7 +84,7 @@ class LocalFile:
         return data
 
     def read_into(self, offset: int, length: int, buffers: Sequence[Any]) -> None:
-        """Fill the buffers, ``length`` bytes in all, with the bytes from ``offset``. Raises DamageError like ``read``.
+        """Fill the buffers, ``length`` bytes in all, with the bytes from ``offset``. Raises like ``read``.
 
         A buffer is anything whose memory lies in one piece, in C order, and can be written.
         """
@@ -96,6 +102,7 @@ class LocalFile:
             data = data[len(target) :]
 
     def close(self) -> None:
+        self._opened.discard(self)
         self.descriptor = None
 
     def _open(self) -> _Descriptor:
@@ -106,17 +113,21 @@ class LocalFile:
         except OSError as error:
             raise StoreError(f"{self.path} cannot be opened: {error.strerror}") from error
         self.descriptor = descriptor
-        self._opened.append(self)
-        while len(self._opened) > self._limit:
+        self._opened.add(self)
+        _OPENED.append(weakref.ref(self))
+        limit = _open_limit()
+        while len(_OPENED) > limit:
             try:
-                self._opened.popleft().close()
+                oldest = _OPENED.popleft()()
             except IndexError:  # another thread was quicker
                 break
+            if oldest is not None:
+                oldest.close()
         return descriptor
 
 
 class LocalFiles:
-    """Files below a directory. As many are kept open as the process's limit allows well.
+    """Files below a directory. As many of all stores are kept open as the process's limit allows well.
 
     Nothing is shared but descriptors, and reads name their offset, so a forked child may go on with those of
     its parent. There is no lock.
@@ -124,15 +135,14 @@ class LocalFiles:
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
         self.root = Path(root)
-        self._opened: deque[LocalFile] = deque()
-        self._limit = _open_limit()
+        self._opened: set[LocalFile] = set()
 
     def path(self, key: str) -> Path:
         return self.root / key
 
     def file(self, key: str) -> LocalFile:
         """The file of a key; whether it is there shows when it is read."""
-        return LocalFile(self.root / key, self._opened, self._limit)
+        return LocalFile(self.root / key, self._opened)
 
     def read_all(self, key: str, limit: int) -> bytes:
         """A whole small file. Raises StoreNotFoundError if there is none, StoreError beyond ``limit`` bytes."""
@@ -150,7 +160,10 @@ class LocalFiles:
     def close(self) -> None:
         """Let go of all descriptors; a later read opens again."""
         while self._opened:
-            self._opened.popleft().close()
+            try:
+                self._opened.pop().close()
+            except KeyError:  # another thread was quicker
+                break
 
 
 def _open_limit() -> int:

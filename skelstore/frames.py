@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from skelstore.arrays import ArrayReader
 from skelstore.errors import FrameIndexError
+from skelstore.values import INT_MAX
 
 Numbers: TypeAlias = slice | range | Sequence[int] | NDArray[Any]
 Frames: TypeAlias = Numbers | Callable[[int], Numbers]
@@ -49,9 +50,10 @@ def rows_of_frames(frames: Frames, frame_inds: NDArray[Any]) -> NDArray[np.int64
 
     Frames are the numbers that ``frame_inds`` [N] holds (1-based in Kinetics-400); a slice is one of such numbers, and
     a function is given the highest of them plus 1.
+    Raises FrameIndexError if that is no number, or for frames beyond 64 bits; TypeError if one is no integer.
     """
     if callable(frames) or isinstance(frames, slice):
-        frames = _settled(frames, int(frame_inds.max()) + 1 if len(frame_inds) else 0)
+        frames = _settled(frames, _stop(frame_inds))
     if isinstance(frames, range) and frames.step == 1:
         return np.flatnonzero((frame_inds >= frames.start) & (frame_inds < frames.stop))
     return np.flatnonzero(np.isin(frame_inds, _integers(frames)))
@@ -78,13 +80,13 @@ class FrameNumbers:
         if not len(known):
             return rows_of_frames(frames, self._array.read(first, count))
         frames = _settled(frames, int(known[-1]) + 1)
-        ends = frames if isinstance(frames, range) else _integers(frames)
-        if not len(ends):
+        asked = frames if isinstance(frames, range) else np.sort(_integers(frames))
+        if not (asked if isinstance(asked, range) else len(asked)):  # a range may be longer than what has a length
             return np.zeros(0, np.int64)
-        lowest, highest = (ends[0], ends[-1]) if isinstance(ends, range) else (ends.min(), ends.max())
-        low = max(int(known.searchsorted(min(lowest, highest), "left")) - 1, 0) * STRIDE
-        high = min(int(known.searchsorted(max(lowest, highest), "right")) * STRIDE, count)
-        if high <= low:  # all of them are beyond the last
+        lowest, highest = min(asked[0], asked[-1]), max(asked[0], asked[-1])
+        low = max(int(known.searchsorted(lowest, "left")) - 1, 0) * STRIDE
+        high = min(int(known.searchsorted(highest, "right")) * STRIDE, count)
+        if high <= low:  # all of them are before the first, or beyond the last
             return np.zeros(0, np.int64)
         found = rows_of_frames(frames, self._array.read(first + low, high - low))
         found += low
@@ -139,11 +141,27 @@ def _settled(frames: Frames, stop: int) -> range | Sequence[int] | NDArray[Any]:
     return range(*frames.indices(stop)) if isinstance(frames, slice) else frames
 
 
+def _stop(frame_inds: NDArray[Any]) -> int:
+    """The highest frame number plus 1, and 0 of none."""
+    if not len(frame_inds):
+        return 0
+    highest = frame_inds.max()
+    if not np.isfinite(highest):
+        raise FrameIndexError(f"the highest of frame_inds is {highest}, which is no number of a frame")
+    return int(highest) + 1
+
+
 def _integers(frames: range | Sequence[int] | NDArray[Any]) -> NDArray[np.int64]:
+    """The frames as they are. Raises TypeError if one is no integer, FrameIndexError if one is beyond any video."""
     if isinstance(frames, np.ndarray):
         if frames.dtype.kind not in "iu" or frames.ndim != 1:
             raise TypeError(f"frames are integers in one row, not {frames.dtype} of shape {frames.shape}")
+        if frames.dtype == np.uint64 and (frames > INT_MAX).any():
+            raise FrameIndexError(f"frame {frames.max()} is beyond the last of any video")
         return frames.astype(np.int64)
-    if isinstance(frames, range):
-        return np.arange(frames.start, frames.stop, frames.step)
-    return np.array([operator.index(frame) for frame in frames], np.int64)
+    try:
+        if isinstance(frames, range):
+            return np.arange(frames.start, frames.stop, frames.step, dtype=np.int64)
+        return np.array([operator.index(frame) for frame in frames], np.int64)
+    except (OverflowError, ValueError, MemoryError) as error:
+        raise FrameIndexError(f"frames beyond the last of any video ({error})") from error

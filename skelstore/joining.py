@@ -6,6 +6,7 @@ The parts stay as they are, so joining can be done again.
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,9 @@ from skelstore.values import Json
 LAYOUT_COLUMN = "skelstore.layout"
 INTERNAL_COLUMNS = (LAYOUT_COLUMN, *ORIGIN_COLUMNS)
 """Columns of ``videos.arrow`` that are no value of an annotation."""
+_RESERVED = "skelstore."
+"""How the names of columns begin that are no value of an annotation, and no other names do."""
+
 _SAFE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-@.")
 
 
@@ -87,6 +91,8 @@ def join(
         key = values.dumps(column.path), column.type
         if key not in column_names:
             shown = _shown(column.path) or "annotation"
+            if shown.startswith(_RESERVED):
+                shown = f"value:{shown}"
             column_names[key] = names.give(shown, f"{shown}:{column.type}")
             columns[column_names[key]] = column
     metadata, shards, starts = _join_arrays(parts, plan, fields, field_names, folder)
@@ -137,6 +143,8 @@ def _field_columns(field: FieldIdentity) -> list[str]:
 def _field_wishes(field: FieldIdentity) -> tuple[str, str]:
     """Names that an array would like: safe as a Zarr node and as a folder on every system."""
     shown = "".join(c if c in _SAFE else "_" for c in _shown(values.loads(field.path)))[:80].strip("._ ") or "field"
+    if f"{shown}.".startswith(_RESERVED):
+        shown = f"value_{shown}"
     described = "x".join(str(n) for n in field.trailing) or "flat"
     order = "be" if field.dtype.startswith(">") else ""
     return shown, f"{shown}.{np.dtype(field.dtype).newbyteorder('=').name}{order}.{field.ragged}.{described}"
@@ -244,7 +252,8 @@ def _write_tables(
 
 def write_table(table: pa.Table, path: Path) -> FileEntry:
     """Write a table as one record batch of an uncompressed Arrow IPC file, which a reader maps as it is."""
-    with pa.ipc.new_file(str(path), table.schema) as sink:
+    # Arrow takes a path that is text as UTF-8, which the names of folders need not be.
+    with pa.OSFile(os.fsencode(path), "wb") as file, pa.ipc.new_file(file, table.schema) as sink:
         for batch in table.combine_chunks().to_batches():
             sink.write_batch(batch)
     return disk.seal_file(path)

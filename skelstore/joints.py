@@ -6,8 +6,8 @@ it is defined, and what can be told of a layout from the shape of an array. Left
 Where each definition is from:
 
 - ``coco-17``: COCO keypoints, https://cocodataset.org/#format-data; edges are the ``skeleton`` of its annotation files.
-- ``ntu-25``: Kinect v2 as in NTU RGB+D (Shahroudy et al., CVPR 2016, figure 2); edges as in ST-GCN's and PYSKL's
-  graph ``nturgb+d`` (pyskl/utils/graph.py).
+- ``ntu-25``: Kinect v2 as in NTU RGB+D (Shahroudy et al., CVPR 2016, figure 2); edges as in PYSKL's graph
+  ``nturgb+d`` (pyskl/utils/graph.py).
 - ``openpose-18``, ``body-25``: OpenPose's models COCO and BODY_25 (doc/02_output.md, and the pairs of
   src/openpose/pose/poseParameters.cpp without those from shoulder to ear).
 - ``halpe-26``: Halpe-FullBody, README of Fang-Haoshu/Halpe-FullBody; edges as in MMPose (configs/_base_/datasets/
@@ -270,9 +270,12 @@ def convert(
     first = np.array([place[joints[0]] for joints in parents])
     second = np.array([place[joints[-1]] for joints in parents])
     points = keypoint[..., first, :]
-    scores = None if keypoint_score is None else np.minimum(keypoint_score[..., first], keypoint_score[..., second])
+    scores = None
+    if keypoint_score is not None:
+        lesser = np.minimum(keypoint_score[..., first], keypoint_score[..., second])
+        scores = lesser.astype(keypoint_score.dtype, copy=False)  # in its byte order
     derived = np.flatnonzero(first != second)
-    if len(derived):  # in float64, in which the sum of two float16 or float32 is exact
+    if len(derived):  # in float64, in which the sum of two float16 is exact, and none of float32 overflows
         sums = points[..., derived, :].astype(np.float64) + keypoint[..., second[derived], :]
         points[..., derived, :] = sums / 2
     return Converted(points, scores, tuple(target.joints[i] for i in derived.tolist()))

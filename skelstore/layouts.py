@@ -91,17 +91,15 @@ class Shredder:
 
     def shred(self, annotation: Annotation) -> Shredded:
         """Take one annotation apart. Raises UnsupportedValueError, with its place, for a value no store can hold."""
+        if type(annotation) is not dict:
+            raise UnsupportedValueError(
+                f"an annotation is a {values.type_name(annotation)}; expected a dict", "", annotation
+            )
         tokens: list[Any] = []
         leaves: list[Any] = []
         try:
-            if type(annotation) is not dict:
-                raise UnsupportedValueError("not a dict")
             _trace_dict(annotation, 0, _MAX_TOP, tokens, leaves)
         except UnsupportedValueError:
-            if type(annotation) is not dict:
-                raise UnsupportedValueError(
-                    f"an annotation is a {values.type_name(annotation)}; expected a dict", "", annotation
-                ) from None
             values.encode(annotation)  # finds the place, which the quick way does not keep
             raise
         signature = tuple(tokens)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -169,7 +170,7 @@ class Part:
 
     def table(self) -> pa.Table:
         """The part's videos: ``layout``, ``name`` (crc32c), ``column <i>``, ``field <i>.row``, ``field <i>.dim<j>``."""
-        with pa.memory_map(str(self.folder / VIDEOS_KEY)) as source:
+        with pa.memory_map(os.fsencode(self.folder / VIDEOS_KEY)) as source:
             return pa.ipc.open_file(source).read_all()
 
 
@@ -267,7 +268,9 @@ class PartWriter:
             array.close()
         names = sorted(self._table)
         table = pa.table([self._table[name].array() for name in names], names=names)
-        with pa.ipc.new_file(str(self.folder / VIDEOS_KEY), table.schema) as sink:
+        # Arrow takes a path that is text as UTF-8, which the names of folders need not be.
+        path = os.fsencode(self.folder / VIDEOS_KEY)
+        with pa.OSFile(path, "wb") as file, pa.ipc.new_file(file, table.schema) as sink:
             sink.write_table(table)
         return Part(
             self.folder,

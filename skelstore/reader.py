@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import google_crc32c
 import numpy as np
@@ -17,7 +18,14 @@ import pyarrow as pa
 from skelstore import frames, values
 from skelstore.arrays import ArrayReader, Check
 from skelstore.codecs import crc32c
-from skelstore.errors import DamageError, FieldNotFoundError, StoreError, StoreNotFoundError
+from skelstore.errors import (
+    DamageError,
+    FieldNotFoundError,
+    FrameIndexError,
+    SkelstoreError,
+    StoreError,
+    StoreNotFoundError,
+)
 from skelstore.files import LocalFiles
 from skelstore.frames import FrameNumbers, Frames
 from skelstore.joining import LAYOUT_COLUMN
@@ -43,6 +51,8 @@ from skelstore.workspace import SUFFIX
 _LARGE = 1 << 30
 """Bytes of a video that may be more than there is memory for."""
 
+E = TypeVar("E", bound=SkelstoreError)
+
 _MANY_AXES = 32
 """What every NumPy can make; from 2.0 on it is 64."""
 
@@ -59,7 +69,7 @@ def _within_memory(read: Callable[..., Any], what: str) -> Callable[..., Any]:
     return within
 
 
-def _placed(error: StoreError, path: Path, place: object) -> StoreError:
+def _placed(error: E, path: Path, place: object) -> E:
     """The error, with the place where the sentence names no file of the store."""
     return error if str(path) in str(error) else type(error)(f"{place}: {error}")
 
@@ -110,16 +120,25 @@ class Reader:
         try:
             return self._assembler.annotation(self._layout(row), row)
         except StoreError as error:
-            raise _placed(error, self.path, f"{self.path / VIDEOS_KEY}: video {row}") from error
+            raise self.placed(error, row) from error
+
+    def placed(self, error: E, row: int) -> E:
+        """An error that reading of a video raised, with the place where it names no file of the store."""
+        return _placed(error, self.path, f"{self.path / VIDEOS_KEY}: video {row}")
 
     def entries(self, row: int) -> dict[Any, Callable[[int], Any]]:
         """The keys of a video's annotation, in order, each with a function from the position to the value."""
-        return self._assembler.entries(self._layout(row), row)
+        try:
+            return self._assembler.entries(self._layout(row), row)
+        except StoreError as error:
+            raise self.placed(error, row) from error
 
     def some_frames(self, row: int, keys: Iterable[Any], wanted: Frames) -> Annotation:
         """As ``_some_frames``. Raises StoreError if they are more than there is memory for."""
         try:
             return self._some_frames(row, keys, wanted)
+        except (FrameIndexError, StoreError) as error:
+            raise self.placed(error, row) from error
         except MemoryError as error:
             raise StoreError(f"{self.path}: some frames of video {row} are more than there is memory for") from error
 
@@ -127,23 +146,27 @@ class Reader:
         """The values of some keys of a video, arrays that have one entry a frame cut down to some frames.
 
         Dense videos ([M, T, …]): every array whose second axis is as long as that of ``keypoint``. Compressed ones
-        ([N, …] with ``frame_inds``): every array that is as long as ``frame_inds``. Other values stay whole.
+        ([N, …] with ``frame_inds``): every array that is as long as ``frame_inds``. Other values stay whole. Arrays
+        whose rows in the store are no frames are read whole, and cut then.
         Raises FrameIndexError, or FieldNotFoundError if the video has neither form.
         """
         entries = self.entries(row)
         names = self._assembler.fields(self._layout(row))
         dims = {key: [int(dim[row]) for dim in self._places[name][1]] for key, name in names.items()}
         starts = {key: int(self._places[name][0][row]) for key, name in names.items()}
-        if len(dims.get("keypoint", [])) == 2:
-            total = dims["keypoint"][1]
+        # Where data have keypoint in many shapes, all axes of the last ones are ragged: [M, T, V, C] and [N, V, 3].
+        ragged = len(dims.get("keypoint", []))
+        if ragged in (2, 4):
+            axis, total = 1, dims["keypoint"][1]
             per_frame = {key: found for key, found in dims.items() if len(found) == 2 and found[1] == total}
             chosen = frames.positions(wanted, total)
-        elif len(dims.get("keypoint", [])) == 1 and len(dims.get("frame_inds", [])) == 1:
-            per_frame = {key: [1, *found] for key, found in dims.items() if found == dims["frame_inds"]}
+        elif ragged in (1, 3) and len(dims.get("frame_inds", [])) == 1:
+            axis, total = 0, dims["frame_inds"][0]
+            per_frame = {key: [1, *found] for key, found in dims.items() if found == [total]}
             numbers = self._frame_numbers.setdefault(
                 names["frame_inds"], FrameNumbers(self.arrays[names["frame_inds"]])
             )
-            chosen = numbers.rows(wanted, starts["frame_inds"], dims["frame_inds"][0])
+            chosen = numbers.rows(wanted, starts["frame_inds"], total)
         else:
             raise FieldNotFoundError(
                 f"{self.path}: the video at position {row} has neither keypoint [M, T, V, C] nor keypoint [N, V, C] "
@@ -152,7 +175,9 @@ class Reader:
         annotation: Annotation = {}
         for key in keys:
             if key not in per_frame:
-                annotation[key] = entries[key](row)
+                value = entries[key](row)
+                whole = not isinstance(value, np.ndarray) or value.ndim <= axis or value.shape[axis] != total
+                annotation[key] = value if whole else value.take(chosen, axis)
                 continue
             persons, length = per_frame[key]
             found = frames.read_rows(self.arrays[names[key]], starts[key], persons, length, chosen)
@@ -160,16 +185,21 @@ class Reader:
             annotation[key] = found.reshape(*shape, *found.shape[1:])
         return annotation
 
+    def rows_of(self, row: int, key: Any) -> int | None:
+        """N of a video's array [N, …]; None if the video has no such array with one ragged axis."""
+        dims = self._places.get(self._assembler.fields(self._layout(row)).get(key, ""), (None, []))[1]
+        return int(dims[0][row]) if len(dims) == 1 else None
+
     def some_rows(self, row: int, key: Any, rows: np.ndarray[Any, Any]) -> np.ndarray[Any, Any] | None:
         """Rows of a video's array [N, …] by their position, in that order, from only the chunks that hold them.
 
         None if the video has no such array with one ragged axis, or not all of these rows.
         """
-        name = self._assembler.fields(self._layout(row)).get(key)
-        first, dims = self._places.get(name or "", (None, []))
-        if first is None or len(dims) != 1 or (len(rows) and not 0 <= rows.min() <= rows.max() < dims[0][row]):
+        count = self.rows_of(row, key)
+        if count is None or (len(rows) and not 0 <= rows.min() <= rows.max() < count):
             return None
-        return frames.read_rows(self.arrays[str(name)], int(first[row]), 1, int(dims[0][row]), rows)
+        name = self._assembler.fields(self._layout(row))[key]
+        return frames.read_rows(self.arrays[name], int(self._places[name][0][row]), 1, count, rows)
 
     def numbers(self, *path: Any) -> np.ndarray[Any, Any]:
         """For each video the number at a path of keys in its annotation, as float64; NaN if there is none."""
@@ -182,14 +212,21 @@ class Reader:
         return found
 
     def shard_numbers(self) -> np.ndarray[Any, Any]:
-        """For each video the number of the file in which its largest array begins; 0 where it has none."""
+        """For each video the number of the file in which it begins, of those of the store's largest array.
+
+        The variants of that array (of another dtype, say) are counted on; 0 for videos that are not in it.
+        """
+        numbers = np.zeros(self.metadata.videos, np.int64)
         sizes = {name: array.metadata.rows * array.metadata.row_bytes for name, array in self.arrays.items()}
-        if not sizes:
-            return np.zeros(self.metadata.videos, np.int64)
-        name = max(sizes, key=sizes.__getitem__)
-        first = self.table[f"{name}.row"].fill_null(0).to_numpy()
-        shards: np.ndarray[Any, Any] = first // self.arrays[name].metadata.shard_rows
-        return shards
+        fields = self.metadata.fields
+        largest = fields[max(sizes, key=sizes.__getitem__)].path if sizes else ()
+        before = 0
+        for name in (name for name, field in fields.items() if field.path == largest):
+            array = self.arrays[name].metadata
+            first = self.table[f"{name}.row"]
+            numbers[np.asarray(first.is_valid())] = before + first.drop_null().to_numpy() // array.shard_rows
+            before += array.shards
+        return numbers
 
     def find(self, name: str) -> int | None:
         """Position of the only video of that name, if it is found at first sight; None says nothing."""
@@ -265,8 +302,8 @@ class Reader:
         try:
             return self.files.read_all(ROOT_KEY, MAX_JSON_BYTES)
         except StoreNotFoundError:
-            partial = self.path.with_name(self.path.name + SUFFIX)
-            if partial.is_dir():
+            partial = os.path.realpath(self.path) + SUFFIX
+            if os.path.isdir(partial):
                 raise StoreNotFoundError(
                     f"{self.path} is not there, but a conversion to it was begun in {partial}: run it again"
                 ) from None
@@ -307,6 +344,10 @@ class Reader:
         end = first + rows
         if any((column < 0).any() for column in (first, *dims)) or (end > array.metadata.rows).any():
             raise StoreError(f"{self.path / VIDEOS_KEY} names rows of {name} that the array does not have")
+        # An array without rows may still have axes of any length, and NumPy makes none of 2^63 bytes and more.
+        sizes = array.metadata.row_bytes * np.prod([np.maximum(dim, 1.0) for dim in dims], axis=0)
+        if (sizes >= 2.0**63).any():
+            raise StoreError(f"{self.path / VIDEOS_KEY} has lengths of {name} that no array can have")
         self._places[name] = first, dims
         read = array.read
         if field.ragged + len(array.metadata.trailing) > _MANY_AXES:

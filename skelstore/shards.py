@@ -125,9 +125,14 @@ class Shard:
         self.file = file
         tail = DIGEST_BYTES + 16 * chunks + CRC_BYTES
         size = file.size()
-        if size != expected.size or size < tail:
+        if size != expected.size:
             raise DamageError(
                 f"{file.path} has {size} bytes; the manifest says {expected.size}: it was cut short or replaced, so "
+                "fetch or convert the store again"
+            )
+        if size < tail:
+            raise DamageError(
+                f"{file.path} has {size} bytes, fewer than the {tail} that the index of its {chunks} chunks takes, so "
                 "fetch or convert the store again"
             )
         data = file.read(size - tail, tail)

@@ -44,7 +44,8 @@ def _concatenated(name: Any, first: Any, second: Any) -> Any:
             return [*first, *second]
         if not isinstance(first, np.ndarray):
             return first + second
-        return np.concatenate([first, second]) if first.dtype == second.dtype else [*first, *second]
+        # The dtype is named, since NumPy would turn the byte order into the machine's.
+        return np.concatenate([first, second], dtype=first.dtype) if first.dtype == second.dtype else [*first, *second]
     if difference(first, second) is None:
         return first
     raise MergeError(

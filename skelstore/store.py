@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, SupportsIndex, get_args
@@ -48,8 +48,8 @@ def open(path: str | os.PathLike[str], *, check: Check = "first") -> Store:
     ``check`` says when the checksum of a chunk is held against its bytes: on its ``first`` read in this process,
     ``always`` or ``never``.
 
-    Raises StoreNotFoundError if no store stands at ``path``, StoreError if it is none that this version reads,
-    DamageError if its tables are not those that were written.
+    Raises StoreNotFoundError if no store stands at ``path``, StoreError if it is none that this version reads or there
+    is no such ``check``, DamageError if its tables are not those that were written.
     """
     if check not in get_args(Check):
         raise StoreError(f"check={check!r}; expected one of {', '.join(get_args(Check))}")
@@ -111,7 +111,10 @@ class Store:
 
     @property
     def splits(self) -> dict[Any, Any]:
-        """Name of each split -> its list of ids, exactly as given: order, repetitions, ids without a video."""
+        """Name of each split -> its list of ids, exactly as given: order, repetitions, ids without a video.
+
+        Raises DamageError if their table is not what was written, StoreError if it is not as the format says.
+        """
         return self._reader.splits
 
     @property
@@ -132,7 +135,7 @@ class Store:
         return (self._reader.annotation(self._row(i)) for i in range(self._length))
 
     def __contains__(self, name: object) -> bool:
-        """Whether a video has that ``frame_dir`` (or, without one, ``filename``)."""
+        """Whether a video has that ``frame_dir`` (or, without one, ``filename``). Raises like ``index``."""
         return isinstance(name, str) and len(self._positions(name)) > 0
 
     def __getitem__(self, key: str | SupportsIndex) -> Annotation:
@@ -174,19 +177,26 @@ class Store:
         [N, V, C]) they are the numbers that ``frame_inds`` holds, and the rows with such a number are read. Other
         values, ``total_frames`` included, stay as they are.
 
+        A function is given, of a compressed video, the highest frame number plus 1.
+
         Raises FieldNotFoundError for a key that the video does not have, FrameIndexError for a frame that it does not
-        have, and as ``store[key]``.
+        have, TypeError for frames that are no integers in one row and for ``fields`` that are one text, and as
+        ``store[key]``.
         """
+        if isinstance(fields, str):
+            raise TypeError(f"fields={fields!r} is one text; expected keys, as in fields=[{fields!r}]")
         row = self._locate(key)
         entries = self._reader.entries(row)
         wanted = set(entries if fields is None else fields)
         if missing := wanted - set(entries):
-            there = ", ".join(map(str, entries))
-            raise FieldNotFoundError(f"the video has no {', '.join(map(repr, missing))}; it has {there}")
+            raise _missing(self._reader, row, entries, missing)
         keys = [name for name in entries if name in wanted]
-        if frames is None:
+        if frames is not None:
+            return self._reader.some_frames(row, keys, frames)
+        try:
             return {name: entries[name](row) for name in keys}
-        return self._reader.some_frames(row, keys, frames)
+        except StoreError as error:
+            raise self._reader.placed(error, row) from error
 
     def decompressed(
         self,
@@ -199,17 +209,24 @@ class Store:
         """The videos as PYSKL's PoseDataset and DecompressPose give them, computed when they are read.
 
         As upstream, boxes are filtered by ``box_thr``, and videos by ``valid_ratio``, only if ``valid_ratio`` is a
-        float above 0. Raises FieldNotFoundError if that is so and the table lacks what it needs.
+        float above 0. Raises FieldNotFoundError if that is so and the table lacks what it needs, ValueError if
+        ``max_person`` is negative.
         """
         return Decompressed(self, box_thr=box_thr, squeeze=squeeze, max_person=max_person, valid_ratio=valid_ratio)
 
     def lazy(self, key: str | SupportsIndex) -> LazyAnnotation:
-        """The annotation of a video as a Mapping that reads a value when it is asked for; ``dict(…)`` reads all."""
-        row = self._locate(key)
-        return LazyAnnotation(self._reader.entries(row), row)
+        """The annotation of a video as a Mapping that reads a value when it is asked for; ``dict(…)`` reads all.
+
+        Raises as ``store[key]``; what is wrong with a value shows when it is read.
+        """
+        return LazyAnnotation(self._reader, self._locate(key))
 
     def index(self, name: str) -> int:
-        """Position of the video of that name. Raises VideoNotFoundError or AmbiguousVideoError."""
+        """Position of the video of that name.
+
+        Raises VideoNotFoundError or AmbiguousVideoError; DamageError if the index of names is not what was written,
+        StoreError if it is not as the format says.
+        """
         positions = self._positions(name)
         if len(positions) == 1:
             return positions[0]
@@ -221,7 +238,10 @@ class Store:
         )
 
     def name(self, position: int) -> str | None:
-        """The name of a video: its ``frame_dir``, or where that is no text its ``filename``; None without either."""
+        """The name of a video: its ``frame_dir``, or where that is no text its ``filename``; None without either.
+
+        Raises VideoIndexError.
+        """
         return self._reader.name(self._locate(position))
 
     def split(self, name: str) -> Store:
@@ -244,22 +264,34 @@ class Store:
     def select(self, expression: pc.Expression) -> Store:
         """The videos for which an Arrow expression over ``videos`` is true, e.g. ``pc.field("label") < 10``.
 
-        Raises FieldNotFoundError if it names a column that the table does not have.
+        Raises FieldNotFoundError if it names a column that the table does not have, TypeError if it is no expression
+        that is true or false of the columns' types.
         """
         table = self.videos.append_column("", pa.array(np.arange(self._length)))
         try:
             found = table.filter(expression)
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowKeyError) as error:
+        except pa.ArrowException as error:
+            if "No match for FieldRef" not in str(error):
+                raise TypeError(
+                    f"{self._reader.path}: {expression} selects no videos ({error}); expected an expression that is "
+                    'true or false, as pc.field("label") < 10'
+                ) from error
             columns = ", ".join(self.videos.column_names)
             raise FieldNotFoundError(f"{self._reader.path}: {error}; the table has the columns {columns}") from error
         return self.at(found[""].to_numpy())
 
     def at(self, positions: Sequence[int] | np.ndarray[Any, Any]) -> Store:
-        """The videos at some positions, in that order. Raises VideoIndexError if there are none such."""
-        chosen = np.asarray(positions, np.int64).reshape(-1)
-        if len(chosen) and not -self._length <= chosen.min() <= chosen.max() < self._length:
+        """The videos at some positions [n], in that order; negative ones count from the end.
+
+        Raises VideoIndexError if there are none such, TypeError if they are no integers in one row (a mask is none:
+        give ``np.flatnonzero(mask)``).
+        """
+        chosen = np.asarray(positions)
+        if chosen.ndim != 1 or (len(chosen) and chosen.dtype.kind not in "iu"):
+            raise TypeError(f"positions are integers in one row, not {chosen.dtype} of shape {chosen.shape}")
+        if len(chosen) and not -self._length <= int(chosen.min()) <= int(chosen.max()) < self._length:
             raise VideoIndexError(f"{self._reader.path} has {self._length} videos, not all that were asked for")
-        return Store(self._reader, self._table_rows()[chosen])
+        return Store(self._reader, self._table_rows()[chosen.astype(np.int64)])
 
     def files(self) -> dict[str, int]:
         """Every file of the store -> its bytes, by the manifest (the root and the manifest itself apart)."""
@@ -349,19 +381,30 @@ def _reopen(path: str, check: Check, rows: np.ndarray[Any, Any] | None) -> Store
     return Store(reader, rows)
 
 
-class LazyAnnotation(Mapping[Any, Any]):
-    """One video whose values are read when they are asked for, and kept."""
+def _missing(reader: Reader, row: int, there: Iterable[Any], missing: Iterable[Any]) -> FieldNotFoundError:
+    return FieldNotFoundError(
+        f"{reader.path}: the video at position {row} has no {', '.join(map(repr, missing))}; it has "
+        f"{', '.join(map(str, there))}"
+    )
 
-    def __init__(self, entries: dict[Any, Callable[[int], Any]], row: int) -> None:
-        self._entries = entries
+
+class LazyAnnotation(Mapping[Any, Any]):
+    """One video, the one at ``row`` of the table, whose values are read when they are asked for, and kept."""
+
+    def __init__(self, reader: Reader, row: int) -> None:
         self._row = row
+        self._reader = reader
+        self._entries = reader.entries(row)
         self._read: dict[Any, Any] = {}
 
     def __getitem__(self, key: Any) -> Any:
         if key not in self._read:
             if key not in self._entries:
-                raise FieldNotFoundError(f"the video has no {key!r}; it has {', '.join(map(str, self._entries))}")
-            self._read[key] = self._entries[key](self._row)
+                raise _missing(self._reader, self._row, self._entries, [key])
+            try:
+                self._read[key] = self._entries[key](self._row)
+            except StoreError as error:
+                raise self._reader.placed(error, self._row) from error
         return self._read[key]
 
     def __iter__(self) -> Iterator[Any]:

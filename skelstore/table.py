@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -27,7 +28,7 @@ def read_table(files: LocalFiles, key: str, expected: FileEntry | None) -> pa.Ta
     try:
         # Through the file, not the map, whose pages would count as this process's own.
         found = disk.measure_file(path)
-        buffer = pa.memory_map(str(path)).read_buffer()
+        buffer = pa.memory_map(os.fsencode(path)).read_buffer()
     except FileNotFoundError as error:
         raise DamageError(f"{path} is missing: the store is damaged, so fetch or convert it again") from error
     except (OSError, pa.ArrowInvalid) as error:
@@ -101,6 +102,13 @@ def _text_buffers(table: pa.Table, name: str, arrow: pa.DataType) -> tuple[Calla
     if chunk is None:
         return np.zeros(1, np.int64).item, memoryview(b"")
     _, offsets, data = chunk.buffers()
+    if chunk.null_count:  # Arrow does not look at the bytes of null cells, which a damaged layout may ask for
+        try:
+            pa.Array.from_buffers(arrow, len(chunk), [None, offsets, data], 0, chunk.offset).validate(full=True)
+        except pa.ArrowInvalid as error:
+            raise StoreError(
+                f"the column {name!r} of the table of the videos has cells that are no text ({error})"
+            ) from error
     starts = np.frombuffer(offsets, np.int64, len(chunk) + 1, chunk.offset * 8)
     return starts.item, memoryview(data if data is not None else b"")
 

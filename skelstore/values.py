@@ -149,7 +149,7 @@ def decode(node: Json) -> Any:
 
 def _decode(node: Json, depth: int) -> Any:
     if depth > 2 * MAX_DEPTH:
-        raise StoreError(f"a stored value is more than {MAX_DEPTH} containers deep")
+        raise StoreError(f"a stored value is more than {2 * MAX_DEPTH} containers deep")
     if node is None or isinstance(node, (bool, int, float, str)):
         return node
     if isinstance(node, list):

@@ -15,10 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from converters.samples import iter_kinetics_like
-from skelstore.decompression import box_filter, decompress_pose, keeps_video, with_box_filter
+from skelstore.decompression import box_filter, decompress_pose, with_box_filter
 from skelstore.errors import DecompressionError
 from tests.exact import assert_exact
-from tests.skelstore.test_decompression import REFUSED, REFUSED_UNSQUEEZED, compressed_annotations, video
+from tests.skelstore.test_decompression import REFUSED, REFUSED_UNSQUEEZED, compressed_annotations, keeps_video, video
 
 pytest.importorskip("mmaction", reason="mmaction2 is not installed here: see `make mmaction-test`")
 with warnings.catch_warnings():
@@ -76,7 +76,7 @@ def test_box_filter_equals_upstream(box_thr: float, valid_ratio: float | None) -
     dataset.data_list = [dict(entry) for entry in entries]
     kept = dataset.filter_data()
 
-    found = [entry for entry in entries if keeps_video(entry, box_thr=box_thr, valid_ratio=valid_ratio)]
+    found = [entry for entry in entries if keeps_video(entry, box_thr, valid_ratio)]
     assert [entry["frame_dir"] for entry in found] == [entry["frame_dir"] for entry in kept]
     for entry, expected in zip(found, kept, strict=True):
         if "anno_inds" in expected:

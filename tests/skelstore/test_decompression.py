@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,14 +12,15 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+import skelstore
 from converters.samples import iter_kinetics_like
 from skelstore.decompression import (
     box_filter,
     decompress_pose,
-    keeps_video,
     with_box_filter,
 )
-from skelstore.errors import DecompressionError, EmptyVideoError, FieldNotFoundError, SkelstoreError
+from skelstore.errors import DecompressionError, EmptyVideoError, FieldNotFoundError, FrameIndexError, SkelstoreError
+from tests.contracts import write
 from tests.exact import assert_exact
 
 Annotation = dict[str, Any]
@@ -84,6 +87,13 @@ def laid_out(array: np.ndarray[Any, Any], layout: str) -> np.ndarray[Any, Any]:
     array = array.copy()
     array.flags.writeable = layout != "read-only"
     return array
+
+
+def keeps_video(annotation: Annotation, box_thr: float | None, valid_ratio: float | None) -> bool:
+    """Whether PoseDataset keeps the video: everything, unless `valid_ratio` is a float above 0 (an int is none)."""
+    if not isinstance(valid_ratio, float) or not valid_ratio > 0:
+        return True
+    return bool(annotation["valid"][box_thr] / annotation["total_frames"] >= valid_ratio)
 
 
 @st.composite
@@ -332,13 +342,96 @@ def test_with_box_filter() -> None:
         with_box_filter(video([0], box_score=np.ones((2, 1))), 0.5)
 
 
-def test_keeps_video() -> None:
-    annotation = video([0], valid={0.5: 8, 0.9: 3})
-    assert keeps_video(annotation, box_thr=0.5, valid_ratio=0.8)
-    assert not keeps_video(annotation, box_thr=0.5, valid_ratio=0.81)
-    assert not keeps_video(annotation, box_thr=0.9, valid_ratio=0.8)
-    for unused in (None, 0.0, -1.0, 1):
-        assert keeps_video({}, box_thr=0.5, valid_ratio=unused)
-    for incomplete in (video([0]), video([0], valid={0.6: 1})):
-        with pytest.raises(FieldNotFoundError, match="clip7"):
-            keeps_video(incomplete, box_thr=0.5, valid_ratio=0.5)
+# ------------------------------------------------------------------------------------ the views of a store
+
+
+def compressed(number: int, dtype: str = "<f2") -> Annotation:
+    """A video of Kinetics: two persons a frame, ``valid`` for one threshold."""
+    inds = np.repeat(np.arange(1, 4 + number % 4), 2)
+    random = np.random.default_rng(number)
+    return {
+        "frame_dir": f"v{number}",
+        "total_frames": 10,
+        "frame_inds": inds,
+        "keypoint": random.random((len(inds), 17, 3)).astype(np.float16),
+        "box_score": np.append(1, random.random(len(inds) - 1)).astype(dtype),
+        "valid": {0.5: number % 10},
+    }
+
+
+@pytest.mark.parametrize("valid_ratio", [None, 0.0, 0.1, 0.5, 0.9, 1])
+def test_a_view_has_the_videos_that_pose_dataset_keeps(tmp_path: Path, valid_ratio: float | None) -> None:
+    """Also where box_score has several dtypes, and so is kept as several arrays."""
+    videos = [compressed(number, ("<f2", "<f4")[number % 2]) for number in range(20)]
+    view = skelstore.open(write(tmp_path / "a.zarr", videos)).decompressed(box_thr=0.5, valid_ratio=valid_ratio)
+    kept = [video for video in videos if keeps_video(video, 0.5, valid_ratio)]
+    box_thr = 0.5 if isinstance(valid_ratio, float) and valid_ratio else None
+    assert_exact(list(view), [decompress_pose(with_box_filter(video, box_thr)) for video in kept])
+
+
+def test_a_view_tells_how_many_videos_have_no_box_score(tmp_path: Path) -> None:
+    videos = [compressed(number, ("<f2", "<f4")[number % 2]) for number in range(6, 10)]
+    del videos[2]["box_score"]
+    store = skelstore.open(write(tmp_path / "a.zarr", videos))
+    with pytest.raises(FieldNotFoundError, match="1 videos of 4 have no box_score"):
+        store.decompressed(box_thr=0.5, valid_ratio=0.1)
+
+
+def test_a_view_of_no_persons_is_refused_when_it_is_made(tmp_path: Path) -> None:
+    store = skelstore.open(write(tmp_path / "a.zarr", [compressed(0)]))
+    with pytest.raises(ValueError, match="max_person is -1"):
+        store.decompressed(max_person=-1)
+
+
+@pytest.mark.parametrize("squeeze", [True, False])
+@pytest.mark.parametrize(
+    ("fields", "missing"),
+    [
+        ({"keypoint": np.zeros((6, 3, 3)), "frame_inds": np.arange(4)}, None),
+        ({"frame_inds": np.arange(6)[:, None]}, None),
+        ({"frame_inds": 3}, None),
+        ({"frame_inds": [[1], [2, 3]]}, None),
+        ({"frame_inds": [1, 1, 2, 2, 3, 3]}, None),
+        ({"keypoint": np.zeros((6, 3, 2))}, None),
+        ({"keypoint": np.zeros((0, 17, 3)), "frame_inds": np.zeros(0, np.int16)}, None),
+        ({}, "total_frames"),
+        ({}, "keypoint"),
+        ({}, "frame_inds"),
+    ],
+)
+def test_some_frames_are_refused_as_the_whole_is(
+    tmp_path: Path, fields: Annotation, missing: str | None, squeeze: bool
+) -> None:
+    video = {key: value for key, value in (compressed(0) | fields).items() if key != missing}
+    view = skelstore.open(write(tmp_path / "a.zarr", [video])).decompressed(squeeze=squeeze)
+
+    def outcome(read: Callable[[], Annotation]) -> Any:
+        try:
+            return read()
+        except SkelstoreError as error:
+            return type(error), str(error)
+
+    whole = outcome(lambda: view[0])
+    if isinstance(whole, dict):
+        whole = whole | {name: whole[name][:, [0]] for name in ("keypoint", "keypoint_score")}
+    assert_exact(outcome(lambda: view.read_one(0, frames=[0])), whole)
+
+
+@pytest.mark.parametrize("total_frames", [10**13, 2**62, 2**63])
+def test_more_frames_than_there_is_memory_for(total_frames: int) -> None:
+    with pytest.raises(DecompressionError, match=f"video 'clip7': total_frames is {total_frames}, for which"):
+        decompress_pose(video([0], total_frames=total_frames), squeeze=False)
+
+
+@pytest.mark.parametrize("field", ["frame_inds", "keypoint", "anno_inds"])
+def test_lists_of_unequal_length_are_refused(field: str) -> None:
+    with pytest.raises(DecompressionError, match=f"video 'clip7': {field}"):
+        decompress_pose(video([0, 1]) | {field: [[1], [2, 3]]})
+    with pytest.raises(DecompressionError, match="video 'clip7': box_score is no array"):
+        with_box_filter(video([0, 1], box_score=[[1], [2, 3]]), 0.5)
+
+
+def test_a_frame_that_is_not_there_is_told_with_its_video(tmp_path: Path) -> None:
+    view = skelstore.open(write(tmp_path / "a.zarr", [compressed(0)])).decompressed()
+    with pytest.raises(FrameIndexError, match=r"a\.zarr.*: video 0: frame 3 of a video of 3 frames"):
+        view.read_one(0, frames=[3])

@@ -179,6 +179,14 @@ def test_conversion_is_a_loop_over_names(
     assert scored or found.keypoint_score is None
 
 
+@pytest.mark.parametrize("dtype", ["<f2", ">f2", ">f4"])
+def test_conversion_keeps_the_byte_order(dtype: str) -> None:
+    arrays = np.ones((1, 17, 2), dtype), np.ones((1, 17), dtype)
+    found = convert(*arrays, LAYOUTS["coco-17"], LAYOUTS["openpose-18"])
+    assert found.keypoint_score is not None
+    assert (found.keypoint.dtype.str, found.keypoint_score.dtype.str) == (dtype, dtype)
+
+
 def test_large_float16_do_not_overflow() -> None:
     keypoint = np.full((1, 17, 2), 60000, np.float16)
     found = convert(keypoint, None, LAYOUTS["coco-17"], LAYOUTS["openpose-18"])

@@ -23,6 +23,7 @@ import skelstore
 from skelstore import DamageError, MergeError, StoreExistsError, StoreNotFoundError, arrays, disk, layout, merging
 from skelstore.codecs import PROFILES, ChunkCodec, Profile
 from skelstore.conflicts import CONFLICTS
+from skelstore.splits import joined
 from skelstore.verification import verify
 from tests import strategies
 from tests.contracts import check_store, write, written
@@ -369,6 +370,12 @@ def test_all_conflicts_are_told_together(tmp_path: Path) -> None:
 
 
 # ------------------------------------------------------------------------------------- splits and sources
+
+
+@pytest.mark.parametrize("dtype", ["<i8", ">i8"])
+def test_splits_that_are_arrays_keep_their_byte_order(dtype: str) -> None:
+    found = joined([{"t": np.array([1], dtype)}, {"t": np.array([2, 1], dtype)}])
+    assert_exact(found, {"t": np.array([1, 2, 1], dtype)})
 
 
 def test_videos_as_splits(tmp_path: Path, two: list[Path]) -> None:

@@ -6,6 +6,7 @@ import errno
 import os
 import pickle
 import shutil
+import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -135,6 +136,16 @@ def test_select_is_a_filter_over_the_annotations(
     assert_exact(list(store.select(expression)), expected)
 
 
+def test_an_expression_that_selects_nothing_is_told_from_a_missing_column(tmp_path: Path) -> None:
+    store = skelstore.open(write(tmp_path / "a.zarr", [{"label": 3}]))
+    for nonsense in (pc.field("label") == "a", pc.field("label") + 1, pc.field("label"), "label < 1", None):
+        with pytest.raises(TypeError, match=r"a\.zarr: .* selects no videos .*; expected an expression"):
+            store.select(nonsense)
+    for missing in (pc.field("no such") == 1, pc.field("label", "x") == 1):
+        with pytest.raises(skelstore.FieldNotFoundError, match="the table has the columns label"):
+            store.select(missing)
+
+
 @pytest.mark.parametrize(
     ("identifiers", "ids", "kept"),
     [
@@ -242,7 +253,7 @@ def test_a_video_of_thousands_of_chunks(tmp_path: Path, profile: Profile, check:
     assert_exact(store[1], long)
 
 
-def test_what_is_no_store_is_told_apart(tmp_path: Path) -> None:
+def test_what_is_no_store_is_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(skelstore.StoreNotFoundError, match="is not there; expected the folder of a store"):
         skelstore.open(tmp_path / "nothing")
     with pytest.raises(FileNotFoundError, match=r"has no zarr\.json"):
@@ -272,6 +283,10 @@ def test_what_is_no_store_is_told_apart(tmp_path: Path) -> None:
             skelstore.open(group)
     with pytest.raises(skelstore.StoreError):
         skelstore.open("a\0b")
+    monkeypatch.chdir(tmp_path / "begun.zarr.partial")
+    for odd in (".", "", "/", "..", "a" * 250):
+        with pytest.raises(skelstore.StoreNotFoundError):
+            skelstore.open(odd)
     with pytest.raises(skelstore.StoreError, match="expected one of first, always, never"):
         skelstore.open(tmp_path, check="sometimes")  # type: ignore[arg-type]
 
@@ -312,6 +327,52 @@ def test_the_store_may_be_moved_and_copied(tmp_path: Path) -> None:
     shutil.copytree(tmp_path / "b", tmp_path / "c")
     shutil.rmtree(tmp_path / "b")
     assert_exact(list(skelstore.open(tmp_path / "c")), annotations)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are text on other systems")
+def test_a_store_in_a_folder_whose_name_is_not_utf8(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    annotations = [typical(i) for i in range(3)]
+    store = skelstore.open(write(folder / "a.zarr", annotations, {"t": ["S001C001"]}))
+    check_store(store, annotations, {"t": ["S001C001"]})
+
+
+def test_values_do_not_get_the_names_of_what_is_no_value(tmp_path: Path) -> None:
+    """docs/format.md: names of columns that begin with ``skelstore.`` are no values of an annotation."""
+    annotations = [
+        {"skelstore.layout": 1, "skelstore": {"x": 2, "y": np.zeros((2, 3, 4))}},
+        {"skelstore": np.zeros(3), ".skelstore": np.ones(2), "skelstores.x": 1},
+    ]
+    store = skelstore.open(write(tmp_path / "a.zarr", annotations))
+    assert [name for name in store._reader.table.column_names if name.startswith("skelstore.")] == ["skelstore.layout"]
+    assert not [name for name in store.fields if name.startswith("skelstore.")]
+    assert {"value:skelstore.layout", "value:skelstore.x", "skelstores.x"} < set(store.videos.column_names)
+    check_store(store, annotations, {})
+
+
+def test_the_shards_of_videos_in_several_variants_of_an_array(tmp_path: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("CHUNK_BYTES_MIN", "CHUNK_BYTES_MAX", "CHUNK_BYTES_PLAIN", "PART_BYTES"):
+            patch.setattr(layout, name, 4000)
+        videos = [typical(i) for i in range(20)]
+        for video in videos[1::2]:
+            video["keypoint"] = video["keypoint"].astype(np.float32)
+        del videos[4]["keypoint"]
+        store = skelstore.open(write(tmp_path / "a.zarr", videos))
+    fields = store._reader.metadata.fields.items()
+    first, second = (
+        store._reader.arrays[name].metadata.shards for name, field in fields if field.path == ("keypoint",)
+    )
+    assert first > 1 < second
+    numbers = store._reader.shard_numbers().tolist()
+    assert numbers[4] == 0
+    numbers[4] = numbers[2]
+    assert numbers[0] == 0
+    assert numbers[1] == first
+    assert numbers[::2] == sorted(numbers[::2])
+    assert numbers[1::2] == sorted(numbers[1::2])
+    assert numbers[18] < first < numbers[19] < first + second
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -483,9 +544,11 @@ def test_some_keys_are_those_of_the_whole(annotations: list[dict[Any, Any]], dat
 
 def test_parts_that_a_video_does_not_have(tmp_path: Path) -> None:
     store = skelstore.open(write(tmp_path / "a.zarr", [typical(0), {"frame_dir": "none"}]))
-    with pytest.raises(skelstore.FieldNotFoundError, match="the video has no 'no such'; it has frame_dir, label"):
+    with pytest.raises(
+        skelstore.FieldNotFoundError, match=r"a\.zarr: the video at position 0 has no 'no such'; it has"
+    ):
         store.read_one(0, fields=["label", "no such"])
-    with pytest.raises(skelstore.FrameIndexError, match="frame 20 of a video of 20 frames"):
+    with pytest.raises(skelstore.FrameIndexError, match=r"a\.zarr.*: video 0: frame 20 of a video of 20 frames"):
         store.read_one(0, frames=[0, 20])
     with pytest.raises(IndexError, match="frame -21 of a video of 20 frames"):
         store.read_one(0, frames=[-21])
@@ -496,6 +559,64 @@ def test_parts_that_a_video_does_not_have(tmp_path: Path) -> None:
     for nonsense in ([0.5], np.array([0.5]), np.array([[1]]), ["a"]):
         with pytest.raises(TypeError):
             store.read_one(0, frames=nonsense)
+
+
+def test_every_array_with_the_axis_of_the_frames_is_cut(tmp_path: Path) -> None:
+    """Also those whose rows in the store are no frames: [M, T] is kept person by person."""
+    dense = typical(0) | {"mt": np.arange(40, dtype=">i4").reshape(2, 20), "t": np.arange(20), "list": [[1] * 20]}
+    flat = {"frame_dir": "c", "keypoint": np.ones((4, 17, 3)), "frame_inds": np.array([1, 1, 2, 3])}
+    flat |= {"boxes": np.arange(16.0).reshape(4, 2, 2), "other": np.zeros((3, 4))}
+    store = skelstore.open(write(tmp_path / "a.zarr", [dense, flat]))
+    for frames in ([3, 1], slice(2, 5)):
+        cut = {key: dense[key][:, frames] for key in ("keypoint", "keypoint_score", "mt")}
+        assert_exact(store.read_one(0, frames=frames), dense | cut)
+    cut = {key: flat[key][[2, 3]] for key in ("keypoint", "frame_inds", "boxes")}
+    assert_exact(store.read_one(1, frames=[2, 3]), flat | cut)
+
+
+def test_some_frames_of_data_that_have_keypoint_in_many_shapes(tmp_path: Path) -> None:
+    """All axes of the last of them are ragged."""
+    dense = [{"keypoint": np.random.default_rng(v).random((2, 6, v, 2))} for v in range(1, 13)]
+    flat = [
+        {"keypoint": np.random.default_rng(v).random((6, v, 3)), "frame_inds": np.repeat(np.arange(3), 2)}
+        for v in range(1, 13)
+    ]
+    store = skelstore.open(write(tmp_path / "a.zarr", [*dense, *flat]))
+    for number, video in enumerate(dense):
+        assert_exact(store.read_one(number, frames=[4, 0]), {"keypoint": video["keypoint"][:, [4, 0]]})
+    for number, video in enumerate(flat, len(dense)):
+        expected = {key: value[2:4] for key, value in video.items()}
+        assert_exact(store.read_one(number, frames=[1]), expected)
+
+
+@pytest.mark.parametrize("long_rows", [0, 4096])
+def test_frames_that_no_video_can_have(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, long_rows: int) -> None:
+    monkeypatch.setattr(frames_module, "LONG_VIDEO_ROWS", long_rows)
+    inds = np.arange(1, 7)
+    flat = {"keypoint": np.ones((6, 17, 3)), "frame_inds": inds}
+    numberless = flat | {"frame_inds": np.where(inds > 5, np.nan, inds)}
+    store = skelstore.open(write(tmp_path / "a.zarr", [typical(0), flat, numberless]))
+    for frames in (
+        [2**63],
+        [-(2**70)],
+        np.array([0, 2**64 - 1], np.uint64),
+        range(0, 2**70, 3),
+    ):
+        for position in (0, 1):
+            with pytest.raises(skelstore.FrameIndexError, match=r"a\.zarr.*video [01]: frame"):
+                store.read_one(position, frames=frames)
+    with pytest.raises(skelstore.FrameIndexError):
+        store.read_one(0, frames=range(2**70))
+    assert_exact(store.read_one(1, frames=range(3, 2**70)), {key: value[2:] for key, value in flat.items()})
+    for frames in (slice(None), lambda total: range(total)):
+        with pytest.raises(skelstore.FrameIndexError, match="the highest of frame_inds is nan"):
+            store.read_one(2, frames=frames)
+
+
+def test_one_text_is_no_list_of_keys(tmp_path: Path) -> None:
+    store = skelstore.open(write(tmp_path / "a.zarr", [{"a": 1, "b": 2, "ab": 3}]))
+    with pytest.raises(TypeError, match=r"fields='ab' is one text; expected keys, as in fields=\['ab'\]"):
+        store.read_one(0, fields="ab")
 
 
 def test_some_frames_are_read_from_their_chunks_only(tmp_path: Path) -> None:
@@ -527,6 +648,9 @@ def test_a_view_of_any_positions_in_any_order(tmp_path: Path) -> None:
     check_videos(view.select(pc.field("label") > 1), [annotations[5], annotations[2]])
     check_videos(view.at([1, 1]), [annotations[7]] * 2)
     check_videos(store.at([]), [])
-    for outside in ([8], [-9], [0, 99]):
+    for outside in ([8], [-9], [0, 99], np.array([2**64 - 1], np.uint64)):
         with pytest.raises(skelstore.VideoIndexError):
             store.at(outside)
+    for nonsense in (np.array([True] * 8), [0.5], np.array([[0, 1]]), ["0"], 3, "0"):
+        with pytest.raises(TypeError, match="positions are integers in one row, not "):
+            store.at(nonsense)  # type: ignore[arg-type]

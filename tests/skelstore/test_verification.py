@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -561,6 +561,75 @@ def test_rows_beyond_the_array_are_told(tmp_path: Path) -> None:
         assert any("videos.arrow" in problem for problem in verify(path))
         with pytest.raises(skelstore.StoreError, match=r"videos\.arrow.*keypoint"):
             skelstore.open(path)[2]
+
+
+@pytest.mark.parametrize("dims", [(2**62, 0), (0, 2**60), (0, 2**63 - 1)])
+def test_an_array_without_rows_and_with_axes_too_long_is_told(tmp_path: Path, dims: tuple[int, int]) -> None:
+    table = pa.ipc.open_file(BASE["videos.arrow"]).read_all()
+    for axis, length in enumerate(dims):
+        number = table.column_names.index(f"keypoint.dim{axis}")
+        cells = table[number].to_pylist()
+        cells[2] = length
+        table = table.set_column(number, f"keypoint.dim{axis}", pa.array(cells, pa.int64()))
+    path = lay_out(tmp_path, sign(BASE | {"videos.arrow": table_bytes(table)}, ROOT))
+    with pytest.raises(skelstore.StoreError, match=r"videos\.arrow has lengths of keypoint that no array can have"):
+        skelstore.open(path)
+
+
+def with_notes(folder: Path, first: Any, notes: pa.Array) -> Path:
+    """A store of two videos, of which both have ``first`` as their note, with other cells in that column."""
+    path = write(folder / "a.zarr", [{"note": first, "keypoint": np.zeros((1, 2, 5, 2))}] * 2)
+    files = {file.relative_to(path).as_posix(): file.read_bytes() for file in path.rglob("*") if file.is_file()}
+    table = pa.ipc.open_file(files["videos.arrow"]).read_all()
+    table = table.set_column(table.column_names.index("note"), "note", notes)
+    shutil.rmtree(path)
+    return lay_out(folder, sign(files | {"videos.arrow": table_bytes(table)}, json.loads(files["zarr.json"])))
+
+
+@pytest.mark.parametrize("hidden", [b"", b"d", b"\xff"])
+def test_a_null_cell_that_a_layout_asks_for(tmp_path: Path, hidden: bytes) -> None:
+    """A null cell may have bytes, and Arrow does not look at them."""
+    ends = np.array([0, 1, 1 + len(hidden)])
+    buffers = [pa.py_buffer(b"\1"), pa.py_buffer(ends.tobytes()), pa.py_buffer(b"b" + hidden)]
+    path = with_notes(tmp_path, "b", pa.Array.from_buffers(pa.large_utf8(), 2, buffers))
+    if hidden == b"\xff":
+        with pytest.raises(skelstore.StoreError, match=r"'note' .* has cells that are no text"):
+            skelstore.open(path)
+    else:
+        assert skelstore.open(path)[1]["note"] == hidden.decode()
+
+
+@pytest.mark.parametrize("cell", [b"[", b'{"int": 1}'])
+def test_a_cell_that_is_no_json_is_told_with_its_video(tmp_path: Path, cell: bytes) -> None:
+    store = skelstore.open(with_notes(tmp_path, ["a"], pa.array(['["a"]', cell.decode()], pa.large_utf8())))
+    reads: list[Callable[[], Any]] = [
+        lambda: store[1],
+        lambda: store.read_one(1),
+        lambda: store.read_one(1, frames=[0]),
+        lambda: store.lazy(1)["note"],
+    ]
+    for read in reads:
+        with pytest.raises(skelstore.StoreError, match=r"a\.zarr/videos\.arrow: video 1: "):
+            read()
+
+
+def test_a_shard_that_is_smaller_than_its_index(tmp_path: Path) -> None:
+    key = next(key for key in BASE if key.startswith("keypoint/c."))
+    manifest = json.loads(BASE["manifest.json"])
+    manifest["files"][key]["size"] = 20
+    files = BASE | {key: BASE[key][:20], "manifest.json": json.dumps(manifest).encode()}
+    path = lay_out(tmp_path, sign_root(files, ROOT))
+    with pytest.raises(skelstore.DamageError, match=f"{key} has 20 bytes, fewer than the .* that the index"):
+        list(skelstore.open(path))
+
+
+def test_a_link_that_leads_nowhere_is_a_missing_file(tmp_path: Path) -> None:
+    path = lay_out(tmp_path, BASE)
+    key = next(key for key in BASE if key.startswith("keypoint/c."))
+    (path / key).unlink()
+    (path / key).symlink_to("nowhere")
+    for level in LEVELS:
+        assert any(f"{path / key} is missing; the manifest" in problem for problem in verify(path, level=level))
 
 
 def test_two_videos_that_share_rows_are_told(tmp_path: Path) -> None:
