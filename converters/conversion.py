@@ -157,8 +157,7 @@ def _give_up(workspace: Workspace, error: BaseException) -> None:
     """Keep the finished parts if the same command could go on from them; else remove the workspace."""
     at_fault = isinstance(error, SourceError | UnsupportedValueError)
     again = "command again with the right layout" if isinstance(error, JointLayoutError) else "same command again"
-    if isinstance(error, OSError) and error.filename is None and not isinstance(error, SkelstoreError):
-        error.filename = str(workspace.folder)  # what was written to; what is read names itself
+    workspace.tell_place(error)
     if workspace.committed:
         workspace.leave()
         error.add_note(f"{workspace.destination} is complete; {workspace.folder}, beside it, can be deleted")

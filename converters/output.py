@@ -75,6 +75,8 @@ def new_folder(path: Path, *, force: bool = False) -> Iterator[Path]:
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
     """Keep other processes from exporting to a name, for they would write to the same partial file or folder."""
+    if not path.name:
+        raise StoreError(f"{path} cannot be replaced: name a file or folder in it")
     if not path.absolute().parent.is_dir():
         raise StoreError(f"{path.absolute().parent} is not a folder: make it before exporting into it")
     file = path.with_name(f"{path.name}{_SUFFIX}.lock")

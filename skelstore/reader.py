@@ -312,6 +312,10 @@ class Reader:
                     f"{self.path} has no {ROOT_KEY}, so it is no store, or one that was never completed: convert the "
                     "source again"
                 ) from None
+            if self.path.exists():
+                raise StoreNotFoundError(
+                    f"{self.path} is a file, not the folder of a store: convert it, if it is a source"
+                ) from None
             raise StoreNotFoundError(f"{self.path} is not there; expected the folder of a store") from None
 
     def _read_json(self, key: str) -> bytes:

@@ -37,6 +37,8 @@ class Workspace:
     def __init__(self, destination: str | os.PathLike[str], *, force: bool = False, resume: bool = False) -> None:
         # The real path: what a link names is replaced, and the link stays.
         self.destination = Path(os.path.realpath(destination))
+        if not self.destination.name:
+            raise StoreError(f"{destination} cannot be a store: name a folder in it that is not there yet")
         self._force = force
         self.folder = self.destination.with_name(self.destination.name + SUFFIX)
         self.parts = self.folder / "parts"
@@ -133,7 +135,13 @@ class Workspace:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.tell_place(error)
         self.discard()
+
+    def tell_place(self, error: BaseException | None) -> None:
+        """Let an error of writing say where: the one of a full disk does not."""
+        if isinstance(error, OSError) and not isinstance(error, SkelstoreError) and error.filename is None:
+            error.filename = str(self.folder)
 
 
 def take_lock(file: Path, busy: str) -> int:

@@ -67,7 +67,8 @@ class Writer:
             self._add(annotation)
         except UnsupportedValueError:
             raise
-        except BaseException:  # what was added before may be written in part only
+        except BaseException as error:  # what was added before may be written in part only
+            self._workspace.tell_place(error)
             self.abort()
             raise
 
@@ -85,7 +86,8 @@ class Writer:
             self._end_part()
             join(self._parts, self._planner.plan(), self.splits, self._source, self._workspace.store)
             self._workspace.commit()
-        except BaseException:
+        except BaseException as error:
+            self._workspace.tell_place(error)
             self.abort()
             raise
         self._closed = True

@@ -126,6 +126,32 @@ def test_a_power_cut_after_any_call(tmp_path: Path, force: bool) -> None:
     assert states == ({"old", "new"} if force else {"none", "new"})
 
 
+@pytest.mark.parametrize("name", ["merge", "subset", "relabel"])
+def test_a_limit_of_file_size_for_a_store_of_stores(tmp_path: Path, name: str) -> None:
+    source, work = make_source(tmp_path / "a.pkl"), tmp_path / "work"
+    work.mkdir()
+    store, out = tmp_path / "a.zarr", work / "b.zarr"
+    assert run_here("convert", source, store, "--workers", "1").status == 0
+    arguments = {
+        "merge": ("merge", store, "-o", out, "--copy"),
+        "subset": ("subset", store, out, "--split", "train"),
+        "relabel": ("relabel", store, "-o", out, "--compact"),
+    }
+    found = subprocess.run(
+        command(*arguments[name]),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, 1_000)),
+    )
+    assert found.returncode == 1
+    assert len(found.stderr.splitlines()) == 1
+    assert str(work) in found.stderr
+    assert "File too large" in found.stderr
+    assert os.listdir(work) == []
+
+
 def test_a_limit_of_file_size(tmp_path: Path) -> None:
     """RLIMIT_FSIZE: a write beyond it fails, as on a file system that takes no file so large."""
     source = make_source(tmp_path / "a.pkl")

@@ -332,6 +332,13 @@ def test_a_folder_is_refused_and_replaced_by_force(tmp_path: Path, stores: Store
     assert not [name for name in listing(tmp_path) if "twice" in name]
 
 
+def test_the_root_of_all_folders_is_no_destination(stores: Stores) -> None:
+    with skelstore.open(stores["folder"][0]) as store, pytest.raises(StoreError, match="/ cannot be replaced"):
+        export(store, "/", force=True)
+    with pytest.raises(StoreError, match="/ cannot be a store"):
+        skelstore.Writer("/", force=True)
+
+
 def test_a_folder_replaces_no_file_and_nothing_beside_it(tmp_path: Path, stores: Stores) -> None:
     (tmp_path / "a.txt").write_text("mine")
     (tmp_path / "b.partial").mkdir()

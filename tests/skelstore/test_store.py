@@ -262,6 +262,9 @@ def test_what_is_no_store_is_told_apart(tmp_path: Path, monkeypatch: pytest.Monk
     with pytest.raises(skelstore.StoreNotFoundError):
         skelstore.open(tmp_path / "file")
     (tmp_path / "begun.zarr.partial").mkdir()
+    (tmp_path / "a.pkl").touch()
+    with pytest.raises(skelstore.StoreNotFoundError, match=r"a\.pkl is a file, not the folder of a store"):
+        skelstore.open(tmp_path / "a.pkl")
     with pytest.raises(skelstore.StoreNotFoundError, match="a conversion to it was begun"):
         skelstore.open(tmp_path / "begun.zarr")
     group = tmp_path / "group"
