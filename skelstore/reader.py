@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterable
 from functools import cached_property
@@ -349,8 +350,9 @@ class Reader:
         if any((column < 0).any() for column in (first, *dims)) or (end > array.metadata.rows).any():
             raise StoreError(f"{self.path / VIDEOS_KEY} names rows of {name} that the array does not have")
         # An array without rows may still have axes of any length, and NumPy makes none of 2^63 bytes and more.
-        sizes = array.metadata.row_bytes * np.prod([np.maximum(dim, 1.0) for dim in dims], axis=0)
-        if (sizes >= 2.0**63).any():
+        row_bytes = array.metadata.row_bytes
+        longest = row_bytes * math.prod(max(1, int(dim.max(initial=0))) for dim in dims)
+        if longest >= 2**63 and (row_bytes * np.prod(np.maximum(dims, 1.0), axis=0) >= 2.0**63).any():
             raise StoreError(f"{self.path / VIDEOS_KEY} has lengths of {name} that no array can have")
         self._places[name] = first, dims
         read = array.read

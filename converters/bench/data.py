@@ -51,11 +51,10 @@ class DataSet:
         self._stores: dict[str, Path] = {}
 
     def load(self) -> list[Annotation]:
-        """All annotations of the pickle, by the data-only reader."""
+        """All annotations of the pickle, by the data-only reader, one by one: together they may be too many for it."""
         with PickleFile(self.pickle) as file:
-            found: Any = file.value("annotations")
-        annotations: list[Annotation] = found
-        return annotations
+            found: list[Any] = [file.element(i, "annotations") for i in range(file.elements("annotations") or 0)]
+        return found
 
     @cached_property
     def loaded(self) -> list[Annotation]:

@@ -13,12 +13,15 @@ import pytest
 import skelstore
 from benchmarks.__main__ import main
 from benchmarks.data import Synthetic
+from converters import pickle_containers
 from converters.bench import decompression, floors, reading, report, timing
 from converters.bench.array_peers import runs
 from converters.bench.memcached import Memcached
 from converters.bench.peers import Peer, PickleFiles, Skelstore
 from converters.bench.results import Result, Wanted
+from converters.pickle_file import PickleFile
 from skelstore.decompression import decompress_pose
+from skelstore.errors import SourceError
 from tests.exact import assert_exact
 
 VIDEOS = 12
@@ -67,6 +70,15 @@ def check_peer_named(name: str, kind: str, folder: Path) -> None:
     (peer,) = (peer for peer in reading.peers() if peer.name == name)
     (folder / "peer").mkdir()
     check_peer(peer, Synthetic(kind, VIDEOS, folder), folder / "peer")
+
+
+def test_a_data_set_may_be_larger_than_one_value_of_a_pickle(data: Synthetic, monkeypatch: pytest.MonkeyPatch) -> None:
+    """240,000 videos are: the data-only reader gives no value of over ten million parts."""
+    expected = data.load()
+    monkeypatch.setattr(pickle_containers, "MAX_NODES", 500)
+    with PickleFile(data.pickle) as file, pytest.raises(SourceError, match="more than"):
+        file.value("annotations")
+    assert_exact(data.load(), expected)
 
 
 def test_floors_touch_the_chunks_of_the_video(data: Synthetic) -> None:
