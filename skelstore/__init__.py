@@ -27,8 +27,9 @@ from skelstore.errors import (
     VideoNotFoundError,
     WorkerError,
 )
+from skelstore.lazy import LazyAnnotation
 from skelstore.merging import merge
-from skelstore.store import Field, LazyAnnotation, Store, open
+from skelstore.store import Field, Store, open
 from skelstore.subsetting import subset
 from skelstore.writer import Writer
 

@@ -15,7 +15,8 @@ from skelstore.frames import Frames, positions
 from skelstore.layouts import Annotation
 
 if TYPE_CHECKING:
-    from skelstore.store import LazyAnnotation, Store
+    from skelstore.lazy import LazyAnnotation
+    from skelstore.store import Store
 
 
 class Decompressed:

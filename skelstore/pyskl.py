@@ -12,9 +12,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from skelstore.errors import MissingPackageError
+from skelstore.lazy import LazyAnnotation
 from skelstore.pipelines import SampledPipeline, deferred
 from skelstore.selection import Selection
-from skelstore.store import LazyAnnotation, open
+from skelstore.store import open
 
 try:
     from pyskl.datasets import PoseDataset

@@ -13,7 +13,8 @@ from skelstore.decompression import box_filter
 from skelstore.errors import FieldNotFoundError
 from skelstore.frames import Frames
 from skelstore.layouts import Annotation
-from skelstore.store import LazyAnnotation, Store
+from skelstore.lazy import LazyAnnotation
+from skelstore.store import Store
 
 
 class Selection:

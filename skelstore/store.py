@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, SupportsIndex, get_args
@@ -28,6 +28,7 @@ from skelstore.frames import Frames
 from skelstore.joining import INTERNAL_COLUMNS, LAYOUT_COLUMN
 from skelstore.joints import KnownJoints
 from skelstore.layouts import Annotation
+from skelstore.lazy import LazyAnnotation, no_keys
 from skelstore.parts import ORIGIN_COLUMNS, Origin
 from skelstore.reader import Reader
 from skelstore.splits import hashed
@@ -189,7 +190,7 @@ class Store:
         entries = self._reader.entries(row)
         wanted = set(entries if fields is None else fields)
         if missing := wanted - set(entries):
-            raise _missing(self._reader, row, entries, missing)
+            raise no_keys(self._reader, row, missing)
         keys = [name for name in entries if name in wanted]
         if frames is not None:
             return self._reader.some_frames(row, keys, frames)
@@ -379,42 +380,3 @@ def _reopen(path: str, check: Check, rows: np.ndarray[Any, Any] | None) -> Store
     if rows is not None and len(rows) and rows.max() >= reader.metadata.videos:
         raise StoreError(f"{path} has {reader.metadata.videos} videos, fewer than when the view was made of it")
     return Store(reader, rows)
-
-
-def _missing(reader: Reader, row: int, there: Iterable[Any], missing: Iterable[Any]) -> FieldNotFoundError:
-    return FieldNotFoundError(
-        f"{reader.path}: the video at position {row} has no {', '.join(map(repr, missing))}; it has "
-        f"{', '.join(map(str, there))}"
-    )
-
-
-class LazyAnnotation(Mapping[Any, Any]):
-    """One video, the one at ``row`` of the table, whose values are read when they are asked for, and kept."""
-
-    def __init__(self, reader: Reader, row: int) -> None:
-        self._row = row
-        self._reader = reader
-        self._entries = reader.entries(row)
-        self._read: dict[Any, Any] = {}
-
-    def __getitem__(self, key: Any) -> Any:
-        if key not in self._read:
-            if key not in self._entries:
-                raise _missing(self._reader, self._row, self._entries, [key])
-            try:
-                self._read[key] = self._entries[key](self._row)
-            except StoreError as error:
-                raise self._reader.placed(error, self._row) from error
-        return self._read[key]
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self._entries)
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    def __contains__(self, key: object) -> bool:
-        return key in self._entries
-
-    def __repr__(self) -> str:
-        return f"<LazyAnnotation of {', '.join(map(str, self._entries))}>"
