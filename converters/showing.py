@@ -8,6 +8,7 @@ import numpy as np
 
 from converters.pickle_arrays import short
 from skelstore import Store
+from skelstore.identifiers import identifier_of
 from skelstore.splits import hashed, is_run
 from skelstore.values import type_name
 
@@ -60,7 +61,7 @@ def shown_title(name: object) -> str:
 
 def _identifier(store: Store, annotation: dict[Any, Any]) -> set[Any]:
     """What splits call a video, as ``Store.split`` has it: nothing, if it has no such key or its value no hash."""
-    key = "filename" if "filename" in store.lazy(0) else "frame_dir"
+    key = identifier_of(store.lazy(0))
     return hashed(annotation[key]) if key in annotation else set()
 
 

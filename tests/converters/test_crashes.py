@@ -10,8 +10,7 @@ import os
 import resource
 import shutil
 import signal
-import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import get_args
 
@@ -24,6 +23,7 @@ from tests.crashes import (
     KILL,
     Call,
     Conversion,
+    Done,
     FileExport,
     KineticsExport,
     Scenario,
@@ -126,6 +126,11 @@ def test_a_power_cut_after_any_call(tmp_path: Path, force: bool) -> None:
     assert states == ({"old", "new"} if force else {"none", "new"})
 
 
+def limited(arguments: Sequence[object], size: int) -> Done:
+    """Run a command with RLIMIT_FSIZE: a write beyond ``size`` bytes fails, as where no file may be so large."""
+    return run(command(*arguments), preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size)))
+
+
 @pytest.mark.parametrize("name", ["merge", "subset", "relabel"])
 def test_a_limit_of_file_size_for_a_store_of_stores(tmp_path: Path, name: str) -> None:
     source, work = make_source(tmp_path / "a.pkl"), tmp_path / "work"
@@ -137,37 +142,22 @@ def test_a_limit_of_file_size_for_a_store_of_stores(tmp_path: Path, name: str) -
         "subset": ("subset", store, out, "--split", "train"),
         "relabel": ("relabel", store, "-o", out, "--compact"),
     }
-    found = subprocess.run(
-        command(*arguments[name]),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, 1_000)),
-    )
-    assert found.returncode == 1
-    assert len(found.stderr.splitlines()) == 1
-    assert str(work) in found.stderr
-    assert "File too large" in found.stderr
+    done = limited(arguments[name], 1_000)
+    assert done.status == 1
+    assert len(done.err.splitlines()) == 1
+    assert str(work) in done.err
+    assert "File too large" in done.err
     assert os.listdir(work) == []
 
 
 def test_a_limit_of_file_size(tmp_path: Path) -> None:
-    """RLIMIT_FSIZE: a write beyond it fails, as on a file system that takes no file so large."""
     source = make_source(tmp_path / "a.pkl")
     work = tmp_path / "work"
     work.mkdir()
     arguments = ["convert", source, work / "a.zarr", "--workers", "1"]
-    found = subprocess.run(
-        command(*arguments),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)),
-    )
-    assert found.returncode == 1
-    assert found.stderr == f"skelstore: {work / 'a.zarr.partial'}: File too large\n"
+    done = limited(arguments, 20_000)
+    assert done.status == 1
+    assert done.err == f"skelstore: {work / 'a.zarr.partial'}: File too large\n"
     assert os.listdir(work) == []
     assert run_here(*arguments).status == 0
     assert verify(work / "a.zarr", level="decode") == []
