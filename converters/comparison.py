@@ -53,7 +53,7 @@ def compare(
             problems.append(str(error))
         if advance:
             advance(1)
-    if text := difference(store.splits, splits_without(source, left_out), "split"):
+    if text := difference(store.splits, splits_without(source.splits(), left_out), "split"):
         problems.append(f"{store.path} against {source.path}: {text}")
     if text := difference(store.source.get("document"), described["document"], "the top of the file"):
         problems.append(f"{store.path} against {source.path}: {text}")

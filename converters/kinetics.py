@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple, Unpack
 
@@ -61,7 +61,8 @@ class KineticsSource:
         if not self._folder.is_dir():
             raise SourceError(f"{self._folder} is not a folder; --kpfiles takes the folder of the kpfiles")
         self._root = self._folder.resolve()
-        self._used: OrderedDict[str, PickleFile] = OrderedDict()
+        self._kpfiles: dict[str, PickleFile] = {}
+        self._used: OrderedDict[str, PickleFile] = OrderedDict()  # those that may be open, the latest at the end
         self._key_positions: dict[str, dict[str, int]] = {}
         self._resolved: dict[str, str | None] = {}
         self._left_out: list[Json] = []
@@ -98,7 +99,8 @@ class KineticsSource:
         return annotation | pack, Origin(storable_name(place.file, self._folder), place.position, len(pack))
 
     def files(self, start: int, stop: int) -> list[Path]:
-        return [self.path, *(self._folder / place.file for place in self._places[start:stop])]
+        files = dict.fromkeys(place.file for place in self._places[start:stop])
+        return [self.path, *(self._folder / file for file in files)]
 
     def settings(self) -> Json:
         return None
@@ -219,9 +221,10 @@ class KineticsSource:
         return self._key_positions[file]
 
     def _open(self, file: str) -> PickleFile:
-        path = self._folder / file
-        status = path.stat()
-        pickle = _kpfile(path, status.st_size, status.st_mtime_ns)
+        """A kpfile, indexed: that is done once, for the parts in all processes read its videos in any order."""
+        pickle = self._kpfiles.get(file)
+        if pickle is None:
+            pickle = self._kpfiles[file] = PickleFile(self._folder / file)
         self._used[file] = pickle
         self._used.move_to_end(file)
         if len(self._used) > _MAX_OPEN:
@@ -229,14 +232,8 @@ class KineticsSource:
         return pickle
 
     def __getstate__(self) -> dict[str, Any]:
-        # Not the files: each process indexes for itself those that it needs.
+        # What finds the videos has been used, and is as large as the indexes.
         return {**self.__dict__, "_used": OrderedDict(), "_key_positions": {}}
-
-
-@cache
-def _kpfile(path: Path, _size: int, _changed: int) -> PickleFile:
-    """A kpfile, indexed once a process while it does not change; many parts read its videos, in any order."""
-    return PickleFile(path)
 
 
 def _identifier(annotation: Annotation) -> object:

@@ -60,7 +60,7 @@ class Source(Protocol):
         ...
 
     def files(self, start: int, stop: int) -> list[Path]:
-        """The files that the videos from ``start`` to ``stop`` are read from: those for all, then each video's own.
+        """The files that the videos from ``start`` to ``stop`` are read from: those for all, then the videos' own.
 
         A part of these videos is taken from an interrupted run if none of them has changed.
         """
@@ -100,9 +100,8 @@ def refusal(source: Source, error: SkelstoreError, index: int | None = None) -> 
     return f"{source.path}: {place}{str(error).removeprefix(error.place or 'the annotation')}"
 
 
-def splits_without(source: Source, left_out: list[Json]) -> dict[Any, Any]:
+def splits_without(splits: dict[Any, Any], left_out: list[Json]) -> dict[Any, Any]:
     """The splits of a source without the videos that a conversion left out, as ``LeftOut`` was recorded."""
-    splits = source.splits()
     names = {entry["name"] for entry in left_out}
     return {split: [name for name in ids if name not in names] for split, ids in splits.items()} if names else splits
 

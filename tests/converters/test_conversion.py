@@ -121,6 +121,24 @@ def test_a_conversion_that_has_told_enough_problems_ends(
     assert os.listdir(tmp_path) == ["a.pkl"]
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_cannot_be_stored_beside_the_videos_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    """After what is wrong with the videos, though with several workers it is found before."""
+    monkeypatch.setattr(layout, "PART_BYTES", 8_000)
+    annotations: list[dict[str, object]] = [{"keypoint": np.zeros((1, 50, 17, 2), "<f2")} for _ in range(9)]
+    top = {"split": {}, "annotations": annotations, "about": [{1}]}
+    path = dump(tmp_path / "a.pkl", top)
+    with pytest.raises(UnsupportedValueError, match=r"a\.pkl: 'about'\[0\]"):
+        pyskl.convert(path, tmp_path / "a.zarr", workers=workers)
+    annotations[8]["bad"] = {2}
+    dump(path, top)
+    with pytest.raises(UnsupportedValueError, match=r"a\.pkl: annotations\[8\]\.bad"):
+        pyskl.convert(path, tmp_path / "a.zarr", workers=workers)
+    assert os.listdir(tmp_path) == ["a.pkl"]
+
+
 def test_a_store_of_the_samples_passes_the_contract(tmp_path: Path) -> None:
     path = dump(tmp_path / "a.pkl", samples.ntu_like(5))
     pyskl.convert(path, tmp_path / "a.zarr")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -126,6 +127,26 @@ def test_more_kpfiles_than_are_held_open(tmp_path: Path) -> None:
     with round_trip(tmp_path) as store:
         assert [len(a["keypoint"]) for a in store] == list(range(1, 41))
     assert_exact(files_of(tmp_path / "out" / "kpfiles"), files_of(tmp_path / "kpfiles"))
+
+
+def test_kpfiles_are_indexed_once_for_all_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dump(tmp_path / "kpfiles" / "0.pkl", {name: pack(n) for n, name in enumerate("abcd", 1)})
+    toc = contents(tmp_path, *[entry(name, raw_file="0.pkl") for name in "dacb"])
+    source = kinetics.KineticsSource(toc, tmp_path / "kpfiles")
+    expected = [source.video(i)[0] for i in range(4)]
+    sent = pickle.dumps(source)
+    source.close()
+
+    def again(*args: object) -> None:
+        raise AssertionError("a pickle is indexed again")
+
+    monkeypatch.setattr("converters.pickle_file.read_index", again)
+    received = pickle.loads(sent)
+    assert_exact([received.video(i)[0] for i in range(4)], expected)
+    received.close()
+    dump(tmp_path / "kpfiles" / "0.pkl", {name: pack() for name in "abcde"})
+    with pytest.raises(SourceError, match=r"0\.pkl: .*changed since it was indexed"):
+        received.video(0)
 
 
 def test_a_bare_list_as_table_of_contents(tmp_path: Path) -> None:

@@ -1,0 +1,174 @@
+"""Parts of a conversion, each written by one process: this one, another of this machine, one of a cluster."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import shutil
+import threading
+from collections.abc import Callable, Iterable
+from contextlib import closing
+from functools import lru_cache
+from importlib.metadata import version
+from multiprocessing.reduction import ForkingPickler
+from pathlib import Path
+from typing import NamedTuple
+
+from converters.source import LeftOut, Source, refusal, shown_name
+from converters.workers import Workers, finished
+from skelstore.errors import SourceError, StoreError, UnsupportedValueError, WorkerError
+from skelstore.metadata import FORMAT_VERSION
+from skelstore.parts import Part, PartWriter, Plan
+from skelstore.receipts import find_part, keep_part
+from skelstore.values import Json
+
+SHOWN_PROBLEMS = 20
+
+
+class Job(NamedTuple):
+    """The videos ``start`` to ``stop`` of the source, to be written as a part into ``folder``."""
+
+    start: int
+    stop: int
+    folder: Path
+    identity: Json
+
+
+class Outcome(NamedTuple):
+    part: Part | None
+    problems: list[str]
+    left_out: list[Json]
+    taken: bool = False
+    """Whether an earlier run had finished the part."""
+
+
+def identity_of(source: Source, plan: Plan, start: int, stop: int) -> Json:
+    """What a part is made from, and how: with the same identity it is the same part."""
+    named = [os.path.abspath(file) for file in source.files(start, stop)], [source.place(i) for i in range(start, stop)]
+    return {
+        "version": [version("skelstore"), FORMAT_VERSION],
+        "dialect": source.dialect,
+        "source": shown_name(source.path),
+        "settings": source.settings(),
+        "videos": [start, stop],
+        "named": hashlib.blake2b(repr(named).encode("utf-8", "surrogateescape"), digest_size=16).hexdigest(),
+        "state": _state(source, start, stop),
+        "plan": plan.to_json(),
+    }
+
+
+def _state(source: Source, start: int, stop: int) -> str:
+    """Fingerprint of the files that the videos are read from: of the size and the times of change of each.
+
+    No content is read. A file that was written to, or that another took the place of, has another ctime, which no
+    program can set.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    for file in source.files(start, stop):
+        status = file.stat()
+        digest.update(b"%d %d %d\n" % (status.st_size, status.st_mtime_ns, status.st_ctime_ns))
+    return digest.hexdigest()
+
+
+class Sent(NamedTuple):
+    """A file that holds a source and its plan, pickled, and the digest by which it is known to be ours."""
+
+    path: Path
+    digest: bytes
+
+
+def send(source: Source, plan: Plan, folder: Path) -> Sent:
+    """Write the source, with its index, where all workers find it: it is too large to go with every part."""
+    data = bytes(ForkingPickler.dumps((source, plan)))
+    path = folder / f"source.{secrets.token_hex(4)}"
+    path.write_bytes(data)
+    return Sent(path, hashlib.blake2b(data).digest())
+
+
+@lru_cache(maxsize=1)
+def _received(sent: Sent) -> tuple[Source, Plan]:
+    data = sent.path.read_bytes()
+    if hashlib.blake2b(data).digest() != sent.digest:
+        raise StoreError(f"{sent.path} is not what was written for the workers: run the same command again")
+    found: tuple[Source, Plan] = ForkingPickler.loads(data)
+    return found
+
+
+def write_parts(
+    source: Source, sent: Sent, jobs: list[Job], workers: Workers, advance: Callable[[int], None] | None
+) -> list[Outcome]:
+    """Let the workers write the parts, until there are enough problems.
+
+    Raises WorkerError, when what others were at is finished, if one died.
+    """
+    outcomes: dict[int, Outcome] = {}
+    with closing(finished(workers, _write_sent, [(sent, job) for job in jobs])) as ended:
+        for number, future in ended:
+            job = jobs[number]
+            try:
+                outcomes[number] = future.result()
+            except workers.died as error:
+                raise WorkerError(
+                    f"{source.path}: the process that wrote part {number + 1} of {len(jobs)} "
+                    f"({source.place(job.start)} to {source.place(job.stop - 1)}) died: it was killed, or ran out of "
+                    "memory (then use fewer workers), or this is a script without `if __name__ == '__main__'`"
+                ) from error
+            if advance:
+                advance(job.stop - job.start)
+            if enough(outcomes.values()):
+                break
+    return [outcomes[number] for number in sorted(outcomes)]
+
+
+def enough(outcomes: Iterable[Outcome]) -> bool:
+    """Whether no more parts need to be written, since there are as many problems as are told."""
+    return sum(len(outcome.problems) for outcome in outcomes) >= SHOWN_PROBLEMS
+
+
+_one_at_a_time = threading.Lock()
+
+
+def _write_sent(sent: Sent, job: Job) -> Outcome:
+    """``write_part`` in a worker. A Dask worker may have several threads, but a source is for one at a time."""
+    with _one_at_a_time:
+        return write_part(*_received(sent), job)
+
+
+def write_part(source: Source, plan: Plan, job: Job, advance: Callable[[int], None] | None = None) -> Outcome:
+    """Write one part, in whichever process, unless it is there. Gives the part, or the problems in its videos."""
+    kept = find_part(job.folder, job.identity)
+    if kept is not None:
+        if advance:
+            advance(job.stop - job.start)
+        return Outcome(kept.part, [], kept.left_out, taken=True)
+    if job.folder.exists():
+        shutil.rmtree(job.folder)
+    # Of an own name, since two processes may be at the same part: one that a scheduler believes dead may not be.
+    attempt = job.folder.with_name(f"{job.folder.name}.{secrets.token_hex(4)}")
+    writer = PartWriter(attempt, plan)
+    problems: list[str] = []
+    left_out: list[Json] = []
+    try:
+        for i in range(job.start, job.stop):
+            try:
+                annotation, origin = source.video(i)
+                writer.add(annotation, origin)
+            except LeftOut as error:
+                left_out.append({"index": i, "name": error.name, "reason": error.reason})
+            except (SourceError, UnsupportedValueError) as error:
+                problems.append(refusal(source, error, i))
+                if len(problems) == SHOWN_PROBLEMS:
+                    break
+            if advance:
+                advance(1)
+        if problems or not writer.videos:
+            return Outcome(None, problems, left_out)
+        part = writer.close()
+        if _state(source, job.start, job.stop) != job.identity["state"]:
+            raise SourceError(f"{source.path}: the source has changed while it was converted: convert it again")
+        return Outcome(keep_part(part, job.folder, job.identity, left_out), [], left_out)
+    finally:
+        writer.abort()
+        source.close()
+        shutil.rmtree(attempt, ignore_errors=True)
