@@ -79,7 +79,11 @@ def decompress_pose(annotation: Mapping[str, Any], *, squeeze: bool = True, max_
         rows = _selected(result, len(frame_inds))
         frame_inds, keypoint = frame_inds.take(rows), keypoint.take(rows, axis=0)
     starts, counts = _planned(result, frame_inds, squeeze, max_person)
-    result["keypoint"], result["keypoint_score"] = _tracks(keypoint, starts, counts, int(counts.max()), max_person)
+    persons = int(counts.max())
+    try:
+        result["keypoint"], result["keypoint_score"] = _tracks(keypoint, starts, counts, persons, max_person)
+    except MemoryError as error:
+        _refuse(result, f"{len(starts)} frames of {persons} persons, for which there is not the memory ({error})")
     return result
 
 

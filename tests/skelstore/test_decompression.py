@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -280,6 +282,31 @@ def test_contradictions_are_refused_with_the_name(annotation: Annotation, messag
     for squeeze in squeezes:
         with pytest.raises(DecompressionError, match=f"^video 'clip7': .*{message}"):
             decompress_pose(annotation, squeeze=squeeze)
+
+
+BEYOND_THE_MEMORY = """
+import resource
+from pathlib import Path
+import numpy as np
+from skelstore import decompress_pose
+from skelstore.errors import DecompressionError
+used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + (1 << 29), resource.RLIM_INFINITY))
+video = {"frame_dir": "clip7", "frame_inds": np.zeros(10, int), "keypoint": np.zeros((10, 17, 3), np.float16)}
+for total_frames in (1_000_000, 1_000_000_000):
+    try:
+        decompress_pose(video | {"total_frames": total_frames}, squeeze=False)
+    except DecompressionError as error:
+        print(error)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the memory in use is read from /proc")
+def test_what_does_not_fit_into_memory_is_refused_with_the_name() -> None:
+    done = subprocess.run([sys.executable, "-c", BEYOND_THE_MEMORY], capture_output=True, text=True, check=True)
+    tracks, frames = done.stdout.splitlines()
+    assert tracks.startswith("video 'clip7': 1000000 frames of 10 persons, for which there is not the memory (")
+    assert frames.startswith("video 'clip7': total_frames is 1000000000, for which there is not the memory (")
 
 
 @pytest.mark.parametrize("squeeze", [True, False])
