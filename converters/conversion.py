@@ -1,8 +1,4 @@
-"""Converting a source into a store: cut into parts, written by any number of processes, joined.
-
-A part that is finished is never written again. Its folder is named after its identity (what it was made from, and
-how), and its receipt says so too: a run that was interrupted goes on from the parts that it left.
-"""
+"""Converting a source into a store: cut into parts, written by any number of processes, joined."""
 
 from __future__ import annotations
 
@@ -18,13 +14,7 @@ from converters.source import Source, refusal, splits_without
 from converters.workers import cluster_workers, local_workers
 from skelstore import layout
 from skelstore.codecs import PROFILES, Profile
-from skelstore.errors import (
-    JointLayoutError,
-    SkelstoreError,
-    SourceError,
-    StoreError,
-    UnsupportedValueError,
-)
+from skelstore.errors import JointLayoutError, SkelstoreError, SourceError, StoreError, UnsupportedValueError
 from skelstore.joining import join
 from skelstore.joints import keypoint_shapes, stated
 from skelstore.layouts import FieldIdentity, of_keypoint

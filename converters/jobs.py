@@ -1,4 +1,8 @@
-"""Parts of a conversion, each written by one process: this one, another of this machine, one of a cluster."""
+"""Parts of a conversion, each written by one process: this one, another of this machine, one of a cluster.
+
+A part that is finished is never written again. Its folder is named after its identity (what it was made from, and
+how), and its receipt says so too: a run that was interrupted goes on from the parts that it left.
+"""
 
 from __future__ import annotations
 
@@ -36,6 +40,8 @@ class Job(NamedTuple):
 
 
 class Outcome(NamedTuple):
+    """What became of a job: its part, or the problems in its videos; and the videos that the source left out."""
+
     part: Part | None
     problems: list[str]
     left_out: list[Json]

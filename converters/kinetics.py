@@ -232,8 +232,10 @@ class KineticsSource:
         return pickle
 
     def __getstate__(self) -> dict[str, Any]:
-        # What finds the videos has been used, and is as large as the indexes.
-        return {**self.__dict__, "_used": OrderedDict(), "_key_positions": {}}
+        # What has found the videos is as large as the indexes, and not needed to read them.
+        state = {**self.__dict__, "_used": OrderedDict(), "_key_positions": {}}
+        state.pop("_catalogue", None)
+        return state
 
 
 def _identifier(annotation: Annotation) -> object:
