@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from reprlib import repr as show
@@ -18,7 +19,7 @@ import numpy as np
 from skelstore.codecs import Profile, chunk_codecs, crc32c
 from skelstore.errors import DamageError, StoreError
 from skelstore.layout import Grid
-from skelstore.shards import ShardFile, shard_key
+from skelstore.shards import DIGEST_BYTES, ShardFile, shard_key
 from skelstore.values import Json, named_dtype
 
 FORMAT_VERSION = 1
@@ -29,6 +30,7 @@ SPLITS_KEY = "splits.arrow"
 NAMES_KEY = "names.arrow"
 MAX_JSON_BYTES = 256 << 20
 
+_HEXADECIMAL = re.compile("[0-9a-f]*")
 _INDEX_CODECS = [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}]
 
 
@@ -157,6 +159,17 @@ class FileEntry:
     crc32c: int
 
 
+def _file_entry(node: Json) -> FileEntry:
+    (size,) = _naturals([node["size"]])
+    return FileEntry(size, int(_hexadecimal(node["crc32c"], 8), 16))
+
+
+def _hexadecimal(text: Json, digits: int) -> str:
+    if not isinstance(text, str) or len(text) != digits or not _HEXADECIMAL.fullmatch(text):
+        raise StoreError(f"{show(text)} was found, expected {digits} hexadecimal digits")
+    return text
+
+
 @dataclass(frozen=True)
 class Manifest:
     """Every file of a store but the root ``zarr.json`` and the manifest itself."""
@@ -177,14 +190,14 @@ class Manifest:
         try:
             files: dict[str, FileEntry] = {}
             shards: dict[str, ShardFile] = {}
-            for key, entry in from_bytes(data, place)["files"].items():
-                (size,) = _naturals([entry["size"]])
-                if "digest" in entry:
-                    shards[key] = ShardFile(size, int(entry["crc32c"], 16), entry["digest"])
+            for key, node in from_bytes(data, place)["files"].items():
+                if "\0" in key or key.startswith("/") or ".." in key.split("/"):
+                    raise ValueError(f"{show(key)} is no name of a file in a store")
+                entry = _file_entry(node)
+                if "digest" in node:
+                    shards[key] = ShardFile(entry.size, entry.crc32c, _hexadecimal(node["digest"], 2 * DIGEST_BYTES))
                 else:
-                    if "\0" in key or key.startswith("/") or ".." in key.split("/"):
-                        raise ValueError(f"{show(key)} is no name of a file in a store")
-                    files[key] = FileEntry(size, int(entry["crc32c"], 16))
+                    files[key] = entry
             return cls(files, shards)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise StoreError(f"{place} is not a manifest: {_reason(error)}") from error
@@ -272,7 +285,6 @@ class StoreMetadata:
             raise DamageError(f"{place} is damaged (checksum {show(checksum)} is not that of its content)")
         try:
             (videos,) = _naturals([content["videos"]])
-            manifest = content["manifest"]
             return cls(
                 videos=videos,
                 profile=str(content["profile"]),
@@ -285,7 +297,7 @@ class StoreMetadata:
                 },
                 layouts=list(content["layouts"]),
                 source=dict(content["source"]),
-                manifest=FileEntry(int(manifest["size"]), int(manifest["crc32c"], 16)),
+                manifest=_file_entry(content["manifest"]),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise StoreError(f"{place} is not as format version {version} says: {_reason(error)}") from error

@@ -38,6 +38,14 @@ def with_root(change: Callable[[Any], None]) -> Files:
     return sign(base(), root)
 
 
+def with_manifest(change: Callable[[Any], None]) -> Files:
+    """With other entries in the manifest, for which only the root vouches."""
+    files = base()
+    manifest = json.loads(files["manifest.json"])
+    change(manifest["files"])
+    return sign_root(files | {"manifest.json": json.dumps(manifest).encode()}, _root(files))
+
+
 def with_array(change: Callable[[Any], None], more: Files | None = None) -> Files:
     files = base() | (more or {})
     node = json.loads(files["keypoint/zarr.json"])
@@ -96,13 +104,6 @@ def sizes() -> Iterator[tuple[str, Files]]:
         files = base()
         files["zarr.json"] = files["zarr.json"].replace(b'"profile": ', b'"odd": ' + number + b', "profile": ', 1)
         yield f"the number {number[:10].decode()} in the root", files
-    for size in (2**62, 10**30, -1):
-        files = base()
-        manifest = json.loads(files["manifest.json"])
-        for entry in manifest["files"].values():
-            entry["size"] = size
-        files["manifest.json"] = json.dumps(manifest).encode()
-        yield f"files of {size} bytes", sign_root(files, json.loads(files["zarr.json"]))
     for dims in ([2**40] * 3, [2**62] * 3, [2**31] * 3):
         huge = with_array(_sizes(2**61, 2**61, 2**27))
         yield f"a video of {dims[0]} frames", with_column("keypoint.dim1", dims, huge)
@@ -218,15 +219,30 @@ def names() -> Iterator[tuple[str, Files]]:
             content["fields"][name] = content["fields"].pop("keypoint")
 
         yield f"a field named {name!r:.40}", with_root(change)
-        files = base()
-        manifest = json.loads(files["manifest.json"])
-        manifest["files"][name] = {"size": 1, "crc32c": "00000000"}
-        files["manifest.json"] = json.dumps(manifest).encode()
-        yield f"a file named {name!r:.40}", sign_root(files, _root(files))
+        for kind, more in (("file", {}), ("shard", {"digest": "0" * 32})):
+            entry = {"size": 1, "crc32c": "00000000", **more}
+            yield f"a {kind} named {name!r:.40}", with_manifest(lambda found, e=entry, n=name: found.update({n: e}))
+
+
+def entries() -> Iterator[tuple[str, Files]]:
+    """Entries of the manifest that say what no file has."""
+    for member, values in (
+        ("size", (2**62, 10**30, -1, 1.0, 1e999, True, "1", None, [1])),
+        ("crc32c", (1e999, 0, -1, "", "-0000001", "0x000000", "0" * 7, "0" * 100_000, "FFFFFFFF", None, [])),
+        ("digest", (1e999, 0, "", "0" * 31, "0" * 33, "g" * 32, None, [], {})),
+    ):
+        for value in values:
+
+            def change(found: Any, member: str = member, value: Any = value) -> None:
+                for entry in found.values():
+                    if member in entry:
+                        entry[member] = value
+
+            yield f"files whose {member} is {value!r:.40}", with_manifest(change)
 
 
 def every() -> Iterator[tuple[str, Files]]:
-    for group in (sizes, codecs, nesting, names):
+    for group in (sizes, codecs, nesting, names, entries):
         yield from group()
 
 

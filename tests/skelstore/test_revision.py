@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import errno
+import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from skelstore.revision import revise
 from skelstore.verification import verify
 from tests.contracts import check_store, write, written
 from tests.exact import assert_exact
+from tests.skelstore.small_store import crc, lay_out, made, sign_root
 from tests.test_documents import assert_read_alike
 
 SPLITS = {"train": ["a"], "val": ["b", "nobody"]}
@@ -179,3 +182,18 @@ def test_a_missing_file_is_damage(tmp_path: Path, missing: str) -> None:
     with pytest.raises(DamageError, match=f"{missing} is missing"):
         revise(old, tmp_path / "new.zarr", labels=lambda label: label)
     assert [path.name for path in tmp_path.iterdir()] == ["old.zarr"]
+
+
+@pytest.mark.parametrize("more", [{}, {"digest": "0" * 32}], ids=["file", "shard"])
+def test_no_file_outside_of_the_stores_is_linked(tmp_path: Path, more: dict[str, str]) -> None:
+    """A manifest from a stranger that names a file beside the store, where the new store's folder has another side."""
+    (tmp_path / "secret").write_text("of this machine")
+    files = dict(made("default", first=0, stop=2))
+    manifest = json.loads(files["manifest.json"])
+    manifest["files"]["../secret"] = {"size": 15, "crc32c": crc(b"of this machine"), **more}
+    files["manifest.json"] = json.dumps(manifest).encode()
+    old = lay_out(tmp_path / "old.zarr", sign_root(files, json.loads(files["zarr.json"])))
+    (tmp_path / "deep").mkdir()
+    with pytest.raises(StoreError, match=re.escape("'../secret' is no name of a file in a store")):
+        revise(old, tmp_path / "deep" / "new.zarr", splits=SPLITS)
+    assert not list((tmp_path / "deep").iterdir())
