@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converters.pickle_file import PickleFile
-from converters.source import checked_annotation, kind_name, shown_name
+from converters.source import checked_annotation, explore_all, kind_name, shown_name
 from skelstore import values
 from skelstore.errors import SourceError
 from skelstore.layouts import Annotation
@@ -23,28 +23,37 @@ _SCORE_KEYS = frozenset({"pred_score", "pred_scores", "pred_label", "pred_labels
 class AnnotationFile:
     """Source of the annotations of one pickle: ``{'split': …, 'annotations': […], …}`` or a bare list.
 
-    ``pickle`` is the file, if it has been indexed already.
+    ``pickle`` is the file, if ``open_pickle`` has opened it already. Raises SourceError if it is not of the dialect.
     """
 
     def __init__(self, path: str | os.PathLike[str], dialect: str, pickle: PickleFile | None = None) -> None:
         self.path = Path(path)
         self.dialect = dialect
-        self._pickle = pickle or PickleFile(path)
+        self._pickle = pickle or open_pickle(path)
         self._key = None if self._pickle.root_kind == "list" else "annotations"
         try:
-            self._count = self._find_list()
-            if self._count:
+            self.known = self._find_list()
+            if self.known:
                 _decline_lookalike(self.path, self._pickle.element(0, self._key))
         except BaseException:
-            self._pickle.close()
+            self.close()
             raise
 
+    def explore(self) -> bool:
+        try:
+            more = self._pickle.grow()
+            if more:
+                self.known = self._find_list()
+        except BaseException:
+            self.close()
+            raise
+        return more
+
     def _find_list(self) -> int:
-        """Number of annotations. Raises SourceError if the file is not of the dialect."""
+        """Number of annotations, as far as the file is indexed. Raises SourceError if it is not of the dialect."""
         wanted = {"pyskl": ("dict",), "list": ("list",)}.get(self.dialect, ("dict", "list"))
-        found = self._pickle.root_kind
         count = None
-        if found in wanted and (found == "list" or self._key in self._pickle.keys):
+        if self._pickle.root_kind in wanted and holds_annotations(self._pickle):
             count = self._pickle.elements(self._key)
         if count is None:
             expected = " or ".join(
@@ -54,7 +63,8 @@ class AnnotationFile:
         return count
 
     def __len__(self) -> int:
-        return self._count
+        explore_all(self)
+        return self.known
 
     def sizes(self) -> NDArray[np.int64]:
         return self._pickle.element_sizes(self._key)
@@ -72,6 +82,7 @@ class AnnotationFile:
         return f"{self._key or ''}[{index}]"
 
     def splits(self) -> dict[Any, Any]:
+        explore_all(self)
         splits = self._pickle.value("split") if "split" in self._pickle.keys else None
         return splits if isinstance(splits, dict) else {}
 
@@ -85,6 +96,7 @@ class AnnotationFile:
     def _document(self) -> Json:
         if self._key is None:
             return {"annotations": True}
+        explore_all(self)
         entries: list[Json] = []
         for key in self._pickle.keys:
             if key == "annotations":
@@ -98,6 +110,19 @@ class AnnotationFile:
             )
             entries.append([values.encode(key), whole])
         return {"dict": entries}
+
+
+def open_pickle(path: str | os.PathLike[str]) -> PickleFile:
+    """The pickle, indexed until it is known to hold annotations, or as a whole. Raises as ``PickleFile`` does."""
+    pickle = PickleFile(path, whole=False)
+    while not holds_annotations(pickle) and pickle.grow():
+        pass
+    return pickle
+
+
+def holds_annotations(pickle: PickleFile) -> bool:
+    """Whether a pickle, as far as it is indexed, is a list or a dict with annotations."""
+    return pickle.root_kind == "list" or (pickle.root_kind == "dict" and "annotations" in pickle.keys)
 
 
 def described(pickle: PickleFile) -> str:

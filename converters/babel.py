@@ -18,7 +18,7 @@ from converters.conversion import ConvertOptions, convert_source
 from converters.document import LIST_DOCUMENT
 from converters.pickle_arrays import Foreign
 from converters.pickle_file import PickleFile
-from converters.source import shown_name
+from converters.source import KnownAtOnce, shown_name
 from skelstore.errors import SourceError
 from skelstore.layouts import Annotation
 from skelstore.parts import Origin
@@ -31,7 +31,7 @@ TOTAL_FRAMES = 150
 _STRUCTURE = "(seg_id, (label, sid, chunk_n, anntr_id))"
 
 
-class BabelSource:
+class BabelSource(KnownAtOnce):
     """Source of a BABEL array and its label pickle, ``table``; by default that of BABEL's naming beside the array:
     ``train_label_120.pkl`` for ``train_ntu_sk_120.npy``.
 

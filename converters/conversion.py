@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from functools import partial
+from itertools import chain, islice
 from typing import Any, NamedTuple, TypedDict
 
-from converters.jobs import SHOWN_PROBLEMS, Job, Outcome, enough, identity_of, send, write_part, write_parts
+from converters.jobs import (
+    SHOWN_PROBLEMS,
+    Job,
+    Outcome,
+    Sent,
+    enough,
+    identity_of,
+    sent_along,
+    write_part,
+    write_parts,
+)
 from converters.source import Source, refusal, splits_without
 from converters.workers import cluster_workers, local_workers
 from skelstore import layout
@@ -74,6 +85,7 @@ def convert_source(
     if profile not in PROFILES:
         raise StoreError(f"profile {profile!r}; expected one of {', '.join(PROFILES)}")
     workspace = Workspace(destination, force=force, resume=True)
+    resumed = bool(_finished_parts(workspace))
     try:
         plan, outcomes, read_top = _write(source, workspace, profile, joints, workers, dask, advance)
         _raise_problems([problem for outcome in outcomes for problem in outcome.problems])
@@ -90,8 +102,10 @@ def convert_source(
             raise UnsupportedValueError(refusal(source, error), error.place, error.value) from None
         workspace.commit()
     except BaseException as error:
-        _give_up(workspace, error)
+        _give_up(workspace, error, resumed)
         raise
+    finally:
+        source.close()
     return sum(outcome.taken for outcome in outcomes)
 
 
@@ -108,36 +122,52 @@ def _write(
 
     Gives the plan, what became of the parts, and what gives the top of the source, or raises what is wrong with it.
     """
-    cuts = layout.cut(source.sizes().tolist(), layout.PART_BYTES, PART_VIDEOS)
-    count = min(len(cuts), workers)
-    if dask is None and count <= 1:
-        plan, jobs = _prepare(source, profile, cuts, workspace)
-        _stated(source, joints, plan.grids)  # told as soon as it can be seen
+    plan = _plan(source, profile)
+    _stated(source, joints, plan.grids)  # told as soon as it can be seen
+    jobs = _jobs(source, plan, workspace)
+    if dask is None and not source.explore():  # no more processes than there are parts; a large source has many
+        first = list(islice(jobs, workers))
+        workers = len(first)
+        jobs = chain(first, jobs)
+    if dask is None and workers <= 1:
         outcomes: list[Outcome] = []
-        for job in jobs:
+        for job in list(jobs):
             outcomes.append(write_part(source, plan, job, advance))
             if enough(outcomes):
                 break
         return plan, outcomes, partial(_top, source)
-    # The processes begin to start before the plan is made.
-    with cluster_workers(dask) if dask is not None else local_workers(count) as crew:
-        plan, jobs = _prepare(source, profile, cuts, workspace)
-        _stated(source, joints, plan.grids)
-        sent = send(source, plan, workspace.parts)
-        with ThreadPoolExecutor(1) as reader:
-            top = reader.submit(_top, source)  # while the workers write, and this process has nothing to do
-            return plan, write_parts(source, sent, jobs, crew, advance), top.result
+    top: Future[_Top] = Future()
+
+    def tasks() -> Iterator[tuple[Sent, Job]]:
+        yield from sent_along(source, plan, jobs, workspace.parts)
+        # While the workers write, and this process has nothing else to do.
+        try:
+            top.set_result(_top(source))
+        except Exception as error:
+            top.set_exception(error)
+
+    with cluster_workers(dask) if dask is not None else local_workers(workers) as crew:
+        return plan, write_parts(source, tasks(), crew, advance), top.result
 
 
-def _give_up(workspace: Workspace, error: BaseException) -> None:
-    """Keep the finished parts if the same command could go on from them; else remove the workspace."""
-    at_fault = isinstance(error, SourceError | UnsupportedValueError)
+def _finished_parts(workspace: Workspace) -> set[str]:
+    """Names of the parts with a receipt. One that is at work may have one already, in a folder of another name."""
+    return {path.parent.name for path in workspace.parts.glob(f"*/{RECEIPT_KEY}") if "." not in path.parent.name}
+
+
+def _give_up(workspace: Workspace, error: BaseException, resumed: bool) -> None:
+    """Keep the finished parts if the same command could go on from them; else remove the workspace.
+
+    What is wrong with a source does not remove the parts of a run that was ``resumed``: it was not wrong then, and may
+    be a folder that is not mounted now.
+    """
+    at_fault = isinstance(error, UnsupportedValueError) or (isinstance(error, SourceError) and not resumed)
     again = "command again with the right layout" if isinstance(error, JointLayoutError) else "same command again"
     workspace.tell_place(error)
     if workspace.committed:
         workspace.leave()
         error.add_note(f"{workspace.destination} is complete; {workspace.folder}, beside it, can be deleted")
-    elif not at_fault and any(workspace.parts.glob(f"*/{RECEIPT_KEY}")):
+    elif not at_fault and _finished_parts(workspace):
         workspace.leave()
         error.add_note(f"{workspace.folder} keeps the finished parts: run the {again} to go on from them")
     else:
@@ -160,30 +190,43 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _prepare(
-    source: Source, profile: Profile, cuts: list[tuple[int, int]], workspace: Workspace
-) -> tuple[Plan, list[Job]]:
-    """The plan, and the parts to write; whatever else an earlier run has left in the workspace is removed."""
-    plan = _plan(source, profile)
-    jobs = []
-    for number, (start, stop) in enumerate(cuts):
-        identity = identity_of(source, plan, start, stop)
-        jobs.append(Job(start, stop, workspace.parts / part_name(number, identity), identity))
-    workspace.keep_parts([job.folder.name for job in jobs])
-    source.close()  # it opens again, and is then held against what was indexed
-    return plan, jobs
-
-
 def _plan(source: Source, profile: Profile) -> Plan:
     planner = Planner(profile)
-    for i in range(len(source)):
-        if planner.full:
+    position = 0
+    while not planner.full:
+        if position == source.known:
+            if source.explore():
+                continue
             break
-        try:
-            planner.add(source.video(i)[0])
-        except SkelstoreError:
-            continue  # told, with all others like it, when its part is written
+        with contextlib.suppress(SkelstoreError):  # told, with all others like it, when its part is written
+            planner.add(source.video(position)[0])
+        position += 1
     return planner.plan()
+
+
+def _jobs(source: Source, plan: Plan, workspace: Workspace) -> Iterator[Job]:
+    """The parts to write, each as soon as it can be; whatever else an earlier run has left in the workspace is removed.
+
+    In the end the source is closed: it opens again, and is then held against what was found in it.
+    """
+    finished = _finished_parts(workspace)
+    workspace.keep_parts(finished)
+    for number, (start, stop) in enumerate(layout.cut(_sizes(source), layout.PART_BYTES, PART_VIDEOS)):
+        identity = identity_of(source, plan, start, stop)
+        folder = workspace.parts / part_name(number, identity)
+        finished.discard(folder.name)
+        yield Job(number, start, stop, folder, identity)
+    workspace.remove_parts(finished)
+    source.close()
+
+
+def _sizes(source: Source) -> Iterator[int]:
+    """The size of every video of a source, which is explored meanwhile."""
+    given = 0
+    while given < source.known or source.explore():
+        more = source.sizes()[given:].tolist()
+        yield from more
+        given += len(more)
 
 
 def _top(source: Source) -> _Top:

@@ -15,7 +15,7 @@ from converters.document import PYSKL_DOCUMENT
 from converters.ntu_names import Task, in_order, sample, splits, task_of
 from converters.ntu_recipes import BODY_FIELDS, RECIPES, Recipe, derived
 from converters.ntu_skeleton import JOINTS
-from converters.source import broken_video
+from converters.source import KnownAtOnce, broken_video
 from skelstore.errors import SourceError
 from skelstore.layouts import Annotation
 from skelstore.metadata import ROOT_KEY
@@ -27,7 +27,7 @@ _POSITION_BYTES = JOINTS * 3 * 8
 _KEYS = ("frame_dir", "label", "total_frames", *BODY_FIELDS)
 
 
-class RawStore:
+class RawStore(KnownAtOnce):
     """Source of what a recipe makes of the videos of a store that was converted with the recipe ``raw``.
 
     ``recipe``, ``task`` and ``skip_broken`` as those of ``NtuFiles``. Raises SourceError if the store is another.

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import ModuleType
 
 from converters import array_folder, babel, bare_list, extraction, gym, kinetics, ntu, pyskl, single
-from converters.annotation_file import AnnotationFile, described
+from converters.annotation_file import AnnotationFile, described, holds_annotations, open_pickle
 from converters.array_file import MAGIC, SUFFIXES
 from converters.array_folder import ArrayFolder
 from converters.babel import BabelSource
@@ -154,14 +154,13 @@ def _recognise(path: Path, labelled: bool) -> tuple[str, PickleFile | None]:
     with open(path, "rb") as file:
         if file.read(len(MAGIC)) == MAGIC:
             return babel.NAME, None
-    pickle = PickleFile(path)
-    if labelled and not (pickle.root_kind == "dict" and "annotations" in pickle.keys):
+    pickle = open_pickle(path)
+    found = holds_annotations(pickle)
+    if labelled and not (found and pickle.root_kind == "dict"):
         pickle.close()
         return extraction.NAME, None
-    if pickle.root_kind == "list":
-        return bare_list.NAME, pickle
-    if pickle.root_kind == "dict" and "annotations" in pickle.keys:
-        return pyskl.NAME, pickle
+    if found:
+        return (bare_list.NAME if pickle.root_kind == "list" else pyskl.NAME), pickle
     with pickle:
         if pickle.root_kind == "dict":
             if not _ANNOTATION_KEYS.isdisjoint(pickle.keys):

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from converters.annotation_file import AnnotationFile, described
 from converters.conversion import ConvertOptions, convert_source
 from converters.pickle_file import PickleFile
-from converters.source import kind_name, shown_name
+from converters.source import KnownAtOnce, kind_name, shown_name
 from skelstore.errors import SourceError
 from skelstore.layouts import Annotation
 from skelstore.parts import Origin, video_name
@@ -26,7 +26,7 @@ BOX_KEY = "gt_bbox"
 """The key of the boxes in an annotation."""
 
 
-class GymSource:
+class GymSource(KnownAtOnce):
     """Source of a pickle of annotations joined with a pickle of boxes, by ``frame_dir`` (else ``filename``).
 
     A video without boxes has no key ``gt_bbox``; boxes without a video are left out. Raises SourceError if the boxes

@@ -11,7 +11,7 @@ import os
 import secrets
 import shutil
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from functools import lru_cache
 from importlib.metadata import version
@@ -31,8 +31,9 @@ SHOWN_PROBLEMS = 20
 
 
 class Job(NamedTuple):
-    """The videos ``start`` to ``stop`` of the source, to be written as a part into ``folder``."""
+    """The videos ``start`` to ``stop`` of the source, to be written into ``folder`` as its part of that number."""
 
+    number: int
     start: int
     stop: int
     folder: Path
@@ -84,7 +85,7 @@ class Sent(NamedTuple):
     digest: bytes
 
 
-def send(source: Source, plan: Plan, folder: Path) -> Sent:
+def _send(source: Source, plan: Plan, folder: Path) -> Sent:
     """Write the source, with its index, where all workers find it: it is too large to go with every part."""
     data = bytes(ForkingPickler.dumps((source, plan)))
     path = folder / f"source.{secrets.token_hex(4)}"
@@ -101,22 +102,31 @@ def _received(sent: Sent) -> tuple[Source, Plan]:
     return found
 
 
+def sent_along(source: Source, plan: Plan, jobs: Iterable[Job], folder: Path) -> Iterator[tuple[Sent, Job]]:
+    """Each job with the source as it was sent to the workers: again, when that did not have the job's videos yet."""
+    known = -1
+    for job in jobs:
+        if job.stop > known:
+            known = source.known
+            sent = _send(source, plan, folder)
+        yield sent, job
+
+
 def write_parts(
-    source: Source, sent: Sent, jobs: list[Job], workers: Workers, advance: Callable[[int], None] | None
+    source: Source, tasks: Iterator[tuple[Sent, Job]], workers: Workers, advance: Callable[[int], None] | None
 ) -> list[Outcome]:
     """Let the workers write the parts, until there are enough problems.
 
-    Raises WorkerError, when what others were at is finished, if one died.
+    Raises WorkerError, when what others were at is finished, if one died; and what taking a task raises.
     """
     outcomes: dict[int, Outcome] = {}
-    with closing(finished(workers, _write_sent, [(sent, job) for job in jobs])) as ended:
-        for number, future in ended:
-            job = jobs[number]
+    with closing(finished(workers, _write_sent, tasks)) as ended:
+        for (_, job), future in ended:
             try:
-                outcomes[number] = future.result()
+                outcomes[job.number] = future.result()
             except workers.died as error:
                 raise WorkerError(
-                    f"{source.path}: the process that wrote part {number + 1} of {len(jobs)} "
+                    f"{source.path}: the process that wrote part {job.number + 1} "
                     f"({source.place(job.start)} to {source.place(job.stop - 1)}) died: it was killed, or ran out of "
                     "memory (then use fewer workers), or this is a script without `if __name__ == '__main__'`"
                 ) from error

@@ -8,6 +8,7 @@ PYSKL keeps them in kpfiles, ``{frame_dir: {'keypoint': [N, V, 3]}, …}``, whic
 from __future__ import annotations
 
 import os
+from array import array
 from collections import OrderedDict
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -21,7 +22,8 @@ from converters.conversion import ConvertOptions, convert_source
 from converters.listing import walk
 from converters.pickle_arrays import short
 from converters.pickle_file import PickleFile
-from converters.source import checked_annotation, storable_name
+from converters.pickle_spans import step
+from converters.source import checked_annotation, explore_all, storable_name
 from skelstore import values
 from skelstore.errors import SourceError
 from skelstore.layouts import Annotation
@@ -34,20 +36,49 @@ _SHOWN_MISSING = 20
 
 
 class _Place(NamedTuple):
-    """Where the skeletons of a video are: the kpfile, and their key in it (None: the whole file)."""
+    """Where the skeletons of an entry of the table of contents are: the kpfile, and the number of their key in it."""
 
     entry: int
     file: str
-    key: str | None
     position: int
+    """-1 if they are the whole file."""
     size: int
+
+
+class _Places:
+    """Places of many videos, in columns: they are sent to the workers time and again."""
+
+    def __init__(self) -> None:
+        self.files: list[str] = []
+        self.positions = array("q")
+        self.sizes = array("q")
+        self._entries = array("q")
+        self._numbers = array("q")
+        self._number_of: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __getitem__(self, index: int) -> _Place:
+        file = self.files[self._numbers[index]]
+        return _Place(self._entries[index], file, self.positions[index], self.sizes[index])
+
+    def add(self, place: _Place) -> None:
+        if place.file not in self._number_of:
+            self._number_of[place.file] = len(self.files)
+            self.files.append(place.file)
+        self._entries.append(place.entry)
+        self._numbers.append(self._number_of[place.file])
+        self.positions.append(place.position)
+        self.sizes.append(place.size)
 
 
 class KineticsSource:
     """Source of a table of contents joined with its kpfiles.
 
-    Raises SourceError if a ``raw_file`` or ``frame_dir`` leads outside of the kpfiles' folder, or if skeletons are
-    missing, naming all such videos; with ``skip_missing`` those are left out, and ``description`` says which.
+    Raises SourceError, when it has gone through all, if skeletons are missing, naming all such videos; with
+    ``skip_missing`` those are left out, and ``description`` says which. Raises SourceError for a ``raw_file`` or
+    ``frame_dir`` that leads outside of the kpfiles' folder.
     """
 
     dialect = NAME
@@ -65,41 +96,67 @@ class KineticsSource:
         self._used: OrderedDict[str, PickleFile] = OrderedDict()  # those that may be open, the latest at the end
         self._key_positions: dict[str, dict[str, int]] = {}
         self._resolved: dict[str, str | None] = {}
+        self._skip_missing = skip_missing
+        self._whole = False
+        self._looked_at = 0  # entries of the table of contents
+        self._places = _Places()
+        self._bytes = 0  # of the skeletons that were found
         self._left_out: list[Json] = []
+        self.explore()
+
+    @property
+    def known(self) -> int:
+        return len(self._places)
+
+    def explore(self) -> bool:
+        if self._whole:
+            return False
         try:
-            self._places = self._find_all()
-            if self._left_out and not skip_missing:
+            self._find_more()
+            if self._whole and self._left_out and not self._skip_missing:
                 raise SourceError(self._missing_sentence())
         except BaseException:
             self.close()
             raise
+        return True
+
+    def _find_more(self) -> None:
+        enough = self._bytes + step(self._bytes)
+        while self._bytes < enough:
+            if self._looked_at < self._contents.known:
+                self._look_at(self._looked_at)
+                self._looked_at += 1
+            elif not self._contents.explore():
+                self._whole = True
+                return
 
     def __len__(self) -> int:
-        return len(self._places)
+        explore_all(self)
+        return self.known
 
     def sizes(self) -> NDArray[np.int64]:
-        return np.array([place.size for place in self._places], np.int64)
+        return np.array(self._places.sizes, np.int64)
 
     def video(self, index: int) -> tuple[Annotation, Origin | None]:
         place = self._places[index]
         annotation, _ = self._contents.video(place.entry)
-        if place.key is None:
+        if place.position < 0:
             with PickleFile(self._folder / place.file) as pickle:
-                value = pickle.root()
+                pack = checked_annotation(pickle.root(), pickle.path, "the file")
         else:
-            value = self._open(place.file).value(place.key)
-        shown = "the file" if place.key is None else repr(place.key)
-        pack = checked_annotation(value, self._folder / place.file, shown)
+            kpfile = self._open(place.file)
+            key = kpfile.keys[place.position]
+            pack = checked_annotation(kpfile.value(key), kpfile.path, repr(key))
         for key in pack:
             if key in annotation:
                 raise SourceError(
                     f"{self.path}: {self._contents.place(place.entry)} has {key!r}, and so has its kpfile "
                     f"{place.file}: take it out of one of the two"
                 )
-        return annotation | pack, Origin(storable_name(place.file, self._folder), place.position, len(pack))
+        return annotation | pack, Origin(storable_name(place.file, self._folder), max(place.position, 0), len(pack))
 
     def files(self, start: int, stop: int) -> list[Path]:
-        files = dict.fromkeys(place.file for place in self._places[start:stop])
+        files = dict.fromkeys(self._places[index].file for index in range(start, stop))
         return [self.path, *(self._folder / file for file in files)]
 
     def settings(self) -> Json:
@@ -109,16 +166,17 @@ class KineticsSource:
         return self._contents.place(self._places[index].entry)
 
     def splits(self) -> dict[Any, Any]:
+        explore_all(self)
         return self._contents.splits()
 
     def description(self) -> dict[str, Json]:
         """As of the table of contents; and the layout of the kpfiles, and the videos that were left out."""
+        explore_all(self)
         contents = self._contents.description()
-        files = {place.file for place in self._places}
         return {
             **contents,
-            "size": contents["size"] + sum((self._folder / file).stat().st_size for file in files),
-            "kpfiles": "video" if all(place.key is None for place in self._places) else "many",
+            "size": contents["size"] + sum((self._folder / file).stat().st_size for file in self._places.files),
+            "kpfiles": "many" if any(position >= 0 for position in self._places.positions) else "video",
             "left_out": self._left_out,
         }
 
@@ -127,18 +185,16 @@ class KineticsSource:
         while self._used:
             self._used.popitem()[1].close()
 
-    def _find_all(self) -> list[_Place]:
-        places = []
-        for i in range(len(self._contents)):
-            annotation, _ = self._contents.video(i)
-            found = self._find(i, annotation)
-            if isinstance(found, _Place):
-                places.append(found)
-            else:
-                name = _identifier(annotation)
-                known = values.encode(name) if isinstance(name, str) else None
-                self._left_out.append({"index": i, "name": known, "reason": found})
-        return places
+    def _look_at(self, entry: int) -> None:
+        annotation, _ = self._contents.video(entry)
+        found = self._find(entry, annotation)
+        if isinstance(found, _Place):
+            self._places.add(found)
+            self._bytes += found.size
+        else:
+            name = _identifier(annotation)
+            known = values.encode(name) if isinstance(name, str) else None
+            self._left_out.append({"index": entry, "name": known, "reason": found})
 
     def _missing_sentence(self) -> str:
         shown = ""
@@ -166,7 +222,7 @@ class KineticsSource:
                 return f"its kpfile {short(raw_file)} is not in {self._folder}"
             return self._place_in(index, file, key) or f"its kpfile {file} does not have it"
         if (file := self._inside(index, f"{name}.pkl")) is not None:
-            return _Place(index, file, None, 0, os.path.getsize(self._folder / file))
+            return _Place(index, file, -1, os.path.getsize(self._folder / file))
         file = self._catalogue.get(name)
         if file is None:
             return f"neither a file {short(name + '.pkl')} nor a kpfile that has it is in {self._folder}"
@@ -177,7 +233,7 @@ class KineticsSource:
         if position is None:
             return None
         pickle = self._open(file)
-        return _Place(index, file, key, position, pickle.size // len(pickle.keys))
+        return _Place(index, file, position, pickle.size // len(pickle.keys))
 
     def _resolve(self, index: int, raw_file: str) -> str | None:
         """The kpfile that a ``raw_file`` names: it, or the longest end of it, below the kpfiles' folder."""

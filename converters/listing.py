@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from converters.document import LIST_DOCUMENT, PYSKL_DOCUMENT
 from converters.naming import LABEL_BY, label_by_folders, label_by_ntu
-from converters.source import shown_name, storable_name
+from converters.source import KnownAtOnce, shown_name, storable_name
 from converters.video_table import Row, read_table, refuse
 from skelstore.errors import SourceError
 from skelstore.values import Json
@@ -98,7 +98,7 @@ class Listing:
         return found
 
 
-class ListedFiles:
+class ListedFiles(KnownAtOnce):
     """What sources of listed files have in common: ``_listing`` is what is taken of the files in ``_folder``."""
 
     path: Path

@@ -19,7 +19,7 @@ from converters.listing import walk
 from converters.ntu_names import TASKS, Sample, Task, ignored_names, in_order, sample, splits, task_of
 from converters.ntu_recipes import RECIPES, Recipe, derived, raw
 from converters.ntu_skeleton import parse
-from converters.source import broken_video, shown_name, storable_name
+from converters.source import KnownAtOnce, broken_video, shown_name, storable_name
 from skelstore.errors import SourceError
 from skelstore.layouts import Annotation
 from skelstore.parts import Origin
@@ -42,7 +42,7 @@ class _InFolder(NamedTuple):
 _File: TypeAlias = _InFolder | Member
 
 
-class NtuFiles:
+class NtuFiles(KnownAtOnce):
     """Source of all ``*.skeleton`` files below a folder, or in a zip file.
 
     ``recipe``: ``raw`` keeps every value; ``pyskl`` and ``mmaction2`` give what the scripts of PYSKL and MMAction2

@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_left
+from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -22,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converters.pickle_arrays import Foreign, short
-from converters.pickle_index import read_index
+from converters.pickle_index import read_indexes
 from converters.pickle_memo import MISSING, Memo, copied
 from converters.pickle_opcodes import EMPTY_DICT, MAX_NUMBER_KEYS, Refusal
 from converters.pickle_spans import Index, Spans
@@ -38,7 +40,7 @@ PEEK_BYTES = 1024
 MAX_CHAIN = 50
 MAX_CHAINS = 200
 
-_OF_A_PROCESS = frozenset(("_fd", "_memo"))
+_OF_A_PROCESS = frozenset(("_fd", "_memo", "_growth"))
 _Running = frozenset[tuple[int, int]]
 _KEY_TYPES = (str, bytes, int, float, bool, type(None))
 
@@ -63,24 +65,46 @@ class PickleFile:
     ids, extension codes, containers in themselves); OSError when it cannot be read.
 
     ``size`` is the file's in bytes, ``root_kind`` is "dict", "list" or "other", ``keys`` are those of a root dict in
-    order. The object can be pickled: it sends the path and the index. Copies in several processes do not disturb one
-    another, and neither do forked ones.
+    order. Without ``whole`` the file is indexed only until one of its lists has some elements, and ``grow`` goes on: up
+    to the end they are what is known so far, and the last list has its first elements.
+
+    The object can be pickled: it sends the path and the index. Copies in several processes do not disturb one another,
+    and neither do forked ones.
     """
 
     path: Path
     size: int
     root_kind: str
     keys: list[Key]
+    _index: Index
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, whole: bool = True) -> None:
         self.path = Path(path)
         self._fd = os.open(self.path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
         self._memo = Memo()
+        status = os.fstat(self._fd)
+        self.size = status.st_size
+        self._stamp = status.st_mtime_ns
+        self._growth: Iterator[Index] | None = read_indexes(self._fd, self.size)
+        self._index_more()
+        while whole and self.grow():
+            pass
+
+    def grow(self) -> bool:
+        """Index more of a file that is not whole; False if all of it is indexed. Raises as the constructor does."""
+        if self._index.whole:
+            return False
+        self._index_more()
+        return True
+
+    def _index_more(self) -> None:
         try:
-            status = os.fstat(self._fd)
-            self.size = status.st_size
-            self._stamp = status.st_mtime_ns
-            self._index: Index = read_index(self._fd, self.size)
+            if self._growth is None:  # closed meanwhile, or a copy in another process: from the beginning, then
+                (self._index,) = deque(read_indexes(self._open(0), self.size), maxlen=1)
+            else:
+                self._index = next(self._growth)
+            if self._index.whole:
+                self._growth = None
             self.root_kind = self._index.root_kind
             self.keys, self._numbers = self._read_keys()
         except Refusal as refusal:
@@ -149,6 +173,7 @@ class PickleFile:
         if fd >= 0:
             os.close(fd)
         self._memo = Memo()
+        self._growth = None
 
     def __enter__(self) -> PickleFile:
         return self
@@ -169,6 +194,7 @@ class PickleFile:
         self.__dict__.update(state)
         self._fd = -1
         self._memo = Memo()
+        self._growth = None
 
     def __repr__(self) -> str:
         return f"PickleFile({str(self.path)!r})"
@@ -307,18 +333,23 @@ class PickleFile:
 
     # The file.
 
-    def _read(self, start: int, stop: int) -> bytes:
+    def _open(self, offset: int) -> int:
+        """The descriptor of the file, which is opened again if it was closed, to read at the offset."""
         # A forked process may use the descriptor of its parent: pread moves no position that they share.
         if self._fd < 0:
             self._fd = os.open(self.path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
             status = os.fstat(self._fd)
             if status.st_size != self.size or status.st_mtime_ns != self._stamp:
                 self.close()
-                raise Refusal(start, "the file has changed since it was indexed")
+                raise Refusal(offset, "the file has changed since it was indexed")
+        return self._fd
+
+    def _read(self, start: int, stop: int) -> bytes:
+        fd = self._open(start)
         try:
-            data = os.pread(self._fd, stop - start, start)
+            data = os.pread(fd, stop - start, start)
             while len(data) < stop - start:  # one call reads 2 GiB at most
-                more = os.pread(self._fd, stop - start - len(data), start + len(data))
+                more = os.pread(fd, stop - start - len(data), start + len(data))
                 if not more:
                     raise Refusal(start + len(data), "the file ends here, and was longer when it was indexed")
                 data += more

@@ -11,6 +11,7 @@ below the mark above it. So a value is made by the bytes from its first opcode t
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from struct import Struct, error
 
 from converters.pickle_opcodes import (
@@ -68,17 +69,21 @@ _u32 = Struct("<I").unpack_from
 _u64 = Struct("<Q").unpack_from
 
 
-def read_index(fd: int, size: int) -> Index:
-    """Read the pickle in the file ``fd`` of ``size`` bytes once. Raises Refusal where it is not one, or cut short."""
+def read_indexes(fd: int, size: int) -> Iterator[Index]:
+    """Read the pickle in the file ``fd`` of ``size`` bytes once.
+
+    Gives the index as far as it goes, time and again while the elements of a long list come, and at the end the whole.
+    Raises Refusal where the file is no pickle, or cut short.
+    """
     check_beginning(os.pread(fd, 512, 0))
     try:
-        return _read_index(Notes(fd, size))
+        yield from _read_indexes(Notes(fd, size))
     except (IndexError, error):
         # The window ends before the file does only with a margin that every opcode fits in.
         raise Refusal(size, "the file ends inside a value; it is cut short, so fetch it again") from None
 
 
-def _read_index(notes: Notes) -> Index:
+def _read_indexes(notes: Notes) -> Iterator[Index]:
     fd, size = notes.fd, notes.size
     stack: list[int] = []  # the offset where each value begins; inverted (negative) when it came out of the memo
     slots: list[int] = []  # beside it, how many memo slots were in use there
@@ -230,6 +235,10 @@ def _read_index(notes: Notes) -> Index:
                     listed_top = -1
             elif op == APPENDS and len(stack) > place == listed_top and listed is not None and target == listed.start:
                 notes.extend(listed, start, base + i, stack[place:], slots[place:])
+                if base + i >= notes.due:
+                    index = notes.so_far(listed, base + i, mark_offsets, stack[1:listed_top], slots[1:listed_top])
+                    if index is not None:
+                        yield index
             del stack[place:], slots[place:]
             i += 1
         elif op == EMPTY_DICT:
@@ -273,6 +282,10 @@ def _read_index(notes: Notes) -> Index:
             if len(stack) - 1 == listed_top and listed is not None and stack[-2] == listed.start:
                 start = stack[-1]
                 notes.extend(listed, start if start >= 0 else ~start, base + i, stack[-1:], slots[-1:])
+                if base + i >= notes.due:
+                    index = notes.so_far(listed, base + i, mark_offsets, stack[1:listed_top], slots[1:listed_top])
+                    if index is not None:
+                        yield index
             del stack[-1], slots[-1]
             i += 1
         elif op == SETITEM:
@@ -345,7 +358,7 @@ def _read_index(notes: Notes) -> Index:
         raise Refusal(stop, f"the pickle ends before its frame does, at byte {frame_stop}; the file is damaged")
     if stop + 1 != size:
         raise Refusal(stop + 1, f"{size - stop - 1} bytes follow the pickle's end, expected none")
-    return notes.finish(stop)
+    yield notes.finish(stop)
 
 
 def _changed(offset: int) -> Refusal:

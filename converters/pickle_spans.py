@@ -14,6 +14,8 @@ import numpy as np
 from converters.pickle_opcodes import BINGET, LONG_BINGET, MAX_NUMBER_LINE, MAX_ODD_SLOTS, Refusal, read_slot
 
 WINDOW = 1 << 18
+#: An index that is not whole yet is given when so many bytes more were gone through; see ``step``.
+GROWTH_BYTES = 4 << 20
 #: Lists of the root dict whose elements can be read one by one; those beyond are read whole.
 MAX_LISTS = 4096
 
@@ -22,6 +24,15 @@ NO_SLOT = 1 << 62
 
 _FRAMES = re.compile(rb"(?:\x95.{8})*", re.DOTALL)
 _OPENING = re.compile(rb"(?:[\]}]|\([ld])(?:\x94|q.|r.{4}|p[0-9]+\n)?(?:\x95.{8})*\(?(?:\x95.{8})*", re.DOTALL)
+
+
+def step(gone_through: int) -> int:
+    """Bytes to go through before what is known then is of use to others.
+
+    A quarter of what was gone through before, at least: all of it is sent to them each time, and what is sent in the
+    end stays in proportion to the file.
+    """
+    return max(GROWTH_BYTES, gone_through // 4)
 
 
 @dataclass(slots=True)
@@ -54,6 +65,9 @@ class Spans:
 class Index:
     """What the first pass found.
 
+    If it is not ``whole``, the first pass is inside the last list of ``lists`` (or inside the root list), of which it
+    has the first elements; and of ``fetched`` and ``odd`` what is read in the file up to there.
+
     ``root`` is None unless ``root_kind`` is "dict" or "list". ``lists`` has the elements of those values of a root dict
     that are lists which can be read by element, by their number in ``root``. ``fetched`` are the memo slots that are
     read anywhere, ascending, then NO_SLOT. ``odd`` are those of them which the file numbers out of sequence, with the
@@ -66,6 +80,7 @@ class Index:
     fetched: array[int]
     odd: dict[int, int]
     stop: int
+    whole: bool = True
 
 
 class Notes:
@@ -82,6 +97,7 @@ class Notes:
         self.bits = bytearray()
         self.odd: dict[int, int] = {}
         self.odd_fetched: set[int] = set()
+        self.due = step(0)  # where an index is to be given next
 
     def read(self, start: int, stop: int) -> bytes:
         return os.pread(self.fd, stop - start, start)
@@ -108,13 +124,16 @@ class Notes:
 
     def extend(self, spans: Spans, first: int, stop: int, starts: Iterable[int], slots: Iterable[int]) -> None:
         """Values are handed over to the container: ``first`` is the offset of their mark, or of the first of them."""
-        if spans.stop < 0:
-            spans.plain = self.only_opening(spans.start, first)
-        elif spans.plain:
-            spans.plain = self.only_frames(spans.stop + 1, first)
+        spans.plain = self._goes_on(spans, first)
         spans.starts.extend([start if start >= 0 else ~start for start in starts])
         spans.slots.extend(slots)
         spans.stop = stop
+
+    def _goes_on(self, spans: Spans, at: int) -> bool:
+        """Whether up to ``at`` nothing happens to a container but its opening, and that it gets values."""
+        if spans.stop < 0:
+            return self.only_opening(spans.start, at)
+        return spans.plain and self.only_frames(spans.stop + 1, at)
 
     def hand_over(self, spans: Spans, stop: int, starts: Iterable[int], slots: Iterable[int]) -> None:
         """The same where a LIST or DICT makes the container and fills it at once."""
@@ -150,7 +169,7 @@ class Notes:
         if least <= slot < slots:
             byte = slot >> 3
             if byte >= len(self.bits):
-                self.bits.extend(bytes(max(4096, byte + 1 - len(self.bits))))
+                self.bits.extend(bytes(max(512, byte + 1 - len(self.bits))))
             self.bits[byte] |= 1 << (slot & 7)
         elif slot in self.odd:
             self.odd_fetched.add(slot)
@@ -198,29 +217,53 @@ class Notes:
             return read_slot(line, offset), i + len(line) + 1
         return read_slot(buf[i:end], offset), end + 1
 
+    def so_far(self, listed: Spans, at: int, marks: list[int], starts: list[int], slots: list[int]) -> Index | None:
+        """The index up to ``at``, where the list has got elements; None if they cannot be read one by one.
+
+        ``starts`` and ``slots`` are of the keys and values that wait to come to the root dict, of which the list is the
+        last, and ``marks`` are the offsets of the marks below them.
+        """
+        self.due = at + step(at)
+        # Without the last element: that the next one begins tells where it ends.
+        known = Spans(listed.start, listed.starts[:-1], listed.slots[:-1], listed.starts[-1])
+        root = known
+        lists: dict[int, Spans] = {}
+        plain = listed.plain and len(known) > 0
+        if self.root_kind == "dict":
+            assert self.root is not None
+            begun = [start if start >= 0 else ~start for start in starts]
+            root = Spans(self.root.start, self.root.starts + array("q", begun), self.root.slots + array("q", slots))
+            root.stop = known.stop
+            lists = {**self.lists, len(root) - 1: known}
+            plain = plain and len(lists) <= MAX_LISTS and self._goes_on(self.root, marks[0] if marks else begun[0])
+        if not plain:
+            return None
+        return Index(self.root_kind, root, lists, self._fetched(), self._odd_fetched(), known.stop, whole=False)
+
     def finish(self, stop: int) -> Index:
         root = self.root
         if root is not None:
-            whole = (
-                self.only_opening(root.start, stop)
-                if root.stop < 0
-                else root.plain and self.only_frames(root.stop + 1, stop)
-            )
-            if not whole:
+            if not self._goes_on(root, stop):
                 root = None
             elif root.stop < 0:
                 root.stop = stop
+        return Index(
+            root_kind=self.root_kind if root is not None else "other",
+            root=root,
+            lists=self.lists if root is not None else {},
+            fetched=self._fetched(),
+            odd=self._odd_fetched(),
+            stop=stop,
+        )
+
+    def _fetched(self) -> array[int]:
         fetched = array("q")
         for start in range(0, len(self.bits), 1 << 16):
             part = np.frombuffer(self.bits, np.uint8, min(1 << 16, len(self.bits) - start), start)
             slots = np.flatnonzero(np.unpackbits(part, bitorder="little")) + start * 8
             fetched.frombytes(slots.astype(np.int64).tobytes())
         fetched.append(NO_SLOT)
-        return Index(
-            root_kind=self.root_kind if root is not None else "other",
-            root=root,
-            lists=self.lists if root is not None else {},
-            fetched=fetched,
-            odd={slot: self.odd[slot] for slot in self.odd_fetched},
-            stop=stop,
-        )
+        return fetched
+
+    def _odd_fetched(self) -> dict[int, int]:
+        return {slot: self.odd[slot] for slot in self.odd_fetched}

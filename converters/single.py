@@ -13,7 +13,7 @@ from converters.annotation_file import described
 from converters.conversion import ConvertOptions, convert_source
 from converters.listing import walk
 from converters.pickle_file import PickleFile
-from converters.source import checked_annotation, shown_name, storable_name
+from converters.source import KnownAtOnce, checked_annotation, shown_name, storable_name
 from skelstore.errors import SourceError
 from skelstore.layouts import Annotation
 from skelstore.parts import Origin
@@ -23,7 +23,7 @@ NAME = "single"
 FOLDER_NAME = "folder"
 
 
-class SingleFiles:
+class SingleFiles(KnownAtOnce):
     """Source of one pickle that is an annotation, or of all ``*.pkl`` below a folder, by name."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:

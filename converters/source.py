@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -40,15 +40,29 @@ def broken_video(name: str, place: str, *, left_out: bool) -> Iterator[None]:
 
 
 class Source(Protocol):
-    """The videos of a foreign data set. Picklable, and readable at any index from any process."""
+    """The videos of a foreign data set. Picklable, and readable at any known index from any process."""
 
     path: Path
     dialect: str
 
-    def __len__(self) -> int: ...
+    @property
+    def known(self) -> int:
+        """How many videos are known so far; of them all the rest of this tells, but for what says otherwise."""
+        ...
+
+    def explore(self) -> bool:
+        """Go on through a large source until more videos are known; False if all are.
+
+        Raises SourceError for what is wrong with the source beyond the known videos.
+        """
+        ...
+
+    def __len__(self) -> int:
+        """How many videos there are; explores what is not known."""
+        ...
 
     def sizes(self) -> NDArray[np.int64]:
-        """About how many bytes each annotation takes in the source; parts are cut by them."""
+        """About how many bytes each of the known annotations takes in the source; parts are cut by them."""
         ...
 
     def video(self, index: int) -> tuple[Annotation, Origin | None]:
@@ -75,16 +89,36 @@ class Source(Protocol):
         ...
 
     def splits(self) -> dict[Any, Any]:
-        """Name of each split -> ids, as the source holds them."""
+        """Name of each split -> ids, as the source holds them; explores what is not known."""
         ...
 
     def description(self) -> dict[str, Json]:
-        """What the store keeps of the source beside its videos: ``document`` and whatever its export needs."""
+        """What the store keeps of the source beside its videos: ``document`` and whatever its export needs.
+
+        Explores what is not known.
+        """
         ...
 
     def close(self) -> None:
         """Let go of open files."""
         ...
+
+
+class KnownAtOnce(Sized):
+    """What a source has in common with others all of whose videos are known when it is opened."""
+
+    @property
+    def known(self) -> int:
+        return len(self)
+
+    def explore(self) -> bool:
+        return False
+
+
+def explore_all(source: Source) -> None:
+    """Let all videos of a source be known. Raises SourceError for what is wrong with it."""
+    while source.explore():
+        pass
 
 
 def refusal(source: Source, error: SkelstoreError, index: int | None = None) -> str:

@@ -87,7 +87,7 @@ def convert_command(
         of_source |= {name: path.absolute() for name, path in of_source.items() if isinstance(path, Path)}
     of_source["ignore"] = of_source["ignore"] or ()
     opened = open_source(source, dialect, **of_source)
-    with progress("converting", len(opened), " videos") as advance:
+    with progress("converting", lambda: opened.known, " videos") as advance:
         taken = convert_source(opened, destination, advance=advance, **options)
     if taken:
         say(f"went on from an interrupted conversion: {taken} of its parts were finished")

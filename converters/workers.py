@@ -15,6 +15,7 @@ from concurrent.futures import (
     Executor,
     Future,
     ProcessPoolExecutor,
+    ThreadPoolExecutor,
     wait,
 )
 from concurrent.futures.process import BrokenProcessPool
@@ -24,12 +25,17 @@ from typing import Any, NamedTuple
 
 from skelstore.errors import WorkerError
 
+_Task = tuple[Any, ...]
+
 
 class Workers(NamedTuple):
-    """``executors``, each to be given up to ``slots`` tasks at a time; ``died`` are the errors of one that has died."""
+    """``executors``, each to be given one task at a time, or all at once if they are ``queueing`` them.
+
+    ``died`` are the errors of one that has died.
+    """
 
     executors: Sequence[Executor]
-    slots: int
+    queueing: bool
     died: tuple[type[BaseException], ...]
 
 
@@ -47,7 +53,7 @@ def local_workers(count: int) -> Iterator[Workers]:
         with _interrupts_ignored():  # by the workers, which start here; Ctrl-C is for this process to handle
             for executor in executors:
                 executor.submit(os.getpid)
-        yield Workers(executors, 1, (BrokenProcessPool,))
+        yield Workers(executors, False, (BrokenProcessPool,))
 
 
 @contextmanager
@@ -74,41 +80,51 @@ def cluster_workers(address: str) -> Iterator[Workers]:
         if not client.scheduler_info()["workers"]:
             raise WorkerError(f"the Dask scheduler at {address} has no workers: start one with `dask worker {address}`")
         # Every task at once: the scheduler knows which worker is free, and workers may come and go.
-        yield Workers([client.get_executor(pure=False)], 1 << 30, (KilledWorker, CancelledError))
+        yield Workers([client.get_executor(pure=False)], True, (KilledWorker, CancelledError))
 
 
 def finished(
-    workers: Workers, function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]]
-) -> Generator[tuple[int, Future[Any]], None, None]:
-    """Call the function with each of the arguments; give the number of each, and its future, as it ends.
+    workers: Workers, function: Callable[..., Any], tasks: Iterator[_Task]
+) -> Generator[tuple[_Task, Future[Any]], None, None]:
+    """Call the function with each of the tasks, which are its arguments; give each task, and its future, as it ends.
 
-    Closing the iterator cancels what has not begun, and waits for the rest where it can.
+    Tasks are taken in a thread, one after the other, and begun as soon as they are there: it may take time to find out
+    what is to be done. Raises what taking one raises. Closing the iterator cancels what has not begun, and waits for
+    the rest where it can.
     """
-    waiting = deque(range(len(arguments)))
-    running: dict[Future[Any], tuple[int, Executor]] = {}
+    idle = deque(workers.executors)
+    waiting: deque[_Task] = deque()
+    running: dict[Future[Any], tuple[_Task, Executor]] = {}
 
-    def start(executor: Executor) -> None:
-        if waiting:
-            number = waiting.popleft()
+    def begin() -> None:
+        while waiting and idle:
+            executor = idle[0] if workers.queueing else idle.popleft()
+            task = waiting.popleft()
             try:
-                future = executor.submit(function, *arguments[number])
+                future = executor.submit(function, *task)
             except BrokenExecutor as error:  # it died before it had anything to do
                 future = Future()
                 future.set_exception(error)
-            running[future] = number, executor
+            running[future] = task, executor
 
-    try:
-        for _ in range(min(workers.slots, len(arguments))):
-            for executor in workers.executors:
-                start(executor)
-        while running:
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                number, executor = running.pop(future)
-                yield number, future
-                start(executor)
-    finally:
-        # Dask's can always be cancelled, and what their workers are at goes on there; they are not waited for.
-        wait([future for future in running if not future.cancel()])
+    with ThreadPoolExecutor(1) as taker:
+        taking: Future[_Task | None] | None = taker.submit(next, tasks, None)
+        try:
+            while running or taking is not None:
+                done = wait([*running, *([] if taking is None else [taking])], return_when=FIRST_COMPLETED).done
+                if taking in done:
+                    found = taking.result()
+                    taking = None if found is None else taker.submit(next, tasks, None)
+                    waiting.extend([] if found is None else [found])
+                for future in done & running.keys():
+                    task, executor = running.pop(future)
+                    if not workers.queueing:
+                        idle.append(executor)
+                    yield task, future
+                begin()
+        finally:
+            # Dask's can always be cancelled, and what their workers are at goes on there; they are not waited for.
+            wait([future for future in running if not future.cancel()])
 
 
 def _end_with_parent() -> None:

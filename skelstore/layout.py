@@ -15,6 +15,8 @@ from skelstore.codecs import Profile
 PART_BYTES = 64 << 20
 """Array bytes of a part, before coding: large enough that a data set is hundreds of files, not millions."""
 
+LAST_PIECES = 4
+
 PLAIN_VIDEO_BYTES = 1 << 10
 """Of one number a row (``frame_inds``, ``box_score``) a video has less than this: the profile ``default`` then stores
 it as it is, since calling the codec costs more than reading it, and it is a few hundredths of the data."""
@@ -98,17 +100,28 @@ def shard_runs(start: int, stop: int, rows_of_shard: int) -> Iterator[ShardRun]:
         start += end - offset
 
 
-def cut(sizes: Iterable[int], target: int, longest: int) -> list[tuple[int, int]]:
-    """Cut a run of items into parts of about ``target`` bytes and at most ``longest`` items: (first, last + 1)."""
-    parts = []
-    first = 0
-    filled = 0
-    count = 0
+def cut(sizes: Iterable[int], target: int, longest: int) -> Iterator[tuple[int, int]]:
+    """Cut a run of items into parts of about ``target`` bytes and at most ``longest`` items: (first, last + 1).
+
+    A part is given as soon as the one after it is full, for the sizes may take their time to become known. The last one
+    or two are given in up to ``LAST_PIECES`` pieces: who writes them side by side is done at about the same time then.
+    """
+    last: list[int] = []  # the sizes of the items from ``begin`` on, of which no part is given
+    begin = first = count = filled = 0
     for count, size in enumerate(sizes, 1):
+        last.append(size)
         filled += size
         if filled >= target or count - first >= longest:
-            parts.append((first, count))
+            if begin < first:
+                yield begin, first
+                del last[: first - begin]
+                begin = first
             first, filled = count, 0
-    if first < count:
-        parts.append((first, count))
-    return parts
+    remaining = sum(last)
+    piece = target if remaining <= target else -(-remaining // LAST_PIECES)
+    first, filled = begin, 0
+    for place, size in enumerate(last, begin + 1):
+        filled += size
+        if filled >= piece or place - first >= longest or place == count:
+            yield first, place
+            first, filled = place, 0

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from types import TracebackType
 
@@ -88,12 +88,24 @@ class Workspace:
         if aside.exists() and not self.destination.exists():
             os.rename(aside, self.destination)
             disk.sync_folder(self.destination.parent)
-        elif not self.store.exists():  # it has got its final name, or nothing was begun
+        elif not self.store.exists() or self._stands():  # it has got its final name, or nothing was begun
             self.discard()
+
+    def _stands(self) -> bool:
+        """Whether the store stands at the destination too: a power cut may bring back a name that it had before."""
+        try:
+            return (self.store / ROOT_KEY).read_bytes() == (self.destination / ROOT_KEY).read_bytes()
+        except OSError:
+            return False
 
     def keep_parts(self, names: Collection[str]) -> None:
         """Remove all that stands among the parts under another name."""
         _empty(self.parts, names)
+
+    def remove_parts(self, names: Iterable[str]) -> None:
+        """Remove these parts."""
+        for name in names:
+            disk.remove_folder(self.parts / name)
 
     def commit(self) -> None:
         """Bring the store to the disk and give it its final name, in one step; then remove the workspace."""

@@ -6,6 +6,7 @@ else, and prints as JSON, one line a file, what it took and what happened meanwh
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
@@ -35,9 +36,17 @@ class Found(NamedTuple):
 
 
 def everything(path: str | os.PathLike[str], keys: int = 100) -> Iterator[Found]:
-    """Every part of the pickle, of a root dict as many keys as stated. Any exception but SourceError passes through."""
+    """Every part of the pickle, of a root dict as many keys as stated. Any exception but SourceError passes through.
+
+    Elements that can be read before all of the file is indexed are read before, too.
+    """
+    early: list[tuple[Any, int, Callable[[], Any]]] = []
     try:
-        pickled = PickleFile(path)
+        pickled = PickleFile(path, whole=False)
+        while True:
+            early += elements_so_far(pickled)
+            if not pickled.grow():
+                break
     except SourceError as error:
         yield Found((), error)
         return
@@ -55,11 +64,33 @@ def everything(path: str | os.PathLike[str], keys: int = 100) -> Iterator[Found]
             above = () if pickled.root_kind == "list" else (key,)
             chosen = sorted({0, 1, count // 2, count - 1}) if count else []
             ways += [((*above, i), lambda key=key, i=i: pickled.element(i, key)) for i in chosen if i < count]
+            if count is not None:
+                ways += [((*above, i), value) for known, i, value in early if known is key or known == key]
         for place, read in ways:
             try:
                 yield Found(place, read())
             except SourceError as error:
                 yield Found(place, error)
+
+
+def elements_so_far(pickled: PickleFile) -> Iterator[tuple[Any, int, Callable[[], Any]]]:
+    """The key of the last list of a pickle that is not indexed as a whole, and some of its elements: number, value."""
+    if pickled._index.whole:
+        return
+    key = pickled.keys[-1] if pickled.keys else None
+    count = pickled.elements(key)
+    assert count, "the list has no elements yet"
+    assert len(pickled.element_sizes(key)) == count
+    for i in {0, count - 1}:
+        try:
+            value = pickled.element(i, key)
+            yield key, i, lambda value=value: value
+        except SourceError as error:
+            yield key, i, functools.partial(_refused, error)
+
+
+def _refused(error: SourceError) -> Any:
+    raise error
 
 
 def check_sentence(error: SourceError, path: str | os.PathLike[str]) -> None:

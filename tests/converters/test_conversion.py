@@ -6,16 +6,20 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import skelstore
-from converters import bare_list, open_source, pyskl, samples
+from converters import bare_list, jobs, kinetics, open_source, pickle_spans, pyskl, samples
 from converters.conversion import convert_source
-from skelstore import layout
+from converters.jobs import Sent
+from converters.source import Source
+from skelstore import layout, parts
 from skelstore.errors import SourceError, StoreError, StoreExistsError, UnsupportedValueError
 from tests.contracts import check_store
+from tests.exact import assert_exact
 from tests.source_contract import dump, load
 
 
@@ -45,6 +49,82 @@ def test_any_number_of_workers_gives_the_same_store(tmp_path: Path, large: Path)
     assert sum(calls[1]) == sum(calls[2]) == 3700
     assert len(calls[2]) >= 2, "it was not cut into parts"
     assert sorted(os.listdir(tmp_path)) == ["1.zarr", "2.zarr"]
+
+
+@pytest.fixture
+def in_small_steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Parts of a few videos, of sources that are explored a few at a time.
+
+    How many videos were known each time that a source was sent to the workers.
+    """
+    monkeypatch.setattr(layout, "PART_BYTES", 20_000)
+    monkeypatch.setattr(parts, "SAMPLE_VIDEOS", 2)
+    monkeypatch.setattr(pickle_spans, "GROWTH_BYTES", 5_000)
+    known: list[int] = []
+    send = jobs._send
+
+    def told(source: Source, *arguments: Any) -> Sent:
+        known.append(source.known)
+        return send(source, *arguments)
+
+    monkeypatch.setattr(jobs, "_send", told)
+    return known
+
+
+def clips(count: int) -> list[dict[str, Any]]:
+    keypoint = np.zeros((1, 50, 17, 2), "<f2")
+    return [{"frame_dir": f"v{i}", "keypoint": keypoint + np.float16(i)} for i in range(count)]
+
+
+@pytest.mark.parametrize("order", [["split", "annotations"], ["annotations", "split"], ["annotations"]])
+def test_workers_begin_before_all_of_a_pickle_is_known(
+    tmp_path: Path, in_small_steps: list[int], order: list[str]
+) -> None:
+    annotations = clips(3000)  # which picklers hand over a thousand at a time
+    top = {"split": {"train": [one["frame_dir"] for one in annotations[::2]]}, "annotations": annotations}
+    path = tmp_path / "a.pkl"
+    dump(path, {key: top[key] for key in order})
+    pyskl.convert(path, tmp_path / "2.zarr", workers=2)
+    assert in_small_steps == [1999, 2999, 3000]
+    pyskl.convert(path, tmp_path / "1.zarr", workers=1)
+    assert tree(tmp_path / "1.zarr") == tree(tmp_path / "2.zarr")
+    with skelstore.open(tmp_path / "2.zarr") as store:
+        assert_exact(list(store), annotations)
+        assert_exact(store.splits, top["split"] if "split" in order else {})
+
+
+def test_workers_begin_before_all_of_kinetics_is_known(tmp_path: Path, in_small_steps: list[int]) -> None:
+    samples.write_samples(tmp_path, videos=60, videos_a_file=10)
+    toc, kpfiles = tmp_path / "k400/k400_hrnet.pkl", tmp_path / "k400/kpfiles"
+    kinetics.convert(toc, tmp_path / "2.zarr", kpfiles=kpfiles, workers=2)
+    assert in_small_steps == sorted(set(in_small_steps))
+    assert len(in_small_steps) > 3
+    kinetics.convert(toc, tmp_path / "1.zarr", kpfiles=kpfiles, workers=1)
+    assert tree(tmp_path / "1.zarr") == tree(tmp_path / "2.zarr")
+    last = load(toc)["annotations"][-1]["frame_dir"]
+    file = max(kpfiles.iterdir())
+    dump(file, {name: value for name, value in load(file).items() if name != last})
+    with pytest.raises(SourceError, match=rf"the skeletons of 1 of 60 videos are missing(?s:.*){last}"):
+        kinetics.convert(toc, tmp_path / "3.zarr", kpfiles=kpfiles, workers=2)
+    assert sorted(os.listdir(tmp_path))[:2] == ["1.zarr", "2.zarr"]
+    assert not list(tmp_path.glob("3*"))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.usefixtures("in_small_steps")
+def test_a_pickle_that_is_damaged_behind_what_the_workers_have(tmp_path: Path, workers: int) -> None:
+    """Told as ever, with the place; nothing is left."""
+    path = dump(tmp_path / "a.pkl", clips(1200))
+    data = path.read_bytes()
+    for damaged, told in (
+        (data[:-40], "cut short"),
+        (data[:-1] + b"\x85.", "a tuple"),
+        (data + b".", "1 bytes follow"),
+    ):
+        path.write_bytes(damaged)
+        with pytest.raises(SourceError, match=rf"a\.pkl.*{told}"):
+            convert_source(open_source(path), tmp_path / "a.zarr", workers=workers)
+        assert os.listdir(tmp_path) == ["a.pkl"]
 
 
 MEASURED = """

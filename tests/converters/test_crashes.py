@@ -84,7 +84,12 @@ def test_where_names_cannot_be_exchanged(tmp_path: Path, nth: int) -> None:
     assert run_here(*arguments).status == 0
     old = tree(work / "a.zarr")
     make_source(tmp_path / "a.pkl")
-    inject = ["-e", "inject=renameat2:error=EINVAL", "-e", f"inject=rename:signal=KILL:when={3 + nth}"]
+    inject = [
+        "-e",
+        "inject=renameat2:error=EINVAL",
+        "-e",
+        f"inject=rename:signal=KILL:when={4 + nth}",
+    ]  # after those of four parts
     done = run(["strace", "-f", "-qq", "-o", "/dev/null", *inject, *command(*arguments, "--force")])
     assert done.status == -signal.SIGKILL
     aside = work / "a.zarr.partial" / "store.replaced"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -111,8 +112,7 @@ def test_a_part_that_dask_gives_up_is_named_and_the_rest_is_kept(
 
         status, err = run_and_meanwhile(arguments, tmp_path / "a.zarr.partial/parts", kill_both)
         assert status == 1
-        assert "the process that wrote part " in err
-        assert " of 20 (annotations[" in err
+        assert re.search(r"the process that wrote part \d+ \(annotations\[\d+\] to annotations\[\d+\]\) died", err)
         assert "run the same command again" in err
         assert "Traceback" not in err.splitlines()[-1]
         assert not (tmp_path / "a.zarr").exists()

@@ -16,12 +16,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from converters import bare_list, open_source, pyskl, samples, single
+from converters import bare_list, open_source, pickle_spans, pyskl, samples, single
 from converters.conversion import convert_source
 from converters.dialects import DIALECTS
 from skelstore.errors import SkelstoreError, SourceError, UnsupportedValueError
 from tests import strategies
 from tests.source_contract import check_source, dump, load
+
+
+@pytest.fixture(autouse=True)
+def explored_in_small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pickle_spans, "GROWTH_BYTES", 1)
 
 
 def recognise(path: Path) -> str:

@@ -14,12 +14,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import skelstore
-from converters import export, kinetics, open_source, samples
+from converters import export, kinetics, open_source, pickle_spans, samples
 from converters.comparison import compare
 from skelstore.errors import SkelstoreError, SourceError, StoreExistsError
 from tests import strategies
 from tests.exact import assert_exact
 from tests.source_contract import check_source, dump, load
+
+
+@pytest.fixture(autouse=True)
+def explored_in_small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pickle_spans, "GROWTH_BYTES", 1)
 
 
 def pack(n: int = 3) -> dict[str, Any]:
@@ -133,14 +138,14 @@ def test_kpfiles_are_indexed_once_for_all_processes(tmp_path: Path, monkeypatch:
     dump(tmp_path / "kpfiles" / "0.pkl", {name: pack(n) for n, name in enumerate("abcd", 1)})
     toc = contents(tmp_path, *[entry(name, raw_file="0.pkl") for name in "dacb"])
     source = kinetics.KineticsSource(toc, tmp_path / "kpfiles")
-    expected = [source.video(i)[0] for i in range(4)]
+    expected = [source.video(i)[0] for i in range(len(source))]
     sent = pickle.dumps(source)
     source.close()
 
     def again(*args: object) -> None:
         raise AssertionError("a pickle is indexed again")
 
-    monkeypatch.setattr("converters.pickle_file.read_index", again)
+    monkeypatch.setattr("converters.pickle_file.read_indexes", again)
     received = pickle.loads(sent)
     assert_exact([received.video(i)[0] for i in range(4)], expected)
     received.close()
@@ -340,7 +345,7 @@ def test_a_name_that_is_no_text_is_left_out_by_its_place(tmp_path: Path, name: o
     contents(tmp_path, entry("a"), {"frame_dir": name})
     dump(tmp_path / "kpfiles" / "0.pkl", {"a": pack()})
     with pytest.raises(SourceError, match=r"(?m)^  annotations\[1\] \(it has no frame_dir"):
-        open_source(tmp_path / "toc.pkl", kpfiles=tmp_path / "kpfiles")
+        len(open_source(tmp_path / "toc.pkl", kpfiles=tmp_path / "kpfiles"))
     source = open_source(tmp_path / "toc.pkl", kpfiles=tmp_path / "kpfiles", skip_missing=True)
     assert [left["name"] for left in source.description()["left_out"]] == [None]
     source.close()
@@ -419,6 +424,7 @@ def test_kpfiles_of_another_size(tmp_path: Path, size: int) -> None:
     files = files_of(tmp_path / "k2")
     assert [len(value) for value in files.values()] == [min(size, 7 - start) for start in range(0, 7, size)]
     source = open_source(tmp_path / "new.pkl", kpfiles=tmp_path / "k2")
+    assert len(source) == len(expected)
     for i, annotation in enumerate(expected):
         found, _ = source.video(i)
         assert Path(found["raw_file"]).name in files

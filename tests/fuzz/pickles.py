@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from converters import samples
+from converters import pickle_spans, samples
 from skelstore.errors import SourceError
 from tests.converters import hostile_pickles
 from tests.converters.reading_pickles import Found, check_plain, check_same, check_sentence, everything
@@ -35,7 +35,7 @@ class Inputs:
 
 
 def check_pickle(data: bytes, inputs: Inputs) -> None:
-    """Read everything in a pickle by every way there is.
+    """Read everything in a pickle by every way there is, some of it before the whole is indexed.
 
     Each value is plain data and, where another way or the pickle module gives it too, equal to that. AssertionError if
     not; any exception but SourceError passes through.
@@ -178,6 +178,7 @@ def words() -> Iterator[bytes]:
 
 def target() -> Callable[[bytes], None]:
     """What the fuzzer calls with each input."""
+    pickle_spans.GROWTH_BYTES = 1  # indexed in steps, however small it is
     inputs = Inputs()
 
     def run(data: bytes) -> None:

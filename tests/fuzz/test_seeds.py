@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import pickle
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.converters.reading_pickles import check_plain, check_same, everything
+from converters import pickle_spans
+from converters.pickle_file import PickleFile
+from skelstore.errors import SourceError
+from tests.converters.reading_pickles import check_plain, check_same, elements_so_far, everything
 from tests.fuzz import documents, pickles, stores
 from tests.skelstore.small_store import read_freely
 
@@ -20,13 +24,23 @@ def inputs() -> pickles.Inputs:
     return pickles.Inputs()
 
 
-def test_pickles(inputs: pickles.Inputs) -> None:
+def test_pickles(inputs: pickles.Inputs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pickle_spans, "GROWTH_BYTES", 1)
     found = list(pickles.seeds())
     assert len(found) > 200
+    growing = 0
     for seed in found:
         assert len(seed) <= pickles.MAX_BYTES
         pickles.check_pickle(seed, inputs)
+        growing += _is_known_in_steps(inputs.path)
+    assert growing > 20
     inputs.close()
+
+
+def _is_known_in_steps(path: str) -> bool:
+    with contextlib.suppress(SourceError), PickleFile(path, whole=False) as pickled:
+        return len(list(elements_so_far(pickled))) > 0
+    return False
 
 
 def test_the_pickle_module_is_asked_too(inputs: pickles.Inputs, monkeypatch: pytest.MonkeyPatch) -> None:

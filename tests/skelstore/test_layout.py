@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -54,23 +56,61 @@ def test_parts_begin_on_shard_boundaries_and_share_no_shard(rows_of_parts: list[
     assert taken == set(range(-(-total // shard_rows)))
 
 
+def full_parts(sizes: list[int], target: int, longest: int) -> list[tuple[int, int]]:
+    """Parts cut one after the other, each as soon as it is full; the last one may not be."""
+    parts = []
+    first = 0
+    for stop in range(1, len(sizes) + 1):
+        if sum(sizes[first:stop]) >= target or stop - first == longest or stop == len(sizes):
+            parts.append((first, stop))
+            first = stop
+    return parts
+
+
 @given(st.lists(small, max_size=40), st.integers(1, 100), st.integers(1, 8))
 def test_a_cut_is_a_partition_into_parts_that_are_as_large_as_asked(
     sizes: list[int], target: int, longest: int
 ) -> None:
-    parts = layout.cut(iter(sizes), target, longest)
+    parts = list(layout.cut(iter(sizes), target, longest))
     assert [i for first, stop in parts for i in range(first, stop)] == list(range(len(sizes)))
-    for first, stop in parts:
-        assert 0 < stop - first <= longest
-        assert sum(sizes[first : stop - 1]) < target, "the part was full before its last item"
-        if stop < len(sizes):
-            assert sum(sizes[first:stop]) >= target or stop - first == longest, "the part was cut too early"
+    assert all(0 < stop - first <= longest for first, stop in parts)
+    full = full_parts(sizes, target, longest)
+    alike = [one == other for one, other in zip(full, parts, strict=False)]
+    whole = alike.index(False) if False in alike else len(alike)
+    last = sizes[full[whole][0] :] if whole < len(full) else []
+    assert len(full) - whole <= 2, "more than the last two are in pieces"
+    assert sum(last) == 0 or sum(last) > target or len(last) >= longest, "what fits into one part is in pieces"
+    for first, stop in parts[whole:-1]:
+        assert sum(sizes[first:stop]) * layout.LAST_PIECES >= sum(last) or stop - first == longest
+    for first, stop in parts[whole:]:
+        assert (sum(sizes[first : stop - 1]) - 1) * layout.LAST_PIECES < sum(last)
+
+
+@given(st.lists(small, max_size=40), st.integers(1, 100), st.integers(1, 8))
+def test_a_part_is_cut_as_soon_as_the_one_after_it_is_full(sizes: list[int], target: int, longest: int) -> None:
+    """Of a source that is still being explored, nothing more is needed to begin."""
+    taken = 0
+
+    def slowly() -> Iterator[int]:
+        nonlocal taken
+        for taken, size in enumerate(sizes, 1):  # noqa: B007
+            yield size
+        taken = len(sizes) + 1
+
+    full = full_parts(sizes, target, longest)
+    for number, part in enumerate(layout.cut(slowly(), target, longest)):
+        if taken <= len(sizes):
+            assert part == full[number]
+            assert taken == full[number + 1][1]
 
 
 def test_a_cut_of_an_example() -> None:
-    assert layout.cut([1, 9, 5, 5, 20, 1], 10, 100) == [(0, 2), (2, 4), (4, 5), (5, 6)]
-    assert layout.cut([0] * 5, 10, 2) == [(0, 2), (2, 4), (4, 5)]
-    assert layout.cut([], 10, 2) == []
+    assert list(layout.cut([1, 9, 5, 5, 20, 1], 10, 100)) == [(0, 2), (2, 4), (4, 5), (5, 6)]
+    assert list(layout.cut([5] * 7, 10, 100)) == [(0, 2), (2, 4), (4, 5), (5, 6), (6, 7)]
+    assert list(layout.cut([1] * 35, 10, 100)) == [(0, 10), (10, 20), (20, 24), (24, 28), (28, 32), (32, 35)]
+    assert list(layout.cut([1] * 10, 10, 100)) == [(0, 10)]
+    assert list(layout.cut([0] * 5, 10, 2)) == [(0, 2), (2, 4), (4, 5)]
+    assert list(layout.cut([], 10, 2)) == []
 
 
 @given(
