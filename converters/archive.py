@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from skelstore.errors import SourceError
+from skelstore.files import open_regular
 
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
 _LOCAL_MAGIC = b"PK\x03\x04"
@@ -34,7 +35,7 @@ class Member(NamedTuple):
 def members(path: Path) -> list[Member]:
     """All files in a zip file, in its order. Raises SourceError if it is none, or its directory is damaged."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open(path, "rb", opener=open_regular) as file, zipfile.ZipFile(file) as archive:
             found = [
                 Member(i.filename, i.file_size, i.header_offset, i.compress_size, i.compress_type, i.flag_bits, i.CRC)
                 for i in archive.infolist()
@@ -56,7 +57,7 @@ def read(path: Path, member: Member) -> bytes:
     """The bytes of a file. Raises SourceError, without the path, if the zip file does not give them."""
     if member.flags & _ENCRYPTED or member.method not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise SourceError("it is encrypted, or packed by a method other than deflate: unpack the zip file")
-    with open(path, "rb") as file:
+    with open(path, "rb", opener=open_regular) as file:
         file.seek(member.offset)
         header = file.read(_LOCAL_HEADER.size)
         magic, name, extra = _LOCAL_HEADER.unpack(header.ljust(_LOCAL_HEADER.size, b"\0"))

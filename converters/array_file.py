@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skelstore.errors import SourceError
+from skelstore.files import open_regular
 from skelstore.values import is_storable_dtype
 
 MAGIC = b"\x93NUMPY"
@@ -55,7 +56,7 @@ class Header(NamedTuple):
 
 def npy_header(path: Path) -> Header:
     """The header of a .npy file. Raises SourceError if it is not one, or not as long as its header says."""
-    with open(path, "rb") as file:
+    with open(path, "rb", opener=open_regular) as file:
         return _header(file, path.stat().st_size, str(path))
 
 
@@ -70,7 +71,7 @@ def map_npy(path: Path) -> NDArray[Any]:
 
 def read_npy(path: Path) -> NDArray[Any]:
     """The array of a .npy file, in memory. Raises SourceError as `npy_header` does."""
-    with open(path, "rb") as file:
+    with open(path, "rb", opener=open_regular) as file:
         return _array(file, path.stat().st_size, str(path))
 
 
@@ -117,7 +118,7 @@ def _members(path: Path) -> Iterator[tuple[zipfile.ZipFile, dict[str, zipfile.Zi
     """The archive and its arrays by name. What goes wrong with the archive while they are read is a SourceError."""
     size = path.stat().st_size
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open(path, "rb", opener=open_regular) as file, zipfile.ZipFile(file) as archive:
             members: dict[str, zipfile.ZipInfo] = {}
             for info in archive.infolist()[: _MAX_MEMBERS + 1]:
                 name = info.filename.removesuffix(".npy")

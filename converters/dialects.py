@@ -23,6 +23,7 @@ from converters.pickle_file import PickleFile
 from converters.single import SingleFiles
 from converters.source import Source
 from skelstore.errors import SourceError
+from skelstore.files import open_regular
 from skelstore.metadata import ROOT_KEY
 
 DIALECTS: dict[str, ModuleType] = {
@@ -151,7 +152,7 @@ def _recognise(path: Path, labelled: bool) -> tuple[str, PickleFile | None]:
         return ntu.NAME, None
     if path.is_dir():
         return _recognise_folder(path, labelled), None
-    with open(path, "rb") as file:
+    with open(path, "rb", opener=open_regular) as file:
         if file.read(len(MAGIC)) == MAGIC:
             return babel.NAME, None
     pickle = open_pickle(path)

@@ -19,6 +19,7 @@ import numpy as np
 
 import skelstore
 from skelstore.errors import SourceError
+from skelstore.files import open_regular
 from skelstore.joints import stated
 from skelstore.revision import revise
 from skelstore.values import Json, is_utf8, type_name
@@ -117,7 +118,7 @@ def read_mapping(path: str | os.PathLike[str]) -> dict[str, Label]:
 
 
 def _read(path: Path) -> str:
-    with open(path, "rb") as file:
+    with open(path, "rb", opener=open_regular) as file:
         data = file.read(_MOST_BYTES + 1)
     if len(data) > _MOST_BYTES:
         raise SourceError(f"{path} has more than {_MOST_BYTES:,} bytes; expected a file of labels")

@@ -21,6 +21,7 @@ from converters.ntu_recipes import RECIPES, Recipe, derived, raw
 from converters.ntu_skeleton import parse
 from converters.source import KnownAtOnce, broken_video, shown_name, storable_name
 from skelstore.errors import SourceError
+from skelstore.files import open_regular
 from skelstore.layouts import Annotation
 from skelstore.parts import Origin
 from skelstore.values import Json
@@ -161,7 +162,8 @@ class NtuFiles(KnownAtOnce):
             raise SourceError(f"the file has {file.size:,} bytes; expected a few hundred thousand")
         if isinstance(file, Member):
             return archive.read(self.path, file)
-        return (self.path / file.path).read_bytes()
+        with open(self.path / file.path, "rb", opener=open_regular) as opened:
+            return opened.read(_MAX_BYTES)
 
 
 def _is_meant(path: str) -> bool:

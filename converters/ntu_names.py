@@ -14,6 +14,7 @@ from typing import Literal, NamedTuple, TypeAlias, get_args
 
 from converters.ntu_recipes import Recipe
 from skelstore.errors import SourceError
+from skelstore.files import open_regular
 
 Task: TypeAlias = Literal["ntu60", "ntu120"]
 TASKS: tuple[Task, ...] = get_args(Task)
@@ -97,7 +98,8 @@ def ignored_names(path: Path) -> frozenset[str]:
     Lines above the first name are a heading. Raises SourceError for any other line that is no name.
     """
     names: set[str] = set()
-    lines = path.read_text("utf-8-sig", errors="replace").splitlines()
+    with open(path, encoding="utf-8-sig", errors="replace", opener=open_regular) as file:
+        lines = file.read().splitlines()
     for number, line in enumerate(lines, 1):
         name = line.strip().removesuffix(_SUFFIX)
         if _PATTERN.fullmatch(name):

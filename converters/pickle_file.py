@@ -30,6 +30,7 @@ from converters.pickle_opcodes import EMPTY_DICT, MAX_NUMBER_KEYS, Refusal
 from converters.pickle_spans import Index, Spans
 from converters.pickle_values import Evaluation
 from skelstore.errors import SourceError
+from skelstore.files import open_regular
 
 Key = str | bytes | int | float | bool | None
 
@@ -80,7 +81,7 @@ class PickleFile:
 
     def __init__(self, path: str | os.PathLike[str], *, whole: bool = True) -> None:
         self.path = Path(path)
-        self._fd = os.open(self.path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+        self._fd = open_regular(self.path)
         self._memo = Memo()
         status = os.fstat(self._fd)
         self.size = status.st_size
@@ -337,7 +338,7 @@ class PickleFile:
         """The descriptor of the file, which is opened again if it was closed, to read at the offset."""
         # A forked process may use the descriptor of its parent: pread moves no position that they share.
         if self._fd < 0:
-            self._fd = os.open(self.path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+            self._fd = open_regular(self.path)
             status = os.fstat(self._fd)
             if status.st_size != self.size or status.st_mtime_ns != self._stamp:
                 self.close()

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from skelstore import Store
 from skelstore.errors import FieldNotFoundError, SkelstoreError, SourceError, VideoNotFoundError
+from skelstore.files import open_regular
 
 _RANGE = re.compile(r"(-?\d{1,18})-(-?\d{1,18})")
 _SHOWN = 5
@@ -72,7 +73,8 @@ def with_names(store: Store, path: Path) -> Store:
 
 def _read_names(path: Path) -> list[str]:
     try:
-        text = path.read_text("utf-8-sig")
+        with open(path, encoding="utf-8-sig", opener=open_regular) as file:
+            text = file.read()
     except ValueError as error:
         raise SourceError(f"{path} is not UTF-8 ({error}); expected one name of a video a line") from error
     if path.suffix != ".json":

@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from skelstore.errors import SourceError
+from skelstore.files import open_regular
 from skelstore.values import INT_MAX, INT_MIN
 
 SHOWN_PROBLEMS = 20
@@ -61,7 +62,7 @@ def read_table(path: str | os.PathLike[str]) -> tuple[list[Row], list[str]]:
     """
     path = Path(path)
     problems: list[str] = []
-    with open(path, "rb") as file:
+    with open(path, "rb", opener=open_regular) as file:
         is_parquet = file.read(len(_PARQUET_MAGIC)) == _PARQUET_MAGIC
     places, columns = _load_parquet(path) if is_parquet else _load_csv(path, problems)
     if not {"path", "frame_dir"} & columns.keys():
@@ -94,7 +95,7 @@ def _load_csv(path: Path, problems: list[str]) -> tuple[list[str], dict[str, lis
     places: list[str] = []
     rows: list[list[str]] = []
     try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
+        with open(path, newline="", encoding="utf-8-sig", opener=open_regular) as file:
             reader = csv.reader(file, strict=True, skipinitialspace=True)
             names = next(reader, [])
             for cells in reader:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from skelstore.codecs import crc32c
+from skelstore.files import open_regular
 from skelstore.metadata import FileEntry
 
 _BLOCK = 1 << 20
@@ -40,7 +41,7 @@ def seal_file(path: Path) -> FileEntry:
 def measure_file(path: Path) -> FileEntry:
     """Size and crc32c of a file, read in blocks."""
     size = crc = 0
-    with open(path, "rb") as file:
+    with open(path, "rb", opener=open_regular) as file:
         while block := file.read(_BLOCK):
             crc = crc32c(block, crc)
             size += len(block)
@@ -145,7 +146,7 @@ def link_or_copy(source: Path, target: Path) -> None:
 
 def copy_file(source: Path, target: Path) -> FileEntry:
     """Copy a file and bring it to the disk; the system shares its blocks where it can. Returns what was copied."""
-    with open(source, "rb") as reading, open(target, "xb") as writing:
+    with open(source, "rb", opener=open_regular) as reading, open(target, "xb") as writing:
         if not _copy_range(reading.fileno(), writing.fileno()):
             reading.seek(0)
             writing.seek(0)

@@ -6,7 +6,9 @@ The rest of the reader asks for byte ranges of a key (``keypoint/c.0.0.0``) and 
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -34,6 +36,38 @@ def flat_bytes(array: np.ndarray[Any, Any]) -> memoryview:
     return memoryview(array.reshape(-1).view(np.uint8))  # type: ignore[arg-type,unused-ignore]  # a Buffer since 3.12
 
 
+_KINDS = {
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+def open_regular(path: str | os.PathLike[str], flags: int = os.O_RDONLY) -> int:
+    """Open a regular file, or a link to one, without waiting for anybody; return its descriptor.
+
+    An ``opener`` for the built-in ``open``. Raises OSError, whose ``strerror`` says what stands there, for a named
+    pipe, a socket or a device, which could block for ever or give bytes without end; IsADirectoryError for a folder.
+    """
+    _refuse_special(os.stat(path).st_mode, path)  # first: opening a device may do something to it
+    fd = os.open(path, flags | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
+    try:
+        _refuse_special(os.fstat(fd).st_mode, path)
+    except OSError:
+        os.close(fd)
+        raise
+    return fd
+
+
+def _refuse_special(mode: int, path: str | os.PathLike[str]) -> None:
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
+    if not stat.S_ISREG(mode):
+        kind = _KINDS.get(stat.S_IFMT(mode), "a special file")
+        raise OSError(errno.EINVAL, f"it is {kind}, not a regular file", os.fspath(path))
+
+
 class _Descriptor:
     """A descriptor that is closed when nobody holds this object any more.
 
@@ -43,7 +77,7 @@ class _Descriptor:
 
     def __init__(self, path: Path) -> None:
         self.fd = -1
-        self.fd = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0))
+        self.fd = open_regular(path)
 
     def __del__(self) -> None:
         if self.fd >= 0:
@@ -147,7 +181,7 @@ class LocalFiles:
     def read_all(self, key: str, limit: int) -> bytes:
         """A whole small file. Raises StoreNotFoundError if there is none, StoreError beyond ``limit`` bytes."""
         try:
-            with open(self.path(key), "rb") as file:
+            with open(self.path(key), "rb", opener=open_regular) as file:
                 data = file.read(limit + 1)
         except (FileNotFoundError, NotADirectoryError) as error:
             raise StoreNotFoundError(f"{self.path(key)} is missing") from error
