@@ -240,7 +240,8 @@ class LocalFiles:
         except (FileNotFoundError, NotADirectoryError) as error:
             raise StoreNotFoundError(f"{self.path(key)} is missing") from error
         except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-            raise StoreError(f"{str(self.path(key))!r} cannot be read: {error}") from error
+            reason = getattr(error, "strerror", None) or error
+            raise StoreError(f"{str(self.path(key))!r} cannot be read: {reason}") from error
         if max(size, len(data)) > limit:
             raise StoreError(f"{self.path(key)} has more than {limit} bytes, which no such file of a store has")
         return data

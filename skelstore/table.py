@@ -72,7 +72,7 @@ def _verified_bytes(path: Path, expected: FileEntry) -> pa.Buffer:
     except FileNotFoundError as error:
         raise DamageError(f"{path} is missing: the store is damaged, so fetch or convert it again") from error
     except (OSError, pa.ArrowInvalid) as error:
-        raise DamageError(f"{path} cannot be read ({error})") from error
+        raise DamageError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
     if found != expected or buffer.size != expected.size:
         raise DamageError(
             f"{path} is damaged or of another version (its checksum is not that of the manifest), so fetch or convert "
