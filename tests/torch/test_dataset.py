@@ -183,7 +183,6 @@ def assert_same_batches(found: list[Any], expected: list[Any]) -> None:
         assert torch.equal(labels, other_labels)
 
 
-@pytest.mark.parametrize("persistent", [False, True])
 @pytest.mark.parametrize("method", ["spawn", "forkserver"])
 def test_workers_of_an_epoch_report_that_the_store_was_replaced(tmp_path: Path, method: str) -> None:
     path = written(tmp_path / "a.zarr", kinetics(6, seed=1))
@@ -197,6 +196,7 @@ def test_workers_of_an_epoch_report_that_the_store_was_replaced(tmp_path: Path, 
         list(loader)
 
 
+@pytest.mark.parametrize("persistent", [False, True])
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_every_start_method(ntu: Path, method: str, persistent: bool) -> None:
     dataset = SkeletonDataset(ntu, transform=as_tensors)
