@@ -258,8 +258,7 @@ class LocalFiles:
 def replaced(path: Path) -> StoreReplacedError:
     """The error of a store that has been opened and is not at its path any more."""
     return StoreReplacedError(
-        f"{path} was replaced or removed after it was opened, and what was read of it is not in what is there now: "
-        "open it again"
+        f"{path} was replaced or removed after it was opened, so nothing more can be read of what it was: open it again"
     )
 
 
