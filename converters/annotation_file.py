@@ -13,6 +13,7 @@ from converters.pickle_file import PickleFile
 from converters.source import checked_annotation, explore_all, kind_name, shown_name
 from skelstore import values
 from skelstore.errors import SourceError
+from skelstore.files import absolute
 from skelstore.layouts import Annotation
 from skelstore.parts import Origin
 from skelstore.values import Json
@@ -27,7 +28,7 @@ class AnnotationFile:
     """
 
     def __init__(self, path: str | os.PathLike[str], dialect: str, pickle: PickleFile | None = None) -> None:
-        self.path = Path(path)
+        self.path = absolute(path)
         self.dialect = dialect
         self._pickle = pickle or open_pickle(path)
         self._key = None if self._pickle.root_kind == "list" else "annotations"

@@ -18,6 +18,7 @@ from converters.array_file import SUFFIXES, npy_header, npz_headers, npz_text, r
 from converters.conversion import ConvertOptions, convert_source
 from converters.listing import Entry, ListedFiles, Video, files_below, list_videos
 from skelstore.errors import SourceError
+from skelstore.files import absolute
 from skelstore.layouts import Annotation
 from skelstore.parts import Origin
 
@@ -46,7 +47,7 @@ class ArrayFolder(ListedFiles):
         label_by: str | None = None,
         skip_missing: bool = False,
     ) -> None:
-        self.path = self._folder = Path(path)
+        self.path = self._folder = absolute(path)
         entries = [self._entry(file) for file in files_below(self.path, SUFFIXES)]
         self._listing = list_videos(
             self.path,

@@ -20,6 +20,7 @@ from converters.pickle_arrays import Foreign
 from converters.pickle_file import PickleFile
 from converters.source import KnownAtOnce, shown_name
 from skelstore.errors import SourceError
+from skelstore.files import absolute
 from skelstore.layouts import Annotation
 from skelstore.parts import Origin
 from skelstore.values import Json, type_name
@@ -41,7 +42,7 @@ class BabelSource(KnownAtOnce):
     dialect = NAME
 
     def __init__(self, path: str | os.PathLike[str], *, table: str | os.PathLike[str] | None = None) -> None:
-        self.path = Path(path)
+        self.path = absolute(path)
         header = npy_header(self.path)
         if len(header.shape) != 5 or header.dtype.kind not in "iuf" or 0 in header.shape[1:]:
             raise SourceError(
@@ -51,7 +52,7 @@ class BabelSource(KnownAtOnce):
         self._count = header.shape[0]
         self._video_bytes = max(header.size // max(self._count, 1) * header.dtype.itemsize, 1)
         self._size = self.path.stat().st_size
-        self._table = Path(table) if table is not None else _beside(self.path)
+        self._table = absolute(table) if table is not None else _beside(self.path)
         self._array: NDArray[Any] | None = None
         self._labels: list[Any] | None = None
         columns = self._columns()

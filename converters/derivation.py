@@ -17,6 +17,7 @@ from converters.ntu_recipes import BODY_FIELDS, RECIPES, Recipe, derived
 from converters.ntu_skeleton import JOINTS
 from converters.source import KnownAtOnce, broken_video
 from skelstore.errors import SourceError
+from skelstore.files import absolute
 from skelstore.layouts import Annotation
 from skelstore.metadata import ROOT_KEY
 from skelstore.parts import Origin
@@ -43,7 +44,7 @@ class RawStore(KnownAtOnce):
         task: Task | None = None,
         skip_broken: bool = False,
     ) -> None:
-        self.path = Path(path)
+        self.path = absolute(path)
         self._recipe: Recipe = recipe
         self._skip_broken = skip_broken
         self._store = skelstore.open(path)

@@ -8,7 +8,6 @@ given them.
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any, Unpack
 
 from converters.annotation_file import described
@@ -18,6 +17,7 @@ from converters.pickle_file import PickleFile
 from converters.source import checked_annotation
 from converters.video_table import refuse
 from skelstore.errors import SourceError
+from skelstore.files import absolute
 from skelstore.layouts import Annotation
 from skelstore.parts import Origin, video_name
 
@@ -42,7 +42,7 @@ class ExtractedFiles(ListedFiles):
         label_by: str | None = None,
         skip_missing: bool = False,
     ) -> None:
-        self.path = Path(path)
+        self.path = absolute(path)
         self._folder = self.path if self.path.is_dir() else self.path.parent
         self._lists: dict[str, PickleFile] = {}
         self._open: PickleFile | None = None

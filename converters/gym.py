@@ -17,6 +17,7 @@ from converters.conversion import ConvertOptions, convert_source
 from converters.pickle_file import PickleFile
 from converters.source import KnownAtOnce, kind_name, shown_name
 from skelstore.errors import SourceError
+from skelstore.files import absolute
 from skelstore.layouts import Annotation
 from skelstore.parts import Origin, video_name
 from skelstore.values import Json, is_storable_dtype
@@ -36,7 +37,7 @@ class GymSource(KnownAtOnce):
     dialect = NAME
 
     def __init__(self, path: str | os.PathLike[str], boxes: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
+        self.path = absolute(path)
         self._annotations = AnnotationFile(path, NAME)
         try:
             self._boxes = PickleFile(boxes)

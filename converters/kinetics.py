@@ -26,6 +26,7 @@ from converters.pickle_spans import step
 from converters.source import checked_annotation, explore_all, storable_name
 from skelstore import values
 from skelstore.errors import SourceError
+from skelstore.files import absolute
 from skelstore.layouts import Annotation
 from skelstore.parts import Origin
 from skelstore.values import Json
@@ -86,9 +87,9 @@ class KineticsSource:
     def __init__(
         self, path: str | os.PathLike[str], kpfiles: str | os.PathLike[str], *, skip_missing: bool = False
     ) -> None:
-        self.path = Path(path)
+        self.path = absolute(path)
         self._contents = AnnotationFile(path, NAME)
-        self._folder = Path(kpfiles)
+        self._folder = absolute(kpfiles)
         if not self._folder.is_dir():
             raise SourceError(f"{self._folder} is not a folder; --kpfiles takes the folder of the kpfiles")
         self._root = self._folder.resolve()

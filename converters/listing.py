@@ -16,6 +16,7 @@ from converters.naming import LABEL_BY, label_by_folders, label_by_ntu
 from converters.source import KnownAtOnce, shown_name, storable_name
 from converters.video_table import Row, read_table, refuse
 from skelstore.errors import SourceError
+from skelstore.files import absolute
 from skelstore.values import Json
 
 
@@ -212,7 +213,7 @@ def list_videos(
     if not videos:
         raise SourceError(f"{what}: not one of its videos is in {path}")
     unlisted = len(entries) - len({video.entry.place for video in videos})
-    return Listing(videos, classes, left_out, unlisted, [] if table is None else [Path(table)], label_by)
+    return Listing(videos, classes, left_out, unlisted, [] if table is None else [absolute(table)], label_by)
 
 
 def _matched(

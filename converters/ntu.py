@@ -21,7 +21,7 @@ from converters.ntu_recipes import RECIPES, Recipe, derived, raw
 from converters.ntu_skeleton import parse
 from converters.source import KnownAtOnce, broken_video, shown_name, storable_name
 from skelstore.errors import SourceError
-from skelstore.files import open_regular
+from skelstore.files import absolute, open_regular
 from skelstore.layouts import Annotation
 from skelstore.parts import Origin
 from skelstore.values import Json
@@ -65,7 +65,7 @@ class NtuFiles(KnownAtOnce):
         ignore: str | os.PathLike[str] | Collection[str] = (),
         skip_broken: bool = False,
     ) -> None:
-        self.path = Path(path)
+        self.path = absolute(path)
         if recipe not in RECIPES:
             raise SourceError(f"recipe {recipe!r}; expected one of {', '.join(RECIPES)}")
         if task is not None and task not in TASKS:

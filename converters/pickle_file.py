@@ -30,7 +30,7 @@ from converters.pickle_opcodes import EMPTY_DICT, MAX_NUMBER_KEYS, Refusal
 from converters.pickle_spans import Index, Spans
 from converters.pickle_values import Evaluation
 from skelstore.errors import SourceError
-from skelstore.files import open_regular
+from skelstore.files import absolute, open_regular
 
 Key = str | bytes | int | float | bool | None
 
@@ -80,7 +80,7 @@ class PickleFile:
     _index: Index
 
     def __init__(self, path: str | os.PathLike[str], *, whole: bool = True) -> None:
-        self.path = Path(path)
+        self.path = absolute(path)
         self._fd = open_regular(self.path)
         self._memo = Memo()
         status = os.fstat(self._fd)

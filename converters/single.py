@@ -15,6 +15,7 @@ from converters.listing import walk
 from converters.pickle_file import PickleFile
 from converters.source import KnownAtOnce, checked_annotation, shown_name, storable_name
 from skelstore.errors import SourceError
+from skelstore.files import absolute
 from skelstore.layouts import Annotation
 from skelstore.parts import Origin
 from skelstore.values import Json
@@ -27,7 +28,7 @@ class SingleFiles(KnownAtOnce):
     """Source of one pickle that is an annotation, or of all ``*.pkl`` below a folder, by name."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
+        self.path = absolute(path)
         self._in_folder = self.path.is_dir()
         self.dialect = FOLDER_NAME if self._in_folder else NAME
         self._files = [self.path]

@@ -27,7 +27,7 @@ from converters.progress import progress, say
 from skelstore.codecs import PROFILES
 from skelstore.errors import SkelstoreError
 from skelstore.joints import LAYOUTS
-from skelstore.verification import LEVELS, WHOLE, Level, Subset, share, verify
+from skelstore.verification import LEVELS, WHOLE, Level, Subset, find_litter, share, verify
 
 _PATH = click.Path(path_type=Path, readable=False)
 """What may not be read is told by whoever reads it, as what is not there is."""
@@ -162,6 +162,8 @@ def verify_command(store: Path, level: Level, subset: Subset, against: Path | No
     """
     with skelstore.open(store) as opened, progress("verifying", sum(opened.files().values()), "B") as advance:
         problems = verify(store, level=level, subset=subset, advance=advance)
+    for note in find_litter(store):
+        say(f"note: {note}")
     if against is not None and not problems:
         with skelstore.open(store) as opened:
             dialect = opened.source.get("dialect")

@@ -123,20 +123,39 @@ class ArrayReader:
     def read(self, start: int, *dims: int) -> np.ndarray[Any, Any]:
         """The rows from ``start`` as a new array [*dims, *trailing], of as many rows as the product of ``dims``.
 
-        Raises DamageError if a chunk is missing or its bytes are not those that were written.
+        Raises DamageError if a chunk is missing or its bytes are not those that were written, StoreReplacedError if
+        that is since another store has taken the path.
         """
-        count = math.prod(dims)
-        number, offset = divmod(start, self._shard_rows)
-        if count and offset + count <= self._shard_rows:
-            return self._read_run(self._shards.get(number) or self.shard(number), offset, count, dims)
+        try:
+            count = math.prod(dims)
+            number, offset = divmod(start, self._shard_rows)
+            if count and offset + count <= self._shard_rows:
+                return self._read_run(self._shards.get(number) or self._open_shard(number), offset, count, dims)
+            return self._read_shards(start, count, dims)
+        except DamageError:
+            self._store.refuse_replaced()
+            raise
+
+    def _read_shards(self, start: int, count: int, dims: tuple[int, ...]) -> np.ndarray[Any, Any]:
+        """Rows of several shards, or none."""
         out = np.empty((count, *self._trailing), self._dtype)
         for run in shard_runs(start, start + count, self._shard_rows):
             taken = run.stop - run.start
-            out[run.into : run.into + taken] = self._read_run(self.shard(run.shard), run.start, taken, (taken,))
+            out[run.into : run.into + taken] = self._read_run(self._open_shard(run.shard), run.start, taken, (taken,))
         return out.reshape(dims + self._trailing)
 
     def shard(self, number: int) -> Shard:
-        """A shard, whose index is read when it is first met. Raises DamageError if it is not as the manifest says."""
+        """A shard, whose index is read when it is first met.
+
+        Raises DamageError if it is not as the manifest says, StoreReplacedError if it is of another store.
+        """
+        try:
+            return self._open_shard(number)
+        except DamageError:
+            self._store.refuse_replaced()
+            raise
+
+    def _open_shard(self, number: int) -> Shard:
         shard = self._shards.get(number)
         if shard is None:
             key = f"{self._name}/{self.metadata.shard_key(number)}"
@@ -156,8 +175,14 @@ class ArrayReader:
         return shard
 
     def check_shard(self, number: int) -> None:
-        """Check and decode every chunk of a shard. Raises DamageError at the first that fails."""
-        shard = self.shard(number)
+        """Check and decode every chunk of a shard. Raises as ``shard``, at the first that fails."""
+        try:
+            self._check_shard(self._open_shard(number))
+        except DamageError:
+            self._store.refuse_replaced()
+            raise
+
+    def _check_shard(self, shard: Shard) -> None:
         for chunk in range(len(shard.checked)):
             coded = self._read_chunks(shard, chunk, chunk + 1)
             self._check_chunk(shard, chunk, coded)

@@ -9,6 +9,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from skelstore.codecs import crc32c
 from skelstore.files import open_regular
@@ -40,12 +41,23 @@ def seal_file(path: Path) -> FileEntry:
 
 def measure_file(path: Path) -> FileEntry:
     """Size and crc32c of a file, read in blocks."""
-    size = crc = 0
     with open(path, "rb", opener=open_regular) as file:
-        while block := file.read(_BLOCK):
-            crc = crc32c(block, crc)
-            size += len(block)
+        return measure_open(file)
+
+
+def measure_open(file: BinaryIO) -> FileEntry:
+    """Size and crc32c of an open file from its place on, read in blocks."""
+    size = crc = 0
+    while block := file.read(_BLOCK):
+        crc = crc32c(block, crc)
+        size += len(block)
     return FileEntry(size, crc)
+
+
+def has_content(path: Path, expected: FileEntry) -> bool:
+    """Whether a file is of this size and checksum. A file of another size is not read."""
+    with open(path, "rb", opener=open_regular) as file:
+        return os.fstat(file.fileno()).st_size == expected.size and measure_open(file) == expected
 
 
 def sync_folder(path: Path) -> None:

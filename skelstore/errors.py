@@ -4,7 +4,8 @@
 
     SkelstoreError
     ├── StoreError              (ValueError)         a store is not as the format says
-    │   └── DamageError                              its bytes are not those that were written
+    │   ├── DamageError                              its bytes are not those that were written
+    │   └── StoreReplacedError                       another store has its path since it was opened
     ├── StoreNotFoundError      (FileNotFoundError)  nothing committed stands at the path
     ├── StoreExistsError        (FileExistsError)    the destination is taken
     ├── VideoNotFoundError      (KeyError)           no video of that name
@@ -42,6 +43,10 @@ class StoreError(SkelstoreError, ValueError):
 
 class DamageError(StoreError):
     """The bytes of a store are not those that were written: damaged, cut short, missing or swapped."""
+
+
+class StoreReplacedError(StoreError):
+    """Another store has the path since this one was opened, or none: what is still to be read is not of this one."""
 
 
 class StoreNotFoundError(SkelstoreError, FileNotFoundError):

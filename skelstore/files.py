@@ -7,6 +7,7 @@ The rest of the reader asks for byte ranges of a key (``keypoint/c.0.0.0``) and 
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import stat
 import weakref
@@ -17,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from skelstore.errors import DamageError, StoreError, StoreNotFoundError
+from skelstore.errors import DamageError, StoreError, StoreNotFoundError, StoreReplacedError
 
 try:
     import resource
@@ -34,6 +35,20 @@ _OPENED: deque[weakref.ref[LocalFile]] = deque()
 def flat_bytes(array: np.ndarray[Any, Any]) -> memoryview:
     """The memory of a C-contiguous array, byte by byte."""
     return memoryview(array.reshape(-1).view(np.uint8))  # type: ignore[arg-type,unused-ignore]  # a Buffer since 3.12
+
+
+def absolute(path: str | os.PathLike[str]) -> Path:
+    """The path from the root on, so that it stays true when the working directory changes.
+
+    Neither links nor ``..`` are resolved: after a link to a folder, ``..`` is not the folder before it.
+    Raises StoreNotFoundError if the working directory was removed.
+    """
+    try:
+        return Path(path).absolute()
+    except FileNotFoundError as error:
+        raise StoreNotFoundError(
+            f"{os.fspath(path)} is not there: the working directory was removed, so give the whole path"
+        ) from error
 
 
 _KINDS = {
@@ -91,6 +106,11 @@ class LocalFile:
         self.path = path
         self._opened = opened
         self.descriptor: _Descriptor | None = None
+        self._pinned: tuple[int, int, bytes] | None = None
+
+    def pin(self, size: int, offset: int, data: bytes) -> None:
+        """Expect the file to have this size, and these bytes at ``offset``, whenever it is opened again."""
+        self._pinned = size, offset, data
 
     def size(self) -> int:
         """Bytes of the file. Raises DamageError if it is missing, StoreError if it cannot be opened."""
@@ -146,6 +166,12 @@ class LocalFile:
             raise DamageError(f"{self.path} is missing, so fetch or convert the store again") from error
         except OSError as error:
             raise StoreError(f"{self.path} cannot be opened: {error.strerror}") from error
+        if self._pinned is not None:
+            size, offset, data = self._pinned
+            if os.fstat(descriptor.fd).st_size != size or pread(descriptor.fd, len(data), offset) != data:
+                raise DamageError(
+                    f"{self.path} is another file than when it was read before, so fetch or convert the store again"
+                )
         self.descriptor = descriptor
         self._opened.add(self)
         _OPENED.append(weakref.ref(self))
@@ -168,8 +194,35 @@ class LocalFiles:
     """
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
-        self.root = Path(root)
+        self.root = absolute(root)
         self._opened: set[LocalFile] = set()
+        self._digests: dict[str, tuple[int, bytes]] = {}
+
+    def remember(self, key: str, data: bytes) -> None:
+        """Remember a small file that says which store this is, by its size and digest."""
+        self._digests[key] = len(data), _digest(data)
+
+    @property
+    def identity(self) -> bytes:
+        """What tells this store from every other: the digests of the files that were remembered."""
+        return b"".join(digest for _, digest in self._digests.values())
+
+    def was_replaced(self) -> bool:
+        """Whether the files that were remembered are others by now, or gone."""
+        for key, (size, digest) in self._digests.items():
+            try:
+                if os.stat(self.path(key)).st_size != size or _digest(self.read_all(key, size)) != digest:
+                    return True
+            except (FileNotFoundError, NotADirectoryError):
+                return True
+            except (StoreError, OSError):  # not to be read: that says nothing
+                continue
+        return False
+
+    def refuse_replaced(self) -> None:
+        """After damage was found: raise StoreReplacedError if it is none, but a file of another store."""
+        if self.was_replaced():
+            raise replaced(self.root)
 
     def path(self, key: str) -> Path:
         return self.root / key
@@ -182,12 +235,14 @@ class LocalFiles:
         """A whole small file. Raises StoreNotFoundError if there is none, StoreError beyond ``limit`` bytes."""
         try:
             with open(self.path(key), "rb", opener=open_regular) as file:
-                data = file.read(limit + 1)
+                size = os.fstat(file.fileno()).st_size
+                data = file.read(limit + 1) if size <= limit else b""
         except (FileNotFoundError, NotADirectoryError) as error:
             raise StoreNotFoundError(f"{self.path(key)} is missing") from error
         except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-            raise StoreError(f"{str(self.path(key))!r} cannot be read: {error}") from error
-        if len(data) > limit:
+            reason = getattr(error, "strerror", None) or error
+            raise StoreError(f"{str(self.path(key))!r} cannot be read: {reason}") from error
+        if max(size, len(data)) > limit:
             raise StoreError(f"{self.path(key)} has more than {limit} bytes, which no such file of a store has")
         return data
 
@@ -198,6 +253,17 @@ class LocalFiles:
                 self._opened.pop().close()
             except KeyError:  # another thread was quicker
                 break
+
+
+def replaced(path: Path) -> StoreReplacedError:
+    """The error of a store that has been opened and is not at its path any more."""
+    return StoreReplacedError(
+        f"{path} was replaced or removed after it was opened, so nothing more can be read of what it was: open it again"
+    )
+
+
+def _digest(data: bytes) -> bytes:
+    return hashlib.blake2b(data, digest_size=16).digest()
 
 
 def _open_limit() -> int:

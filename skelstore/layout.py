@@ -105,6 +105,7 @@ def cut(sizes: Iterable[int], target: int, longest: int) -> Iterator[tuple[int, 
 
     A part is given as soon as the one after it is full, for the sizes may take their time to become known. The last one
     or two are given in up to ``LAST_PIECES`` pieces: who writes them side by side is done at about the same time then.
+    What fits into one part stays in one piece, and no piece is without bytes unless ``longest`` asks for it.
     """
     last: list[int] = []  # the sizes of the items from ``begin`` on, of which no part is given
     begin = first = count = filled = 0
@@ -118,10 +119,15 @@ def cut(sizes: Iterable[int], target: int, longest: int) -> Iterator[tuple[int, 
                 begin = first
             first, filled = count, 0
     remaining = sum(last)
-    piece = target if remaining <= target else -(-remaining // LAST_PIECES)
-    first, filled = begin, 0
+    in_pieces = remaining > target
+    piece = -(-remaining // LAST_PIECES) if in_pieces else target
+    start, filled = begin, 0
     for place, size in enumerate(last, begin + 1):
         filled += size
-        if filled >= piece or place - first >= longest or place == count:
-            yield first, place
-            first, filled = place, 0
+        remaining -= size
+        full = filled >= piece and (remaining > 0 or not in_pieces)
+        if full or place - start >= longest or place == count:
+            yield start, place
+            if (start, place) == (begin, first):  # the last full part is a piece: what follows fits into one part
+                piece = target
+            start, filled = place, 0

@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from skelstore.errors import FieldNotFoundError, MissingPackageError
+from skelstore.files import absolute
 from skelstore.pipelines import SampledPipeline, deferred
 from skelstore.selection import Selection
 from skelstore.store import open
@@ -51,6 +52,7 @@ class SkelStorePoseDataset(PoseDataset):
     ``valid_ratio`` needs, or skeletons; when the list of videos is read.
     """
 
+    ann_file: str
     data_list: Selection
     pipeline: Any
     _fully_initialized: bool
@@ -67,6 +69,7 @@ class SkelStorePoseDataset(PoseDataset):
     ) -> None:
         self.read_sampled = read_sampled
         super().__init__(ann_file, pipeline, split=split, valid_ratio=valid_ratio, box_thr=box_thr, **kwargs)
+        self.ann_file = str(absolute(self.ann_file))  # with lazy_init the store is opened later, perhaps elsewhere
         if read_sampled:
             self.pipeline = SampledPipeline(self.pipeline.transforms)
 

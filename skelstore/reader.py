@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import math
 import os
+import stat
+import time
 from collections.abc import Callable, Iterable
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +18,7 @@ import google_crc32c
 import numpy as np
 import pyarrow as pa
 
-from skelstore import frames, values
+from skelstore import disk, frames, values
 from skelstore.arrays import ArrayReader, Check
 from skelstore.codecs import crc32c
 from skelstore.errors import (
@@ -27,7 +29,7 @@ from skelstore.errors import (
     StoreError,
     StoreNotFoundError,
 )
-from skelstore.files import LocalFiles
+from skelstore.files import LocalFiles, absolute, replaced
 from skelstore.frames import FrameNumbers, Frames
 from skelstore.joining import LAYOUT_COLUMN
 from skelstore.joints import KnownJoints, keypoint_shapes, known_joints
@@ -41,6 +43,7 @@ from skelstore.metadata import (
     VIDEOS_KEY,
     ArrayMetadata,
     FieldMetadata,
+    FileEntry,
     Manifest,
     StoreMetadata,
     from_bytes,
@@ -53,6 +56,12 @@ _LARGE = 1 << 30
 """Bytes of a video that may be more than there is memory for."""
 
 E = TypeVar("E", bound=SkelstoreError)
+
+_OPENINGS = 20
+"""How often a store that is being replaced is opened anew, before that is an error."""
+
+_PAUSE = 0.01
+"""Seconds until a store that has no name for a moment, while it is being replaced, is looked for again."""
 
 _MANY_AXES = 32
 """What every NumPy can make; from 2.0 on it is 64."""
@@ -78,24 +87,36 @@ def _placed(error: E, path: Path, place: object) -> E:
 class Reader:
     """Reads one store; shards, splits and the index of names are opened when they are needed.
 
-    Raises StoreNotFoundError, StoreError or DamageError on construction, as ``open`` says."""
+    Raises StoreNotFoundError, StoreError or DamageError on construction, as ``open`` says. A store that is replaced
+    meanwhile, so that some files are of the old one and some of the new one, is opened anew."""
 
     def __init__(self, path: Path, check: Check) -> None:
-        try:
-            self._open(path, check)
-        except StoreError as error:
-            raise _placed(error, path, path / ROOT_KEY) from error
-
-    def _open(self, path: Path, check: Check) -> None:
-        self.path = path
+        self.path = absolute(path)
         self.check = check
-        self.files = LocalFiles(path)
-        self.metadata = StoreMetadata.from_bytes(self._read_root(), str(path / ROOT_KEY))
-        data = self._read_json(MANIFEST_KEY)
-        expected = self.metadata.manifest
-        if len(data) != expected.size or crc32c(data) != expected.crc32c:
-            place = path / MANIFEST_KEY
-            raise DamageError(f"{place} is damaged or of another version, so fetch or convert the store again")
+        for attempt in range(1, _OPENINGS + 1):
+            self.files = LocalFiles(self.path)
+            try:
+                return self._open()
+            except StoreNotFoundError:
+                if attempt == _OPENINGS or not _is_being_replaced(self.path):
+                    raise
+                time.sleep(_PAUSE)
+            except StoreError as error:
+                if attempt == _OPENINGS or not self.files.was_replaced():
+                    raise _placed(error, self.path, self.path / ROOT_KEY) from error
+
+    @property
+    def identity(self) -> bytes:
+        """What tells this store from every other one that has had its path, or will."""
+        return self.files.identity
+
+    def _open(self) -> None:
+        path = self.path
+        root = self._read_root()
+        self.metadata = StoreMetadata.from_bytes(root, str(path / ROOT_KEY))
+        self.files.remember(ROOT_KEY, root)
+        data = self._read_json(MANIFEST_KEY, self.metadata.manifest)
+        self.files.remember(MANIFEST_KEY, data)
         self.manifest = Manifest.from_bytes(data, str(path / MANIFEST_KEY))
         self.table: pa.Table = read_table(self.files, VIDEOS_KEY, self.manifest.files.get(VIDEOS_KEY))
         if len(self.table) != self.metadata.videos:
@@ -319,19 +340,24 @@ class Reader:
                 ) from None
             raise StoreNotFoundError(f"{self.path} is not there; expected the folder of a store") from None
 
-    def _read_json(self, key: str) -> bytes:
+    def _read_json(self, key: str, expected: FileEntry | None) -> bytes:
+        path = self.path / key
         try:
-            return self.files.read_all(key, MAX_JSON_BYTES)
-        except StoreNotFoundError as error:
-            raise DamageError(f"{error}: the store is damaged, so fetch or convert it again") from None
+            status = path.stat()
+            if expected is not None and (status.st_size == expected.size or not stat.S_ISREG(status.st_mode)):
+                data = self.files.read_all(key, MAX_JSON_BYTES)
+                if len(data) == expected.size and crc32c(data) == expected.crc32c:
+                    return data
+        except (FileNotFoundError, NotADirectoryError):
+            raise DamageError(f"{path} is missing: the store is damaged, so fetch or convert it again") from None
+        except OSError as error:
+            raise StoreError(f"{path} cannot be read: {error.strerror}") from error
+        raise DamageError(f"{path} is damaged or of another version, so fetch or convert the store again")
 
     def _open_array(self, name: str) -> ArrayReader:
         key = f"{name}/{ROOT_KEY}"
         place = str(self.path / key)
-        entry = self.manifest.files.get(key)
-        data = self._read_json(key)
-        if entry is None or len(data) != entry.size or crc32c(data) != entry.crc32c:
-            raise DamageError(f"{place} is damaged or of another version, so fetch or convert the store again")
+        data = self._read_json(key, self.manifest.files.get(key))
         metadata = ArrayMetadata.from_json(from_bytes(data, place), place)
         try:
             return ArrayReader(self.files, name, metadata, self.manifest.shards, self.check)
@@ -371,3 +397,46 @@ class Reader:
             outer, inner = dims[0].item, dims[1].item
             return lambda row: read(row_of(row), outer(row), inner(row))
         return lambda row: read(row_of(row), *[dim.item(row) for dim in dims])
+
+
+class UnavailableReader(Reader):
+    """In place of a store that a pickled ``Store`` names and that is not there any more: every use raises the reason.
+
+    An error while a task is unpickled would leave a multiprocessing.Pool waiting for ever.
+    """
+
+    def __init__(self, path: Path, check: Check, identity: bytes, reason: Exception) -> None:
+        self.path = path
+        self.check = check
+        self.files = LocalFiles(path)
+        self._identity = identity
+        self._reason = reason
+
+    @property
+    def identity(self) -> bytes:
+        return self._identity
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise self._reason.with_traceback(None)
+
+
+def reopen(path: Path, check: Check, identity: bytes) -> Reader:
+    """The store that had this path and identity when it was pickled; else a reader whose every use raises why not."""
+    try:
+        reader = Reader(path, check)
+        if reader.identity == identity:
+            return reader
+        reason: Exception = replaced(path)
+    except StoreNotFoundError:
+        reason = replaced(path)
+    except Exception as error:
+        reason = error
+    return UnavailableReader(path, check, identity, reason)
+
+
+def _is_being_replaced(path: Path) -> bool:
+    """Whether a store is between its old name and its new one, or has it by now: see ``disk.move_into_place``."""
+    aside = disk.aside_of(Path(os.path.realpath(path) + SUFFIX, "store"))
+    return os.path.exists(aside) or os.path.exists(path / ROOT_KEY)

@@ -155,5 +155,6 @@ class Shard:
             or (starts != bounds[:-1]).any()
         ):
             raise DamageError(f"{file.path}: the index of the shard does not list its chunks one behind the other")
+        file.pin(size, size - tail, data[:DIGEST_BYTES])
         self.bounds = array("q", bounds.tobytes())
         self.checked = bytearray(used)

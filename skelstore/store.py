@@ -30,7 +30,7 @@ from skelstore.joints import KnownJoints
 from skelstore.layouts import Annotation
 from skelstore.lazy import LazyAnnotation, no_keys
 from skelstore.parts import ORIGIN_COLUMNS, Origin
-from skelstore.reader import Reader
+from skelstore.reader import Reader, reopen
 from skelstore.splits import hashed
 
 
@@ -61,7 +61,10 @@ class Store:
     """Videos of a store, in order: all of them, or a view that ``split`` and ``select`` give.
 
     ``store[name]`` and ``store[position]`` are annotations: the very dicts that were written. Safe to use in
-    forked and spawned workers and in threads; pickling sends the path and the view, not the data.
+    forked and spawned workers and in threads; pickling sends the path, the view and which store it is, not the data.
+
+    A store that was replaced after it was opened goes on with what is open of it. What is opened later, here or in a
+    worker, raises StoreReplacedError, a StoreError, when it is used: nothing of the new store is given for the old one.
     """
 
     def __init__(self, reader: Reader, rows: np.ndarray[Any, Any] | None) -> None:
@@ -70,7 +73,8 @@ class Store:
         self._length = reader.metadata.videos if rows is None else len(rows)
 
     def __reduce__(self) -> Any:
-        return _reopen, (os.path.abspath(self._reader.path), self._reader.check, self._rows)
+        reader = self._reader
+        return _reopen, (str(reader.path), reader.check, reader.identity, self._rows, self._length)
 
     def __repr__(self) -> str:
         whole = "" if self._rows is None else f" of {self._reader.metadata.videos}"
@@ -375,8 +379,7 @@ class Store:
         return keep
 
 
-def _reopen(path: str, check: Check, rows: np.ndarray[Any, Any] | None) -> Store:
-    reader = Reader(Path(path), check)
-    if rows is not None and len(rows) and rows.max() >= reader.metadata.videos:
-        raise StoreError(f"{path} has {reader.metadata.videos} videos, fewer than when the view was made of it")
-    return Store(reader, rows)
+def _reopen(path: str, check: Check, identity: bytes, rows: np.ndarray[Any, Any] | None, length: int) -> Store:
+    store = object.__new__(Store)  # not Store(…), which looks into the reader: its first use may raise an error
+    store._reader, store._rows, store._length = reopen(Path(path), check, identity), rows, length
+    return store

@@ -4,40 +4,38 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from skelstore import disk, values
+from skelstore.codecs import crc32c
 from skelstore.errors import DamageError, StoreError
-from skelstore.files import LocalFiles
+from skelstore.files import LocalFiles, open_regular
 from skelstore.metadata import FileEntry
 from skelstore.parts import ARROW_TYPES, numpy_dtype
 
+COPIED_BYTES = 4 << 20
+"""A table below this size is copied, which takes a millisecond or two: what happens to the file then is no matter.
+A larger one is mapped: whoever cuts it short or writes into it, instead of replacing it, does so to its readers too."""
+
 
 def read_table(files: LocalFiles, key: str, expected: FileEntry | None) -> pa.Table:
-    """An Arrow IPC file of a store, memory-mapped: processes share its pages, and nothing is copied.
+    """An Arrow IPC file of a store; a large one memory-mapped: processes share its pages, and nothing is copied.
 
-    Its bytes are held against the manifest before anything in them is trusted, and its structure is checked.
-    Raises DamageError or StoreError naming the file.
+    Its bytes are checked against the manifest before anything in them is trusted, and its structure is checked.
+    Raises DamageError, StoreError or StoreReplacedError naming the file.
     """
     path = files.path(key)
     if expected is None:
         raise StoreError(f"{path} is not in the manifest")
     try:
-        # Through the file, not the map, whose pages would count as this process's own.
-        found = disk.measure_file(path)
-        buffer = pa.memory_map(os.fsencode(path)).read_buffer()
-    except FileNotFoundError as error:
-        raise DamageError(f"{path} is missing: the store is damaged, so fetch or convert it again") from error
-    except (OSError, pa.ArrowInvalid) as error:
-        raise DamageError(f"{path} cannot be read ({error})") from error
-    if found != expected or buffer.size != expected.size:
-        raise DamageError(
-            f"{path} is damaged or of another version (its size or checksum is not that of the manifest), so fetch or "
-            "convert the store again"
-        )
+        buffer = _verified_bytes(path, expected)
+    except DamageError:
+        files.refuse_replaced()
+        raise
     try:
         table = pa.ipc.open_file(buffer).read_all()
         table.validate(full=True)
@@ -45,6 +43,42 @@ def read_table(files: LocalFiles, key: str, expected: FileEntry | None) -> pa.Ta
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise StoreError(f"{path} is no Arrow file as the format says ({error})") from error
     return table.combine_chunks() if any(column.num_chunks > 1 for column in table.columns) else table
+
+
+def _verified_bytes(path: Path, expected: FileEntry) -> pa.Buffer:
+    """The bytes of a table, which are those that the manifest says. Raises DamageError.
+
+    The file is opened once, so it may be replaced at any time. Its size is compared before its content is read: a file
+    of a terabyte may be nothing but a hole.
+    """
+    try:
+        with open(path, "rb", opener=open_regular) as file:
+            size = os.fstat(file.fileno()).st_size
+            if size != expected.size:
+                raise DamageError(
+                    f"{path} has {size} bytes; the manifest says {expected.size}: it is damaged or of another version, "
+                    "so fetch or convert the store again"
+                )
+            if size < COPIED_BYTES:
+                data = file.read()
+                found, buffer = FileEntry(len(data), crc32c(data)), pa.py_buffer(data)
+            else:
+                # Through the file, not the map, whose pages would count as this process's own.
+                found = disk.measure_open(file)
+                mapped = pa.memory_map(os.fsencode(path))
+                if not os.path.samestat(os.fstat(mapped.fileno()), os.fstat(file.fileno())):
+                    raise DamageError(f"{path} was replaced while it was opened: open the store again")
+                buffer = mapped.read_buffer()
+    except FileNotFoundError as error:
+        raise DamageError(f"{path} is missing: the store is damaged, so fetch or convert it again") from error
+    except (OSError, pa.ArrowInvalid) as error:
+        raise DamageError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    if found != expected or buffer.size != expected.size:
+        raise DamageError(
+            f"{path} is damaged or of another version (its checksum is not that of the manifest), so fetch or convert "
+            "the store again"
+        )
+    return buffer
 
 
 def numeric_column(table: pa.Table, name: str, kind: pa.DataType) -> np.ndarray[Any, Any]:

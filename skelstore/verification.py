@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
+import stat
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal, TypeAlias, get_args
 
 import numpy as np
@@ -24,6 +26,9 @@ Subset: TypeAlias = tuple[int, int]
 """(n, m): the n-th of m shares, n from 1 on. The m shares together are everything, and none is in two."""
 
 WHOLE: Subset = (1, 1)
+
+_LITTER = re.compile(r"\.DS_Store|\._.*|Thumbs\.db|desktop\.ini|\.nfs.*", re.IGNORECASE | re.DOTALL)
+"""Names of files that macOS, Windows and NFS leave in folders. A store has no file of such a name."""
 
 
 def share(subset: Subset, count: int) -> range:
@@ -47,7 +52,7 @@ def verify(
     every shard's index and identity, every video's rows within its array. ``checksums``: every byte against the
     manifest's checksums, too; of a shard that fails, the chunk. ``decode``: every chunk is decoded and every video
     read, too. Of a ``subset`` (n, m), every m-th shard is opened and every m-th video read, beginning with the n-th;
-    the rest of the structure takes no time and is checked whole.
+    the rest of the structure takes no time and is checked whole. What ``find_litter`` finds is no problem.
 
     ``advance`` is called with the bytes of each shard done. Raises StoreError if there is no such level or subset.
     """
@@ -123,23 +128,57 @@ def _check_videos(reader: Reader, subset: Subset) -> Iterator[str]:
 def _compare_files(reader: Reader) -> Iterator[str]:
     sizes = {key: entry.size for key, entry in reader.manifest.files.items()}
     sizes |= {key: entry.size for key, entry in reader.manifest.shards.items()}
-    there = set(disk.walk_files(reader.path)) - {ROOT_KEY, MANIFEST_KEY}
     for key, size in sizes.items():
         file = reader.path / key
-        if key not in there or not file.exists():  # a link may lead nowhere
+        try:
+            status = file.stat()
+        except OSError:  # a link may lead nowhere
             yield f"{file} is missing; the manifest says {size} bytes"
-        elif file.stat().st_size != size:
-            yield f"{file} has {file.stat().st_size} bytes; the manifest says {size}"
-    for key in sorted(there - set(sizes)):
-        yield f"{reader.path / key} is no file of the store (the manifest does not name it)"
+            continue
+        if not stat.S_ISREG(status.st_mode):
+            yield f"{file} is not a regular file; the manifest says {size} bytes"
+        elif status.st_size != size:
+            yield f"{file} has {status.st_size} bytes; the manifest says {size}"
+    yield from sorted(_find_strangers(reader.path, {ROOT_KEY, MANIFEST_KEY, *sizes}))
+
+
+def _find_strangers(store: Path, keys: set[str]) -> Iterator[str]:
+    """What is in the folder of a store beside its files; a folder that is not of the store is not looked into."""
+    folders = {str(folder) for key in keys for folder in PurePosixPath(key).parents}
+    for folder, subfolders, names in os.walk(store):
+        for name in names:
+            file = Path(folder, name)
+            if file.relative_to(store).as_posix() not in keys and not _LITTER.fullmatch(name):
+                yield f"{file} is no file of the store (the manifest does not name it)"
+        for name in list(subfolders):
+            inner = Path(folder, name)
+            if inner.is_symlink():
+                yield f"{inner} is a link to a folder, which a store does not have: put the folder itself there"
+            elif inner.relative_to(store).as_posix() not in folders:
+                subfolders.remove(name)
+                yield f"{inner} is no folder of the store (the manifest names no file in it)"
+
+
+def find_litter(path: str | os.PathLike[str]) -> list[str]:
+    """Files in a store that an operating system or a file system has left there, a sentence each; they do no harm."""
+    return [
+        f"{Path(folder, name)} is no file of the store; the system left it there, and it may be removed"
+        for folder, _, names in os.walk(path)
+        for name in sorted(names)
+        if _LITTER.fullmatch(name)
+    ]
 
 
 def _compare_bytes(file: Path, expected: FileEntry) -> list[str]:
+    """What is wrong with the bytes of a file. A file of another size is reported where sizes are compared."""
     try:
-        found = disk.measure_file(file)
+        if file.stat().st_size != expected.size or disk.has_content(file, expected):
+            return []
+    except FileNotFoundError:
+        return []
     except OSError as error:
         return [f"{file} cannot be read: {error.strerror}"]
-    return [] if found == expected else [f"{file} is damaged (its checksum is not that of the manifest)"]
+    return [f"{file} is damaged (its checksum is not that of the manifest)"]
 
 
 def _check_rows(reader: Reader, name: str) -> list[str]:

@@ -420,6 +420,18 @@ def test_a_share_that_is_none_is_wrong_usage(store: Path, subset: str, run: Any)
     assert "expected N/M" in done.err
 
 
+def test_verify_notes_what_the_system_has_left_in_a_store(store: Path, run: Any) -> None:
+    (store / "keypoint" / ".DS_Store").write_bytes(b"x")
+    done = run("verify", store, "--level", "decode")
+    assert done.status == 0
+    assert done.out.endswith("no problem\n")
+    assert f"note: {store / 'keypoint' / '.DS_Store'} is no file of the store" in done.err
+    (store / "copy").mkdir()
+    done = run("verify", store)
+    assert done.status == 1
+    assert f"{store / 'copy'} is no folder of the store" in done.err
+
+
 def test_verify_of_a_damaged_store(store: Path, run: Any) -> None:
     shard = next(p for p in sorted((store / "keypoint").rglob("*")) if p.is_file() and p.name != "zarr.json")
     data = bytearray(shard.read_bytes())

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from skelstore.files import open_regular
+from skelstore.errors import DamageError, StoreError, StoreReplacedError
+from skelstore.files import LocalFiles, open_regular
 
 
 def test_a_regular_file_and_a_link_to_one_are_opened(tmp_path: Path) -> None:
@@ -61,3 +62,51 @@ def test_special_files_are_refused_without_waiting(tmp_path: Path, make, kind: s
 def test_a_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(IsADirectoryError):
         open_regular(tmp_path)
+
+
+def test_a_small_file_is_not_read_beyond_what_it_may_have(tmp_path: Path) -> None:
+    files = LocalFiles(tmp_path)
+    (tmp_path / "sparse").touch()
+    os.truncate(tmp_path / "sparse", 1 << 40)
+    with pytest.raises(StoreError, match="has more than 100 bytes"):
+        files.read_all("sparse", 100)
+    make_pipe(tmp_path / "pipe")
+    with pytest.raises(StoreError, match="cannot be read: it is a named pipe, not a regular file"):
+        files.read_all("pipe", 100)
+
+
+def test_the_files_that_say_which_store_this_is(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"one")
+    files, same, other = LocalFiles(tmp_path), LocalFiles(tmp_path), LocalFiles(tmp_path)
+    assert not files.was_replaced()
+    for one, data in ((files, b"one"), (same, b"one"), (other, b"two")):
+        one.remember("a", data)
+    assert files.identity == same.identity != other.identity
+    assert not files.was_replaced()
+    assert other.was_replaced()
+    with pytest.raises(StoreReplacedError, match="was replaced or removed"):
+        other.refuse_replaced()
+    (tmp_path / "a").write_bytes(b"more")
+    assert files.was_replaced()
+    (tmp_path / "a").unlink()
+    assert files.was_replaced()
+    make_pipe(tmp_path / "a")
+    assert files.was_replaced()
+
+
+def test_a_file_that_is_opened_again_is_the_one_that_was_pinned(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"content")
+    file = LocalFiles(tmp_path).file("a")
+    assert file.read(0, 7) == b"content"
+    file.pin(7, 3, b"tent")
+    (tmp_path / "a").unlink()
+    for content, same in ((b"content", True), (b"contest", False), (b"contents", False), (b"CONtent", True)):
+        (tmp_path / "a").write_bytes(content)
+        file.close()
+        if same:
+            assert file.read(0, 7) == content
+            continue
+        for _ in range(2):
+            with pytest.raises(DamageError, match="another file than when it was read before"):
+                file.read(0, 7)
+    file.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from skelstore import layout
@@ -68,6 +68,10 @@ def full_parts(sizes: list[int], target: int, longest: int) -> list[tuple[int, i
 
 
 @given(st.lists(small, max_size=40), st.integers(1, 100), st.integers(1, 8))
+@example([2, 1, 0], 2, 3)
+@example([8, 2, 2, 2], 8, 8)
+@example([1, 1, 1, 1, 0], 3, 8)
+@example([1, 1, 1, 9, 0], 3, 8)
 def test_a_cut_is_a_partition_into_parts_that_are_as_large_as_asked(
     sizes: list[int], target: int, longest: int
 ) -> None:
@@ -83,7 +87,11 @@ def test_a_cut_is_a_partition_into_parts_that_are_as_large_as_asked(
     for first, stop in parts[whole:-1]:
         assert sum(sizes[first:stop]) * layout.LAST_PIECES >= sum(last) or stop - first == longest
     for first, stop in parts[whole:]:
+        while stop > first + 1 and sizes[stop - 1] == 0:  # items without bytes join the piece before them
+            stop -= 1
         assert (sum(sizes[first : stop - 1]) - 1) * layout.LAST_PIECES < sum(last)
+    if len(last) < longest:
+        assert len(parts) - whole <= layout.LAST_PIECES
 
 
 @given(st.lists(small, max_size=40), st.integers(1, 100), st.integers(1, 8))
@@ -111,6 +119,9 @@ def test_a_cut_of_an_example() -> None:
     assert list(layout.cut([1] * 10, 10, 100)) == [(0, 10)]
     assert list(layout.cut([0] * 5, 10, 2)) == [(0, 2), (2, 4), (4, 5)]
     assert list(layout.cut([], 10, 2)) == []
+    assert list(layout.cut([2, 1, 0], 2, 3)) == [(0, 1), (1, 3)]
+    assert list(layout.cut([8, 2, 2, 2], 8, 8)) == [(0, 1), (1, 4)]
+    assert list(layout.cut([1, 1, 1, 1, 0], 3, 8)) == [(0, 1), (1, 2), (2, 3), (3, 5)]
 
 
 @given(

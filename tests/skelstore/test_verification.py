@@ -23,7 +23,7 @@ import skelstore
 from skelstore import SkelstoreError
 from skelstore.codecs import PROFILES, Profile
 from skelstore.table import numeric_column
-from skelstore.verification import LEVELS, Level, share, verify
+from skelstore.verification import LEVELS, Level, find_litter, share, verify
 from tests.contracts import write
 from tests.exact import assert_exact
 from tests.skelstore.small_store import check_free_reading, lay_out, made, sign, sign_root, small_dataset, table_bytes
@@ -260,6 +260,77 @@ def test_a_file_too_many_is_told(store_path: Path) -> None:
     (store_path / "keypoint" / "c.99.0.0").write_bytes(b"x")
     assert [problem for problem in verify(store_path) if "c.99.0.0 is no file of the store" in problem]
     assert read_everything(store_path, small_dataset()) == 0
+
+
+@pytest.mark.parametrize("profile", ["default"])
+def test_what_systems_leave_in_folders_is_no_problem_and_is_found(store_path: Path) -> None:
+    assert find_litter(store_path) == []
+    names = [".DS_Store", "._keypoint", "._", "Thumbs.db", "desktop.ini", "Desktop.ini", ".nfs000000000123", "._a\nb"]
+    for place in ("", "keypoint"):
+        for name in names:
+            (store_path / place / name).write_bytes(b"x")
+    for level in LEVELS:
+        assert verify(store_path, level=level) == []
+    found = find_litter(store_path)
+    assert len(found) == 2 * len(names)
+    assert all(
+        any(f"{store_path / place / name} " in line for line in found) for place in ("", "keypoint") for name in names
+    )
+    for name in ("x.DS_Store", "Thumbs.db.bak", "DS_Store", "nfs1", "note.txt"):
+        (store_path / name).write_bytes(b"x")
+        assert verify(store_path) == [f"{store_path / name} is no file of the store (the manifest does not name it)"]
+        (store_path / name).unlink()
+    assert read_everything(store_path, small_dataset()) == 0
+
+
+@pytest.mark.parametrize("profile", ["default"])
+def test_a_folder_too_many_is_told_once_with_all_that_is_in_it(store_path: Path) -> None:
+    for place in ("empty", "full/deep", "keypoint/inner", ".DS_Store"):
+        (store_path / place).mkdir(parents=True)
+    (store_path / "full/deep/file").write_bytes(b"x")
+    (store_path / "full/file").write_bytes(b"x")
+    folders = [store_path / place for place in (".DS_Store", "empty", "full", "keypoint/inner")]
+    for level in LEVELS:
+        expected = [f"{folder} is no folder of the store (the manifest names no file in it)" for folder in folders]
+        assert verify(store_path, level=level) == expected
+    assert read_everything(store_path, small_dataset()) == 0
+
+
+@pytest.mark.parametrize("profile", ["default"])
+def test_a_link_to_a_folder_in_a_store_is_told(store_path: Path, tmp_path: Path) -> None:
+    (store_path / "elsewhere").symlink_to(tmp_path)
+    (store_path / "keypoint").rename(tmp_path / "moved")
+    (store_path / "keypoint").symlink_to(tmp_path / "moved")
+    for level in LEVELS:
+        assert verify(store_path, level=level) == [
+            f"{store_path / name} is a link to a folder, which a store does not have: put the folder itself there"
+            for name in ("elsewhere", "keypoint")
+        ]
+    assert read_everything(store_path, small_dataset()) == 0
+
+
+@pytest.mark.parametrize("profile", ["default"])
+def test_a_store_that_is_a_link_to_a_folder_has_no_problem(store_path: Path, tmp_path: Path) -> None:
+    (tmp_path / "link.zarr").symlink_to(store_path)
+    assert verify(tmp_path / "link.zarr", level="decode") == []
+
+
+@pytest.mark.parametrize("profile", ["default"])
+def test_special_files_in_place_of_those_of_a_store_are_told_without_waiting(store_path: Path) -> None:
+    for key, data in made("default").items():
+        for make in (os.mkfifo, lambda file: file.symlink_to("/dev/zero"), Path.mkdir):
+            (store_path / key).unlink()
+            make(store_path / key)
+            for level in LEVELS:
+                assert any(str(store_path / key) in problem for problem in verify(store_path, level=level)), key
+            refused = read_everything(store_path, small_dataset())
+            assert refused or key == "names.arrow"
+            if (store_path / key).is_dir():
+                (store_path / key).rmdir()
+            else:
+                (store_path / key).unlink()
+            (store_path / key).write_bytes(data)
+    assert verify(store_path, level="decode") == []
 
 
 @pytest.mark.parametrize("profile", ["default"])

@@ -183,6 +183,19 @@ def assert_same_batches(found: list[Any], expected: list[Any]) -> None:
         assert torch.equal(labels, other_labels)
 
 
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_workers_of_an_epoch_report_that_the_store_was_replaced(tmp_path: Path, method: str) -> None:
+    path = written(tmp_path / "a.zarr", kinetics(6, seed=1))
+    dataset = SkeletonDataset(path)
+    loader = DataLoader(dataset, batch_size=3, num_workers=1, multiprocessing_context=method, collate_fn=list)
+    assert_exact([item for batch in loader for item in batch], list(dataset))
+    with skelstore.Writer(path, force=True) as writer:
+        for annotation in kinetics(9, seed=2):
+            writer.add(annotation)
+    with pytest.raises(skelstore.StoreError, match=r"(?s)a\.zarr was replaced .*: open it again"):
+        list(loader)
+
+
 @pytest.mark.parametrize("persistent", [False, True])
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_every_start_method(ntu: Path, method: str, persistent: bool) -> None:
