@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 import skelstore
 from converters import ntu
 from converters.dialects import open_source
-from converters.problems import Report, Tally
+from converters.problems import SHOWN, Report, Tally
 from converters.showing import shown, shown_title
 from converters.source import LeftOut
 from converters.video_checks import MODELS, Model, Poses, as_int, poses, shown_kind, video_problems
@@ -119,6 +119,8 @@ def check(videos: Videos, model: Model | None = None, advance: Callable[[int], N
     report = Report(str(videos.path), len(videos))
     names, labels, shapes = _Names(), _Labels(videos.class_names), _Shapes(videos.layout)
     left_out = list(videos.left_out)
+    if not len(videos):
+        report.add("no-video", None, "", "the list of annotations is empty")
     for i in range(len(videos)):
         try:
             annotation = videos.annotation(i)
@@ -151,7 +153,9 @@ def check(videos: Videos, model: Model | None = None, advance: Callable[[int], N
     names.finish(videos, report)
     labels.finish(report)
     shapes.finish(report)
-    _check_splits(videos.splits, names.digests(left_out), report)
+    named = _check_splits(videos.splits, names.digests(left_out), report)
+    if named is not None:
+        names.report_unsplit(named, videos, report)
     return report
 
 
@@ -195,13 +199,27 @@ class _Names:
         again = order[1:][digests[order[1:]] == digests[order[:-1]]]
         again.sort()
         tally = Tally()
-        for i in again[:5].tolist():
+        for i in again[:SHOWN].tolist():
             position = self._positions[i]
             first = self._positions[int(np.argmax(digests == digests[i]))]
-            name = str((videos.header(position) or videos.annotation(position))[self._key])
-            tally.add(name, videos.place(position), f"{videos.place(first)} has the same {self._key}")
+            tally.add(
+                self._name(position, videos), videos.place(position), f"{videos.place(first)} has the same {self._key}"
+            )
         tally.count = len(again)
         report.add_all("duplicate-name", tally)
+
+    def report_unsplit(self, named: NDArray[np.uint64], videos: Videos, report: Report) -> None:
+        """Report videos that no split names."""
+        unsplit = np.flatnonzero(~np.isin(np.array(self._digests, np.uint64), named))
+        tally = Tally()
+        for i in unsplit[:SHOWN].tolist():
+            position = self._positions[i]
+            tally.add(self._name(position, videos), videos.place(position), f"in none of {len(videos.splits)} splits")
+        tally.count = len(unsplit)
+        report.add_all("split-none", tally)
+
+    def _name(self, position: int, videos: Videos) -> str:
+        return str((videos.header(position) or videos.annotation(position))[self._key])
 
     def digests(self, left_out: Sequence[tuple[Any, str]]) -> NDArray[np.uint64]:
         return np.array([*self._digests, *(_digest(name) for name, _ in left_out)], np.uint64)
@@ -279,8 +297,11 @@ class _Shapes:
                 report.problems["joints-mixed"].count += tally.count - len(tally.examples)
 
 
-def _check_splits(splits: Mapping[Any, Any], names: NDArray[np.uint64], report: Report) -> None:
-    """Ids without a video, ids that are there twice, and ids on two sides of splits that belong together."""
+def _check_splits(splits: Mapping[Any, Any], names: NDArray[np.uint64], report: Report) -> NDArray[np.uint64] | None:
+    """Ids without a video, ids that are there twice, and ids on two sides of splits that belong together.
+
+    Returns the digests of all ids, None if there is no id.
+    """
     digests: dict[Any, NDArray[np.uint64]] = {}
     for title, ids in splits.items():
         if not isinstance(ids, dict) and not is_run(ids):
@@ -297,6 +318,8 @@ def _check_splits(splits: Mapping[Any, Any], names: NDArray[np.uint64], report: 
                 own = np.array([_digest(name) for name in splits[first]], np.uint64)
                 both = np.isin(own, digests[second]) & ~_repeats(own)
                 _add_ids(report, kind, f"{first} and {second}", splits[first], both)
+    named = np.concatenate([np.empty(0, np.uint64), *digests.values()])
+    return named if len(named) else None
 
 
 def _add_ids(report: Report, kind: str, title: str, ids: Any, which: NDArray[np.bool_]) -> None:

@@ -28,6 +28,20 @@ FAR = 0.1
 #: And so many of a hundred joints have to be there before height and width count as swapped.
 FAR_PERCENT = 1
 
+#: A third coordinate up to here may be a score: estimators give up to 1.024.
+MOST_SCORE = 1.1
+#: Coordinates beyond this are pixels: skeletons in metres, or in parts of the image, do not reach it.
+LEAST_PIXELS = 20
+#: Coordinates divided by the sides of the image: joints that the image cuts off lie a little beyond 0 to 1.
+FRACTIONS = (-1, 2)
+
+#: Persons of a video that are compared from frame to frame.
+MOST_PERSONS = 10
+#: A row goes on in another row if that person is so many times nearer,
+NEARER = 4
+#: and its own person is further away than this part of the skeleton's extent.
+LEAST_JUMP = 0.1
+
 #: V of the graphs in pyskl/utils/graph.py: coco, openpose, handmp, nturgb+d.
 STGCN_JOINTS = (17, 18, 21, 25)
 
@@ -53,7 +67,18 @@ def video_problems(annotation: Mapping[Any, Any], model: Model | None = None) ->
     yield from _score_shape(annotation, found)
     yield from _finite(found)
     yield from _empty(found)
+    yield from _swapped_persons(found)
+    if scored := _split_score(annotation, found):
+        yield "score-coordinate", _describe_coordinates(found)
+        yield from _image(annotation, scored)
+        missing = ("posec3d-score", "stgcn-score")  # what the remedy brings
+        yield from (problem for problem in _model_problems(annotation, scored, model) if problem[0] not in missing)
+        return
     yield from _image(annotation, found)
+    yield from _model_problems(annotation, found, model)
+
+
+def _model_problems(annotation: Mapping[Any, Any], found: Poses, model: Model | None) -> Iterator[Problem]:
     if model == "posec3d":
         yield from _posec3d(annotation, found)
     elif model == "stgcn":
@@ -199,6 +224,78 @@ def _empty(found: Poses) -> Iterator[Problem]:
         yield "empty-person", f"{int(persons.sum())} of {len(persons)} persons are zero, first {int(persons.argmax())}"
 
 
+def _split_score(annotation: Mapping[Any, Any], found: Poses) -> Poses | None:
+    """The skeletons as 2D with scores, if their third coordinate is a score beside pixels; else None."""
+    if found.points.shape[-1] != 3 or not found.points.size or "keypoint_score" in annotation:
+        return None
+    pixels, third = found.points[..., :2], found.points[..., 2]
+    if any(((part < 0) | (part > MOST_SCORE)).any() for part in (third[:, :1], third)):  # one frame is quickly seen
+        return None
+    return Poses(pixels, third, False) if third.any() and (np.abs(pixels) > LEAST_PIXELS).any() else None
+
+
+def _describe_coordinates(found: Poses) -> str:
+    spans = (f"{name} is {axis.min():g} to {axis.max():g}" for name, axis in zip("xyz", found.points.T, strict=True))
+    return f"keypoint has shape {found.points.shape}; {', '.join(spans)}"
+
+
+def _swapped_persons(found: Poses) -> Iterator[Problem]:
+    if found.compressed or len(found.points) < 2 or found.points.shape[1] < 2:
+        return
+    swaps = find_swaps(found.points[:MOST_PERSONS])
+    if swaps.any():
+        first = int(swaps.argmax()) + 1
+        yield "persons-swapped", f"{int(swaps.sum()):,} times in {len(swaps) + 1:,} frames, first at frame {first}"
+
+
+def find_swaps(points: NDArray[Any]) -> NDArray[np.bool_]:
+    """Whether persons [M, T, V, C] change rows between a frame and the next, [T - 1].
+
+    A row goes on in another one if the skeleton there is ``NEARER`` times nearer than its own, which is further away
+    than ``LEAST_JUMP`` of its extent. Two rows or more have to do so: one alone may be a person who leaves. Joints at
+    the origin were not found; two skeletons are compared by those found in both, at least half of V.
+    """
+    joints = points.shape[2]
+    planes = np.ascontiguousarray(points.transpose(3, 2, 0, 1), np.float32)  # NumPy is quick along the last axis
+    seen: NDArray[np.bool_] = np.asarray((planes != 0).any(axis=0))  # [V, M, T]
+    there: NDArray[np.bool_] = np.asarray(2 * seen.sum(axis=0, dtype=np.int32) >= joints)
+    both = there[:, 1:] & there[:, :-1]
+    moved = np.zeros(both.shape, bool)
+    frames = np.flatnonzero(both.sum(axis=0) >= 2)
+    if not len(frames):
+        return moved.any(axis=0)
+    before, after = planes[..., frames], planes[..., frames + 1]
+    seen_before, seen_after = seen[..., frames], seen[..., frames + 1]
+
+    def measure(a: int, b: int) -> NDArray[Any]:
+        return _distance(before[:, :, a], after[:, :, b], seen_before[:, a] & seen_after[:, b])
+
+    rows = np.flatnonzero(there.any(axis=1)).tolist()
+    for a in rows:
+        own = measure(a, a)
+        nearest = np.min([measure(a, b) for b in rows if b != a], axis=0)
+        at = np.flatnonzero((NEARER * nearest < own) & (own < np.inf))
+        if len(at):
+            moved[a, frames[at]] = own[at] > LEAST_JUMP * _extent(before[:, :, a, at], seen_before[:, a, at])
+    swaps: NDArray[np.bool_] = np.asarray(moved.sum(axis=0) >= 2)
+    return swaps
+
+
+def _distance(before: NDArray[Any], after: NDArray[Any], both: NDArray[np.bool_]) -> NDArray[Any]:
+    """Mean distance along the axes of skeletons [C, V, T] by joints found in both; infinite if they are too few."""
+    count = both.sum(axis=0, dtype=np.int32)
+    total = (np.abs(after - before).sum(axis=0) * both).sum(axis=0)
+    return np.where(2 * count >= len(both), total / np.maximum(count, 1), np.inf)
+
+
+def _extent(points: NDArray[Any], seen: NDArray[np.bool_]) -> NDArray[Any]:
+    """Sum of the sides of the box around the joints of skeletons [C, V, T] that are found."""
+    high = np.where(seen, points, -np.inf).max(axis=1)
+    low = np.where(seen, points, np.inf).min(axis=1)
+    result: NDArray[Any] = (high - low).sum(axis=0)
+    return result
+
+
 def _image_shape(annotation: Mapping[Any, Any]) -> Iterator[Problem]:
     if annotation.get("img_shape") is not None and _size(annotation) is None:
         shape = annotation["img_shape"]
@@ -230,16 +327,27 @@ def _image(annotation: Mapping[Any, Any], found: Poses) -> Iterator[Problem]:
     if found.scores is not None:
         seen &= found.scores > 0
     x, y = x[seen], y[seen]
+    if len(x) and min(size) > LEAST_PIXELS and _are_fractions(x) and _are_fractions(y):
+        yield "fractions", _describe_image(size, x, y)
+        return
     outside = int(_beyond(x, y, width, height, 0).sum())
     if not outside:
         return
     far = int(_beyond(x, y, width, height, FAR).sum())
-    shown = f"img_shape is {size}; x is {x.min():g} to {x.max():g}, y is {y.min():g} to {y.max():g}"
+    shown = _describe_image(size, x, y)
     swappable = height != width and not _beyond(x, y, height, width, FAR).any()
     if swappable and far and 100 * far >= FAR_PERCENT * len(x):
         yield "img-shape-swapped", shown
         return
     yield "outside", f"{outside:,} of {len(x):,} joints ({100 * outside / len(x):.2g} %); {shown}"
+
+
+def _are_fractions(axis: NDArray[Any]) -> bool:
+    return bool(axis.min() >= FRACTIONS[0] and axis.max() <= FRACTIONS[1])
+
+
+def _describe_image(size: tuple[int, int], x: NDArray[Any], y: NDArray[Any]) -> str:
+    return f"img_shape is {size}; x is {x.min():g} to {x.max():g}, y is {y.min():g} to {y.max():g}"
 
 
 def _beyond(x: NDArray[Any], y: NDArray[Any], width: float, height: float, margin: float) -> NDArray[np.bool_]:
