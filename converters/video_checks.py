@@ -255,43 +255,38 @@ def find_swaps(points: NDArray[Any]) -> NDArray[np.bool_]:
     than ``LEAST_JUMP`` of its extent. Two rows or more have to do so: one alone may be a person who leaves. Joints at
     the origin were not found; two skeletons are compared by those found in both, at least half of V.
     """
-    joints = points.shape[2]
     planes = np.ascontiguousarray(points.transpose(3, 2, 0, 1), np.float32)  # NumPy is quick along the last axis
     seen: NDArray[np.bool_] = np.asarray((planes != 0).any(axis=0))  # [V, M, T]
-    there: NDArray[np.bool_] = np.asarray(2 * seen.sum(axis=0, dtype=np.int32) >= joints)
-    both = there[:, 1:] & there[:, :-1]
-    moved = np.zeros(both.shape, bool)
-    frames = np.flatnonzero(both.sum(axis=0) >= 2)
-    if not len(frames):
-        return moved.any(axis=0)
-    before, after = planes[..., frames], planes[..., frames + 1]
-    seen_before, seen_after = seen[..., frames], seen[..., frames + 1]
-
-    def measure(a: int, b: int) -> NDArray[Any]:
-        return _distance(before[:, :, a], after[:, :, b], seen_before[:, a] & seen_after[:, b])
-
-    rows = np.flatnonzero(there.any(axis=1)).tolist()
-    for a in rows:
-        own = measure(a, a)
-        nearest = np.min([measure(a, b) for b in rows if b != a], axis=0)
-        at = np.flatnonzero((NEARER * nearest < own) & (own < np.inf))
-        if len(at):
-            moved[a, frames[at]] = own[at] > LEAST_JUMP * _extent(before[:, :, a, at], seen_before[:, a, at])
-    swaps: NDArray[np.bool_] = np.asarray(moved.sum(axis=0) >= 2)
+    before, after, seen_before, seen_after = planes[..., :-1], planes[..., 1:], seen[..., :-1], seen[..., 1:]
+    own = _distance(before, after, seen_before & seen_after)
+    jumps = (own < np.inf) & (own > LEAST_JUMP * _extent(before, seen_before))
+    swaps: NDArray[np.bool_] = np.asarray(jumps.sum(axis=0) >= 2)
+    for t in np.flatnonzero(swaps):
+        there = (
+            before[:, :, :, None, t],
+            after[:, :, None, :, t],
+            seen_before[:, :, None, t] & seen_after[:, None, :, t],
+        )
+        apart = _distance(*there)  # from each row to each row
+        np.fill_diagonal(apart, np.inf)
+        swaps[t] = (jumps[:, t] & (NEARER * apart.min(axis=1) < own[:, t])).sum() >= 2
     return swaps
 
 
 def _distance(before: NDArray[Any], after: NDArray[Any], both: NDArray[np.bool_]) -> NDArray[Any]:
-    """Mean distance along the axes of skeletons [C, V, T] by joints found in both; infinite if they are too few."""
+    """Mean distance along the axes of skeletons [C, V, …] by joints found in both; infinite if they are too few."""
     count = both.sum(axis=0, dtype=np.int32)
-    total = (np.abs(after - before).sum(axis=0) * both).sum(axis=0)
-    return np.where(2 * count >= len(both), total / np.maximum(count, 1), np.inf)
+    apart = np.abs(after - before).sum(axis=0)
+    return np.where(2 * count >= len(both), (apart * both).sum(axis=0) / np.maximum(count, 1), np.inf)
 
 
 def _extent(points: NDArray[Any], seen: NDArray[np.bool_]) -> NDArray[Any]:
-    """Sum of the sides of the box around the joints of skeletons [C, V, T] that are found."""
-    high = np.where(seen, points, -np.inf).max(axis=1)
-    low = np.where(seen, points, np.inf).min(axis=1)
+    """Sum of the sides of the box around the joints of skeletons [C, V, …] that are found."""
+    if seen.all():
+        high, low = points.max(axis=1), points.min(axis=1)
+    else:
+        high = np.where(seen, points, -np.inf).max(axis=1)
+        low = np.where(seen, points, np.inf).min(axis=1)
     result: NDArray[Any] = (high - low).sum(axis=0)
     return result
 
