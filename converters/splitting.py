@@ -25,9 +25,10 @@ from skelstore import Store
 from skelstore.errors import SourceError, StoreError
 from skelstore.identifiers import identifier_of
 from skelstore.revision import revise
+from skelstore.splits import hashed, is_run
 from skelstore.values import Json
 
-__all__ = ["UNSPLIT", "deal", "fold_splits", "parse_parts", "parse_pattern", "split", "unit_of_videos"]
+__all__ = ["UNSPLIT", "count_unsplit", "deal", "fold_splits", "parse_parts", "parse_pattern", "split", "unit_of_videos"]
 
 UNSPLIT = (bare_list.NAME, single.NAME, single.FOLDER_NAME)
 """Dialects whose files have no splits."""
@@ -105,6 +106,17 @@ def parse_pattern(pattern: str | re.Pattern[str]) -> re.Pattern[str]:
     if search.groups != 1:
         raise SourceError(f"{search.pattern!r} has {search.groups} groups; expected one, such as P(\\d{{3}})")
     return search
+
+
+def count_unsplit(store: Store) -> int:
+    """How many videos no split names; 0 if there is no id in any."""
+    listed = [ids for ids in store.splits.values() if is_run(ids) or isinstance(ids, dict)]
+    named = {one for ids in listed for element in ids for one in hashed(element)}
+    if not named:
+        return 0
+    key = identifier_of(store.lazy(0) if len(store) else ())
+    lazy = (store.lazy(i) for i in range(len(store)))
+    return sum(key not in video or named.isdisjoint(hashed(video[key])) for video in lazy)
 
 
 def unit_of_videos(names: Sequence[str], groups: Sequence[str] | None, place: str) -> list[str]:

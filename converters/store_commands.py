@@ -20,7 +20,7 @@ from converters.progress import progress, say
 from converters.selection import where, with_labels, with_names
 from converters.showing import as_lines as video_lines
 from converters.showing import located, portrait
-from converters.splitting import UNSPLIT, parse_parts, parse_pattern, split
+from converters.splitting import UNSPLIT, count_unsplit, parse_parts, parse_pattern, split
 from skelstore.conflicts import CONFLICTS
 from skelstore.errors import SkelstoreError
 from skelstore.joints import LAYOUTS
@@ -97,6 +97,7 @@ def bench_command(store: Path, videos: int, json_file: Path | None, plot: Path |
 @click.option("-o", "--output", "out", metavar="OUT", type=_PATH, required=True, help="The store to write.")
 @click.option("--allow", multiple=True, type=click.Choice(CONFLICTS), help="Merge in spite of conflicts of this kind.")
 @click.option("--as-split", "as_splits", multiple=True, help="Make the videos of a store a split; once for each store.")
+@click.option("--cast", is_flag=True, help="Write float16 as float32 where other stores have that.")
 @click.option("--copy", is_flag=True, help="Copy files instead of linking them.")
 @click.option("--force", is_flag=True, help="Replace the store at OUT, once the new one is complete.")
 def merge_command(stores: tuple[Path, ...], out: Path, **options: Any) -> None:
@@ -111,6 +112,8 @@ def merge_command(stores: tuple[Path, ...], out: Path, **options: Any) -> None:
         skelstore.merge(stores, out, advance=advance, **options)
     with skelstore.open(out) as opened:
         click.echo(f"{out}: {len(opened):,} videos")
+        if unsplit := count_unsplit(opened):
+            say(f"note: {unsplit:,} of these are in no split; --as-split names those of each store")
 
 
 @click.command("subset")

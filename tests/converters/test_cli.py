@@ -22,6 +22,7 @@ import skelstore
 from converters import cli, samples, source_commands
 from converters.progress import progress
 from converters.sample_skeletons import write_skeletons
+from tests.contracts import write
 from tests.exact import assert_exact
 from tests.source_contract import dump, load
 
@@ -236,7 +237,7 @@ def test_merge_of_what_does_not_fit(run: Any, tmp_path: Path, store: Path) -> No
     first, conflict, advice = done.err.splitlines()
     assert first.startswith("skelstore: the stores contradict each other")
     assert conflict.startswith("ids: 6 names of videos")
-    assert "(ids)" in advice
+    assert "--allow ids" in advice
     assert run("merge", store, store, "-o", tmp_path / "b.zarr", "--allow", "ids", "--copy").status == 0
     assert len(skelstore.open(tmp_path / "b.zarr")) == 12
     assert "exists" in check_sentence(run("merge", store, "-o", tmp_path / "b.zarr"))
@@ -245,6 +246,24 @@ def test_merge_of_what_does_not_fit(run: Any, tmp_path: Path, store: Path) -> No
     assert run("merge", store, "-o", tmp_path / "c.zarr", "--allow", "all").status == 2
     assert run("merge", store, store, "-o", tmp_path / "c.zarr", "--as-split", "a").status == 2
     assert "is not there" in check_sentence(run("merge", tmp_path / "no.zarr", "-o", tmp_path / "c.zarr"))
+
+
+def test_merge_says_how_many_videos_are_in_no_split(run: Any, tmp_path: Path, store: Path) -> None:
+    write(tmp_path / "mine.zarr", [{"frame_dir": "mine", "label": 1}, {"label": 2}])
+    done = run("merge", store, tmp_path / "mine.zarr", "-o", tmp_path / "b.zarr")
+    assert (done.status, done.out) == (0, f"{tmp_path / 'b.zarr'}: 8 videos\n")
+    assert done.err == "note: 2 of these are in no split; --as-split names those of each store\n"
+    done = run("merge", tmp_path / "mine.zarr", "-o", tmp_path / "c.zarr")
+    assert done.err == "", "there are no splits"
+
+
+def test_merge_with_cast(run: Any, tmp_path: Path) -> None:
+    for name, dtype in (("half", "<f2"), ("full", "<f4")):
+        write(tmp_path / name, [{"frame_dir": name, "keypoint": np.ones((1, 4, 17, 2), dtype)}])
+    done = run("merge", tmp_path / "half", tmp_path / "full", "-o", tmp_path / "b.zarr")
+    assert "write float16 as float32 (--cast; " in done.err
+    assert run("merge", tmp_path / "half", tmp_path / "full", "-o", tmp_path / "b.zarr", "--cast").status == 0
+    assert [one["keypoint"].dtype.str for one in skelstore.open(tmp_path / "b.zarr")] == ["<f4", "<f4"]
 
 
 def test_subset(run: Any, tmp_path: Path, store: Path) -> None:
