@@ -32,6 +32,7 @@ from skelstore.errors import SkelstoreError, SourceError, StoreError
 from skelstore.joints import JointLayout
 from skelstore.metadata import ROOT_KEY
 from skelstore.splits import is_run
+from skelstore.wording import counted
 
 __all__ = ["MODELS", "Model", "Videos", "check", "opened_for_check"]
 
@@ -214,7 +215,11 @@ class _Names:
         tally = Tally()
         for i in unsplit[:SHOWN].tolist():
             position = self._positions[i]
-            tally.add(self._name(position, videos), videos.place(position), f"in none of {len(videos.splits)} splits")
+            tally.add(
+                self._name(position, videos),
+                videos.place(position),
+                f"in none of {counted(len(videos.splits), 'split')}",
+            )
         tally.count = len(unsplit)
         report.add_all("split-none", tally)
 
@@ -252,7 +257,7 @@ class _Labels:
 
     def finish(self, report: Report) -> None:
         if self._seen and self._missing.count == self._seen:
-            report.add("labels-none", None, "", f"{self._seen:,} videos")
+            report.add("labels-none", None, "", counted(self._seen, "video"))
         else:
             report.add_all("label-missing", self._missing)
         there = np.unique(np.array(self._labels, np.int64))
@@ -262,9 +267,8 @@ class _Labels:
         if missing:
             # The i-th label would be i if there were no gap: the first one that is not shows where the gap is.
             first = int(np.argmax(there != np.arange(len(there))))
-            found = (
-                f"{len(there)} different labels up to {there[-1]}: {missing} of those below are missing, first {first}"
-            )
+            different = counted(len(there), "different label")
+            found = f"{different} up to {there[-1]}: {missing} of those below missing, first {first}"
             report.add("label-gap", None, "", found)
 
 
@@ -328,7 +332,7 @@ def _add_ids(report: Report, kind: str, title: str, ids: Any, which: NDArray[np.
     places = np.flatnonzero(which)
     listed = list(ids)
     first = ", ".join(shown(listed[i]) for i in places[:5].tolist()) + (", …" if len(places) > 5 else "")
-    report.add(kind, title, "split", f"{len(places):,} of {len(listed):,} ids: {first}", len(places))
+    report.add(kind, title, "split", f"{len(places):,} of {counted(len(listed), 'id')}: {first}", len(places))
 
 
 def _repeats(digests: NDArray[np.uint64]) -> NDArray[np.bool_]:

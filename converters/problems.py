@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
+from skelstore.wording import counted
+
 __all__ = ["KINDS", "SHOWN", "Example", "Kind", "Report", "Tally"]
 
 SHOWN = 5
@@ -237,12 +239,14 @@ class Report:
         """The same for a person."""
         lines = []
         for kind, about, tally in self._sorted():
-            lines.append(f"{about.severity} {kind}, {tally.count:,} times: {about.title}")
+            lines.append(f"{about.severity} {kind}, {counted(tally.count, 'time')}: {about.title}")
             for name, place, found in tally.examples:
                 where = " ".join(part for part in (repr(name) if name is not None else "", f"({place})" * bool(place)))
                 lines.append(f"    {where.strip()}: {found}" if where.strip() else f"    {found}")
             if tally.count > len(tally.examples):
                 lines.append("    …")
             lines.append(f"    remedy: {about.remedy}")
-        summary = f"{self.errors:,} errors, {self.warnings:,} warnings" if self.problems else "no problem"
-        return [*lines, f"{self.path}: {self.videos:,} videos, {summary}"]
+        summary = (
+            f"{counted(self.errors, 'error')}, {counted(self.warnings, 'warning')}" if self.problems else "no problem"
+        )
+        return [*lines, f"{self.path}: {counted(self.videos, 'video')}, {summary}"]

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from converters.pickle_arrays import Foreign
 from converters.showing import shown
 from skelstore.values import type_name
+from skelstore.wording import counted
 
 __all__ = ["MODELS", "Model", "Poses", "Problem", "as_int", "poses", "video_problems"]
 
@@ -138,7 +139,7 @@ def _frames(annotation: Mapping[Any, Any], found: Poses) -> Iterator[Problem]:
         return
     numbers = annotation["frame_inds"]
     if not _is_rows(numbers, len(found.points), "iu"):
-        yield "frame-inds", f"frame_inds is {shown_kind(numbers)}, and there are {len(found.points)} skeletons"
+        yield "frame-inds", f"frame_inds is {shown_kind(numbers)}, for {counted(len(found.points), 'skeleton')}"
         return
     if not len(numbers):
         return
@@ -147,7 +148,7 @@ def _frames(annotation: Mapping[Any, Any], found: Poses) -> Iterator[Problem]:
         at = int(down[0]) + 1
         yield (
             "frame-inds-order",
-            f"frame_inds go down {len(down)} times, first at {at}: {numbers[at - 1]}, {numbers[at]}",
+            f"frame_inds go down {counted(len(down), 'time')}, first at {at}: {numbers[at - 1]}, {numbers[at]}",
         )
     low, high = int(numbers.min()), int(numbers.max())
     if low < 0 or (total is not None and high > total):
@@ -164,7 +165,7 @@ def _boxes(annotation: Mapping[Any, Any]) -> Iterator[Problem]:
     if score is None or not isinstance(numbers, np.ndarray) or numbers.ndim != 1:
         return
     if not _is_rows(score, len(numbers), "fiu"):
-        yield "box-score", f"box_score is {shown_kind(score)}, and there are {len(numbers)} frame_inds"
+        yield "box-score", f"box_score is {shown_kind(score)}, for {len(numbers)} frame_inds"
         return
     if not isinstance(valid, dict):
         return
@@ -196,7 +197,10 @@ def _finite(found: Poses) -> Iterator[Problem]:
         if not good.all():
             first = tuple(np.argwhere(~good)[0].tolist())
             shown = "keypoint" if found.compressed else name
-            yield "not-finite", f"{shown} has {good.size - int(good.sum()):,} such values, the first at {list(first)}"
+            yield (
+                "not-finite",
+                f"{shown} has {counted(good.size - int(good.sum()), 'such value')}, the first at {list(first)}",
+            )
 
 
 def _empty(found: Poses) -> Iterator[Problem]:
@@ -210,18 +214,27 @@ def _empty(found: Poses) -> Iterator[Problem]:
         return
     zero: NDArray[np.bool_] = np.asarray(~points.any(axis=(-2, -1)))  # [M, T], or [N]
     if zero.all():
-        yield "empty-video", f"all {zero.size} skeletons are zero"
+        yield "empty-video", f"{counted(zero.size, 'skeleton is', 'skeletons are all')} zero"
         return
     if found.compressed:
         if zero.any():
-            yield "empty-person", f"{int(zero.sum())} of {len(zero)} skeletons are zero, first {int(zero.argmax())}"
+            yield (
+                "empty-person",
+                f"{int(zero.sum())} of {counted(len(zero), 'skeleton')} zero, first {int(zero.argmax())}",
+            )
         return
     frames: NDArray[np.bool_] = zero.all(axis=0)  # type: ignore[assignment]  # an array, since zero has two axes
     persons: NDArray[np.bool_] = zero.all(axis=1)  # type: ignore[assignment]
     if frames.any():
-        yield "empty-frame", f"{int(frames.sum())} of {len(frames)} frames are zero, first {int(frames.argmax())}"
+        yield (
+            "empty-frame",
+            f"{int(frames.sum())} of {counted(len(frames), 'frame')} zero, first {int(frames.argmax())}",
+        )
     if persons.any():
-        yield "empty-person", f"{int(persons.sum())} of {len(persons)} persons are zero, first {int(persons.argmax())}"
+        yield (
+            "empty-person",
+            f"{int(persons.sum())} of {counted(len(persons), 'person')} zero, first {int(persons.argmax())}",
+        )
 
 
 def _split_score(annotation: Mapping[Any, Any], found: Poses) -> Poses | None:
@@ -245,7 +258,10 @@ def _swapped_persons(found: Poses) -> Iterator[Problem]:
     swaps = find_swaps(found.points[:MOST_PERSONS])
     if swaps.any():
         first = int(swaps.argmax()) + 1
-        yield "persons-swapped", f"{int(swaps.sum()):,} times in {len(swaps) + 1:,} frames, first at frame {first}"
+        yield (
+            "persons-swapped",
+            f"{counted(int(swaps.sum()), 'time')} in {counted(len(swaps) + 1, 'frame')}, first at frame {first}",
+        )
 
 
 def find_swaps(points: NDArray[Any]) -> NDArray[np.bool_]:
@@ -334,7 +350,7 @@ def _image(annotation: Mapping[Any, Any], found: Poses) -> Iterator[Problem]:
     if swappable and far and 100 * far >= FAR_PERCENT * len(x):
         yield "img-shape-swapped", shown
         return
-    yield "outside", f"{outside:,} of {len(x):,} joints ({100 * outside / len(x):.2g} %); {shown}"
+    yield "outside", f"{outside:,} of {counted(len(x), 'joint')} ({100 * outside / len(x):.2g} %); {shown}"
 
 
 def _are_fractions(axis: NDArray[Any]) -> bool:

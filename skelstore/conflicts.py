@@ -17,6 +17,7 @@ from skelstore.reader import Reader
 from skelstore.sources import document_values
 from skelstore.splits import joined
 from skelstore.values import Json
+from skelstore.wording import counted
 
 Conflict: TypeAlias = Literal["ids", "fields", "joints", "labels", "document", "raw"]
 """Kinds of contradictions; ``merge`` says what each is."""
@@ -93,10 +94,8 @@ def _ids(inputs: Sequence[Input]) -> Iterator[str]:
             if name is not None and first.setdefault(name, number) != number:
                 twice.setdefault(first[name], []).append(name)
         for other, found in twice.items():
-            yield (
-                f"{len(found):,} names of videos in {reader.path} are also in {inputs[other].reader.path}: "
-                f"{_examples(found)}"
-            )
+            names_of = counted(len(found), "name of a video", "names of videos")
+            yield f"{names_of} in {reader.path}, and in {inputs[other].reader.path} before: {_examples(found)}"
     matched = [(reader, identifier(reader)) for reader, *_ in inputs if reader.metadata.videos]
     for reader, key in matched:
         if key != matched[0][1] and reader.splits:

@@ -24,6 +24,7 @@ from skelstore.reader import Reader
 from skelstore.shards import ShardFile
 from skelstore.sources import joined_source
 from skelstore.table import numeric_column
+from skelstore.wording import counted
 from skelstore.workspace import Workspace
 
 RECODED_BYTES = layout.PART_BYTES
@@ -68,7 +69,9 @@ def merge(
     if unknown := set(allow) - set(CONFLICTS):
         raise MergeError(f"allow={sorted(unknown)}: expected some of {', '.join(CONFLICTS)}")
     if as_splits and len(as_splits) != len(stores):
-        raise MergeError(f"{len(as_splits)} names of splits for {len(stores)} stores; expected one for each")
+        raise MergeError(
+            f"{counted(len(as_splits), 'name')} of splits for {counted(len(stores), 'store')}; expected one for each"
+        )
     if not stores:
         raise MergeError("no stores to merge were given")
     readers = [Reader(Path(store), "first") for store in stores]

@@ -333,7 +333,7 @@ def test_labels_of_a_whole_data_set() -> None:
         annotation["label"] += 1
     report = checked(data)
     assert kinds(report) == {"label-gap": 1}
-    assert "1 of those below are missing, first 0" in report.problems["label-gap"].examples[0].found
+    assert "1 of those below missing, first 0" in report.problems["label-gap"].examples[0].found
     assert kinds(checked(clean(), class_names=["a", "b"])) == {"label-range": 2}
     assert kinds(checked(clean(), class_names=["a", "b", "c"])) == {}
     huge = clean()

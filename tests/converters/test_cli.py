@@ -176,9 +176,9 @@ def test_odd_splits_and_names_are_shown(run: Any, tmp_path: Path) -> None:
     assert (done.status, done.err) == (0, "")
     lines = [line for line in done.out.splitlines() if line.startswith("split")]
     assert lines == [
-        "split     arrays: 2 ids, 1 videos",
-        "split     \\ud800: 1 ids, 1 videos",
-        "split     7: 2 ids, 1 videos",
+        "split     arrays: 2 ids, 1 video",
+        "split     \\ud800: 1 id, 1 video",
+        "split     7: 2 ids, 1 video",
     ]
     lines = run("show", tmp_path / "a.zarr", "0").out.splitlines()
     assert lines[0] == "video 0: 'a', in arrays, dict, \\ud800"
@@ -252,7 +252,7 @@ def test_merge_says_how_many_videos_are_in_no_split(run: Any, tmp_path: Path, st
     write(tmp_path / "mine.zarr", [{"frame_dir": "mine", "label": 1}, {"label": 2}])
     done = run("merge", store, tmp_path / "mine.zarr", "-o", tmp_path / "b.zarr")
     assert (done.status, done.out) == (0, f"{tmp_path / 'b.zarr'}: 8 videos\n")
-    assert done.err == "note: 2 of these are in no split; --as-split names those of each store\n"
+    assert done.err == "note: 2 videos are in no split; --as-split names those of each store\n"
     done = run("merge", tmp_path / "mine.zarr", "-o", tmp_path / "c.zarr")
     assert done.err == "", "there are no splits"
 
@@ -291,7 +291,7 @@ def test_subset(run: Any, tmp_path: Path, store: Path) -> None:
 def test_subset_of_nothing_and_of_nonsense(run: Any, tmp_path: Path, store: Path) -> None:
     out = tmp_path / "b.zarr"
     assert run("subset", store, out).status == 2
-    assert "none of its 6 videos is chosen" in check_sentence(run("subset", store, out, "--labels", "999"))
+    assert "none of 6 videos is chosen" in check_sentence(run("subset", store, out, "--labels", "999"))
     assert "has no split 'no'" in check_sentence(run("subset", store, out, "--split", "no"))
     assert "has no column 'lable'" in check_sentence(run("subset", store, out, "--where", "lable < 3"))
     assert "is not an expression" in check_sentence(run("subset", store, out, "--where", "label <"))
@@ -376,7 +376,7 @@ def test_kinetics_on_the_command_line(tmp_path: Path, run: Any) -> None:
     assert "'b'" in done.err
     done = run(*arguments, "--skip-missing", "--workers", "1")
     assert done.status == 0
-    assert "left out 1 videos" in done.err
+    assert "left out 1 video" in done.err
     done = run("verify", tmp_path / "a.zarr", "--against", tmp_path / "toc.pkl", "--kpfiles", tmp_path / "kpfiles")
     assert done.status == 0, done.err
     assert json.loads(run("info", "--json", tmp_path / "a.zarr").out)["left_out"][0]["name"] == "b"
@@ -470,7 +470,7 @@ def test_check(tmp_path: Path, source: Path, store: Path, run: Any) -> None:
     data["split"]["xsub_val"].append("nobody")
     done = run("check", dump(tmp_path / "b.pkl", data), "--for", "stgcn")
     assert (done.status, done.err) == (1, "")
-    assert "error total-frames, 1 times" in done.out
+    assert "error total-frames, 1 time:" in done.out
     assert f"{data['annotations'][3]['frame_dir']!r} (annotations[3])" in done.out
     assert "'nobody'" in done.out
     done = run("check", tmp_path / "b.pkl", "--json")
@@ -491,7 +491,7 @@ def test_check_of_own_data_and_of_raw_ntu(tmp_path: Path, run: Any) -> None:
 
 def test_split(tmp_path: Path, store: Path, run: Any) -> None:
     done = run("split", store, "-o", tmp_path / "b.zarr")
-    assert (done.status, done.out, done.err) == (0, "train: 5 ids\nval: 1 ids\n", "")
+    assert (done.status, done.out, done.err) == (0, "train: 5 ids\nval: 1 id\n", "")
     done = run("split", store, "-o", tmp_path / "c.zarr", "--folds", "2", "--pattern", r"P(\d{3})", "--seed", "3")
     assert (done.status, done.err) == (0, "")
     with skelstore.open(tmp_path / "c.zarr") as opened:
