@@ -70,7 +70,7 @@ def _integers(store: Store, name: str) -> list[pa.ChunkedArray]:
 
 
 def _texts(store: Store, name: str) -> list[pa.ChunkedArray]:
-    return [column for column in _columns(store, name) if pa.types.is_string(column.type)]
+    return [column for column in _columns(store, name) if pa.types.is_large_string(column.type)]
 
 
 def _columns(store: Store, name: str) -> list[pa.ChunkedArray]:

@@ -118,7 +118,7 @@ def where(store: Store, text: str) -> Store:
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         if isinstance(error, SkelstoreError):
             raise
-        if one := _ASSIGNED.search(_TEXT.sub("", text)):
+        if one := _ASSIGNED.search(_TEXT.sub("'…'", text)):
             hint = f"write == to compare, as {one[1]} == {one[2]}"
             raise SourceError(f"{text!r} is not an expression: {hint}") from error
         raise SourceError(f"{text!r} is not an expression ({error}); expected one like label < 10") from error

@@ -57,7 +57,7 @@ def info_command(store: Path, json_wanted: bool) -> None:
 @click.command("show", context_settings={"ignore_unknown_options": True})
 @click.argument("store", type=_PATH)
 @click.argument("key", required=False)
-@click.option("--json", "json_wanted", is_flag=True, help="Print JSON.")
+@click.option("--json", "json_wanted", is_flag=True, help="Print JSON; numbers that are not finite are texts.")
 def show_command(store: Path, key: str | None, json_wanted: bool) -> None:
     """Show one video of STORE: KEY is its name, or its position (default: the first)."""
     with skelstore.open(store) as opened:

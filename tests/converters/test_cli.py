@@ -123,6 +123,45 @@ def test_show(run: Any, store: Path) -> None:
     assert found["values"][-1]["shape"] == list(annotation[found["values"][-1]["key"]].shape)
 
 
+def test_show_prints_values_as_json(run: Any, tmp_path: Path) -> None:
+    video = {
+        "frame_dir": "a",
+        "label": 3,
+        "weight": np.float32(0.5),
+        "count": np.int64(7),
+        "ok": True,
+        "none": None,
+        "img_shape": (1080, 1920),
+        "valid": {0.5: 3, "more": [np.int64(1), (2.5,), np.zeros((2, 3), "<f2")]},
+        "odd": [float("nan"), float("inf"), np.float16("-inf")],
+        "raw": b"ab",
+        "long": 10**5000,
+    }
+    write(tmp_path / "a.zarr", [video])
+
+    def refuse(text: str) -> None:
+        raise AssertionError(f"{text} is no JSON")
+
+    done = run("show", tmp_path / "a.zarr", "--json")
+    found = {one["key"]: one for one in json.loads(done.out, parse_constant=refuse)["values"]}
+    values = {key: one["value"] for key, one in found.items()}
+    array = {"type": "numpy.ndarray", "dtype": "<f2", "shape": [2, 3], "zeros": 6, "min": 0.0, "max": 0.0}
+    assert values.pop("long")
+    assert values == {
+        "frame_dir": "a",
+        "label": 3,
+        "weight": 0.5,
+        "count": 7,
+        "ok": True,
+        "none": None,
+        "img_shape": [1080, 1920],
+        "valid": {"0.5": 3, "more": [1, [2.5], array]},
+        "odd": ["NaN", "Infinity", "-Infinity"],
+        "raw": "b'ab'",
+    }
+    assert found["count"]["type"] == "numpy.int64"
+
+
 def test_show_of_odd_videos(run: Any, tmp_path: Path) -> None:
     odd = np.array([np.nan, np.inf, 0, 1.5])
     videos = [
