@@ -135,7 +135,8 @@ def _frames(annotation: Mapping[Any, Any], found: Poses) -> Iterator[Problem]:
     if not found.compressed:
         frames = found.points.shape[1]
         if total is not None and total != frames:
-            yield "total-frames", f"total_frames is {shown(total)}, and T is {frames}"
+            turned = ", and M is that: the axes M and T look exchanged" if total == len(found.points) else ""
+            yield "total-frames", f"total_frames is {shown(total)}, and T is {frames}{turned}"
         return
     numbers = annotation["frame_inds"]
     if not _is_rows(numbers, len(found.points), "iu"):

@@ -304,6 +304,15 @@ def test_splits_of_different_protocols_may_overlap(splits: dict[Any, Any]) -> No
     assert kinds(checked({**clean(), "split": {**splits, "all": ALL}})) == {}
 
 
+def test_axes_that_are_exchanged_are_named() -> None:
+    data = clean()
+    for annotation in data["annotations"][1:]:
+        for key in ("keypoint", "keypoint_score"):
+            annotation[key] = np.swapaxes(annotation[key], 0, 1)
+    found = checked(data).problems["total-frames"].examples
+    assert found[0].found == "total_frames is 6, and T is 2, and M is that: the axes M and T look exchanged"
+
+
 def test_names() -> None:
     data = clean()
     data["annotations"][4]["frame_dir"] = "clip1"
