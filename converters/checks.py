@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 import skelstore
 from converters import ntu
 from converters.dialects import open_source
-from converters.problems import Report, Tally
+from converters.problems import SHOWN, Report, Tally
 from converters.showing import shown, shown_title
 from converters.source import LeftOut
 from converters.video_checks import MODELS, Model, Poses, as_int, poses, shown_kind, video_problems
@@ -32,6 +32,7 @@ from skelstore.errors import SkelstoreError, SourceError, StoreError
 from skelstore.joints import JointLayout
 from skelstore.metadata import ROOT_KEY
 from skelstore.splits import is_run
+from skelstore.wording import counted
 
 __all__ = ["MODELS", "Model", "Videos", "check", "opened_for_check"]
 
@@ -119,6 +120,8 @@ def check(videos: Videos, model: Model | None = None, advance: Callable[[int], N
     report = Report(str(videos.path), len(videos))
     names, labels, shapes = _Names(), _Labels(videos.class_names), _Shapes(videos.layout)
     left_out = list(videos.left_out)
+    if not len(videos):
+        report.add("no-video", None, "", "the list of annotations is empty")
     for i in range(len(videos)):
         try:
             annotation = videos.annotation(i)
@@ -151,7 +154,9 @@ def check(videos: Videos, model: Model | None = None, advance: Callable[[int], N
     names.finish(videos, report)
     labels.finish(report)
     shapes.finish(report)
-    _check_splits(videos.splits, names.digests(left_out), report)
+    named = _check_splits(videos.splits, names.digests(left_out), report)
+    if named is not None:
+        names.report_unsplit(named, videos, report)
     return report
 
 
@@ -195,13 +200,31 @@ class _Names:
         again = order[1:][digests[order[1:]] == digests[order[:-1]]]
         again.sort()
         tally = Tally()
-        for i in again[:5].tolist():
+        for i in again[:SHOWN].tolist():
             position = self._positions[i]
             first = self._positions[int(np.argmax(digests == digests[i]))]
-            name = str((videos.header(position) or videos.annotation(position))[self._key])
-            tally.add(name, videos.place(position), f"{videos.place(first)} has the same {self._key}")
+            tally.add(
+                self._name(position, videos), videos.place(position), f"{videos.place(first)} has the same {self._key}"
+            )
         tally.count = len(again)
         report.add_all("duplicate-name", tally)
+
+    def report_unsplit(self, named: NDArray[np.uint64], videos: Videos, report: Report) -> None:
+        """Report videos that no split names."""
+        unsplit = np.flatnonzero(~np.isin(np.array(self._digests, np.uint64), named))
+        tally = Tally()
+        for i in unsplit[:SHOWN].tolist():
+            position = self._positions[i]
+            tally.add(
+                self._name(position, videos),
+                videos.place(position),
+                f"in none of {counted(len(videos.splits), 'split')}",
+            )
+        tally.count = len(unsplit)
+        report.add_all("split-none", tally)
+
+    def _name(self, position: int, videos: Videos) -> str:
+        return str((videos.header(position) or videos.annotation(position))[self._key])
 
     def digests(self, left_out: Sequence[tuple[Any, str]]) -> NDArray[np.uint64]:
         return np.array([*self._digests, *(_digest(name) for name, _ in left_out)], np.uint64)
@@ -234,7 +257,7 @@ class _Labels:
 
     def finish(self, report: Report) -> None:
         if self._seen and self._missing.count == self._seen:
-            report.add("labels-none", None, "", f"{self._seen:,} videos")
+            report.add("labels-none", None, "", counted(self._seen, "video"))
         else:
             report.add_all("label-missing", self._missing)
         there = np.unique(np.array(self._labels, np.int64))
@@ -244,9 +267,8 @@ class _Labels:
         if missing:
             # The i-th label would be i if there were no gap: the first one that is not shows where the gap is.
             first = int(np.argmax(there != np.arange(len(there))))
-            found = (
-                f"{len(there)} different labels up to {there[-1]}: {missing} of those below are missing, first {first}"
-            )
+            different = counted(len(there), "different label")
+            found = f"{different} up to {there[-1]}: {missing} of those below missing, first {first}"
             report.add("label-gap", None, "", found)
 
 
@@ -279,8 +301,11 @@ class _Shapes:
                 report.problems["joints-mixed"].count += tally.count - len(tally.examples)
 
 
-def _check_splits(splits: Mapping[Any, Any], names: NDArray[np.uint64], report: Report) -> None:
-    """Ids without a video, ids that are there twice, and ids on two sides of splits that belong together."""
+def _check_splits(splits: Mapping[Any, Any], names: NDArray[np.uint64], report: Report) -> NDArray[np.uint64] | None:
+    """Ids without a video, ids that are there twice, and ids on two sides of splits that belong together.
+
+    Returns the digests of all ids, None if there is no id.
+    """
     digests: dict[Any, NDArray[np.uint64]] = {}
     for title, ids in splits.items():
         if not isinstance(ids, dict) and not is_run(ids):
@@ -297,6 +322,8 @@ def _check_splits(splits: Mapping[Any, Any], names: NDArray[np.uint64], report: 
                 own = np.array([_digest(name) for name in splits[first]], np.uint64)
                 both = np.isin(own, digests[second]) & ~_repeats(own)
                 _add_ids(report, kind, f"{first} and {second}", splits[first], both)
+    named = np.concatenate([np.empty(0, np.uint64), *digests.values()])
+    return named if len(named) else None
 
 
 def _add_ids(report: Report, kind: str, title: str, ids: Any, which: NDArray[np.bool_]) -> None:
@@ -305,7 +332,7 @@ def _add_ids(report: Report, kind: str, title: str, ids: Any, which: NDArray[np.
     places = np.flatnonzero(which)
     listed = list(ids)
     first = ", ".join(shown(listed[i]) for i in places[:5].tolist()) + (", …" if len(places) > 5 else "")
-    report.add(kind, title, "split", f"{len(places):,} of {len(listed):,} ids: {first}", len(places))
+    report.add(kind, title, "split", f"{len(places):,} of {counted(len(listed), 'id')}: {first}", len(places))
 
 
 def _repeats(digests: NDArray[np.uint64]) -> NDArray[np.bool_]:

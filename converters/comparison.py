@@ -9,6 +9,7 @@ from skelstore import Store
 from skelstore.equality import difference
 from skelstore.errors import SkelstoreError
 from skelstore.verification import WHOLE, Subset, share
+from skelstore.wording import counted
 
 _SHOWN = 20
 
@@ -24,7 +25,7 @@ def compare(
     # Of what a store says was left out, a source has already left out the beginning by itself.
     left_out = store.source.get("left_out", [])[len(described.get("left_out", [])) :]
     if len(store) != len(source) - len(left_out):
-        return [f"{store.path} has {len(store)} videos; {source.path} has {len(source) - len(left_out)}"]
+        return [f"{store.path} has {counted(len(store), 'video')}; {source.path} has {len(source) - len(left_out)}"]
     names = {entry["name"] for entry in left_out}
     chosen = share(subset, len(store))
     problems: list[str] = []

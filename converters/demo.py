@@ -24,6 +24,7 @@ from skelstore import Store
 from skelstore.equality import difference
 from skelstore.errors import SkelstoreError
 from skelstore.verification import verify
+from skelstore.wording import counted
 
 VIDEOS = 100
 
@@ -35,7 +36,7 @@ def demonstrate(original: Path, folder: Path) -> list[str]:
     stored = folder / f"{original.parent.name if kpfiles_or_none else original.stem}.zarr"
     source = open_source(original, kpfiles=kpfiles_or_none)
     size = sum(file.stat().st_size for file in _files(original, kpfiles_or_none).values())
-    print(f"{original.name}: dialect {source.dialect}, {len(source)} videos, {_size(size)}")
+    print(f"{original.name}: dialect {source.dialect}, {counted(len(source), 'video')}, {_size(size)}")
     try:
         start = time.perf_counter()
         convert_source(source, stored, force=True)

@@ -14,6 +14,7 @@ from converters.origins import origins
 from converters.output import new_file, new_folder
 from skelstore import Store
 from skelstore.errors import SourceError, StoreExistsError
+from skelstore.wording import counted
 
 Format: TypeAlias = Literal["pyskl", "list", "kinetics"]
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -64,7 +65,9 @@ def export(
         return
     if dialect == single.NAME:
         if len(store) != 1:
-            raise SourceError(f"{store.path} has {len(store)} videos; a file of one annotation needs one: use --format")
+            raise SourceError(
+                f"{store.path} has {counted(len(store), 'video')}; a file of one annotation needs one: use --format"
+            )
         with new_file(out, force=force) as file:
             write_value(file, store[0])
         return

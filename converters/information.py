@@ -10,7 +10,11 @@ import pyarrow.compute as pc
 
 from converters.showing import shown_title
 from skelstore import Store
+from skelstore.joints import LAYOUTS
 from skelstore.splits import is_run
+from skelstore.wording import counted
+
+_JOINT_FIELDS = ("keypoint", "keypoint_score")
 
 
 def information(store: Store) -> dict[str, Any]:
@@ -33,7 +37,7 @@ def information(store: Store) -> dict[str, Any]:
             {
                 "name": name,
                 "dtype": field.dtype.str,
-                "shape": [*_ragged(name, field.ragged), *field.trailing],
+                "shape": [*_ragged(table, name, field.ragged), *field.trailing],
                 "videos": len(table) - table[f"{name}.row"].null_count,
                 "rows": field.rows,
             }
@@ -56,27 +60,36 @@ def notes(store: Store) -> list[str]:
     """What a person should know of what a conversion did not take."""
     found = []
     if left_out := len(store.source.get("left_out", [])):
-        found.append(f"left out {left_out} videos; `skelstore info --json` says which and why")
+        found.append(f"left out {counted(left_out, 'video')}; `skelstore info --json` says which and why")
     if unlisted := store.source.get("unlisted"):
-        found.append(f"left out {unlisted} videos that the table does not list")
+        found.append(f"left out {counted(unlisted, 'video')} that the table does not list")
     if boxes := store.source.get("boxes"):
         without, unused = boxes.get("videos_without"), boxes.get("without_video")
         if without or unused:
-            found.append(f"{without} videos have no boxes, and {unused} boxes no video")
+            videos = counted(without or 0, "video has", "videos have")
+            found.append(f"{videos} no boxes, and {counted(unused or 0, 'box', 'boxes')} no video")
     return found
 
 
 def _joints(store: Store) -> set[int]:
-    """V of every keypoint array."""
+    """V of every keypoint array; that of Kinect v2, if the store keeps NTU RGB+D raw."""
+    if _is_raw_ntu(store):
+        return {len(LAYOUTS["ntu-25"])}
     found = (field for name, field in store.fields.items() if name == "keypoint" or name.startswith("keypoint."))
     return {field.trailing[0] for field in found if len(field.trailing) == 2}
 
 
 def _joint_layout(store: Store) -> dict[str, Any]:
     """The layout of the joints, whether it was stated, and if not, what it was recognised from."""
+    if _is_raw_ntu(store):
+        return {"name": "ntu-25", "stated": True, "reason": "NTU RGB+D is recorded so", "derived": []}
     known = store.joints
     name = known.layout.name if known.layout else None
     return {"name": name, "stated": known.stated, "reason": known.reason, "derived": list(known.derived)}
+
+
+def _is_raw_ntu(store: Store) -> bool:
+    return (store.source.get("dialect"), store.source.get("recipe")) == ("ntu", "raw")
 
 
 def _runs(store: Store) -> list[tuple[Any, Any]]:
@@ -87,9 +100,22 @@ def _row_bytes(dtype: np.dtype[Any], trailing: tuple[int, ...]) -> int:
     return int(np.prod(trailing, dtype=np.int64)) * dtype.itemsize
 
 
-def _ragged(name: str, ragged: int) -> list[str]:
-    """Letters of the ragged axes, as PYSKL's documentation calls them."""
-    return {1: ["N"], 2: ["M", "T"]}.get(ragged, [f"n{axis}" for axis in range(ragged)])
+def _ragged(table: pa.Table, name: str, ragged: int) -> list[str | int]:
+    """The ragged axes of an array: letters, as PYSKL's documentation calls them, or a length that all videos have."""
+    if ragged == 1:
+        return ["N"]
+    if ragged == 2 and (name.partition(".")[0] in _JOINT_FIELDS or _have_same_rows(table, name, "keypoint", 2)):
+        return ["M", "T"]
+    first = "N" if _have_same_rows(table, name, "frame_inds", 1) else "n0"
+    axes = [pc.unique(table[f"{name}.dim{axis}"].drop_null()).to_pylist() for axis in range(1, ragged)]
+    return [first, *(axis[0] if len(axis) == 1 else f"n{n}" for n, axis in enumerate(axes, 1))][:ragged]
+
+
+def _have_same_rows(table: pa.Table, name: str, other: str, axes: int) -> bool:
+    """Whether an array has the lengths of another one along the first axes, in all videos."""
+    pairs = [(f"{name}.dim{axis}", f"{other}.dim{axis}") for axis in range(axes)]
+    there = set(table.column_names)
+    return all({one, two} <= there and table[one].equals(table[two]) for one, two in pairs)
 
 
 def _labels(table: pa.Table) -> dict[str, Any] | None:
@@ -116,28 +142,30 @@ def as_lines(found: dict[str, Any]) -> list[str]:
     """The same for a person."""
     source = found["source"]
     lines = [
-        f"{found['path']}: {found['videos']:,} videos, profile {found['profile']}",
+        f"{found['path']}: {counted(found['videos'], 'video')}, profile {found['profile']}",
         "source    " + ", ".join(str(source[key]) for key in ("dialect", "name") if key in source),
     ]
-    lines += [f"split     {s['name']}: {s['ids']:,} ids, {s['videos']:,} videos" for s in found["splits"]]
+    lines += [
+        f"split     {s['name']}: {counted(s['ids'], 'id')}, {counted(s['videos'], 'video')}" for s in found["splits"]
+    ]
     if labels := found["labels"]:
         span = f", {labels['min']} to {labels['max']}" if "min" in labels else ""
-        lines.append(f"labels    {labels['distinct']:,} different{span}, in {labels['videos']:,} videos")
+        lines.append(f"labels    {labels['distinct']:,} different{span}, in {counted(labels['videos'], 'video')}")
     for field in found["fields"]:
         shape = ", ".join(map(str, field["shape"]))
-        lines.append(f"field     {field['name']}: {field['dtype']} [{shape}] in {field['videos']:,} videos")
+        lines.append(f"field     {field['name']}: {field['dtype']} [{shape}] in {counted(field['videos'], 'video')}")
     if found["joints"]:
         lines.append(f"joints    {', '.join(map(str, found['joints']))}: {_layout_line(found['joint_layout'])}")
     if names := found["class_names"]:
-        lines.append(f"classes   {len(names):,} names, {names[0]!r} to {names[-1]!r}")
+        lines.append(f"classes   {counted(len(names), 'name')}, {names[0]!r} to {names[-1]!r}")
     for what in ("persons", "frames"):
         if spread := found[what]:
             lines.append(f"{what:<10}{spread['min']} to {spread['max']}, {spread['mean']} on average")
     if found["left_out"]:
-        lines.append(f"left out  {found['left_out']:,} videos of the source")
+        lines.append(f"left out  {counted(found['left_out'], 'video')} of the source")
     ratio = found["ratio_to_source"]
     versus = f", {ratio:.3f} of the source's {source['size']:,}" if ratio is not None else ""
-    lines.append(f"size      {found['stored_bytes']:,} bytes for {found['array_bytes']:,} of arrays{versus}")
+    lines.append(f"size      {counted(found['stored_bytes'], 'byte')} for {found['array_bytes']:,} of arrays{versus}")
     return lines
 
 

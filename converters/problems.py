@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
+from skelstore.wording import counted
+
 __all__ = ["KINDS", "SHOWN", "Example", "Kind", "Report", "Tally"]
 
 SHOWN = 5
@@ -23,6 +25,7 @@ class Kind(NamedTuple):
 
 
 KINDS: dict[str, Kind] = {
+    "no-video": Kind("error", "there is no video", "give the file that has the annotations, or make it again"),
     "unreadable": Kind("error", "the video cannot be read", "fetch or make the file again"),
     "skeletons-missing": Kind(
         "error", "no kpfile has the video", "fetch the kpfiles that are missing, or convert with --skip-missing"
@@ -50,6 +53,11 @@ KINDS: dict[str, Kind] = {
     "score-shape": Kind(
         "error", "keypoint_score does not fit keypoint", "make it an array [M, T, V], keypoint.shape[:3]"
     ),
+    "score-coordinate": Kind(
+        "error",
+        "the third coordinate looks like a score",
+        "put it into keypoint_score: keypoint_score = keypoint[..., 2], keypoint = keypoint[..., :2]",
+    ),
     "not-finite": Kind(
         "error", "a coordinate or score is NaN or infinite", "set joints that were not found to 0, with score 0"
     ),
@@ -58,6 +66,11 @@ KINDS: dict[str, Kind] = {
     "empty-video": Kind("error", "every coordinate is zero", "leave the video out, or extract its skeletons again"),
     "empty-frame": Kind("warning", "frames are all zero", "drop these frames, or take the last skeleton seen for them"),
     "empty-person": Kind("warning", "persons are all zero", "drop these persons"),
+    "persons-swapped": Kind(
+        "warning",
+        "persons change rows from one frame to the next",
+        "track the persons, so that each keeps its row in all frames",
+    ),
     "frame-inds": Kind("error", "frame_inds is not one integer for each skeleton", "make it an integer array [N]"),
     "frame-inds-order": Kind(
         "error", "frame_inds go down", "sort keypoint, frame_inds and box_score by frame (a stable argsort)"
@@ -74,6 +87,11 @@ KINDS: dict[str, Kind] = {
     "img-shape": Kind("error", "img_shape is not (height, width)", "make it a tuple of two positive ints"),
     "img-shape-swapped": Kind(
         "error", "height and width are swapped", "swap img_shape (and original_shape): it is (height, width)"
+    ),
+    "fractions": Kind(
+        "error",
+        "the coordinates are parts of the image, and img_shape is in pixels",
+        "multiply x by the width and y by the height",
     ),
     "outside": Kind(
         "warning",
@@ -104,6 +122,11 @@ KINDS: dict[str, Kind] = {
     "split-form": Kind("error", "the split is no list of ids", "make it a list of the names of its videos"),
     "split-unknown": Kind(
         "error", "no video has the id", "take it out of the split, mend the id, or bring the video: it would be missed"
+    ),
+    "split-none": Kind(
+        "warning",
+        "no split names the video, though there are splits",
+        "name it in a split (`skelstore split` deals out all videos, `skelstore merge --as-split` those of each store)",
     ),
     "split-overlap": Kind(
         "error", "the id is in the training and in the evaluation", "take it out of one of the two (`skelstore split`)"
@@ -216,12 +239,14 @@ class Report:
         """The same for a person."""
         lines = []
         for kind, about, tally in self._sorted():
-            lines.append(f"{about.severity} {kind}, {tally.count:,} times: {about.title}")
+            lines.append(f"{about.severity} {kind}, {counted(tally.count, 'time')}: {about.title}")
             for name, place, found in tally.examples:
                 where = " ".join(part for part in (repr(name) if name is not None else "", f"({place})" * bool(place)))
                 lines.append(f"    {where.strip()}: {found}" if where.strip() else f"    {found}")
             if tally.count > len(tally.examples):
                 lines.append("    …")
             lines.append(f"    remedy: {about.remedy}")
-        summary = f"{self.errors:,} errors, {self.warnings:,} warnings" if self.problems else "no problem"
-        return [*lines, f"{self.path}: {self.videos:,} videos, {summary}"]
+        summary = (
+            f"{counted(self.errors, 'error')}, {counted(self.warnings, 'warning')}" if self.problems else "no problem"
+        )
+        return [*lines, f"{self.path}: {counted(self.videos, 'video')}, {summary}"]

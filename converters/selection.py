@@ -7,6 +7,7 @@ import json
 import operator
 import re
 from collections.abc import Callable, Iterable
+from difflib import get_close_matches
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from converters.computed_columns import COMPUTED, compute_column
 from skelstore import Store
 from skelstore.errors import FieldNotFoundError, SkelstoreError, SourceError, VideoNotFoundError
 from skelstore.files import open_regular
+from skelstore.wording import counted
 
 _RANGE = re.compile(r"(-?\d{1,18})-(-?\d{1,18})")
 _SHOWN = 5
@@ -28,6 +31,11 @@ _COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.GtE: operator.ge,
     ast.Eq: operator.eq,
     ast.NotEq: operator.ne,
+}
+_TEXT_FUNCTIONS: dict[str, Callable[[pc.Expression, str], pc.Expression]] = {
+    "startswith": pc.starts_with,
+    "contains": pc.match_substring,
+    "matches": pc.match_substring_regex,
 }
 
 
@@ -67,7 +75,7 @@ def with_names(store: Store, path: Path) -> Store:
             places.setdefault(str(name), []).append(i)
     if missing := [name for name in names if name not in places]:
         shown = ", ".join(map(repr, missing[:_SHOWN])) + (", …" if len(missing) > _SHOWN else "")
-        raise VideoNotFoundError(f"{path}: {store.path} has no videos of {len(missing):,} names in it: {shown}")
+        raise VideoNotFoundError(f"{path}: {store.path} has no video of {counted(len(missing), 'name')} in it: {shown}")
     return store.at([i for name in names for i in places[name]])
 
 
@@ -91,20 +99,48 @@ def _read_names(path: Path) -> list[str]:
 def where(store: Store, text: str) -> Store:
     """The videos for which an expression is true, such as ``label < 10 and total_frames >= 30``.
 
-    It has the names of columns of ``store.videos`` (``img_shape[0]`` is the column ``img_shape.0``, ``column("…")``
-    one of any name), numbers and texts, comparisons, ``in`` a list, ``and``, ``or``, ``not``. Nothing of it is run.
+    It has the names of columns of ``store.videos`` as they are listed (``img_shape.0``, also written ``img_shape[0]``;
+    ``column("…")`` is one of any name), those of ``COMPUTED``, numbers and texts, comparisons, ``in`` a list, ``and``,
+    ``or``, ``not``, and of texts ``startswith``, ``contains`` and ``matches``: ``startswith(frame_dir, "S001")``.
+    ``matches`` looks for a regular expression (RE2) anywhere in the text. Nothing of it is run.
     A video that has no such value is left out. Raises SourceError for what is no such expression, FieldNotFoundError,
     which lists the columns, for a name that is none of them.
     """
     try:
-        body = ast.parse(text.strip(), mode="eval").body
-        return store.select(_Expression(store, text).condition(body))
+        expression = _Expression(store, text)
+        condition = expression.condition(ast.parse(_quote_columns(store, text.strip()), mode="eval").body)
+        if not expression.computed:
+            return store.select(condition)
+        table = store.videos.append_column("", pa.array(np.arange(len(store))))
+        for name, column in expression.computed.items():
+            table = table.append_column(name, column)
+        return store.at(table.filter(condition)[""].to_numpy())
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         if isinstance(error, SkelstoreError):
             raise
+        if one := _ASSIGNED.search(_TEXT.sub("'…'", text)):
+            hint = f"write == to compare, as {one[1]} == {one[2]}"
+            raise SourceError(f"{text!r} is not an expression: {hint}") from error
         raise SourceError(f"{text!r} is not an expression ({error}); expected one like label < 10") from error
     except (pa.ArrowException, TypeError, OverflowError) as error:
         raise SourceError(f"{text!r} does not fit the columns that it names ({error})") from error
+
+
+_TEXT = re.compile(r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*\"""")
+_DOTTED = re.compile(rf"{_TEXT.pattern}|(?<![\w.])([^\W\d]\w*(?:[.:]\w+)+)")
+_ASSIGNED = re.compile(r"([^\s<>=!:()]+)\s*(?<![<>=!:])=(?!=)\s*([^\s()]+)")
+
+
+def _quote_columns(store: Store, text: str) -> str:
+    """The text with columns that Python would not read as one name, such as ``img_shape.0``, as ``column("…")``."""
+    names = set(store.videos.column_names)
+
+    def quote(found: re.Match[str]) -> str:
+        name = found[1]
+        is_column = name and (name in names or re.search(r"\.\d", name))
+        return f"column({name!r})" if is_column else found[0]
+
+    return _DOTTED.sub(quote, text)
 
 
 class _Expression:
@@ -114,6 +150,8 @@ class _Expression:
         self._store = store
         self._schema = store.videos.schema
         self._text = text
+        self.computed: dict[str, Any] = {}
+        """The columns that the expression names and the table does not have."""
 
     def condition(self, node: ast.expr) -> pc.Expression:
         """What is true or false of a video."""
@@ -124,10 +162,27 @@ class _Expression:
             return ~self.condition(node.operand)
         if isinstance(node, ast.Compare):
             return self._comparisons(node)
+        if (found := self._text_function(node)) is not None:
+            return found
         column = self._column(node)
         if column is None:
             raise self._refusal(node)
         return column
+
+    def _text_function(self, node: ast.expr) -> pc.Expression | None:
+        """``startswith(frame_dir, "S001")``, or ``frame_dir.startswith("S001")``; None for any other node."""
+        if not isinstance(node, ast.Call) or node.keywords:
+            return None
+        if isinstance(node.func, ast.Attribute):
+            name, arguments = node.func.attr, [node.func.value, *node.args]
+        else:
+            name, arguments = getattr(node.func, "id", ""), node.args
+        if name not in _TEXT_FUNCTIONS or len(arguments) != 2:
+            return None
+        column, text = self._column(arguments[0]), self._literal(arguments[1])
+        if column is None or not isinstance(text, str):
+            raise self._refusal(node)
+        return _TEXT_FUNCTIONS[name](column, text)
 
     def _comparisons(self, node: ast.Compare) -> pc.Expression:
         sides = [node.left, *node.comparators]
@@ -169,8 +224,11 @@ class _Expression:
             return None
         columns = [c for c in self._schema.names if c == name or c.startswith(f"{name}:")]
         if not columns:
-            there = ", ".join(self._schema.names)
-            raise FieldNotFoundError(f"{self._store.path} has no column {name!r}; the table has the columns {there}")
+            column = compute_column(self._store, name)
+            if column is None:
+                raise self._unknown(name)
+            self.computed[name] = column
+            return pc.field(name)
         kinds = {_kind(self._schema.field(c).type) for c in columns}
         if len(kinds) > 1:
             raise SourceError(
@@ -179,6 +237,19 @@ class _Expression:
             )
         fields = [pc.field(c) for c in columns]
         return fields[0] if len(fields) == 1 else pc.coalesce(*_alike(fields, kinds.pop()))
+
+    def _unknown(self, name: str) -> FieldNotFoundError:
+        there = self._schema.names
+        if name in COMPUTED:
+            return FieldNotFoundError(
+                f"{self._store.path}: no video has {name!r}; the table has the columns {', '.join(there)}"
+            )
+        near = get_close_matches(name, [*there, *COMPUTED], 1)
+        hint = f" (perhaps {near[0]!r})" if near else ""
+        columns = f"{', '.join(there)}; computed are {', '.join(COMPUTED)}"
+        return FieldNotFoundError(
+            f"{self._store.path} has no column {name!r}{hint}; the table has the columns {columns}"
+        )
 
     def _name(self, node: ast.expr) -> str | None:
         if isinstance(node, ast.Name):
@@ -201,7 +272,7 @@ class _Expression:
         part = ast.get_source_segment(self._text.strip(), node) or self._text
         return SourceError(
             f"{part!r} in {self._text!r} is not allowed there; expected names of columns, numbers, texts, comparisons, "
-            "in [...], and, or, not"
+            f"in [...], and, or, not, {', '.join(_TEXT_FUNCTIONS)}"
         )
 
 

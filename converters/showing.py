@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,7 @@ def _integer(text: str) -> int | None:
 
 
 def portrait(store: Store, position: int) -> dict[str, Any]:
-    """Name, splits and keys of a video, each with its type; of arrays dtype, shape and range. All can go into JSON."""
+    """Name, splits and keys of a video, each with its type and value; of arrays dtype, shape and range."""
     annotation = store[position]
     own = _identifier(store, annotation)
     return {
@@ -73,8 +74,34 @@ def _value(value: Any) -> dict[str, Any]:
     found: dict[str, Any] = {"type": type_name(value)}
     if isinstance(value, np.ndarray):
         return found | {"dtype": value.dtype.str, "shape": list(value.shape)} | _range(value)
-    text = shown(value.item() if isinstance(value, np.generic) else value)
-    return found | {"value": text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"}
+    return found | {"value": value.item() if isinstance(value, np.generic) else value}
+
+
+def as_json(found: dict[str, Any]) -> dict[str, Any]:
+    """The same as JSON holds it, see ``_json``."""
+    values = [value | {"value": _json(value["value"])} if "value" in value else value for value in found["values"]]
+    return found | {"values": values}
+
+
+def _json(value: Any) -> Any:
+    """A value as JSON: numbers are numbers, tuples lists, arrays inside of them what ``portrait`` says of arrays.
+
+    JSON has no numbers that are not finite: they are the texts "NaN", "Infinity" and "-Infinity". Whatever else it does
+    not have, bytes and long numbers among it, is text as Python shows it.
+    """
+    if isinstance(value, np.ndarray):
+        return _value(value)
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, dict):
+        return {key if isinstance(key, str) else shown(key): _json(child) for key, child in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_json(child) for child in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if value is None or isinstance(value, (bool, float, str)) or (isinstance(value, int) and value.bit_length() < 1024):
+        return value
+    return shown(value)
 
 
 def _range(array: np.ndarray[Any, Any]) -> dict[str, Any]:
@@ -97,7 +124,8 @@ def as_lines(found: dict[str, Any]) -> list[str]:
         if "dtype" in value:
             text = f"{value['dtype']} [{', '.join(map(str, value['shape']))}]{_range_text(value)}"
         else:
-            text = f"{value['type']} {value['value']}"
+            text = shown(value["value"])
+            text = f"{value['type']} {text if len(text) <= _LONGEST else f'{text[: _LONGEST - 1]}…'}"
         lines.append(f"  {value['key']:<{width}}  {text}")
     return lines
 

@@ -28,6 +28,7 @@ from skelstore.codecs import PROFILES
 from skelstore.errors import SkelstoreError
 from skelstore.joints import LAYOUTS
 from skelstore.verification import LEVELS, WHOLE, Level, Subset, find_litter, share, verify
+from skelstore.wording import counted
 
 _PATH = click.Path(path_type=Path, readable=False)
 """What may not be read is told by whoever reads it, as what is not there is."""
@@ -103,7 +104,7 @@ def _tell(destination: Path, dialect: str) -> None:
     if dialect not in ("kinetics", ntu.NAME) and found["videos"] and not found["joints"]:
         say("note: no video has a keypoint; if this is a Kinetics table of contents, give its --kpfiles too")
     ratio = f", {found['ratio_to_source']:.2f} of the source" if found["ratio_to_source"] else ""
-    click.echo(f"{destination}: {found['videos']:,} videos, {found['stored_bytes']:,} bytes{ratio}")
+    click.echo(f"{destination}: {counted(found['videos'], 'video')}, {found['stored_bytes']:,} bytes{ratio}")
 
 
 @click.command("derive")
@@ -136,7 +137,7 @@ def export_command(store: Path, out: Path, format_: Any, **options: Any) -> None
     """Export STORE as the pickles it came from, or those of another dialect, to OUT."""
     with skelstore.open(store) as opened, progress("exporting", len(opened), " videos") as advance:
         export(opened, out, format=format_, advance=advance, **options)
-    click.echo(f"{out}: {len(opened):,} videos")
+    click.echo(f"{out}: {counted(len(opened), 'video')}")
 
 
 def _subset(context: click.Context, parameter: click.Parameter, value: str | None) -> Subset:

@@ -17,17 +17,23 @@ import random
 import re
 from collections.abc import Mapping, Sequence
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 import skelstore
 from converters import bare_list, single
+from converters.computed_columns import COMPUTED, compute_column
 from converters.document import PYSKL_DOCUMENT
 from converters.showing import shown
 from skelstore import Store
 from skelstore.errors import SourceError, StoreError
 from skelstore.identifiers import identifier_of
 from skelstore.revision import revise
+from skelstore.splits import hashed, is_run
 from skelstore.values import Json
+from skelstore.wording import counted
 
-__all__ = ["UNSPLIT", "deal", "fold_splits", "parse_parts", "parse_pattern", "split", "unit_of_videos"]
+__all__ = ["UNSPLIT", "count_unsplit", "deal", "fold_splits", "parse_parts", "parse_pattern", "split", "unit_of_videos"]
 
 UNSPLIT = (bare_list.NAME, single.NAME, single.FOLDER_NAME)
 """Dialects whose files have no splits."""
@@ -52,8 +58,9 @@ def split(
 
     ``parts`` maps the name of each split to its share (``{"train": 0.8, "val": 0.2}``); or ``folds`` says how many
     pairs ``fold1_train``, ``fold1_val``, … to make, in which each video is for validation once. ``group`` is a column
-    of ``store.videos``, ``pattern`` a regular expression with one group that is searched for in the name of a video:
-    videos of one group never stand on two sides. ``keep`` keeps the splits that the store has beside the new ones.
+    of ``store.videos``, or one that is computed, such as the ``subject`` of NTU RGB+D; ``pattern`` a regular expression
+    with one group that is searched for in the name of a video: videos of one group never stand on two sides. ``keep``
+    keeps the splits that the store has beside the new ones.
 
     Returns the new splits. Raises SourceError if the videos cannot be split so, and what ``revise`` raises.
     """
@@ -64,7 +71,7 @@ def split(
         classes = None if grouped else _classes(store)
         count = len(parts) if parts is not None else folds or 0
         if not 2 <= count <= _MOST_FOLDS:
-            raise SourceError(f"{count} parts; expected 2 to {_MOST_FOLDS}")
+            raise SourceError(f"{counted(count, 'part')}; expected 2 to {_MOST_FOLDS}")
         shares = [1.0] * count if parts is None else list(parts.values())
         sides = deal(units, classes, shares, seed)
         _refuse_empty(store, sides, shares, units)
@@ -97,14 +104,46 @@ def parse_parts(text: str) -> dict[str, float]:
 
 
 def parse_pattern(pattern: str | re.Pattern[str]) -> re.Pattern[str]:
-    """A regular expression with one group. Raises SourceError if it is none."""
+    """A regular expression with one group. Raises SourceError if it is none.
+
+    RE2 searches by it, whose time is bounded by the length of the names: it has no look-around and no backreferences.
+    """
     try:
         search = re.compile(pattern)
+        _extract(search, [""])
     except (re.error, OverflowError, RecursionError) as error:
         raise SourceError(f"{pattern!r} is no regular expression ({error})") from None
+    except pa.ArrowInvalid as error:
+        raise SourceError(
+            f"{search.pattern!r} is no regular expression that RE2 takes ({error}): write it without look-around and "
+            "backreferences"
+        ) from None
     if search.groups != 1:
-        raise SourceError(f"{search.pattern!r} has {search.groups} groups; expected one, such as P(\\d{{3}})")
+        groups = counted(search.groups, "group")
+        raise SourceError(f"{search.pattern!r} has {groups}; expected one, such as P(\\d{{3}})")
     return search
+
+
+def _extract(search: re.Pattern[str], names: Sequence[str]) -> list[str]:
+    """What the first group of a pattern finds in each name; an empty text if it finds nothing."""
+    flags = "".join(letter for flag, letter in ((re.I, "i"), (re.M, "m"), (re.S, "s")) if search.flags & flag)
+    inner = f"(?{flags}:{search.pattern})" if flags else f"(?:{search.pattern})"
+    # Names without a UTF-8 form are told apart, too.
+    texts = pa.array([name.encode("utf-8", "backslashreplace").decode() for name in names], pa.string())
+    there = pc.match_substring_regex(texts, inner)
+    found = pc.replace_substring_regex(texts, f"(?s:^.*?){inner}(?s:.*$)", r"\1" if search.groups else "")
+    return [text if match else "" for text, match in zip(found.to_pylist(), there.to_pylist(), strict=True)]
+
+
+def count_unsplit(store: Store) -> int:
+    """How many videos no split names; 0 if there is no id in any."""
+    listed = [ids for ids in store.splits.values() if is_run(ids) or isinstance(ids, dict)]
+    named = {one for ids in listed for element in ids for one in hashed(element)}
+    if not named:
+        return 0
+    key = identifier_of(store.lazy(0) if len(store) else ())
+    lazy = (store.lazy(i) for i in range(len(store)))
+    return sum(key not in video or named.isdisjoint(hashed(video[key])) for video in lazy)
 
 
 def unit_of_videos(names: Sequence[str], groups: Sequence[str] | None, place: str) -> list[str]:
@@ -187,26 +226,29 @@ def _groups(
     if column is None:
         return None
     table = store.videos
-    if column not in table.column_names:
-        raise SourceError(f"{store.path} has no column {column!r}; it has {', '.join(table.column_names)}")
-    values = table[column].to_pylist()
+    found = table[column] if column in table.column_names else compute_column(store, column)
+    if found is None:
+        raise SourceError(
+            f"{store.path} has no column {column!r}; it has {', '.join([*table.column_names, *COMPUTED])}"
+        )
+    values = found.to_pylist()
     _refuse_missing(store, [name for name, value in zip(names, values, strict=True) if value is None], column)
     return [str(value) for value in values]
 
 
 def _searched(store: Store, names: Sequence[str], pattern: str | re.Pattern[str]) -> list[str]:
     search = parse_pattern(pattern)
-    found = [search.search(name) for name in names]
-    groups = [match[1] if match else None for match in found]
-    missing = [name for name, group in zip(names, groups, strict=True) if group is None]
-    _refuse_missing(store, missing, search.pattern)
-    return [str(group) for group in groups]
+    groups = _extract(search, names)
+    _refuse_missing(store, [name for name, group in zip(names, groups, strict=True) if not group], search.pattern)
+    return groups
 
 
 def _refuse_missing(store: Store, names: list[str], what: str) -> None:
     if names:
         shown = ", ".join(map(repr, names[:_SHOWN])) + (", …" if len(names) > _SHOWN else "")
-        raise SourceError(f"{store.path}: {len(names)} videos have no group by {what!r}: {shown}")
+        raise SourceError(
+            f"{store.path}: {counted(len(names), 'video has', 'videos have')} no group by {what!r}: {shown}"
+        )
 
 
 def _classes(store: Store) -> list[str]:

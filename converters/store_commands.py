@@ -18,12 +18,13 @@ from converters.information import as_lines, information
 from converters.labels import read_class_names, read_mapping, relabel
 from converters.progress import progress, say
 from converters.selection import where, with_labels, with_names
+from converters.showing import as_json, located, portrait
 from converters.showing import as_lines as video_lines
-from converters.showing import located, portrait
-from converters.splitting import UNSPLIT, parse_parts, parse_pattern, split
+from converters.splitting import UNSPLIT, count_unsplit, parse_parts, parse_pattern, split
 from skelstore.conflicts import CONFLICTS
 from skelstore.errors import SkelstoreError
 from skelstore.joints import LAYOUTS
+from skelstore.wording import counted
 
 _PATH = click.Path(path_type=Path, readable=False)
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False, readable=False)
@@ -43,25 +44,25 @@ def _parsed(parse: Callable[[str], Any]) -> Callable[[click.Context, click.Param
 
 @click.command("info")
 @click.argument("store", type=_PATH)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def info_command(store: Path, as_json: bool) -> None:
+@click.option("--json", "json_wanted", is_flag=True, help="Print JSON.")
+def info_command(store: Path, json_wanted: bool) -> None:
     """Show what is in STORE."""
     with skelstore.open(store) as opened:
         found = information(opened)
-        if as_json:
+        if json_wanted:
             found["left_out"] = opened.source.get("left_out", [])
-    click.echo(json.dumps(found, indent=1) if as_json else "\n".join(as_lines(found)))
+    click.echo(json.dumps(found, indent=1) if json_wanted else "\n".join(as_lines(found)))
 
 
 @click.command("show", context_settings={"ignore_unknown_options": True})
 @click.argument("store", type=_PATH)
 @click.argument("key", required=False)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def show_command(store: Path, key: str | None, as_json: bool) -> None:
+@click.option("--json", "json_wanted", is_flag=True, help="Print JSON; numbers that are not finite are texts.")
+def show_command(store: Path, key: str | None, json_wanted: bool) -> None:
     """Show one video of STORE: KEY is its name, or its position (default: the first)."""
     with skelstore.open(store) as opened:
         found = portrait(opened, located(opened, key))
-    click.echo(json.dumps(found, indent=1) if as_json else "\n".join(video_lines(found)))
+    click.echo(json.dumps(as_json(found), indent=1) if json_wanted else "\n".join(video_lines(found)))
 
 
 @click.command("bench")
@@ -97,12 +98,15 @@ def bench_command(store: Path, videos: int, json_file: Path | None, plot: Path |
 @click.option("-o", "--output", "out", metavar="OUT", type=_PATH, required=True, help="The store to write.")
 @click.option("--allow", multiple=True, type=click.Choice(CONFLICTS), help="Merge in spite of conflicts of this kind.")
 @click.option("--as-split", "as_splits", multiple=True, help="Make the videos of a store a split; once for each store.")
+@click.option("--cast", is_flag=True, help="Write float16 as float32 where other stores have that.")
 @click.option("--copy", is_flag=True, help="Copy files instead of linking them.")
 @click.option("--force", is_flag=True, help="Replace the store at OUT, once the new one is complete.")
 def merge_command(stores: tuple[Path, ...], out: Path, **options: Any) -> None:
     """Merge STORES, in order, into a new store; files are linked, not decoded."""
     if options["as_splits"] and len(options["as_splits"]) != len(stores):
-        raise click.UsageError(f"{len(options['as_splits'])} times --as-split for {len(stores)} stores")
+        raise click.UsageError(
+            f"{counted(len(options['as_splits']), 'time')} --as-split for {counted(len(stores), 'store')}"
+        )
     total = 0
     for store in stores:
         with skelstore.open(store) as opened:
@@ -110,7 +114,9 @@ def merge_command(stores: tuple[Path, ...], out: Path, **options: Any) -> None:
     with progress("merging", total, "B") as advance:
         skelstore.merge(stores, out, advance=advance, **options)
     with skelstore.open(out) as opened:
-        click.echo(f"{out}: {len(opened):,} videos")
+        click.echo(f"{out}: {counted(len(opened), 'video')}")
+        if unsplit := count_unsplit(opened):
+            say(f"note: {counted(unsplit, 'video is', 'videos are')} in no split; --as-split names those of each store")
 
 
 @click.command("subset")
@@ -133,10 +139,10 @@ def subset_command(
         view = view if expression is None else where(view, expression)
         view = view if ids is None else with_names(view, ids)
         if not len(view):
-            raise SkelstoreError(f"{store}: none of its {len(opened):,} videos is chosen, so nothing was written")
+            raise SkelstoreError(f"{store}: none of {counted(len(opened), 'video')} is chosen, so nothing was written")
         with progress("writing", len(view), " videos") as advance:
             skelstore.subset(view, out, force=force, advance=advance)
-    click.echo(f"{out}: {len(view):,} videos")
+    click.echo(f"{out}: {counted(len(view), 'video')}")
 
 
 @click.command("split")
@@ -144,7 +150,9 @@ def subset_command(
 @click.option("-o", "--output", "out", metavar="OUT", type=_PATH, required=True, help="The store to write.")
 @click.option("--parts", callback=_parsed(parse_parts), help="Splits and their shares (default: train=0.8,val=0.2).")
 @click.option("--folds", type=click.IntRange(min=2), help="Make K folds instead: fold1_train, fold1_val, …")
-@click.option("--group", help="Column whose values are groups that stay together, such as a subject.")
+@click.option(
+    "--group", help="Column whose values are groups that stay together; of NTU RGB+D also subject, camera, setup."
+)
 @click.option("--pattern", callback=_parsed(parse_pattern), help="Regular expression with one group: 'P(\\d{3})'.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Another seed gives other splits.")
 @click.option("--keep", is_flag=True, help="Keep the splits that STORE has, too.")
@@ -159,7 +167,7 @@ def split_command(store: Path, out: Path, parts: dict[str, float] | None, folds:
         parts = {"train": 0.8, "val": 0.2}
     made = split(store, out, parts=parts, folds=folds, **options)
     for name, ids in made.items():
-        click.echo(f"{name}: {len(ids):,} ids")
+        click.echo(f"{name}: {counted(len(ids), 'id')}")
     with skelstore.open(out) as opened:
         if opened.source.get("dialect") in UNSPLIT:
             say("note: the source was a list of annotations, without splits: export with --format pyskl to write them")
@@ -189,7 +197,7 @@ def relabel_command(
         class_names=read_class_names(label_file) if label_file else None,
         **options,
     )
-    click.echo(f"{out}: {len(changes):,} labels, now {len(set(changes.values())):,}" if changes else str(out))
+    click.echo(f"{out}: {counted(len(changes), 'label')}, now {len(set(changes.values())):,}" if changes else str(out))
 
 
 COMMANDS = (

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from converters.pickle_arrays import Foreign
 from converters.showing import shown
 from skelstore.values import type_name
+from skelstore.wording import counted
 
 __all__ = ["MODELS", "Model", "Poses", "Problem", "as_int", "poses", "video_problems"]
 
@@ -27,6 +28,20 @@ MODELS: tuple[Model, ...] = get_args(Model)
 FAR = 0.1
 #: And so many of a hundred joints have to be there before height and width count as swapped.
 FAR_PERCENT = 1
+
+#: A third coordinate up to here may be a score: estimators give up to 1.024.
+MOST_SCORE = 1.1
+#: Coordinates beyond this are pixels: skeletons in metres, or in parts of the image, do not reach it.
+LEAST_PIXELS = 20
+#: Coordinates divided by the sides of the image: joints that the image cuts off lie a little beyond 0 to 1.
+FRACTIONS = (-1, 2)
+
+#: Persons of a video that are compared from frame to frame.
+MOST_PERSONS = 10
+#: A row goes on in another row if that person is so many times nearer,
+NEARER = 4
+#: and its own person is further away than this part of the skeleton's extent.
+LEAST_JUMP = 0.1
 
 #: V of the graphs in pyskl/utils/graph.py: coco, openpose, handmp, nturgb+d.
 STGCN_JOINTS = (17, 18, 21, 25)
@@ -53,7 +68,18 @@ def video_problems(annotation: Mapping[Any, Any], model: Model | None = None) ->
     yield from _score_shape(annotation, found)
     yield from _finite(found)
     yield from _empty(found)
+    yield from _swapped_persons(found)
+    if scored := _split_score(annotation, found):
+        yield "score-coordinate", _describe_coordinates(found)
+        yield from _image(annotation, scored)
+        missing = ("posec3d-score", "stgcn-score")  # what the remedy brings
+        yield from (problem for problem in _model_problems(annotation, scored, model) if problem[0] not in missing)
+        return
     yield from _image(annotation, found)
+    yield from _model_problems(annotation, found, model)
+
+
+def _model_problems(annotation: Mapping[Any, Any], found: Poses, model: Model | None) -> Iterator[Problem]:
     if model == "posec3d":
         yield from _posec3d(annotation, found)
     elif model == "stgcn":
@@ -109,11 +135,12 @@ def _frames(annotation: Mapping[Any, Any], found: Poses) -> Iterator[Problem]:
     if not found.compressed:
         frames = found.points.shape[1]
         if total is not None and total != frames:
-            yield "total-frames", f"total_frames is {shown(total)}, and T is {frames}"
+            turned = ", and M is that: the axes M and T look exchanged" if total == len(found.points) else ""
+            yield "total-frames", f"total_frames is {shown(total)}, and T is {frames}{turned}"
         return
     numbers = annotation["frame_inds"]
     if not _is_rows(numbers, len(found.points), "iu"):
-        yield "frame-inds", f"frame_inds is {shown_kind(numbers)}, and there are {len(found.points)} skeletons"
+        yield "frame-inds", f"frame_inds is {shown_kind(numbers)}, for {counted(len(found.points), 'skeleton')}"
         return
     if not len(numbers):
         return
@@ -122,7 +149,7 @@ def _frames(annotation: Mapping[Any, Any], found: Poses) -> Iterator[Problem]:
         at = int(down[0]) + 1
         yield (
             "frame-inds-order",
-            f"frame_inds go down {len(down)} times, first at {at}: {numbers[at - 1]}, {numbers[at]}",
+            f"frame_inds go down {counted(len(down), 'time')}, first at {at}: {numbers[at - 1]}, {numbers[at]}",
         )
     low, high = int(numbers.min()), int(numbers.max())
     if low < 0 or (total is not None and high > total):
@@ -139,7 +166,7 @@ def _boxes(annotation: Mapping[Any, Any]) -> Iterator[Problem]:
     if score is None or not isinstance(numbers, np.ndarray) or numbers.ndim != 1:
         return
     if not _is_rows(score, len(numbers), "fiu"):
-        yield "box-score", f"box_score is {shown_kind(score)}, and there are {len(numbers)} frame_inds"
+        yield "box-score", f"box_score is {shown_kind(score)}, for {len(numbers)} frame_inds"
         return
     if not isinstance(valid, dict):
         return
@@ -171,7 +198,10 @@ def _finite(found: Poses) -> Iterator[Problem]:
         if not good.all():
             first = tuple(np.argwhere(~good)[0].tolist())
             shown = "keypoint" if found.compressed else name
-            yield "not-finite", f"{shown} has {good.size - int(good.sum()):,} such values, the first at {list(first)}"
+            yield (
+                "not-finite",
+                f"{shown} has {counted(good.size - int(good.sum()), 'such value')}, the first at {list(first)}",
+            )
 
 
 def _empty(found: Poses) -> Iterator[Problem]:
@@ -185,18 +215,97 @@ def _empty(found: Poses) -> Iterator[Problem]:
         return
     zero: NDArray[np.bool_] = np.asarray(~points.any(axis=(-2, -1)))  # [M, T], or [N]
     if zero.all():
-        yield "empty-video", f"all {zero.size} skeletons are zero"
+        yield "empty-video", f"{counted(zero.size, 'skeleton is', 'skeletons are all')} zero"
         return
     if found.compressed:
         if zero.any():
-            yield "empty-person", f"{int(zero.sum())} of {len(zero)} skeletons are zero, first {int(zero.argmax())}"
+            yield (
+                "empty-person",
+                f"{int(zero.sum())} of {counted(len(zero), 'skeleton')} zero, first {int(zero.argmax())}",
+            )
         return
     frames: NDArray[np.bool_] = zero.all(axis=0)  # type: ignore[assignment]  # an array, since zero has two axes
     persons: NDArray[np.bool_] = zero.all(axis=1)  # type: ignore[assignment]
     if frames.any():
-        yield "empty-frame", f"{int(frames.sum())} of {len(frames)} frames are zero, first {int(frames.argmax())}"
+        yield (
+            "empty-frame",
+            f"{int(frames.sum())} of {counted(len(frames), 'frame')} zero, first {int(frames.argmax())}",
+        )
     if persons.any():
-        yield "empty-person", f"{int(persons.sum())} of {len(persons)} persons are zero, first {int(persons.argmax())}"
+        yield (
+            "empty-person",
+            f"{int(persons.sum())} of {counted(len(persons), 'person')} zero, first {int(persons.argmax())}",
+        )
+
+
+def _split_score(annotation: Mapping[Any, Any], found: Poses) -> Poses | None:
+    """The skeletons as 2D with scores, if their third coordinate is a score beside pixels; else None."""
+    if found.points.shape[-1] != 3 or not found.points.size or "keypoint_score" in annotation:
+        return None
+    pixels, third = found.points[..., :2], found.points[..., 2]
+    if any(((part < 0) | (part > MOST_SCORE)).any() for part in (third[:, :1], third)):  # one frame is quickly seen
+        return None
+    return Poses(pixels, third, False) if third.any() and (np.abs(pixels) > LEAST_PIXELS).any() else None
+
+
+def _describe_coordinates(found: Poses) -> str:
+    spans = (f"{name} is {axis.min():g} to {axis.max():g}" for name, axis in zip("xyz", found.points.T, strict=True))
+    return f"keypoint has shape {found.points.shape}; {', '.join(spans)}"
+
+
+def _swapped_persons(found: Poses) -> Iterator[Problem]:
+    if found.compressed or len(found.points) < 2 or found.points.shape[1] < 2:
+        return
+    swaps = find_swaps(found.points[:MOST_PERSONS])
+    if swaps.any():
+        first = int(swaps.argmax()) + 1
+        yield (
+            "persons-swapped",
+            f"{counted(int(swaps.sum()), 'time')} in {counted(len(swaps) + 1, 'frame')}, first at frame {first}",
+        )
+
+
+def find_swaps(points: NDArray[Any]) -> NDArray[np.bool_]:
+    """Whether persons [M, T, V, C] change rows between a frame and the next, [T - 1].
+
+    A row goes on in another one if the skeleton there is ``NEARER`` times nearer than its own, which is further away
+    than ``LEAST_JUMP`` of its extent. Two rows or more have to do so: one alone may be a person who leaves. Joints at
+    the origin were not found; two skeletons are compared by those found in both, at least half of V.
+    """
+    planes = np.ascontiguousarray(points.transpose(3, 2, 0, 1), np.float32)  # NumPy is quick along the last axis
+    seen: NDArray[np.bool_] = np.asarray((planes != 0).any(axis=0))  # [V, M, T]
+    before, after, seen_before, seen_after = planes[..., :-1], planes[..., 1:], seen[..., :-1], seen[..., 1:]
+    own = _distance(before, after, seen_before & seen_after)
+    jumps = (own < np.inf) & (own > LEAST_JUMP * _extent(before, seen_before))
+    swaps: NDArray[np.bool_] = np.asarray(jumps.sum(axis=0) >= 2)
+    for t in np.flatnonzero(swaps):
+        there = (
+            before[:, :, :, None, t],
+            after[:, :, None, :, t],
+            seen_before[:, :, None, t] & seen_after[:, None, :, t],
+        )
+        apart = _distance(*there)  # from each row to each row
+        np.fill_diagonal(apart, np.inf)
+        swaps[t] = (jumps[:, t] & (NEARER * apart.min(axis=1) < own[:, t])).sum() >= 2
+    return swaps
+
+
+def _distance(before: NDArray[Any], after: NDArray[Any], both: NDArray[np.bool_]) -> NDArray[Any]:
+    """Mean distance along the axes of skeletons [C, V, …] by joints found in both; infinite if they are too few."""
+    count = both.sum(axis=0, dtype=np.int32)
+    apart = np.abs(after - before).sum(axis=0)
+    return np.where(2 * count >= len(both), (apart * both).sum(axis=0) / np.maximum(count, 1), np.inf)
+
+
+def _extent(points: NDArray[Any], seen: NDArray[np.bool_]) -> NDArray[Any]:
+    """Sum of the sides of the box around the joints of skeletons [C, V, …] that are found."""
+    if seen.all():
+        high, low = points.max(axis=1), points.min(axis=1)
+    else:
+        high = np.where(seen, points, -np.inf).max(axis=1)
+        low = np.where(seen, points, np.inf).min(axis=1)
+    result: NDArray[Any] = (high - low).sum(axis=0)
+    return result
 
 
 def _image_shape(annotation: Mapping[Any, Any]) -> Iterator[Problem]:
@@ -230,16 +339,27 @@ def _image(annotation: Mapping[Any, Any], found: Poses) -> Iterator[Problem]:
     if found.scores is not None:
         seen &= found.scores > 0
     x, y = x[seen], y[seen]
+    if len(x) and min(size) > LEAST_PIXELS and _are_fractions(x) and _are_fractions(y):
+        yield "fractions", _describe_image(size, x, y)
+        return
     outside = int(_beyond(x, y, width, height, 0).sum())
     if not outside:
         return
     far = int(_beyond(x, y, width, height, FAR).sum())
-    shown = f"img_shape is {size}; x is {x.min():g} to {x.max():g}, y is {y.min():g} to {y.max():g}"
+    shown = _describe_image(size, x, y)
     swappable = height != width and not _beyond(x, y, height, width, FAR).any()
     if swappable and far and 100 * far >= FAR_PERCENT * len(x):
         yield "img-shape-swapped", shown
         return
-    yield "outside", f"{outside:,} of {len(x):,} joints ({100 * outside / len(x):.2g} %); {shown}"
+    yield "outside", f"{outside:,} of {counted(len(x), 'joint')} ({100 * outside / len(x):.2g} %); {shown}"
+
+
+def _are_fractions(axis: NDArray[Any]) -> bool:
+    return bool(axis.min() >= FRACTIONS[0] and axis.max() <= FRACTIONS[1])
+
+
+def _describe_image(size: tuple[int, int], x: NDArray[Any], y: NDArray[Any]) -> str:
+    return f"img_shape is {size}; x is {x.min():g} to {x.max():g}, y is {y.min():g} to {y.max():g}"
 
 
 def _beyond(x: NDArray[Any], y: NDArray[Any], width: float, height: float, margin: float) -> NDArray[np.bool_]:

@@ -14,7 +14,7 @@ import pyarrow as pa
 from skelstore import disk, identifiers, layout, splits, values
 from skelstore.arrays import ArrayReader, ArrayWriter
 from skelstore.codecs import PROFILES
-from skelstore.conflicts import CONFLICTS, Conflict, Input, refuse_conflicts
+from skelstore.conflicts import CONFLICTS, Conflict, Input, find_casts, refuse_conflicts
 from skelstore.errors import DamageError, MergeError
 from skelstore.joining import LAYOUT_COLUMN, join, name_layout
 from skelstore.layouts import FieldIdentity
@@ -24,6 +24,7 @@ from skelstore.reader import Reader
 from skelstore.shards import ShardFile
 from skelstore.sources import joined_source
 from skelstore.table import numeric_column
+from skelstore.wording import counted
 from skelstore.workspace import Workspace
 
 RECODED_BYTES = layout.PART_BYTES
@@ -38,6 +39,7 @@ def merge(
     *,
     allow: Sequence[Conflict] = (),
     as_splits: Sequence[str] = (),
+    cast: bool = False,
     copy: bool = False,
     force: bool = False,
     advance: Callable[[int], None] | None = None,
@@ -52,10 +54,14 @@ def merge(
     anything. Arrays of one field become one array if their chunks and codecs agree. Else a small one is coded anew,
     and a large one stays an array of its own. ``advance`` is called with the bytes of each shard file done.
 
+    With ``cast`` arrays of float16 are written anew as float32 where another array of their field and shape is float32.
+    Every value stays what it is, and every other array its dtype.
+
     Contradictions between the stores are refused together, but for those whose kind is in ``allow``: ``ids``
     (a video's name is in two of them, or splits name videos by different keys), ``joints`` (``keypoint`` has no
     [V, C] in common), ``fields`` (another array has no dtype or fixed shape in common), ``labels`` (integers here,
-    texts there), ``document`` (a value at the top of the sources differs; the first is kept).
+    texts there), ``document`` (a value at the top of the sources differs; the first is kept), ``raw`` (NTU RGB+D as it
+    was recorded here, skeletons that a pipeline takes there).
 
     Raises MergeError for contradictions, StoreExistsError if ``path`` is taken (``force`` replaces a store there,
     even one of those merged), and as ``open`` does.
@@ -63,16 +69,21 @@ def merge(
     if unknown := set(allow) - set(CONFLICTS):
         raise MergeError(f"allow={sorted(unknown)}: expected some of {', '.join(CONFLICTS)}")
     if as_splits and len(as_splits) != len(stores):
-        raise MergeError(f"{len(as_splits)} names of splits for {len(stores)} stores; expected one for each")
+        raise MergeError(
+            f"{counted(len(as_splits), 'name')} of splits for {counted(len(stores), 'store')}; expected one for each"
+        )
     if not stores:
         raise MergeError("no stores to merge were given")
     readers = [Reader(Path(store), "first") for store in stores]
     try:
-        inputs = [Input(reader, identifiers.names(reader)) for reader in readers]
+        casts = find_casts(readers) if cast else [{} for _ in readers]
+        inputs = [
+            Input(reader, identifiers.names(reader), of_one) for reader, of_one in zip(readers, casts, strict=True)
+        ]
         refuse_conflicts(inputs, allow)
         whole = splits.joined([reader.splits for reader in readers] + _videos_as_splits(readers, as_splits))
         source = joined_source(readers, bool(whole))
-        places = _places(readers)
+        places = _places(inputs)
         given = {place.field: place.metadata for found in places for place in found.values()}
         plan = Plan(_profile(readers), {}, {}, given)
         with Workspace(path, force=force) as workspace:
@@ -96,21 +107,23 @@ class _Place(NamedTuple):
     linked: bool
 
 
-def _places(readers: Sequence[Reader]) -> list[dict[str, _Place]]:
+def _places(inputs: Sequence[Input]) -> list[dict[str, _Place]]:
     """For each store and each of its arrays, the array of the whole.
 
     Chunks and codecs of the largest array of a field are those of its first variant. An array with the same joins it;
-    a small one with others is coded anew for it; a large one is a variant of its own.
+    a small one with others is coded anew for it; a large one is a variant of its own. Arrays that are cast come last,
+    so they are coded as one of those that have their new dtype.
     """
-    arrays = [(number, name, reader.arrays[name]) for number, reader in enumerate(readers) for name in reader.arrays]
-    arrays.sort(key=lambda found: -found[2].metadata.rows)
+    arrays = [(number, name, array) for number, one in enumerate(inputs) for name, array in one.reader.arrays.items()]
+    arrays.sort(key=lambda found: (found[1] in inputs[found[0]].casts, -found[2].metadata.rows))
     variants: dict[FieldIdentity, list[ArrayMetadata]] = {}
     taken: set[tuple[int, FieldIdentity]] = set()  # one store's arrays stay apart, whatever they are
-    places: list[dict[str, _Place]] = [{} for _ in readers]
+    places: list[dict[str, _Place]] = [{} for _ in inputs]
     for number, name, array in arrays:
-        metadata = dataclasses.replace(array.metadata, rows=0)
-        identity = _identity(readers[number], name)
+        identity = _identity(inputs[number], name)
         known = variants.setdefault(identity, [])
+        cast = name in inputs[number].casts
+        metadata = known[0] if cast else dataclasses.replace(array.metadata, rows=0)
         free = [i for i in range(len(known)) if (number, identity._replace(variant=i)) not in taken]
         same = [i for i in free if known[i] == metadata]
         small = array.metadata.rows * metadata.row_bytes <= RECODED_BYTES
@@ -120,20 +133,20 @@ def _places(readers: Sequence[Reader]) -> list[dict[str, _Place]]:
         variant = (same or free)[0]
         field = identity._replace(variant=variant)
         taken.add((number, field))
-        places[number][name] = _Place(field, known[variant], bool(same))
+        places[number][name] = _Place(field, known[variant], bool(same) and not cast)
     return places
 
 
-def _identity(reader: Reader, name: str) -> FieldIdentity:
-    array, field = reader.arrays[name].metadata, reader.metadata.fields[name]
-    return FieldIdentity(values.dumps(field.path), array.dtype.str, field.ragged, array.trailing)
+def _identity(one: Input, name: str) -> FieldIdentity:
+    array, field = one.reader.arrays[name].metadata, one.reader.metadata.fields[name]
+    return FieldIdentity(values.dumps(field.path), one.casts.get(name, array.dtype).str, field.ragged, array.trailing)
 
 
 def _part(
     one: Input, places: dict[str, _Place], folder: Path, copy: bool, advance: Callable[[int], None] | None
 ) -> Part:
     """A store as a part: its shards under the numbers of its fields, its table with the names that parts use."""
-    reader, names = one
+    reader, names = one.reader, one.names
     folder.mkdir()
     table: dict[str, Any] = {"layout": reader.table[LAYOUT_COLUMN]}
     hashes = (None if name is None else name_hash(name) for name in names)
@@ -154,7 +167,7 @@ def _part(
         else:
             writer = ArrayWriter(target, places[name].metadata)
             try:
-                first = _write_anew(reader, name, writer)
+                first = _write_anew(reader, name, writer, places[name].metadata.dtype)
                 writer.close()
             finally:
                 writer.abort()
@@ -206,8 +219,8 @@ def _take_shards(
     return taken
 
 
-def _write_anew(reader: Reader, name: str, writer: ArrayWriter) -> pa.Array:
-    """Write all rows of an array that videos have; returns the first row of each video in the new one."""
+def _write_anew(reader: Reader, name: str, writer: ArrayWriter, dtype: np.dtype[Any]) -> pa.Array:
+    """Write all rows of an array that videos have, as a dtype; returns the first row of each video in the new one."""
     column = reader.table[f"{name}.row"]
     there = column.is_valid().to_numpy(zero_copy_only=False)
     first = numeric_column(reader.table, f"{name}.row", pa.int64())[there]
@@ -215,19 +228,20 @@ def _write_anew(reader: Reader, name: str, writer: ArrayWriter) -> pa.Array:
     for axis in range(reader.metadata.fields[name].ragged):
         count *= numeric_column(reader.table, f"{name}.dim{axis}", pa.int64())[there]
     starts, stops = _runs(first, count)
-    written = [_write_run(reader.arrays[name], start, stop, writer) for start, stop in zip(starts, stops, strict=True)]
+    array = reader.arrays[name]
+    written = [_write_run(array, start, stop, writer, dtype) for start, stop in zip(starts, stops, strict=True)]
     run = np.searchsorted(starts, first, side="right") - 1
     moved = np.zeros(len(there), np.int64)
     moved[there] = first + (np.asarray(written, np.int64) - starts)[run]
     return pa.array(moved, pa.int64(), mask=~there)
 
 
-def _write_run(array: ArrayReader, start: int, stop: int, writer: ArrayWriter) -> int:
+def _write_run(array: ArrayReader, start: int, stop: int, writer: ArrayWriter, dtype: np.dtype[Any]) -> int:
     """Write the rows ``start`` to ``stop`` of an array; returns the row at which they begin in the new one."""
     first = writer.rows
     block = max(1, _BLOCK_BYTES // array.metadata.row_bytes)
     for at in range(start, stop, block):
-        writer.append(array.read(at, min(block, stop - at)))
+        writer.append(array.read(at, min(block, stop - at)).astype(dtype, copy=False))
     return first
 
 

@@ -32,6 +32,7 @@ from skelstore.lazy import LazyAnnotation, no_keys
 from skelstore.parts import ORIGIN_COLUMNS, Origin
 from skelstore.reader import Reader, reopen
 from skelstore.splits import hashed
+from skelstore.wording import counted
 
 
 class Field(NamedTuple):
@@ -236,7 +237,9 @@ class Store:
         if len(positions) == 1:
             return positions[0]
         if not positions:
-            raise VideoNotFoundError(f"{self._reader.path} has no video named {name!r} among its {self._length} videos")
+            raise VideoNotFoundError(
+                f"{self._reader.path} has no video named {name!r} among {counted(self._length, 'video')}"
+            )
         shown = ", ".join(map(str, positions[:5]))
         raise AmbiguousVideoError(
             f"{self._reader.path} has {len(positions)} videos named {name!r}, at {shown}: read them by position"
@@ -295,7 +298,9 @@ class Store:
         if chosen.ndim != 1 or (len(chosen) and chosen.dtype.kind not in "iu"):
             raise TypeError(f"positions are integers in one row, not {chosen.dtype} of shape {chosen.shape}")
         if len(chosen) and not -self._length <= int(chosen.min()) <= int(chosen.max()) < self._length:
-            raise VideoIndexError(f"{self._reader.path} has {self._length} videos, not all that were asked for")
+            raise VideoIndexError(
+                f"{self._reader.path} has {counted(self._length, 'video')}, not all that were asked for"
+            )
         return Store(self._reader, self._table_rows()[chosen.astype(np.int64)])
 
     def files(self) -> dict[str, int]:
@@ -337,7 +342,7 @@ class Store:
         if position < 0:
             position += self._length
         if not 0 <= position < self._length:
-            raise VideoIndexError(f"{self._reader.path} has {self._length} videos, none at position {key}")
+            raise VideoIndexError(f"{self._reader.path} has {counted(self._length, 'video')}, none at position {key}")
         return self._row(position)
 
     def _positions(self, name: str) -> list[int]:

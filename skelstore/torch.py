@@ -16,6 +16,7 @@ from skelstore.layouts import Annotation
 from skelstore.sampling import ClassProb, EpochSampler
 from skelstore.selection import Selection, integer_labels, shard_numbers
 from skelstore.store import Store, open
+from skelstore.wording import counted
 
 try:
     from torch.utils.data import Dataset
@@ -121,7 +122,7 @@ class SkeletonDataset(Dataset):
         if position < 0:
             position += len(self)
         if not 0 <= position < len(self):
-            raise VideoIndexError(f"the data set has {len(self)} videos, none at position {index}")
+            raise VideoIndexError(f"the data set has {counted(len(self), 'video')}, none at position {index}")
         view = int(np.searchsorted(self._starts, position, side="right")) - 1
         return self._views[view], position - int(self._starts[view])
 

@@ -17,11 +17,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+import skelstore
 from converters import ntu, samples
 from converters.checks import MODELS, Videos, check, opened_for_check
 from converters.problems import KINDS, SHOWN, Report
 from converters.sample_skeletons import write_skeletons
-from converters.video_checks import video_problems
+from converters.video_checks import LEAST_JUMP, NEARER, find_swaps, video_problems
 from skelstore.errors import SourceError, StoreError
 from skelstore.joints import stated
 from tests.contracts import write
@@ -51,6 +52,9 @@ def clean(count: int = 6) -> dict[str, Any]:
         )
     names = [annotation["frame_dir"] for annotation in annotations]
     return {"split": {"train": names[:4], "val": names[4:]}, "annotations": annotations}
+
+
+ALL = [f"clip{i}" for i in range(6)]
 
 
 def clean_compressed(count: int = 4) -> dict[str, Any]:
@@ -101,7 +105,6 @@ def test_clean_data_have_no_problem() -> None:
         assert kinds(checked(clean_compressed(), model)) == {}
     assert kinds(checked(clean_3d(), "stgcn")) == {}
     assert kinds(checked(clean_3d())) == {}
-    assert kinds(checked([])) == {}
 
 
 # ------------------------------------------------------------------------- one defect, one kind of problem
@@ -141,6 +144,13 @@ def swapped(annotation: Annotation) -> None:
     annotation["keypoint"][..., 0] += 250
 
 
+def swap_rows(annotation: Annotation) -> None:
+    """Two persons who hardly move, and change rows in one frame."""
+    for key in ("keypoint", "keypoint_score"):
+        annotation[key][:, 1:] = annotation[key][:, :1]
+        annotation[key][:, 3] = annotation[key][::-1, 3]
+
+
 def eleven_joints(annotation: Annotation) -> None:
     for key in ("keypoint", "keypoint_score"):
         annotation[key] = annotation[key][:, :, :11]
@@ -170,6 +180,9 @@ DENSE_DEFECTS: list[tuple[str, Callable[[Annotation], None]]] = [
     ("empty-video", set_values("keypoint", ..., 0)),
     ("empty-frame", set_values("keypoint", (slice(None), 3), 0)),
     ("empty-person", set_values("keypoint", 1, 0)),
+    ("persons-swapped", swap_rows),
+    ("fractions", remake("keypoint", lambda points: points / np.array([570, 320], np.float16))),
+    ("fractions", remake("keypoint", lambda points: points / np.array([280, 160], np.float16) - 1)),
     ("img-shape", put("img_shape", (320,))),
     ("img-shape", put("img_shape", (320, 570, 3))),
     ("img-shape", put("img_shape", (320, 0))),
@@ -249,7 +262,34 @@ def assert_only(report: Report, kind: str, name: str | None, place: str) -> None
     ],
 )
 def test_a_defect_of_the_splits(kind: str, count: int, splits: dict[Any, Any]) -> None:
-    assert kinds(checked({**clean(), "split": splits})) == {kind: count}
+    assert kinds(checked({**clean(), "split": {**splits, "all": ALL}})) == {kind: count}
+
+
+def test_videos_that_no_split_names() -> None:
+    report = checked({**clean(9), "split": {"train": ["clip0"], "val": {"clip3": 1}, "odd": "clip1"}})
+    assert kinds(report) == {"split-form": 1, "split-none": 7}
+    assert report.problems["split-none"].examples[0] == ("clip1", "annotations[1]", "in none of 3 splits")
+    assert len(report.problems["split-none"].examples) == SHOWN
+    for splits in ({}, {"train": []}, {"train": 5}):
+        assert "split-none" not in kinds(checked({**clean(), "split": splits})), "nothing is split yet"
+
+
+def test_merged_videos_without_a_split_are_found(tmp_path: Path) -> None:
+    data, more = clean(), clean(2)["annotations"]
+    for annotation in more:
+        annotation["frame_dir"] += " of mine"
+    first = write(tmp_path / "a.zarr", data["annotations"], data["split"])
+    skelstore.merge([first, write(tmp_path / "b.zarr", more)], tmp_path / "both.zarr")
+    with opened_for_check(tmp_path / "both.zarr") as videos:
+        report = check(videos)
+    assert kinds(report) == {"split-none": 2}
+    assert report.problems["split-none"].examples[0][:2] == ("clip0 of mine", "video 6")
+
+
+def test_no_video_is_an_error() -> None:
+    for data in ([], {"split": {}, "annotations": []}):
+        report = checked(data)
+        assert (kinds(report), report.errors) == ({"no-video": 1}, 1)
 
 
 @pytest.mark.parametrize(
@@ -261,7 +301,16 @@ def test_a_defect_of_the_splits(kind: str, count: int, splits: dict[Any, Any]) -
     ],
 )
 def test_splits_of_different_protocols_may_overlap(splits: dict[Any, Any]) -> None:
-    assert kinds(checked({**clean(), "split": splits})) == {}
+    assert kinds(checked({**clean(), "split": {**splits, "all": ALL}})) == {}
+
+
+def test_axes_that_are_exchanged_are_named() -> None:
+    data = clean()
+    for annotation in data["annotations"][1:]:
+        for key in ("keypoint", "keypoint_score"):
+            annotation[key] = np.swapaxes(annotation[key], 0, 1)
+    found = checked(data).problems["total-frames"].examples
+    assert found[0].found == "total_frames is 6, and T is 2, and M is that: the axes M and T look exchanged"
 
 
 def test_names() -> None:
@@ -271,7 +320,7 @@ def test_names() -> None:
     assert kinds(report) == {"duplicate-name": 1, "split-unknown": 1}
     example = ("clip1", "annotations[4]", "annotations[1] has the same frame_dir")
     assert report.problems["duplicate-name"].examples == [example]
-    for frame_dir, splits, found in [(..., {"train": ["clip0"]}, 1), (..., {}, 0), (7, {}, 1), (None, {}, 1)]:
+    for frame_dir, splits, found in [(..., {"train": [ALL[0], *ALL[2:]]}, 1), (..., {}, 0), (7, {}, 1), (None, {}, 1)]:
         data = {**clean(), "split": splits}
         data["annotations"][1]["frame_dir"] = frame_dir
         if frame_dir is ...:
@@ -293,7 +342,7 @@ def test_labels_of_a_whole_data_set() -> None:
         annotation["label"] += 1
     report = checked(data)
     assert kinds(report) == {"label-gap": 1}
-    assert "1 of those below are missing, first 0" in report.problems["label-gap"].examples[0].found
+    assert "1 of those below missing, first 0" in report.problems["label-gap"].examples[0].found
     assert kinds(checked(clean(), class_names=["a", "b"])) == {"label-range": 2}
     assert kinds(checked(clean(), class_names=["a", "b", "c"])) == {}
     huge = clean()
@@ -487,7 +536,7 @@ def test_numbers_of_more_digits_than_python_writes(kind: str, change: Callable[[
 
 def test_long_numbers_in_splits_and_counts() -> None:
     data = clean()
-    data["split"] = {10**5000: ["clip0", 10**5000]}
+    data["split"] = {10**5000: [*ALL, 10**5000]}
     assert kinds(checked(data)) == {"split-unknown": 1}
     data = clean_compressed(1)
     data["annotations"][0]["valid"] = {0.5: 10**5000, 10**5000: 1}
@@ -560,6 +609,124 @@ def test_real_single_annotation(real_file: Callable[[str], Path]) -> None:
         assert kinds(check(videos)) == {"label-type": 1, "outside": 1}
 
 
+# ------------------------------------------------------------- scores that are given as the third coordinate
+
+
+def with_score_in_keypoint(make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    data = make()
+    for annotation in data["annotations"]:
+        score = annotation.pop("keypoint_score").astype(np.float32)[..., None]
+        annotation["keypoint"] = np.concatenate([annotation["keypoint"].astype(np.float32), score], -1)
+    return data
+
+
+@pytest.mark.parametrize("model", [None, *MODELS])
+def test_a_score_as_third_coordinate(model: Any) -> None:
+    """One error says what to do; a model's checks go by what comes of it."""
+    data = with_score_in_keypoint(clean)
+    report = checked(data, model)
+    assert kinds(report) == {"score-coordinate": 6}
+    assert "put it into keypoint_score" in "\n".join(report.lines())
+    assert "z is 0.5" in report.problems["score-coordinate"].examples[0].found
+    for annotation in data["annotations"]:
+        annotation["keypoint"][..., 0] += 300
+    assert kinds(checked(data, model)) == {"score-coordinate": 6, "outside": 6}
+    for annotation in data["annotations"]:
+        del annotation["img_shape"]
+    missing = {"posec3d": {"posec3d-img-shape": 6}, "stgcn": {"stgcn-img-shape": 6}}
+    assert kinds(checked(data, model)) == {"score-coordinate": 6, **missing.get(model, {})}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda points: points / 300,  # in metres
+        lambda points: points * [1, 1, 100],
+        lambda points: points * [1, 1, -1],
+        lambda points: points * [1, 1, 0],
+    ],
+)
+def test_what_is_3d_is_no_score(change: Callable[[Any], Any]) -> None:
+    data = with_score_in_keypoint(clean)
+    for annotation in data["annotations"]:
+        annotation["keypoint"] = change(annotation["keypoint"])
+    assert kinds(checked(data, "posec3d")) == {"posec3d-3d": 6, "posec3d-score": 6}
+
+
+# ----------------------------------------------------------------------------------- persons who change rows
+
+
+def slow_swaps(points: Any) -> list[bool]:
+    persons, frames, joints, _ = points.shape
+
+    def are_found(m: int, t: int) -> list[bool]:
+        return [any(n != 0 for n in points[m, t, v].tolist()) for v in range(joints)]
+
+    def distance(t: int, a: int, b: int) -> float:
+        both = [v for v in range(joints) if are_found(a, t)[v] and are_found(b, t + 1)[v]]
+        if 2 * len(both) < joints:
+            return math.inf
+        sums = [sum(abs(float(p) - float(q)) for p, q in zip(points[a, t, v], points[b, t + 1, v])) for v in both]  # noqa: B905
+        return sum(sums) / max(len(both), 1)
+
+    def extent(t: int, m: int) -> float:
+        there = [points[m, t, v].tolist() for v in range(joints) if are_found(m, t)[v]]
+        return sum(max(axis) - min(axis) for axis in zip(*there, strict=True))
+
+    swaps = []
+    for t in range(frames - 1):
+        there = [m for m in range(persons) if all(2 * sum(are_found(m, u)) >= joints for u in (t, t + 1))]
+        moved = 0
+        for a in there:
+            own, others = distance(t, a, a), [distance(t, a, b) for b in range(persons) if b != a]
+            moved += NEARER * min(others) < own < math.inf and own > LEAST_JUMP * extent(t, a)
+        swaps.append(moved >= 2)
+    return swaps
+
+
+@given(st.data(), st.tuples(st.integers(2, 4), st.integers(2, 4), st.integers(1, 3)), st.sampled_from([2, 3]))
+def test_swaps_against_loops(data: Any, shape: tuple[int, int, int], axes: int) -> None:
+    """Whole numbers, in which no rounding comes in, of persons who are near to a place of their own or another's."""
+    places = st.sampled_from([0.0, 1.0, 2.0, 3.0, 40.0, 41.0, 80.0, 82.0])
+    points = data.draw(hnp.arrays(np.float32, (*shape, axes), elements=places))
+    if data.draw(st.booleans()):
+        points[:] = points[:, :1] + data.draw(
+            hnp.arrays(np.float32, points.shape, elements=st.sampled_from([0.0, 1.0]))
+        )
+        for t in range(shape[1]):
+            points[:, t] = points[data.draw(st.permutations(range(shape[0]))), t]
+    assert find_swaps(points).tolist() == slow_swaps(points)
+
+
+@given(st.integers(0, 999), st.integers(2, 4), st.booleans())
+def test_every_swap_of_persons_apart_is_counted(seed: int, persons: int, three: bool) -> None:
+    random = np.random.default_rng(seed)
+    bodies = (
+        random.uniform(50, 150, (persons, 1, 17, 3 if three else 2)) + 200 * np.arange(persons)[:, None, None, None]
+    )
+    points = (bodies + random.normal(0, 2, (persons, 30, *bodies.shape[2:])).cumsum(axis=1) / 5).astype(np.float16)
+    assert not find_swaps(points).any()
+    order = np.stack([random.permutation(persons) for _ in range(30)], axis=1)
+    mixed = np.take_along_axis(points, order[..., None, None], axis=0)
+    assert find_swaps(mixed).tolist() == (order[:, 1:] != order[:, :-1]).any(axis=0).tolist()
+
+
+def test_someone_who_leaves_or_is_alone_swaps_nothing() -> None:
+    data = clean()
+    points = data["annotations"][0]["keypoint"]
+    points[:, 1:] = points[:, :1]
+    left = points.copy()
+    left[0, 3:], left[1, 3:] = points[1, 3:], 0  # the second goes on in the row of the first
+    assert not find_swaps(left).any()
+    assert find_swaps(points[:1]).tolist() == [False] * (points.shape[1] - 1)
+
+
+def test_the_samples_have_no_swaps_and_their_coordinates_are_what_they_should_be() -> None:
+    for data in (samples.ntu_like(30), samples.ntu3d_like(30)):
+        report = checked(data, None)
+        assert not {"persons-swapped", "fractions", "score-coordinate", "split-none"} & set(kinds(report))
+
+
 # ----------------------------------------------------------------------------------- against slow loops
 
 
@@ -591,7 +758,9 @@ def slow_dense(annotation: Annotation) -> dict[str, int]:
     found["outside"] = sum(not (0 <= x <= width and 0 <= y <= height) for x, y in seen)
     far = [not (-0.1 * w <= x <= 1.1 * w and -0.1 * h <= y <= 1.1 * h) for x, y in seen for w, h in [(width, height)]]
     turned = [-0.1 * height <= x <= 1.1 * height and -0.1 * width <= y <= 1.1 * width for x, y in seen]
-    if height != width and any(far) and sum(far) / len(far) >= 0.01 and all(turned):
+    if seen and min(height, width) > 20 and all(-1 <= x <= 2 and -1 <= y <= 2 for x, y in seen):
+        found["fractions"], found["outside"] = 1, 0
+    elif height != width and any(far) and sum(far) / len(far) >= 0.01 and all(turned):
         found["img-shape-swapped"], found["outside"] = 1, 0
     return {kind: count for kind, count in found.items() if count}
 
@@ -612,7 +781,7 @@ def test_dense_numbers_against_loops(data: Any, dims: tuple[int, int], joints: i
     assert len(both) == ("not-finite" in expected) + ("scores" in expected)
     for kind in ("empty-frame", "empty-person", "outside"):
         assert counts.get(kind, 0) == expected.get(kind, 0), kind
-    for kind in ("empty-video", "img-shape-swapped"):
+    for kind in ("empty-video", "img-shape-swapped", "fractions"):
         assert (kind in counts) == (kind in expected), kind
     assert ("no-person" in counts) == (dims[0] == 0)
     assert ("no-frame" in counts) == (dims[0] > 0 and dims[1] == 0)

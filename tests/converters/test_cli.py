@@ -22,6 +22,7 @@ import skelstore
 from converters import cli, samples, source_commands
 from converters.progress import progress
 from converters.sample_skeletons import write_skeletons
+from tests.contracts import write
 from tests.exact import assert_exact
 from tests.source_contract import dump, load
 
@@ -122,6 +123,45 @@ def test_show(run: Any, store: Path) -> None:
     assert found["values"][-1]["shape"] == list(annotation[found["values"][-1]["key"]].shape)
 
 
+def test_show_prints_values_as_json(run: Any, tmp_path: Path) -> None:
+    video = {
+        "frame_dir": "a",
+        "label": 3,
+        "weight": np.float32(0.5),
+        "count": np.int64(7),
+        "ok": True,
+        "none": None,
+        "img_shape": (1080, 1920),
+        "valid": {0.5: 3, "more": [np.int64(1), (2.5,), np.zeros((2, 3), "<f2")]},
+        "odd": [float("nan"), float("inf"), np.float16("-inf")],
+        "raw": b"ab",
+        "long": 10**5000,
+    }
+    write(tmp_path / "a.zarr", [video])
+
+    def refuse(text: str) -> None:
+        raise AssertionError(f"{text} is no JSON")
+
+    done = run("show", tmp_path / "a.zarr", "--json")
+    found = {one["key"]: one for one in json.loads(done.out, parse_constant=refuse)["values"]}
+    values = {key: one["value"] for key, one in found.items()}
+    array = {"type": "numpy.ndarray", "dtype": "<f2", "shape": [2, 3], "zeros": 6, "min": 0.0, "max": 0.0}
+    assert values.pop("long")
+    assert values == {
+        "frame_dir": "a",
+        "label": 3,
+        "weight": 0.5,
+        "count": 7,
+        "ok": True,
+        "none": None,
+        "img_shape": [1080, 1920],
+        "valid": {"0.5": 3, "more": [1, [2.5], array]},
+        "odd": ["NaN", "Infinity", "-Infinity"],
+        "raw": "b'ab'",
+    }
+    assert found["count"]["type"] == "numpy.int64"
+
+
 def test_show_of_odd_videos(run: Any, tmp_path: Path) -> None:
     odd = np.array([np.nan, np.inf, 0, 1.5])
     videos = [
@@ -175,9 +215,9 @@ def test_odd_splits_and_names_are_shown(run: Any, tmp_path: Path) -> None:
     assert (done.status, done.err) == (0, "")
     lines = [line for line in done.out.splitlines() if line.startswith("split")]
     assert lines == [
-        "split     arrays: 2 ids, 1 videos",
-        "split     \\ud800: 1 ids, 1 videos",
-        "split     7: 2 ids, 1 videos",
+        "split     arrays: 2 ids, 1 video",
+        "split     \\ud800: 1 id, 1 video",
+        "split     7: 2 ids, 1 video",
     ]
     lines = run("show", tmp_path / "a.zarr", "0").out.splitlines()
     assert lines[0] == "video 0: 'a', in arrays, dict, \\ud800"
@@ -236,7 +276,7 @@ def test_merge_of_what_does_not_fit(run: Any, tmp_path: Path, store: Path) -> No
     first, conflict, advice = done.err.splitlines()
     assert first.startswith("skelstore: the stores contradict each other")
     assert conflict.startswith("ids: 6 names of videos")
-    assert "(ids)" in advice
+    assert "--allow ids" in advice
     assert run("merge", store, store, "-o", tmp_path / "b.zarr", "--allow", "ids", "--copy").status == 0
     assert len(skelstore.open(tmp_path / "b.zarr")) == 12
     assert "exists" in check_sentence(run("merge", store, "-o", tmp_path / "b.zarr"))
@@ -245,6 +285,24 @@ def test_merge_of_what_does_not_fit(run: Any, tmp_path: Path, store: Path) -> No
     assert run("merge", store, "-o", tmp_path / "c.zarr", "--allow", "all").status == 2
     assert run("merge", store, store, "-o", tmp_path / "c.zarr", "--as-split", "a").status == 2
     assert "is not there" in check_sentence(run("merge", tmp_path / "no.zarr", "-o", tmp_path / "c.zarr"))
+
+
+def test_merge_says_how_many_videos_are_in_no_split(run: Any, tmp_path: Path, store: Path) -> None:
+    write(tmp_path / "mine.zarr", [{"frame_dir": "mine", "label": 1}, {"label": 2}])
+    done = run("merge", store, tmp_path / "mine.zarr", "-o", tmp_path / "b.zarr")
+    assert (done.status, done.out) == (0, f"{tmp_path / 'b.zarr'}: 8 videos\n")
+    assert done.err == "note: 2 videos are in no split; --as-split names those of each store\n"
+    done = run("merge", tmp_path / "mine.zarr", "-o", tmp_path / "c.zarr")
+    assert done.err == "", "there are no splits"
+
+
+def test_merge_with_cast(run: Any, tmp_path: Path) -> None:
+    for name, dtype in (("half", "<f2"), ("full", "<f4")):
+        write(tmp_path / name, [{"frame_dir": name, "keypoint": np.ones((1, 4, 17, 2), dtype)}])
+    done = run("merge", tmp_path / "half", tmp_path / "full", "-o", tmp_path / "b.zarr")
+    assert "write float16 as float32 (--cast; " in done.err
+    assert run("merge", tmp_path / "half", tmp_path / "full", "-o", tmp_path / "b.zarr", "--cast").status == 0
+    assert [one["keypoint"].dtype.str for one in skelstore.open(tmp_path / "b.zarr")] == ["<f4", "<f4"]
 
 
 def test_subset(run: Any, tmp_path: Path, store: Path) -> None:
@@ -272,7 +330,7 @@ def test_subset(run: Any, tmp_path: Path, store: Path) -> None:
 def test_subset_of_nothing_and_of_nonsense(run: Any, tmp_path: Path, store: Path) -> None:
     out = tmp_path / "b.zarr"
     assert run("subset", store, out).status == 2
-    assert "none of its 6 videos is chosen" in check_sentence(run("subset", store, out, "--labels", "999"))
+    assert "none of 6 videos is chosen" in check_sentence(run("subset", store, out, "--labels", "999"))
     assert "has no split 'no'" in check_sentence(run("subset", store, out, "--split", "no"))
     assert "has no column 'lable'" in check_sentence(run("subset", store, out, "--where", "lable < 3"))
     assert "is not an expression" in check_sentence(run("subset", store, out, "--where", "label <"))
@@ -357,7 +415,7 @@ def test_kinetics_on_the_command_line(tmp_path: Path, run: Any) -> None:
     assert "'b'" in done.err
     done = run(*arguments, "--skip-missing", "--workers", "1")
     assert done.status == 0
-    assert "left out 1 videos" in done.err
+    assert "left out 1 video" in done.err
     done = run("verify", tmp_path / "a.zarr", "--against", tmp_path / "toc.pkl", "--kpfiles", tmp_path / "kpfiles")
     assert done.status == 0, done.err
     assert json.loads(run("info", "--json", tmp_path / "a.zarr").out)["left_out"][0]["name"] == "b"
@@ -463,7 +521,7 @@ def test_check(tmp_path: Path, source: Path, store: Path, run: Any) -> None:
     data["split"]["xsub_val"].append("nobody")
     done = run("check", dump(tmp_path / "b.pkl", data), "--for", "stgcn")
     assert (done.status, done.err) == (1, "")
-    assert "error total-frames, 1 times" in done.out
+    assert "error total-frames, 1 time:" in done.out
     assert f"{data['annotations'][3]['frame_dir']!r} (annotations[3])" in done.out
     assert "'nobody'" in done.out
     done = run("check", tmp_path / "b.pkl", "--json")
@@ -484,7 +542,7 @@ def test_check_of_own_data_and_of_raw_ntu(tmp_path: Path, run: Any) -> None:
 
 def test_split(tmp_path: Path, store: Path, run: Any) -> None:
     done = run("split", store, "-o", tmp_path / "b.zarr")
-    assert (done.status, done.out, done.err) == (0, "train: 5 ids\nval: 1 ids\n", "")
+    assert (done.status, done.out, done.err) == (0, "train: 5 ids\nval: 1 id\n", "")
     done = run("split", store, "-o", tmp_path / "c.zarr", "--folds", "2", "--pattern", r"P(\d{3})", "--seed", "3")
     assert (done.status, done.err) == (0, "")
     with skelstore.open(tmp_path / "c.zarr") as opened:

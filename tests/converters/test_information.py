@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 import skelstore
-from converters import pyskl, samples
+from converters import ntu, pyskl, samples
 from converters.information import as_lines, information
+from converters.sample_skeletons import write_skeletons
 from tests.contracts import write
 from tests.source_contract import dump
 
@@ -73,3 +75,57 @@ def test_a_store_of_anything(tmp_path: Path) -> None:
     json.dumps(found)
     assert found["joints"] == [17, 25]
     assert as_lines(found)
+
+
+def test_axes_are_those_of_each_array(tmp_path: Path) -> None:
+    """[M, T] of persons and frames, [N] of rows in a run, and what every video has as its length."""
+    rows = {"frame_inds": np.arange(4), "keypoint": np.zeros((4, 17, 3)), "angle": np.zeros((4, 5, 2))}
+    longer = {"frame_inds": np.arange(7), "keypoint": np.zeros((7, 17, 3)), "angle": np.zeros((7, 5, 2))}
+    assert shapes(tmp_path / "rows.zarr", [rows, longer]) == {
+        "frame_inds": ["N"],
+        "keypoint": ["N", 17, 3],
+        "angle": ["N", 5, 2],
+    }
+    tracks = [
+        {
+            "keypoint": np.zeros((m, t, 17, 2)),
+            "keypoint_score": np.zeros((m, t, 17)),
+            "box": np.zeros((m, t, 4)),
+            "map": a,
+        }
+        for m, t, a in [(1, 5, np.zeros((2, 6, 3))), (2, 9, np.zeros((5, 6, 3)))]
+    ]
+    assert shapes(tmp_path / "tracks.zarr", tracks) == {
+        "keypoint": ["M", "T", 17, 2],
+        "keypoint_score": ["M", "T", 17],
+        "box": ["M", "T", 4],
+        "map": ["n0", 6, 3],
+    }
+
+
+def shapes(path: Path, annotations: list[dict[str, Any]]) -> dict[str, list[Any]]:
+    with skelstore.open(write(path, annotations)) as store:
+        return {field["name"]: field["shape"] for field in information(store)["fields"]}
+
+
+def test_raw_ntu(tmp_path: Path) -> None:
+    write_skeletons(tmp_path / "ntu", ["S001C001P001R001A001"])
+    ntu.convert(tmp_path / "ntu", tmp_path / "a.zarr", workers=1)
+    with skelstore.open(tmp_path / "a.zarr") as store:
+        found = information(store)
+    lines = as_lines(found)
+    assert lines[0].endswith("a.zarr: 1 video, profile default")
+    for field in (
+        "position: <f8 [N, 25, 3]",
+        "depth: <f8 [N, 25, 2]",
+        "orientation: <f8 [N, 25, 4]",
+        "body: <f8 [N, 9]",
+    ):
+        assert f"field     {field} in 1 video" in lines
+    assert "joints    25: ntu-25" in lines
+
+
+def test_class_names_are_printed(tmp_path: Path) -> None:
+    source = {"dialect": "writer", "class_names": ["drink", "eat", "sit"]}
+    with skelstore.open(write(tmp_path / "a.zarr", [{"label": 1}], source=source)) as store:
+        assert "classes   3 names, 'drink' to 'sit'" in as_lines(information(store))

@@ -519,7 +519,7 @@ def test_own_data_on_the_command_line(samples: Path, tmp_path: Path, capsys: pyt
     options = ("--table", table, "--skip-missing", "--workers", 1)
     status, out, err = run("convert", samples / "clips", tmp_path / "c.zarr", *options)
     assert status == 0
-    assert "left out 1 videos; `skelstore info --json` says which and why" in err
+    assert "left out 1 video; `skelstore info --json` says which and why" in err
     assert f"left out {VIDEOS - 1} videos that the table does not list" in err
     assert run("verify", tmp_path / "c.zarr", "--against", samples / "clips", "--table", table)[0] == 0
     status, out, _ = run("info", tmp_path / "c.zarr", "--json")

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import skelstore
+from converters import samples
 from converters.selection import where, with_labels, with_names
 from skelstore import FieldNotFoundError, SourceError, VideoNotFoundError
 from tests.contracts import write, written
@@ -107,6 +108,18 @@ def store(tmp_path: Path) -> Iterator[skelstore.Store]:
         (" frame_dir == 'b' ", ["b", "b"]),
         ('column("label:numpy.int64") == 2', ["b"]),
         ("total_frames < -1", []),
+        ("img_shape.0 > 100", ["b"]),
+        ("100 <= img_shape.0 < 200 and not (img_shape.1<200)", ["a"]),
+        ("label:numpy.int64 == 2", ["b"]),
+        ("mixed:float < 1 or frame_dir == 'img_shape.0'", ["f"]),
+        ('frame_dir in ["img_shape.0", "a = b"] or height == 300', ["b"]),
+        ("height == 100 and width > 150", ["a", "c"]),
+        ("frames >= 7", ["d"]),
+        ("startswith(action, 'ea')", ["a", "c"]),
+        ("action.startswith('ea') and ok", ["a"]),
+        ("contains(action, 'rin') or contains(frame_dir, '\\n')", ["b", "line\nbreak"]),
+        ("matches(frame_dir, '^[ae]$')", ["a", "e"]),
+        ("not matches(action, 'a')", ["b"]),
     ],
 )
 def test_expressions(store: skelstore.Store, text: str, expected: list[str]) -> None:
@@ -134,6 +147,17 @@ def test_expressions(store: skelstore.Store, text: str, expected: list[str]) -> 
         "column('a', 'b') == 1",
         "total_frames := 3",
         "total_frames = 3",
+        "startswith(frame_dir)",
+        "startswith('a', 'a')",
+        "startswith(frame_dir, action)",
+        "startswith(total_frames, '1')",
+        "contains(frame_dir, 3)",
+        "matches(frame_dir, '(')",
+        "matches(frame_dir, '(?=a)')",
+        "frame_dir.matches('a', 'b')",
+        "persons > 1",
+        "subject == 1",
+        "img_shape.7 == 1",
         "1 if ok else 2",
         "action < 3",
         "total_frames in [1, 'a']",
@@ -158,10 +182,54 @@ def test_what_is_no_expression_is_refused_and_not_run(
 
 
 def test_a_column_that_is_not_there_is_named_with_those_that_are(store: skelstore.Store) -> None:
-    with pytest.raises(FieldNotFoundError, match=r"no column 'lable'; the table has the columns .*label.*total_frames"):
+    with pytest.raises(
+        FieldNotFoundError,
+        match=r"no column 'lable' \(perhaps 'label'\); the table has the columns .*label.*total_frames",
+    ):
         where(store, "lable < 3")
     with pytest.raises(SourceError, match=r"mixed has values of different types, in the columns mixed, mixed:float"):
         where(store, "mixed < 3")
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("label = 3", "write == to compare, as label == 3"),
+        ("ok and action='eat'", "write == to compare"),
+        ("label < 3 and total_frames =7", "as total_frames == 7"),
+    ],
+)
+def test_one_equals_sign_is_answered_with_two(store: skelstore.Store, text: str, hint: str) -> None:
+    with pytest.raises(SourceError, match=hint):
+        where(store, text)
+
+
+def test_other_mistakes_are_not_taken_for_a_comparison(store: skelstore.Store) -> None:
+    for text in ("label == ", "label <= 3 and", "action == 'a = b' or"):
+        with pytest.raises(SourceError, match="expected one like label < 10"):
+            where(store, text)
+
+
+def test_names_of_what_people_mean(tmp_path: Path) -> None:
+    data = samples.ntu_like(12)["annotations"]
+    with skelstore.open(write(tmp_path / "a.zarr", data)) as store:
+        for column, of_name in (("setup", 1), ("camera", 5), ("subject", 9), ("repetition", 13), ("action", 17)):
+            number = int(data[3]["frame_dir"][of_name : of_name + 3])
+            expected = [a["frame_dir"] for a in data if int(a["frame_dir"][of_name : of_name + 3]) == number]
+            assert chosen(where(store, f"{column} == {number}")) == expected
+        assert chosen(where(store, "persons == 2")) == [a["frame_dir"] for a in data if len(a["keypoint"]) == 2]
+        text = "frames > 80 and height == 1080 and width in [1920] and not persons == 2"
+        expected = [a["frame_dir"] for a in data if a["total_frames"] > 80 and len(a["keypoint"]) != 2]
+        assert chosen(where(store, text)) == expected
+
+
+def test_a_column_goes_before_a_computed_one(tmp_path: Path) -> None:
+    videos = [{"frame_dir": "S001C001P007R001A001", "subject": 3}, {"frame_dir": "\ud800S001C001P003R001A001"}]
+    with skelstore.open(write(tmp_path / "a.zarr", videos)) as store:
+        assert chosen(where(store, "subject == 3")) == [videos[0]["frame_dir"]]
+        assert chosen(where(store, "action == 1")) == [video["frame_dir"] for video in videos]
+        with pytest.raises(FieldNotFoundError, match="no video has 'persons'; the table has"):
+            where(store, "persons == 3")
 
 
 # ---------------------------------------------------------------------------------------- labels and names
@@ -195,7 +263,7 @@ def test_names_in_a_file(store: skelstore.Store, tmp_path: Path) -> None:
     (tmp_path / "names.json").write_text(json.dumps(["line\nbreak", "a"]))
     assert chosen(with_names(store, tmp_path / "names.json")) == ["line\nbreak", "a"]
     file.write_text("a\n" + "\n".join(f"no{i}" for i in range(1000)))
-    with pytest.raises(VideoNotFoundError, match=r"has no videos of 1,000 names in it: 'no0', .*'no4', …$"):
+    with pytest.raises(VideoNotFoundError, match=r"has no video of 1,000 names in it: 'no0', .*'no4', …$"):
         with_names(store, file)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+import time
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
@@ -17,7 +19,7 @@ from hypothesis import strategies as st
 import skelstore
 from converters import open_source, samples
 from converters.exporting import export
-from converters.splitting import _refuse_leaks, deal, parse_parts, split, unit_of_videos
+from converters.splitting import _extract, _refuse_leaks, deal, parse_parts, split, unit_of_videos
 from skelstore.errors import SkelstoreError, SourceError, StoreError
 from tests.contracts import write
 from tests.exact import assert_exact
@@ -193,11 +195,14 @@ def test_an_export_has_the_new_splits(tmp_path: Path, document: Any) -> None:
 @pytest.mark.parametrize(
     ("options", "match"),
     [
-        ({"folds": 1}, "1 parts; expected 2"),
-        ({"folds": 10_000}, "10000 parts"),
-        ({"parts": {"train": 1.0}}, "1 parts"),
+        ({"folds": 1}, "1 part; expected 2"),
+        ({"folds": 10_000}, "10,000 parts"),
+        ({"parts": {"train": 1.0}}, "1 part;"),
         ({"folds": 500}, "do not fill 500 parts"),
-        ({"folds": 2, "group": "subject"}, "no column 'subject'; it has frame_dir"),
+        ({"folds": 2, "group": "subjects"}, "no column 'subjects'; it has frame_dir"),
+        ({"folds": 2, "pattern": "(?<=P)([0-9]+)"}, "is no regular expression that RE2 takes"),
+        ({"folds": 2, "pattern": r"(\d)\1"}, "without look-around and backreferences"),
+        ({"folds": 2, "pattern": "A(x)?"}, "120 videos have no group by"),
         ({"folds": 2, "pattern": "P(["}, "is no regular expression"),
         ({"folds": 2, "pattern": "P"}, "has 0 groups; expected one"),
         ({"folds": 2, "pattern": "(P)(0)"}, "has 2 groups"),
@@ -223,6 +228,62 @@ def test_videos_without_a_name(tmp_path: Path, video: dict[str, Any]) -> None:
     path = write(tmp_path / "a.zarr", [{"frame_dir": "a", "n": np.ones(2)}, video])
     with pytest.raises(SourceError, match="video 1 has no frame_dir"):
         split(path, tmp_path / "b.zarr", folds=2)
+
+
+# ---------------------------------------------------------------------------------------------- groups
+
+
+@pytest.mark.parametrize(("group", "pattern"), [("subject", "P"), ("camera", "C"), ("setup", "S")])
+def test_groups_of_ntu_by_name(ntu: Path, tmp_path: Path, group: str, pattern: str) -> None:
+    try:
+        expected = split(ntu, tmp_path / "a.zarr", folds=2, pattern=rf"{pattern}(\d{{3}})")
+    except SourceError:
+        with pytest.raises(SourceError, match="do not fill 2 parts"):
+            split(ntu, tmp_path / "b.zarr", folds=2, group=group)
+        return
+    found = split(ntu, tmp_path / "b.zarr", folds=2, group=group)
+    place = {"P": 9, "C": 5, "S": 1}[pattern]
+    for made in (found, expected):
+        sides = [{name[place : place + 3] for name in made[f"fold{fold}_val"]} for fold in (1, 2)]
+        assert not sides[0] & sides[1]
+        assert sides[0]
+        assert sides[1]
+
+
+NAME = st.text(alphabet="abP01 \n_é", max_size=12)
+PATTERN = st.sampled_from(
+    [
+        "P(0|1)",
+        "(a+)+?b",
+        "(^a.)",
+        "b(.*?)1",
+        "(?i)p([ab])",
+        "(?:a|P)(1+|b)",
+        "([^P]+)P",
+        "(.)$",
+        "(a|ab)(?:b|1)",
+        "a(b)?1",
+    ]
+)
+
+
+@given(st.lists(NAME, max_size=6), PATTERN, st.sampled_from([0, re.I, re.S]))
+def test_a_pattern_finds_what_pythons_own_finds(names: list[str], pattern: str, flags: int) -> None:
+    """But for a line's end, which Python's $ passes over at the end of a text."""
+    search = re.compile(pattern, flags)
+    names = [name.rstrip("\n") for name in names]
+    found = [search.search(name) for name in names]
+    assert _extract(search, names) == [(match[1] or "") if match else "" for match in found]
+
+
+def test_a_pattern_takes_bounded_time(tmp_path: Path) -> None:
+    names = ["a" * 5_000 + "!", "a" * 5_000 + "?"]
+    path = write(tmp_path / "a.zarr", [{"frame_dir": name} for name in names])
+    start = time.monotonic()
+    for pattern in ("(a+)+$", "(a*)*b", "(?:(a|aa)+)+$"):
+        with pytest.raises(SourceError, match=r"has (0|2) groups|videos have no group|no regular expression"):
+            split(path, tmp_path / "b.zarr", folds=2, pattern=pattern)
+    assert time.monotonic() - start < 10
 
 
 # -------------------------------------------------------------------------------------------- the options

@@ -265,7 +265,7 @@ def check_conflict(paths: list[Path], kind: str, *sentences: str) -> None:
     for line, sentence in zip(lines, sentences, strict=True):
         assert line.startswith(f"{kind}: ")
         assert sentence in line
-    assert f"({kind})" in advice
+    assert f"(--allow {kind}; in Python allow=['{kind}'])" in advice
     assert not out.exists()
     skelstore.merge(paths, out, allow=[kind])  # type: ignore[list-item]
     assert len(skelstore.open(out)) == sum(len(skelstore.open(path)) for path in paths)
@@ -312,6 +312,74 @@ def test_other_dtypes_and_shapes(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_raw_skeletons_beside_keypoints(tmp_path: Path, order: int) -> None:
+    bodies = [{"frame_dir": f"r{i}", "label": i, "position": np.zeros((4, 25, 3))} for i in range(2)]
+    raw = write(tmp_path / "raw.zarr", bodies, source={"dialect": "ntu", "recipe": "raw"})
+    paths = [raw, write(tmp_path / "a.zarr", videos("a"))]
+    check_conflict(paths[::order], "raw", f"{raw} keeps NTU RGB+D raw, {paths[1]} does not, and no pipeline or recipe")
+
+
+def test_raw_skeletons_beside_others_or_none_are_no_conflict(tmp_path: Path) -> None:
+    raw = {"dialect": "ntu", "recipe": "raw"}
+    paths = [write(tmp_path / f"{i}.zarr", [{"frame_dir": f"r{i}"}], source=raw) for i in range(2)]
+    skelstore.merge([*paths, write(tmp_path / "none.zarr", [])], tmp_path / "all.zarr")
+    assert len(skelstore.open(tmp_path / "all.zarr")) == 2
+
+
+# ---------------------------------------------------------------------------------------------------- cast
+
+
+def widened(annotations: list[Annotation], wide: str = "<f4") -> list[Annotation]:
+    halves = {"<f2", ">f2"}
+    return [
+        {k: v.astype(wide) if isinstance(v, np.ndarray) and v.dtype.str in halves else v for k, v in one.items()}
+        for one in annotations
+    ]
+
+
+@pytest.mark.parametrize("profiles", [("default", "default"), ("small", "default"), ("fast", "small")])
+@pytest.mark.parametrize("wide", ["<f4", ">f4"])
+@pytest.mark.parametrize("recoded", [0, layout.PART_BYTES])
+def test_a_cast_writes_float16_as_float32(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, profiles: tuple[Profile, Profile], wide: str, recoded: int
+) -> None:
+    monkeypatch.setattr(layout, "PART_BYTES", 20_000)
+    monkeypatch.setattr(merging, "RECODED_BYTES", recoded)
+    half, full = videos("a", 9), videos("b", 4, dtype=wide)
+    half[2]["keypoint"].view("u2")[0, 1, 2] = [0x7C01, 0x8000]  # a NaN with a payload, and -0
+    paths = [
+        write(tmp_path / "a.zarr", half, {"t": ["a0"]}, profile=profiles[0]),
+        write(tmp_path / "b.zarr", full, {"t": ["b0"]}, profile=profiles[1]),
+    ]
+    before = [contents(path) for path in paths]
+    with pytest.raises(MergeError, match=r"or allow .* \(--allow fields; ") as caught:
+        skelstore.merge(paths, tmp_path / "all.zarr")
+    assert "write float16 as float32 (--cast; in Python cast=True)" in str(caught.value).splitlines()[-1]
+    skelstore.merge(paths, tmp_path / "all.zarr", cast=True)
+    check_merged(tmp_path / "all.zarr", [*widened(half, wide), *full], {"t": ["a0", "b0"]})
+    assert {field.dtype.str for field in skelstore.open(tmp_path / "all.zarr").fields.values()} == {wide}
+    assert [contents(path) for path in paths] == before
+
+
+def test_a_cast_leaves_all_else(tmp_path: Path) -> None:
+    """Arrays of another place, shape or dtype; and one store may have both dtypes."""
+    first = [video("a", box=np.ones(3, "<f2"), flow=np.ones((2, 2), "<f4")), video("b", dtype="<f4")]
+    second = [video("c", box=np.ones(3, "<f8"), flow=np.ones((2, 3), "<f2")), {"frame_dir": "d"}]
+    paths = [write(tmp_path / "1.zarr", first), write(tmp_path / "2.zarr", second)]
+    with pytest.raises(MergeError) as caught:
+        skelstore.merge(paths, tmp_path / "all.zarr", cast=True)
+    assert [line.split()[:2] for line in str(caught.value).splitlines()[1:-1]] == [
+        ["fields:", "box"],
+        ["fields:", "flow"],
+    ]
+    assert "--cast" not in str(caught.value)
+    skelstore.merge(paths, tmp_path / "all.zarr", cast=True, allow=["fields"])
+    expected = [*widened(first[:1]), first[1], *widened(second[:1]), second[1]]
+    expected[0]["box"], expected[2]["flow"] = first[0]["box"], second[0]["flow"]
+    check_merged(tmp_path / "all.zarr", expected, {})
+
+
 def test_labels_of_other_types(tmp_path: Path) -> None:
     labels = [[1, np.int64(2)], ["drink"], [np.zeros(3)], [(1, 2)], [3]]
     paths = [
@@ -352,9 +420,10 @@ def test_the_top_of_the_sources(tmp_path: Path) -> None:
 
 def test_all_conflicts_are_told_together(tmp_path: Path) -> None:
     a = videos("a", 20)
+    raw = {"recipe": "raw"}
     b = [{**annotation, "label": "text"} for annotation in videos("a", 20, joints=25, dtype="f4")]
     paths = [
-        write(tmp_path / "a.zarr", a, {"t": "all"}, source=source_with(x=1)),
+        write(tmp_path / "a.zarr", a, {"t": "all"}, source=source_with(x=1) | raw),
         write(tmp_path / "b.zarr", b, {"t": ["a"]}, source=source_with(x=2)),
     ]
     with pytest.raises(MergeError) as caught:
@@ -365,7 +434,7 @@ def test_all_conflicts_are_told_together(tmp_path: Path) -> None:
     assert names_in(tmp_path) == ["a.zarr", "b.zarr"]
     with pytest.raises(MergeError, match="splits: the split 't' is a str in one store and a list in another"):
         skelstore.merge(paths, tmp_path / "all.zarr", allow=CONFLICTS)
-    with pytest.raises(MergeError, match="expected some of ids, fields, joints, labels, document"):
+    with pytest.raises(MergeError, match="expected some of ids, fields, joints, labels, document, raw"):
         skelstore.merge(paths, tmp_path / "all.zarr", allow=["everything"])  # type: ignore[list-item]
 
 

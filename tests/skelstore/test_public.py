@@ -67,8 +67,8 @@ ERRORS: dict[str, tuple[str, ...]] = {
 
 SIGNATURES = {
     "merge": "(stores: 'Sequence[str | os.PathLike[str]]', path: 'str | os.PathLike[str]', *, "
-    "allow: 'Sequence[Conflict]' = (), as_splits: 'Sequence[str]' = (), copy: 'bool' = False, force: 'bool' = False, "
-    "advance: 'Callable[[int], None] | None' = None) -> 'None'",
+    "allow: 'Sequence[Conflict]' = (), as_splits: 'Sequence[str]' = (), cast: 'bool' = False, copy: 'bool' = False, "
+    "force: 'bool' = False, advance: 'Callable[[int], None] | None' = None) -> 'None'",
     "subset": "(view: 'Store', path: 'str | os.PathLike[str]', *, force: 'bool' = False, "
     "advance: 'Callable[[int], None] | None' = None) -> 'None'",
     "open": "(path: 'str | os.PathLike[str]', *, check: 'Check' = 'first') -> 'Store'",

@@ -330,3 +330,12 @@ def test_bad_use_is_told(ntu: Path, tmp_path: Path) -> None:
         EpochSampler(SkeletonDataset(store, class_prob=[1, 2]))
     with pytest.raises(skelstore.StoreNotFoundError):
         SkeletonDataset(os.fspath(tmp_path / "nothing.zarr"))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_store_by_itself_in_a_dataloader(ntu: Path, data: dict[str, Any], workers: int) -> None:
+    with skelstore.open(ntu) as store:
+        loader = DataLoader(store, batch_size=4, collate_fn=list, num_workers=workers)
+        batches = list(loader)
+    assert [len(batch) for batch in batches] == [4] * 12
+    assert_exact([one for batch in batches for one in batch], data["annotations"])
