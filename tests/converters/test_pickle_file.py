@@ -315,7 +315,7 @@ def test_a_file_that_changed_is_not_read(tmp_path: Path) -> None:
     with PickleFile(path) as pickled:
         size = path.stat().st_size
         os.truncate(path, size // 2)
-        with pytest.raises(SourceError, match="longer when it was indexed"):
+        with pytest.raises(SourceError, match="has changed while it was read"):
             pickled.element(49, "annotations")
         pickled.close()
         with pytest.raises(SourceError, match="has changed"):

@@ -1,0 +1,92 @@
+"""How much a pickle may make of its bytes: bounds that grow with the file.
+
+A few bytes of a pickle refer to a value that stands elsewhere in it, and whoever writes the value out (a JSON cell, the
+rows of an array) writes it once for each reference. So what a value expands to is counted while it is evaluated, and
+what evaluations cost is counted over the file.
+"""
+
+from __future__ import annotations
+
+from converters.pickle_opcodes import Refusal
+
+#: What a value costs by being in a container, in bytes.
+NODE_BYTES = 16
+#: Values in one element when everything it shares is written out, a container counting for CONTAINER_WEIGHT.
+MAX_NODES = 10_000_000
+#: The same for a small file, where NODES_PER_BYTE would allow fewer.
+MIN_NODES = 1_000_000
+NODES_PER_BYTE = 2
+#: Bytes that the shared values in one element expand to: this much, or so many times the size of the file.
+ELEMENT_BYTES = 16 << 20
+ELEMENT_FACTOR = 16
+#: The same of all elements together. Elements that expand to less than PLAIN_FACTOR times their bytes do not count.
+FILE_BYTES = 64 << 20
+FILE_FACTOR = 32
+PLAIN_FACTOR = 8
+#: Bytes that are evaluated because other values refer to something in them, each time that they are.
+WORK_BYTES = 16 << 20
+WORK_FACTOR = 16
+#: What an evaluation costs beside its bytes.
+EVALUATION_BYTES = 64
+
+
+class Limits:
+    """The bounds of one element of a file of ``size`` bytes: ``nodes`` values, ``shared`` bytes."""
+
+    __slots__ = ("nodes", "shared")
+
+    def __init__(self, size: int) -> None:
+        self.nodes = min(MAX_NODES, max(MIN_NODES, NODES_PER_BYTE * size))
+        self.shared = max(ELEMENT_BYTES, ELEMENT_FACTOR * size)
+
+    def check(self, nodes: int, shared: int, offset: int) -> None:
+        """Raise Refusal if an element has more."""
+        if nodes > self.nodes:
+            raise Refusal(
+                offset,
+                f"more than {self.nodes} values were found in one place, counting shared ones as often as used; "
+                "expected what one video needs",
+            )
+        if shared > self.shared:
+            raise Refusal(
+                offset,
+                f"shared values were found that expand to more than {self.shared} bytes in one place, expected at most "
+                f"{ELEMENT_FACTOR} times the size of the file; write them once",
+            )
+
+
+class Budget:
+    """What was read of a file of ``size`` bytes, over all its elements."""
+
+    def __init__(self, size: int) -> None:
+        self.limits = Limits(size)
+        self._total = max(FILE_BYTES, FILE_FACTOR * size)
+        self._most_work = max(WORK_BYTES, WORK_FACTOR * size)
+        self._expanded = 0
+        self._work = 0
+        self._counted: set[int] = set()  # where the elements begin that have counted
+
+    def check(self, offset: int) -> None:
+        """Raise Refusal if the bounds are passed. They stay so: no element is read any more."""
+        if self._expanded > self._total:
+            raise Refusal(
+                offset,
+                f"values shared by many others were found that expand to more than {self._total} bytes in all, "
+                f"expected at most {FILE_FACTOR} times the size of the file; write each video with values of its own",
+            )
+        if self._work > self._most_work:
+            raise Refusal(
+                offset,
+                f"more than {self._most_work} bytes have to be read for values that others share, expected at most "
+                f"{WORK_FACTOR} times the size of the file; write each video with values of its own",
+            )
+
+    def expand(self, start: int, size: int, shared: int) -> None:
+        """Count the ``shared`` bytes of an element which has ``size`` bytes in the file from ``start`` on, once."""
+        if shared > PLAIN_FACTOR * size and start not in self._counted:
+            self._counted.add(start)
+            self._expanded += shared
+
+    def spend(self, size: int) -> None:
+        """Count bytes that are evaluated, or copied, for others."""
+        self._work += size
