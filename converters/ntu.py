@@ -157,13 +157,19 @@ class NtuFiles(KnownAtOnce):
         return files
 
     def _read(self, file: _File) -> bytes:
-        """The bytes of a file. Raises SourceError if a zip file does not give them."""
+        """The bytes of a file. Raises SourceError if it is not as it was found, or a zip file does not give them."""
         if file.size > _MAX_BYTES:
             raise SourceError(f"the file has {file.size:,} bytes; expected a few hundred thousand")
         if isinstance(file, Member):
             return archive.read(self.path, file)
-        with open(self.path / file.path, "rb", opener=open_regular) as opened:
-            return opened.read(_MAX_BYTES)
+        try:
+            with open(self.path / file.path, "rb", opener=open_regular) as opened:
+                data = opened.read(_MAX_BYTES + 1)
+        except FileNotFoundError:
+            raise SourceError("the file was taken away while the others were read: bring it back") from None
+        if len(data) != file.size:
+            raise SourceError(f"the file had {file.size:,} bytes when it was found; it has changed: convert it again")
+        return data
 
 
 def _is_meant(path: str) -> bool:
@@ -176,7 +182,9 @@ def is_of_dialect(path: Path) -> bool:
     """Whether there is a ``.skeleton`` file anywhere below a folder, or in a zip file."""
     if path.is_dir():
         return any(walk(path, (SUFFIX,)))
-    return zipfile.is_zipfile(path) and any(_is_meant(member.path) for member in archive.members(path))
+    with open(path, "rb", opener=open_regular) as file:
+        zipped = zipfile.is_zipfile(file)
+    return zipped and any(_is_meant(member.path) for member in archive.members(path))
 
 
 def options_of(source: dict[str, Json], *, skip_broken: bool) -> dict[str, Any]:

@@ -25,10 +25,18 @@ _all_keys = _KEYS.issuperset
 
 #: What a NumPy scalar costs where it is written out.
 _SCALAR_BYTES = CONTAINER_WEIGHT * NODE_BYTES
+#: What a character takes at most: JSON has "\\u0000" for it.
+_CHARACTER_BYTES = 6
+
+
+def _text_bytes(text: str) -> int:
+    return len(text) if text.isascii() and text.isprintable() else _CHARACTER_BYTES * len(text)
+
+
 _SIZES: dict[type, Callable[[Any], int]] = {
-    str: len,
+    str: _text_bytes,
     bytes: len,
-    np.str_: len,
+    np.str_: _text_bytes,
     int: lambda value: value.bit_length() >> 3,
     np.ndarray: lambda value: value.nbytes,
     Buffer: lambda value: len(value.data),

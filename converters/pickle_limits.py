@@ -16,16 +16,14 @@ MAX_NODES = 10_000_000
 #: The same for a small file, where NODES_PER_BYTE would allow fewer.
 MIN_NODES = 1_000_000
 NODES_PER_BYTE = 2
-#: Bytes that the shared values in one element expand to: this much, or so many times the size of the file.
-ELEMENT_BYTES = 16 << 20
-ELEMENT_FACTOR = 16
-#: The same of all elements together. Elements that expand to less than PLAIN_FACTOR times their bytes do not count.
-FILE_BYTES = 64 << 20
-FILE_FACTOR = 32
+#: Bytes that shared values expand to, in one element and in all together: this much, or so many times the file's size.
+SHARED_BYTES = 16 << 20
+SHARED_FACTOR = 16
+#: An element that expands to less than so many times its bytes does not count among all.
 PLAIN_FACTOR = 8
 #: Bytes that are evaluated because other values refer to something in them, each time that they are.
-WORK_BYTES = 16 << 20
-WORK_FACTOR = 16
+WORK_BYTES = 8 << 20
+WORK_FACTOR = 8
 #: What an evaluation costs beside its bytes.
 EVALUATION_BYTES = 64
 
@@ -37,7 +35,7 @@ class Limits:
 
     def __init__(self, size: int) -> None:
         self.nodes = min(MAX_NODES, max(MIN_NODES, NODES_PER_BYTE * size))
-        self.shared = max(ELEMENT_BYTES, ELEMENT_FACTOR * size)
+        self.shared = max(SHARED_BYTES, SHARED_FACTOR * size)
 
     def check(self, nodes: int, shared: int, offset: int) -> None:
         """Raise Refusal if an element has more."""
@@ -51,7 +49,7 @@ class Limits:
             raise Refusal(
                 offset,
                 f"shared values were found that expand to more than {self.shared} bytes in one place, expected at most "
-                f"{ELEMENT_FACTOR} times the size of the file; write them once",
+                f"{SHARED_FACTOR} times the size of the file; write them once",
             )
 
 
@@ -60,7 +58,6 @@ class Budget:
 
     def __init__(self, size: int) -> None:
         self.limits = Limits(size)
-        self._total = max(FILE_BYTES, FILE_FACTOR * size)
         self._most_work = max(WORK_BYTES, WORK_FACTOR * size)
         self._expanded = 0
         self._work = 0
@@ -68,11 +65,11 @@ class Budget:
 
     def check(self, offset: int) -> None:
         """Raise Refusal if the bounds are passed. They stay so: no element is read any more."""
-        if self._expanded > self._total:
+        if self._expanded > self.limits.shared:
             raise Refusal(
                 offset,
-                f"values shared by many others were found that expand to more than {self._total} bytes in all, "
-                f"expected at most {FILE_FACTOR} times the size of the file; write each video with values of its own",
+                f"values shared by many others were found that expand to more than {self.limits.shared} bytes in all, "
+                f"expected at most {SHARED_FACTOR} times the size of the file; write each video with values of its own",
             )
         if self._work > self._most_work:
             raise Refusal(
