@@ -25,6 +25,8 @@ _all_keys = _KEYS.issuperset
 
 #: What a NumPy scalar costs where it is written out.
 _SCALAR_BYTES = CONTAINER_WEIGHT * NODE_BYTES
+#: Numbers below it are not worth counting.
+_FEW = 1 << 64
 #: What a character takes at most: JSON has "\\u0000" for it.
 _CHARACTER_BYTES = 6
 
@@ -90,12 +92,13 @@ class Containers:
     shared ones expand to.
     """
 
-    __slots__ = ("_counts", "_depths", "_frozen", "_limits", "_numbers", "_tuples", "nodes", "shared")
+    __slots__ = ("_counts", "_depths", "_frozen", "_limits", "_most_nodes", "_numbers", "_tuples", "nodes", "shared")
 
     def __init__(self, limits: Limits) -> None:
         self.nodes = 0
         self.shared = 0
         self._limits = limits
+        self._most_nodes = limits.nodes
         self._depths: dict[int, int] = {}  # of containers, by id, where there are containers in them
         self._counts: dict[int, tuple[int, int, int]] = {}  # nodes, bytes, depth of containers that the memo holds
         self._frozen: set[int] = set()  # containers that came out of the memo, by id
@@ -107,7 +110,8 @@ class Containers:
         count, size, depth = self._measure(value)
         self.nodes += count
         self.shared += count * NODE_BYTES + size
-        self._limits.check(self.nodes, self.shared, offset)
+        if self.nodes > self._most_nodes or self.shared > self._limits.shared:
+            self._limits.check(self.nodes, self.shared, offset)
         if depth > 1:
             self._depths[id(value)] = depth
         self._frozen.add(id(value))
@@ -115,7 +119,8 @@ class Containers:
     def repeat(self, value: object, offset: int) -> None:
         """Any other value came out of the memo: its bytes count once more."""
         self.shared += payload(value)
-        self._limits.check(self.nodes, self.shared, offset)
+        if self.nodes > self._most_nodes or self.shared > self._limits.shared:
+            self._limits.check(self.nodes, self.shared, offset)
 
     def drop(self, value: object) -> None:
         """A container is used up: another may get its id."""
@@ -173,7 +178,8 @@ class Containers:
         if self._frozen and id(target) in self._frozen:
             raise Refusal(offset, "a list or dict that contains itself was found, which is not data")
         self.nodes += len(items)
-        self._limits.check(self.nodes, self.shared, offset)
+        if self.nodes > self._most_nodes:
+            self._limits.check(self.nodes, self.shared, offset)
         if not all_plain(map(type, items)):
             depth = self._depth(items, offset)
             if depth > self._depths.get(id(target), 1):
@@ -212,7 +218,9 @@ class Containers:
             items = value.values()
             size = sum(map(payload, value))
         for item in items:
-            if type(item) in CONTAINERS:
+            if type(item) is int and -_FEW < item < _FEW:
+                count += 1
+            elif type(item) in CONTAINERS:
                 inner, inner_size, inner_depth = self._measure(item)
                 count += inner
                 size += inner_size

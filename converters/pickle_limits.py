@@ -65,18 +65,19 @@ class Budget:
 
     def check(self, offset: int) -> None:
         """Raise Refusal if the bounds are passed. They stay so: no element is read any more."""
+        if self._expanded <= self.limits.shared and self._work <= self._most_work:
+            return
         if self._expanded > self.limits.shared:
             raise Refusal(
                 offset,
                 f"values shared by many others were found that expand to more than {self.limits.shared} bytes in all, "
                 f"expected at most {SHARED_FACTOR} times the size of the file; write each video with values of its own",
             )
-        if self._work > self._most_work:
-            raise Refusal(
-                offset,
-                f"more than {self._most_work} bytes have to be read for values that others share, expected at most "
-                f"{WORK_FACTOR} times the size of the file; write each video with values of its own",
-            )
+        raise Refusal(
+            offset,
+            f"more than {self._most_work} bytes have to be read for values that others share, expected at most "
+            f"{WORK_FACTOR} times the size of the file; write each video with values of its own",
+        )
 
     def expand(self, start: int, size: int, shared: int) -> None:
         """Count the ``shared`` bytes of an element which has ``size`` bytes in the file from ``start`` on, once."""
