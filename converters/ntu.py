@@ -176,7 +176,9 @@ def is_of_dialect(path: Path) -> bool:
     """Whether there is a ``.skeleton`` file anywhere below a folder, or in a zip file."""
     if path.is_dir():
         return any(walk(path, (SUFFIX,)))
-    return zipfile.is_zipfile(path) and any(_is_meant(member.path) for member in archive.members(path))
+    with open(path, "rb", opener=open_regular) as file:
+        zipped = zipfile.is_zipfile(file)
+    return zipped and any(_is_meant(member.path) for member in archive.members(path))
 
 
 def options_of(source: dict[str, Json], *, skip_broken: bool) -> dict[str, Any]:

@@ -6,10 +6,14 @@ other, keys that all fall into one place of a dict. What is built here is checke
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
 
 from converters.pickle_arrays import ArrayPart, Buffer, DtypePart, Foreign, Named, Parts
-from converters.pickle_opcodes import CONTAINER_WEIGHT, MAX_DEPTH, MAX_NODES, MAX_NUMBER_KEYS, Refusal
+from converters.pickle_limits import NODE_BYTES, Limits
+from converters.pickle_opcodes import CONTAINER_WEIGHT, MAX_DEPTH, MAX_NUMBER_KEYS, MAX_SAME_HASH, Refusal
 
 CONTAINERS = frozenset((list, dict, tuple, Parts))
 _PARTS = frozenset((Named, Buffer, DtypePart, ArrayPart, Parts))
@@ -18,6 +22,57 @@ all_plain = (CONTAINERS | _PARTS).isdisjoint
 _NUMBERS = frozenset((int, float, bool))
 _KEYS = frozenset((str, bytes, int, float, bool, type(None)))
 _all_keys = _KEYS.issuperset
+
+#: What a NumPy scalar costs where it is written out.
+_SCALAR_BYTES = CONTAINER_WEIGHT * NODE_BYTES
+#: Numbers below it are not worth counting.
+_FEW = 1 << 64
+#: What a character takes at most: JSON has "\\u0000" for it.
+_CHARACTER_BYTES = 6
+
+
+def _text_bytes(text: str) -> int:
+    return len(text) if text.isascii() and text.isprintable() else _CHARACTER_BYTES * len(text)
+
+
+_SIZES: dict[type, Callable[[Any], int]] = {
+    str: _text_bytes,
+    bytes: len,
+    np.str_: _text_bytes,
+    int: lambda value: value.bit_length() >> 3,
+    np.ndarray: lambda value: value.nbytes,
+    Buffer: lambda value: len(value.data),
+    **dict.fromkeys((float, bool, type(None)), lambda value: 0),
+    **dict.fromkeys((Named, Foreign, DtypePart, ArrayPart), lambda value: 0),
+}
+
+
+def payload(value: object) -> int:
+    """The bytes that a value which is no container takes wherever it is written out, beside NODE_BYTES."""
+    size = _SIZES.get(type(value))
+    return size(value) if size is not None else _SCALAR_BYTES
+
+
+class NumberKeys:
+    """The numbers among the keys of one dict."""
+
+    __slots__ = ("_count", "_hashes")
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._hashes: dict[int, int] = {}
+
+    def add(self, keys: Iterable[object], offset: int) -> None:
+        """Count those that are numbers. Raises Refusal if there are too many, or too many that collide."""
+        hashes = self._hashes
+        for key in keys:
+            if type(key) in _NUMBERS:
+                self._count += 1
+                same = hashes[hash(key)] = hashes.get(hash(key), 0) + 1
+                if self._count > MAX_NUMBER_KEYS or same > MAX_SAME_HASH:
+                    what = "numbers" if self._count > MAX_NUMBER_KEYS else "numbers with the same hash"
+                    most = MAX_NUMBER_KEYS if self._count > MAX_NUMBER_KEYS else MAX_SAME_HASH
+                    raise Refusal(offset, f"more than {most} {what} as keys of one dict were found")
 
 
 def is_fixed(value: object) -> bool:
@@ -31,27 +86,41 @@ def kind_of(value: object) -> str:
 
 
 class Containers:
-    """What one evaluation builds. ``nodes`` counts its values, those that are shared as often as they are used."""
+    """What one evaluation builds.
 
-    __slots__ = ("_counts", "_depths", "_frozen", "_numbers", "_tuples", "nodes")
+    ``nodes`` counts its values, those that are shared as often as they are used; ``shared`` are the bytes that the
+    shared ones expand to.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_counts", "_depths", "_frozen", "_limits", "_most_nodes", "_numbers", "_tuples", "nodes", "shared")
+
+    def __init__(self, limits: Limits) -> None:
         self.nodes = 0
+        self.shared = 0
+        self._limits = limits
+        self._most_nodes = limits.nodes
         self._depths: dict[int, int] = {}  # of containers, by id, where there are containers in them
-        self._counts: dict[int, tuple[int, int]] = {}  # nodes and depth of containers that the memo holds
+        self._counts: dict[int, tuple[int, int, int]] = {}  # nodes, bytes, depth of containers that the memo holds
         self._frozen: set[int] = set()  # containers that came out of the memo, by id
         self._tuples: dict[int, tuple[object, object]] = {}  # by the id of the parts, and those to keep the id theirs
-        self._numbers: dict[int, int] = {}  # of keys that are numbers in a dict, by id
+        self._numbers: dict[int, NumberKeys] = {}  # by the id of the dict
 
     def share(self, value: object, offset: int) -> None:
         """A container came out of the memo: it counts once more, and may not be changed from now on."""
-        count, depth = self._measure(value)
+        count, size, depth = self._measure(value)
         self.nodes += count
-        if self.nodes > MAX_NODES:
-            raise _too_many(offset)
+        self.shared += count * NODE_BYTES + size
+        if self.nodes > self._most_nodes or self.shared > self._limits.shared:
+            self._limits.check(self.nodes, self.shared, offset)
         if depth > 1:
             self._depths[id(value)] = depth
         self._frozen.add(id(value))
+
+    def repeat(self, value: object, offset: int) -> None:
+        """Any other value came out of the memo: its bytes count once more."""
+        self.shared += payload(value)
+        if self.nodes > self._most_nodes or self.shared > self._limits.shared:
+            self._limits.check(self.nodes, self.shared, offset)
 
     def drop(self, value: object) -> None:
         """A container is used up: another may get its id."""
@@ -100,20 +169,17 @@ class Containers:
             found = next(kind_of(key) for key in keys if type(key) not in _KEYS)
             raise Refusal(offset, f"a {found} as the key of a dict was found, expected text or a number")
         if not _NUMBERS.isdisjoint(kinds):
-            numbers = sum(type(key) in _NUMBERS for key in keys)
-            if target:
-                numbers += self._numbers.get(id(target), 0)
-            if numbers > MAX_NUMBER_KEYS:
-                raise Refusal(offset, f"more than {MAX_NUMBER_KEYS} numbers as keys of one dict were found")
-            self._numbers[id(target)] = numbers
+            if not target:  # another dict may have had its id
+                self._numbers[id(target)] = NumberKeys()
+            self._numbers.setdefault(id(target), NumberKeys()).add(keys, offset)
 
     def _grow(self, target: object, items: Sequence[object], offset: int) -> None:
         """Check the limits before the items come into the list or dict."""
         if self._frozen and id(target) in self._frozen:
             raise Refusal(offset, "a list or dict that contains itself was found, which is not data")
         self.nodes += len(items)
-        if self.nodes > MAX_NODES:
-            raise _too_many(offset)
+        if self.nodes > self._most_nodes:
+            self._limits.check(self.nodes, self.shared, offset)
         if not all_plain(map(type, items)):
             depth = self._depth(items, offset)
             if depth > self._depths.get(id(target), 1):
@@ -137,8 +203,8 @@ class Containers:
             return self._tuples[id(value)][1]
         return value
 
-    def _measure(self, value: object) -> tuple[int, int]:
-        """The number of values in a container when it is written out, and its depth.
+    def _measure(self, value: object) -> tuple[int, int, int]:
+        """The number of values in a container when it is written out, their bytes, and its depth.
 
         Containers out of the memo stay as they are, so none is ever gone through twice. They are no deeper than
         MAX_DEPTH, as every container is when it is built.
@@ -146,17 +212,24 @@ class Containers:
         known = self._counts.get(id(value))
         if known is not None:
             return known
-        count, depth = CONTAINER_WEIGHT, 1
-        items: Iterable[object] = value.values() if type(value) is dict else value  # type: ignore[assignment]
+        count, size, depth = CONTAINER_WEIGHT, 0, 1
+        items: Iterable[object] = value  # type: ignore[assignment]
+        if type(value) is dict:
+            items = value.values()
+            size = sum(map(payload, value))
         for item in items:
-            if type(item) in CONTAINERS:
-                inner, inner_depth = self._measure(item)
+            if type(item) is int and -_FEW < item < _FEW:
+                count += 1
+            elif type(item) in CONTAINERS:
+                inner, inner_size, inner_depth = self._measure(item)
                 count += inner
+                size += inner_size
                 depth = max(depth, inner_depth + 1)
             else:
                 count += 1
-        self._counts[id(value)] = count, depth
-        return count, depth
+                size += payload(item)
+        self._counts[id(value)] = count, size, depth
+        return count, size, depth
 
     def _depth(self, items: Iterable[object], offset: int) -> int:
         """The depth of a container of these items."""
@@ -168,9 +241,3 @@ class Containers:
         if depth > MAX_DEPTH:
             raise Refusal(offset, f"containers more than {MAX_DEPTH} deep in each other were found")
         return depth
-
-
-def _too_many(offset: int) -> Refusal:
-    return Refusal(
-        offset, f"more than {MAX_NODES} values were found in one place, counting shared ones as often as used"
-    )

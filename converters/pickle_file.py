@@ -24,9 +24,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converters.pickle_arrays import Foreign, short
+from converters.pickle_containers import NumberKeys
 from converters.pickle_index import read_indexes
+from converters.pickle_limits import EVALUATION_BYTES, Budget
 from converters.pickle_memo import MISSING, Memo, copied
-from converters.pickle_opcodes import EMPTY_DICT, MAX_NUMBER_KEYS, Refusal
+from converters.pickle_opcodes import EMPTY_DICT, Refusal
 from converters.pickle_spans import Index, Spans
 from converters.pickle_values import Evaluation
 from skelstore.errors import SourceError
@@ -41,7 +43,7 @@ PEEK_BYTES = 1024
 MAX_CHAIN = 50
 MAX_CHAINS = 200
 
-_OF_A_PROCESS = frozenset(("_fd", "_memo", "_growth"))
+_OF_A_PROCESS = frozenset(("_fd", "_memo", "_growth", "_budget", "_refused", "_listed"))
 _Running = frozenset[tuple[int, int]]
 _KEY_TYPES = (str, bytes, int, float, bool, type(None))
 
@@ -82,14 +84,21 @@ class PickleFile:
     def __init__(self, path: str | os.PathLike[str], *, whole: bool = True) -> None:
         self.path = absolute(path)
         self._fd = open_regular(self.path)
-        self._memo = Memo()
         status = os.fstat(self._fd)
         self.size = status.st_size
         self._stamp = status.st_mtime_ns
+        self._begin()
         self._growth: Iterator[Index] | None = read_indexes(self._fd, self.size)
         self._index_more()
         while whole and self.grow():
             pass
+
+    def _begin(self) -> None:
+        """What this process keeps of the file: nothing yet."""
+        self._memo = Memo()
+        self._budget = Budget(self.size)
+        self._refused: dict[int, tuple[int, str]] = {}  # by where a value begins, why it cannot be read
+        self._listed: tuple[int, list[object]] | None = None  # a value without an index, by its number
 
     def grow(self) -> bool:
         """Index more of a file that is not whole; False if all of it is indexed. Raises as the constructor does."""
@@ -124,6 +133,7 @@ class PickleFile:
     def root(self) -> object:
         """What the whole file holds, in memory at once. Raises SourceError."""
         try:
+            self._budget.check(0)
             evaluation = self._evaluation(frozenset(), 0)
             return evaluation.run(self._read(0, self._index.stop + 1), 0, 0, 0)
         except Refusal as refusal:
@@ -151,7 +161,7 @@ class PickleFile:
         if not 0 <= i < len(listed):
             raise IndexError(f"{self.path}: element {i} was asked for, but there are {len(listed)}")
         if isinstance(listed, list):
-            return listed[i]
+            return copied(listed[i])
         place = f"element {i}" if number < 0 else f"element {i} of {short(key)}"
         return self._unit(i if number < 0 else number, -1 if number < 0 else i, f" (in {place})")
 
@@ -169,11 +179,13 @@ class PickleFile:
         return np.full(len(value), (stop - start) // max(1, len(value)), np.int64)
 
     def close(self) -> None:
-        """Close the file and forget what was kept of it. It opens again when something is read."""
+        """Close the file and forget what was kept of it but small values. It opens again when something is read."""
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)
-        self._memo = Memo()
+        self._memo.forget()
+        self._refused = {}
+        self._listed = None
         self._growth = None
 
     def __enter__(self) -> PickleFile:
@@ -194,7 +206,7 @@ class PickleFile:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._fd = -1
-        self._memo = Memo()
+        self._begin()
         self._growth = None
 
     def __repr__(self) -> str:
@@ -223,25 +235,26 @@ class PickleFile:
         start, _ = self._index.root.span(number)
         if self._read(start, start + 1)[0] == EMPTY_DICT:  # need not be built to see that it is none
             return None
-        value = self.value(key)
-        return value if type(value) is list else None
+        if self._listed is None or self._listed[0] != number:
+            value = self.value(key)
+            if type(value) is not list:
+                return None
+            self._listed = number, value
+        return self._listed[1]
 
     def _read_keys(self) -> tuple[list[Key], dict[Key, int]]:
         keys: list[Key] = []
         numbers: dict[Key, int] = {}
+        checked = NumberKeys()
         if self._index.root_kind != "dict" or self._index.root is None:
             return keys, numbers
-        count = 0
         for number in range(0, len(self._index.root), 2):
             key = self._unit(number, -1, " (a key)")
             offset = self._index.root.starts[number]
             if type(key) not in _KEY_TYPES:
                 kind = key.name if isinstance(key, Foreign) else type(key).__name__
                 raise Refusal(offset, f"a {kind} as the key of a dict was found, expected text or a number")
-            if type(key) is int or type(key) is float or type(key) is bool:
-                count += 1
-                if count > MAX_NUMBER_KEYS:
-                    raise Refusal(offset, f"more than {MAX_NUMBER_KEYS} numbers as keys of one dict were found")
+            checked.add((key,), offset)
             if key in numbers:
                 raise Refusal(offset, "a key was found twice in one dict; the file is damaged")
             numbers[key] = len(keys)  # type: ignore[index]
@@ -280,8 +293,20 @@ class PickleFile:
         i = number if element < 0 else element
         start, stop = spans.span(i)
         slot = spans.slots[i]
+        self._budget.check(start)
+        if start in self._refused:
+            raise Refusal(*self._refused[start])
         evaluation = self._evaluation(running | {(number, element)}, chain)
-        value = evaluation.run(self._read(start, stop), start, bisect_left(self._index.fetched, slot), slot)
+        try:
+            value = evaluation.run(self._read(start, stop), start, bisect_left(self._index.fetched, slot), slot)
+        except Refusal as refusal:
+            self._refused[start] = refusal.offset, refusal.text
+            raise
+        finally:
+            if chain:
+                self._budget.spend(stop - start + EVALUATION_BYTES + evaluation.shared)
+            else:
+                self._budget.expand(start, stop - start, evaluation.shared)
         if evaluation.memo:
             # A caller gets the very objects, so those that it could change are not for others.
             self._memo.keep(evaluation.memo, stop - start, chain > 0)
@@ -297,7 +322,8 @@ class PickleFile:
         start, stop = spans.span(element)
         slot, after = spans.slots[element : element + 2]
         fetched = self._index.fetched
-        evaluation = Evaluation(fetched, self._index.odd, self._memo.kept, _nothing_more)
+        evaluation = Evaluation(fetched, self._index.odd, self._memo.kept, _nothing_more, self._budget.limits)
+        self._budget.spend(EVALUATION_BYTES + min(stop - start, PEEK_BYTES))
         beginning = self._read(start, min(stop, start + PEEK_BYTES))
         if not evaluation.peek(beginning, start, bisect_left(fetched, slot), slot, bisect_left(fetched, after)):
             return {}
@@ -308,7 +334,7 @@ class PickleFile:
         def resolve(slot: int, offset: int) -> object:
             return self._resolve(slot, offset, running, chain)
 
-        return Evaluation(self._index.fetched, self._index.odd, self._memo.kept, resolve)
+        return Evaluation(self._index.fetched, self._index.odd, self._memo.kept, resolve, self._budget.limits)
 
     def _resolve(self, slot: int, offset: int, running: _Running, chain: int) -> object:
         """The value that the file puts into a memo slot, evaluating the part where it does."""
@@ -338,7 +364,10 @@ class PickleFile:
         """The descriptor of the file, which is opened again if it was closed, to read at the offset."""
         # A forked process may use the descriptor of its parent: pread moves no position that they share.
         if self._fd < 0:
-            self._fd = open_regular(self.path)
+            try:
+                self._fd = open_regular(self.path)
+            except FileNotFoundError:
+                raise Refusal(offset, "the file was taken away since it was indexed") from None
             status = os.fstat(self._fd)
             if status.st_size != self.size or status.st_mtime_ns != self._stamp:
                 self.close()
@@ -360,6 +389,9 @@ class PickleFile:
         return data
 
     def _error(self, refusal: Refusal, place: str = "") -> SourceError:
+        if self._fd >= 0 and os.fstat(self._fd).st_mtime_ns != self._stamp:
+            text = "the file has changed while it was read; wait until it is complete, and begin again"
+            return SourceError(f"{self.path}: byte {refusal.offset}{place}: {text}")
         return SourceError(f"{self.path}: byte {refusal.offset}{place}: {refusal.text}")
 
 

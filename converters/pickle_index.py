@@ -81,6 +81,8 @@ def read_indexes(fd: int, size: int) -> Iterator[Index]:
     except (IndexError, error):
         # The window ends before the file does only with a margin that every opcode fits in.
         raise Refusal(size, "the file ends inside a value; it is cut short, so fetch it again") from None
+    except ValueError:
+        raise Refusal(size, "the file has changed while it was read; wait until it is complete") from None
 
 
 def _read_indexes(notes: Notes) -> Iterator[Index]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from converters.pickle_arrays import ArrayPart, Buffer, DtypePart, Foreign, Named
-from converters.pickle_containers import is_fixed
+from converters.pickle_containers import is_fixed, payload
 
 #: Values that other values share are kept up to so many bytes (of the file), besides numbers and short text.
 CACHE_BYTES = 64 << 20
@@ -14,21 +14,32 @@ CACHE_ENTRY = 256
 
 MISSING = object()
 _SMALL = (bool, int, float, type(None), Named, DtypePart, Foreign, np.generic)
+#: Values of so many bytes are not worth counting, however often they are shared.
+_TINY_BYTES = 64
+#: Text of so many bytes is small.
+_SMALL_BYTES = 1024
 
 
 class Memo:
-    """Values by memo slot. ``kept`` are the small ones, for good; of the others those that were used last."""
+    """Values by memo slot: the small ones, for good, and of the others those that were used last.
 
-    __slots__ = ("_cache", "_cached", "_costs", "kept")
+    ``kept`` are the smallest, which need no counting.
+    """
+
+    __slots__ = ("_cache", "_cached", "_costs", "_small", "kept")
 
     def __init__(self) -> None:
         self.kept: dict[int, object] = {}
+        self._small: dict[int, object] = {}
         self._cache: dict[int, object] = {}
         self._costs: dict[int, int] = {}
         self._cached = 0
 
     def find(self, slot: int) -> object:
-        """The value of a slot that is not small, in containers of its own; MISSING if it is not here."""
+        """The value of a slot that is not in ``kept``, in containers of its own; MISSING if it is not here."""
+        found = self._small.get(slot, MISSING)
+        if found is not MISSING:
+            return found
         found = self._cache.get(slot, MISSING)
         if found is MISSING:
             return MISSING
@@ -38,8 +49,8 @@ class Memo:
     def keep(self, memo: dict[int, object], size: int, own: bool) -> None:
         """Keep what was put into the memo slots for whoever else reads them."""
         for slot, value in memo.items():
-            if len(value) <= 1024 if isinstance(value, (str, bytes)) else isinstance(value, _SMALL):
-                self.kept[slot] = value
+            if len(value) <= _SMALL_BYTES if isinstance(value, (str, bytes)) else isinstance(value, _SMALL):
+                (self.kept if payload(value) <= _TINY_BYTES else self._small)[slot] = value
             elif slot not in self._cache:
                 value = _settled(value)
                 if value is not None and (own or is_fixed(value)):
@@ -51,6 +62,12 @@ class Memo:
             slot = next(iter(self._cache))
             del self._cache[slot]
             self._cached -= self._costs.pop(slot)
+
+    def forget(self) -> None:
+        """Keep the small values only."""
+        self._cache.clear()
+        self._costs.clear()
+        self._cached = 0
 
 
 def copied(value: object) -> object:

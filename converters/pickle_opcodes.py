@@ -5,6 +5,7 @@ Written for a reader that only ever makes data: see :mod:`converters.pickle_file
 
 from __future__ import annotations
 
+import math
 import re
 from _codecs import escape_decode, raw_unicode_escape_decode  # the plain functions: they import no codec
 
@@ -89,14 +90,13 @@ FIRST_OPCODES = TEXT_VALUES.union(
 HIGHEST_PROTOCOL = 5
 #: Containers in containers.
 MAX_DEPTH = 100
-#: Values in one element when everything it shares is written out, a list or dict counting for CONTAINER_WEIGHT.
-MAX_NODES = 10_000_000
 #: An empty container costs 64 bytes of memory where its opcode takes one byte of the file.
 CONTAINER_WEIGHT = 8
 #: Values waiting on the stack. Picklers hand over 1,000 items at a time; only a tuple can hold more.
 MAX_STACK = 500_000
-#: Colliding numbers as keys make a dict quadratic.
+#: Numbers as keys of one dict, and how many of them may have the same hash: those make a dict quadratic.
 MAX_NUMBER_KEYS = 10_000
+MAX_SAME_HASH = 16
 #: The bytes of one integer: its conversion to decimal is quadratic.
 MAX_INTEGER_BYTES = 4096
 #: Memo indices out of sequence.
@@ -105,7 +105,8 @@ MAX_SLOTS = 1 << 32
 #: A line that holds a number or a memo index.
 MAX_NUMBER_LINE = 64
 
-_INTEGER = re.compile(rb"[+-]?[0-9]+")
+#: As Python writes it, without zeros in front: int() takes those for decimal, the pickle module in C for octal.
+_INTEGER = re.compile(rb"0|-?[1-9][0-9]*")
 _FLOAT = re.compile(rb"[+-]?(?:[0-9]+\.?[0-9]*(?:[eE][+-]?[0-9]+)?|\.[0-9]+(?:[eE][+-]?[0-9]+)?|inf|nan)")
 _ESCAPED = re.compile(rb"(?:[^\\]|\\(?:[\\'\"abfnrtv]|x[0-9a-fA-F]{2}))*", re.DOTALL)
 
@@ -176,16 +177,22 @@ def read_int(line: bytes, offset: int) -> int:
         return False
     if line == b"01":
         return True
-    if len(line) > MAX_INTEGER_BYTES or not _INTEGER.fullmatch(line):
-        raise Refusal(offset, f"the integer {line[:20]!r} was found, expected up to {MAX_INTEGER_BYTES} digits")
-    return int(line)
+    return _read_digits(line, line, offset)
 
 
 def read_long(line: bytes, offset: int) -> int:
     """The value in the line of a LONG."""
-    digits = line.removesuffix(b"L")
-    if len(digits) > MAX_INTEGER_BYTES or not _INTEGER.fullmatch(digits):
+    return _read_digits(line.removesuffix(b"L"), line, offset)
+
+
+def _read_digits(digits: bytes, line: bytes, offset: int) -> int:
+    if len(digits) > MAX_INTEGER_BYTES:
         raise Refusal(offset, f"the integer {line[:20]!r} was found, expected up to {MAX_INTEGER_BYTES} digits")
+    if not _INTEGER.fullmatch(digits):
+        raise Refusal(
+            offset,
+            f"the integer {line[:20]!r} was found, expected decimal digits as Python writes them (no 0 or + in front)",
+        )
     return int(digits)
 
 
@@ -193,7 +200,10 @@ def read_float(line: bytes, offset: int) -> float:
     """The value in the line of a FLOAT."""
     if len(line) > MAX_NUMBER_LINE or not _FLOAT.fullmatch(line):
         raise Refusal(offset, f"the number {line[:20]!r} was found, expected a float as Python writes it")
-    return float(line)
+    value = float(line)
+    if math.isinf(value) and not line.endswith(b"inf"):
+        raise Refusal(offset, f"the number {line[:20]!r} was found, expected one that a float can hold")
+    return value
 
 
 def read_string(line: bytes, offset: int) -> str:

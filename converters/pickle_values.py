@@ -13,6 +13,7 @@ from struct import Struct, error
 from converters.pickle_arrays import ArrayPart, Buffer, DtypePart, Foreign
 from converters.pickle_calls import called, named, reduced
 from converters.pickle_containers import CONTAINERS, Containers, all_plain, kind_of
+from converters.pickle_limits import Limits
 from converters.pickle_literals import LINE_LITERALS, counted_literal
 from converters.pickle_opcodes import (
     ADDITEMS,
@@ -80,6 +81,8 @@ _BINARY_GETS = frozenset((BINGET, LONG_BINGET))
 _BINARY_PUTS = frozenset((BINPUT, LONG_BINPUT))
 _MISSING = object()
 _STOPPED = object()
+#: What the machine runs into where the bytes are not those that the first pass went through.
+CHANGED = (IndexError, KeyError, ValueError, TypeError, AttributeError, OverflowError, error)
 _ATOMS = frozenset((str, bytes, int, float, bool))
 
 
@@ -88,7 +91,8 @@ class Evaluation:
 
     ``fetched`` are the memo slots that are read anywhere in the file, ascending, and ``odd`` those out of sequence;
     only they are kept. ``kept`` are values of slots that are known. ``resolve`` gives the value of any other slot that
-    is set outside the stretch. After the run ``memo`` holds the slots that were set or fetched.
+    is set outside the stretch. After the run ``memo`` holds the slots that were set or fetched, and ``shared`` is how
+    many bytes shared values expand to. ``limits`` are those of the file.
     """
 
     __slots__ = ("_containers", "fetched", "kept", "memo", "odd", "resolve")
@@ -99,13 +103,18 @@ class Evaluation:
         odd: dict[int, int],
         kept: dict[int, object],
         resolve: Callable[[int, int], object],
+        limits: Limits,
     ) -> None:
         self.fetched = fetched
         self.odd = odd
         self.kept = kept
         self.resolve = resolve
         self.memo: dict[int, object] = {}
-        self._containers = Containers()
+        self._containers = Containers(limits)
+
+    @property
+    def shared(self) -> int:
+        return self._containers.shared
 
     def run(self, span: bytes, at: int, next_fetched: int, slot: int) -> object:
         """The value that ``span`` makes, which stands at offset ``at`` of the file.
@@ -115,7 +124,7 @@ class Evaluation:
         """
         try:
             return self._containers.finished(self._run(span, at, next_fetched, slot), at)
-        except (IndexError, error):
+        except CHANGED:
             # The first pass went through here without finding this.
             raise Refusal(at, "the file has changed since it was indexed, or is damaged") from None
 
@@ -127,7 +136,7 @@ class Evaluation:
         """
         try:
             stopped = self._run(span, at, next_fetched, slot, until) is _STOPPED
-        except (IndexError, ValueError, error, Refusal):
+        except (*CHANGED, Refusal):
             return False  # the span ends here, or the whole value has a fault to tell of
         return stopped and all(map(_is_whole, self.memo.values()))
 
@@ -196,11 +205,12 @@ class Evaluation:
                     items = stack[place:]
                     del stack[place:]
                     push(tuple(items) if all_plain(map(type, items)) else containers.fold(items, at + i))
-                    containers.nodes += len(items) + 1
+                    containers.nodes += len(items) + CONTAINER_WEIGHT
                 elif op == TUPLE2:
                     items = stack[-2:]
                     del stack[-1]
                     stack[-1] = tuple(items) if all_plain(map(type, items)) else containers.fold(items, at + i)
+                    containers.nodes += CONTAINER_WEIGHT
                 elif op == BININT2:
                     push(_u16(buf, i)[0])
                     i += 2
@@ -222,11 +232,13 @@ class Evaluation:
                     items = stack[-3:]
                     del stack[-2:]
                     stack[-1] = tuple(items) if all_plain(map(type, items)) else containers.fold(items, at + i)
+                    containers.nodes += CONTAINER_WEIGHT
                 elif op == NEWFALSE:
                     push(False)
                 elif op == TUPLE1:
                     items = stack[-1:]
                     stack[-1] = tuple(items) if all_plain(map(type, items)) else containers.fold(items, at + i)
+                    containers.nodes += CONTAINER_WEIGHT
                 elif op == BINBYTES:
                     stop = i + 4 + _u32(buf, i)[0]
                     push(buf[i + 4 : stop])
@@ -376,9 +388,11 @@ class Evaluation:
         if type(value) is ArrayPart:
             if value.array is None:
                 raise Refusal(offset, "an array is used before it is complete; the file is damaged")
-            return value.array
+            value = value.array
         if type(value) in CONTAINERS:
             self._containers.share(value, offset)
+        else:
+            self._containers.repeat(value, offset)
         return value
 
 

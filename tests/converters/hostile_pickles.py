@@ -79,6 +79,19 @@ def whole(*parts: bytes, protocol: int = 4) -> bytes:
     return bytes((0x80, protocol)) + b"".join(parts) + b"."
 
 
+def old(*parts: bytes) -> bytes:
+    """A pickle of protocol 2, in which memo slots are set by number."""
+    return whole(*parts, protocol=2)
+
+
+def put(slot: int) -> bytes:
+    return b"r" + struct.pack("<I", slot)
+
+
+def get(slot: int) -> bytes:
+    return b"j" + struct.pack("<I", slot)
+
+
 def annotated(*parts: bytes) -> bytes:
     """The parts as one element of the list under "annotations", which is where they would hide."""
     return whole(b"}(", text("annotations"), b"](", *parts, b"eu")
@@ -292,6 +305,9 @@ def lengths() -> Iterator[tuple[str, bytes]]:
     yield "a float of 100,000 digits", b"F" + b"9" * 100_000 + b"\n."
     yield "an integer with a line of text", b"I12abc\n."
     yield "an integer in underscores", b"I1_0\n."
+    for line in ("I010", "I0777", "I-010", "I+1", "I-0", "I000", "I 5", "L010L", "L+1L", "L-0L"):
+        yield f"the integer {line}, which readers do not agree on", f"{line}\n.".encode()
+    yield "a float beyond all floats", b"F1e999\n."
     yield "a memo index of 2**32-1", whole(b"Nr\xff\xff\xff\xff", protocol=2)
     yield "a memo index of 2**32-1, read", whole(b"j\xff\xff\xff\xff", protocol=2)
     yield "a memo index of 100 digits", b"Np" + b"9" * 100 + b"\n."
@@ -360,6 +376,26 @@ def heavy() -> Iterator[tuple[str, bytes]]:
     yield "30,000 colliding keys of the file", whole(b"}(", collisions, b"u")
     single = b"".join(integer(number * ((1 << 61) - 1)) + b"Ns" for number in range(30_000))
     yield "30,000 colliding keys one by one", annotated(b"}", single)
+    slots = b"".join(integer((number + 1) * ((1 << 61) - 1)) + put(number + 10) for number in range(9_900))
+    again = b"}(" + b"".join(get(number + 10) + b"N" for number in range(9_900)) + b"u"
+    yield "14 times 9,900 colliding keys", old(b"](}", text("k"), b"(", slots, b"ts", again * 14, b"e")
+    large = text("a" * 400_000)
+    yield (
+        "a text of 400,000 characters 300,000 times",
+        old(b"](}", text("x"), b"](", large, b"q\5", b"h\5" * 300_000, b"ese"),
+    )
+    held = whole(
+        b"](}",
+        text("x"),
+        b"](",
+        array((100_000,), dtype("u1", "|"), b"B" + struct.pack("<I", 100_000) + bytes(100_000)),
+    )
+    yield "an array of 100,000 bytes 200,000 times", held[:-1] + b"\x94" + b"h\x00" * 200_000 + b"ese."
+    shared = b"".join(b"}(" + text("frame_dir") + text(f"v{number}") + text("x") + b"h\1u" for number in range(5_000))
+    yield "5,000 videos with one list of 100,000", old(b"](}", text("k"), b"]q\1(", b"N" * 100_000, b"es", shared, b"e")
+    chain = b"".join(b"]" + put(number) + get(number - 1) + b"a" for number in range(1, 12_000))
+    yield "12,000 lists, each in the next", old(b"](]q\0", chain, b"e")
+    yield "50,000 empty dicts in tuples", old(b"](}", text("x"), b"](", b"}\x85\x85" * 50_000, b"ese")
     yield "1,000,000 nested tuples", whole(b")", b"\x85" * 1_000_000)
     yield "1,000,000 nested lists", whole(b"]" * 1_000_000, b"a" * 999_999)
     yield "1,000,000 nested lists in an annotation", annotated(b"]" * 1_000_000, b"a" * 999_999)

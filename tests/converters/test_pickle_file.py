@@ -19,9 +19,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from converters import pickle_memo
+from converters import pickle_index, pickle_memo, pickle_spans
 from converters.pickle_file import PickleFile
+from converters.pickle_values import Evaluation
 from skelstore.errors import SourceError
+from tests.converters import hostile_pickles
 from tests.converters.reading_pickles import check_plain
 from tests.exact import assert_exact
 
@@ -315,7 +317,7 @@ def test_a_file_that_changed_is_not_read(tmp_path: Path) -> None:
     with PickleFile(path) as pickled:
         size = path.stat().st_size
         os.truncate(path, size // 2)
-        with pytest.raises(SourceError, match="longer when it was indexed"):
+        with pytest.raises(SourceError, match="has changed while it was read"):
             pickled.element(49, "annotations")
         pickled.close()
         with pytest.raises(SourceError, match="has changed"):
@@ -325,23 +327,125 @@ def test_a_file_that_changed_is_not_read(tmp_path: Path) -> None:
             pickled.element(0, "annotations")
 
 
-def test_a_file_that_changes_while_it_is_open_gives_no_nonsense(tmp_path: Path) -> None:
+@pytest.mark.parametrize("protocol", [0, 2, 4, 5])
+def test_a_file_that_changes_while_it_is_open_gives_no_nonsense(tmp_path: Path, protocol: int) -> None:
     listed = annotations(3)
     path = tmp_path / "x.pkl"
-    data = pickle.dumps({"annotations": listed})
+    data = pickle.dumps({"annotations": listed}, protocol)
     path.write_bytes(data)
-    chance = random.Random(0)
+    chance = random.Random(protocol)
     with PickleFile(path) as pickled:
-        for _ in range(300):
+        for _ in range(1_500):
             with path.open("r+b") as file:
                 file.write(data)
                 file.seek(chance.randrange(len(data)))
-                file.write(chance.randbytes(20))
+                file.write(chance.randbytes(chance.choice((1, 2, 20))))
             for i in range(3):
                 try:
                     check_plain(pickled.element(i, "annotations"))
                 except SourceError as error:
-                    assert str(error).startswith(f"{path}: byte ")  # noqa: PT017
+                    assert "the file has changed while it was read" in str(error)  # noqa: PT017
+
+
+@pytest.mark.parametrize("protocol", [0, 2, 4])
+def test_a_file_that_changes_while_it_is_indexed(
+    tmp_path: Path, protocol: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pickle_spans, "GROWTH_BYTES", 1)
+    monkeypatch.setattr(pickle_index, "WINDOW", 512)
+    path = tmp_path / "x.pkl"
+    data = pickle.dumps({"annotations": [{"x": i, "y": [float(i)]} for i in range(3_100)]}, protocol)
+    chance = random.Random(protocol)
+    refused = 0
+    for _ in range(20):
+        path.write_bytes(data)
+        try:
+            with PickleFile(path, whole=False) as pickled:
+                with path.open("r+b") as file:
+                    file.seek(chance.randrange(len(data) // 2, len(data)))
+                    file.write(chance.randbytes(20))
+                    if chance.random() < 0.3:
+                        file.truncate()
+                while pickled.grow():
+                    pass
+        except SourceError:
+            refused += 1
+    assert refused > 10
+
+
+def test_a_file_that_is_taken_away(opened: Callable[..., PickleFile]) -> None:
+    pickled = opened({"annotations": annotations(3)})
+    pickled.close()
+    pickled.path.unlink()
+    with pytest.raises(SourceError, match=r"x\.pkl: byte \d+ .*taken away"):
+        pickled.element(0, "annotations")
+
+
+def every_element(pickled: PickleFile) -> list[str]:
+    """Read all elements of the root list; the refusals."""
+    refusals = []
+    for i in range(pickled.elements() or 0):
+        try:
+            pickled.element(i)
+        except SourceError as error:
+            refusals.append(str(error))
+    return refusals
+
+
+def test_what_all_elements_share_is_bounded(opened: Callable[..., PickleFile]) -> None:
+    array = np.zeros(100_000, "u1")
+    assert every_element(opened([{"a": array} for _ in range(160)])) == []
+    pickled = opened([{"a": array} for _ in range(300)])
+    for _ in range(2):
+        pickled.element(5)  # the same again counts once
+    refusals = every_element(pickled)
+    assert len(refusals) == 300 - 168
+    assert "expand to more than 16777216 bytes in all" in refusals[0]
+    assert len(every_element(pickled)) == 300, "and no element is read any more"
+
+
+def test_what_has_to_be_read_for_others_is_bounded(tmp_path: Path) -> None:
+    """12,000 elements that each need a list of the first, of which the cache holds a few."""
+    lists = b"".join(b"]" + hostile_pickles.put(slot) for slot in range(60_000))
+    needing = b"".join(
+        b"}(K\x00N" + hostile_pickles.text("x") + hostile_pickles.get(slot) + b"u" for slot in range(12_000)
+    )
+    (tmp_path / "x.pkl").write_bytes(hostile_pickles.old(b"](](", lists, b"e", needing, b"e"))
+    with PickleFile(tmp_path / "x.pkl") as pickled:
+        assert "have to be read for values that others share" in every_element(pickled)[-1]
+
+
+def test_what_cannot_be_read_is_tried_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of lists that each hold the one before all beyond the hundredth are too deep."""
+    chain = b"".join(
+        b"]" + hostile_pickles.put(slot) + hostile_pickles.get(slot - 1) + b"a" for slot in range(1, 2_000)
+    )
+    (tmp_path / "x.pkl").write_bytes(hostile_pickles.old(b"](]q\0", chain, b"e"))
+    runs = 0
+    run = Evaluation.run
+
+    def counted(self: Evaluation, *args: Any) -> object:
+        nonlocal runs
+        runs += 1
+        return run(self, *args)
+
+    monkeypatch.setattr(Evaluation, "run", counted)
+    with PickleFile(tmp_path / "x.pkl") as pickled:
+        assert len(every_element(pickled)) == 1_900
+        assert runs < 5 * 2_000
+
+
+def test_a_list_without_an_index_is_evaluated_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that two memo slots hold, which no pickler writes, is not read by element."""
+    listed = b"".join(b"}K\x00K\x01s" for _ in range(1_000))
+    data = hostile_pickles.old(b"}(", hostile_pickles.text("annotations"), b"]q\0q\1(", listed, b"eu")
+    (tmp_path / "x.pkl").write_bytes(data)
+    with PickleFile(tmp_path / "x.pkl") as pickled:
+        first: Any = pickled.element(0, "annotations")
+        first[0] = 2
+        monkeypatch.setattr(PickleFile, "value", None)
+        assert pickled.element(0, "annotations") == {0: 1}, "a caller gets an element of its own"
+        assert all(pickled.element(i, "annotations") == {0: 1} for i in range(1_000))
 
 
 def test_it_can_be_pickled_and_opens_by_itself(opened: Callable[..., PickleFile]) -> None:

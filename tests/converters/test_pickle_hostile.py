@@ -14,10 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from converters.cli import main
 from converters.pickle_arrays import Foreign
 from converters.pickle_file import PickleFile
+from converters.pickle_literals import LINE_LITERALS
+from converters.pickle_opcodes import FLOAT, INT, LONG, Refusal
 from skelstore.errors import SourceError
 from tests.converters import hostile_pickles
 from tests.converters.reading_pickles import check_plain, check_refused, everything
@@ -129,8 +133,13 @@ MESSAGES = {
     "a shared list that grows": "out of the memo is changed",
     "a shared dict that grows": "out of the memo is changed",
     "a list in itself, through a call that drops it": "contains itself",
-    "2**60 lists out of 60, one in another": "10000000 values",
+    "2**60 lists out of 60, one in another": "1000000 values",
     "an opcode beyond its frame": "beyond the frame",
+    "the integer I010, which readers do not agree on": "decimal digits as Python writes them",
+    "a float beyond all floats": "one that a float can hold",
+    "14 times 9,900 colliding keys": "more than 16 numbers with the same hash",
+    "a text of 400,000 characters 300,000 times": "expand to more than 16777216 bytes",
+    "12,000 lists, each in the next": "100 deep",
     "an array that is its own data": "before it is complete",
     "opcode b'X' of 1000 bytes": "a value of 1000 bytes is announced where the file holds 1 more",
 }
@@ -142,6 +151,37 @@ def test_what_a_refusal_says(name: str, tmp_path: Path) -> None:
     path.write_bytes(next(data for found, data in hostile_pickles.every() if found == name))
     messages = [str(value) for _, value in everything(path) if isinstance(value, SourceError)]
     assert MESSAGES[name] in messages[0]
+
+
+INTEGER_LINES = st.text("0123456789+-L _x", min_size=1, max_size=6).map(str.encode)
+
+
+@given(line=INTEGER_LINES, opcode=st.sampled_from(("I", "L")))
+@example(line=b"010", opcode="I")
+@example(line=b"-0", opcode="I")
+@example(line=b"010L", opcode="L")
+def test_an_integer_in_text_is_refused_or_what_python_reads_in_c(line: bytes, opcode: str) -> None:
+    try:
+        found = LINE_LITERALS[ord(opcode)](line, 0)
+    except Refusal:
+        return
+    assert_exact(found, pickle.loads(opcode.encode() + line + b"\n."))
+
+
+@given(value=st.integers())
+def test_an_integer_in_text_as_python_writes_it(value: int) -> None:
+    digits = str(value).encode()
+    assert_exact([LINE_LITERALS[INT](digits, 0), LINE_LITERALS[LONG](digits + b"L", 0)], [value, value])
+
+
+@given(line=st.text("0123456789.+-eEinfax", min_size=1, max_size=8).map(str.encode))
+@example(line=b"1e999")
+def test_a_float_in_text_is_refused_or_what_python_reads_in_c(line: bytes) -> None:
+    try:
+        found = LINE_LITERALS[FLOAT](line, 0)
+    except Refusal:
+        return
+    assert_exact(found, pickle.loads(b"F" + line + b"\n."))
 
 
 REFUSED_AT_ONCE = {

@@ -413,11 +413,41 @@ def test_numbers_as_keys_up_to_the_limit(read: Callable[[bytes], Any]) -> None:
 
 def test_shared_values_up_to_the_limit(read: Callable[[bytes], Any]) -> None:
     shared_list = [0] * 9_000
-    value = [shared_list] * 1_000
+    value = [shared_list] * 110
     found = read(pickle.dumps(value))
-    assert [len(found), len(found[0]), len(found[-1])] == [1_000, 9_000, 9_000]
-    with pytest.raises(SourceError, match="10000000 values"):
-        read(pickle.dumps([shared_list] * 1_200))
+    assert [len(found), len(found[0]), len(found[-1])] == [110, 9_000, 9_000]
+    with pytest.raises(SourceError, match="1000000 values"):
+        read(pickle.dumps([shared_list] * 120))
+
+
+@pytest.mark.parametrize(
+    "large",
+    ["x" * 100_000, b"x" * 100_000, np.str_("x" * 100_000), np.zeros(100_000, "u1"), ("x" * 50_000, "y" * 50_000)],
+    ids=["str", "bytes", "np.str_", "array", "tuple"],
+)
+def test_shared_bytes_up_to_the_limit(read: Callable[[bytes], Any], large: Any) -> None:
+    """Of a small file 16 MiB, of a large one 16 times its size, with 100,000 bytes for each reference."""
+    assert len(read(pickle.dumps([large] * 160))) == 160
+    with pytest.raises(SourceError, match="expand to more than 16777216 bytes"):
+        read(pickle.dumps([large] * 180))
+    filled = [bytes(2_000_000), [large] * 180]
+    assert len(read(pickle.dumps(filled))[1]) == 180
+
+
+def test_short_text_is_shared_without_limit(read: Callable[[bytes], Any]) -> None:
+    """Names in splits, keys: short ones cost no more than other values."""
+    value = {"names": [f"S{number:063}" for number in range(1_000)], "splits": []}
+    value["splits"] = [value["names"]] * 5 + [list(value["names"]) for _ in range(40)]
+    assert_exact(read(pickle.dumps(value)), value)
+
+
+def test_numbers_with_one_hash_as_keys(read: Callable[[bytes], Any]) -> None:
+    prime = (1 << 61) - 1
+    assert_exact(read(pickle.dumps({number * prime: 0 for number in range(16)})), {n * prime: 0 for n in range(16)})
+    for keys in (range(17), range(2_000)):
+        for value in ({number * prime: 0 for number in keys}, [{number * prime: 0 for number in keys}]):
+            with pytest.raises(SourceError, match="16 numbers with the same hash"):
+                read(pickle.dumps(value))
 
 
 @pytest.mark.parametrize("protocol", [2, 4, 5])

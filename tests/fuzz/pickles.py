@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import pickle
+import pickletools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -17,6 +19,8 @@ from tests.converters.reading_pickles import Found, check_plain, check_same, che
 
 #: Bytes of an input: enough for several annotations, and for what a mutation inserts.
 MAX_BYTES = 4096
+#: A memo index that the reader in C may meet.
+HIGHEST_SLOT = 1 << 16
 
 
 class Inputs:
@@ -59,18 +63,33 @@ def check_pickle(data: bytes, inputs: Inputs) -> None:
             part = part[key]
         check_same(value, part)
     if all(clean):
-        try:
-            loaded = DataUnpickler(io.BytesIO(data), encoding="latin-1").load()
-        except Exception:  # it may refuse what it likes
-            return
-        check_same(whole, loaded)
+        for loaded in loaded_otherwise(data):
+            check_same(whole, loaded)
 
 
-class DataUnpickler(pickle._Unpickler):  # type: ignore[misc,name-defined]
-    """The pickle module, held to the names that arrays are made of. For what our reader has found to be data only.
+def loaded_otherwise(data: bytes) -> Iterator[Any]:
+    """What the readers of the pickle module give, which may refuse what they like: that in Python, and that in C.
 
-    The one written in Python: that in C makes a table as long as the highest memo index, which may be 2**32.
+    For what our reader has found to be data only.
     """
+    for reader in (DataUnpickler, DataUnpicklerInC):
+        if reader is DataUnpicklerInC and highest_slot(data) > HIGHEST_SLOT:
+            continue  # it makes a table as long as the highest memo index
+        with contextlib.suppress(Exception):
+            yield reader(io.BytesIO(data), encoding="latin-1").load()
+
+
+def highest_slot(data: bytes) -> int:
+    """The highest memo index that a pickle sets by number."""
+    try:
+        opcodes = list(pickletools.genops(data))
+    except Exception:  # what it does not know may hide any
+        return 1 << 32
+    return max((arg for opcode, arg, _ in opcodes if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT")), default=0)
+
+
+class DataNames:
+    """The names that arrays are made of, for a reader of the pickle module; no other is looked up."""
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) in (("numpy", "ndarray"), ("numpy", "dtype")):
@@ -84,6 +103,14 @@ class DataUnpickler(pickle._Unpickler):  # type: ignore[misc,name-defined]
         if module in ("builtins", "__builtin__") and name in ("bytes", "bytearray"):
             return bytes if name == "bytes" else bytearray
         raise pickle.UnpicklingError(f"{module}.{name}")
+
+
+class DataUnpickler(DataNames, pickle._Unpickler):  # type: ignore[misc,name-defined]
+    """The reader of the pickle module that is written in Python."""
+
+
+class DataUnpicklerInC(DataNames, pickle.Unpickler):
+    """The reader of the pickle module that is written in C, which everybody's ``pickle.load`` is."""
 
 
 def _latin(text: str, codec: str) -> bytes:
@@ -167,6 +194,9 @@ def words() -> Iterator[bytes]:
     yield from (
         b"p0\n",
         b"I01\n",
+        b"I010\n",
+        b"I-0\n",
+        b"L010L\n",
         b"L5L\n",
         b"F1e5\n",
         b"S'a'\n",

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import pickle
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from converters import pickle_spans
+from converters import pickle_literals, pickle_spans
+from converters import pickle_opcodes as opcodes
 from converters.pickle_file import PickleFile
 from skelstore.errors import SourceError
 from tests.converters.reading_pickles import check_plain, check_same, elements_so_far, everything
@@ -49,6 +51,34 @@ def test_the_pickle_module_is_asked_too(inputs: pickles.Inputs, monkeypatch: pyt
     with pytest.raises(AssertionError):
         pickles.check_pickle(pickles.small_sample(4), inputs)
     inputs.close()
+
+
+@pytest.mark.parametrize(("data", "reader"), [(b"I010\n.", "DataUnpicklerInC"), (b"L5\n.", "DataUnpickler")])
+def test_each_reader_of_the_pickle_module_is_asked(
+    data: bytes, reader: str, inputs: pickles.Inputs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """INT with a 0 in front is octal for that in C, and nothing for that in Python."""
+    if reader == "DataUnpickler":
+        monkeypatch.setattr(pickles.DataUnpickler, "load", lambda self: 8)
+    for opcode in (opcodes.INT, opcodes.LONG):
+        monkeypatch.setitem(pickle_literals.LINE_LITERALS, opcode, lambda line, offset: int(line))
+    with pytest.raises(AssertionError):
+        pickles.check_pickle(data, inputs)
+    inputs.close()
+
+
+def test_names_of_code_are_not_looked_up() -> None:
+    for reader in (pickles.DataUnpickler, pickles.DataUnpicklerInC):
+        for name in ((b"os", b"system"), (b"builtins", b"eval"), (b"numpy.core.multiarray", b"os.system")):
+            with pytest.raises(pickle.UnpicklingError):
+                reader(io.BytesIO(b"c%b\n%b\n." % name)).load()
+
+
+def test_the_reader_in_c_is_spared_large_indices() -> None:
+    assert pickles.highest_slot(b"Nr\xff\xff\xff\xff.") > pickles.HIGHEST_SLOT
+    assert pickles.highest_slot(b"Np99999999\n.") > pickles.HIGHEST_SLOT
+    assert pickles.highest_slot(b"\xfe") > pickles.HIGHEST_SLOT
+    assert all(pickles.highest_slot(pickles.small_sample(protocol)) < 100 for protocol in range(6))
 
 
 @pytest.mark.parametrize("other", [[1], (1, 2), [1, 2.0], [1, True], [1, np.int64(2)], {1: 2}, [1, np.array(2)]])
