@@ -15,8 +15,10 @@ from typing import Unpack
 import numpy as np
 
 from converters.array_file import SUFFIXES, npy_header, npz_headers, npz_text, read_npy, read_npz
+from converters.axes import other_reading
 from converters.conversion import ConvertOptions, convert_source
 from converters.listing import Entry, ListedFiles, Video, files_below, list_videos
+from converters.recognition import name_array, name_npz, npz_names
 from skelstore.errors import SourceError
 from skelstore.layouts import Annotation
 from skelstore.parts import Origin
@@ -24,6 +26,8 @@ from skelstore.parts import Origin
 NAME = "arrays"
 _FIRST_KEYS = ("frame_dir", "label", "img_shape", "original_shape", "total_frames", "keypoint", "keypoint_score")
 _SHAPE_KEYS = ("img_shape", "original_shape")
+_STATES_AXES = {"keypoint_score", "frame_inds", "total_frames"}
+"""What must fit the axes of ``keypoint``, so that they are no guess."""
 _EXPECTED = "expected [M, T, V, C], or [T, V, C] for one person, of 2 or 3 coordinates C"
 
 
@@ -106,9 +110,12 @@ def _form(file: Path, video: Video) -> tuple[int, ...]:
     """V and C of the skeletons in a file. Raises SourceError if its arrays do not fit each other, or the table."""
     if columns := sorted({"keypoint_score", "frame_inds"} & video.row.values.keys()):
         raise SourceError(f"{file}: {columns[0]!r} is a column of the table; expected it as an array of an .npz")
-    headers = {"keypoint": npy_header(file)} if file.suffix.lower() == ".npy" else npz_headers(file)
-    if "keypoint" not in headers:
-        raise SourceError(f"{file} has the arrays {', '.join(headers)[:300] or '(none)'}; expected keypoint among them")
+    if file.suffix.lower() == ".npy":
+        headers = {"keypoint": npy_header(file)}
+    elif "keypoint" in (names := npz_names(file)):
+        headers = npz_headers(file)
+    else:
+        raise SourceError(f"{file} {name_npz(names)}")
     keypoint = headers["keypoint"].shape
     compressed = "frame_inds" in headers
     if compressed:
@@ -119,8 +126,14 @@ def _form(file: Path, video: Video) -> tuple[int, ...]:
                 "expected [N, V, 3] and N whole numbers"
             )
     if headers["keypoint"].dtype.kind not in "iuf" or len(keypoint) not in (3, 4) or keypoint[-1] not in (2, 3):
-        hint = ": put scores into keypoint_score of an .npz" if keypoint[-1:] == (4,) else ""
+        said = name_array(keypoint, headers["keypoint"].dtype.kind)
+        hint = f": {said}" if said else ""
         raise SourceError(f"{file}: keypoint has {headers['keypoint'].dtype} {keypoint}; {_EXPECTED}{hint}")
+    if not headers.keys() & _STATES_AXES and (reading := other_reading(keypoint)) is not None:
+        raise SourceError(
+            f"{file}: keypoint has the shape {keypoint}; {reading.sentence()}; if it is [M, T, V, C], save a .npz of "
+            "keypoint and total_frames"
+        )
     score = headers.get("keypoint_score")
     if score is not None and score.shape != keypoint[:-1]:
         raise SourceError(f"{file}: keypoint_score has the shape {score.shape}; expected {keypoint[:-1]}, as keypoint")
