@@ -45,9 +45,8 @@ class BabelSource(KnownAtOnce):
         self.path = Path(path)
         header = npy_header(self.path)
         if len(header.shape) != 5 or header.dtype.kind not in "iuf" or 0 in header.shape[1:]:
-            raise SourceError(
-                f"{self.path} {name_one_array(header.dtype, header.shape, IN_FOLDER)}; BABEL's arrays are [N, C, T, V, M]"
-            )
+            said = name_one_array(header.dtype, header.shape, IN_FOLDER)
+            raise SourceError(f"{self.path} {said}; BABEL's arrays are [N, C, T, V, M]")
         self._count = header.shape[0]
         self._video_bytes = max(header.size // max(self._count, 1) * header.dtype.itemsize, 1)
         self._size = self.path.stat().st_size

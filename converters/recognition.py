@@ -80,7 +80,7 @@ _JSON_TOOLS: tuple[tuple[str, frozenset[str]], ...] = tuple(
 )
 """Who writes JSON with these keys; the first one that fits."""
 
-_SKELETON_TEXT = re.compile(rb"\s*\d{1,6}\s*\n\s*\d{1,2}\s*\n\s*\d+( \S+){9}\s*\n\s*\d{1,2}\s*\n")
+_SKELETON_TEXT = re.compile(rb"\d{1,6}\s*\n(0\s*\n)*\d{1,2}\s*\n\d+( \S+){9}\s*\n\d{1,2}\s*\n")
 _OLD_PICKLE = re.compile(rb"\(+[ldt]?(p\d+)?\r?\n|\(+[ldt]?p\d|\(*[SVIFLc][^\n]*\n(p\d+\r?\n|\w+\r?\n(p|\())")
 """How a pickle of protocol 0 begins, which is text."""
 _KEYS_OF_JSON = re.compile(rb'"([A-Za-z_0-9]{1,40})"\s*:')
@@ -133,7 +133,7 @@ def _name_zip(path: Path) -> str:
     try:
         names = [member.path for member in archive.members(path)]
     except SourceError:
-        return "is a zip archive that is damaged, or cut short: bring it anew"
+        return "is a zip archive that is damaged: bring it anew"
     if names and all(name.endswith(".npy") for name in names):
         return name_npz(npz_names(path))
     if any(name.rpartition("/")[2] == "data.pkl" for name in names):
