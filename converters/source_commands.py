@@ -13,12 +13,12 @@ import click
 import skelstore
 from converters import ntu
 from converters.checks import MODELS, Model, check, opened_for_check
-from converters.comparison import compare
+from converters.comparison import as_lines, compare
 from converters.conversion import available_cores, convert_source
 from converters.derivation import DERIVED, RawStore
 from converters.dialects import DIALECTS, open_source
 from converters.exporting import FORMATS, export
-from converters.information import information, notes
+from converters.information import information, notes, shown_classes
 from converters.labels import read_class_names
 from converters.naming import LABEL_BY
 from converters.ntu_names import TASKS
@@ -37,6 +37,8 @@ _OF_SOURCE = (
     *("recipe", "task", "ignore", "skip_broken"),
 )
 """The options of ``convert`` that say how the source is opened."""
+_KEYS_OF_CONTENTS = frozenset({"raw_file", "valid", "valid@0.5"})
+"""Keys of an annotation that only Kinetics' tables of contents have."""
 
 
 def _beside(command: Callable[..., None]) -> Callable[..., None]:
@@ -100,8 +102,12 @@ def _tell(destination: Path, dialect: str) -> None:
         found = information(store)
         for note in notes(store):
             say(note)
+        if store.class_names:
+            say(f"classes: {shown_classes(store.class_names)}")
+        is_contents = found["videos"] and not _KEYS_OF_CONTENTS.isdisjoint(store.lazy(0))
     if dialect not in ("kinetics", ntu.NAME) and found["videos"] and not found["joints"]:
-        say("note: no video has a keypoint; if this is a Kinetics table of contents, give its --kpfiles too")
+        hint = "; it may be a table of contents of Kinetics: give its --kpfiles too" if is_contents else ""
+        say(f"note: no video has a keypoint{hint}")
     ratio = f", {found['ratio_to_source']:.2f} of the source" if found["ratio_to_source"] else ""
     click.echo(f"{destination}: {found['videos']:,} videos, {found['stored_bytes']:,} bytes{ratio}")
 
@@ -171,7 +177,7 @@ def verify_command(store: Path, level: Level, subset: Subset, against: Path | No
                 against, dialect if dialect in DIALECTS else None, skip_missing=left_out, **beside, **of_ntu
             )
             with progress("comparing", len(share(subset, len(opened))), " videos") as advance:
-                problems = compare(opened, source, advance, subset)
+                problems = as_lines(opened.path, source.path, compare(opened, source, advance, subset))
             source.close()
     if problems:
         raise SkelstoreError("\n".join(problems))

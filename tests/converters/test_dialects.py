@@ -429,13 +429,22 @@ def test_several_problems_are_told_at_once(tmp_path: Path) -> None:
 
 
 def test_of_very_many_problems_the_first_are_told(tmp_path: Path) -> None:
-    path = dump(tmp_path / "a.pkl", [{"a": {i}} for i in range(100)])
+    path = dump(tmp_path / "a.pkl", [{f"a{i}": {i}} for i in range(100)])
     with pytest.raises(UnsupportedValueError) as caught:
         bare_list.convert(path, tmp_path / "out.zarr", workers=1)
     lines = str(caught.value).splitlines()
     assert len(lines) == 21
-    assert "[19].a" in lines[19]
+    assert "[19].a19" in lines[19]
     assert "more" in lines[20]
+
+
+def test_one_fault_in_many_videos_is_one_message(tmp_path: Path) -> None:
+    path = dump(tmp_path / "a.pkl", [{"frame_dir": "a"}] + [{"a": {i}} for i in range(9)])
+    with pytest.raises(
+        UnsupportedValueError, match=r"\[1\]\.a: .*\(and 8 more like it: \[2\], \[3\], \[4\] …\)$"
+    ) as caught:
+        bare_list.convert(path, tmp_path / "out.zarr", workers=1)
+    sentence(caught, path)
 
 
 @pytest.mark.parametrize("key", [(1, 2), frozenset(), np.int64(1), Point(1, 2), Thing])
