@@ -36,7 +36,7 @@ from converters.recognition import (
 from converters.single import SingleFiles
 from converters.source import Source
 from skelstore.errors import SourceError
-from skelstore.files import open_regular
+from skelstore.files import local_path, open_regular
 from skelstore.metadata import ROOT_KEY
 
 DIALECTS: dict[str, ModuleType] = {
@@ -87,7 +87,10 @@ def open_source(
 
     Raises SourceError if it is of no known dialect or not of the given one, or if nothing is there.
     """
-    path = Path(path)
+    path = local_path(path, SourceError)
+    for beside in (kpfiles, boxes, table):
+        if beside is not None:
+            local_path(beside, SourceError)
     if not path.exists():
         raise SourceError(
             f"{path} is not there; expected a pickle, or a folder of pickles, arrays or {ntu.SUFFIX} files"

@@ -285,7 +285,8 @@ def test_categories_of_parquet_are_names_of_classes(tmp_path: Path) -> None:
 def test_a_number_among_names_is_refused_with_its_row(table: Path) -> None:
     found = problems(table, "frame_dir,label\na,wave\nb,clap\nc,3\nd,jump\n")
     assert found == [
-        "clips.csv: line 4, label: '3' is a number, and other rows have names: number all classes from 0, or name them all"
+        "clips.csv: line 4, label: '3' is a number, and other rows have names: number all classes from 0, or name them "
+        "all"
     ]
 
 
