@@ -15,7 +15,7 @@ from typing import Unpack
 import numpy as np
 
 from converters.array_file import SUFFIXES, npy_header, npz_headers, npz_text, read_npy, read_npz
-from converters.axes import other_reading
+from converters.axes import Reading, other_reading
 from converters.conversion import ConvertOptions, convert_source
 from converters.listing import Entry, ListedFiles, Video, files_below, list_videos
 from converters.recognition import name_array, name_npz, npz_names
@@ -29,6 +29,16 @@ _SHAPE_KEYS = ("img_shape", "original_shape")
 _STATES_AXES = {"keypoint_score", "frame_inds", "total_frames"}
 """What must fit the axes of ``keypoint``, so that they are no guess."""
 _EXPECTED = "expected [M, T, V, C], or [T, V, C] for one person, of 2 or 3 coordinates C"
+
+
+class _MisreadError(SourceError):
+    """The axes of an array are likelier in another order. The message is without its file: others will be like it."""
+
+    def __init__(self, shape: tuple[int, ...], reading: Reading) -> None:
+        stated = "; if its axes are [M, T, V, C], save a .npz of keypoint and total_frames"
+        kept = stated if shape[-1] in (2, 3) and len(shape) < 5 else ""
+        super().__init__(f"keypoint has the shape {shape}: {reading.sentence()}{kept}")
+        self.axes = reading.axes
 
 
 class ArrayFolder(ListedFiles):
@@ -91,11 +101,17 @@ class ArrayFolder(ListedFiles):
         """A problem for arrays that are no skeletons, or of another form than most: by their headers alone."""
         problems: list[str] = []
         forms: dict[str, tuple[int, ...]] = {}
+        misread: dict[str, list[str]] = {}
         for video in videos:
+            path = self.path / video.entry.file
             try:
-                forms[video.entry.file] = _form(self.path / video.entry.file, video)
+                forms[video.entry.file] = _form(path, video)
+            except _MisreadError as error:
+                misread.setdefault(error.axes, []).append(f"{path}: {error}")
             except SourceError as error:
                 problems.append(str(error))
+        for first, *others in misread.values():
+            problems.append(first + (f" (and {len(others)} more files like it)" if others else ""))
         usual = Counter(forms.values()).most_common(1)
         for file, form in forms.items():
             if form != usual[0][0]:
@@ -125,15 +141,13 @@ def _form(file: Path, video: Video) -> tuple[int, ...]:
                 f"{file}: keypoint has the shape {keypoint} and frame_inds {frame_inds.dtype} {frame_inds.shape}; "
                 "expected [N, V, 3] and N whole numbers"
             )
+    stated = headers["keypoint"].dtype.kind not in "iuf" or not headers.keys().isdisjoint(_STATES_AXES)
+    if not stated and (reading := other_reading(keypoint)):
+        raise _MisreadError(keypoint, reading)
     if headers["keypoint"].dtype.kind not in "iuf" or len(keypoint) not in (3, 4) or keypoint[-1] not in (2, 3):
         said = name_array(keypoint, headers["keypoint"].dtype.kind)
         hint = f": {said}" if said else ""
         raise SourceError(f"{file}: keypoint has {headers['keypoint'].dtype} {keypoint}; {_EXPECTED}{hint}")
-    if not headers.keys() & _STATES_AXES and (reading := other_reading(keypoint)) is not None:
-        raise SourceError(
-            f"{file}: keypoint has the shape {keypoint}; {reading.sentence()}; if it is [M, T, V, C], save a .npz of "
-            "keypoint and total_frames"
-        )
     score = headers.get("keypoint_score")
     if score is not None and score.shape != keypoint[:-1]:
         raise SourceError(f"{file}: keypoint_score has the shape {score.shape}; expected {keypoint[:-1]}, as keypoint")

@@ -79,12 +79,14 @@ def read_table(path: str | os.PathLike[str]) -> tuple[list[Row], list[str]]:
     if not places and not problems:
         raise SourceError(f"{path} has no rows; expected one for each video")
     class_names: list[str | None] = [None] * len(places)
+    mixed: list[str] = []
     if "label" in columns:
-        columns["label"], class_names = _split_labels(places, columns["label"], problems)
+        columns["label"], class_names = _split_labels(places, columns["label"], mixed)
     rows = []
     for i, place in enumerate(places):
         row = _row(place, {name: cells[i] for name, cells in columns.items()}, problems)
         rows.append(replace(row, class_name=class_names[i]))
+    problems += mixed
     return rows, problems
 
 

@@ -389,6 +389,25 @@ def test_a_value_at_the_top_is_refused_too(tmp_path: Path, place: str, name: str
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.parametrize("ids", [np.array(["a"]), np.array(["a"], object), {"a"}, frozenset("a")])
+def test_a_split_that_is_no_list_is_refused_with_its_remedy(tmp_path: Path, ids: Any) -> None:
+    """What train_test_split of scikit-learn gives, and what is made of sets."""
+    for protocol in (2, 4):
+        path = dump(tmp_path / "a.pkl", {"split": {"train": ids}, "annotations": [{"frame_dir": "a"}]}, protocol)
+        with pytest.raises(SkelstoreError, match=r"write split\['train'\] = list\(split\['train'\]\) where") as caught:
+            pyskl.convert(path, tmp_path / "out.zarr", workers=1)
+        sentence(caught, path)
+
+
+def test_a_split_of_numpy_texts_is_taken(tmp_path: Path) -> None:
+    ids = list(np.array(["a", "b"]))
+    path = dump(
+        tmp_path / "a.pkl", {"split": {"train": ids}, "annotations": [{"frame_dir": np.str_("a")}, {"frame_dir": "b"}]}
+    )
+    check_source(open_source(path), load(path)["annotations"], {"train": ids})
+    pyskl.convert(path, tmp_path / "out.zarr", workers=1)
+
+
 def test_a_torch_tensor_is_refused_by_name_at_its_place(tmp_path: Path) -> None:
     tensor = b"ctorch._utils\n_rebuild_tensor_v2\n(K\x00K\x02\x85tR"
     legacy = b"ctorch.storage\n_load_from_bytes\nU\x03abc\x85R"

@@ -82,14 +82,14 @@ def test_all_problems_are_told_with_their_rows(table: Path) -> None:
     third = "b.npy,y,99999999999999999999,2,2\n"
     found = problems(table, header + ",x,clap,1,1\na.npy,,1.5,3,\n" + third + "c.npy,z,-1,x,3\n")
     assert found == [
-        "clips.csv: line 2, label: 'clap' is no whole number, and other rows have numbers: number all classes from 0, "
-        "or name them all",
         "clips.csv: line 2, path: it is empty; expected a file, relative to the folder",
         "clips.csv: line 3: one of height and width is empty; expected both, or none",
         "clips.csv: line 3, label: '1.5' is no whole number: number the classes from 0",
         "clips.csv: line 4, label: '99999999999999999999' is no whole number: number the classes from 0",
         "clips.csv: line 5, height: 'x' is no whole number",
         "clips.csv: line 5: one of height and width is empty; expected both, or none",
+        "clips.csv: line 2, label: 'clap' is no whole number, and other rows have numbers: number all classes from 0, "
+        "or name them all",
     ]
 
 
