@@ -35,7 +35,7 @@ _OF_SOURCE = (
     *("recipe", "task", "ignore", "skip_broken"),
 )
 """The options of ``convert`` that say how the source is opened."""
-_KEYS_OF_CONTENTS = frozenset({"raw_file", "valid", "valid@0.5"})
+_KEYS_OF_CONTENTS = frozenset({"raw_file", "valid", "valid@0.5", "box_score"})
 """Keys of an annotation that only Kinetics' tables of contents have."""
 
 

@@ -369,7 +369,7 @@ def test_kinetics_on_the_command_line(tmp_path: Path, run: Any) -> None:
 
 
 def test_a_table_of_contents_without_its_kpfiles_is_noted(tmp_path: Path, run: Any) -> None:
-    path = dump(tmp_path / "toc.pkl", {"split": {}, "annotations": [{"frame_dir": "a"}]})
+    path = dump(tmp_path / "toc.pkl", {"split": {}, "annotations": [{"frame_dir": "a", "valid": {0.5: 3}}]})
     done = run("convert", path, tmp_path / "a.zarr")
     assert done.status == 0
     assert "--kpfiles" in done.err
