@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converters.pickle_file import PickleFile
+from converters.recognition import is_annotation, name_file, name_list
 from converters.source import checked_annotation, explore_all, kind_name, shown_name
 from skelstore import values
 from skelstore.errors import SourceError
@@ -17,8 +18,6 @@ from skelstore.files import absolute
 from skelstore.layouts import Annotation
 from skelstore.parts import Origin
 from skelstore.values import Json
-
-_SCORE_KEYS = frozenset({"pred_score", "pred_scores", "pred_label", "pred_labels"})
 
 
 class AnnotationFile:
@@ -35,7 +34,7 @@ class AnnotationFile:
         try:
             self.known = self._find_list()
             if self.known:
-                _decline_lookalike(self.path, self._pickle.element(0, self._key))
+                _decline_lookalike(self._pickle, self._key, self.known)
         except BaseException:
             self.close()
             raise
@@ -113,11 +112,19 @@ class AnnotationFile:
         return {"dict": entries}
 
 
-def open_pickle(path: str | os.PathLike[str]) -> PickleFile:
-    """The pickle, indexed until it is known to hold annotations, or as a whole. Raises as ``PickleFile`` does."""
-    pickle = PickleFile(path, whole=False)
-    while not holds_annotations(pickle) and pickle.grow():
-        pass
+def open_pickle(path: str | os.PathLike[str], *, whole: bool = False) -> PickleFile:
+    """The pickle, indexed until it is known to hold annotations, or as a ``whole``.
+
+    Raises as ``PickleFile`` does; the SourceError for what is no pickle names what it is instead.
+    """
+    try:
+        pickle = PickleFile(path, whole=whole)
+        while not holds_annotations(pickle) and pickle.grow():
+            pass
+    except SourceError:
+        if said := name_file(Path(path)):
+            raise SourceError(f"{path} {said}") from None
+        raise
     return pickle
 
 
@@ -136,15 +143,10 @@ def described(pickle: PickleFile) -> str:
     return f"a {kind_name(pickle.root())}"
 
 
-def _decline_lookalike(path: Path, first: object) -> None:
-    """Decline files that are lists too, but of predictions."""
-    if isinstance(first, np.ndarray) or (isinstance(first, list) and first and isinstance(first[0], np.ndarray)):
-        raise SourceError(
-            f"{path} is a list of arrays: it looks like the scores of a test run, not like annotations "
-            "(a list of dicts)"
-        )
-    if isinstance(first, dict) and not _SCORE_KEYS.isdisjoint(first) and "keypoint" not in first:
-        found = ", ".join(sorted(_SCORE_KEYS & {key for key in first if isinstance(key, str)}))
-        raise SourceError(
-            f"{path} is a list of dicts with {found}: it looks like the predictions of a test run, not like annotations"
-        )
+def _decline_lookalike(pickle: PickleFile, key: str | None, known: int) -> None:
+    """Decline files that are lists too, but of something else."""
+    first = pickle.element(0, key)
+    if isinstance(first, dict) and is_annotation(first):
+        return
+    if said := name_list(first, pickle.element(1, key) if known > 1 else None):
+        raise SourceError(f"{pickle.path} {said}")

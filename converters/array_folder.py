@@ -15,8 +15,10 @@ from typing import Unpack
 import numpy as np
 
 from converters.array_file import SUFFIXES, npy_header, npz_headers, npz_text, read_npy, read_npz
+from converters.axes import Reading, other_reading
 from converters.conversion import ConvertOptions, convert_source
 from converters.listing import Entry, ListedFiles, Video, files_below, list_videos
+from converters.recognition import name_array, name_npz, npz_names
 from skelstore.errors import SourceError
 from skelstore.files import absolute
 from skelstore.layouts import Annotation
@@ -25,7 +27,19 @@ from skelstore.parts import Origin
 NAME = "arrays"
 _FIRST_KEYS = ("frame_dir", "label", "img_shape", "original_shape", "total_frames", "keypoint", "keypoint_score")
 _SHAPE_KEYS = ("img_shape", "original_shape")
+_STATES_AXES = {"keypoint_score", "frame_inds", "total_frames"}
+"""What must fit the axes of ``keypoint``, so that they are no guess."""
 _EXPECTED = "expected [M, T, V, C], or [T, V, C] for one person, of 2 or 3 coordinates C"
+
+
+class _MisreadError(SourceError):
+    """The axes of an array are likelier in another order. The message is without its file: others will be like it."""
+
+    def __init__(self, shape: tuple[int, ...], reading: Reading) -> None:
+        stated = "; if its axes are [M, T, V, C], save a .npz of keypoint and total_frames"
+        kept = stated if shape[-1] in (2, 3) and len(shape) < 5 else ""
+        super().__init__(f"keypoint has the shape {shape}: {reading.sentence()}{kept}")
+        self.axes = reading.axes
 
 
 class ArrayFolder(ListedFiles):
@@ -88,11 +102,17 @@ class ArrayFolder(ListedFiles):
         """A problem for arrays that are no skeletons, or of another form than most: by their headers alone."""
         problems: list[str] = []
         forms: dict[str, tuple[int, ...]] = {}
+        misread: dict[str, list[str]] = {}
         for video in videos:
+            path = self.path / video.entry.file
             try:
-                forms[video.entry.file] = _form(self.path / video.entry.file, video)
+                forms[video.entry.file] = _form(path, video)
+            except _MisreadError as error:
+                misread.setdefault(error.axes, []).append(f"{path}: {error}")
             except SourceError as error:
                 problems.append(str(error))
+        for first, *others in misread.values():
+            problems.append(first + (f" (and {len(others)} more files like it)" if others else ""))
         usual = Counter(forms.values()).most_common(1)
         for file, form in forms.items():
             if form != usual[0][0]:
@@ -107,9 +127,12 @@ def _form(file: Path, video: Video) -> tuple[int, ...]:
     """V and C of the skeletons in a file. Raises SourceError if its arrays do not fit each other, or the table."""
     if columns := sorted({"keypoint_score", "frame_inds"} & video.row.values.keys()):
         raise SourceError(f"{file}: {columns[0]!r} is a column of the table; expected it as an array of an .npz")
-    headers = {"keypoint": npy_header(file)} if file.suffix.lower() == ".npy" else npz_headers(file)
-    if "keypoint" not in headers:
-        raise SourceError(f"{file} has the arrays {', '.join(headers)[:300] or '(none)'}; expected keypoint among them")
+    if file.suffix.lower() == ".npy":
+        headers = {"keypoint": npy_header(file)}
+    elif "keypoint" in (names := npz_names(file)):
+        headers = npz_headers(file)
+    else:
+        raise SourceError(f"{file} {name_npz(names)}")
     keypoint = headers["keypoint"].shape
     compressed = "frame_inds" in headers
     if compressed:
@@ -119,8 +142,12 @@ def _form(file: Path, video: Video) -> tuple[int, ...]:
                 f"{file}: keypoint has the shape {keypoint} and frame_inds {frame_inds.dtype} {frame_inds.shape}; "
                 "expected [N, V, 3] and N whole numbers"
             )
+    stated = headers["keypoint"].dtype.kind not in "iuf" or not headers.keys().isdisjoint(_STATES_AXES)
+    if not stated and (reading := other_reading(keypoint)):
+        raise _MisreadError(keypoint, reading)
     if headers["keypoint"].dtype.kind not in "iuf" or len(keypoint) not in (3, 4) or keypoint[-1] not in (2, 3):
-        hint = ": put scores into keypoint_score of an .npz" if keypoint[-1:] == (4,) else ""
+        said = name_array(keypoint, headers["keypoint"].dtype.kind)
+        hint = f": {said}" if said else ""
         raise SourceError(f"{file}: keypoint has {headers['keypoint'].dtype} {keypoint}; {_EXPECTED}{hint}")
     score = headers.get("keypoint_score")
     if score is not None and score.shape != keypoint[:-1]:

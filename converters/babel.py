@@ -18,6 +18,7 @@ from converters.conversion import ConvertOptions, convert_source
 from converters.document import LIST_DOCUMENT
 from converters.pickle_arrays import Foreign
 from converters.pickle_file import PickleFile
+from converters.recognition import GCN_CLIPS, GCN_REMEDY, IN_FOLDER, is_label_pickle, name_one_array
 from converters.source import KnownAtOnce, shown_name
 from skelstore.errors import SourceError
 from skelstore.files import absolute
@@ -45,10 +46,8 @@ class BabelSource(KnownAtOnce):
         self.path = absolute(path)
         header = npy_header(self.path)
         if len(header.shape) != 5 or header.dtype.kind not in "iuf" or 0 in header.shape[1:]:
-            raise SourceError(
-                f"{self.path} is an array of {header.dtype} {header.shape}; expected BABEL's [N, C, T, V, M] (arrays "
-                "of your own, one a video, are converted by their folder)"
-            )
+            said = name_one_array(header.dtype, header.shape, IN_FOLDER)
+            raise SourceError(f"{self.path} {said}; BABEL's arrays are [N, C, T, V, M]")
         self._count = header.shape[0]
         self._video_bytes = max(header.size // max(self._count, 1) * header.dtype.itemsize, 1)
         self._size = self.path.stat().st_size
@@ -123,6 +122,11 @@ class BabelSource(KnownAtOnce):
 
 def _beside(path: Path) -> Path:
     table = path.with_name(path.name.replace("_ntu_sk_", "_label_")).with_suffix(".pkl")
+    if not table.is_file() and "_ntu_sk_" not in path.name:
+        raise SourceError(
+            f"{path} is not called as BABEL's arrays are (train_ntu_sk_120.npy …), and looks like the array of ST-GCN "
+            f"or 2s-AGCN, which is not read: {GCN_REMEDY}; if it is BABEL's, give its label pickle by --table"
+        )
     if not table.is_file():
         raise SourceError(f"{path}: its labels are not at {table}; give BABEL's label pickle by --table")
     return table
@@ -131,6 +135,8 @@ def _beside(path: Path) -> Path:
 def _read_columns(table: Path) -> list[Any]:
     with PickleFile(table) as pickle:
         root: Any = pickle.root()
+    if is_label_pickle(root):
+        raise SourceError(f"{table} holds the names and labels of ST-GCN or 2s-AGCN, not BABEL's: {GCN_CLIPS}")
     if not _is_row(root, 2) or not _is_row(root[1], 4):
         raise SourceError(f"{table} is not nested as BABEL's labels are; expected {_STRUCTURE}")
     label, *names = root[1]

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
+from converters.pickle_arrays import short
 from converters.source import LeftOut, Source, refusal, splits_without
 from skelstore import Store
 from skelstore.equality import difference
 from skelstore.errors import SkelstoreError
+from skelstore.parts import video_name
 from skelstore.verification import WHOLE, Subset, share
 from skelstore.wording import counted
 
 _SHOWN = 20
+_ENOUGH = 2
+"""Fewer videos that have other names do not make another source."""
 
 
 def compare(
@@ -29,10 +34,13 @@ def compare(
     names = {entry["name"] for entry in left_out}
     chosen = share(subset, len(store))
     problems: list[str] = []
+    renamed: list[tuple[str | None, str | None]] = []
+    compared = 0
     skipped = 0
     for i in range(len(source)):
         if len(problems) >= _SHOWN:
-            return [*problems, f"… and perhaps more after these {_SHOWN}"]
+            more = f"… and perhaps more after these {_SHOWN}"
+            return _other_source(store, source, renamed, compared) or [*problems, more]
         if not names and i not in chosen:
             continue
         try:
@@ -47,6 +55,9 @@ def compare(
             return [*problems, f"{store.path} says that it leaves out videos which {source.path} has"]
         if row not in chosen:
             continue
+        compared += 1
+        if (name := store.name(row)) != (wanted := video_name(expected)):
+            renamed.append((name, wanted))
         try:
             if text := difference(store[row], expected, source.place(i)):
                 problems.append(f"{store.path} against {source.path}: {text}")
@@ -54,8 +65,31 @@ def compare(
             problems.append(str(error))
         if advance:
             advance(1)
+    if found := _other_source(store, source, renamed, compared):
+        return found
     if text := difference(store.splits, splits_without(source.splits(), left_out), "split"):
         problems.append(f"{store.path} against {source.path}: {text}")
     if text := difference(store.source.get("document"), described["document"], "the top of the file"):
         problems.append(f"{store.path} against {source.path}: {text}")
     return problems
+
+
+def _other_source(
+    store: Store, source: Source, renamed: list[tuple[str | None, str | None]], compared: int
+) -> list[str]:
+    """One sentence if every video that was compared has another name; else none."""
+    if len(renamed) < max(compared, _ENOUGH):
+        return []
+    here, there = renamed[0]
+    return [
+        f"{store.path} against {source.path}: all {compared} videos that were compared have other names, such as "
+        f"{short(here)} and {short(there)}: is it another source, or in another order?"
+    ]
+
+
+def as_lines(store: Path, against: Path, problems: list[str]) -> list[str]:
+    """The problems that ``compare`` found, under one heading where each begins alike."""
+    heading = f"{store} against {against}: "
+    if len(problems) < _ENOUGH or not all(text.startswith((heading, "…")) for text in problems):
+        return problems
+    return [heading.rstrip(), *(f"  {text.removeprefix(heading)}" for text in problems)]

@@ -21,6 +21,7 @@ from converters.jobs import (
     write_part,
     write_parts,
 )
+from converters.repetition import merge_repeats
 from converters.source import Source, refusal, splits_without
 from converters.workers import cluster_workers, local_workers
 from skelstore import layout
@@ -96,6 +97,7 @@ def convert_source(
             kept["class_names"] = list(class_names)
         try:
             top = read_top()
+            _refuse_other_classes(source, top, class_names)
             about = _description(source, top, left_out) | kept
             join(parts, plan, splits_without(top.splits, left_out), about, workspace.store)
         except UnsupportedValueError as error:
@@ -185,6 +187,20 @@ def _stated(source: Source, joints: str | None, fields: Iterable[FieldIdentity])
         raise JointLayoutError(f"{source.path}: {error}") from None
 
 
+def _refuse_other_classes(source: Source, top: _Top, class_names: Sequence[str] | None) -> None:
+    """Raise SourceError if the names that were given have a class in another place than the source has numbered it."""
+    numbered = top.description.get("class_names")
+    if not isinstance(numbered, list) or class_names is None:
+        return
+    places = {name: label for label, name in enumerate(class_names)}
+    for label, name in enumerate(numbered):
+        if places.get(name, label) != label:
+            raise SourceError(
+                f"{source.path}: the class {name!r} is label {label}, as the source has its name, and label "
+                f"{places[name]} by --labels (class_names): leave out --labels, or give its names in the source's order"
+            )
+
+
 def available_cores() -> int:
     """Cores that this process may run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -245,4 +261,4 @@ def _raise_problems(problems: list[str]) -> None:
     if not problems:
         return
     more = f"\n… and perhaps more after these {SHOWN_PROBLEMS}" if len(problems) >= SHOWN_PROBLEMS else ""
-    raise UnsupportedValueError("\n".join(problems[:SHOWN_PROBLEMS]) + more)
+    raise UnsupportedValueError("\n".join(merge_repeats(problems[:SHOWN_PROBLEMS])) + more)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from collections.abc import Collection
 from pathlib import Path
 from types import ModuleType
 
 from converters import array_folder, babel, bare_list, extraction, gym, kinetics, ntu, pyskl, single
 from converters.annotation_file import AnnotationFile, described, holds_annotations, open_pickle
-from converters.array_file import MAGIC, SUFFIXES
+from converters.array_file import MAGIC, SUFFIXES, npy_header
 from converters.array_folder import ArrayFolder
 from converters.babel import BabelSource
 from converters.extraction import ExtractedFiles
@@ -20,10 +21,22 @@ from converters.ntu import NtuFiles
 from converters.ntu_names import Task
 from converters.ntu_recipes import Recipe
 from converters.pickle_file import PickleFile
+from converters.recognition import (
+    IN_FOLDER,
+    holds_annotation,
+    is_annotation,
+    name_dict,
+    name_file,
+    name_folder,
+    name_list,
+    name_one_array,
+    name_pair,
+    name_value,
+)
 from converters.single import SingleFiles
 from converters.source import Source
 from skelstore.errors import SourceError
-from skelstore.files import open_regular
+from skelstore.files import local_path, open_regular
 from skelstore.metadata import ROOT_KEY
 
 DIALECTS: dict[str, ModuleType] = {
@@ -39,11 +52,6 @@ DIALECTS: dict[str, ModuleType] = {
     ntu.NAME: ntu,
 }
 """Name of each dialect, as ``--from`` takes it -> its module."""
-
-_ANNOTATION_KEYS = frozenset(
-    {"frame_dir", "filename", "keypoint", "keypoint_score", "total_frames", "label", "img_shape", "frame_inds"}
-)
-
 
 _FOLDERS = {single.FOLDER_NAME: True, single.NAME: False, array_folder.NAME: True, extraction.NAME: None}
 """Whether what a dialect is opened by is a folder; False for the others, None for both."""
@@ -79,7 +87,10 @@ def open_source(
 
     Raises SourceError if it is of no known dialect or not of the given one, or if nothing is there.
     """
-    path = Path(path)
+    path = local_path(path, SourceError)
+    for beside in (kpfiles, boxes, table):
+        if beside is not None:
+            local_path(beside, SourceError)
     if not path.exists():
         raise SourceError(
             f"{path} is not there; expected a pickle, or a folder of pickles, arrays or {ntu.SUFFIX} files"
@@ -98,6 +109,8 @@ def open_source(
         if value is not None and dialect not in _GO_WITH[option]:
             raise SourceError(f"{path}: {option} goes with {' or '.join(_GO_WITH[option])}, not with {dialect}")
     if dialect == ntu.NAME:
+        if path.is_file() and not zipfile.is_zipfile(path) and (said := name_file(path)):
+            raise SourceError(f"{path} {said}")
         return NtuFiles(path, recipe=recipe or "raw", task=task, ignore=ignore, skip_broken=skip_broken)
     if recipe or task or ignore or skip_broken:
         raise SourceError(
@@ -106,7 +119,8 @@ def open_source(
         )
     is_folder = _FOLDERS.get(dialect, False)
     if is_folder is not None and path.is_dir() != is_folder:
-        raise SourceError(f"{path} is {'a folder' if path.is_dir() else 'a file'}; the dialect {dialect} is not")
+        found, expected = ("a folder", "a file in it") if path.is_dir() else ("a file", "the folder that it is in")
+        raise SourceError(f"{path} is {found}; the dialect {dialect} is not: give {expected}")
     if dialect == kinetics.NAME:
         if kpfiles is None:
             raise SourceError(f"{path}: the dialect kinetics needs the folder of the kpfiles (--kpfiles)")
@@ -126,21 +140,74 @@ def open_source(
 
 
 def _recognise_folder(path: Path, labelled: bool) -> str:
-    files = list(walk(path, (".pkl", *SUFFIXES)))
-    pickles = sorted(file for file in files if file.suffix.lower() == ".pkl")
+    files = sorted(walk(path, (".pkl", *SUFFIXES)))
+    if not files:
+        raise SourceError(f"{path} {name_folder(path)}")
+    pickles = [file for file in files if file.suffix.lower() == ".pkl"]
+    if len(pickles) < len(files) and (said := name_pair(files)):
+        raise SourceError(f"{path} {said}")
     if pickles and len(pickles) < len(files):
         raise SourceError(
             f"{path} has pickles and arrays ({pickles[0].name} …): say by --from {extraction.NAME} or --from "
             f"{array_folder.NAME} which of them to convert"
         )
-    if files and not pickles:
+    if not pickles:
         return array_folder.NAME
-    if labelled:
-        return extraction.NAME
-    if pickles:
-        with PickleFile(pickles[0]) as first:
-            return extraction.NAME if first.root_kind == "list" else single.FOLDER_NAME
-    return single.FOLDER_NAME
+    try:
+        first = open_pickle(pickles[0], whole=True)
+    except SourceError:
+        if labelled:
+            return extraction.NAME  # which tells what is wrong with each of the files
+        raise
+    with first:
+        if labelled and "annotations" in first.keys:
+            return extraction.NAME  # likewise
+        _decline_in_folder(path, first, len(pickles))
+        return extraction.NAME if labelled or first.root_kind == "list" else single.FOLDER_NAME
+
+
+def _decline_in_folder(path: Path, pickle: PickleFile, count: int) -> None:
+    """Decline a folder whose first pickle is neither an annotation nor a list of them."""
+    if pickle.root_kind == "list":
+        _decline_list(pickle, None, extraction.NAME)
+    elif pickle.root_kind != "dict":
+        if said := name_value(pickle.root()):
+            raise SourceError(f"{pickle.path} {said}")
+    elif "annotations" in pickle.keys:
+        what, how = f"{pickle.path.name}, which is a data set of its own", f"convert {pickle.path.name} itself"
+        if count > 1:
+            what = f"{count} pickles, and {pickle.path.name} is a data set of its own"
+            how = "convert each of them, then `skelstore merge` the stores"
+        raise SourceError(f"{path} has {what}: {how}")
+    elif not holds_annotation(pickle):
+        _decline_kpfile(pickle)
+        said = name_dict(pickle.keys)
+        if count > 1:
+            said = f"(one of {count} pickles) {said}; if each file is a frame, make one file of those of a video"
+        raise SourceError(f"{pickle.path} {said}; --from {single.FOLDER_NAME} converts each file as a video")
+
+
+def _decline_list(pickle: PickleFile, key: str | None, dialect: str) -> None:
+    """Decline a list whose first element is no annotation."""
+    known = pickle.elements(key)
+    if not known:
+        return
+    first = pickle.element(0, key)
+    if isinstance(first, dict) and is_annotation(first):
+        return
+    said = name_list(first, pickle.element(1, key) if known > 1 else None)
+    if said is None and isinstance(first, dict):
+        said = f"{name_dict(first.keys(), 'is a list of dicts')}; --from {dialect} converts them as they are"
+    if said:
+        raise SourceError(f"{pickle.path} {said}")
+
+
+def _decline_kpfile(pickle: PickleFile) -> None:
+    if pickle.keys and isinstance(first := pickle.value(pickle.keys[0]), dict) and "keypoint" in first:
+        raise SourceError(
+            f"{pickle.path} looks like a kpfile of Kinetics: convert the table of contents that names it, with "
+            f"--kpfiles {pickle.path.parent}"
+        )
 
 
 def _recognise(path: Path, labelled: bool) -> tuple[str, PickleFile | None]:
@@ -153,25 +220,39 @@ def _recognise(path: Path, labelled: bool) -> tuple[str, PickleFile | None]:
     if path.is_dir():
         return _recognise_folder(path, labelled), None
     with open(path, "rb", opener=open_regular) as file:
-        if file.read(len(MAGIC)) == MAGIC:
-            return babel.NAME, None
+        is_array = file.read(len(MAGIC)) == MAGIC
+    if is_array:
+        header = npy_header(path)
+        if len(header.shape) != 5:
+            raise SourceError(f"{path} {name_one_array(header.dtype, header.shape, IN_FOLDER)}")
+        return babel.NAME, None
     pickle = open_pickle(path)
-    found = holds_annotations(pickle)
-    if labelled and not (found and pickle.root_kind == "dict"):
+    try:
+        dialect = _dialect_of(pickle, labelled)
+    except BaseException:
         pickle.close()
-        return extraction.NAME, None
-    if found:
-        return (bare_list.NAME if pickle.root_kind == "list" else pyskl.NAME), pickle
-    with pickle:
-        if pickle.root_kind == "dict":
-            if not _ANNOTATION_KEYS.isdisjoint(pickle.keys):
-                return single.NAME, None
-            if pickle.keys and isinstance(first := pickle.value(pickle.keys[0]), dict) and "keypoint" in first:
-                raise SourceError(
-                    f"{path} looks like a kpfile of Kinetics: convert the table of contents that names it, with "
-                    f"--kpfiles {path.parent}"
-                )
-        raise SourceError(
-            f"{path} holds {described(pickle)}; expected annotations: a dict with 'annotations', a list of dicts, or "
-            "one annotation"
-        )
+        raise
+    if dialect in (bare_list.NAME, pyskl.NAME):
+        return dialect, pickle
+    pickle.close()
+    return dialect, None
+
+
+def _dialect_of(pickle: PickleFile, labelled: bool) -> str:
+    """Name of the dialect of a pickle. Raises SourceError that says what it is instead."""
+    is_list = pickle.root_kind == "list"
+    if holds_annotations(pickle):
+        dialect = extraction.NAME if labelled and is_list else bare_list.NAME if is_list else pyskl.NAME
+        _decline_list(pickle, None if is_list else "annotations", dialect)
+        return dialect
+    if pickle.root_kind == "dict":
+        if holds_annotation(pickle):
+            return extraction.NAME if labelled else single.NAME
+        _decline_kpfile(pickle)
+        raise SourceError(f"{pickle.path} {name_dict(pickle.keys)}; --from {single.NAME} converts it as it is")
+    elif said := name_value(pickle.root()):
+        raise SourceError(f"{pickle.path} {said}")
+    raise SourceError(
+        f"{pickle.path} holds {described(pickle)}; expected annotations: a dict with "
+        "'annotations', a list of dicts, or one annotation"
+    )

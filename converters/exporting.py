@@ -14,6 +14,7 @@ from converters.origins import origins
 from converters.output import new_file, new_folder
 from skelstore import Store
 from skelstore.errors import SourceError, StoreExistsError
+from skelstore.files import local_path
 from skelstore.wording import counted
 
 Format: TypeAlias = Literal["pyskl", "list", "kinetics"]
@@ -43,7 +44,7 @@ def export(
     """
     if kpfile_videos is not None and kpfile_videos < 1:
         raise SourceError(f"kpfile_videos is {kpfile_videos}, expected 1 or more")
-    out = Path(out)
+    out = local_path(out)
     dialect = format or store.source.get("dialect")
     document = store.source.get("document")
     if not isinstance(document, dict):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from typing import Any, Unpack
 
-from converters.annotation_file import described
+from converters.annotation_file import described, open_pickle
 from converters.conversion import ConvertOptions, convert_source
 from converters.listing import Entry, ListedFiles, filename_of, files_below, list_videos
 from converters.pickle_file import PickleFile
@@ -80,7 +80,7 @@ class ExtractedFiles(ListedFiles):
         return entries
 
     def _entries_of(self, file: str) -> list[Entry]:
-        pickle = PickleFile(self._folder / file)
+        pickle = open_pickle(self._folder / file, whole=True)
         if pickle.root_kind == "list":
             self._lists[file] = self._use(pickle)
             sizes = pickle.element_sizes().tolist()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from converters.pickle_arrays import short
 from converters.showing import shown_title
 from skelstore import Store
 from skelstore.joints import LAYOUTS
@@ -15,6 +17,8 @@ from skelstore.splits import is_run
 from skelstore.wording import counted
 
 _JOINT_FIELDS = ("keypoint", "keypoint_score")
+
+_SHOWN_CLASSES = 5
 
 
 def information(store: Store) -> dict[str, Any]:
@@ -54,6 +58,12 @@ def information(store: Store) -> dict[str, Any]:
         "ratio_to_arrays": round(stored / arrays, 4) if arrays else None,
         "ratio_to_source": round(stored / source_size, 4) if source_size else None,
     }
+
+
+def shown_classes(names: Sequence[str]) -> str:
+    """The first classes with their labels, and how many there are: ``0 'clap', 1 'wave'``."""
+    shown = ", ".join(f"{label} {short(name)}" for label, name in enumerate(names[:_SHOWN_CLASSES]))
+    return shown if len(names) <= _SHOWN_CLASSES else f"{shown} … ({len(names)} in all)"
 
 
 def notes(store: Store) -> list[str]:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converters.document import LIST_DOCUMENT, PYSKL_DOCUMENT
-from converters.naming import LABEL_BY, label_by_folders, label_by_ntu
+from converters.naming import LABEL_BY, label_by_class_names, label_by_folders, label_by_ntu
 from converters.source import KnownAtOnce, shown_name, storable_name
 from converters.video_table import Row, read_table, refuse
 from skelstore.errors import SourceError
@@ -64,8 +64,9 @@ def filename_of(annotation: Mapping[Any, Any]) -> str | None:
 
 @dataclass(frozen=True)
 class Listing:
-    """The videos that are taken, in order; the classes if folders name them; rows that were left out for want of a
-    file; how many files or list elements the table does not list; what the labels are from: a table, or names."""
+    """The videos that are taken, in order; the classes if folders or the table name them; rows that were left out for
+    want of a file; how many files or list elements the table does not list; what the labels are from: a table, or
+    names."""
 
     videos: list[Video]
     classes: list[str]
@@ -192,6 +193,7 @@ def list_videos(
     else:
         what = str(table)
         rows, problems = read_table(table)
+        rows, classes = label_by_class_names(rows)
         videos = _matched(path, entries, rows, problems, left_out if skip_missing else None)
     rows = [video.row for video in videos]
     if label_by == "ntu":

@@ -1,4 +1,4 @@
-"""Label and split of a video by its file: NTU RGB+D's names, or a folder for each class."""
+"""Label and split of a video: by its name as of NTU RGB+D, by a folder for each class, by the name of its class."""
 
 from __future__ import annotations
 
@@ -44,6 +44,13 @@ def _splits(by_setup: bool, action: int, setup: int = 0, camera: int = 0, subjec
         return ()
     second = ("xset", setup % 2 == 0) if by_setup else ("xview", camera != 1)
     return tuple(f"{name}_{'train' if train else 'val'}" for name, train in (("xsub", subject in SUBJECTS_120), second))
+
+
+def label_by_class_names(rows: Sequence[Row]) -> tuple[list[Row], list[str]]:
+    """The rows with a number for the name of their class, and the classes, numbered from 0 in the order of names."""
+    classes = sorted({row.class_name for row in rows if row.class_name is not None})
+    labels = {name: label for label, name in enumerate(classes)}
+    return [row if row.class_name is None else replace(row, label=labels[row.class_name]) for row in rows], classes
 
 
 def label_by_folders(rows: Sequence[Row]) -> tuple[list[Row], list[str], list[str]]:

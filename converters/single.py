@@ -9,10 +9,9 @@ from typing import Any, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from converters.annotation_file import described
+from converters.annotation_file import described, open_pickle
 from converters.conversion import ConvertOptions, convert_source
 from converters.listing import walk
-from converters.pickle_file import PickleFile
 from converters.source import KnownAtOnce, checked_annotation, shown_name, storable_name
 from skelstore.errors import SourceError
 from skelstore.files import absolute
@@ -45,7 +44,7 @@ class SingleFiles(KnownAtOnce):
 
     def video(self, index: int) -> tuple[Annotation, Origin | None]:
         file = self._files[index]
-        with PickleFile(file) as pickle:
+        with open_pickle(file, whole=True) as pickle:
             if pickle.root_kind != "dict" or "annotations" in pickle.keys:
                 raise SourceError(f"{file} holds {described(pickle)}; expected one annotation (a dict)")
             annotation = checked_annotation(pickle.root(), file, "the file")

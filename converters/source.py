@@ -127,11 +127,21 @@ def refusal(source: Source, error: SkelstoreError, index: int | None = None) -> 
         return str(error)
     place = error.place if index is None else source.place(index) + error.place
     if isinstance(error.value, Foreign):
+        if index is None and _is_array_of_names(error.value) and place.startswith("split"):
+            return (
+                f"{source.path}: {place}: {kind_name(error.value)} is not stored; expected a list of names: write "
+                f"{place} = list({place}) where the file is made"
+            )
         return (
             f"{source.path}: {place}: {kind_name(error.value)} is not data and "
             "cannot be stored: turn it into NumPy arrays and Python values where the file is made"
         )
     return f"{source.path}: {place}{str(error).removeprefix(error.place or 'the annotation')}"
+
+
+def _is_array_of_names(value: Foreign) -> bool:
+    """Whether a value is what train_test_split of scikit-learn and sets make of names."""
+    return value.name.startswith("numpy.ndarray") or value.name.rpartition(".")[2] in ("set", "frozenset")
 
 
 def splits_without(splits: dict[Any, Any], left_out: list[Json]) -> dict[Any, Any]:

@@ -13,16 +13,17 @@ import click
 import skelstore
 from converters import ntu
 from converters.checks import MODELS, Model, check, opened_for_check
-from converters.comparison import compare
+from converters.comparison import as_lines, compare
 from converters.conversion import available_cores, convert_source
 from converters.derivation import DERIVED, RawStore
 from converters.dialects import DIALECTS, open_source
 from converters.exporting import FORMATS, export
-from converters.information import information, notes
+from converters.information import information, notes, shown_classes
 from converters.labels import read_class_names
 from converters.naming import LABEL_BY
 from converters.ntu_names import TASKS
 from converters.ntu_recipes import RECIPES
+from converters.paths import FILE, PATH
 from converters.progress import progress, say
 from skelstore.codecs import PROFILES
 from skelstore.errors import SkelstoreError
@@ -30,14 +31,13 @@ from skelstore.joints import LAYOUTS
 from skelstore.verification import LEVELS, WHOLE, Level, Subset, find_litter, share, verify
 from skelstore.wording import counted
 
-_PATH = click.Path(path_type=Path, readable=False)
-"""What may not be read is told by whoever reads it, as what is not there is."""
-_FILE = click.Path(path_type=Path, exists=True, dir_okay=False, readable=False)
 _OF_SOURCE = (
     *("kpfiles", "boxes", "table", "label_by", "skip_missing"),
     *("recipe", "task", "ignore", "skip_broken"),
 )
 """The options of ``convert`` that say how the source is opened."""
+_KEYS_OF_CONTENTS = frozenset({"raw_file", "valid", "valid@0.5", "box_score"})
+"""Keys of an annotation that only Kinetics' tables of contents have."""
 
 
 def _beside(command: Callable[..., None]) -> Callable[..., None]:
@@ -45,26 +45,24 @@ def _beside(command: Callable[..., None]) -> Callable[..., None]:
     for option in (
         click.option("--label-by", type=click.Choice(LABEL_BY), help="Take label and split from folders or NTU names."),
         click.option(
-            "--table", type=_PATH, help="CSV or Parquet file of path, frame_dir, label, split; BABEL's labels."
+            "--table", type=PATH, help="CSV or Parquet file of path, frame_dir, label, split; BABEL's labels."
         ),
-        click.option("--boxes", type=_FILE, help="Pickle of FineGYM's ground-truth boxes."),
-        click.option(
-            "--kpfiles", type=_PATH, help="Folder of the kpfiles that belong to a Kinetics table of contents."
-        ),
+        click.option("--boxes", type=FILE, help="Pickle of FineGYM's ground-truth boxes."),
+        click.option("--kpfiles", type=PATH, help="Folder of the kpfiles that belong to a Kinetics table of contents."),
     ):
         command = option(command)
     return command
 
 
 @click.command("convert")
-@click.argument("source", type=_PATH)
-@click.argument("destination", type=_PATH)
+@click.argument("source", type=PATH)
+@click.argument("destination", type=PATH)
 @click.option("--from", "dialect", type=click.Choice(list(DIALECTS)), help="Dialect of SOURCE (default: recognised).")
 @_beside
 @click.option("--skip-missing", is_flag=True, help="Leave out videos whose skeletons are missing, and record them.")
 @click.option("--recipe", type=click.Choice(RECIPES), help="What to make of NTU RGB+D .skeleton files (default: raw).")
 @click.option("--task", type=click.Choice(TASKS), help="Splits of NTU RGB+D (default: by its actions).")
-@click.option("--ignore", type=_FILE, help="File that names samples of NTU RGB+D to be left out.")
+@click.option("--ignore", type=FILE, help="File that names samples of NTU RGB+D to be left out.")
 @click.option("--skip-broken", is_flag=True, help="Leave out .skeleton files that cannot be read, and record them.")
 @click.option(
     "--profile", type=click.Choice(PROFILES), default="default", help="How chunks are coded.", show_default=True
@@ -72,7 +70,7 @@ def _beside(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--workers", type=click.IntRange(min=1), default=available_cores, help="Processes (default: the cores).")
 @click.option("--dask", metavar="ADDRESS", help="Let the workers of the Dask cluster at tcp://HOST:PORT convert.")
 @click.option("--joints", type=click.Choice(list(LAYOUTS)), help="Layout of the joints (default: a guess, by V).")
-@click.option("--labels", "label_file", type=_FILE, help="File with the names of the classes, one a line or JSON.")
+@click.option("--labels", "label_file", type=FILE, help="File with the names of the classes, one a line or JSON.")
 @click.option("--force", is_flag=True, help="Replace the store at DESTINATION, once the new one is complete.")
 def convert_command(
     source: Path, destination: Path, dialect: str | None, label_file: Path | None, **options: Any
@@ -101,15 +99,19 @@ def _tell(destination: Path, dialect: str) -> None:
         found = information(store)
         for note in notes(store):
             say(note)
+        if store.class_names:
+            say(f"classes: {shown_classes(store.class_names)}")
+        is_contents = found["videos"] and not _KEYS_OF_CONTENTS.isdisjoint(store.lazy(0))
     if dialect not in ("kinetics", ntu.NAME) and found["videos"] and not found["joints"]:
-        say("note: no video has a keypoint; if this is a Kinetics table of contents, give its --kpfiles too")
+        hint = "; it may be a table of contents of Kinetics: give its --kpfiles too" if is_contents else ""
+        say(f"note: no video has a keypoint{hint}")
     ratio = f", {found['ratio_to_source']:.2f} of the source" if found["ratio_to_source"] else ""
     click.echo(f"{destination}: {counted(found['videos'], 'video')}, {found['stored_bytes']:,} bytes{ratio}")
 
 
 @click.command("derive")
-@click.argument("store", type=_PATH)
-@click.argument("out", type=_PATH)
+@click.argument("store", type=PATH)
+@click.argument("out", type=PATH)
 @click.option("--recipe", type=click.Choice(DERIVED), required=True, help="Whose annotations to make.")
 @click.option("--task", type=click.Choice(TASKS), help="Splits of NTU RGB+D (default: by its actions).")
 @click.option("--skip-broken", is_flag=True, help="Leave out videos on which the recipe fails, and record them.")
@@ -127,10 +129,10 @@ def derive_command(store: Path, out: Path, recipe: Any, task: Any, skip_broken: 
 
 
 @click.command("export")
-@click.argument("store", type=_PATH)
-@click.argument("out", type=_PATH)
+@click.argument("store", type=PATH)
+@click.argument("out", type=PATH)
 @click.option("--format", "format_", type=click.Choice(FORMATS), help="Dialect to write (default: the original one).")
-@click.option("--kpfiles", type=_PATH, help="Folder for the kpfiles (default: kpfiles, beside OUT).")
+@click.option("--kpfiles", type=PATH, help="Folder for the kpfiles (default: kpfiles, beside OUT).")
 @click.option("--kpfile-videos", type=click.IntRange(min=1), help="Videos of a kpfile (default: as it was, or 1000).")
 @click.option("--force", is_flag=True, help="Replace what stands at OUT, and its kpfiles.")
 def export_command(store: Path, out: Path, format_: Any, **options: Any) -> None:
@@ -148,10 +150,10 @@ def _subset(context: click.Context, parameter: click.Parameter, value: str | Non
 
 
 @click.command("verify")
-@click.argument("store", type=_PATH)
+@click.argument("store", type=PATH)
 @click.option("--level", type=click.Choice(LEVELS), default="structure", help="How thoroughly (default: structure).")
 @click.option("--subset", metavar="N/M", callback=_subset, help="Only share N of M, which together are everything.")
-@click.option("--against", type=_PATH, help="Compare value by value with this source, too.")
+@click.option("--against", type=PATH, help="Compare value by value with this source, too.")
 @_beside
 def verify_command(store: Path, level: Level, subset: Subset, against: Path | None, **beside: Any) -> None:
     """Check STORE.
@@ -174,7 +176,7 @@ def verify_command(store: Path, level: Level, subset: Subset, against: Path | No
                 against, dialect if dialect in DIALECTS else None, skip_missing=left_out, **beside, **of_ntu
             )
             with progress("comparing", len(share(subset, len(opened))), " videos") as advance:
-                problems = compare(opened, source, advance, subset)
+                problems = as_lines(opened.path, source.path, compare(opened, source, advance, subset))
             source.close()
     if problems:
         raise SkelstoreError("\n".join(problems))
@@ -184,13 +186,13 @@ def verify_command(store: Path, level: Level, subset: Subset, against: Path | No
 
 
 @click.command("check")
-@click.argument("source", type=_PATH)
+@click.argument("source", type=PATH)
 @click.option("--for", "model", type=click.Choice(MODELS), help="Look at what this model's pipeline needs, too.")
 @click.option("--from", "dialect", type=click.Choice(list(DIALECTS)), help="Dialect of SOURCE (default: recognised).")
 @_beside
 @click.option("--recipe", type=click.Choice(RECIPES), help="What to make of NTU RGB+D .skeleton files.")
 @click.option("--task", type=click.Choice(TASKS), help="Splits of NTU RGB+D (default: by its actions).")
-@click.option("--ignore", type=_PATH, help="File that names samples of NTU RGB+D to be left out.")
+@click.option("--ignore", type=PATH, help="File that names samples of NTU RGB+D to be left out.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def check_command(source: Path, model: Model | None, as_json: bool, **options: Any) -> None:
     """Look for what would make a training with SOURCE, a store or a source, fail or go wrong."""

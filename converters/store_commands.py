@@ -16,6 +16,7 @@ from converters.bench import report
 from converters.bench import store as store_bench
 from converters.information import as_lines, information
 from converters.labels import read_class_names, read_mapping, relabel
+from converters.paths import FILE, PATH
 from converters.progress import progress, say
 from converters.selection import where, with_labels, with_names
 from converters.showing import as_json, located, portrait
@@ -25,9 +26,6 @@ from skelstore.conflicts import CONFLICTS
 from skelstore.errors import SkelstoreError
 from skelstore.joints import LAYOUTS
 from skelstore.wording import counted
-
-_PATH = click.Path(path_type=Path, readable=False)
-_FILE = click.Path(path_type=Path, exists=True, dir_okay=False, readable=False)
 
 
 def _parsed(parse: Callable[[str], Any]) -> Callable[[click.Context, click.Parameter, str | None], Any]:
@@ -43,7 +41,7 @@ def _parsed(parse: Callable[[str], Any]) -> Callable[[click.Context, click.Param
 
 
 @click.command("info")
-@click.argument("store", type=_PATH)
+@click.argument("store", type=PATH)
 @click.option("--json", "json_wanted", is_flag=True, help="Print JSON.")
 def info_command(store: Path, json_wanted: bool) -> None:
     """Show what is in STORE."""
@@ -55,7 +53,7 @@ def info_command(store: Path, json_wanted: bool) -> None:
 
 
 @click.command("show", context_settings={"ignore_unknown_options": True})
-@click.argument("store", type=_PATH)
+@click.argument("store", type=PATH)
 @click.argument("key", required=False)
 @click.option("--json", "json_wanted", is_flag=True, help="Print JSON; numbers that are not finite are texts.")
 def show_command(store: Path, key: str | None, json_wanted: bool) -> None:
@@ -66,10 +64,10 @@ def show_command(store: Path, key: str | None, json_wanted: bool) -> None:
 
 
 @click.command("bench")
-@click.argument("store", type=_PATH)
+@click.argument("store", type=PATH)
 @click.option("--videos", type=click.IntRange(min=1), default=2000, help="Videos of the sample (default: 2000).")
-@click.option("--json", "json_file", type=_PATH, help="Write all figures there.")
-@click.option("--plot", type=_PATH, help="Draw microseconds a video there (needs matplotlib).")
+@click.option("--json", "json_file", type=PATH, help="Write all figures there.")
+@click.option("--plot", type=PATH, help="Draw microseconds a video there (needs matplotlib).")
 def bench_command(store: Path, videos: int, json_file: Path | None, plot: Path | None) -> None:
     """Measure how quickly STORE is read, beside other ways to keep a sample of its videos.
 
@@ -94,8 +92,8 @@ def bench_command(store: Path, videos: int, json_file: Path | None, plot: Path |
 
 
 @click.command("merge")
-@click.argument("stores", type=_PATH, nargs=-1, required=True)
-@click.option("-o", "--output", "out", metavar="OUT", type=_PATH, required=True, help="The store to write.")
+@click.argument("stores", type=PATH, nargs=-1, required=True)
+@click.option("-o", "--output", "out", metavar="OUT", type=PATH, required=True, help="The store to write.")
 @click.option("--allow", multiple=True, type=click.Choice(CONFLICTS), help="Merge in spite of conflicts of this kind.")
 @click.option("--as-split", "as_splits", multiple=True, help="Make the videos of a store a split; once for each store.")
 @click.option("--cast", is_flag=True, help="Write float16 as float32 where other stores have that.")
@@ -120,11 +118,11 @@ def merge_command(stores: tuple[Path, ...], out: Path, **options: Any) -> None:
 
 
 @click.command("subset")
-@click.argument("store", type=_PATH)
-@click.argument("out", type=_PATH)
+@click.argument("store", type=PATH)
+@click.argument("out", type=PATH)
 @click.option("--split", help="Only the videos of this split.")
 @click.option("--labels", help="Only the videos with one of these labels: 1,2,5-9.")
-@click.option("--ids", type=_FILE, help="Only the videos named in this file, one a line (.json: a list), in its order.")
+@click.option("--ids", type=FILE, help="Only the videos named in this file, one a line (.json: a list), in its order.")
 @click.option("--where", "expression", help='Only where this is true: "label < 10 and total_frames >= 30".')
 @click.option("--force", is_flag=True, help="Replace the store at OUT, once the new one is complete.")
 def subset_command(
@@ -146,8 +144,8 @@ def subset_command(
 
 
 @click.command("split")
-@click.argument("store", type=_PATH)
-@click.option("-o", "--output", "out", metavar="OUT", type=_PATH, required=True, help="The store to write.")
+@click.argument("store", type=PATH)
+@click.option("-o", "--output", "out", metavar="OUT", type=PATH, required=True, help="The store to write.")
 @click.option("--parts", callback=_parsed(parse_parts), help="Splits and their shares (default: train=0.8,val=0.2).")
 @click.option("--folds", type=click.IntRange(min=2), help="Make K folds instead: fold1_train, fold1_val, …")
 @click.option(
@@ -174,11 +172,11 @@ def split_command(store: Path, out: Path, parts: dict[str, float] | None, folds:
 
 
 @click.command("relabel")
-@click.argument("store", type=_PATH)
-@click.option("-o", "--output", "out", metavar="OUT", type=_PATH, required=True, help="The store to write.")
-@click.option("--map", "mapping", type=_FILE, help="CSV or JSON file of old,new.")
+@click.argument("store", type=PATH)
+@click.option("-o", "--output", "out", metavar="OUT", type=PATH, required=True, help="The store to write.")
+@click.option("--map", "mapping", type=FILE, help="CSV or JSON file of old,new.")
 @click.option("--compact", is_flag=True, help="Number the labels that occur from 0.")
-@click.option("--labels", "label_file", type=_FILE, help="File with the names of the classes, one a line or JSON.")
+@click.option("--labels", "label_file", type=FILE, help="File with the names of the classes, one a line or JSON.")
 @click.option("--joints", type=click.Choice(list(LAYOUTS)), help="State the layout of the joints.")
 @click.option("--force", is_flag=True, help="Replace the store at OUT, once the new one is complete.")
 def relabel_command(

@@ -11,13 +11,14 @@ import csv
 import os
 import re
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet
 
+from converters.repetition import merge_repeats
 from skelstore.errors import SourceError
 from skelstore.files import open_regular
 from skelstore.values import INT_MAX, INT_MIN
@@ -38,7 +39,8 @@ _PARQUET_MAGIC = b"PAR1"
 class Row:
     """What is known of a video: which file it is in (relative to the folder), and what its annotation shall have.
 
-    ``place`` is where that is said, for messages: ``clips.csv: line 3``. Empty values are not to be set.
+    ``place`` is where that is said, for messages: ``clips.csv: line 3``. Empty values are not to be set. A table says
+    ``label`` or, in each of its rows, ``class_name``.
     """
 
     place: str
@@ -47,6 +49,7 @@ class Row:
     label: int | None = None
     splits: tuple[str, ...] = ()
     values: dict[str, Any] = field(default_factory=dict)
+    class_name: str | None = None
 
     def keys(self) -> dict[str, Any]:
         """The keys that the annotation gets."""
@@ -75,16 +78,23 @@ def read_table(path: str | os.PathLike[str]) -> tuple[list[Row], list[str]]:
         raise SourceError(f"{path} has one of the columns height and width; expected both, or none")
     if not places and not problems:
         raise SourceError(f"{path} has no rows; expected one for each video")
+    class_names: list[str | None] = [None] * len(places)
+    mixed: list[str] = []
+    if "label" in columns:
+        columns["label"], class_names = _split_labels(places, columns["label"], mixed)
     rows = []
     for i, place in enumerate(places):
-        rows.append(_row(place, {name: cells[i] for name, cells in columns.items()}, problems))
+        row = _row(place, {name: cells[i] for name, cells in columns.items()}, problems)
+        rows.append(replace(row, class_name=class_names[i]))
+    problems += mixed
     return rows, problems
 
 
 def refuse(what: str, problems: list[str]) -> None:
-    """Raise SourceError that tells the problems, if there are any: all of them up to a bound."""
+    """Raise SourceError that tells the problems, if there are any: all kinds of them up to a bound."""
     if not problems:
         return
+    problems = merge_repeats(problems)
     count = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
     more = f"\n  … and {len(problems) - SHOWN_PROBLEMS} more" if len(problems) > SHOWN_PROBLEMS else ""
     raise SourceError(f"{what} has {count}:\n" + "\n".join(f"  {text}" for text in problems[:SHOWN_PROBLEMS]) + more)
@@ -160,6 +170,33 @@ def _numbers(cells: list[str | None]) -> list[Any]:
         if all(pattern.fullmatch(cell) for cell in given):
             return [None if cell is None else kind(cell) for cell in cells]
     return cells
+
+
+def _split_labels(
+    places: list[str], cells: list[Any], problems: list[str]
+) -> tuple[list[str | None], list[str | None]]:
+    """The labels that are numbers, and those that are names of classes; None where there is none.
+
+    One of the two is empty: of a column that has both, the fewer are problems, each with its row.
+    """
+    texts = [None if cell is None else str(cell).strip() for cell in cells]
+    are_names = [
+        isinstance(cell, str) and bool(text) and not _NUMBER.fullmatch(text or "")
+        for cell, text in zip(cells, texts, strict=True)
+    ]
+    names, numbers = sum(are_names), sum(cell is not None for cell in cells) - sum(are_names)
+    by_name = names > numbers
+    if names and numbers:
+        found, others = ("a number", "names") if by_name else ("no whole number", "numbers")
+        problems += [
+            f"{place}, label: {str(cell)[:80]!r} is {found}, and other rows have {others}: number all classes from 0, "
+            "or name them all"
+            for place, cell, is_name in zip(places, cells, are_names, strict=True)
+            if cell is not None and is_name != by_name
+        ]
+    kept = [cell if is_name == by_name else None for cell, is_name in zip(texts, are_names, strict=True)]
+    nothing: list[str | None] = [None] * len(cells)
+    return (nothing, kept) if by_name else (kept, nothing)
 
 
 def _row(place: str, cells: dict[str, Any], problems: list[str]) -> Row:

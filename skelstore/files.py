@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import stat
 import weakref
 from collections import deque
@@ -18,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from skelstore.errors import DamageError, StoreError, StoreNotFoundError, StoreReplacedError
+from skelstore.errors import DamageError, SkelstoreError, StoreError, StoreNotFoundError, StoreReplacedError
 
 try:
     import resource
@@ -57,6 +58,33 @@ _KINDS = {
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
 }
+
+
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+(.*)", re.DOTALL)
+_SCHEMES = frozenset(
+    {
+        *("http", "https", "ftp", "sftp", "ssh", "file", "memory"),
+        *("s3", "gs", "gcs", "az", "abfs", "abfss", "hdfs", "hf"),
+    }
+)
+"""Of a Path, in which a URL has lost a slash, only these are taken for its scheme."""
+
+
+def local_path(path: str | os.PathLike[str], error: type[SkelstoreError] = StoreError) -> Path:
+    """The path of a local file or folder.
+
+    Raises the error for a URL, of which a Path would make a local path with one slash less; also for such a Path.
+    """
+    text = os.fspath(path)
+    match = _URL.match(text)
+    if match is None or os.path.lexists(f"{match[1]}:"):
+        return Path(path)
+    scheme, rest = match.groups()
+    if not text.startswith(f"{scheme}://") and scheme.lower() not in _SCHEMES:
+        return Path(path)
+    url = text if text.startswith(f"{scheme}://") else f"{scheme}://{rest}"
+    remedy = "leave out file://" if scheme.lower() == "file" else "download it first, or give a local path"
+    raise error(f"{url} is a URL; expected the path of a local file or folder: {remedy}")
 
 
 def open_regular(path: str | os.PathLike[str], flags: int = os.O_RDONLY) -> int:

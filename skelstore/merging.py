@@ -16,6 +16,7 @@ from skelstore.arrays import ArrayReader, ArrayWriter
 from skelstore.codecs import PROFILES
 from skelstore.conflicts import CONFLICTS, Conflict, Input, find_casts, refuse_conflicts
 from skelstore.errors import DamageError, MergeError
+from skelstore.files import local_path
 from skelstore.joining import LAYOUT_COLUMN, join, name_layout
 from skelstore.layouts import FieldIdentity
 from skelstore.metadata import ArrayMetadata, FileEntry
@@ -74,7 +75,7 @@ def merge(
         )
     if not stores:
         raise MergeError("no stores to merge were given")
-    readers = [Reader(Path(store), "first") for store in stores]
+    readers = [Reader(local_path(store), "first") for store in stores]
     try:
         casts = find_casts(readers) if cast else [{} for _ in readers]
         inputs = [

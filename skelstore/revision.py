@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from skelstore import disk, values
 from skelstore.errors import DamageError, StoreError
+from skelstore.files import local_path
 from skelstore.joining import LAYOUT_COLUMN, Names, name_layout, splits_table, write_table
 from skelstore.layouts import Shredder
 from skelstore.metadata import (
@@ -57,7 +58,7 @@ def revise(
     says, StoreExistsError if the destination is taken, StoreError if a label is, or shall be, an array, and
     UnsupportedValueError if it shall be a value that no store holds.
     """
-    reader = Reader(Path(path), "first")
+    reader = Reader(local_path(path), "first")
     try:
         with Workspace(destination, force=force) as workspace:
             _write(reader, workspace.store, splits, labels, source)

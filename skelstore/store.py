@@ -24,6 +24,7 @@ from skelstore.errors import (
     VideoIndexError,
     VideoNotFoundError,
 )
+from skelstore.files import local_path
 from skelstore.frames import Frames
 from skelstore.joining import INTERNAL_COLUMNS, LAYOUT_COLUMN
 from skelstore.joints import KnownJoints
@@ -55,7 +56,7 @@ def open(path: str | os.PathLike[str], *, check: Check = "first") -> Store:
     """
     if check not in get_args(Check):
         raise StoreError(f"check={check!r}; expected one of {', '.join(get_args(Check))}")
-    return Store(Reader(Path(path), check), None)
+    return Store(Reader(local_path(path), check), None)
 
 
 class Store:

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from skelstore import disk
 from skelstore.errors import SkelstoreError, StoreError
+from skelstore.files import local_path
 from skelstore.metadata import MANIFEST_KEY, ROOT_KEY, FileEntry
 from skelstore.reader import Reader
 from skelstore.table import numeric_column
@@ -60,7 +61,7 @@ def verify(
         raise StoreError(f"level {level!r}; expected one of {', '.join(LEVELS)}")
     share(subset, 0)
     try:
-        reader = Reader(Path(path), "always")
+        reader = Reader(local_path(path), "always")
     except SkelstoreError as error:
         return [str(error)]
     try:

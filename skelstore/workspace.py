@@ -13,7 +13,7 @@ from types import TracebackType
 
 from skelstore import disk
 from skelstore.errors import SkelstoreError, StoreError, StoreExistsError
-from skelstore.files import LocalFiles
+from skelstore.files import LocalFiles, local_path
 from skelstore.metadata import MAX_JSON_BYTES, ROOT_KEY, from_bytes, store_attributes
 
 try:
@@ -36,7 +36,7 @@ class Workspace:
 
     def __init__(self, destination: str | os.PathLike[str], *, force: bool = False, resume: bool = False) -> None:
         # The real path: what a link names is replaced, and the link stays.
-        self.destination = Path(os.path.realpath(destination))
+        self.destination = Path(os.path.realpath(local_path(destination)))
         if not self.destination.name:
             raise StoreError(f"{destination} cannot be a store: name a folder in it that is not there yet")
         self._force = force

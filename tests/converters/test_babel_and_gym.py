@@ -172,7 +172,7 @@ def test_any_pickle_is_labels_or_refused(value: object) -> None:
 def test_an_array_that_is_not_babels_is_refused(tmp_path: Path) -> None:
     clips, labels = babel_like(3)
     path = write_babel(tmp_path, clips[0], labels)
-    with pytest.raises(SourceError, match="converted by their folder"):
+    with pytest.raises(SourceError, match=r"it looks like \[C, T, V, M\]"):
         open_source(path)
     path = write_babel(tmp_path, clips, labels)
     source = BabelSource(path)

@@ -427,7 +427,7 @@ def test_kinetics_on_the_command_line(tmp_path: Path, run: Any) -> None:
 
 
 def test_a_table_of_contents_without_its_kpfiles_is_noted(tmp_path: Path, run: Any) -> None:
-    path = dump(tmp_path / "toc.pkl", {"split": {}, "annotations": [{"frame_dir": "a"}]})
+    path = dump(tmp_path / "toc.pkl", {"split": {}, "annotations": [{"frame_dir": "a", "valid": {0.5: 3}}]})
     done = run("convert", path, tmp_path / "a.zarr")
     assert done.status == 0
     assert "--kpfiles" in done.err
@@ -805,3 +805,44 @@ def test_a_bar_leaves_no_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         shown = os.read(ours, 65536) if ready else b""
     os.close(ours)
     assert b"working" in shown
+
+
+@pytest.mark.parametrize("command", [["convert", "URL", "a.zarr"], ["convert", "a.pkl", "URL"], ["info", "URL"]])
+def test_a_url_is_wrong_use(command: list[str], run: Any) -> None:
+    url = "s3://bucket/a.zarr"
+    done = run(*(url if word == "URL" else word for word in command))
+    assert done.status == 2
+    assert f"{url} is a URL; expected the path of a local file or folder: download it first" in " ".join(
+        done.err.split()
+    )
+
+
+def test_class_names_of_a_table_are_numbered_and_shown(tmp_path: Path, run: Any) -> None:
+    (tmp_path / "clips").mkdir()
+    rows = ["path,label"]
+    for i, name in enumerate(("wave", "clap", "wave", "jump", "sit", "stand", "run")):
+        np.save(tmp_path / "clips" / f"{i}.npy", np.ones((4, 17, 2)))
+        rows.append(f"{i}.npy,{name}")
+    (tmp_path / "t.csv").write_text("\n".join(rows) + "\n")
+    done = run("convert", tmp_path / "clips", tmp_path / "a.zarr", "--table", tmp_path / "t.csv")
+    assert done.status == 0
+    assert done.err == "classes: 0 'clap', 1 'jump', 2 'run', 3 'sit', 4 'stand' … (6 in all)\n"
+    with skelstore.open(tmp_path / "a.zarr") as opened:
+        assert opened.class_names == ["clap", "jump", "run", "sit", "stand", "wave"]
+        assert [opened[i]["label"] for i in range(3)] == [5, 0, 5]
+    assert (
+        run("verify", tmp_path / "a.zarr", "--against", tmp_path / "clips", "--table", tmp_path / "t.csv").status == 0
+    )
+    (tmp_path / "names.txt").write_text("wave\nclap\njump\nsit\nstand\nrun\n")
+    options = ("--table", tmp_path / "t.csv", "--labels", tmp_path / "names.txt", "--force")
+    line = check_sentence(run("convert", tmp_path / "clips", tmp_path / "a.zarr", *options))
+    assert "the class 'clap' is label 0" in line
+    assert "label 1 by --labels" in line
+
+
+def test_only_what_points_to_kinetics_has_a_hint_to_it(tmp_path: Path, run: Any) -> None:
+    dump(tmp_path / "a.pkl", [{"frame_dir": "a", "label": 3}])
+    done = run("convert", tmp_path / "a.pkl", tmp_path / "a.zarr")
+    assert done.err == "note: no video has a keypoint\n"
+    dump(tmp_path / "b.pkl", [{"frame_dir": "a", "label": 3, "raw_file": "k/a.pkl"}])
+    assert "--kpfiles" in run("convert", tmp_path / "b.pkl", tmp_path / "b.zarr").err

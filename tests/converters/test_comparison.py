@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import skelstore
-from converters import open_source, pyskl, samples
-from converters.comparison import compare
+from converters import bare_list, open_source, pyskl, samples
+from converters.comparison import as_lines, compare
 from tests.source_contract import dump
 
 
@@ -107,3 +107,41 @@ def test_every_changed_video_is_told_up_to_twenty(tmp_path: Path) -> None:
     source.close()
     assert len(found) == 21
     assert "more after these 20" in found[-1]
+
+
+def named(*names: str) -> list[dict[str, Any]]:
+    return [{"frame_dir": name, "label": 0} for name in names]
+
+
+def compared_names(tmp_path: Path, here: list[dict[str, Any]], there: list[dict[str, Any]]) -> list[str]:
+    bare_list.convert(dump(tmp_path / "a.pkl", here), tmp_path / "a.zarr", force=True)
+    source = open_source(dump(tmp_path / "b.pkl", there))
+    with skelstore.open(tmp_path / "a.zarr") as store:
+        found = compare(store, source)
+    source.close()
+    return found
+
+
+@pytest.mark.parametrize("count", [2, 19, 20, 30])
+def test_another_source_is_one_sentence(tmp_path: Path, count: int) -> None:
+    here, there = (named(*(f"{letter}{i}" for i in range(count))) for letter in "vw")
+    [text] = compared_names(tmp_path, here, there)
+    assert f"all {min(count, 20)} videos that were compared have other names, such as 'v0' and 'w0'" in text
+    assert "is it another source" in text
+
+
+def test_some_other_names_are_no_other_source(tmp_path: Path) -> None:
+    [text] = compared_names(tmp_path, named("a", "b", "c"), named("a", "x", "c"))
+    assert "[1].frame_dir is 'b'; expected 'x'" in text
+    [text] = compared_names(tmp_path, named("a"), named("x"))
+    assert "[0].frame_dir is 'a'; expected 'x'" in text
+
+
+def test_differences_stand_under_one_heading(tmp_path: Path) -> None:
+    here, there = named("a", "b", "c"), named("a", "x", "y")
+    found = compared_names(tmp_path, here, there)
+    assert len(found) == 2
+    lines = as_lines(tmp_path / "a.zarr", tmp_path / "b.pkl", found)
+    assert lines[0] == f"{tmp_path / 'a.zarr'} against {tmp_path / 'b.pkl'}:"
+    assert [line[:5] for line in lines[1:]] == ["  [1]", "  [2]"]
+    assert as_lines(tmp_path / "a.zarr", tmp_path / "b.pkl", found[:1]) == found[:1]

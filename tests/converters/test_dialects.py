@@ -110,7 +110,7 @@ def test_the_pyskl_dialect_on_any_data(data: strategies.Dataset) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = dump(Path(folder) / "a.pkl", {"split": data.splits, "annotations": data.annotations})
         expected = load(path)
-        check_source(open_source(path), expected["annotations"], expected["split"])
+        check_source(open_source(path, "pyskl"), expected["annotations"], expected["split"])
 
 
 @given(strategies.annotation_lists(max_size=5))
@@ -120,7 +120,7 @@ def test_the_list_dialect_on_any_data(data: list[strategies.Annotation]) -> None
         path = dump(Path(folder) / "a.pkl", data, protocol=2)
         first = data[0] if data else {}
         if not {"pred_score", "pred_scores", "pred_label", "pred_labels"} & set(map(str, first)):
-            check_source(open_source(path), load(path), {})
+            check_source(open_source(path, "list"), load(path), {})
 
 
 @given(strategies.annotation_lists(max_size=4))
@@ -130,7 +130,7 @@ def test_the_folder_and_single_dialects_on_any_data(data: list[strategies.Annota
     with tempfile.TemporaryDirectory() as folder:
         for i, annotation in enumerate(data):
             dump(Path(folder) / f"{i}.pkl", annotation, protocol=i % 6)
-        check_source(open_source(folder), [load(Path(folder) / f"{i}.pkl") for i in range(len(data))], {})
+        check_source(open_source(folder, "folder"), [load(Path(folder) / f"{i}.pkl") for i in range(len(data))], {})
         check_source(open_source(Path(folder) / "0.pkl", "single"), [load(Path(folder) / "0.pkl")], {})
 
 
@@ -146,7 +146,6 @@ def test_the_folder_and_single_dialects_on_any_data(data: list[strategies.Annota
         ({"annotations": [{"frame_dir": "a"}], "meta": 1}, "pyskl"),
         ({"annotations": [], "keypoint": 1}, "pyskl"),
         ([], "list"),
-        ([{}], "list"),
         ([{"filename": "a", "valid@0.5": 3}], "list"),
         ({"frame_dir": "a"}, "single"),
         ({"filename": "a"}, "single"),
@@ -234,7 +233,7 @@ LOOK_ALIKES: dict[str, tuple[object, str]] = {
     "a text": ("hello", "str"),
     "None": (None, "None"),
     "a tuple": (({"frame_dir": "a"},), "tuple"),
-    "an array": (np.zeros(3), "ndarray"),
+    "an array": (np.zeros(3), "one array, float64 .3,."),
     "an instance": (Thing(), "Thing"),
 }
 
@@ -286,7 +285,7 @@ def test_a_cut_short_pickle_is_declined_wherever_it_ends(tmp_path: Path) -> None
 def test_a_folder_without_pickles_is_declined(tmp_path: Path) -> None:
     (tmp_path / "f" / "sub").mkdir(parents=True)
     (tmp_path / "f" / "sub" / "a.txt").write_text("x")
-    with pytest.raises(SourceError, match=r"folder without a \.pkl file"):
+    with pytest.raises(SourceError, match=r"a folder with other files \(1 of \.txt\): sub/a\.txt is text"):
         open_source(tmp_path / "f")
 
 
@@ -390,6 +389,25 @@ def test_a_value_at_the_top_is_refused_too(tmp_path: Path, place: str, name: str
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.parametrize("ids", [np.array(["a"]), np.array(["a"], object), {"a"}, frozenset("a")])
+def test_a_split_that_is_no_list_is_refused_with_its_remedy(tmp_path: Path, ids: Any) -> None:
+    """What train_test_split of scikit-learn gives, and what is made of sets."""
+    for protocol in (2, 4):
+        path = dump(tmp_path / "a.pkl", {"split": {"train": ids}, "annotations": [{"frame_dir": "a"}]}, protocol)
+        with pytest.raises(SkelstoreError, match=r"write split\['train'\] = list\(split\['train'\]\) where") as caught:
+            pyskl.convert(path, tmp_path / "out.zarr", workers=1)
+        sentence(caught, path)
+
+
+def test_a_split_of_numpy_texts_is_taken(tmp_path: Path) -> None:
+    ids = list(np.array(["a", "b"]))
+    path = dump(
+        tmp_path / "a.pkl", {"split": {"train": ids}, "annotations": [{"frame_dir": np.str_("a")}, {"frame_dir": "b"}]}
+    )
+    check_source(open_source(path), load(path)["annotations"], {"train": ids})
+    pyskl.convert(path, tmp_path / "out.zarr", workers=1)
+
+
 def test_a_torch_tensor_is_refused_by_name_at_its_place(tmp_path: Path) -> None:
     tensor = b"ctorch._utils\n_rebuild_tensor_v2\n(K\x00K\x02\x85tR"
     legacy = b"ctorch.storage\n_load_from_bytes\nU\x03abc\x85R"
@@ -430,13 +448,22 @@ def test_several_problems_are_told_at_once(tmp_path: Path) -> None:
 
 
 def test_of_very_many_problems_the_first_are_told(tmp_path: Path) -> None:
-    path = dump(tmp_path / "a.pkl", [{"a": {i}} for i in range(100)])
+    path = dump(tmp_path / "a.pkl", [{f"a{i}": {i}} for i in range(100)])
     with pytest.raises(UnsupportedValueError) as caught:
         bare_list.convert(path, tmp_path / "out.zarr", workers=1)
     lines = str(caught.value).splitlines()
     assert len(lines) == 21
-    assert "[19].a" in lines[19]
+    assert "[19].a19" in lines[19]
     assert "more" in lines[20]
+
+
+def test_one_fault_in_many_videos_is_one_message(tmp_path: Path) -> None:
+    path = dump(tmp_path / "a.pkl", [{"frame_dir": "a"}] + [{"a": {i}} for i in range(9)])
+    with pytest.raises(
+        UnsupportedValueError, match=r"\[1\]\.a: .*\(and 8 more like it: \[2\], \[3\], \[4\] …\)$"
+    ) as caught:
+        bare_list.convert(path, tmp_path / "out.zarr", workers=1)
+    sentence(caught, path)
 
 
 @pytest.mark.parametrize("key", [(1, 2), frozenset(), np.int64(1), Point(1, 2), Thing])

@@ -96,7 +96,7 @@ def test_export_of_convert_is_the_same_pyskl_pickle(document: dict[Any, Any], pr
         folder = Path(name)
         path = dump(folder / "a.pkl", document, protocol)
         expected = load(path)
-        with converted(path, folder / "a.zarr", profile=profile) as store:
+        with converted(path, folder / "a.zarr", "pyskl", profile=profile) as store:
             assert store.source["dialect"] == "pyskl"
             assert_exact(list(store), expected["annotations"])
             split = expected.get("split")
@@ -115,7 +115,7 @@ def test_export_of_convert_is_the_same_list(annotations: list[dict[Any, Any]], p
         folder = Path(name)
         path = dump(folder / "a.pkl", annotations, protocol)
         expected = load(path)
-        with converted(path, folder / "a.zarr", profile=profile) as store:
+        with converted(path, folder / "a.zarr", "list", profile=profile) as store:
             assert_exact(list(store), expected)
             export(store, folder / "again.pkl")
         assert_exact(load(folder / "again.pkl"), expected)
@@ -146,7 +146,7 @@ def test_export_of_convert_is_the_same_folder(annotations: list[dict[Any, Any]],
         names = ["b.pkl", "sub/é ö.pkl", "A.pkl", "a.pkl"][: len(annotations)]
         for file, annotation, protocol in zip(names, annotations, each, strict=False):
             dump(folder / "in" / file, annotation, protocol)
-        with converted(folder / "in", folder / "a.zarr") as store:
+        with converted(folder / "in", folder / "a.zarr", "folder") as store:
             export(store, folder / "out")
         found = {p.relative_to(folder / "out").as_posix() for p in (folder / "out").rglob("*") if p.is_file()}
         assert found == set(names)

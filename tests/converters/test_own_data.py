@@ -261,6 +261,7 @@ def test_any_arrays(videos: list[tuple[int, int, bool]], dtype: str, coordinates
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for i, (persons, frames, packed) in enumerate(videos):
+            packed |= (persons, coordinates) == (3, 2)  # else it may be x, y, z of two persons
             keypoint = points(max(persons, 1), frames, 5, coordinates).astype(dtype)
             score = np.zeros((max(persons, 1), frames, 5), np.float16)
             stored, stored_score = (keypoint[0], score[0]) if persons == 0 else (keypoint, score)
@@ -307,7 +308,7 @@ def test_all_arrays_of_a_wrong_shape_are_told_together(tmp_path: Path) -> None:
     good = points(4, 17, 2)
     wrong: dict[str, tuple[Any, str]] = {
         "axes.npy": (points(17, 2), r"float32 (17, 2); expected [M, T, V, C], or [T, V, C] for one person"),
-        "four.npy": (points(4, 17, 4), "put scores into keypoint_score of an .npz"),
+        "four.npy": (points(4, 17, 4), "put scores into keypoint_score of a .npz"),
         "other.npy": (points(4, 25, 3), "25 joints of 3 coordinates; 2 of 3 files have 17 joints of 2 coordinates"),
         "bool.npy": (points(4, 17, 2) > 3, "bool (4, 17, 2)"),
         "text.npy": (np.array("text"), "keypoint has <U4 ()"),
@@ -330,6 +331,36 @@ def test_all_arrays_of_a_wrong_shape_are_told_together(tmp_path: Path) -> None:
     for name, (_, reason) in wrong.items():
         [line] = [line for line in lines[1:] if f"{tmp_path / name}" in line]
         assert reason in line
+
+
+def test_axes_in_another_order_are_refused_once_for_all_files(tmp_path: Path) -> None:
+    for frames in (30, 40, 50):
+        save(tmp_path / "stgcn" / f"{frames}.npy", points(3, frames, 25, 2))
+    [_, line] = refusal(lambda: ArrayFolder(tmp_path / "stgcn"))
+    assert "30.npy: keypoint has the shape (3, 30, 25, 2): it looks like [C, T, V, M]" in line
+    assert "save np.transpose(x, (3, 1, 2, 0)); if its axes are [M, T, V, C], save a .npz of keypoint and" in line
+    assert line.endswith("(and 2 more files like it)")
+    save(tmp_path / "one" / "a.npy", points(3, 30, 25, 1))
+    [_, line] = refusal(lambda: ArrayFolder(tmp_path / "one"))
+    assert "it looks like [C, T, V, M]" in line
+    assert "[M, T, V, C]" not in line
+    save(tmp_path / "frames" / "a.npz", keypoint=points(90, 2, 17, 2))
+    [_, line] = refusal(lambda: open_source(tmp_path / "frames"))
+    assert "it looks like [T, M, V, C]: save np.transpose(x, (1, 0, 2, 3))" in line
+    save(tmp_path / "clips" / "a.npy", points(12, 30, 17, 3))
+    [_, line] = refusal(lambda: open_source(tmp_path / "clips", label_by="ntu"))[-2:]
+    assert "it looks like [N, T, V, C], 12 clips in one array" in line
+
+
+def test_axes_that_are_stated_are_taken(tmp_path: Path) -> None:
+    """By total_frames or a score in their shape: three persons in 2D, a crowd."""
+    three, crowd = points(3, 30, 25, 2), points(20, 4, 17, 2)
+    save(tmp_path / "three" / "a.npz", keypoint=three, total_frames=30)
+    save(tmp_path / "three" / "b.npz", keypoint=three, keypoint_score=three[..., 0])
+    source = open_source(tmp_path / "three")
+    assert all(source.video(i)[0]["keypoint"].shape == three.shape for i in range(2))
+    save(tmp_path / "crowd" / "a.npz", keypoint=crowd, keypoint_score=crowd[..., 0])
+    assert_exact(open_source(tmp_path / "crowd").video(0)[0]["keypoint"], crowd)
 
 
 def test_values_that_contradict_each_other_are_told_together(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from converters.naming import label_by_folders, label_by_ntu
+from converters.naming import label_by_class_names, label_by_folders, label_by_ntu
 from converters.samples import ntu_names, ntu_split
 from converters.video_table import Row, read_table, refuse
 from skelstore.errors import SourceError
@@ -83,12 +83,13 @@ def test_all_problems_are_told_with_their_rows(table: Path) -> None:
     found = problems(table, header + ",x,clap,1,1\na.npy,,1.5,3,\n" + third + "c.npy,z,-1,x,3\n")
     assert found == [
         "clips.csv: line 2, path: it is empty; expected a file, relative to the folder",
-        "clips.csv: line 2, label: 'clap' is no whole number: number the classes from 0",
         "clips.csv: line 3: one of height and width is empty; expected both, or none",
         "clips.csv: line 3, label: '1.5' is no whole number: number the classes from 0",
         "clips.csv: line 4, label: '99999999999999999999' is no whole number: number the classes from 0",
         "clips.csv: line 5, height: 'x' is no whole number",
         "clips.csv: line 5: one of height and width is empty; expected both, or none",
+        "clips.csv: line 2, label: 'clap' is no whole number, and other rows have numbers: number all classes from 0, "
+        "or name them all",
     ]
 
 
@@ -96,12 +97,13 @@ def test_rows_of_another_length_are_told_too(table: Path) -> None:
     found = problems(table, "frame_dir,label\na,1\n\nb\nc,1,2\nd,1\ne,x\n")
     assert [text.partition("; ")[0] for text in found] == [
         *("clips.csv: line 4: 1 cells", "clips.csv: line 5: 3 cells"),
-        "clips.csv: line 7, label: 'x' is no whole number: number the classes from 0",
+        "clips.csv: line 7, label: 'x' is no whole number, and other rows have numbers: number all classes from 0, "
+        "or name them all",
     ]
 
 
 def test_very_many_problems_are_told_in_part(table: Path) -> None:
-    found = problems(table, "frame_dir,label\n" + "a,x\n" * 1000)
+    found = problems(table, "frame_dir,label\n" + "".join(f"a,{i}.5\n" for i in range(1000)))
     with pytest.raises(SourceError) as error:
         refuse("clips.csv", found)
     lines = str(error.value).splitlines()
@@ -256,3 +258,41 @@ def test_folders_give_label_and_split() -> None:
     labelled, classes, wrong = label_by_folders([Row("x", "wave/1.npy"), Row("y", "1.npy"), Row("z", "a/b/c/1.npy")])
     assert (classes, [row.label for row in labelled], labelled[0].splits) == (["wave"], [0], ())
     assert [text.partition(":")[0] for text in wrong] == ["y", "z"]
+
+
+def test_labels_that_are_names_are_names_of_classes(table: Path) -> None:
+    table.write_text("frame_dir,label\na,wave\nb, clap \nc,\nd,wave 2\n", encoding="utf-8")
+    rows, wrong = read_table(table)
+    assert wrong == []
+    assert [(row.label, row.class_name) for row in rows] == [
+        (None, "wave"),
+        (None, "clap"),
+        (None, None),
+        (None, "wave 2"),
+    ]
+    labelled, classes = label_by_class_names(rows)
+    assert classes == ["clap", "wave", "wave 2"]
+    assert [row.label for row in labelled] == [1, 0, None, 2]
+
+
+def test_categories_of_parquet_are_names_of_classes(tmp_path: Path) -> None:
+    path = tmp_path / "clips.parquet"
+    labels = pa.array(["wave", "clap", None]).dictionary_encode()
+    pa.parquet.write_table(pa.table({"path": ["a", "b", "c"], "label": labels}), path)
+    assert [row.class_name for row in read_table(path)[0]] == ["wave", "clap", None]
+
+
+def test_a_number_among_names_is_refused_with_its_row(table: Path) -> None:
+    found = problems(table, "frame_dir,label\na,wave\nb,clap\nc,3\nd,jump\n")
+    assert found == [
+        "clips.csv: line 4, label: '3' is a number, and other rows have names: number all classes from 0, or name them "
+        "all"
+    ]
+
+
+@given(st.lists(st.text("abcäß '", min_size=1).filter(lambda name: name.strip() == name), min_size=1, max_size=20))
+def test_class_names_are_numbered_in_their_order(names: list[str]) -> None:
+    rows = [Row(str(i), class_name=name) for i, name in enumerate(names)]
+    labelled, classes = label_by_class_names(rows)
+    assert classes == sorted(set(names))
+    assert [classes[row.label] for row in labelled if row.label is not None] == names

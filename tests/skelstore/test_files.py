@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from skelstore.errors import DamageError, StoreError, StoreReplacedError
-from skelstore.files import LocalFiles, open_regular
+import skelstore
+from converters import open_source
+from skelstore.errors import DamageError, SkelstoreError, StoreError, StoreReplacedError
+from skelstore.files import LocalFiles, local_path, open_regular
+from skelstore.verification import verify
 
 
 def test_a_regular_file_and_a_link_to_one_are_opened(tmp_path: Path) -> None:
@@ -110,3 +115,47 @@ def test_a_file_that_is_opened_again_is_the_one_that_was_pinned(tmp_path: Path) 
             with pytest.raises(DamageError, match="another file than when it was read before"):
                 file.read(0, 7)
     file.close()
+
+
+URLS = ["https://host/a.zarr", "http://host", "s3://bucket/a//b.pkl", "hf://datasets/a/b", "x-new://host/a"]
+
+
+@pytest.mark.parametrize("url", URLS)
+def test_a_url_is_answered_as_it_was_given(url: str) -> None:
+    calls: list[Callable[[str], object]] = [
+        local_path,
+        skelstore.open,
+        lambda url: skelstore.Writer(url).__enter__(),
+        lambda url: skelstore.merge([url], "out.zarr"),
+        open_source,
+        lambda url: open_source(__file__, "kinetics", kpfiles=url),
+        lambda url: open_source(__file__, "extraction", table=url),
+    ]
+    for call in calls:
+        with pytest.raises(SkelstoreError, match=f"^{re.escape(url)} is a URL; .*: download it first") as caught:
+            call(url)
+        assert "\n" not in str(caught.value)
+    [problem] = verify(url)
+    assert problem.startswith(f"{url} is a URL")
+
+
+@pytest.mark.parametrize("url", URLS[:4])
+def test_a_url_that_became_a_path_is_one_still(url: str) -> None:
+    with pytest.raises(SkelstoreError, match="is a URL"):
+        skelstore.open(Path(url))
+
+
+def test_a_file_url_is_a_path_without_its_scheme(tmp_path: Path) -> None:
+    with pytest.raises(SkelstoreError, match="leave out file://"):
+        local_path(f"file://{tmp_path}")
+
+
+@pytest.mark.parametrize("path", ["a", "a:b", "C:/a", "/a/https://b", "./https:/b", "a:/b", ":/a", ""])
+def test_what_looks_a_little_like_a_url_is_a_path(path: str) -> None:
+    assert local_path(path) == Path(path)
+
+
+def test_a_folder_that_is_called_as_a_scheme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "s3:").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert local_path("s3:/a") == Path("s3:/a")
