@@ -32,6 +32,7 @@ from skelstore.layouts import FieldIdentity, of_keypoint
 from skelstore.parts import PART_VIDEOS, Plan, Planner
 from skelstore.receipts import RECEIPT_KEY, part_name
 from skelstore.values import Json
+from skelstore.wording import join_lines
 from skelstore.workspace import Workspace
 
 
@@ -244,5 +245,5 @@ def _description(source: Source, top: _Top, left_out: list[Json]) -> dict[str, J
 def _raise_problems(problems: list[str]) -> None:
     if not problems:
         return
-    more = f"\n… and perhaps more after these {SHOWN_PROBLEMS}" if len(problems) >= SHOWN_PROBLEMS else ""
-    raise UnsupportedValueError("\n".join(problems[:SHOWN_PROBLEMS]) + more)
+    more = [f"… and perhaps more after these {SHOWN_PROBLEMS}"] if len(problems) >= SHOWN_PROBLEMS else []
+    raise UnsupportedValueError(join_lines([*problems[:SHOWN_PROBLEMS], *more]))

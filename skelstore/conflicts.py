@@ -16,6 +16,7 @@ from skelstore.reader import Reader
 from skelstore.sources import document_values
 from skelstore.splits import joined
 from skelstore.values import Json
+from skelstore.wording import join_lines
 
 Conflict: TypeAlias = Literal["ids", "fields", "joints", "labels", "document"]
 """Kinds of contradictions; ``merge`` says what each is."""
@@ -44,8 +45,13 @@ def refuse_conflicts(inputs: Sequence[Input], allowed: Sequence[Conflict]) -> No
         kinds = ", ".join(kind for kind, some in found.items() if some)
         allow = f", or allow what is meant to be so ({kinds})" if kinds else ""
         raise MergeError(
-            "\n".join(["the stores contradict each other, so nothing was merged:", *lines])
-            + f"\nmend the sources, leave videos out with subset{allow}"
+            join_lines(
+                [
+                    "the stores contradict each other, so nothing was merged:",
+                    *lines,
+                    f"mend the sources, leave videos out with subset{allow}",
+                ]
+            )
         )
 
 
