@@ -16,7 +16,7 @@ from converters.bench import report
 from converters.bench import store as store_bench
 from converters.information import as_lines, information
 from converters.labels import read_class_names, read_mapping, relabel
-from converters.progress import progress, say
+from converters.progress import progress, say, show
 from converters.selection import where, with_labels, with_names
 from converters.showing import as_lines as video_lines
 from converters.showing import located, portrait
@@ -50,7 +50,7 @@ def info_command(store: Path, as_json: bool) -> None:
         found = information(opened)
         if as_json:
             found["left_out"] = opened.source.get("left_out", [])
-    click.echo(json.dumps(found, indent=1) if as_json else "\n".join(as_lines(found)))
+    show(*json.dumps(found, indent=1).split("\n") if as_json else as_lines(found))
 
 
 @click.command("show", context_settings={"ignore_unknown_options": True})
@@ -61,7 +61,7 @@ def show_command(store: Path, key: str | None, as_json: bool) -> None:
     """Show one video of STORE: KEY is its name, or its position (default: the first)."""
     with skelstore.open(store) as opened:
         found = portrait(opened, located(opened, key))
-    click.echo(json.dumps(found, indent=1) if as_json else "\n".join(video_lines(found)))
+    show(*json.dumps(found, indent=1).split("\n") if as_json else video_lines(found))
 
 
 @click.command("bench")
@@ -85,7 +85,7 @@ def bench_command(store: Path, videos: int, json_file: Path | None, plot: Path |
     with tempfile.TemporaryDirectory(prefix="skelstore-bench-") as folder:
         for result in store_bench.measure(store, Path(folder), videos):
             results.append(result)
-            click.echo("\n".join(report.lines(result, verdicts=False)))
+            show(*report.lines(result, verdicts=False))
     if json_file:
         report.write_json(json_file, results, f"up to {videos} videos of {store.name}")
     if plot:
@@ -110,7 +110,7 @@ def merge_command(stores: tuple[Path, ...], out: Path, **options: Any) -> None:
     with progress("merging", total, "B") as advance:
         skelstore.merge(stores, out, advance=advance, **options)
     with skelstore.open(out) as opened:
-        click.echo(f"{out}: {len(opened):,} videos")
+        show(f"{out}: {len(opened):,} videos")
 
 
 @click.command("subset")
@@ -136,7 +136,7 @@ def subset_command(
             raise SkelstoreError(f"{store}: none of its {len(opened):,} videos is chosen, so nothing was written")
         with progress("writing", len(view), " videos") as advance:
             skelstore.subset(view, out, force=force, advance=advance)
-    click.echo(f"{out}: {len(view):,} videos")
+    show(f"{out}: {len(view):,} videos")
 
 
 @click.command("split")
@@ -159,7 +159,7 @@ def split_command(store: Path, out: Path, parts: dict[str, float] | None, folds:
         parts = {"train": 0.8, "val": 0.2}
     made = split(store, out, parts=parts, folds=folds, **options)
     for name, ids in made.items():
-        click.echo(f"{name}: {len(ids):,} ids")
+        show(f"{name}: {len(ids):,} ids")
     with skelstore.open(out) as opened:
         if opened.source.get("dialect") in UNSPLIT:
             say("note: the source was a list of annotations, without splits: export with --format pyskl to write them")
@@ -189,7 +189,7 @@ def relabel_command(
         class_names=read_class_names(label_file) if label_file else None,
         **options,
     )
-    click.echo(f"{out}: {len(changes):,} labels, now {len(set(changes.values())):,}" if changes else str(out))
+    show(f"{out}: {len(changes):,} labels, now {len(set(changes.values())):,}" if changes else str(out))
 
 
 COMMANDS = (

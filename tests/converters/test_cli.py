@@ -20,6 +20,7 @@ import pytest
 
 import skelstore
 from converters import cli, samples, source_commands
+from converters.command_line import cli as commands
 from converters.progress import progress
 from converters.sample_skeletons import write_skeletons
 from tests.exact import assert_exact
@@ -315,7 +316,7 @@ def test_kinetics_merged_and_cut_down_export_their_kpfiles(run: Any, tmp_path: P
 # ------------------------------------------------------------------------------------------ each command
 
 
-COMMANDS = tuple(cli.cli.commands)
+COMMANDS = tuple(commands.commands)
 
 
 @pytest.mark.parametrize("name", ["", *COMMANDS])
