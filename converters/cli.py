@@ -31,6 +31,8 @@ def main(arguments: list[str] | None = None) -> None:
     _refuse_small_address_space()
     # We calculate nothing that BLAS does, and its threads take memory, or end the process where there is none.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    if _address_space() is not None:  # Arrow would reserve 1 GB of it
+        os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     try:
         from converters.command_line import cli
     except KeyboardInterrupt:
@@ -81,13 +83,22 @@ def _run(cli: click.Group, arguments: list[str] | None) -> None:
         advice = "convert with fewer --workers, or on a machine with more memory"
         say(f"skelstore: out of memory: {advice}{_limit()}{_notes(error)}")
         sys.exit(1)
-    except Exception as error:  # a fault of ours, but a person deserves a sentence all the same
+    except Exception as error:
+        if _is_for_want_of_threads(error):
+            say(f"skelstore: a thread cannot be started: allow more processes (ulimit -u) and memory{_limit()}")
+            sys.exit(1)
+        # A fault of ours, but a person deserves a sentence all the same.
         frame = traceback.extract_tb(error.__traceback__)[-1]
         say(
             f"skelstore: a fault in skelstore itself ({type(error).__name__}: {error}, {Path(frame.filename).name}, "
             f"line {frame.lineno}): please report it with the command"
         )
         sys.exit(1)
+
+
+def _is_for_want_of_threads(error: Exception) -> bool:
+    """Whether Python, or Arrow, could start no thread."""
+    return any(text in str(error) for text in ("can't start new thread", "Failed to launch worker thread"))
 
 
 def _notes(error: BaseException) -> str:
