@@ -23,6 +23,8 @@ _LINE_EVERY = 5.0
 """Seconds between two lines where there is no terminal, at first; later a twentieth of the time that has passed."""
 _RATE_OVER = 20.0
 """Seconds over which the rate is taken."""
+_RATE_AFTER = 3.0
+"""Seconds before which there is no rate: it would say nothing."""
 _COLUMNS = 80
 """Width of a terminal that does not say it."""
 
@@ -115,15 +117,17 @@ class _Rate:
 
     def add(self, done: int) -> None:
         now = time.monotonic()
+        if not done:  # processes start, or the source is looked through
+            self._states = deque([(now, 0)])
         if now - self._states[-1][0] >= _REDRAW:
             self._states.append((now, done))
         while len(self._states) > 2 and now - self._states[1][0] > _RATE_OVER:
             self._states.popleft()
 
     def text(self, unit: str, rest: int | None = None) -> str:
-        """The rate, and the time left for the ``rest``; nothing before there is one."""
+        """The rate, and the time left for the ``rest``; nothing in the first seconds."""
         (begun, before), (now, done) = self._states[0], self._states[-1]
-        if done <= before:
+        if done <= before or now - begun < _RATE_AFTER:
             return ""
         rate = (done - before) / (now - begun)
         left = "" if rest is None else f", {_duration(rest / rate)} left"

@@ -188,7 +188,7 @@ def verify_command(store: Path, level: Level, subset: Subset, against: Path | No
 @_beside
 @click.option("--recipe", type=click.Choice(RECIPES), help="What to make of NTU RGB+D .skeleton files.")
 @click.option("--task", type=click.Choice(TASKS), help="Splits of NTU RGB+D (default: by its actions).")
-@click.option("--ignore", type=_PATH, help="File that names samples of NTU RGB+D to be left out.")
+@click.option("--ignore", type=_FILE, help="File that names samples of NTU RGB+D to be left out.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def check_command(source: Path, model: Model | None, as_json: bool, **options: Any) -> None:
     """Look for what would make a training with SOURCE, a store or a source, fail or go wrong."""

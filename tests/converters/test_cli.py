@@ -659,7 +659,12 @@ def test_a_fault_of_ours_is_a_sentence_too(source: Path, run: Any, monkeypatch: 
 
 @pytest.mark.parametrize(
     ("error", "status", "text"),
-    [(KeyboardInterrupt, 130, "interrupted"), (MemoryError, 1, "out of memory"), (OSError, 1, "No space")],
+    [
+        (KeyboardInterrupt, 130, "interrupted"),
+        (MemoryError, 1, "out of memory"),
+        (OSError, 1, "No space"),
+        (RuntimeError("can't start new thread"), 1, "a thread cannot be started: allow more processes"),
+    ],
 )
 def test_what_ends_a_conversion(
     source: Path, run: Any, monkeypatch: pytest.MonkeyPatch, error: Any, status: int, text: str

@@ -354,11 +354,17 @@ def test_rate_and_time_left(capsys: pytest.CaptureFixture[str], monkeypatch: pyt
     now = 0.0
     monkeypatch.setattr(progress_module.time, "monotonic", lambda: now)
     with progress("exporting", 10_000, " videos") as advance:
-        now = 10.0
+        now = 1.0
+        advance(0)
+        now = 2.0
+        advance(0)
+        now = 12.0
         advance(1000)
-        now = 20.0
+        now = 22.0
         advance(3000)
     assert lines_of(capsys) == [
+        "exporting: 0 of 10,000 videos",
+        "exporting: 0 of 10,000 videos",
         "exporting: 1,000 of 10,000 videos, 100 videos/s, 1 min 30 s left",
         "exporting: 4,000 of 10,000 videos, 200 videos/s, 30 s left",
     ]
