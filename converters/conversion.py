@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypedDict
 
 from converters.jobs import (
     SHOWN_PROBLEMS,
+    Course,
     Job,
     Outcome,
     Sent,
@@ -21,6 +22,7 @@ from converters.jobs import (
     write_part,
     write_parts,
 )
+from converters.progress import Reached
 from converters.repetition import merge_repeats
 from converters.source import Source, refusal, splits_without
 from converters.workers import cluster_workers, local_workers
@@ -33,6 +35,7 @@ from skelstore.layouts import FieldIdentity, of_keypoint
 from skelstore.parts import PART_VIDEOS, Plan, Planner
 from skelstore.receipts import RECEIPT_KEY, part_name
 from skelstore.values import Json
+from skelstore.wording import join_lines
 from skelstore.workspace import Workspace
 
 
@@ -73,8 +76,11 @@ def convert_source(
     advance: Callable[[int], None] | None = None,
     joints: str | None = None,
     class_names: Sequence[str] | None = None,
+    report: Callable[[Reached], None] | None = None,
 ) -> int:
     """Write the videos of a source, in order, as a store at ``destination``; nothing stands there before the end.
+
+    ``report``: called with how far it is, at least twice a second while parts are written.
 
     Gives how many parts were taken from a run that was interrupted. When this one is (by whatever is no fault of the
     data), its finished parts stay beside the destination, and the exception has a note that says so.
@@ -88,7 +94,7 @@ def convert_source(
     workspace = Workspace(destination, force=force, resume=True)
     resumed = bool(_finished_parts(workspace))
     try:
-        plan, outcomes, read_top = _write(source, workspace, profile, joints, workers, dask, advance)
+        plan, outcomes, read_top = _write(source, workspace, profile, joints, workers, dask, Course(advance, report))
         _raise_problems([problem for outcome in outcomes for problem in outcome.problems])
         parts = [outcome.part for outcome in outcomes if outcome.part is not None]
         left_out = [entry for outcome in outcomes for entry in outcome.left_out]
@@ -118,7 +124,7 @@ def _write(
     joints: str | None,
     workers: int,
     dask: str | None,
-    advance: Callable[[int], None] | None,
+    course: Course,
 ) -> tuple[Plan, list[Outcome], Callable[[], _Top]]:
     """Write all parts, here, in processes of this machine, or on a cluster; fewer if there are enough problems.
 
@@ -126,15 +132,20 @@ def _write(
     """
     plan = _plan(source, profile)
     _stated(source, joints, plan.grids)  # told as soon as it can be seen
-    jobs = _jobs(source, plan, workspace)
+    jobs = _jobs(source, plan, workspace, course)
     if dask is None and not source.explore():  # no more processes than there are parts; a large source has many
         first = list(islice(jobs, workers))
         workers = len(first)
         jobs = chain(first, jobs)
     if dask is None and workers <= 1:
         outcomes: list[Outcome] = []
-        for job in list(jobs):
-            outcomes.append(write_part(source, plan, job, advance))
+        listed = []
+        for job in jobs:
+            listed.append(job)
+            course.tell()
+        for job in listed:
+            outcomes.append(write_part(source, plan, job, partial(course.reach, job)))
+            course.reach(job, job.stop - job.start)
             if enough(outcomes):
                 break
         return plan, outcomes, partial(_top, source)
@@ -149,7 +160,7 @@ def _write(
             top.set_exception(error)
 
     with cluster_workers(dask) if dask is not None else local_workers(workers) as crew:
-        return plan, write_parts(source, tasks(), crew, advance), top.result
+        return plan, write_parts(source, tasks(), crew, course), top.result
 
 
 def _finished_parts(workspace: Workspace) -> set[str]:
@@ -220,14 +231,14 @@ def _plan(source: Source, profile: Profile) -> Plan:
     return planner.plan()
 
 
-def _jobs(source: Source, plan: Plan, workspace: Workspace) -> Iterator[Job]:
+def _jobs(source: Source, plan: Plan, workspace: Workspace, course: Course) -> Iterator[Job]:
     """The parts to write, each as soon as it can be; whatever else an earlier run has left in the workspace is removed.
 
     In the end the source is closed: it opens again, and is then held against what was found in it.
     """
     finished = _finished_parts(workspace)
     workspace.keep_parts(finished)
-    for number, (start, stop) in enumerate(layout.cut(_sizes(source), layout.PART_BYTES, PART_VIDEOS)):
+    for number, (start, stop) in enumerate(layout.cut(_sizes(source, course), layout.PART_BYTES, PART_VIDEOS)):
         identity = identity_of(source, plan, start, stop)
         folder = workspace.parts / part_name(number, identity)
         finished.discard(folder.name)
@@ -236,13 +247,15 @@ def _jobs(source: Source, plan: Plan, workspace: Workspace) -> Iterator[Job]:
     source.close()
 
 
-def _sizes(source: Source) -> Iterator[int]:
+def _sizes(source: Source, course: Course) -> Iterator[int]:
     """The size of every video of a source, which is explored meanwhile."""
     given = 0
     while given < source.known or source.explore():
         more = source.sizes()[given:].tolist()
+        course.know(more, complete=False)
         yield from more
         given += len(more)
+    course.know([], complete=True)
 
 
 def _top(source: Source) -> _Top:
@@ -260,5 +273,5 @@ def _description(source: Source, top: _Top, left_out: list[Json]) -> dict[str, J
 def _raise_problems(problems: list[str]) -> None:
     if not problems:
         return
-    more = f"\n… and perhaps more after these {SHOWN_PROBLEMS}" if len(problems) >= SHOWN_PROBLEMS else ""
-    raise UnsupportedValueError("\n".join(merge_repeats(problems[:SHOWN_PROBLEMS])) + more)
+    more = [f"… and perhaps more after these {SHOWN_PROBLEMS}"] if len(problems) >= SHOWN_PROBLEMS else []
+    raise UnsupportedValueError(join_lines([*merge_repeats(problems[:SHOWN_PROBLEMS]), *more]))

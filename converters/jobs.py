@@ -11,16 +11,18 @@ import os
 import secrets
 import shutil
 import threading
+from array import array
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib.metadata import version
 from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from typing import NamedTuple
 
+from converters.progress import Reached
 from converters.source import LeftOut, Source, refusal, shown_name
-from converters.workers import Workers, finished
+from converters.workers import Workers, finished, report_to_parent
 from skelstore.errors import SourceError, StoreError, UnsupportedValueError, WorkerError
 from skelstore.metadata import FORMAT_VERSION
 from skelstore.parts import Part, PartWriter, Plan
@@ -38,6 +40,50 @@ class Job(NamedTuple):
     stop: int
     folder: Path
     identity: Json
+
+
+class Course:
+    """How far the jobs of a conversion are, told as ``advance`` and ``report`` want it told.
+
+    ``advance`` is called with the number of videos written since the last call, ``report`` with all that is known.
+    """
+
+    def __init__(self, advance: Callable[[int], None] | None, report: Callable[[Reached], None] | None) -> None:
+        self._advance = advance
+        self._report = report
+        self._done: dict[int, int] = {}
+        self._sizes = array("q")
+        self._known_bytes = 0
+        self._complete = False
+        self._videos = 0
+        self._bytes = 0
+
+    def know(self, sizes: Iterable[int], complete: bool) -> None:
+        """Take the sizes of videos that the source is known to have, and whether there are no more of them.
+
+        This may be called in another thread than the rest.
+        """
+        self._sizes.extend(sizes)
+        self._known_bytes = sum(self._sizes) if complete else self._known_bytes
+        self._complete = complete
+
+    def reach(self, job: Job, videos: int) -> None:
+        """Take that so many videos of a job are written: more than the last time, or no news."""
+        before = self._done.get(job.number, 0)
+        if videos <= before:
+            return
+        self._done[job.number] = videos
+        self._videos += videos - before
+        self._bytes += sum(self._sizes[job.start + before : job.start + videos])
+        if self._advance:
+            self._advance(videos - before)
+        self.tell()
+
+    def tell(self) -> None:
+        """Report how far it is."""
+        if self._report:
+            known = len(self._sizes)
+            self._report(Reached(self._videos, self._bytes, known, self._known_bytes, self._complete))
 
 
 class Outcome(NamedTuple):
@@ -112,15 +158,26 @@ def sent_along(source: Source, plan: Plan, jobs: Iterable[Job], folder: Path) ->
         yield sent, job
 
 
-def write_parts(
-    source: Source, tasks: Iterator[tuple[Sent, Job]], workers: Workers, advance: Callable[[int], None] | None
-) -> list[Outcome]:
+def write_parts(source: Source, tasks: Iterator[tuple[Sent, Job]], workers: Workers, course: Course) -> list[Outcome]:
     """Let the workers write the parts, until there are enough problems.
 
     Raises WorkerError, when what others were at is finished, if one died; and what taking a task raises.
     """
     outcomes: dict[int, Outcome] = {}
-    with closing(finished(workers, _write_sent, tasks)) as ended:
+
+    jobs: dict[int, Job] = {}
+
+    def noted() -> Iterator[tuple[Sent, Job]]:
+        for sent, job in tasks:
+            jobs[job.number] = job
+            yield sent, job
+
+    def look() -> None:
+        for number, videos in workers.reports():
+            course.reach(jobs[number], videos)
+        course.tell()
+
+    with closing(finished(workers, _write_sent, noted(), look)) as ended:
         for (_, job), future in ended:
             try:
                 outcomes[job.number] = future.result()
@@ -130,8 +187,7 @@ def write_parts(
                     f"({source.place(job.start)} to {source.place(job.stop - 1)}) died: it was killed, or ran out of "
                     "memory (then use fewer workers), or this is a script without `if __name__ == '__main__'`"
                 ) from error
-            if advance:
-                advance(job.stop - job.start)
+            course.reach(job, job.stop - job.start)
             if enough(outcomes.values()):
                 break
     return [outcomes[number] for number in sorted(outcomes)]
@@ -148,15 +204,17 @@ _one_at_a_time = threading.Lock()
 def _write_sent(sent: Sent, job: Job) -> Outcome:
     """``write_part`` in a worker. A Dask worker may have several threads, but a source is for one at a time."""
     with _one_at_a_time:
-        return write_part(*_received(sent), job)
+        return write_part(*_received(sent), job, partial(report_to_parent, job.number))
 
 
-def write_part(source: Source, plan: Plan, job: Job, advance: Callable[[int], None] | None = None) -> Outcome:
-    """Write one part, in whichever process, unless it is there. Gives the part, or the problems in its videos."""
+def write_part(source: Source, plan: Plan, job: Job, reach: Callable[[int], None] = lambda videos: None) -> Outcome:
+    """Write one part, in whichever process, unless it is there. Gives the part, or the problems in its videos.
+
+    ``reach`` is called with the number of videos that are written, after each of them.
+    """
     kept = find_part(job.folder, job.identity)
     if kept is not None:
-        if advance:
-            advance(job.stop - job.start)
+        reach(job.stop - job.start)
         return Outcome(kept.part, [], kept.left_out, taken=True)
     if job.folder.exists():
         shutil.rmtree(job.folder)
@@ -176,8 +234,7 @@ def write_part(source: Source, plan: Plan, job: Job, advance: Callable[[int], No
                 problems.append(refusal(source, error, i))
                 if len(problems) == SHOWN_PROBLEMS:
                     break
-            if advance:
-                advance(1)
+            reach(i + 1 - job.start)
         if problems or not writer.videos:
             return Outcome(None, problems, left_out)
         part = writer.close()

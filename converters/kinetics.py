@@ -30,6 +30,7 @@ from skelstore.files import absolute
 from skelstore.layouts import Annotation
 from skelstore.parts import Origin
 from skelstore.values import Json
+from skelstore.wording import join_lines
 
 NAME = "kinetics"
 _MAX_OPEN = 16
@@ -198,17 +199,18 @@ class KineticsSource:
             self._left_out.append({"index": entry, "name": known, "reason": found})
 
     def _missing_sentence(self) -> str:
-        shown = ""
+        shown = []
         for entry in self._left_out[:_SHOWN_MISSING]:
             name = entry["name"]
             known = self._contents.place(entry["index"]) if name is None else short(values.decode(name))
-            shown += f"\n  {known} ({entry['reason']})"
+            shown.append(f"  {known} ({entry['reason']})")
         if (more := len(self._left_out) - _SHOWN_MISSING) > 0:
-            shown += f"\n  … and {more} more"
-        return (
+            shown.append(f"  … and {more} more")
+        first = (
             f"{self.path}: the skeletons of {len(self._left_out)} of {len(self._contents)} videos are missing; bring "
-            f"their kpfiles, or leave them out with --skip-missing:{shown}"
+            f"their kpfiles, or leave them out with --skip-missing:"
         )
+        return join_lines([first, *shown])
 
     def _find(self, index: int, annotation: Annotation) -> _Place | str:
         """Where the skeletons of a video are, or why they are nowhere."""

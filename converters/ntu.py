@@ -25,6 +25,7 @@ from skelstore.files import absolute, open_regular
 from skelstore.layouts import Annotation
 from skelstore.parts import Origin
 from skelstore.values import Json
+from skelstore.wording import join_lines
 
 NAME = "ntu"
 SUFFIX = ".skeleton"
@@ -153,7 +154,7 @@ class NtuFiles(KnownAtOnce):
             files[name] = file
         if problems and not self._skip_broken:
             more = [f"… and {len(problems) - _SHOWN} more"] if len(problems) > _SHOWN else []
-            raise SourceError("\n".join([*problems[:_SHOWN], *more]))
+            raise SourceError(join_lines([*problems[:_SHOWN], *more]))
         return files
 
     def _read(self, file: _File) -> bytes:

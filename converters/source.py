@@ -136,7 +136,7 @@ def refusal(source: Source, error: SkelstoreError, index: int | None = None) -> 
             f"{source.path}: {place}: {kind_name(error.value)} is not data and "
             "cannot be stored: turn it into NumPy arrays and Python values where the file is made"
         )
-    return f"{source.path}: {place}{str(error).removeprefix(error.place or 'the annotation')}"
+    return f"{source.path}: {place}{str(error.args[0]).removeprefix(error.place or 'the annotation')}"
 
 
 def _is_array_of_names(value: Foreign) -> bool:

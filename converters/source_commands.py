@@ -24,12 +24,12 @@ from converters.naming import LABEL_BY
 from converters.ntu_names import TASKS
 from converters.ntu_recipes import RECIPES
 from converters.paths import FILE, PATH
-from converters.progress import progress, say
+from converters.progress import conversion_progress, progress, say, show
 from skelstore.codecs import PROFILES
 from skelstore.errors import SkelstoreError
 from skelstore.joints import LAYOUTS
 from skelstore.verification import LEVELS, WHOLE, Level, Subset, find_litter, share, verify
-from skelstore.wording import counted
+from skelstore.wording import counted, join_lines
 
 _OF_SOURCE = (
     *("kpfiles", "boxes", "table", "label_by", "skip_missing"),
@@ -86,8 +86,8 @@ def convert_command(
         of_source |= {name: path.absolute() for name, path in of_source.items() if isinstance(path, Path)}
     of_source["ignore"] = of_source["ignore"] or ()
     opened = open_source(source, dialect, **of_source)
-    with progress("converting", lambda: opened.known, " videos") as advance:
-        taken = convert_source(opened, destination, advance=advance, **options)
+    with conversion_progress("converting") as report:
+        taken = convert_source(opened, destination, report=report, **options)
     if taken:
         say(f"went on from an interrupted conversion: {taken} of its parts were finished")
     _tell(destination, opened.dialect)
@@ -106,7 +106,7 @@ def _tell(destination: Path, dialect: str) -> None:
         hint = "; it may be a table of contents of Kinetics: give its --kpfiles too" if is_contents else ""
         say(f"note: no video has a keypoint{hint}")
     ratio = f", {found['ratio_to_source']:.2f} of the source" if found["ratio_to_source"] else ""
-    click.echo(f"{destination}: {counted(found['videos'], 'video')}, {found['stored_bytes']:,} bytes{ratio}")
+    show(f"{destination}: {counted(found['videos'], 'video')}, {found['stored_bytes']:,} bytes{ratio}")
 
 
 @click.command("derive")
@@ -123,8 +123,8 @@ def _tell(destination: Path, dialect: str) -> None:
 def derive_command(store: Path, out: Path, recipe: Any, task: Any, skip_broken: bool, **options: Any) -> None:
     """Make a store at OUT of STORE, which keeps NTU RGB+D raw, as a recipe would of the .skeleton files."""
     opened = RawStore(store, recipe=recipe, task=task, skip_broken=skip_broken)
-    with progress("deriving", len(opened), " videos") as advance:
-        convert_source(opened, out, advance=advance, **options)
+    with conversion_progress("deriving") as report:
+        convert_source(opened, out, report=report, **options)
     _tell(out, opened.dialect)
 
 
@@ -139,7 +139,7 @@ def export_command(store: Path, out: Path, format_: Any, **options: Any) -> None
     """Export STORE as the pickles it came from, or those of another dialect, to OUT."""
     with skelstore.open(store) as opened, progress("exporting", len(opened), " videos") as advance:
         export(opened, out, format=format_, advance=advance, **options)
-    click.echo(f"{out}: {counted(len(opened), 'video')}")
+    show(f"{out}: {counted(len(opened), 'video')}")
 
 
 def _subset(context: click.Context, parameter: click.Parameter, value: str | None) -> Subset:
@@ -179,10 +179,10 @@ def verify_command(store: Path, level: Level, subset: Subset, against: Path | No
                 problems = as_lines(opened.path, source.path, compare(opened, source, advance, subset))
             source.close()
     if problems:
-        raise SkelstoreError("\n".join(problems))
+        raise SkelstoreError(join_lines(problems))
     checked = [*LEVELS[: LEVELS.index(level) + 1], *([f"every value against {against}"] if against else [])]
     part = "" if subset == WHOLE else f" of share {subset[0]} of {subset[1]}"
-    click.echo(f"{store}: {', '.join(checked)}{part}: no problem")
+    show(f"{store}: {', '.join(checked)}{part}: no problem")
 
 
 @click.command("check")
@@ -192,16 +192,15 @@ def verify_command(store: Path, level: Level, subset: Subset, against: Path | No
 @_beside
 @click.option("--recipe", type=click.Choice(RECIPES), help="What to make of NTU RGB+D .skeleton files.")
 @click.option("--task", type=click.Choice(TASKS), help="Splits of NTU RGB+D (default: by its actions).")
-@click.option("--ignore", type=PATH, help="File that names samples of NTU RGB+D to be left out.")
+@click.option("--ignore", type=FILE, help="File that names samples of NTU RGB+D to be left out.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def check_command(source: Path, model: Model | None, as_json: bool, **options: Any) -> None:
     """Look for what would make a training with SOURCE, a store or a source, fail or go wrong."""
     options["ignore"] = options["ignore"] or ()
     with opened_for_check(source, **options) as videos, progress("checking", len(videos), " videos") as advance:
         report = check(videos, model, advance)
-    click.echo(json.dumps(report.to_json(), indent=1) if as_json else "\n".join(report.lines()))
+    show(*json.dumps(report.to_json(), indent=1).split("\n") if as_json else report.lines())
     if report.errors:
-        sys.stdout.flush()
         sys.exit(1)
 
 

@@ -17,7 +17,7 @@ from converters.bench import store as store_bench
 from converters.information import as_lines, information
 from converters.labels import read_class_names, read_mapping, relabel
 from converters.paths import FILE, PATH
-from converters.progress import progress, say
+from converters.progress import progress, say, show
 from converters.selection import where, with_labels, with_names
 from converters.showing import as_json, located, portrait
 from converters.showing import as_lines as video_lines
@@ -49,7 +49,7 @@ def info_command(store: Path, json_wanted: bool) -> None:
         found = information(opened)
         if json_wanted:
             found["left_out"] = opened.source.get("left_out", [])
-    click.echo(json.dumps(found, indent=1) if json_wanted else "\n".join(as_lines(found)))
+    show(*json.dumps(found, indent=1).split("\n") if json_wanted else as_lines(found))
 
 
 @click.command("show", context_settings={"ignore_unknown_options": True})
@@ -60,7 +60,7 @@ def show_command(store: Path, key: str | None, json_wanted: bool) -> None:
     """Show one video of STORE: KEY is its name, or its position (default: the first)."""
     with skelstore.open(store) as opened:
         found = portrait(opened, located(opened, key))
-    click.echo(json.dumps(as_json(found), indent=1) if json_wanted else "\n".join(video_lines(found)))
+    show(*json.dumps(as_json(found), indent=1).split("\n") if json_wanted else video_lines(found))
 
 
 @click.command("bench")
@@ -84,7 +84,7 @@ def bench_command(store: Path, videos: int, json_file: Path | None, plot: Path |
     with tempfile.TemporaryDirectory(prefix="skelstore-bench-") as folder:
         for result in store_bench.measure(store, Path(folder), videos):
             results.append(result)
-            click.echo("\n".join(report.lines(result, verdicts=False)))
+            show(*report.lines(result, verdicts=False))
     if json_file:
         report.write_json(json_file, results, f"up to {videos} videos of {store.name}")
     if plot:
@@ -112,7 +112,7 @@ def merge_command(stores: tuple[Path, ...], out: Path, **options: Any) -> None:
     with progress("merging", total, "B") as advance:
         skelstore.merge(stores, out, advance=advance, **options)
     with skelstore.open(out) as opened:
-        click.echo(f"{out}: {counted(len(opened), 'video')}")
+        show(f"{out}: {counted(len(opened), 'video')}")
         if unsplit := count_unsplit(opened):
             say(f"note: {counted(unsplit, 'video is', 'videos are')} in no split; --as-split names those of each store")
 
@@ -140,7 +140,7 @@ def subset_command(
             raise SkelstoreError(f"{store}: none of {counted(len(opened), 'video')} is chosen, so nothing was written")
         with progress("writing", len(view), " videos") as advance:
             skelstore.subset(view, out, force=force, advance=advance)
-    click.echo(f"{out}: {counted(len(view), 'video')}")
+    show(f"{out}: {counted(len(view), 'video')}")
 
 
 @click.command("split")
@@ -165,7 +165,7 @@ def split_command(store: Path, out: Path, parts: dict[str, float] | None, folds:
         parts = {"train": 0.8, "val": 0.2}
     made = split(store, out, parts=parts, folds=folds, **options)
     for name, ids in made.items():
-        click.echo(f"{name}: {counted(len(ids), 'id')}")
+        show(f"{name}: {counted(len(ids), 'id')}")
     with skelstore.open(out) as opened:
         if opened.source.get("dialect") in UNSPLIT:
             say("note: the source was a list of annotations, without splits: export with --format pyskl to write them")
@@ -195,7 +195,7 @@ def relabel_command(
         class_names=read_class_names(label_file) if label_file else None,
         **options,
     )
-    click.echo(f"{out}: {counted(len(changes), 'label')}, now {len(set(changes.values())):,}" if changes else str(out))
+    show(f"{out}: {counted(len(changes), 'label')}, now {len(set(changes.values())):,}" if changes else str(out))
 
 
 COMMANDS = (

@@ -22,6 +22,7 @@ from converters.repetition import merge_repeats
 from skelstore.errors import SourceError
 from skelstore.files import open_regular
 from skelstore.values import INT_MAX, INT_MIN
+from skelstore.wording import join_lines
 
 SHOWN_PROBLEMS = 20
 """So many problems are told of a data set; the rest is counted."""
@@ -96,8 +97,10 @@ def refuse(what: str, problems: list[str]) -> None:
         return
     problems = merge_repeats(problems)
     count = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
-    more = f"\n  … and {len(problems) - SHOWN_PROBLEMS} more" if len(problems) > SHOWN_PROBLEMS else ""
-    raise SourceError(f"{what} has {count}:\n" + "\n".join(f"  {text}" for text in problems[:SHOWN_PROBLEMS]) + more)
+    lines = [f"{what} has {count}:", *(f"  {text}" for text in problems[:SHOWN_PROBLEMS])]
+    if len(problems) > SHOWN_PROBLEMS:
+        lines.append(f"  … and {len(problems) - SHOWN_PROBLEMS} more")
+    raise SourceError(join_lines(lines))
 
 
 def _load_csv(path: Path, problems: list[str]) -> tuple[list[str], dict[str, list[Any]]]:

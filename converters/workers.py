@@ -1,11 +1,16 @@
-"""Processes that write parts, as executors of concurrent.futures: those of this machine, those of a Dask cluster."""
+"""Processes that write parts, as executors of concurrent.futures: those of this machine, those of a Dask cluster.
+
+Only the standard library is imported with this module: a worker imports it before it can say what went wrong.
+"""
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import signal
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import (
@@ -19,24 +24,50 @@ from concurrent.futures import (
     wait,
 )
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from multiprocessing import connection, get_context, parent_process
 from typing import Any, NamedTuple
 
-from skelstore.errors import WorkerError
-
 _Task = tuple[Any, ...]
+
+_LOOK_EVERY = 0.5
+"""Seconds after which the parent looks how far its workers are."""
+_REPORT_EVERY = 0.25
+"""Seconds between two reports of a worker, at least."""
+_FEWER = "use fewer --workers, or allow more processes and memory (ulimit -u, ulimit -v)"
+
+_to_parent: connection.Connection | None = None
+"""In a worker: where its reports go."""
+_next_report = 0.0
 
 
 class Workers(NamedTuple):
     """``executors``, each to be given one task at a time, or all at once if they are ``queueing`` them.
 
-    ``died`` are the errors of one that has died.
+    ``died`` are the errors of one that has died. ``reporting`` is where they report how far a task is, if they do.
     """
 
     executors: Sequence[Executor]
     queueing: bool
     died: tuple[type[BaseException], ...]
+    reporting: Sequence[connection.Connection] = ()
+
+    def reports(self) -> Iterator[tuple[int, int]]:
+        """What workers have reported since the last call: the number of a task, and how far it is."""
+        for reader in self.reporting:
+            with suppress(EOFError, OSError):  # it has died, which its future says
+                while reader.poll():
+                    yield reader.recv()
+
+
+def report_to_parent(number: int, reached: int) -> None:
+    """Let the parent of this worker know how far a task is, now and then; nothing in a process that is no worker."""
+    global _next_report
+    if _to_parent is None or time.monotonic() < _next_report:
+        return
+    _next_report = time.monotonic() + _REPORT_EVERY
+    with suppress(OSError):  # the parent has gone, or does not look
+        _to_parent.send((number, reached))
 
 
 @contextmanager
@@ -45,15 +76,70 @@ def local_workers(count: int) -> Iterator[Workers]:
 
     None of them outlives this process, however that ends.
     """
+    from skelstore.errors import WorkerError
+
     # Spawned, not forked: the parent may have threads, and a fork would copy its locks.
+    context = get_context("spawn")
     with ExitStack() as stack:
-        executors = [
-            stack.enter_context(ProcessPoolExecutor(1, get_context("spawn"), _end_with_parent)) for _ in range(count)
-        ]
-        with _interrupts_ignored():  # by the workers, which start here; Ctrl-C is for this process to handle
-            for executor in executors:
-                executor.submit(os.getpid)
-        yield Workers(executors, False, (BrokenProcessPool,))
+        executors, reporting = [], []
+        try:
+            with _interrupts_ignored():  # by the workers, which start here; Ctrl-C is for this process to handle
+                for _ in range(count):
+                    reader, writer = context.Pipe(duplex=False)
+                    reporting.append(stack.enter_context(reader))
+                    with writer:
+                        executor = ProcessPoolExecutor(1, context, _begin, (writer,))
+                        stack.callback(_end, executor)
+                        executor.submit(os.getpid)
+                    executors.append(executor)
+        except (RuntimeError, OSError, MemoryError) as error:  # RuntimeError: can't start new thread
+            raise WorkerError(f"a process that is to write parts cannot be started ({error}): {_FEWER}") from error
+        yield Workers(executors, False, (BrokenProcessPool,), reporting)
+
+
+def _end(executor: ProcessPoolExecutor) -> None:
+    """Wait for a worker to end; kill it where nothing can tell it to: the thread that does may not have started."""
+    thread: Any = executor._executor_manager_thread
+    processes = dict(executor._processes or {})
+    if thread is None or not thread.is_alive():
+        for process in processes.values():
+            process.kill()
+            process.join()
+    with suppress(RuntimeError):  # the thread was never started
+        executor.shutdown()
+
+
+def _lost(executor: Executor) -> bool:
+    """Whether nobody will ever complete what the worker was given: the thread that looks after it has ended."""
+    if not isinstance(executor, ProcessPoolExecutor):
+        return False
+    thread: Any = executor._executor_manager_thread
+    return thread is not None and not thread.is_alive()
+
+
+def _begin(writer: connection.Connection) -> None:
+    """Begin to be a worker: end with the parent, and import what a task needs, or end at once without a word."""
+    global _to_parent
+    _to_parent = writer
+    try:
+        os.set_blocking(writer.fileno(), False)  # a parent that does not look must not hold the work up
+        _end_with_parent()
+        with _standard_error_closed():  # a traceback, or what a library says when it aborts, is no sentence
+            importlib.import_module("converters.jobs")
+    except BaseException:
+        os._exit(1)  # which the parent sees, and says
+
+
+@contextmanager
+def _standard_error_closed() -> Iterator[None]:
+    kept, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(null, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(null)
 
 
 @contextmanager
@@ -62,6 +148,8 @@ def cluster_workers(address: str) -> Iterator[Workers]:
 
     Raises WorkerError if the library is not installed, or nobody answers in Dask's ``comm.timeouts.connect``.
     """
+    from skelstore.errors import WorkerError
+
     try:
         from distributed import Client, KilledWorker
     except ImportError as error:
@@ -84,13 +172,13 @@ def cluster_workers(address: str) -> Iterator[Workers]:
 
 
 def finished(
-    workers: Workers, function: Callable[..., Any], tasks: Iterator[_Task]
+    workers: Workers, function: Callable[..., Any], tasks: Iterator[_Task], look: Callable[[], None]
 ) -> Generator[tuple[_Task, Future[Any]], None, None]:
     """Call the function with each of the tasks, which are its arguments; give each task, and its future, as it ends.
 
     Tasks are taken in a thread, one after the other, and begun as soon as they are there: it may take time to find out
-    what is to be done. Raises what taking one raises. Closing the iterator cancels what has not begun, and waits for
-    the rest where it can.
+    what is to be done. Meanwhile ``look`` is called twice a second. Raises what taking a task raises. Closing the
+    iterator cancels what has not begun, and waits for the rest where it can.
     """
     idle = deque(workers.executors)
     waiting: deque[_Task] = deque()
@@ -111,7 +199,12 @@ def finished(
         taking: Future[_Task | None] | None = taker.submit(next, tasks, None)
         try:
             while running or taking is not None:
-                done = wait([*running, *([] if taking is None else [taking])], return_when=FIRST_COMPLETED).done
+                ended = [*running, *([] if taking is None else [taking])]
+                done = wait(ended, _LOOK_EVERY, FIRST_COMPLETED).done
+                look()
+                for future, (_, executor) in running.items():
+                    if _lost(executor) and not future.done():
+                        future.set_exception(BrokenProcessPool("the thread that looks after it has ended"))
                 if taking in done:
                     found = taking.result()
                     taking = None if found is None else taker.submit(next, tasks, None)

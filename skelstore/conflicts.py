@@ -17,7 +17,7 @@ from skelstore.reader import Reader
 from skelstore.sources import document_values
 from skelstore.splits import joined
 from skelstore.values import Json
-from skelstore.wording import counted
+from skelstore.wording import counted, join_lines
 
 Conflict: TypeAlias = Literal["ids", "fields", "joints", "labels", "document", "raw"]
 """Kinds of contradictions; ``merge`` says what each is."""
@@ -81,8 +81,13 @@ def refuse_conflicts(inputs: Sequence[Input], allowed: Sequence[Conflict]) -> No
             options = " ".join(f"--allow {kind}" for kind in kinds)
             remedies.append(f"allow what is meant to be so ({options}; in Python allow={kinds})")
         raise MergeError(
-            "\n".join(["the stores contradict each other, so nothing was merged:", *lines])
-            + f"\n{', '.join(remedies[:-1])}, or {remedies[-1]}"
+            join_lines(
+                [
+                    "the stores contradict each other, so nothing was merged:",
+                    *lines,
+                    f"{', '.join(remedies[:-1])}, or {remedies[-1]}",
+                ]
+            )
         )
 
 

@@ -23,10 +23,13 @@
     ├── SourceError             (ValueError)         a foreign file is not as its dialect says
     └── WorkerError             (RuntimeError)       a process that writes parts of a store died
 
-A message is one sentence: which file, which place in it, what was found, what was expected, what to do.
+A message is one sentence: which file, which place in it, what was found, what was expected, what to do. Names in it may
+come from outside: ``str`` shows them escaped, on one line. A message of several lines is made by ``join_lines``.
 """
 
 from __future__ import annotations
+
+from skelstore.wording import escape
 
 
 class SkelstoreError(Exception):
@@ -34,7 +37,9 @@ class SkelstoreError(Exception):
 
     def __str__(self) -> str:
         # KeyError shows the repr of its argument; a sentence must stay a sentence.
-        return str(self.args[0]) if self.args else ""
+        if not self.args:
+            return ""
+        return escape(self.args[0] if isinstance(self.args[0], str) else str(self.args[0]))
 
 
 class StoreError(SkelstoreError, ValueError):

@@ -81,7 +81,7 @@ def _within_memory(read: Callable[..., Any], what: str) -> Callable[..., Any]:
 
 def _placed(error: E, path: Path, place: object) -> E:
     """The error, with the place where the sentence names no file of the store."""
-    return error if str(path) in str(error) else type(error)(f"{place}: {error}")
+    return error if str(path) in str(error.args[0]) else type(error)(f"{place}: {error}")
 
 
 class Reader:

@@ -20,6 +20,7 @@ import pytest
 
 import skelstore
 from converters import cli, samples, source_commands
+from converters.command_line import cli as commands
 from converters.progress import progress
 from converters.sample_skeletons import write_skeletons
 from tests.contracts import write
@@ -373,7 +374,7 @@ def test_kinetics_merged_and_cut_down_export_their_kpfiles(run: Any, tmp_path: P
 # ------------------------------------------------------------------------------------------ each command
 
 
-COMMANDS = tuple(cli.cli.commands)
+COMMANDS = tuple(commands.commands)
 
 
 @pytest.mark.parametrize("name", ["", *COMMANDS])
@@ -728,13 +729,18 @@ def test_a_fault_of_ours_is_a_sentence_too(source: Path, run: Any, monkeypatch: 
 
 @pytest.mark.parametrize(
     ("error", "status", "text"),
-    [(KeyboardInterrupt, 130, "interrupted"), (MemoryError, 1, "out of memory"), (OSError, 1, "No space")],
+    [
+        (KeyboardInterrupt, 130, "interrupted"),
+        (MemoryError, 1, "out of memory"),
+        (lambda: OSError(28, "No space"), 1, "No space"),
+        (lambda: RuntimeError("can't start new thread"), 1, "a thread cannot be started: allow more processes"),
+    ],
 )
 def test_what_ends_a_conversion(
     source: Path, run: Any, monkeypatch: pytest.MonkeyPatch, error: Any, status: int, text: str
 ) -> None:
     def fail(*_: object, **__: object) -> None:
-        raise error(28, "No space") if error is OSError else error
+        raise error()
 
     monkeypatch.setattr(source_commands, "convert_source", fail)
     done = run("convert", source, "x.zarr")

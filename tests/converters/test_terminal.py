@@ -1,0 +1,400 @@
+"""What the command line prints on a terminal, and where it cannot print: names from outside never act on it."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import select
+import subprocess
+import sys
+import termios
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from converters import progress as progress_module
+from converters import samples
+from converters.command_line import cli as commands
+from converters.progress import Reached, conversion_progress, progress, say
+from skelstore.errors import SourceError, StoreError, UnsupportedValueError
+from skelstore.wording import Lines, escape, join_lines
+from tests.source_contract import dump
+
+COMMAND = Path(sys.executable).with_name("skelstore")
+FAKED = "FAKED"
+#: OSC, BEL, CSI, a carriage return and a newline before a faked line, C1, and marks of direction.
+HOSTILE = f"\x1b]0;PWN\x07\x1b[2J\r\n{FAKED}\x9b31m\t\u202e\u2066\u2069\u200e\u200f\u061c"
+RUN_ALL = """
+import json, sys
+from converters.cli import main
+for arguments in json.load(open(sys.argv[1])):
+    print("$", ascii(arguments), flush=True)
+    try:
+        main(arguments)
+    except SystemExit:
+        pass
+"""
+
+
+def on_terminal(*command: object, columns: int = 200, timeout: float = 300) -> str:
+    """What a process prints on a terminal of a size."""
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, columns))
+    shown = b""
+    try:
+        with subprocess.Popen(list(map(str, command)), stdin=theirs, stdout=theirs, stderr=theirs) as process:
+            os.close(theirs)
+            while select.select([ours], [], [], timeout)[0]:
+                try:
+                    data = os.read(ours, 65536)
+                except OSError:  # the other side has closed
+                    break
+                if not data:
+                    break
+                shown += data
+            process.wait(timeout)
+    finally:
+        os.close(ours)
+    return shown.decode()
+
+
+def check_tame(shown: str) -> None:
+    """Nothing but printable characters, and the newlines and carriage returns that we print."""
+    assert {c for c in shown if not c.isprintable()} <= {"\r", "\n"}
+    assert not re.search(rf"[\r\n]\s*{FAKED}", shown)
+
+
+# ------------------------------------------------------------------------------------------ hostile names
+
+
+def _videos() -> dict[str, Any]:
+    return samples.ntu_like(4)
+
+
+def _first(change: Callable[[dict[Any, Any]], Any]) -> dict[str, Any]:
+    data = _videos()
+    change(data["annotations"][0])
+    return data
+
+
+def _top(**more: Any) -> dict[str, Any]:
+    return {**_videos(), **more}
+
+
+def _twice() -> dict[str, Any]:
+    data = _videos()
+    for annotation in data["annotations"][:2]:
+        annotation["frame_dir"] = HOSTILE
+    return data
+
+
+#: Place of the hostile text -> the data that has it there.
+PLACES: dict[str, Callable[[], Any]] = {
+    "name": lambda: _first(lambda a: a.update(frame_dir=HOSTILE)),
+    "split": lambda: {**_videos(), "split": {HOSTILE: [], HOSTILE + "1": ["nobody"]}},
+    "id of a split": lambda: {**_videos(), "split": {"train": [HOSTILE]}},
+    "key": lambda: _first(lambda a: a.update({HOSTILE: 1})),
+    "key of an array": lambda: _first(lambda a: a.update({HOSTILE: np.zeros((2, 3), "f4")})),
+    "value": lambda: _first(lambda a: a.update(text=HOSTILE)),
+    "label": lambda: _first(lambda a: a.update(label=HOSTILE)),
+    "top key": lambda: _top(**{HOSTILE: {"x": 1}}),
+    "class names": lambda: _top(class_names=[HOSTILE, "b"]),
+    "refused value": lambda: _first(lambda a: a.update({HOSTILE: {1, 2}})),
+    "refused values": lambda: _first(lambda a: a.update({HOSTILE: {HOSTILE: object}, HOSTILE + "b": {3}})),
+    "two names": _twice,
+    "keypoint": lambda: _first(lambda a: a.update(keypoint=HOSTILE)),
+    "a list of dicts": lambda: [{HOSTILE: HOSTILE}],
+    "a dict": lambda: {HOSTILE: 1},
+}
+
+
+def _on_a_source(source: Path, folder: Path) -> Iterator[list[str]]:
+    yield ["convert", str(source), str(folder / "a.zarr"), "--workers", "1"]
+    yield ["convert", str(source), str(folder / "b.zarr"), "--workers", "1"]
+    for options in ([], ["--for", "posec3d"], ["--json"]):
+        yield ["check", str(source), *options]
+
+
+def _on_a_store(source: Path, folder: Path) -> Iterator[list[str]]:
+    store, other, out = str(folder / "a.zarr"), str(folder / "b.zarr"), str(folder / "out")
+    for options in ([], ["--json"]):
+        yield ["info", store, *options]
+        yield ["show", store, *options]
+        yield ["check", store, *options]
+    yield ["show", store, HOSTILE]
+    yield ["verify", store, "--level", "decode", "--against", str(source)]
+    yield ["verify", store, "--against", HOSTILE]
+    yield ["merge", store, other, "-o", out]
+    yield ["merge", store, "-o", f"{folder}/{HOSTILE}m"]
+    yield ["split", store, "-o", f"{out}.s", "--folds", "2"]
+    yield ["split", store, "-o", f"{out}.t", "--group", HOSTILE]
+    yield ["relabel", store, "-o", f"{out}.r", "--compact"]
+    yield ["subset", store, f"{out}.u", "--split", HOSTILE]
+    yield ["subset", store, f"{out}.v", "--where", f"{HOSTILE} < 1"]
+    yield ["subset", store, f"{out}.w", "--where", "nothing < 1"]
+    yield ["derive", store, f"{out}.d", "--recipe", "pyskl"]
+    yield ["export", store, f"{folder}/{HOSTILE}.pkl"]
+    yield ["export", store, f"{out}.k", "--format", "kinetics"]
+    yield ["bench", store, "--json", f"{folder}/{HOSTILE}/x.json"]
+
+
+def _wrong_use() -> Iterator[list[str]]:
+    yield [HOSTILE]
+    yield [f"--{HOSTILE}"]
+    for name in commands.commands:
+        yield [name, HOSTILE, HOSTILE, f"--{HOSTILE}"]
+        yield [name, HOSTILE, HOSTILE, HOSTILE]
+        yield [name, HOSTILE, "-o", HOSTILE]
+    for option in (
+        "--from",
+        "--workers",
+        "--labels",
+        "--joints",
+        "--kpfiles",
+        "--table",
+        "--boxes",
+        "--task",
+        "--dask",
+    ):
+        yield ["convert", HOSTILE, HOSTILE, option, HOSTILE]
+    for option in ("--parts", "--pattern", "--folds"):
+        yield ["split", HOSTILE, "-o", "x", option, HOSTILE]
+    yield ["verify", HOSTILE, "--subset", HOSTILE]
+    yield ["subset", HOSTILE, "x", "--ids", HOSTILE]
+
+
+def _files(folder: Path) -> Iterator[list[str]]:
+    """Names of files and columns."""
+    (folder / "pickles").mkdir()
+    (folder / "pickles" / f"{HOSTILE}.pkl").write_bytes(b"garbage")
+    yield ["convert", str(folder / "pickles"), str(folder / "p.zarr")]
+    own = folder / f"{HOSTILE}.pkl"
+    dump(own, _videos())
+    yield ["convert", str(own), str(folder / f"{HOSTILE}.zarr"), "--workers", "1"]
+    yield ["info", str(folder / f"{HOSTILE}.zarr")]
+    arrays = folder / "arrays"
+    arrays.mkdir()
+    np.save(arrays / f"{HOSTILE}.npy", np.ones((4, 17, 2)))
+    yield ["convert", str(arrays), str(folder / "r.zarr"), "--label-by", "folders"]
+    table = folder / "table.csv"
+    table.write_text(f'path,"{HOSTILE}",label\n"{HOSTILE}.npy",1,"{HOSTILE}"\n"{HOSTILE}",2,3\n', newline="")
+    yield ["convert", str(arrays), str(folder / "t.zarr"), "--table", str(table)]
+    (folder / "ntu").mkdir()
+    (folder / "ntu" / f"{HOSTILE}.skeleton").write_text(HOSTILE, newline="")
+    yield ["convert", str(folder / "ntu"), str(folder / "n.zarr")]
+    names = folder / "names"
+    names.write_text(f"{HOSTILE}\n", newline="")
+    yield ["subset", str(folder / f"{HOSTILE}.zarr"), str(folder / "i.zarr"), "--ids", str(names)]
+
+
+@pytest.mark.slow
+def test_no_text_from_outside_acts_on_a_terminal(tmp_path: Path) -> None:
+    """Every command over every place, on a terminal."""
+    calls = [*_wrong_use(), *_files(tmp_path)]
+    for number, make in enumerate(PLACES.values()):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        source = dump(folder / "a.pkl", make())
+        calls += [*_on_a_source(source, folder), *_on_a_store(source, folder)]
+    assert {call[0] for call in calls} >= set(commands.commands)
+    (tmp_path / "calls").write_text(json.dumps(calls))
+    shown = on_terminal(sys.executable, "-c", RUN_ALL, tmp_path / "calls")
+    blocks = shown.split("$ ")[1:]
+    assert len(blocks) == len(calls)
+    for block in blocks:
+        check_tame(block)
+        assert "a fault in skelstore itself" not in block
+        assert "Traceback" not in block
+    assert "converting: " in shown, "there was a terminal"
+
+
+def test_a_file_that_is_none_of_the_store_is_named_on_one_line(tmp_path: Path) -> None:
+    source = dump(tmp_path / "a.pkl", _videos())
+    assert "4 videos" in on_terminal(COMMAND, "convert", source, tmp_path / "a.zarr", "--workers", "1")
+    (tmp_path / "a.zarr" / HOSTILE).write_text("1")
+    shown = on_terminal(COMMAND, "verify", tmp_path / "a.zarr", columns=400)
+    check_tame(shown)
+    assert escape(HOSTILE) in shown
+
+
+def test_what_workers_refuse_is_shown_on_lines_of_ours(tmp_path: Path) -> None:
+    videos = [{"frame_dir": str(i), "keypoint": np.ones((1, 2, 17, 2)), HOSTILE: {i}} for i in range(3)]
+    shown = on_terminal(COMMAND, "convert", dump(tmp_path / "a.pkl", videos), tmp_path / "a.zarr", "--workers", "2")
+    check_tame(shown)
+    assert shown.count(escape(HOSTILE)) == 3
+
+
+def test_everything_is_printed_by_show_and_say() -> None:
+    """No other module of the command line prints."""
+    folder = Path(progress_module.__file__).parent
+    printing = {path.name for path in folder.glob("*.py") if re.search(r"\b(echo|print)\(", path.read_text())}
+    assert printing == {"progress.py", "cli.py", "demo.py", "samples.py"}
+
+
+def test_text_is_escaped_as_repr_does() -> None:
+    for text in (HOSTILE, "", "plain", "a b", "é", "字", "\ud800", "\x7f", "\u2028", "a\\x1b"):
+        assert escape(text).isprintable()
+        assert escape(text) == repr(text)[1:-1].replace("\\\\", "\\")
+        assert escape(escape(text)) == escape(text)
+    lines = join_lines(["a\nb", "c"])
+    assert lines == "a\\nb\nc"
+    assert escape(lines) == lines
+    assert escape(f"x{lines}") == "xa\\nb\\nc", "a part of another text is text from outside"
+
+
+@pytest.mark.parametrize("kind", [StoreError, SourceError, UnsupportedValueError])
+def test_an_error_shows_names_escaped(kind: type[Exception]) -> None:
+    assert str(kind(f"{HOSTILE} is bad")) == f"{escape(HOSTILE)} is bad"
+    assert str(kind(Lines("a\nb"))) == "a\nb"
+    assert str(kind()) == "" if kind is not UnsupportedValueError else True
+
+
+# ---------------------------------------------------------------------------------- where nothing can be printed
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("store")
+    source = dump(folder / "a.pkl", _videos())
+    subprocess.run([COMMAND, "convert", source, folder / "a.zarr", "--workers", "1"], check=True, capture_output=True)
+    return folder / "a.zarr"
+
+
+def shell(line: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    command = ["sh", "-c", line, str(COMMAND), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.mark.parametrize(
+    "where",
+    [">&-", pytest.param(">/dev/full", marks=pytest.mark.skipif("linux" not in sys.platform, reason="no /dev/full"))],
+)
+@pytest.mark.parametrize("arguments", [["info"], ["info", "--json"], ["show"], ["verify"], ["check"]])
+def test_output_that_cannot_be_written_ends_in_a_sentence(store: Path, where: str, arguments: list[str]) -> None:
+    done = shell(f'"$0" "$@" {where}', *arguments, store)
+    assert done.returncode == 1
+    [line] = done.stderr.splitlines()
+    assert line.startswith("skelstore: standard output: cannot be written (")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_closed_standard_error_hinders_nothing(store: Path, tmp_path: Path, workers: int) -> None:
+    source = store.with_name("a.pkl")
+    done = shell('"$0" "$@" 2>&-', "convert", source, tmp_path / "a.zarr", "--workers", workers)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert shell('"$0" "$@" <&- >&- 2>&-', "verify", tmp_path / "a.zarr", "--level", "decode").returncode == 1
+    assert shell('"$0" "$@" 2>&-', "verify", tmp_path / "a.zarr", "--level", "decode").returncode == 0
+    done = shell('"$0" "$@" 2>&-', "info", tmp_path / "nothing")
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "")
+    assert shell('"$0" "$@" 2>&-', "convert").returncode == 2
+
+
+# ------------------------------------------------------------------------------------------ limits of memory
+
+
+@pytest.mark.skipif("linux" not in sys.platform, reason="only Linux holds processes to a limit of address space")
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("megabytes", [60, 300, 540, 900, 1500])
+def test_a_limit_of_address_space_ends_in_a_sentence(store: Path, tmp_path: Path, megabytes: int, workers: int) -> None:
+    source = store.with_name("a.pkl")
+    limited = f'ulimit -v {megabytes * 1024}; exec "$0" "$@"'
+    done = shell(limited, "convert", source, tmp_path / "a.zarr", "--workers", workers)
+    assert done.returncode in (0, 1)
+    assert "Traceback" not in done.stderr
+    assert "a fault in skelstore itself" not in done.stderr
+    if done.returncode:
+        assert re.search(r"(?m)^skelstore: ", done.stderr)
+    if megabytes == 300:
+        [line] = done.stderr.splitlines()
+        assert "libraries cannot be loaded; the address space is limited to 300 MB" in line
+
+
+def test_libraries_that_cannot_be_imported_are_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "numpy.py").write_text(f"raise ImportError({HOSTILE!r})")
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    for arguments in (["--version"], ["info", "x"], ["-h"]):
+        done = subprocess.run(
+            [COMMAND, *arguments], env=environment, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert (done.returncode, done.stdout) == (1, "")
+        [line] = done.stderr.splitlines()
+        assert line.startswith("skelstore: its libraries cannot be loaded (ImportError: ")
+        assert line.isprintable()
+
+
+# --------------------------------------------------------------------------------------------------- progress
+
+
+def lines_of(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    return capsys.readouterr().err.splitlines()
+
+
+def test_a_conversion_looks_through_its_source_first(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress_module, "_LINE_EVERY", 0.0)
+    with conversion_progress("converting") as report:
+        report(Reached(0, 0, 12345, 0, False))
+        report(Reached(1234, 56_000_000, 12345, 0, False))
+        report(Reached(1234, 56_000_000, 23456, 1_300_000_000, True))
+    assert lines_of(capsys) == [
+        "looking through the source, 12,345 videos so far",
+        "converting: 1,234 videos, 56 MB; looking through the source, 12,345 videos so far",
+        "converting: 1,234 of 23,456 videos, 56 of 1,300 MB",
+    ]
+
+
+def test_rate_and_time_left(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress_module, "_LINE_EVERY", 0.0)
+    now = 0.0
+    monkeypatch.setattr(progress_module.time, "monotonic", lambda: now)
+    with progress("exporting", 10_000, " videos") as advance:
+        now = 1.0
+        advance(0)
+        now = 2.0
+        advance(0)
+        now = 12.0
+        advance(1000)
+        now = 22.0
+        advance(3000)
+    assert lines_of(capsys) == [
+        "exporting: 0 of 10,000 videos",
+        "exporting: 0 of 10,000 videos",
+        "exporting: 1,000 of 10,000 videos, 100 videos/s, 1 min 30 s left",
+        "exporting: 4,000 of 10,000 videos, 200 videos/s, 30 s left",
+    ]
+
+
+def test_lines_become_rarer_where_there_is_no_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    monkeypatch.setattr(progress_module.time, "monotonic", lambda: now)
+    with progress("verifying", 10**12, "B") as advance:
+        for second in range(3600):
+            now = float(second)
+            advance(10**8)
+    shown = lines_of(capsys)
+    assert 50 < len(shown) < 120
+    assert shown[0] == "verifying: 600 of 1,000,000 MB, 120 MB/s, 2 h 18 min left"
+    assert not any("\r" in line for line in shown)
+
+
+def test_a_line_on_a_terminal_is_as_wide_as_that(tmp_path: Path) -> None:
+    source = dump(tmp_path / "a.pkl", samples.ntu_like(30))
+    shown = on_terminal(COMMAND, "convert", source, tmp_path / "a.zarr", "--workers", "1", columns=30)
+    drawn = shown.split("\r\n")[0].split("\r")
+    assert any(text.startswith("converting: ") for text in drawn)
+    assert all(len(text) < 30 for text in drawn[:-1])
+
+
+def test_say_is_silent_where_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", None)
+    say("a")
+    with progress("working", 2, " videos") as advance:
+        advance(1)

@@ -1,0 +1,129 @@
+"""Processes that write parts: how they report, and what becomes of those that do not start."""
+
+from __future__ import annotations
+
+import os
+import signal
+from concurrent.futures import ProcessPoolExecutor, process
+from itertools import pairwise
+from multiprocessing import active_children
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from converters import open_source, workers
+from converters.conversion import convert_source
+from converters.progress import Reached
+from skelstore.errors import WorkerError
+from tests.source_contract import dump
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A list of videos that takes some seconds in four parts."""
+    random = np.random.default_rng(0)
+    videos = [
+        {"frame_dir": f"v{i}", "label": 0, "total_frames": 60, "keypoint": random.random((2, 60, 25, 3)).astype("f4")}
+        for i in range(1500)
+    ]
+    return dump(tmp_path_factory.mktemp("workers") / "a.pkl", videos)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_reports_grow_steadily(source: Path, tmp_path: Path, count: int) -> None:
+    reports: list[Reached] = []
+    advanced: list[int] = []
+    convert_source(
+        open_source(source),
+        tmp_path / "a.zarr",
+        profile="small",
+        workers=count,
+        advance=advanced.append,
+        report=reports.append,
+    )
+    assert sum(advanced) == 1500
+    assert all(n > 0 for n in advanced)
+    assert all(before <= after for before, after in pairwise(report[:4] for report in reports))
+    last = reports[-1]
+    assert (last.videos, last.known_videos, last.complete) == (1500, 1500, True)
+    assert last.bytes == last.known_bytes > 1500 * 2 * 60 * 25 * 3 * 4
+    assert len({report.videos for report in reports}) > 6, "there are more reports than parts"
+
+
+def test_a_report_in_a_process_that_is_no_worker_is_none() -> None:
+    workers.report_to_parent(0, 1)
+
+
+def test_parts_of_an_earlier_run_are_reported(source: Path, tmp_path: Path) -> None:
+    seen = 0
+
+    def stop(n: int) -> None:
+        nonlocal seen
+        seen += n
+        if seen > 1000:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        convert_source(open_source(source), tmp_path / "a.zarr", workers=2, advance=stop)
+    advanced: list[int] = []
+    taken = convert_source(open_source(source), tmp_path / "a.zarr", workers=2, advance=advanced.append)
+    assert taken > 0
+    assert sum(advanced) == 1500
+
+
+def leave(writer: Any) -> None:
+    """In place of what a worker begins with: end before it can do anything."""
+    os._exit(1)
+
+
+def test_a_worker_that_cannot_begin_is_a_sentence(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "_begin", leave)
+    with pytest.raises(WorkerError, match=r"the process that wrote part 1 .* died"):
+        convert_source(open_source(source), tmp_path / "a.zarr", workers=2)
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("started", [0, 1])
+def test_a_worker_for_which_there_is_no_thread_is_a_sentence(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, started: int
+) -> None:
+    """The process is there already then, and nobody would ever tell it to end."""
+    calls = 0
+    launch = ProcessPoolExecutor._start_executor_manager_thread
+
+    def fail(executor: ProcessPoolExecutor) -> None:
+        nonlocal calls
+        calls += 1
+        if calls <= started:
+            return launch(executor)
+        if not executor._processes:
+            executor._launch_processes()  # type: ignore[attr-defined]
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(ProcessPoolExecutor, "_start_executor_manager_thread", fail)
+    with pytest.raises(WorkerError, match=r"cannot be started \(can't start new thread\): use fewer --workers"):
+        convert_source(open_source(source), tmp_path / "a.zarr", workers=2)
+    assert not active_children()
+
+
+def test_a_worker_that_nobody_looks_after_is_a_sentence(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thread that hands tasks out ends where it can start no thread of its own."""
+    monkeypatch.setattr(process._ExecutorManagerThread, "run", lambda thread: None)
+    with pytest.raises(WorkerError, match="died"):
+        convert_source(open_source(source), tmp_path / "a.zarr", workers=2)
+    assert not active_children()
+
+
+def test_a_worker_that_is_killed_is_seen(source: Path, tmp_path: Path) -> None:
+    def kill(n: int) -> None:
+        for child in active_children():
+            os.kill(child.pid or 0, signal.SIGKILL)
+
+    with pytest.raises(WorkerError, match="died"):
+        convert_source(open_source(source), tmp_path / "a.zarr", profile="small", workers=2, advance=kill)
