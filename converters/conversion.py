@@ -41,10 +41,11 @@ class ConvertOptions(TypedDict, total=False):
 
     ``profile``: how chunks are coded (``fast``, ``default``, ``small``). ``force``: replace a store that stands at
     the destination, once the new one is complete. ``shared``: let the group of the destination's folder go on with a
-    conversion that was stopped, and go on with one of theirs. ``workers``: processes; with more than one a script needs the usual
-    ``if __name__ == "__main__"``. ``dask``: address of the scheduler of a Dask cluster, whose workers write the parts
-    instead. ``advance``: called with the number of videos that were written since the last call. ``joints``: the layout
-    of the joints, by its name in ``skelstore.joints.LAYOUTS``. ``class_names``: by label. Both are kept with the data.
+    conversion that was stopped, and go on with one of theirs. ``workers``: processes; with more than one a script needs
+    the usual ``if __name__ == "__main__"``. ``dask``: address of the scheduler of a Dask cluster, whose workers write
+    the parts instead. ``advance``: called with the number of videos that were written since the last call. ``joints``:
+    the layout of the joints, by its name in ``skelstore.joints.LAYOUTS``. ``class_names``: by label. Both are kept with
+    the data.
     """
 
     profile: Profile

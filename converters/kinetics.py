@@ -250,7 +250,7 @@ class KineticsSource:
                 f"{self.path}: {self._contents.place(index)}: {short(shown or path)} leads outside of {self._folder}; "
                 "kpfiles are read from that folder only"
             )
-        # A link in the folder may lead anywhere: the user named the folder with --kpfiles, the pickle only a name in it.
+        # A link in the folder may lead anywhere: --kpfiles named the folder, the pickle names only what is in it.
         there = not PurePosixPath(path).is_absolute() and os.path.isfile(self._folder / path)
         return path if there else None
 

@@ -50,7 +50,9 @@ def local_workers(count: int) -> Iterator[Workers]:
         executors = [
             stack.enter_context(ProcessPoolExecutor(1, get_context("spawn"), _end_with_parent)) for _ in range(count)
         ]
-        with _interrupts_ignored():  # by the workers, which start here; Ctrl-C is for this process to handle
+        with (
+            _interrupts_ignored()
+        ):  # by the workers, which start here; Ctrl-C and SIGTERM are for this process to handle
             for executor in executors:
                 executor.submit(os.getpid)
         yield Workers(executors, False, (BrokenProcessPool,))
@@ -144,8 +146,9 @@ def _interrupts_ignored() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():  # where signals cannot be set
         yield
         return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    before = {signum: signal.signal(signum, signal.SIG_IGN) for signum in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for signum, handler in before.items():
+            signal.signal(signum, handler)

@@ -151,8 +151,11 @@ def share_tree(top: Path) -> None:
 @contextlib.contextmanager
 def as_shared_as(folder: Path) -> Iterator[None]:
     """Make what is made meanwhile as open to the group as a folder is: the umask of this process says so."""
+    if not folder.stat().st_mode & stat.S_IWGRP:
+        yield
+        return
     before = os.umask(0o077)
-    os.umask(before & ~_GROUP if folder.stat().st_mode & stat.S_IWGRP else before)
+    os.umask(before & ~_GROUP)
     try:
         yield
     finally:
