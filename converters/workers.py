@@ -50,9 +50,7 @@ def local_workers(count: int) -> Iterator[Workers]:
         executors = [
             stack.enter_context(ProcessPoolExecutor(1, get_context("spawn"), _end_with_parent)) for _ in range(count)
         ]
-        with (
-            _interrupts_ignored()
-        ):  # by the workers, which start here; Ctrl-C and SIGTERM are for this process to handle
+        with _interrupts_ignored():  # by the workers, which start here: they are for this process to handle
             for executor in executors:
                 executor.submit(os.getpid)
         yield Workers(executors, False, (BrokenProcessPool,))

@@ -15,6 +15,7 @@ from typing import Any
 
 from skelstore import disk
 from skelstore.errors import StoreError
+from skelstore.files import open_regular
 from skelstore.owners import Owners, require_kind
 
 try:
@@ -145,7 +146,7 @@ def _remove_stale(holder: Path, busy: str, owners: Owners) -> None:
         return  # it was removed meanwhile
     here = _this_process()
     pid = found.get("pid")
-    if not isinstance(pid, int) or pid < 1:
+    if not isinstance(pid, int) or not 0 < pid < 1 << 31:
         raise StoreError(
             f"{busy}; {holder} does not say which process: remove that file if none is running ({_why(holder)})"
         )
@@ -172,11 +173,11 @@ def _read_holder(holder: Path, owners: Owners) -> tuple[dict[str, Any], os.stat_
     while True:
         try:
             _require_own(holder, os.lstat(holder), owners)
-            with open(holder, "rb") as file:
+            with open(holder, "rb", opener=open_regular) as file:
                 status, data = os.fstat(file.fileno()), file.read(_HOLDER_BYTES)
         except FileNotFoundError:
             return {}, None
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(ValueError, RecursionError):
             found = json.loads(data)
             return (found if isinstance(found, dict) else {}), status
         if time.monotonic() - begun > _WRITING_SECONDS:
