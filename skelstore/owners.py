@@ -32,11 +32,11 @@ class Owners:
         """Raise StoreError, which names the owner, if a file or folder is somebody else's."""
         if pwd is None or status.st_uid == os.geteuid() or status.st_uid == self._uid_of_new_file():
             return
-        ours = status.st_gid in _own_groups()
-        if self._shared and ours:
+        for_us = status.st_gid in _own_groups() and status.st_mode & stat.S_IWGRP
+        if self._shared and for_us:
             return
         owner = user_name(status.st_uid)
-        shared = "go on with it with --shared, " if ours and status.st_mode & stat.S_IWGRP else ""
+        shared = "go on with it with --shared, " if for_us else ""
         raise StoreError(
             f"{path} belongs to {owner}, so it is not used: {shared}choose another destination, or ask {owner} to end "
             "what is running or to remove it"

@@ -27,7 +27,7 @@ PARTS = 10
 
 # As another user the modules of a private environment could not be read: they are imported before.
 _COMMAND = f"""if True:
-    import os, sys
+    import difflib, os, sys
     from skelstore import layout
     layout.PART_BYTES = {PART_BYTES}
     import converters.conversion

@@ -209,9 +209,7 @@ def test_the_lock_of_another_host_is_told_with_the_remedy(tmp_path: Path, change
 
 
 @pytest.mark.usefixtures("without_flock")
-@pytest.mark.parametrize(
-    "content", ["", "{", "[]", '{"pid": "x"}', '{"pid": -1}', '{"pid": 1e9}', f'{{"pid": {10**40}}}', "[" * 4000]
-)
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"pid": "x"}', '{"pid": -1}', '{"pid": 1e40}', "[" * 4000])
 def test_a_lock_that_names_nobody_is_told_with_the_remedy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str
 ) -> None:
