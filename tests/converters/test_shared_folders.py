@@ -16,9 +16,12 @@ import pytest
 import skelstore
 from tests.crashes import PART_BYTES, make_source
 
-pytestmark = pytest.mark.skipif(
-    not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can run commands as other users"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can run commands as other users"
+    ),
+]
 
 LAB = 54321
 ALICE, BOB = 1, 65534
