@@ -1,6 +1,7 @@
 """The command line ``skelstore``.
 
-Exit status 0: success; 1: the data or the store is at fault; 2: the command was used wrongly.
+Exit status 0: success; 1: the data or the store is at fault; 2: the command was used wrongly; 130 and 143: interrupted
+by Ctrl-C, ended by SIGTERM.
 
 Only the standard library is imported with this module: what else cannot be imported ends in a sentence, too.
 """
@@ -10,10 +11,13 @@ from __future__ import annotations
 import io
 import os
 import resource
+import signal
 import sys
 import threading
 import traceback
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -21,8 +25,32 @@ if TYPE_CHECKING:
     import click
 
 _INTERRUPTED = 130
+_TERMINATED = 143
 _LEAST_ADDRESS_SPACE = 512 << 20
 """Bytes of address space (``ulimit -v``) below which the libraries end the process when they are imported."""
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, as batch systems send it: everything is put in order as after Ctrl-C."""
+
+
+@contextmanager
+def _termination_raised() -> Iterator[None]:
+    """Raise ``_Terminated`` at the first SIGTERM; more of them do not disturb the end."""
+    here = threading.current_thread() is threading.main_thread()
+    if not here or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+
+    def terminate(*_: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise _Terminated
+
+    signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -57,15 +85,18 @@ def _run(cli: click.Group, arguments: list[str] | None) -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):  # names out of a file may hold lone surrogates
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        cli.main(arguments, prog_name="skelstore", standalone_mode=False)
+        with _termination_raised():
+            cli.main(arguments, prog_name="skelstore", standalone_mode=False)
         if sys.stdout is not None:
             sys.stdout.flush()
     except click.UsageError as error:
         say(*_usage_lines(error))
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt) as error:
-        say(f"interrupted{_notes(error.__cause__ or error)}")
-        sys.exit(_INTERRUPTED)
+        cause = error.__cause__ or error
+        terminated = isinstance(cause, _Terminated)
+        say(f"{'terminated' if terminated else 'interrupted'}{_notes(cause)}")
+        sys.exit(_TERMINATED if terminated else _INTERRUPTED)
     except SkelstoreError as error:
         first, *lines = str(error).split("\n")  # which are ours: str shows those of names escaped
         lines = [f"skelstore: {first}", *lines]

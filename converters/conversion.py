@@ -32,6 +32,7 @@ from skelstore.errors import JointLayoutError, SkelstoreError, SourceError, Stor
 from skelstore.joining import join
 from skelstore.joints import keypoint_shapes, stated
 from skelstore.layouts import FieldIdentity, of_keypoint
+from skelstore.owners import as_shared_as
 from skelstore.parts import PART_VIDEOS, Plan, Planner
 from skelstore.receipts import RECEIPT_KEY, part_name
 from skelstore.values import Json
@@ -43,14 +44,17 @@ class ConvertOptions(TypedDict, total=False):
     """Options that every dialect's ``convert`` takes.
 
     ``profile``: how chunks are coded (``fast``, ``default``, ``small``). ``force``: replace a store that stands at
-    the destination, once the new one is complete. ``workers``: processes; with more than one a script needs the usual
-    ``if __name__ == "__main__"``. ``dask``: address of the scheduler of a Dask cluster, whose workers write the parts
-    instead. ``advance``: called with the number of videos that were written since the last call. ``joints``: the layout
-    of the joints, by its name in ``skelstore.joints.LAYOUTS``. ``class_names``: by label. Both are kept with the data.
+    the destination, once the new one is complete. ``shared``: let the group of the destination's folder go on with a
+    conversion that was stopped, and go on with one of theirs. ``workers``: processes; with more than one a script needs
+    the usual ``if __name__ == "__main__"``. ``dask``: address of the scheduler of a Dask cluster, whose workers write
+    the parts instead. ``advance``: called with the number of videos that were written since the last call. ``joints``:
+    the layout of the joints, by its name in ``skelstore.joints.LAYOUTS``. ``class_names``: by label. Both are kept with
+    the data.
     """
 
     profile: Profile
     force: bool
+    shared: bool
     workers: int
     dask: str | None
     advance: Callable[[int], None] | None
@@ -71,6 +75,7 @@ def convert_source(
     *,
     profile: Profile = "default",
     force: bool = False,
+    shared: bool = False,
     workers: int = 1,
     dask: str | None = None,
     advance: Callable[[int], None] | None = None,
@@ -91,10 +96,12 @@ def convert_source(
     """
     if profile not in PROFILES:
         raise StoreError(f"profile {profile!r}; expected one of {', '.join(PROFILES)}")
-    workspace = Workspace(destination, force=force, resume=True)
+    workspace = Workspace(destination, force=force, resume=True, shared=shared)
     resumed = bool(_finished_parts(workspace))
     try:
-        plan, outcomes, read_top = _write(source, workspace, profile, joints, workers, dask, Course(advance, report))
+        with as_shared_as(workspace.folder):
+            course = Course(advance, report)
+            plan, outcomes, read_top = _write(source, workspace, profile, joints, workers, dask, course)
         _raise_problems([problem for outcome in outcomes for problem in outcome.problems])
         parts = [outcome.part for outcome in outcomes if outcome.part is not None]
         left_out = [entry for outcome in outcomes for entry in outcome.left_out]
@@ -105,7 +112,8 @@ def convert_source(
             top = read_top()
             _refuse_other_classes(source, top, class_names)
             about = _description(source, top, left_out) | kept
-            join(parts, plan, splits_without(top.splits, left_out), about, workspace.store)
+            with as_shared_as(workspace.folder):
+                join(parts, plan, splits_without(top.splits, left_out), about, workspace.store)
         except UnsupportedValueError as error:
             raise UnsupportedValueError(refusal(source, error), error.place, error.value) from None
         workspace.commit()

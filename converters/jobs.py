@@ -23,8 +23,10 @@ from typing import NamedTuple
 from converters.progress import Reached
 from converters.source import LeftOut, Source, refusal, shown_name
 from converters.workers import Workers, finished, report_to_parent
+from skelstore import disk
 from skelstore.errors import SourceError, StoreError, UnsupportedValueError, WorkerError
 from skelstore.metadata import FORMAT_VERSION
+from skelstore.owners import as_shared_as
 from skelstore.parts import Part, PartWriter, Plan
 from skelstore.receipts import find_part, keep_part
 from skelstore.values import Json
@@ -135,7 +137,7 @@ def _send(source: Source, plan: Plan, folder: Path) -> Sent:
     """Write the source, with its index, where all workers find it: it is too large to go with every part."""
     data = bytes(ForkingPickler.dumps((source, plan)))
     path = folder / f"source.{secrets.token_hex(4)}"
-    path.write_bytes(data)
+    disk.write_file(path, data)
     return Sent(path, hashlib.blake2b(data).digest())
 
 
@@ -203,7 +205,7 @@ _one_at_a_time = threading.Lock()
 
 def _write_sent(sent: Sent, job: Job) -> Outcome:
     """``write_part`` in a worker. A Dask worker may have several threads, but a source is for one at a time."""
-    with _one_at_a_time:
+    with _one_at_a_time, as_shared_as(job.folder.parent):
         return write_part(*_received(sent), job, partial(report_to_parent, job.number))
 
 

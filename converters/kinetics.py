@@ -93,7 +93,6 @@ class KineticsSource:
         self._folder = absolute(kpfiles)
         if not self._folder.is_dir():
             raise SourceError(f"{self._folder} is not a folder; --kpfiles takes the folder of the kpfiles")
-        self._root = self._folder.resolve()
         self._kpfiles: dict[str, PickleFile] = {}
         self._used: OrderedDict[str, PickleFile] = OrderedDict()  # those that may be open, the latest at the end
         self._key_positions: dict[str, dict[str, int]] = {}
@@ -249,28 +248,23 @@ class KineticsSource:
 
     def _inside(self, index: int, path: str, shown: str | None = None) -> str | None:
         """The path if it is a file below the kpfiles' folder, else None. Raises SourceError if it leads out of it."""
-        parts = PurePosixPath(path).parts
-        outside = ".." in parts
-        if not outside:
-            if PurePosixPath(path).is_absolute() or not os.path.isfile(self._folder / path):
-                return None
-            outside = self._root not in (self._folder / path).resolve().parents
-        if outside:
+        if ".." in PurePosixPath(path).parts:
             raise SourceError(
                 f"{self.path}: {self._contents.place(index)}: {short(shown or path)} leads outside of {self._folder}; "
                 "kpfiles are read from that folder only"
             )
-        return path
+        # A link in the folder may lead anywhere: --kpfiles named the folder, the pickle names only what is in it.
+        there = not PurePosixPath(path).is_absolute() and os.path.isfile(self._folder / path)
+        return path if there else None
 
     @cached_property
     def _catalogue(self) -> dict[str, str]:
         """Every key of every pickle below the kpfiles' folder -> its file."""
         catalogue: dict[str, str] = {}
         for path in sorted(walk(self._folder, (".pkl",))):
-            if self._root in path.resolve().parents:
-                file = path.relative_to(self._folder).as_posix()
-                for key in self._positions(file):
-                    catalogue.setdefault(key, file)
+            file = path.relative_to(self._folder).as_posix()
+            for key in self._positions(file):
+                catalogue.setdefault(key, file)
         return catalogue
 
     def _positions(self, file: str) -> dict[str, int]:

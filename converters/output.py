@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +14,8 @@ from typing import BinaryIO
 
 from skelstore import disk
 from skelstore.errors import StoreError, StoreExistsError
-from skelstore.workspace import take_lock
+from skelstore.locks import take_lock
+from skelstore.owners import Owners, require_kind, require_replaceable, require_writable
 
 _SUFFIX = ".partial"
 _PICKLES = (".pkl", ".pickle")
@@ -22,22 +25,31 @@ _PICKLES = (".pkl", ".pickle")
 def new_file(path: Path, *, force: bool = False) -> Iterator[BinaryIO]:
     """A file that gets its name when the block has ended well.
 
-    Raises StoreExistsError if the name is taken, StoreError if its folder is missing or another process exports to it.
+    Raises StoreExistsError if the name is taken, or cannot be replaced; StoreError if its folder is missing, another
+    process exports to it, or what is beside it is somebody else's.
     """
-    with _alone(path):
-        _refuse(path, force=force, taken=path.exists())
+    with _alone(path) as owners:
+        _refuse(path, force=force, taken=os.path.lexists(path))
+        if path.exists():
+            if not path.is_file():
+                raise StoreExistsError(f"{path} is no regular file, so no file replaces it: choose another name")
+            require_replaceable(path)
         partial = path.with_name(path.name + _SUFFIX)
+        if _is_leftover(partial, stat.S_IFREG, owners):
+            partial.unlink()
+        with _named(partial):
+            file = open(partial, "xb")  # noqa: SIM115 - closed below; a file that was there is not ours to remove
         try:
-            with _named(partial), open(partial, "wb") as file:
+            with _named(partial), file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(partial, path)
         except BaseException:
-            with contextlib.suppress(OSError):  # the next export writes over what cannot be removed
+            with contextlib.suppress(OSError):  # the next export removes what cannot be removed
                 partial.unlink(missing_ok=True)
             raise
-        disk.sync_folder(path.parent)
+        _sync_name(path)
 
 
 @contextmanager
@@ -47,23 +59,27 @@ def new_folder(path: Path, *, force: bool = False) -> Iterator[Path]:
     An empty folder of that name is taken over. Raises StoreExistsError if it holds anything, unless ``force``: then if
     it holds anything but pickles, for it is not what an export made. Raises StoreError as ``new_file`` does.
     """
-    with _alone(path):
+    path = Path(os.path.realpath(path))  # what a link names is replaced, and the link stays
+    with _alone(path) as owners:
         partial = path.with_name(path.name + _SUFFIX)
         aside = disk.aside_of(partial)
-        if aside.exists() and not path.exists():  # an export was killed between its two renames
+        leftovers = [folder for folder in (partial, aside) if _is_leftover(folder, stat.S_IFDIR, owners)]
+        if aside in leftovers and not path.exists():  # an export was killed between its two renames
             os.rename(aside, path)
+            leftovers.remove(aside)
         _refuse(path, force=force, taken=path.exists() and not (path.is_dir() and not any(path.iterdir())))
-        for folder in (path, partial, aside):
+        for folder in (path, *leftovers):
             _refuse_others(folder)
-        for leftover in (partial, aside):
-            if leftover.exists():
-                disk.remove_folder(leftover)
+        if path.exists():
+            require_replaceable(path)
+        for leftover in leftovers:
+            disk.remove_folder(leftover)
         partial.mkdir()
         try:
             with _named(partial):
                 yield partial
             disk.sync_tree(partial)
-            disk.move_into_place(partial, path, replace=path.exists())
+            _move_into_place(partial, path)
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)
             raise
@@ -73,22 +89,56 @@ def new_folder(path: Path, *, force: bool = False) -> Iterator[Path]:
 
 
 @contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Keep other processes from exporting to a name, for they would write to the same partial file or folder."""
+def _alone(path: Path) -> Iterator[Owners]:
+    """Keep other processes from exporting to a name, for they would write to the same partial file or folder.
+
+    Gives whose leftovers may be removed beside it.
+    """
     if not path.name:
         raise StoreError(f"{path} cannot be replaced: name a file or folder in it")
-    if not path.absolute().parent.is_dir():
-        raise StoreError(f"{path.absolute().parent} is not a folder: make it before exporting into it")
-    file = path.with_name(f"{path.name}{_SUFFIX}.lock")
-    lock = take_lock(
-        file, f"{path} is in use: another process is exporting to it, so wait for it or choose another name"
-    )
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise StoreError(f"{folder} is not a folder: make it before exporting into it")
+    require_writable(folder)
+    owners = Owners(folder)
+    busy = f"{path} is in use: another process is exporting to it, so wait for it or choose another name"
+    lock = take_lock(path.with_name(f"{path.name}{_SUFFIX}.lock"), busy, owners)
     try:
-        yield
+        yield owners
     finally:
         with contextlib.suppress(OSError):  # the next export takes the one that cannot be removed
-            file.unlink()
-        os.close(lock)
+            lock.remove()
+        lock.release()
+
+
+def _is_leftover(path: Path, kind: int, owners: Owners) -> bool:
+    """Whether an export of ours left something there. Raises StoreError if it is a link, or somebody else's."""
+    try:
+        status = os.lstat(path)
+    except FileNotFoundError:
+        return False
+    require_kind(path, status, kind)
+    owners.require(path, status)
+    return True
+
+
+def _move_into_place(partial: Path, path: Path) -> None:
+    try:
+        disk.move_into_place(partial, path, replace=path.exists())
+    except OSError as error:
+        if error.errno != errno.EXDEV or not path.exists():
+            raise
+        disk.remove_folder(path)  # of a lower layer of a container, where no folder gets another name
+        disk.move_into_place(partial, path, replace=False)
+
+
+def _sync_name(path: Path) -> None:
+    """Bring a new name to the disk. What stands there is complete, whatever becomes of that."""
+    try:
+        disk.sync_folder(path.parent)
+    except OSError as error:
+        error.add_note(f"{path} is complete, but might be gone after a power cut")
+        raise
 
 
 @contextmanager

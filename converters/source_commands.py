@@ -71,6 +71,7 @@ def _beside(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--dask", metavar="ADDRESS", help="Let the workers of the Dask cluster at tcp://HOST:PORT convert.")
 @click.option("--joints", type=click.Choice(list(LAYOUTS)), help="Layout of the joints (default: a guess, by V).")
 @click.option("--labels", "label_file", type=FILE, help="File with the names of the classes, one a line or JSON.")
+@click.option("--shared", is_flag=True, help="Let the group of DESTINATION's folder go on with it, if it is stopped.")
 @click.option("--force", is_flag=True, help="Replace the store at DESTINATION, once the new one is complete.")
 def convert_command(
     source: Path, destination: Path, dialect: str | None, label_file: Path | None, **options: Any
@@ -119,6 +120,7 @@ def _tell(destination: Path, dialect: str) -> None:
     "--profile", type=click.Choice(PROFILES), default="default", help="How chunks are coded.", show_default=True
 )
 @click.option("--workers", type=click.IntRange(min=1), default=available_cores, help="Processes (default: the cores).")
+@click.option("--shared", is_flag=True, help="Let the group of OUT's folder go on with it, if it is stopped.")
 @click.option("--force", is_flag=True, help="Replace the store at OUT, once the new one is complete.")
 def derive_command(store: Path, out: Path, recipe: Any, task: Any, skip_broken: bool, **options: Any) -> None:
     """Make a store at OUT of STORE, which keeps NTU RGB+D raw, as a recipe would of the .skeleton files."""

@@ -83,7 +83,7 @@ def local_workers(count: int) -> Iterator[Workers]:
     with ExitStack() as stack:
         executors, reporting = [], []
         try:
-            with _interrupts_ignored():  # by the workers, which start here; Ctrl-C is for this process to handle
+            with _interrupts_ignored():  # by the workers, which start here: they are for this process to handle
                 for _ in range(count):
                     reader, writer = context.Pipe(duplex=False)
                     reporting.append(stack.enter_context(reader))
@@ -237,8 +237,9 @@ def _interrupts_ignored() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():  # where signals cannot be set
         yield
         return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    before = {signum: signal.signal(signum, signal.SIG_IGN) for signum in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for signum, handler in before.items():
+            signal.signal(signum, handler)

@@ -20,6 +20,7 @@ _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 _RANGE = 1 << 30
 _NO_RANGE = (errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM, errno.EBADF)
+_NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP)
 _NO_LINK = (errno.EXDEV, errno.EPERM, errno.EACCES, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK)
 
 
@@ -61,13 +62,21 @@ def has_content(path: Path, expected: FileEntry) -> bool:
 
 
 def sync_folder(path: Path) -> None:
-    """Bring the names in a folder to the disk (not the content of its files)."""
+    """Bring the names in a folder to the disk (not the content of its files), where the file system can.
+
+    Some network file systems cannot (SMB, some of FUSE), and nobody can in a folder that may not be read.
+    """
     if not hasattr(os, "O_DIRECTORY"):  # Windows cannot, and needs not
         return
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    except PermissionError:
+        return
     try:
         os.fsync(fd)
     except OSError as error:
+        if error.errno in _NO_FOLDER_SYNC:
+            return
         error.filename = str(path)
         raise
     finally:
@@ -85,7 +94,8 @@ def move_into_place(new: Path, final: Path, *, replace: bool) -> None:
 
     With ``replace`` an existing folder there changes places with the new one; where the file system cannot exchange
     two names it is moved aside first, to ``aside_of(new)``, and back if that fails. Removing it is the caller's.
-    Raises FileExistsError if something stands there and ``replace`` is false.
+    Raises FileExistsError if something stands there and ``replace`` is false; OSError with EXDEV, and nothing has
+    happened, if a folder can have no other name: that of a lower layer of a container's overlay.
     """
     if final.exists():
         if not replace:
@@ -118,7 +128,7 @@ def _exchange(a: Path, b: Path) -> bool:
     except (OSError, AttributeError):
         return False
     done = renameat2(_AT_FDCWD, os.fsencode(a), _AT_FDCWD, os.fsencode(b), _RENAME_EXCHANGE) == 0
-    if not done and ctypes.get_errno() not in (errno.EINVAL, errno.ENOSYS, errno.EPERM):
+    if not done and ctypes.get_errno() not in (errno.EINVAL, errno.ENOSYS, errno.EPERM, errno.EXDEV):
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), str(b))
     return bool(done)
 
@@ -140,9 +150,12 @@ def walk_files(root: Path) -> Iterator[str]:
 
 
 def link_file(source: Path, target: Path) -> bool:
-    """Give a file a second name; False where that is not to be had (another file system, one without links)."""
+    """Give a file a second name; False where that is not to be had (another file system, one without links).
+
+    Of a link, the file that it leads to gets the name: so the target stays when the source's folder is removed.
+    """
     try:
-        os.link(source, target)
+        os.link(os.path.realpath(source), target)
     except OSError as error:
         if error.errno in _NO_LINK:
             return False

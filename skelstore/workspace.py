@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import stat
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from types import TracebackType
@@ -14,12 +16,18 @@ from types import TracebackType
 from skelstore import disk
 from skelstore.errors import SkelstoreError, StoreError, StoreExistsError
 from skelstore.files import LocalFiles, local_path
+from skelstore.locks import Lock, take_lock
 from skelstore.metadata import MAX_JSON_BYTES, ROOT_KEY, from_bytes, store_attributes
-
-try:
-    import fcntl
-except ImportError:  # Windows: two writers at once are not detected there
-    fcntl = None  # type: ignore[assignment]
+from skelstore.owners import (
+    Owners,
+    as_shared_as,
+    entries_below,
+    require_kind,
+    require_private,
+    require_replaceable,
+    require_writable,
+    share_tree,
+)
 
 SUFFIX = ".partial"
 
@@ -30,38 +38,45 @@ class Workspace:
     With ``resume`` the parts are kept that stand there already. It ends with ``commit``, with ``discard``, or with
     ``leave``, which keeps the parts for the next one. As a context manager it ends with ``commit`` or ``discard``.
 
-    Raises StoreExistsError if the destination is taken and ``force`` is false, or if it is no store (only a store
-    is ever replaced); StoreError if another process is writing the same store.
+    Nobody but this user can look into it; with ``shared`` the group of the destination's folder can go on with it.
+
+    Raises StoreExistsError if the destination is taken and ``force`` is false, if it is no store (only a store
+    is ever replaced), or if this user cannot replace it; StoreError if another process is writing the same store, if
+    this user can make nothing beside it, or if what is there already is somebody else's, or a link.
     """
 
-    def __init__(self, destination: str | os.PathLike[str], *, force: bool = False, resume: bool = False) -> None:
+    def __init__(
+        self, destination: str | os.PathLike[str], *, force: bool = False, resume: bool = False, shared: bool = False
+    ) -> None:
         # The real path: what a link names is replaced, and the link stays.
         self.destination = Path(os.path.realpath(local_path(destination)))
         if not self.destination.name:
             raise StoreError(f"{destination} cannot be a store: name a folder in it that is not there yet")
         self._force = force
+        self._shared = shared
+        self._owners = Owners(self.destination.parent, shared=shared)
         self.folder = self.destination.with_name(self.destination.name + SUFFIX)
         self.parts = self.folder / "parts"
         self.store = self.folder / "store"
-        self._lock = -1
+        self._replacing = self.folder / "replacing"
+        self._lock: Lock | None = None
+        self._status: os.stat_result | None = None
         self._moved = False
-        if self.folder.is_dir():
-            self._take_lock()
-            try:
-                self._mend()
-            except BaseException:
-                self.leave()
-                raise
         try:
+            if os.path.lexists(self.folder):
+                self._enter()
+                self._mend()
             self._refuse_taken()
             if not self.destination.parent.is_dir():
                 raise StoreError(f"{self.destination.parent} is not a folder: make it before writing a store into it")
-            if self._lock < 0:
-                self._take_lock()
-            # The folder of the store is there before that of the parts, and until it gets its final name: see _mend.
-            self.store.mkdir(exist_ok=True)
-            _empty(self.store)
-            self.parts.mkdir(exist_ok=True)
+            require_writable(self.destination.parent)
+            if self._lock is None:
+                self._enter()
+            with as_shared_as(self.folder):
+                # The folder of the store is there before that of the parts, and until it gets its final name: see _mend
+                self.store.mkdir(exist_ok=True)
+                _empty(self.store)
+                self.parts.mkdir(exist_ok=True)
             if not resume:
                 _empty(self.parts)
         except BaseException:
@@ -77,19 +92,54 @@ class Workspace:
             raise StoreExistsError(
                 f"{self.destination} exists and is not a store, so it is not replaced: choose another destination"
             )
+        require_replaceable(self.destination)
 
-    def _take_lock(self) -> None:
+    def _enter(self) -> None:
+        """Make the folder, or take one over that is ours, and keep other processes out."""
         busy = f"{self.folder} is in use: another process is writing {self.destination.name}, so wait for it or "
-        self._lock = take_lock(self.folder / "lock", busy + "choose another destination")
+        while self._lock is None:
+            self._make_folder()
+            try:
+                self._lock = take_lock(self.folder / "lock", busy + "choose another destination", self._owners)
+            except FileNotFoundError:  # the process that had it has removed the folder
+                if not self.destination.parent.is_dir():
+                    raise
+        self._status = os.lstat(self.folder)
+        self._require_own_entries(self._status)
+        if self._shared and self._status.st_uid == os.geteuid():
+            share_tree(self.folder)
+
+    def _make_folder(self) -> None:
+        with contextlib.suppress(FileExistsError):
+            self.folder.mkdir(0o700)
+        with contextlib.suppress(FileNotFoundError):
+            status = os.lstat(self.folder)
+            require_kind(self.folder, status, stat.S_IFDIR)
+            self._owners.require(self.folder, status)
+            require_private(self.folder, status)
+
+    def _require_own_entries(self, top: os.stat_result) -> None:
+        """Raise StoreError if something in the folder is no file or folder of ours: it is not ours to go on from."""
+        for path in entries_below(self.folder):
+            status = os.lstat(path)
+            require_kind(path, status, stat.S_IFREG, stat.S_IFDIR)
+            self._owners.require(path, status)
+            if top.st_mode & stat.S_IXOTH:  # else nobody else gets at it
+                require_private(path, status)
 
     def _mend(self) -> None:
         """Finish what a process that was killed in ``commit`` had begun."""
         aside = disk.aside_of(self.store)
-        if aside.exists() and not self.destination.exists():
+        if self._replacing.exists() and self.store.exists() and not (self.destination / ROOT_KEY).exists():
+            self._remove_and_move()
+            self.discard()
+        elif aside.exists() and not self.destination.exists():
             os.rename(aside, self.destination)
             disk.sync_folder(self.destination.parent)
         elif not self.store.exists() or self._stands():  # it has got its final name, or nothing was begun
             self.discard()
+        else:
+            self._replacing.unlink(missing_ok=True)
 
     def _stands(self) -> bool:
         """Whether the store stands at the destination too: a power cut may bring back a name that it had before."""
@@ -112,9 +162,41 @@ class Workspace:
         disk.sync_tree(self.store)
         disk.sync_folder(self.folder)
         self._refuse_taken()
-        disk.move_into_place(self.store, self.destination, replace=self._force)
+        self._require_in_place()
+        try:
+            disk.move_into_place(self.store, self.destination, replace=self._force)
+        except OSError as error:
+            if error.errno != errno.EXDEV or not self.destination.exists():
+                raise
+            self._replace_by_removal()
         self._moved = True
         self.discard()
+
+    def _replace_by_removal(self) -> None:
+        """Replace a store that can have no other name: the new one is on the disk, so the old one is removed first.
+
+        A process that is killed between leaves a folder without a root, which is no store, and the next one finishes.
+        """
+        aside = disk.aside_of(self.store)
+        os.rename(self.store, aside)  # if the new one cannot be moved either, nothing is removed
+        os.rename(aside, self.store)
+        disk.write_file(self._replacing, b"")
+        disk.sync_folder(self.folder)
+        (self.destination / ROOT_KEY).unlink()
+        self._remove_and_move()
+
+    def _remove_and_move(self) -> None:
+        if self.destination.exists():
+            disk.sync_folder(self.destination)
+            disk.remove_folder(self.destination)
+        os.rename(self.store, self.destination)
+        disk.sync_folder(self.destination.parent)
+
+    def _require_in_place(self) -> None:
+        """Raise StoreError if another folder, or a link, has taken the place of this one."""
+        assert self._status is not None
+        if not os.path.lexists(self.folder) or not os.path.samestat(os.lstat(self.folder), self._status):
+            raise StoreError(f"{self.folder} was moved away while a store was written there: write it again")
 
     @property
     def committed(self) -> bool:
@@ -123,13 +205,15 @@ class Workspace:
 
     def discard(self) -> None:
         """Remove the workspace."""
-        if self._lock < 0:
+        if self._lock is None:
             return
         try:
+            self._require_in_place()
             for folder in (self.parts, self.store, disk.aside_of(self.store)):
                 if folder.exists():
                     disk.remove_folder(folder)
-            (self.folder / "lock").unlink()
+            self._replacing.unlink(missing_ok=True)
+            self._lock.remove()
             with contextlib.suppress(OSError):  # another process has come for the next store
                 self.folder.rmdir()
         finally:
@@ -137,9 +221,9 @@ class Workspace:
 
     def leave(self) -> None:
         """Let go of the workspace, which stays as it is."""
-        if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
 
     def __enter__(self) -> Workspace:
         return self
@@ -154,35 +238,6 @@ class Workspace:
         """Let an error of writing say where: the one of a full disk does not."""
         if isinstance(error, OSError) and not isinstance(error, SkelstoreError) and error.filename is None:
             error.filename = str(self.folder)
-
-
-def take_lock(file: Path, busy: str) -> int:
-    """Make a file, and its folder, and lock it until the descriptor that is returned is closed.
-
-    Raises StoreError, which says ``busy``, if another process has locked it; StoreError if the folder is a file.
-    """
-    while True:
-        lock = -1
-        try:
-            file.parent.mkdir(exist_ok=True)
-            lock = os.open(file, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o644)
-            if fcntl is not None:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Whoever had it may have removed the file, and the folder with it.
-            if os.path.samestat(os.fstat(lock), os.stat(file)):
-                taken, lock = lock, -1
-                return taken
-        except BlockingIOError as error:
-            raise StoreError(busy) from error
-        except FileExistsError as error:
-            if os.path.lexists(file.parent) and not file.parent.is_dir():
-                raise StoreError(f"{file.parent} is a file: move it away") from error
-        except FileNotFoundError:
-            if not file.parent.parent.is_dir():
-                raise
-        finally:
-            if lock >= 0:
-                os.close(lock)
 
 
 def _empty(folder: Path, keep: Collection[str] = ()) -> None:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import os
 import pickle
 import pickletools
 import shutil
+import stat
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -23,6 +28,7 @@ from converters import bare_list, export, open_source, pyskl, samples, single
 from converters.comparison import compare
 from converters.conversion import convert_source
 from converters.output import new_file, new_folder
+from skelstore import disk
 from skelstore.codecs import PROFILES, Profile
 from skelstore.errors import SkelstoreError, SourceError, StoreError, StoreExistsError
 from tests import strategies
@@ -452,3 +458,144 @@ def pc_false() -> Any:
     import pyarrow.compute as pc
 
     return pc.field("label") < -100
+
+
+# ------------------------------------------------------------------------------ what is beside the name
+
+
+@pytest.mark.parametrize("name", ["a.partial", "a.partial.lock"])
+@pytest.mark.parametrize("make", [new_file, new_folder])
+@pytest.mark.parametrize("to", ["file", "folder", "nothing"])
+def test_a_link_beside_the_name_is_refused(
+    tmp_path: Path, make: Callable[..., AbstractContextManager[Any]], name: str, to: str
+) -> None:
+    victim = tmp_path / "victim"
+    (victim / "folder").mkdir(parents=True)
+    (victim / "file").write_bytes(b"precious")
+    (victim / "folder" / "a.pkl").write_bytes(b"precious")
+    (tmp_path / name).symlink_to(victim / to)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(StoreError, match=f"{tmp_path / name} is a link, expected a"):
+        make(tmp_path / "a").__enter__()
+    assert sorted(tmp_path.rglob("*")) == before
+    assert (victim / "file").read_bytes() == b"precious"
+
+
+@pytest.mark.parametrize("make", [new_file, new_folder])
+def test_a_pipe_beside_the_name_is_refused_without_waiting(
+    tmp_path: Path, make: Callable[..., AbstractContextManager[Any]]
+) -> None:
+    for name in ("a.partial", "a.partial.lock"):
+        os.mkfifo(tmp_path / name)
+        with pytest.raises(StoreError, match=f"{name} is a special file"):
+            make(tmp_path / "a").__enter__()
+        assert listing(tmp_path) == [name]
+        (tmp_path / name).unlink()
+
+
+def test_what_a_killed_export_left_is_replaced(tmp_path: Path) -> None:
+    for name in ("a.partial", "a.partial.lock"):
+        (tmp_path / name).write_bytes(b"half of it")
+    with new_file(tmp_path / "a") as file:
+        file.write(b"x")
+    assert (tmp_path / "a").read_bytes() == b"x"
+    assert listing(tmp_path) == ["a"]
+    (tmp_path / "b.partial").mkdir()
+    (tmp_path / "b.partial" / "0.pkl").write_bytes(b"half of it")
+    with new_folder(tmp_path / "b"):
+        pass
+    assert listing(tmp_path / "b") == []
+    assert listing(tmp_path) == ["a", "b"]
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "link to a device"])
+def test_a_file_replaces_regular_files_only(tmp_path: Path, kind: str) -> None:
+    target = tmp_path / "a"
+    if kind == "pipe":
+        os.mkfifo(target)
+    elif kind == "folder":
+        target.mkdir()
+    else:
+        target.symlink_to("/dev/null")
+    with pytest.raises(StoreExistsError, match="a is no regular file, so no file replaces it"):
+        new_file(target, force=True).__enter__()
+    assert listing(tmp_path) == ["a"]
+
+
+def test_a_folder_that_is_a_link_is_replaced_where_it_is(tmp_path: Path) -> None:
+    (tmp_path / "disk" / "kpfiles").mkdir(parents=True)
+    (tmp_path / "disk" / "kpfiles" / "old.pkl").write_bytes(b"x")
+    (tmp_path / "kpfiles").symlink_to("disk/kpfiles")
+    with new_folder(tmp_path / "kpfiles", force=True) as folder:
+        (folder / "new.pkl").write_bytes(b"x")
+    assert (tmp_path / "kpfiles").is_symlink()
+    assert listing(tmp_path / "disk") == ["kpfiles"]
+    assert listing(tmp_path / "disk" / "kpfiles") == ["new.pkl"]
+
+
+def test_a_folder_of_a_lower_layer_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a container a folder of the image can have no other name: rename says EXDEV."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "old.pkl").write_bytes(b"x")
+    fixed, rename = (tmp_path / "a").stat().st_ino, os.rename
+
+    def refuse(source: Any, target: Any) -> None:
+        if os.stat(source).st_ino == fixed:
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+        rename(source, target)
+
+    monkeypatch.setattr(disk, "_exchange", lambda a, b: False)
+    monkeypatch.setattr(os, "rename", refuse)
+    with new_folder(tmp_path / "a", force=True) as folder:
+        (folder / "new.pkl").write_bytes(b"x")
+    assert listing(tmp_path / "a") == ["new.pkl"]
+    assert listing(tmp_path) == ["a"]
+
+
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.EIO])
+def test_a_name_that_cannot_be_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    """EINVAL says that the file system cannot do it at all, as SMB: then the export is as good as it gets."""
+    fsync = os.fsync
+
+    def refuse(fd: int) -> None:
+        if stat.S_ISDIR(os.fstat(fd).st_mode):
+            raise OSError(code, os.strerror(code))
+        fsync(fd)
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    if code == errno.EINVAL:
+        with new_file(tmp_path / "a") as file:
+            file.write(b"x")
+    else:
+        with pytest.raises(OSError, match="Input/output error") as caught, new_file(tmp_path / "a") as file:
+            file.write(b"x")
+        assert "a is complete, but might be gone after a power cut" in caught.value.__notes__[0]
+    assert (tmp_path / "a").read_bytes() == b"x"
+    assert listing(tmp_path) == ["a"]
+
+
+# ---------------------------------------------------------------------------------------------- SIGTERM
+
+
+@pytest.mark.parametrize("command", ["export", "merge"])
+def test_sigterm_leaves_nothing(tmp_path: Path, stores: Stores, command: str) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    code = f"""if True:
+        import os, signal, sys
+        import converters.exporting, skelstore.merging
+        from converters.cli import main
+        def terminated(*_):
+            assert os.listdir({str(out)!r})
+            for _ in range(3):
+                os.kill(os.getpid(), signal.SIGTERM)
+        converters.exporting.write_document = skelstore.merging.join = terminated
+        main(sys.argv[1:])
+    """
+    store = str(stores["pyskl"][0])
+    arguments = [store, str(out / "a.pkl")] if command == "export" else [store, "-o", str(out / "a.zarr")]
+    done = subprocess.run([sys.executable, "-c", code, command, *arguments], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 143, done
+    assert done.stderr.splitlines()[-1] == "terminated"
+    assert "Traceback" not in done.stderr
+    assert listing(out) == []

@@ -207,35 +207,43 @@ def test_a_raw_file_with_dots_is_refused(tmp_path: Path, raw_file: str, skip_mis
         open_source(tmp_path / "toc.pkl", kpfiles=tmp_path / "kpfiles", skip_missing=skip_missing)
 
 
-def test_links_that_lead_outside_are_refused(tmp_path: Path) -> None:
-    dump(tmp_path / "secret" / "0.pkl", {"a": pack()})
+@pytest.mark.parametrize("raw_file", ["file.pkl", "data/file.pkl", "sub/0.pkl", "inside.pkl"])
+def test_kpfiles_may_be_links(tmp_path: Path, raw_file: str) -> None:
+    """A shared copy or a cache of downloads is a folder of links; the user has named it."""
+    dump(tmp_path / "elsewhere" / "0.pkl", {"a": pack()})
     folder = tmp_path / "kpfiles"
     folder.mkdir()
-    (folder / "file.pkl").symlink_to(tmp_path / "secret" / "0.pkl")
-    (folder / "sub").symlink_to(tmp_path / "secret")
-    dump(folder / "own.pkl", {"b": pack()})
-    (folder / "inside.pkl").symlink_to(folder / "own.pkl")
-    for raw_file in ("file.pkl", "data/file.pkl", "sub/0.pkl"):
-        contents(tmp_path, entry("a", raw_file=raw_file))
-        with pytest.raises(SourceError, match=r"annotations\[0\].*leads outside of"):
-            open_source(tmp_path / "toc.pkl", kpfiles=folder)
-    contents(tmp_path, entry("file"))  # MMAction2's layout
-    with pytest.raises(SourceError, match="leads outside of"):
-        open_source(tmp_path / "toc.pkl", kpfiles=folder)
-    contents(tmp_path, entry("b", raw_file="inside.pkl"))
+    (folder / "file.pkl").symlink_to(tmp_path / "elsewhere" / "0.pkl")
+    (folder / "sub").symlink_to(tmp_path / "elsewhere")
+    (folder / "inside.pkl").symlink_to(folder / "file.pkl")
+    contents(tmp_path, entry("a", raw_file=raw_file))
+    with round_trip(tmp_path) as store:
+        assert_exact(store["a"], entry("a", raw_file=raw_file) | pack())
+
+
+def test_kpfiles_may_be_links_in_both_layouts(tmp_path: Path) -> None:
+    dump(tmp_path / "elsewhere" / "0.pkl", {"a": pack()})
+    dump(tmp_path / "elsewhere" / "b.pkl", pack(1))
+    folder = tmp_path / "kpfiles"
+    folder.mkdir()
+    for name in ("0.pkl", "b.pkl"):
+        (folder / name).symlink_to(tmp_path / "elsewhere" / name)
+    contents(tmp_path, entry("a"))
+    with round_trip(tmp_path) as store:
+        assert_exact(store["a"], entry("a") | pack())
+    contents(tmp_path, entry("b"))
     source = open_source(tmp_path / "toc.pkl", kpfiles=folder)
-    assert_exact(source.video(0)[0]["keypoint"], pack()["keypoint"])
+    assert_exact(source.video(0)[0]["keypoint"], pack(1)["keypoint"])
     source.close()
 
 
-def test_links_are_refused_without_a_raw_file_too(tmp_path: Path) -> None:
-    dump(tmp_path / "secret" / "0.pkl", {"a": pack()})
-    folder = tmp_path / "kpfiles"
-    folder.mkdir()
-    (folder / "file.pkl").symlink_to(tmp_path / "secret" / "0.pkl")
+def test_a_link_to_a_folder_is_not_searched_in_silence(tmp_path: Path) -> None:
+    dump(tmp_path / "elsewhere" / "0.pkl", {"a": pack()})
+    (tmp_path / "kpfiles").mkdir()
+    (tmp_path / "kpfiles" / "sub").symlink_to(tmp_path / "elsewhere")
     contents(tmp_path, entry("a"))
-    with pytest.raises(SourceError):
-        open_source(tmp_path / "toc.pkl", kpfiles=folder).close()
+    with pytest.raises(SourceError, match="sub is a link to a folder, which is not followed"):
+        open_source(tmp_path / "toc.pkl", kpfiles=tmp_path / "kpfiles")
 
 
 def test_the_folder_itself_may_be_a_link(tmp_path: Path) -> None:

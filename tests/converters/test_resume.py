@@ -122,18 +122,28 @@ def assert_group_ends(group: int) -> None:
 
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize("to", ["group", "parent"])
+@pytest.mark.parametrize(
+    ("signum", "status", "word"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
+)
 def test_an_interrupt_ends_with_130_and_is_gone_on_from(
-    tmp_path: Path, source: Path, expected: dict[str, bytes], workers: int, to: str
+    tmp_path: Path,
+    source: Path,
+    expected: dict[str, bytes],
+    workers: int,
+    to: str,
+    signum: signal.Signals,
+    status: int,
+    word: str,
 ) -> None:
-    """Ctrl-C reaches every process of a terminal's group; `kill -INT` only the one."""
+    """Ctrl-C reaches every process of a terminal's group, Slurm's SIGTERM those of a job; `kill` only the one."""
     destination = tmp_path / "a.zarr"
     with running(source, destination, workers) as process:
-        os.kill(-process.pid if to == "group" else process.pid, signal.SIGINT)
+        os.kill(-process.pid if to == "group" else process.pid, signum)
         out, err = process.communicate(timeout=60)
         assert_group_ends(process.pid)
-    assert process.returncode == 130, (out, err)
+    assert process.returncode == status, (out, err)
     assert out == ""
-    assert err.strip().splitlines()[-1].startswith(f"interrupted; {destination}.partial keeps the finished parts")
+    assert err.strip().splitlines()[-1].startswith(f"{word}; {destination}.partial keeps the finished parts")
     assert "Traceback" not in err
     with pytest.raises(StoreNotFoundError, match="run it again"):
         skelstore.open(destination)
@@ -145,14 +155,11 @@ def test_an_interrupt_ends_with_130_and_is_gone_on_from(
     assert os.listdir(tmp_path) == ["a.zarr"]
 
 
-@pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGTERM])
-def test_the_workers_of_a_killed_parent_end(
-    tmp_path: Path, source: Path, expected: dict[str, bytes], signum: signal.Signals
-) -> None:
+def test_the_workers_of_a_killed_parent_end(tmp_path: Path, source: Path, expected: dict[str, bytes]) -> None:
     with running(source, tmp_path / "a.zarr", 2) as process:
-        os.kill(process.pid, signum)
+        os.kill(process.pid, signal.SIGKILL)
         process.communicate(timeout=60)
-        assert process.returncode == -signum
+        assert process.returncode == -signal.SIGKILL
         assert_group_ends(process.pid)
     kept = len(finished_parts(tmp_path / "a.zarr"))
     assert taken(source, tmp_path / "a.zarr", workers=2) == kept

@@ -484,7 +484,7 @@ def test_a_workspace_that_another_writer_removes_meanwhile_is_made_again(
 
 def test_a_file_of_the_name_of_the_workspace_is_told(tmp_path: Path) -> None:
     (tmp_path / "a.zarr.partial").write_text("precious")
-    with pytest.raises(StoreError, match=r"a\.zarr\.partial is a file: move it away"):
+    with pytest.raises(StoreError, match=r"a\.zarr\.partial is a file, expected a folder: move it away"):
         skelstore.Writer(tmp_path / "a.zarr")
     assert (tmp_path / "a.zarr.partial").read_text() == "precious"
 
