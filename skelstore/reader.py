@@ -46,7 +46,15 @@ from skelstore.metadata import (
     from_bytes,
 )
 from skelstore.parts import name_hash, video_name
-from skelstore.table import column_reader, numeric_column, read_table, text_column
+from skelstore.table import (
+    NAMES_TYPES,
+    SPLITS_TYPES,
+    check_types,
+    column_reader,
+    numeric_column,
+    read_table,
+    text_column,
+)
 from skelstore.workspace import SUFFIX
 
 _LARGE = 1 << 30
@@ -268,6 +276,7 @@ class Reader:
     def splits(self) -> dict[Any, Any]:
         """Name of each split -> its ids, with the types that the source had."""
         table = read_table(self.files, SPLITS_KEY, self.manifest.files.get(SPLITS_KEY))
+        check_types(table, str(self.path / SPLITS_KEY), SPLITS_TYPES)
         splits: dict[Any, Any] = {}
         try:
             for name, ids, exact in zip(*(table[c].to_pylist() for c in ("name", "ids", "value")), strict=True):
@@ -283,6 +292,7 @@ class Reader:
     def _names(self) -> tuple[Callable[[int], int], Callable[[int], int], int]:
         """The hash table of names: start of a bucket, video at a place of the list, length of both."""
         table = read_table(self.files, NAMES_KEY, self.manifest.files.get(NAMES_KEY))
+        check_types(table, str(self.path / NAMES_KEY), NAMES_TYPES)
         starts = numeric_column(table, "bucket", pa.int64())
         videos = numeric_column(table, "video", pa.int64())
         count = len(videos)
