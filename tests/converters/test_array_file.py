@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from converters.array_file import map_npy, npy_header, npz_headers, npz_text, read_npy, read_npz
+from converters.array_file import npy_header, npz_headers, npz_text, read_entry, read_npy, read_npz
 from skelstore.errors import SourceError
 from tests import strategies
 from tests.exact import assert_exact
@@ -67,7 +67,8 @@ def test_any_array_comes_back(array: np.ndarray[Any, Any], fortran: bool) -> Non
         path = Path(folder) / "a.npy"
         path.write_bytes(npy(written))
         assert_exact(read_npy(path), array)
-        assert_exact(np.array(map_npy(path)), array)
+        for i in range(min(len(array), 3) if array.ndim else 0):
+            assert_exact(read_entry(path, npy_header(path), i).copy(), np.array(array[i]))
         assert npy_header(path)[:2] == (array.dtype, array.shape)
         path.write_bytes(npz(a=written, b=array))
         found = read_npz(path)
@@ -147,7 +148,7 @@ def test_nothing_is_allocated_for_what_a_header_says(tmp_path: Path) -> None:
     """1e12 floats that are not there are refused by arithmetic, mapped or not."""
     path = tmp_path / "a.npy"
     path.write_bytes(header("{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000,), }"))
-    for read in (npy_header, map_npy, read_npy):
+    for read in (npy_header, read_npy):
         with pytest.raises(SourceError, match="its header says 8000000000"):
             read(path)
 
@@ -221,7 +222,7 @@ def test_any_bytes_are_an_array_or_refused(data: bytes, tail: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "a.npy"
         path.write_bytes(data + tail)
-        for read in (read_npy, map_npy):
+        for read in (read_npy, npy_header):
             found = refused_or(read, path)
             assert found is None or isinstance(found, np.ndarray)
 
