@@ -72,7 +72,9 @@ def read(path: Path, member: Member) -> bytes:
     if member.flags & _ENCRYPTED or member.method not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise SourceError("it is encrypted, or packed by a method other than deflate: unpack the zip file")
     if member.packed > 2 * member.size + _MOST_OVERHEAD:
-        raise SourceError(f"it is said to be {member.packed} bytes packed and {member.size} unpacked: bring it anew")
+        raise SourceError(
+            f"the zip file is damaged where it lies ({member.packed} bytes packed, {member.size} not): bring it anew"
+        )
     with open(path, "rb", opener=open_regular) as file:
         file.seek(member.offset)
         header = file.read(_LOCAL_HEADER.size)

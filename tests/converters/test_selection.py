@@ -212,8 +212,8 @@ def test_a_file_of_names_that_is_none(store: skelstore.Store, tmp_path: Path, na
 
 def test_a_file_of_names_is_bounded(store: skelstore.Store, tmp_path: Path) -> None:
     path = tmp_path / "names.json"
-    path.write_text("[" + "[]," * 400_000 + "[]]")
-    with pytest.raises(SourceError, match="400002 lists and objects"):
+    path.write_text("[" + "[]," * 700_000 + "[]]")
+    with pytest.raises(SourceError, match="700002 lists and objects"):
         with_names(store, path)
     path.write_text("[" + "9" * 5000 + "]")
     with pytest.raises(SourceError, match="is not JSON"):
