@@ -315,9 +315,9 @@ def tables() -> Iterator[tuple[str, Files]]:
             writer.write_batch(names.to_batches()[0].slice(0, 0))
     yield "2,000 record batches", with_bytes("names.arrow", sink.getvalue().to_pybytes())
     data = base()["names.arrow"]
-    places = struct.pack("<qq", 24, 24)
+    places = struct.pack("<4q", 24, 0, 24, 24)
     assert places in data, "the second column of three int64 begins at byte 24 of the body"
-    yield "columns that share bytes", with_bytes("names.arrow", data.replace(places, struct.pack("<qq", 0, 24)))
+    yield "columns that share bytes", with_bytes("names.arrow", data.replace(places, struct.pack("<4q", 24, 0, 0, 24)))
     for length in (0, -1, 8, len(data) - 18, 2**31 - 1):
         yield (
             f"a footer of {length} bytes",
