@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 import zipfile
 import zlib
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +19,7 @@ from skelstore.files import open_regular
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
 _LOCAL_MAGIC = b"PK\x03\x04"
 _ENCRYPTED = 1
+_MOST_OVERHEAD = 1024
 
 
 class Member(NamedTuple):
@@ -50,13 +52,29 @@ def members(path: Path) -> list[Member]:
                 f"{path}: {member.path[:200]!r} is said to be at byte {member.offset} and {member.packed} bytes long, "
                 f"of {size}: bring the file anew"
             )
+    _refuse_shared(path, found)
     return found
+
+
+def _refuse_shared(path: Path, found: list[Member]) -> None:
+    """Raise SourceError for files that share bytes of the zip file, of which a few would unpack to any number."""
+    ordered = sorted(found, key=lambda member: member.offset)
+    for member, following in pairwise(ordered):
+        if member.offset + member.packed > following.offset:
+            raise SourceError(
+                f"{path}: {member.path[:200]!r} and {following.path[:200]!r} are said to share bytes: bring the file "
+                "anew, or unpack it"
+            )
 
 
 def read(path: Path, member: Member) -> bytes:
     """The bytes of a file. Raises SourceError, without the path, if the zip file does not give them."""
     if member.flags & _ENCRYPTED or member.method not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise SourceError("it is encrypted, or packed by a method other than deflate: unpack the zip file")
+    if member.packed > 2 * member.size + _MOST_OVERHEAD:
+        raise SourceError(
+            f"the zip file is damaged where it lies ({member.packed} bytes packed, {member.size} not): bring it anew"
+        )
     with open(path, "rb", opener=open_regular) as file:
         file.seek(member.offset)
         header = file.read(_LOCAL_HEADER.size)

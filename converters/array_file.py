@@ -5,7 +5,9 @@ The format is NumPy's (numpy.lib.format, NEP 1). Object arrays are pickles insid
 
 from __future__ import annotations
 
+import io
 import math
+import os
 import sys
 import tokenize
 import warnings
@@ -20,18 +22,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skelstore.errors import SourceError
-from skelstore.files import open_regular
+from skelstore.files import open_regular, pread
 from skelstore.values import is_storable_dtype
 
 MAGIC = b"\x93NUMPY"
 SUFFIXES = (".npy", ".npz")
 
 _MAX_MEMBERS = 1000
-_MAX_UNPACKED = 2 << 30
+_MAX_HEADER = 32 << 10
+"""Bytes that are read to find a header, which NumPy itself takes up to 10,000 of."""
+_MAX_UNPACKED = 1 << 30
 """Bytes that the members of one .npz may state together: one video, which is held in memory."""
 _MAX_RATIO = 1100
 """Deflate cannot do better than 1032 to 1; who states more is not to be believed."""
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_CHANGED = "has changed while it was read: convert it again when nothing writes to it"
 _MAX_TEXT = 4 << 10
 _BAD_HEADER = (
     *(ValueError, TypeError, SyntaxError, OverflowError, RecursionError, MemoryError, EOFError, LookupError),
@@ -56,23 +61,35 @@ class Header(NamedTuple):
 
 def npy_header(path: Path) -> Header:
     """The header of a .npy file. Raises SourceError if it is not one, or not as long as its header says."""
-    with open(path, "rb", opener=open_regular) as file:
-        return _header(file, path.stat().st_size, str(path))
+    with _unchanged(path) as (file, size):
+        return _header(file, size, str(path))
 
 
-def map_npy(path: Path) -> NDArray[Any]:
-    """The array of a .npy file, mapped into memory and read-only. Raises SourceError as `npy_header` does."""
-    header = npy_header(path)
-    if not header.size:
-        return np.empty(header.shape, header.dtype)
-    order = "F" if header.fortran_order else "C"
-    return np.memmap(path, header.dtype, "r", header.offset, header.shape, order)  # type: ignore[call-overload, no-any-return]
+def read_entry(path: Path, header: Header, index: int) -> NDArray[Any]:
+    """One entry of the first axis of a .npy file, whose header was read before.
+
+    It is read, not mapped: a map of a file that becomes shorter would end the process. Raises SourceError if the file
+    is not as long as its header says, or changes while it is read.
+    """
+    dtype, shape = header.dtype, header.shape[1:]
+    count = math.prod(shape)
+    with _unchanged(path) as (file, size):
+        if size != header.offset + header.size * dtype.itemsize:
+            raise SourceError(f"{path} {_CHANGED}")
+        if header.fortran_order:  # the first axis changes first, so the values lie apart
+            places = range(index, header.size, header.shape[0])
+            data = b"".join(pread(file.fileno(), dtype.itemsize, header.offset + i * dtype.itemsize) for i in places)
+        else:
+            data = pread(file.fileno(), count * dtype.itemsize, header.offset + index * count * dtype.itemsize)
+    if len(data) != count * dtype.itemsize:
+        raise SourceError(f"{path} {_CHANGED}")
+    return np.frombuffer(data, dtype).reshape(shape, order="F" if header.fortran_order else "C")
 
 
 def read_npy(path: Path) -> NDArray[Any]:
     """The array of a .npy file, in memory. Raises SourceError as `npy_header` does."""
-    with open(path, "rb", opener=open_regular) as file:
-        return _array(file, path.stat().st_size, str(path))
+    with _unchanged(path) as (file, size):
+        return _array(file, size, str(path))
 
 
 def npz_headers(path: Path) -> dict[str, Header]:
@@ -114,11 +131,21 @@ def npz_text(path: Path, name: str) -> str | None:
 
 
 @contextmanager
+def _unchanged(path: Path) -> Iterator[tuple[BinaryIO, int]]:
+    """A file and its size. Raises SourceError at the end if its size or time of change is another then."""
+    with open(path, "rb", opener=open_regular) as file:
+        before = os.fstat(file.fileno())
+        yield file, before.st_size
+        after = os.fstat(file.fileno())
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        raise SourceError(f"{path} {_CHANGED}")
+
+
+@contextmanager
 def _members(path: Path) -> Iterator[tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo]]]:
     """The archive and its arrays by name. What goes wrong with the archive while they are read is a SourceError."""
-    size = path.stat().st_size
     try:
-        with open(path, "rb", opener=open_regular) as file, zipfile.ZipFile(file) as archive:
+        with _unchanged(path) as (file, size), zipfile.ZipFile(file) as archive:
             members: dict[str, zipfile.ZipInfo] = {}
             for info in archive.infolist()[: _MAX_MEMBERS + 1]:
                 name = info.filename.removesuffix(".npy")
@@ -146,6 +173,10 @@ def _members(path: Path) -> Iterator[tuple[zipfile.ZipFile, dict[str, zipfile.Zi
 
 def _header(file: BinaryIO, size: int, shown: str) -> Header:
     """The header at the beginning of a file of that size, checked against it."""
+    return _parse_header(io.BytesIO(file.read(_MAX_HEADER)), size, shown)
+
+
+def _parse_header(file: BinaryIO, size: int, shown: str) -> Header:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Python 2 wrote numbers that NumPy mends and warns of
@@ -181,8 +212,9 @@ def _header(file: BinaryIO, size: int, shown: str) -> Header:
 
 
 def _array(file: BinaryIO, size: int, shown: str) -> NDArray[Any]:
-    header = _header(file, size, shown)
-    data = file.read(size - header.offset)
+    beginning = file.read(_MAX_HEADER)
+    header = _parse_header(io.BytesIO(beginning), size, shown)
+    data = beginning[header.offset :] + file.read(max(size - len(beginning), 0))
     if len(data) != size - header.offset:
         raise SourceError(f"{shown} ends after {header.offset + len(data)} bytes of {size}: it is damaged")
     if header.dtype.kind == "b" and data.strip(b"\0\1"):

@@ -13,7 +13,7 @@ from typing import Any, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from converters.array_file import map_npy, npy_header
+from converters.array_file import npy_header, read_entry
 from converters.conversion import ConvertOptions, convert_source
 from converters.document import LIST_DOCUMENT
 from converters.pickle_arrays import Foreign
@@ -44,7 +44,7 @@ class BabelSource(KnownAtOnce):
 
     def __init__(self, path: str | os.PathLike[str], *, table: str | os.PathLike[str] | None = None) -> None:
         self.path = absolute(path)
-        header = npy_header(self.path)
+        self._header = header = npy_header(self.path)
         if len(header.shape) != 5 or header.dtype.kind not in "iuf" or 0 in header.shape[1:]:
             said = name_one_array(header.dtype, header.shape, IN_FOLDER)
             raise SourceError(f"{self.path} {said}; BABEL's arrays are [N, C, T, V, M]")
@@ -52,7 +52,6 @@ class BabelSource(KnownAtOnce):
         self._video_bytes = max(header.size // max(self._count, 1) * header.dtype.itemsize, 1)
         self._size = self.path.stat().st_size
         self._table = absolute(table) if table is not None else _beside(self.path)
-        self._array: NDArray[Any] | None = None
         self._labels: list[Any] | None = None
         columns = self._columns()
         if len(columns[0]) != self._count:
@@ -100,18 +99,13 @@ class BabelSource(KnownAtOnce):
         return {"name": shown_name(self.path), "size": size, "document": LIST_DOCUMENT}
 
     def close(self) -> None:
-        self._array = None
+        """Nothing is held open between clips."""
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_array": None, "_labels": None}
+        return {**self.__dict__, "_labels": None}
 
     def _clip(self, index: int) -> NDArray[Any]:
-        # A map of a file that has become shorter would end the process.
-        if self.path.stat().st_size != self._size:
-            raise SourceError(f"{self.path} has changed while it was read")
-        if self._array is None:
-            self._array = map_npy(self.path)
-        return np.asarray(self._array[index])
+        return read_entry(self.path, self._header, index)
 
     def _columns(self) -> list[Any]:
         """The lists of the pickle: label, then the four parts of a name."""

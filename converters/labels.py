@@ -22,7 +22,7 @@ from skelstore.errors import SourceError
 from skelstore.files import open_regular
 from skelstore.joints import stated
 from skelstore.revision import revise
-from skelstore.values import Json, is_utf8, type_name
+from skelstore.values import Json, crowded, is_utf8, type_name
 
 __all__ = ["read_class_names", "read_mapping", "relabel"]
 
@@ -129,6 +129,8 @@ def _read(path: Path) -> str:
 
 
 def _json(path: Path, text: str, **options: Any) -> Any:
+    if reason := crowded(text):
+        raise SourceError(f"{path} is no file of labels ({reason})")
     try:
         return json.loads(text, **options)
     except (ValueError, RecursionError) as error:

@@ -29,7 +29,7 @@ from skelstore.wording import join_lines
 
 NAME = "ntu"
 SUFFIX = ".skeleton"
-_MAX_BYTES = 1 << 28
+_MAX_BYTES = 32 << 20
 """Of one file: a hundred times the largest of the data set. A zip file may promise any size."""
 _SHOWN = 20
 

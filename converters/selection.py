@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import operator
+import os
 import re
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
@@ -20,10 +21,12 @@ from converters.computed_columns import COMPUTED, compute_column
 from skelstore import Store
 from skelstore.errors import FieldNotFoundError, SkelstoreError, SourceError, VideoNotFoundError
 from skelstore.files import open_regular
+from skelstore.values import crowded
 from skelstore.wording import counted
 
 _RANGE = re.compile(r"(-?\d{1,18})-(-?\d{1,18})")
 _SHOWN = 5
+_MOST_BYTES = 64 << 20
 _COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.Lt: operator.lt,
     ast.LtE: operator.le,
@@ -82,11 +85,17 @@ def with_names(store: Store, path: Path) -> Store:
 def _read_names(path: Path) -> list[str]:
     try:
         with open(path, encoding="utf-8-sig", opener=open_regular) as file:
+            if (size := os.fstat(file.fileno()).st_size) > _MOST_BYTES:
+                raise SourceError(f"{path} has {size:,} bytes; expected a list of names, of at most {_MOST_BYTES:,}")
             text = file.read()
+    except SourceError:
+        raise
     except ValueError as error:
         raise SourceError(f"{path} is not UTF-8 ({error}); expected one name of a video a line") from error
     if path.suffix != ".json":
         return [line for line in text.split("\n") if line]  # not splitlines: a name may hold U+2028
+    if reason := crowded(text):
+        raise SourceError(f"{path} is not a list of names ({reason})")
     try:
         names = json.loads(text)
     except (ValueError, RecursionError) as error:

@@ -243,8 +243,11 @@ class Assembler:
     ) -> None:
         self._columns = columns
         self._fields = fields
-        self._compiled = [self._compile(layout) for layout in layouts]
         self._entries = [self._compile_entries(layout) for layout in layouts]
+        self._compiled = [
+            self._compile(layout) if entries is None else _dict_of(list(entries.items()))
+            for layout, entries in zip(layouts, self._entries, strict=True)
+        ]
         self._field_names = [
             {values.decode(key): child["field"] for key, child in layout.get("dict", []) if "field" in child}
             for layout in layouts
@@ -270,9 +273,18 @@ class Assembler:
         return self._field_names[layout]
 
     def _compile_entries(self, layout: Json) -> dict[Any, Callable[[int], Any]] | None:
-        if "dict" not in layout:
+        if not isinstance(layout, dict) or list(layout) != ["dict"]:
             return None
-        return {values.decode(key): self._compile(child) for key, child in layout["dict"]}
+        try:
+            return dict(self._compile_children(layout["dict"], 1))
+        except (TypeError, ValueError) as error:
+            raise StoreError(f"a layout of the store is not as the format says: {error!r}") from error
+
+    def _compile_children(self, body: Json, depth: int) -> list[tuple[Any, Callable[[int], Any]]]:
+        """The entries of a ``dict`` node. Raises as `_compile`, and TypeError or ValueError for what has no pairs."""
+        children = [(values.decode(key), child) for key, child in body]
+        values.check_keys([key for key, _ in children])
+        return [(key, self._compile(child, depth)) for key, child in children]
 
     def _compile(self, node: Json, depth: int = 0) -> Callable[[int], Any]:
         if depth > values.MAX_DEPTH:
@@ -284,11 +296,11 @@ class Assembler:
             if kind == "field":
                 return self._fields[body]
             if kind == "value":
-                return _constant(values.decode(body))
+                return _NOTHING if body is None else _constant(values.decode(body))
             if kind == "tuple":
                 return _tuple_of([self._compile(child, depth + 1) for child in body])
             if kind == "dict":
-                return _dict_of([(values.decode(key), self._compile(child, depth + 1)) for key, child in body])
+                return _dict_of(self._compile_children(body, depth + 1))
         except StoreError:
             raise  # of a level below, which has said it
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -300,8 +312,10 @@ def _constant(value: Any) -> Callable[[int], Any]:
     return lambda row: value
 
 
+_NOTHING = _constant(None)
+
+
 def _dict_of(entries: list[tuple[Any, Callable[[int], Any]]]) -> Callable[[int], Any]:
-    hash(tuple(key for key, _ in entries))  # a key that cannot be one is found now
     return lambda row: {key: fetch(row) for key, fetch in entries}
 
 

@@ -20,7 +20,7 @@ from skelstore.codecs import Profile, chunk_codecs, crc32c
 from skelstore.errors import DamageError, StoreError
 from skelstore.layout import Grid
 from skelstore.shards import DIGEST_BYTES, ShardFile, shard_key
-from skelstore.values import Json, named_dtype
+from skelstore.values import Json, crowded, named_dtype
 
 FORMAT_VERSION = 1
 ROOT_KEY = "zarr.json"
@@ -29,6 +29,12 @@ VIDEOS_KEY = "videos.arrow"
 SPLITS_KEY = "splits.arrow"
 NAMES_KEY = "names.arrow"
 MAX_JSON_BYTES = 256 << 20
+MAX_FIELDS = 10_000
+MAX_COLUMNS = 20_000
+MAX_LAYOUTS = 50_000
+"""Bounds of a store, so that opening one takes seconds at most; ``skelstore.layouts`` has those of a part."""
+
+_MAX_AXES = 1000
 
 _HEXADECIMAL = re.compile("[0-9a-f]*")
 _INDEX_CODECS = [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}]
@@ -119,7 +125,7 @@ class ArrayMetadata:
             raise StoreError(f"{place} does not describe an array of a store: {_reason(error)}") from error
         trailing = shape[1:]
         if (
-            not shape
+            not 0 < len(shape) <= _MAX_AXES
             or shard_shape[1:] != trailing
             or chunk_shape[1:] != trailing
             or 0 in (*chunk_shape, shard_shape[0])
@@ -248,6 +254,7 @@ class StoreMetadata:
             "source": self.source,
             "manifest": {"size": self.manifest.size, "crc32c": f"{self.manifest.crc32c:08x}"},
         }
+        _refuse_many(content)
         root = {
             "zarr_format": 3,
             "node_type": "group",
@@ -284,6 +291,7 @@ class StoreMetadata:
         if checksum != expected:
             raise DamageError(f"{place} is damaged (checksum {show(checksum)} is not that of its content)")
         try:
+            _refuse_many(content)
             (videos,) = _naturals([content["videos"]])
             return cls(
                 videos=videos,
@@ -301,6 +309,13 @@ class StoreMetadata:
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise StoreError(f"{place} is not as format version {version} says: {_reason(error)}") from error
+
+
+def _refuse_many(content: Mapping[str, Json]) -> None:
+    """Raise StoreError for more fields, columns or layouts than a reader would take."""
+    for member, most in (("fields", MAX_FIELDS), ("columns", MAX_COLUMNS), ("layouts", MAX_LAYOUTS)):
+        if len(content[member]) > most:
+            raise StoreError(f"there are {len(content[member])} {member}, expected at most {most}")
 
 
 def store_attributes(root: Json) -> Json:
@@ -326,6 +341,8 @@ def to_bytes(node: Json) -> bytes:
 
 def from_bytes(data: bytes, place: str) -> Json:
     """The bytes of a file as JSON. Raises StoreError naming ``place`` if they are none."""
+    if reason := crowded(data):
+        raise StoreError(f"{place} cannot be read ({reason}), so it is damaged or no part of a store")
     try:
         return json.loads(data)
     except (ValueError, RecursionError) as error:

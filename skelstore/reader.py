@@ -49,8 +49,16 @@ from skelstore.metadata import (
     from_bytes,
 )
 from skelstore.parts import name_hash, video_name
-from skelstore.table import column_reader, numeric_column, read_table, text_column
-from skelstore.workspace import SUFFIX
+from skelstore.table import (
+    NAMES_TYPES,
+    SPLITS_TYPES,
+    check_types,
+    column_reader,
+    numeric_column,
+    read_table,
+    text_column,
+)
+from skelstore.workspace import REPLACING, SUFFIX
 
 _LARGE = 1 << 30
 """Bytes of a video that may be more than there is memory for."""
@@ -289,6 +297,7 @@ class Reader:
     def splits(self) -> dict[Any, Any]:
         """Name of each split -> its ids, with the types that the source had."""
         table = read_table(self.files, SPLITS_KEY, self.manifest.files.get(SPLITS_KEY))
+        check_types(table, str(self.path / SPLITS_KEY), SPLITS_TYPES)
         splits: dict[Any, Any] = {}
         try:
             for name, ids, exact in zip(*(table[c].to_pylist() for c in ("name", "ids", "value")), strict=True):
@@ -304,6 +313,7 @@ class Reader:
     def _names(self) -> tuple[Callable[[int], int], Callable[[int], int], int]:
         """The hash table of names: start of a bucket, video at a place of the list, length of both."""
         table = read_table(self.files, NAMES_KEY, self.manifest.files.get(NAMES_KEY))
+        check_types(table, str(self.path / NAMES_KEY), NAMES_TYPES)
         starts = numeric_column(table, "bucket", pa.int64())
         videos = numeric_column(table, "video", pa.int64())
         count = len(videos)
@@ -437,6 +447,7 @@ def reopen(path: Path, check: Check, identity: bytes) -> Reader:
 
 
 def _is_being_replaced(path: Path) -> bool:
-    """Whether a store is between its old name and its new one, or has it by now: see ``disk.move_into_place``."""
-    aside = disk.aside_of(Path(os.path.realpath(path) + SUFFIX, "store"))
-    return os.path.exists(aside) or os.path.exists(path / ROOT_KEY)
+    """Whether a store is between its old name and its new one, or has it by now: see ``Workspace.commit``."""
+    workspace = Path(os.path.realpath(path) + SUFFIX)
+    between = (disk.aside_of(workspace / "store"), workspace / REPLACING)
+    return any(map(os.path.exists, (*between, path / ROOT_KEY)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from skelstore import disk, values
+from skelstore.arrow_file import load_table
 from skelstore.codecs import crc32c
 from skelstore.errors import DamageError, StoreError
 from skelstore.files import LocalFiles, open_regular
@@ -20,6 +21,9 @@ from skelstore.parts import ARROW_TYPES, numpy_dtype
 COPIED_BYTES = 4 << 20
 """A table below this size is copied, which takes a millisecond or two: what happens to the file then is no matter.
 A larger one is mapped: whoever cuts it short or writes into it, instead of replacing it, does so to its readers too."""
+SPLITS_TYPES = {"name": pa.large_utf8(), "ids": pa.large_list(pa.large_utf8()), "value": pa.large_utf8()}
+NAMES_TYPES = {"bucket": pa.int64(), "video": pa.int64()}
+"""Columns that ``splits.arrow`` and ``names.arrow`` have, by the format."""
 
 
 def read_table(files: LocalFiles, key: str, expected: FileEntry | None) -> pa.Table:
@@ -36,13 +40,27 @@ def read_table(files: LocalFiles, key: str, expected: FileEntry | None) -> pa.Ta
     except DamageError:
         files.refuse_replaced()
         raise
+    return _load(buffer, str(path))
+
+
+def _load(buffer: pa.Buffer, place: str) -> pa.Table:
+    """The table in the bytes of an Arrow file, which the manifest vouches for. Raises StoreError naming ``place``."""
     try:
-        table = pa.ipc.open_file(buffer).read_all()
-        table.validate(full=True)
-        table.column_names  # noqa: B018 - which pyarrow decodes only now
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise StoreError(f"{path} is no Arrow file as the format says ({error})") from error
-    return table.combine_chunks() if any(column.num_chunks > 1 for column in table.columns) else table
+        return load_table(buffer)
+    except StoreError as error:
+        raise StoreError(f"{place} is no Arrow file as the format says ({error}): convert the source again") from error
+
+
+def check_types(table: pa.Table, place: str, types: Mapping[str, pa.DataType]) -> None:
+    """Raise StoreError naming ``place`` if a table does not have these columns, each once and of its type."""
+    for name, kind in types.items():
+        if not _has_column(table, name, kind):
+            raise StoreError(f"{place} has no column {name!r} of type {kind}, which the format asks for")
+
+
+def _has_column(table: pa.Table, name: str, kind: pa.DataType) -> bool:
+    indices = table.schema.get_all_field_indices(name)
+    return len(indices) == 1 and table.schema.field(indices[0]).type == kind
 
 
 def _verified_bytes(path: Path, expected: FileEntry) -> pa.Buffer:
@@ -149,7 +167,7 @@ def _text_buffers(table: pa.Table, name: str, arrow: pa.DataType) -> tuple[Calla
 
 def _chunk(table: pa.Table, name: str, kind: pa.DataType) -> pa.Array | None:
     """The one chunk of a column; None if it has no rows."""
-    if table.column_names.count(name) != 1 or table.schema.field(name).type != kind:
+    if not _has_column(table, name, kind):
         raise StoreError(f"the table of the videos has no column {name!r} of type {kind}")
     column = table[name]
     return column.chunk(0) if len(column) else None

@@ -11,6 +11,8 @@ import binascii
 import json
 import math
 import struct
+from collections import Counter
+from collections.abc import Iterable
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -23,6 +25,15 @@ INT_MIN = -(2**63)
 INT_MAX = 2**63 - 1
 MAX_DEPTH = 100
 """Containers inside containers, at most; the JSON parser of other readers has a limit too."""
+
+MAX_COLLIDING = 200
+"""Keys of one dict that have one hash, at most: the time to build it grows with their square."""
+
+_MAX_AXES = 64
+"""What no NumPy goes beyond."""
+_MAX_SMALL = 300_000
+_SMALL_BYTES = 8
+"""So many lists and objects may a JSON text have, and one more in so many bytes: in Python they take up to 200 each."""
 
 NUMPY_SCALARS: dict[type, str] = {
     np.dtype(name).type: name
@@ -106,12 +117,20 @@ def encode(value: object, place: str = "", depth: int = 0) -> Json:
 
 def _encode_entries(value: dict[object, object], place: str, depth: int) -> list[Json]:
     entries = []
+    if colliding_keys(value):
+        raise _unsupported(value, place, f"a dict with more than {MAX_COLLIDING} keys of one hash")
     for key, child in value.items():
         if type(key) not in _KEY_TYPES:
             raise _unsupported(key, place, f"a dict key of type {type_name(key)}")
         below = f"{place}.{key}" if type(key) is str else f"{place}[{key!r}]"
         entries.append([encode(key), encode(child, below, depth + 1)])
     return entries
+
+
+def colliding_keys(keys: Iterable[object]) -> bool:
+    """Whether more keys have one hash than chance gives; of the keys of a store only long integers can."""
+    long = [hash(key) for key in keys if type(key) is int and not INT_MIN <= key <= INT_MAX]
+    return len(long) > MAX_COLLIDING and max(Counter(long).values()) > MAX_COLLIDING
 
 
 def _encode_text(text: str) -> Json:
@@ -160,7 +179,7 @@ def _decode(node: Json, depth: int) -> Any:
     if kind == "tuple":
         return tuple(_decode(element, depth + 1) for element in body)
     if kind == "dict":
-        return {_decode(key, depth + 1): _decode(child, depth + 1) for key, child in body}
+        return _decode_dict(body, depth + 1)
     if kind == "int":
         return int(body, 16)
     if kind == "float":
@@ -176,6 +195,23 @@ def _decode(node: Json, depth: int) -> Any:
     raise StoreError(f"a stored value names an unknown type {kind!r}")
 
 
+def _decode_dict(body: Json, depth: int) -> dict[Any, Any]:
+    entries = [(_decode(key, depth), child) for key, child in body]
+    check_keys([key for key, _ in entries])
+    return {key: _decode(child, depth) for key, child in entries}
+
+
+def check_keys(keys: list[Any]) -> None:
+    """Raise StoreError for what cannot be the keys of one dict of a store."""
+    for key in keys:
+        if type(key) not in _KEY_TYPES:
+            raise StoreError(
+                f"a stored dict has a key of type {type_name(key)}, expected str, bytes, int, float or bool"
+            )
+    if colliding_keys(keys):
+        raise StoreError(f"a stored dict has more than {MAX_COLLIDING} keys of one hash, which no data have by chance")
+
+
 def _decode_numpy_scalar(name: str, body: Json, *, depth: int) -> Any:
     if name == "str":
         text = _decode(body, depth + 1)
@@ -188,6 +224,8 @@ def _decode_numpy_scalar(name: str, body: Json, *, depth: int) -> Any:
 
 def _decode_array(name: str, shape: list[int], body: str) -> np.ndarray[Any, Any]:
     dtype = named_dtype(name)
+    if len(shape) > _MAX_AXES:
+        raise StoreError(f"a stored array has {len(shape)} axes, expected at most {_MAX_AXES}")
     data = bytearray(base64.b64decode(body, validate=True))
     if math.prod(shape) * dtype.itemsize != len(data) or any(n < 0 for n in shape):
         raise StoreError(f"a stored array of dtype {name} and shape {shape} has {len(data)} bytes")
@@ -195,12 +233,28 @@ def _decode_array(name: str, shape: list[int], body: str) -> np.ndarray[Any, Any
 
 
 def dumps(node: Json) -> str:
-    """JSON as compact text; the same value always gives the same text."""
-    return json.dumps(node, separators=(",", ":"), allow_nan=False)
+    """JSON as compact text; the same value always gives the same text.
+
+    Raises UnsupportedValueError for so many small lists and dicts that no reader would take them.
+    """
+    text = json.dumps(node, separators=(",", ":"), allow_nan=False)
+    if reason := crowded(text):
+        raise UnsupportedValueError(f"a value cannot be stored as JSON ({reason}): make an array of it")
+    return text
+
+
+def crowded(text: str | bytes) -> str:
+    """What is wrong with a JSON text that has more lists and objects than its bytes warrant; empty if nothing is."""
+    brackets = (text.count("["), text.count("{")) if isinstance(text, str) else (text.count(b"["), text.count(b"{"))
+    if brackets[0] + 2 * brackets[1] <= _MAX_SMALL + len(text) // _SMALL_BYTES:
+        return ""
+    return f"it has {sum(brackets)} lists and objects in {len(text)} bytes, more than any data have"
 
 
 def loads(text: str | bytes) -> Json:
     """Text as JSON. Raises StoreError if it is none, or nests too deeply."""
+    if reason := crowded(text):
+        raise StoreError(f"a stored value cannot be read: {reason}")
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:

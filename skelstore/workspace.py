@@ -30,6 +30,8 @@ from skelstore.owners import (
 )
 
 SUFFIX = ".partial"
+REPLACING = "replacing"
+"""A file in the workspace while the store at the destination is removed, for want of a way to exchange it."""
 
 
 class Workspace:
@@ -58,7 +60,7 @@ class Workspace:
         self.folder = self.destination.with_name(self.destination.name + SUFFIX)
         self.parts = self.folder / "parts"
         self.store = self.folder / "store"
-        self._replacing = self.folder / "replacing"
+        self._replacing = self.folder / REPLACING
         self._lock: Lock | None = None
         self._status: os.stat_result | None = None
         self._moved = False
@@ -131,6 +133,7 @@ class Workspace:
         """Finish what a process that was killed in ``commit`` had begun."""
         aside = disk.aside_of(self.store)
         if self._replacing.exists() and self.store.exists() and not (self.destination / ROOT_KEY).exists():
+            self._refuse_another_folder()
             self._remove_and_move()
             self.discard()
         elif aside.exists() and not self.destination.exists():
@@ -180,10 +183,18 @@ class Workspace:
         aside = disk.aside_of(self.store)
         os.rename(self.store, aside)  # if the new one cannot be moved either, nothing is removed
         os.rename(aside, self.store)
-        disk.write_file(self._replacing, b"")
+        disk.write_file(self._replacing, str(os.stat(self.destination).st_ino).encode())
         disk.sync_folder(self.folder)
         (self.destination / ROOT_KEY).unlink()
         self._remove_and_move()
+
+    def _refuse_another_folder(self) -> None:
+        """Raise StoreExistsError if the destination is not what is left of the store that was being replaced."""
+        if self.destination.exists() and str(os.stat(self.destination).st_ino).encode() != self._replacing.read_bytes():
+            raise StoreExistsError(
+                f"{self.destination} is not the store that an earlier command was replacing: move it away, then run the "
+                "same command again"
+            )
 
     def _remove_and_move(self) -> None:
         if self.destination.exists():

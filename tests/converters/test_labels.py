@@ -249,3 +249,12 @@ def test_a_huge_file_is_not_read(tmp_path: Path) -> None:
         file.truncate(65 << 20)
     with pytest.raises(SourceError, match="expected a file of labels"):
         read_mapping(path)
+
+
+@pytest.mark.parametrize("text", ["[" + "[]," * 700_000 + "[]]", "[[1, " + "9" * 5000 + "]]", "[" * 100_000])
+def test_json_that_takes_more_than_its_bytes(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "labels.json"
+    path.write_text(text)
+    for read in (read_mapping, read_class_names):
+        with pytest.raises(SourceError, match=r"labels\.json"):
+            read(path)

@@ -449,3 +449,23 @@ def test_a_file_that_may_not_be_read(tmp_path: Path) -> None:
     os.unlink(folder / f"{NAMES_60[0]}.skeleton")
     with pytest.raises(FileNotFoundError):
         source.video(0)
+
+
+def test_zip_files_whose_entries_share_bytes(tmp_path: Path) -> None:
+    """So that a few bytes unpack to any number of files."""
+    path = tmp_path / "shared.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for i in range(3):
+            archive.writestr(f"S001C001P001R001A00{i}.skeleton", b"0\n" * 1000)
+        for info in archive.infolist():
+            info.header_offset = archive.infolist()[0].header_offset
+    with pytest.raises(SourceError, match=r"shared\.zip.*A000.*share bytes"):
+        NtuFiles(path)
+
+
+def test_a_packed_file_that_is_larger_than_what_it_unpacks_to(tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr("S001C001P001R001A001.skeleton", bytes(100_000))
+        archive.infolist()[0].file_size = 10
+    check_damage_is_told(path, "100000 bytes packed, 10 not")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -275,3 +276,17 @@ def test_a_file_of_names_that_is_none(store: skelstore.Store, tmp_path: Path, na
     (tmp_path / name).write_bytes(data)
     with pytest.raises(SourceError, match="expected"):
         with_names(store, tmp_path / name)
+
+
+def test_a_file_of_names_is_bounded(store: skelstore.Store, tmp_path: Path) -> None:
+    path = tmp_path / "names.json"
+    path.write_text("[" + "[]," * 700_000 + "[]]")
+    with pytest.raises(SourceError, match="700002 lists and objects"):
+        with_names(store, path)
+    path.write_text("[" + "9" * 5000 + "]")
+    with pytest.raises(SourceError, match="is not JSON"):
+        with_names(store, path)
+    path.write_text("")
+    os.truncate(path, 1 << 40)  # in holes
+    with pytest.raises(SourceError, match="has 1,099,511,627,776 bytes; expected a list of names"):
+        with_names(store, path)

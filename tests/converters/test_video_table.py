@@ -6,13 +6,16 @@ import csv
 import io
 import tempfile
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from converters import video_table
 from converters.naming import label_by_class_names, label_by_folders, label_by_ntu
 from converters.samples import ntu_names, ntu_split
 from converters.video_table import Row, read_table, refuse
@@ -296,3 +299,76 @@ def test_class_names_are_numbered_in_their_order(names: list[str]) -> None:
     labelled, classes = label_by_class_names(rows)
     assert classes == sorted(set(names))
     assert [classes[row.label] for row in labelled if row.label is not None] == names
+
+
+def parquet(path: Path, columns: dict[str, Any], **options: Any) -> Path:
+    path = path.with_suffix(".parquet")
+    pa.parquet.write_table(pa.table(columns), path, **options)
+    return path
+
+
+def test_parquet_tables_beyond_a_bound_are_refused_before_they_are_read(
+    table: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pa.parquet.ParquetFile, "iter_batches", None)  # which would fail
+    many = parquet(table, {"path": pa.array(["a"]).take(pa.array(np.zeros(1_000_001, np.int32)))})
+    with pytest.raises(SourceError, match=r"clips\.parquet has 1,000,001 rows, 1 columns .* in parts"):
+        read_table(many)
+    wide = parquet(table, {"path": ["a"], **{f"c{i}": [1] for i in range(1000)}})
+    with pytest.raises(SourceError, match="1 rows, 1,001 columns"):
+        read_table(wide)
+    monkeypatch.setattr(video_table, "_MOST_BYTES", 1 << 20)
+    large = parquet(table, {"path": ["a"], "x": ["z" * (2 << 20)]}, compression="zstd", use_dictionary=False)
+    assert large.stat().st_size < 4000
+    with pytest.raises(SourceError, match=r"and 2,09\d,\d\d\d bytes once unpacked"):
+        read_table(large)
+
+
+def test_parquet_tables_whose_texts_are_said_again_and_again(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dictionary has a text once, and the cells as often as they please."""
+    monkeypatch.setattr(video_table, "_MOST_BYTES", 8 << 20)
+    path = parquet(table, {"path": pa.array(["z" * 100_000]).take(pa.array(np.zeros(1000, np.int32)))})
+    assert path.stat().st_size < 210_000
+    with pytest.raises(SourceError, match=r"or [\d,]+ bytes once unpacked"):
+        read_table(path)
+
+
+@pytest.mark.parametrize("compression", ["none", "snappy", "gzip", "zstd"])
+def test_parquet_tables_of_several_batches_and_categories(table: Path, compression: str) -> None:
+    names = [f"v{i}" for i in range(9000)]
+    kinds = pa.array(["a", None, ""] * 3000).dictionary_encode()
+    path = parquet(table, {"frame_dir": names, "kind": kinds}, compression=compression, row_group_size=2500)
+    found, problems = read_table(path)
+    assert problems == []
+    assert [row.frame_dir for row in found] == names
+    assert [row.values for row in found[:3]] == [{"kind": "a"}, {}, {}]
+    assert found[-1].place == "clips.parquet: row 9000"
+
+
+@pytest.mark.parametrize("column", [[[1]], [{"a": 1}], [b"x"], [{"a": [{"b": "c"}]}]])
+def test_parquet_columns_that_are_nested_or_bytes(table: Path, column: list[Any]) -> None:
+    with pytest.raises(SourceError, match=r"column 'x' holds .*; expected numbers or text"):
+        read_table(parquet(table, {"path": ["a"], "x": column}))
+
+
+def test_csv_tables_beyond_a_bound(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table.write_text(",".join(f"c{i}" for i in range(1001)) + "\n")
+    with pytest.raises(SourceError, match=r"clips\.csv has 1,001 columns; expected a table of videos of at most"):
+        read_table(table)
+    monkeypatch.setattr(video_table, "_MOST_ROWS", 10)
+    for line in ("a,1\n", "a,x\n", "a\n"):
+        table.write_text("path,label\n" + line * 11)
+        with pytest.raises(SourceError, match="more than 10 rows"):
+            read_table(table)
+    monkeypatch.setattr(video_table, "_MOST_BYTES", 30)
+    with pytest.raises(SourceError, match=r"clips\.csv has \d+ bytes"):
+        read_table(table)
+
+
+@pytest.mark.parametrize(
+    "text", ["path\n\0\n", 'path\n"a\n', "path\n" + "a" * 200_000 + "\n", "path,label\na,\u0663\n"]
+)
+def test_csv_files_of_odd_text_are_told(table: Path, text: str) -> None:
+    table.write_text(text, encoding="utf-8")
+    with pytest.raises(SourceError, match=r"clips\.csv"):
+        refuse(table.name, read_table(table)[1])

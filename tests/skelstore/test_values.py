@@ -296,3 +296,52 @@ def test_difference_says_what_the_tests_own_comparison_says(first: Any, second: 
     except AssertionError:
         same = False
     assert (difference(first, second) is None) == same
+
+
+PRIME = 2**61 - 1
+"""Integers that are equal modulo this have one hash."""
+
+
+@pytest.mark.parametrize("count", [200, 201])
+def test_keys_of_one_hash(count: int) -> None:
+    value = {2**64 + i * PRIME: i for i in range(count)}
+    text = json.dumps({"dict": [[{"int": hex(key)}, i] for key, i in value.items()]})
+    if count == 200:
+        assert values.decode(values.loads(text)) == value == values.decode(values.encode(value))
+        return
+    with pytest.raises(StoreError, match="more than 200 keys of one hash"):
+        values.decode(values.loads(text))
+    with pytest.raises(UnsupportedValueError, match=r"\.a: a dict with more than 200 keys of one hash"):
+        values.encode({"a": value})
+
+
+@given(st.dictionaries(st.integers(-(2**80), 2**80), st.none(), min_size=201, max_size=300))
+@settings(max_examples=5)
+def test_many_long_keys_come_back(value: dict[int, None]) -> None:
+    assert_exact(values.decode(values.encode(value)), value)
+
+
+@pytest.mark.parametrize("key", [None, {"tuple": [1]}, {"numpy": ["int8", "01"]}, {"numpy": ["str", "a"]}, []])
+def test_a_key_of_another_type(key: Any) -> None:
+    with pytest.raises(StoreError, match=r"a key of type|form that the format gives"):
+        values.decode({"dict": [[key, 1]]})
+
+
+def test_an_array_of_many_axes() -> None:
+    with pytest.raises(StoreError, match="100000 axes"):
+        values.decode({"ndarray": ["<f2", [2**60] * 100_000, ""]})
+
+
+@given(st.integers(290_000, 800_000), st.sampled_from([[], [1], [[1, 2]]]))
+@settings(max_examples=5, deadline=None)
+def test_what_is_too_crowded_to_be_read_is_not_written(count: int, element: Any) -> None:
+    value = [element] * count
+    text = json.dumps(value, separators=(",", ":"))
+    if not values.crowded(text):
+        assert values.dumps(value) == text
+        assert values.loads(text) == value
+        return
+    with pytest.raises(UnsupportedValueError, match="lists and objects"):
+        values.dumps(value)
+    with pytest.raises(StoreError, match="lists and objects"):
+        values.loads(text)
