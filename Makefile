@@ -11,7 +11,7 @@ PARALLEL ?= -n auto --maxprocesses 4 --dist worksteal
 .PHONY: help demo test lint format types pytest thorough-test oldest-test smoke fuzz wheel-check crash-sweep bench mmaction-test pyskl-test clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.test ## sample data: convert, read, export, compare
 	$(BIN)/python -m converters.demo
