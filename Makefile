@@ -8,10 +8,10 @@ FUZZ_SECONDS ?= 60
 PARALLEL ?= -n auto --maxprocesses 4 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types pytest smoke fuzz wheel-check crash-sweep bench mmaction-test pyskl-test clean
+.PHONY: help demo test lint format types pytest thorough-test oldest-test smoke fuzz wheel-check crash-sweep bench mmaction-test pyskl-test clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.test ## sample data: convert, read, export, compare
 	$(BIN)/python -m converters.demo
@@ -31,6 +31,12 @@ types: $(VENV)/.test ## mypy --strict on both packages
 
 pytest: $(VENV)/.test ## the test suite
 	$(BIN)/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
+
+thorough-test: $(VENV)/.test ## the property tests with ten times the examples (an hour)
+	$(BIN)/python -m pytest $(PARALLEL) -m hypothesis --hypothesis-profile=thorough $(PYTEST_ARGS)
+
+oldest-test: $(VENV)-oldest/.installed ## the test suite, but for the slow tests, with the oldest packages that fit (Python 3.11)
+	$(VENV)-oldest/bin/python -m pytest $(PARALLEL) -m 'not slow' $(PYTEST_ARGS)
 
 smoke: $(VENV)/.test ## every benchmark that has what it needs once, in its smallest size
 	$(BIN)/python -m benchmarks --smallest
@@ -69,15 +75,22 @@ $(VENV)-mmaction/.installed: pyproject.toml
 		'mmcv-lite<2.2' decord opencv-python-headless einops matplotlib scipy pytest pytest-xdist hypothesis -e .
 	touch $@
 
-# What PYSKL's checkout imports: mmcv 1.x without its compiled operators, and NumPy 1 with SciPy below 1.11.
+# What PYSKL's checkout imports: mmcv 1.x without its compiled operators, and the versions that the extra holds.
 $(VENV)-pyskl/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)-pyskl
 	$(VENV)-pyskl/bin/python -m pip install --quiet --disable-pip-version-check 'setuptools<70' wheel
 	MMCV_WITH_OPS=0 $(VENV)-pyskl/bin/python -m pip install --quiet --disable-pip-version-check \
 		--no-build-isolation --no-deps mmcv==1.7.2
-	$(VENV)-pyskl/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 'numpy<2' \
-		'scipy<1.11' 'pyarrow<22' 'opencv-python-headless<4.12' addict pyyaml yapf packaging fvcore pymemcache \
-		requests tqdm decord matplotlib pytest pytest-xdist hypothesis -e .
+	$(VENV)-pyskl/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 \
+		'opencv-python-headless<4.12' addict pyyaml yapf packaging fvcore pymemcache requests tqdm decord matplotlib \
+		pytest pytest-xdist hypothesis -e '.[pyskl]'
+	touch $@
+
+$(VENV)-oldest/.installed: pyproject.toml .ci/oldest-versions
+	$(PYTHON) -m venv --clear $(VENV)-oldest
+	$(PYTHON) .ci/oldest-versions >$(VENV)-oldest/constraints.txt
+	$(VENV)-oldest/bin/python -m pip install --quiet --disable-pip-version-check \
+		--constraint $(VENV)-oldest/constraints.txt -e '.[test]'
 	touch $@
 
 $(VENV)/.python:

@@ -4,6 +4,7 @@
 dialects are in ``converters``.
 """
 
+from skelstore import packages  # noqa: F401 - first: it says so if the packages below do not fit together
 from skelstore.decompressed import Decompressed
 from skelstore.decompression import decompress_pose
 from skelstore.errors import (

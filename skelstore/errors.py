@@ -19,7 +19,7 @@
     ├── JointLayoutError        (ValueError)         joints are not of the layout, or it cannot become another
     ├── UnsupportedValueError   (TypeError)          a value that no store can hold
     ├── MergeError              (ValueError)         stores that contradict each other
-    ├── MissingPackageError     (ImportError)        an optional package is not installed
+    ├── MissingPackageError     (ImportError)        a package is not installed, or not fit
     ├── SourceError             (ValueError)         a foreign file is not as its dialect says
     └── WorkerError             (RuntimeError)       a process that writes parts of a store died
 
@@ -115,7 +115,7 @@ class MergeError(SkelstoreError, ValueError):
 
 
 class MissingPackageError(SkelstoreError, ImportError):
-    """A package that only a part of skelstore needs is not installed."""
+    """A package is not installed that only a part of skelstore needs, or its version does not fit the others."""
 
 
 class SourceError(SkelstoreError, ValueError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
@@ -169,7 +168,7 @@ class Store:
         # In the order of the store, in which a chunk that two videos share is decoded once.
         for place in sorted(range(len(rows)), key=rows.__getitem__):
             row = rows[place]
-            annotations[place] = copy.deepcopy(found[row]) if row in found else self._reader.annotation(row)
+            annotations[place] = values.copy_value(found[row]) if row in found else self._reader.annotation(row)
             found = {row: annotations[place]}
         return annotations
 

@@ -232,6 +232,21 @@ def _decode_array(name: str, shape: list[int], body: str) -> np.ndarray[Any, Any
     return np.frombuffer(data, dtype).reshape(shape)
 
 
+def copy_value(value: Any) -> Any:
+    """A deep copy of a value that a store can hold.
+
+    ``copy.deepcopy`` is not exact: with NumPy 1 it drops the NULs at the end of a ``numpy.str_``.
+    """
+    kind = type(value)
+    if kind is np.ndarray:
+        return value.copy(order="K")
+    if kind is dict:
+        return {key: copy_value(child) for key, child in value.items()}
+    if kind is list or kind is tuple:
+        return kind([copy_value(element) for element in value])
+    return value  # which cannot change
+
+
 def dumps(node: Json) -> str:
     """JSON as compact text; the same value always gives the same text.
 

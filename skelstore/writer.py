@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 import os
 from types import TracebackType
 from typing import Any
 
+from skelstore import values
 from skelstore.codecs import PROFILES, Profile
 from skelstore.errors import StoreError, UnsupportedValueError
 from skelstore.joining import join, splits_table
@@ -104,7 +104,7 @@ class Writer:
             self._write(annotation)
             return
         self._planner.add(annotation)
-        self._first.append(copy.deepcopy(annotation))  # its arrays may be filled anew before they are written
+        self._first.append(values.copy_value(annotation))  # its arrays may be filled anew before they are written
         if self._planner.full:
             self._begin()
 

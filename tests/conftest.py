@@ -14,12 +14,15 @@ from multiprocessing import forkserver, resource_tracker
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import is_hypothesis_test, settings
 
 # A shared machine stalls now and then: a deadline would fail tests that are right.
 settings.register_profile("skelstore", deadline=None)
+settings.register_profile("thorough", settings.get_profile("skelstore"))
 settings.load_profile("skelstore")
 
+#: How many times the examples of a test the profile ``thorough`` tries: ``pytest --hypothesis-profile=thorough``.
+THOROUGH = 10
 REPOSITORY = Path(__file__).resolve().parent.parent
 #: How long a thread, a process or a descriptor may take to go after its test, in seconds.
 GRACE = 2.0
@@ -29,6 +32,15 @@ def pytest_configure() -> None:
     """Let processes that tests start take an interrupt: a shell that runs us in the background has it ignored."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Multiply the examples of every property test under the profile ``thorough``, those that state a number too."""
+    if settings.get_current_profile_name() != "thorough":
+        return
+    for test in {item.obj for item in items if isinstance(item, pytest.Function) and is_hypothesis_test(item.obj)}:
+        stated = test._hypothesis_internal_use_settings  # Hypothesis has no public way to change them afterwards
+        test._hypothesis_internal_use_settings = settings(stated, max_examples=THOROUGH * stated.max_examples)
 
 
 def open_files() -> dict[str, str]:

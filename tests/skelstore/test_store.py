@@ -239,6 +239,13 @@ def test_what_is_changed_in_a_result_is_not_changed_in_the_store(tmp_path: Path)
     assert all(value.flags.writeable for value in first.values() if isinstance(value, np.ndarray))
 
 
+def test_numpy_text_keeps_its_nul_at_the_end(tmp_path: Path) -> None:
+    annotation = {"frame_dir": np.str_("a\0"), "note": np.str_("\0"), "list": [np.str_("b\0\0"), {"c": np.str_("c\0")}]}
+    store = skelstore.open(write(tmp_path / "a.zarr", [annotation]))
+    assert_exact(store.read([0, 0]), [annotation, annotation])
+    assert_exact(store["a\0"], annotation)
+
+
 @pytest.mark.parametrize("check", CHECKS)
 @pytest.mark.parametrize("profile", PROFILES)
 def test_a_video_of_thousands_of_chunks(tmp_path: Path, profile: Profile, check: Check) -> None:

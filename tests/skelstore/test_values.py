@@ -92,6 +92,16 @@ def test_a_numpy_text_keeps_its_nul_at_the_end(text: str) -> None:
     assert found.encode("utf-8", "surrogatepass") == text.encode("utf-8", "surrogatepass")
 
 
+def test_a_copy_is_exact_and_shares_nothing() -> None:
+    value = {"a": [np.arange(3), (np.str_("x\0"), [b"y"])], 1: np.zeros((2, 3), ">f2", order="F")}
+    found = values.copy_value(value)
+    assert_exact(found, value)
+    assert found[1].flags.f_contiguous
+    value["a"][0][0] = 9
+    value["a"][1][1].append(b"z")
+    assert_exact(found["a"], [np.arange(3), (np.str_("x\0"), [b"y"])])
+
+
 def test_a_decoded_array_may_be_written_to() -> None:
     array = values.decode(values.encode(np.arange(3)))
     array[0] = 9

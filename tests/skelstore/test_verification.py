@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 import skelstore
 from skelstore import SkelstoreError
 from skelstore.codecs import PROFILES, Profile
+from skelstore.parts import numpy_dtype
 from skelstore.table import numeric_column
 from skelstore.verification import LEVELS, Level, find_litter, share, verify
 from tests.contracts import write
@@ -517,7 +518,7 @@ def test_a_table_that_lies_is_an_error_of_ours_or_harmless(data: st.DataObject, 
         at = data.draw(st.integers(0, max(len(cells) - 1, 0)))
         if how == "cell" and cells:
             if pa.types.is_integer(kind):
-                bounds = np.iinfo(kind.to_pandas_dtype())
+                bounds = np.iinfo(numpy_dtype(kind))
                 cells[at] = max(int(bounds.min), min(int(bounds.max), data.draw(odd_integers)))
             elif pa.types.is_large_string(kind):
                 cells[at] = data.draw(
