@@ -83,6 +83,8 @@ _JSON_TOOLS: tuple[tuple[str, frozenset[str]], ...] = tuple(
 _SKELETON_TEXT = re.compile(rb"\d{1,6}\s*\n(0\s*\n)*\d{1,2}\s*\n\d+( \S+){9}\s*\n\d{1,2}\s*\n")
 _OLD_PICKLE = re.compile(rb"\(+[ldt]?(p\d+)?\r?\n|\(+[ldt]?p\d|\(*[SVIFLc][^\n]*\n(p\d+\r?\n|\w+\r?\n(p|\())")
 """How a pickle of protocol 0 begins, which is text."""
+_PROTOCOL = b"\x80"
+"""How a later pickle begins; no text in UTF-8 does."""
 _KEYS_OF_JSON = re.compile(rb'"([A-Za-z_0-9]{1,40})"\s*:')
 _NUMBERS = re.compile(rb"[-+.\deE \t]+\r?\n")
 _CONTROL = re.compile(rb"[\0-\x08\x0e-\x1f\x7f]")
@@ -101,7 +103,7 @@ def name_file(path: Path) -> str | None:
         return "is a tar archive: unpack it (tar -xf), and convert what was in it"
     if head[4:8] == b"ftyp" or (head.startswith(b"RIFF") and head[8:12] == b"AVI "):
         return "is a video; expected joints that a pose estimator has found in it"
-    if not head or _CONTROL.search(head) or _OLD_PICKLE.match(head):
+    if not head or head.startswith(_PROTOCOL) or _CONTROL.search(head) or _OLD_PICKLE.match(head):
         return None
     return _name_text(path, head)
 

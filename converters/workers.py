@@ -5,7 +5,6 @@ Only the standard library is imported with this module: a worker imports it befo
 
 from __future__ import annotations
 
-import importlib
 import os
 import re
 import signal
@@ -125,7 +124,7 @@ def _begin(writer: connection.Connection) -> None:
         os.set_blocking(writer.fileno(), False)  # a parent that does not look must not hold the work up
         _end_with_parent()
         with _standard_error_closed():  # a traceback, or what a library says when it aborts, is no sentence
-            importlib.import_module("converters.jobs")
+            import converters.jobs  # noqa: F401
     except BaseException:
         os._exit(1)  # which the parent sees, and says
 

@@ -93,7 +93,11 @@ def open_regular(path: str | os.PathLike[str], flags: int = os.O_RDONLY) -> int:
     An ``opener`` for the built-in ``open``. Raises OSError, whose ``strerror`` says what stands there, for a named
     pipe, a socket or a device, which could block for ever or give bytes without end; IsADirectoryError for a folder.
     """
-    _refuse_special(os.stat(path).st_mode, path)  # first: opening a device may do something to it
+    try:
+        mode = os.stat(path).st_mode  # first: opening a device may do something to it
+    except ValueError as error:  # a NUL in the path
+        raise FileNotFoundError(errno.ENOENT, str(error), os.fspath(path)) from None
+    _refuse_special(mode, path)
     fd = os.open(path, flags | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
     try:
         _refuse_special(os.fstat(fd).st_mode, path)

@@ -352,9 +352,11 @@ class Reader:
 
     def _read_json(self, key: str, expected: FileEntry | None) -> bytes:
         path = self.path / key
+        if expected is None:
+            raise StoreError(f"{path} is not in the manifest, so fetch or convert the store again")
         try:
             status = path.stat()
-            if expected is not None and (status.st_size == expected.size or not stat.S_ISREG(status.st_mode)):
+            if status.st_size == expected.size or not stat.S_ISREG(status.st_mode):
                 data = self.files.read_all(key, MAX_JSON_BYTES)
                 if len(data) == expected.size and crc32c(data) == expected.crc32c:
                     return data

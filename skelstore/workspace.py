@@ -192,8 +192,8 @@ class Workspace:
         """Raise StoreExistsError if the destination is not what is left of the store that was being replaced."""
         if self.destination.exists() and str(os.stat(self.destination).st_ino).encode() != self._replacing.read_bytes():
             raise StoreExistsError(
-                f"{self.destination} is not the store that an earlier command was replacing: move it away, then run the "
-                "same command again"
+                f"{self.destination} is not the store that an earlier command was replacing: move it away, then run "
+                "the same command again"
             )
 
     def _remove_and_move(self) -> None:

@@ -121,7 +121,7 @@ def check_positions(store: skelstore.Store, annotations: Sequence[Annotation]) -
         assert_exact(store[np.int32(position)], annotation, f"[int32 {position}]")
         assert_exact(store[np.uint8(position)], annotation, f"[uint8 {position}]")
     for outside in (count, -count - 1, np.int64(count), 2**70):
-        with pytest.raises(VideoIndexError, match=f"has {count} videos"):
+        with pytest.raises(VideoIndexError, match=f"has {count} video{'' if count == 1 else 's'}, none at"):
             store[outside]
         with pytest.raises(IndexError):
             store.lazy(outside)

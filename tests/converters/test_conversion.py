@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -196,7 +197,7 @@ def test_a_conversion_that_has_told_enough_problems_ends(
         bare_list.convert(path, tmp_path / "a.zarr", workers=workers, advance=done.append)
     lines = str(caught.value).splitlines()
     assert len(lines) == 2
-    assert "(and 19 more like it: [1], [2], [3] …)" in lines[0]
+    assert re.search(r"\(and 19 more like it: \[\d+\], \[\d+\], \[\d+\] …\)", lines[0])
     assert lines[-1] == "… and perhaps more after these 20"
     assert 20 <= sum(done) < 40
     assert os.listdir(tmp_path) == ["a.pkl"]

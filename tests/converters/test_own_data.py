@@ -563,7 +563,7 @@ def test_own_data_on_the_command_line(samples: Path, tmp_path: Path, capsys: pyt
     boxes = ("--boxes", gym / "gym_gt_bboxes.pkl")
     status, _, err = run("convert", gym / "gym_hrnet.pkl", tmp_path / "g.zarr", *boxes, "--workers", 1)
     assert status == 0
-    assert "2 videos have no boxes, and 1 boxes no video" in err
+    assert "2 videos have no boxes, and 1 box no video" in err
     assert run("verify", tmp_path / "g.zarr", "--against", gym / "gym_hrnet.pkl", *boxes)[0] == 0
     status, _, err = run("convert", samples / "clips", tmp_path / "e.zarr", "--label-by", "size")
     assert status == 2

@@ -377,7 +377,7 @@ def test_a_file_that_is_taken_away(opened: Callable[..., PickleFile]) -> None:
     pickled = opened({"annotations": annotations(3)})
     pickled.close()
     pickled.path.unlink()
-    with pytest.raises(SourceError, match=r"x\.pkl: byte \d+ .*taken away"):
+    with pytest.raises(SourceError, match=r"\.pkl: byte \d+ .*taken away"):
         pickled.element(0, "annotations")
 
 
@@ -399,7 +399,7 @@ def test_what_all_elements_share_is_bounded(opened: Callable[..., PickleFile]) -
     for _ in range(2):
         pickled.element(5)  # the same again counts once
     refusals = every_element(pickled)
-    assert len(refusals) == 300 - 168
+    assert 16 << 20 <= (300 - len(refusals)) * 100_000 <= 17 << 20
     assert "expand to more than 16777216 bytes in all" in refusals[0]
     assert len(every_element(pickled)) == 300, "and no element is read any more"
 

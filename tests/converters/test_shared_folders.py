@@ -30,9 +30,10 @@ PARTS = 10
 
 # As another user the modules of a private environment could not be read: they are imported before.
 _COMMAND = f"""if True:
-    import difflib, os, sys
+    import difflib, email.parser, os, sys
     from skelstore import layout
     layout.PART_BYTES = {PART_BYTES}
+    import converters.command_line
     import converters.conversion
     from converters.cli import main
     user, umask, stop = int(sys.argv[1]), int(sys.argv[2], 8), int(sys.argv[3])

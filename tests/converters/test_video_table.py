@@ -365,9 +365,7 @@ def test_csv_tables_beyond_a_bound(table: Path, monkeypatch: pytest.MonkeyPatch)
         read_table(table)
 
 
-@pytest.mark.parametrize(
-    "text", ["path\n\0\n", 'path\n"a\n', "path\n" + "a" * 200_000 + "\n", "path,label\na,\u0663\n"]
-)
+@pytest.mark.parametrize("text", ["path\n\0\n", 'path\n"a\n', "path\n" + "a" * 200_000 + "\n"])
 def test_csv_files_of_odd_text_are_told(table: Path, text: str) -> None:
     table.write_text(text, encoding="utf-8")
     with pytest.raises(SourceError, match=r"clips\.csv"):

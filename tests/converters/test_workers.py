@@ -49,7 +49,7 @@ def test_reports_grow_steadily(source: Path, tmp_path: Path, count: int) -> None
     last = reports[-1]
     assert (last.videos, last.known_videos, last.complete) == (1500, 1500, True)
     assert last.bytes == last.known_bytes > 1500 * 2 * 60 * 25 * 3 * 4
-    assert len({report.videos for report in reports}) > 6, "there are more reports than parts"
+    assert any(0 < report.videos < 300 for report in reports), "before the first part is finished"
 
 
 def test_a_report_in_a_process_that_is_no_worker_is_none() -> None:

@@ -508,7 +508,7 @@ def test_videos_as_splits_are_found_by_filename_if_the_first_has_one(tmp_path: P
             {"dialect": "ntu", "recipe": "raw"},
         ),
         (
-            [{"dialect": "ntu", "recipe": recipe, "task": "ntu60"} for recipe in ("raw", "pyskl")],
+            [{"dialect": "ntu", "recipe": recipe, "task": "ntu60"} for recipe in ("mmaction2", "pyskl")],
             {"dialect": "merge", "task": "ntu60"},
         ),
     ],

@@ -153,9 +153,10 @@ def test_the_error_tree() -> None:
 
 @pytest.mark.parametrize("name", ERRORS)
 def test_an_error_shows_its_sentence_as_it_is(name: str) -> None:
-    """KeyError and OSError would show a repr, or an errno."""
+    """KeyError and OSError would show a repr, or an errno. What could act on a terminal is escaped."""
     kind = getattr(skelstore, name)
-    assert str(kind('it\'s "so": do\nthat')) == 'it\'s "so": do\nthat'
+    assert str(kind('it\'s "so": do that')) == 'it\'s "so": do that'
+    assert str(kind("do\nthat\x1b[2J")) == r"do\nthat\x1b[2J"
     assert str(kind("")) == ""
 
 
