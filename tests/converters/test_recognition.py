@@ -11,6 +11,7 @@ import tarfile
 import tempfile
 import zipfile
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -193,11 +194,13 @@ def refusal_of_table(path: Path, table: Path) -> str:
 
 @pytest.mark.parametrize("file", ["annotations/hrnet_11_joints.pkl", "annotations/single_annotation.pkl"])
 def test_real_annotations_are_taken(real_file: Callable[[str], Path], file: str) -> None:
-    open_source(real_file(file)).close()
+    with closing(open_source(real_file(file))) as source:
+        assert "keypoint" in source.video(0)[0]
 
 
 def test_a_real_table_of_contents_is_taken(real_file: Callable[[str], Path]) -> None:
-    open_source(real_file("annotations/k400_toc_100.pkl")).close()
+    with closing(open_source(real_file("annotations/k400_toc_100.pkl"))) as source:
+        assert len(source) == 100
 
 
 INSTANCE = {"keypoints": np.zeros((1, 17, 2)), "keypoint_scores": np.ones((1, 17)), "bboxes": np.zeros((1, 4))}
@@ -236,10 +239,15 @@ def test_a_pickle_of_something_else_is_named(tmp_path: Path, name: str) -> None:
 
 def test_a_stated_dialect_converts_dicts_without_the_keys_of_an_annotation(tmp_path: Path) -> None:
     odd = {"pose": 3}
-    open_source(dump(tmp_path / "list.pkl", [odd]), "list").close()
-    open_source(dump(tmp_path / "single.pkl", odd), "single").close()
-    open_source(dump(tmp_path / "f" / "a.pkl", odd).parent, "folder").close()
-    open_source(dump(tmp_path / "pyskl.pkl", {"annotations": [odd]}), "pyskl").close()
+    stated = {
+        "list": dump(tmp_path / "list.pkl", [odd]),
+        "single": dump(tmp_path / "single.pkl", odd),
+        "folder": dump(tmp_path / "f" / "a.pkl", odd).parent,
+        "pyskl": dump(tmp_path / "pyskl.pkl", {"annotations": [odd]}),
+    }
+    for dialect, path in stated.items():
+        with closing(open_source(path, dialect)) as source:
+            assert source.video(0)[0] == odd, dialect
 
 
 def test_a_folder_of_one_pickle_a_frame(tmp_path: Path) -> None:

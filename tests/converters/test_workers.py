@@ -52,8 +52,10 @@ def test_reports_grow_steadily(source: Path, tmp_path: Path, count: int) -> None
     assert any(0 < report.videos < 300 for report in reports), "before the first part is finished"
 
 
-def test_a_report_in_a_process_that_is_no_worker_is_none() -> None:
+def test_a_process_that_is_no_worker_reports_to_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "_next_report", 0.0)
     workers.report_to_parent(0, 1)
+    assert workers._next_report == 0.0
 
 
 def test_parts_of_an_earlier_run_are_reported(source: Path, tmp_path: Path) -> None:
