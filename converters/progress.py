@@ -5,24 +5,22 @@ Everything that the command line prints goes through here. Names come from outsi
 
 from __future__ import annotations
 
-import os
+import io
 import sys
-import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import NamedTuple
+from threading import RLock
+from typing import Any, NamedTuple
 
 import click
+from tqdm import tqdm
 
 from skelstore.wording import escape
 
 _REDRAW = 0.1
 """Seconds between two states of the line on a terminal, at least."""
 _LINE_EVERY = 5.0
-"""Seconds between two lines where there is no terminal, at first; later a twentieth of the time that has passed."""
-_RATE_OVER = 20.0
-"""Seconds over which the rate is taken."""
+"""Seconds before the first line where there is no terminal, and to the next; every one after it is 5 % later."""
 _RATE_AFTER = 3.0
 """Seconds before which there is no rate: it would say nothing."""
 _COLUMNS = 80
@@ -61,130 +59,80 @@ class Reached(NamedTuple):
 @contextmanager
 def progress(what: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
     """A line that is drawn again on a terminal, elsewhere a line now and then. ``unit``: `` videos``, or ``B``."""
-    with _drawing() as drawing:
-        rate = _Rate()
-        done = 0
-
-        def advance(n: int) -> None:
-            nonlocal done
-            done += n
-            rate.add(done)
-            if drawing.due():
-                drawing.draw(f"{what}: {_of(done, total, unit)}{rate.text(unit, total - done)}")
-
-        yield advance
+    with _open(what, total, unit) as bar:
+        yield bar.update
 
 
 @contextmanager
 def conversion_progress(what: str) -> Iterator[Callable[[Reached], None]]:
     """The same for a conversion, which learns how many videos there are while it writes them."""
-    with _drawing() as drawing:
-        rate = _Rate()
+    with _open(what, None, "B") as bar:
 
         def report(reached: Reached) -> None:
-            rate.add(reached.bytes)
-            if drawing.due():
-                drawing.draw(_conversion_line(what, reached, rate))
+            bar.reached = reached
+            bar.total = reached.known_bytes if reached.complete else None
+            bar.update(reached.bytes - bar.n)
 
         yield report
 
 
-def _conversion_line(what: str, reached: Reached, rate: _Rate) -> str:
-    if not reached.complete:
-        looking = f"looking through the source, {reached.known_videos:,} videos so far"
-        if not reached.videos:
-            return looking
-        return f"{what}: {reached.videos:,} videos, {_amount(reached.bytes, 'B')}{rate.text('B')}; {looking}"
-    videos = _of(reached.videos, reached.known_videos, " videos")
-    written = _of(reached.bytes, reached.known_bytes, "B")
-    return f"{what}: {videos}, {written}{rate.text('B', reached.known_bytes - reached.bytes)}"
+class _Line(tqdm):
+    """A line of a terminal, drawn again and again; ``n`` and ``total`` are of the unit, or bytes of a conversion."""
+
+    monitor_interval = 0  # its thread would outlive the line
+    reached: Reached | None = None
+    _begun = 0.0
+    """Seconds in which there was nothing to count: processes start, or the source is looked through."""
+
+    def update(self, n: int = 1) -> None:
+        if n or not self.n:  # tqdm would leave the time of an update by 0 out of the rate
+            super().update(n)
+
+    def display(self, msg: str | None = None, pos: int | None = None) -> bool:
+        self.nrows = None  # on a terminal that does not say its height tqdm would draw nothing
+        return bool(super().display(msg, pos))
+
+    @property
+    def format_dict(self) -> dict[str, Any]:
+        values: dict[str, Any] = super().format_dict | (self.reached or Reached(0, 0, 0, 0, False))._asdict()
+        if self.dynamic_ncols:
+            values["ncols"] = self.ncols if (self.ncols or 0) > 0 else _COLUMNS - 1
+        if self.total is not None:
+            values["total"] = max(self.total, self.n)
+        if not self.n:
+            self._begun = values["elapsed"]
+        values["bar_format"] = self._format(bool(values["rate"]) and values["elapsed"] - self._begun >= _RATE_AFTER)
+        return values
+
+    def _format(self, rated: bool) -> str:
+        speed = ", {rate_noinv:,.0f}{unit}/s" if rated else ""
+        if self.total is None:
+            looking = "looking through the source, {known_videos:,} videos so far"
+            return f"{{desc}}: {{videos:,}} videos, {{n:,.0f}}{{unit}}{speed}; {looking}" if self.n else looking
+        videos = "{videos:,} of {known_videos:,} videos, " if self.reached else ""
+        left = ", {remaining} left" if rated else ""
+        return f"{{desc}}: {videos}{{n:,.0f}} of {{total:,.0f}}{{unit}}{speed}{left}"
 
 
-def _of(done: int, total: int, unit: str) -> str:
-    number, _, name = _amount(total, unit).partition(" ")
-    return f"{_amount(done, unit).partition(' ')[0]} of {number} {name}"
+class _Lines(_Line):
+    """Where there is no terminal: lines, ever rarer."""
+
+    def display(self, msg: str | None = None, pos: int | None = None) -> bool:
+        if msg is None:
+            say(str(self))
+            self.mininterval *= 1.05
+        return False
 
 
-def _amount(n: float, unit: str) -> str:
-    return f"{n / 1e6:,.0f} MB" if unit == "B" else f"{n:,.0f}{unit}"
+_Line.set_lock(RLock())  # tqdm's own is a semaphore of the system, too
 
 
-class _Rate:
-    """How much is done in a second, over the last seconds."""
-
-    def __init__(self) -> None:
-        self._states = deque([(time.monotonic(), 0)])
-
-    def add(self, done: int) -> None:
-        now = time.monotonic()
-        if not done:  # processes start, or the source is looked through
-            self._states = deque([(now, 0)])
-        if now - self._states[-1][0] >= _REDRAW:
-            self._states.append((now, done))
-        while len(self._states) > 2 and now - self._states[1][0] > _RATE_OVER:
-            self._states.popleft()
-
-    def text(self, unit: str, rest: int | None = None) -> str:
-        """The rate, and the time left for the ``rest``; nothing in the first seconds."""
-        (begun, before), (now, done) = self._states[0], self._states[-1]
-        if done <= before or now - begun < _RATE_AFTER:
-            return ""
-        rate = (done - before) / (now - begun)
-        left = "" if rest is None else f", {_duration(rest / rate)} left"
-        return f", {_amount(rate, unit)}/s{left}"
-
-
-def _duration(seconds: float) -> str:
-    minutes, second = divmod(round(seconds), 60)
-    hours, minute = divmod(minutes, 60)
-    return f"{hours:,} h {minute:02d} min" if hours else f"{minute} min {second:02d} s" if minute else f"{second} s"
-
-
-class _Drawing:
-    """One line of a terminal, drawn again and again; where there is no terminal, lines."""
-
-    def __init__(self, terminal: bool) -> None:
-        self._terminal = terminal
-        self._begun = time.monotonic()
-        self._next = self._begun + (0 if terminal else _LINE_EVERY)
-        self._length = 0
-
-    def due(self) -> bool:
-        """Whether it is time to draw."""
-        return time.monotonic() >= self._next
-
-    def draw(self, text: str) -> None:
-        now = time.monotonic()
-        if self._terminal:
-            self._next = now + _REDRAW
-            text = text[: _columns() - 1]
-            self._write(f"\r{text}{' ' * (self._length - len(text))}")
-            self._length = len(text)
-        else:
-            self._next = now + max(_LINE_EVERY, (now - self._begun) / 20)
-            say(text)
-
-    def erase(self) -> None:
-        if self._length:
-            self._write(f"\r{' ' * self._length}\r")
-
-    def _write(self, text: str) -> None:
-        with suppress(OSError, ValueError):
-            sys.stderr.write(text)
-            sys.stderr.flush()
-
-
-@contextmanager
-def _drawing() -> Iterator[_Drawing]:
-    drawing = _Drawing(sys.stderr is not None and sys.stderr.isatty())
-    try:
-        yield drawing
-    finally:
-        drawing.erase()
-
-
-def _columns() -> int:
-    try:
-        return os.get_terminal_size(sys.stderr.fileno()).columns or _COLUMNS
-    except (OSError, ValueError):
-        return _COLUMNS
+def _open(what: str, total: int | None, unit: str) -> _Line:
+    terminal = sys.stderr is not None and sys.stderr.isatty()
+    scale: dict[str, Any] = {"unit": " MB", "unit_scale": 1e-6} if unit == "B" else {"unit": unit}
+    options = {**scale, "desc": escape(what), "total": total, "miniters": 0, "leave": False}
+    if not terminal:
+        return _Lines(file=io.StringIO(), mininterval=_LINE_EVERY, delay=_LINE_EVERY, **options)
+    line = _Line(file=sys.stderr, dynamic_ncols=True, mininterval=_REDRAW, delay=1e-9, smoothing=0.05, **options)
+    line.last_print_t = line.start_t - 2 * _REDRAW  # nothing is drawn before the first update, and that is at once
+    return line

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import termios
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -335,55 +336,120 @@ def lines_of(capsys: pytest.CaptureFixture[str]) -> list[str]:
     return capsys.readouterr().err.splitlines()
 
 
-def test_a_conversion_looks_through_its_source_first(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(progress_module, "_LINE_EVERY", 0.0)
+class Clock:
+    """The time that tqdm sees."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 2e9
+        monkeypatch.setattr("tqdm.std.time", lambda: self.now)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch)
+
+
+def test_a_conversion_looks_through_its_source_first(capsys: pytest.CaptureFixture[str], clock: Clock) -> None:
     with conversion_progress("converting") as report:
+        report(Reached(0, 0, 1, 0, False))
+        clock.now += 6
         report(Reached(0, 0, 12345, 0, False))
-        report(Reached(1234, 56_000_000, 12345, 0, False))
-        report(Reached(1234, 56_000_000, 23456, 1_300_000_000, True))
+        clock.now += 1
+        report(Reached(1, 1_000_000, 12345, 0, False))
+        clock.now += 9
+        report(Reached(1234, 50_000_000, 12345, 0, False))
+        clock.now += 10
+        report(Reached(2345, 100_000_000, 23456, 1_300_000_000, True))
     assert lines_of(capsys) == [
         "looking through the source, 12,345 videos so far",
-        "converting: 1,234 videos, 56 MB; looking through the source, 12,345 videos so far",
-        "converting: 1,234 of 23,456 videos, 56 of 1,300 MB",
+        "converting: 1,234 videos, 50 MB, 5 MB/s; looking through the source, 12,345 videos so far",
+        "converting: 2,345 of 23,456 videos, 100 of 1,300 MB, 5 MB/s, 04:00 left",
     ]
 
 
-def test_rate_and_time_left(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(progress_module, "_LINE_EVERY", 0.0)
-    now = 0.0
-    monkeypatch.setattr(progress_module.time, "monotonic", lambda: now)
-    with progress("exporting", 10_000, " videos") as advance:
-        now = 1.0
-        advance(0)
-        now = 2.0
-        advance(0)
-        now = 12.0
-        advance(1000)
-        now = 22.0
-        advance(3000)
+def test_rate_and_time_left(capsys: pytest.CaptureFixture[str], clock: Clock) -> None:
+    with progress("exporting", 100_050, " videos") as advance:
+        for seconds, n in ((6, 0), (1, 0), (5, 0), (2, 100), (10, 1100), (2, 0), (8, 1000), (100, 50_000)):
+            clock.now += seconds
+            advance(n)
     assert lines_of(capsys) == [
-        "exporting: 0 of 10,000 videos",
-        "exporting: 0 of 10,000 videos",
-        "exporting: 1,000 of 10,000 videos, 100 videos/s, 1 min 30 s left",
-        "exporting: 4,000 of 10,000 videos, 200 videos/s, 30 s left",
+        "exporting: 0 of 100,050 videos",
+        "exporting: 0 of 100,050 videos",
+        "exporting: 1,200 of 100,050 videos, 100 videos/s, 16:28 left",
+        "exporting: 2,200 of 100,050 videos, 100 videos/s, 16:18 left",
+        "exporting: 52,200 of 100,050 videos, 454 videos/s, 01:45 left",
     ]
 
 
-def test_lines_become_rarer_where_there_is_no_terminal(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    now = 0.0
-    monkeypatch.setattr(progress_module.time, "monotonic", lambda: now)
+def test_there_is_no_rate_in_the_first_seconds(clock: Clock) -> None:
+    """Nor in those after a time in which nothing was done."""
+    with progress_module._open("exporting", 10_000, " videos") as line:
+        shown = []
+        for n in (0, 0, 100, 100, 100, 100):
+            clock.now += 20 if not n else 1.25
+            line.mininterval = 1
+            line.update(n)
+            shown.append("/s" in str(line))
+    assert shown == [False, False, False, False, True, True]
+
+
+def test_more_than_the_total_is_no_fault(clock: Clock) -> None:
+    for total, unit in ((0, "B"), (10**6, "B"), (0, " videos")):
+        with progress_module._open("verifying", total, unit) as line:
+            clock.now += 10
+            line.update(5 * 10**6)
+            assert str(line).startswith("verifying: 5")
+
+
+def test_lines_become_rarer_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str], clock: Clock) -> None:
     with progress("verifying", 10**12, "B") as advance:
-        for second in range(3600):
-            now = float(second)
+        for _ in range(3600):
+            clock.now += 1
             advance(10**8)
     shown = lines_of(capsys)
     assert 50 < len(shown) < 120
-    assert shown[0] == "verifying: 600 of 1,000,000 MB, 120 MB/s, 2 h 18 min left"
+    assert shown[0] == "verifying: 500 of 1,000,000 MB, 100 MB/s, 2:46:35 left"
     assert not any("\r" in line for line in shown)
+
+
+@pytest.mark.parametrize("columns", [30, 0])
+def test_a_line_is_drawn_again_on_a_terminal(columns: int, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Within its width, or that of a usual one where it does not say its own; and is erased in the end."""
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (2 if columns else 0, columns))
+    with os.fdopen(theirs, "w") as screen:
+        monkeypatch.setattr(sys, "stderr", screen)
+        with progress("verifying", 10**12, "B") as advance:
+            advance(0)
+            for _ in range(20):
+                clock.now += 0.5
+                advance(10**8)
+        data = b""
+        while select.select([ours], [], [], 0.5)[0]:
+            data += os.read(ours, 65536)
+    os.close(ours)
+    shown = data.decode()
+    drawn = [text.rstrip() for text in shown.split("\r") if text.strip()]
+    assert len(drawn) == 21
+    whole = "verifying: 2,000 of 1,000,000 MB, 200 MB/s, 1:23:10 left"
+    assert drawn[-1] == (whole[:29] if columns else whole)
+    assert shown.endswith("\r" + " " * len(drawn[-1]) + "\r")
+    assert "\n" not in shown
+
+
+def test_a_terminal_that_hangs_up_hinders_nothing(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, theirs = pty.openpty()
+    with os.fdopen(theirs, "w") as screen:
+        monkeypatch.setattr(sys, "stderr", screen)
+        with progress("verifying", 10, "B") as advance:
+            advance(1)
+            os.close(ours)
+            for _ in range(3):
+                clock.now += 1
+                advance(1)
+        monkeypatch.undo()
+        with suppress(OSError):
+            screen.close()
 
 
 def test_a_line_on_a_terminal_is_as_wide_as_that(tmp_path: Path) -> None:
