@@ -82,7 +82,9 @@ def local_workers(count: int) -> Iterator[Workers]:
     with ExitStack() as stack:
         executors, reporting = [], []
         try:
-            with _interrupts_ignored():  # by the workers, which start here: they are for this process to handle
+            # Workers inherit both: interrupts are for this process to handle, and a traceback, or what a library says
+            # when it aborts, is no sentence.
+            with _standard_error_closed(), _interrupts_ignored():
                 for _ in range(count):
                     reader, writer = context.Pipe(duplex=False)
                     reporting.append(stack.enter_context(reader))
@@ -123,15 +125,20 @@ def _begin(writer: connection.Connection) -> None:
     try:
         os.set_blocking(writer.fileno(), False)  # a parent that does not look must not hold the work up
         _end_with_parent()
-        with _standard_error_closed():  # a traceback, or what a library says when it aborts, is no sentence
-            import converters.jobs  # noqa: F401
+        import converters.jobs  # noqa: F401
     except BaseException:
         os._exit(1)  # which the parent sees, and says
 
 
 @contextmanager
 def _standard_error_closed() -> Iterator[None]:
-    kept, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    """Let standard error lead nowhere, for this process and those that it starts meanwhile."""
+    try:
+        kept = os.dup(2)
+    except OSError:  # it is closed already
+        yield
+        return
+    null = os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(null, 2)
         yield
