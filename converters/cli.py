@@ -198,7 +198,9 @@ def _refuse_small_address_space() -> None:
 
 
 def _import_sentence(error: Exception) -> str:
-    """Why the commands cannot be imported, and what to do."""
+    """Why the commands cannot be imported, and what to do. An error of ours says both itself."""
+    if type(error).__module__ == "skelstore.errors":
+        return str(error)
     return f"its libraries cannot be loaded ({type(error).__name__}: {error})"
 
 

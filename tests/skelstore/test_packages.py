@@ -42,6 +42,23 @@ def test_pyarrow_that_refuses_numpy_1(tmp_path: Path, module: str) -> None:
     )
 
 
+def test_the_command_says_so_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "pyarrow").mkdir()
+    (tmp_path / "pyarrow/__init__.py").write_text(f"raise ImportError({REFUSAL!r})\n")
+    code = f"""if True:
+        import sys
+        import numpy
+        numpy.__version__ = "1.26.4"
+        sys.path.insert(0, {str(tmp_path)!r})
+        from converters.cli import main
+        main(["--version"])
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    [line] = done.stderr.splitlines()
+    assert line.startswith(f"skelstore: pyarrow {pa.__version__} was found, which cannot be used with NumPy 1.26.4")
+
+
 @pytest.mark.parametrize(
     ("numpy", "error"),
     [
