@@ -301,6 +301,25 @@ def test_killed_while_a_store_of_a_lower_layer_is_replaced(
     assert "new" in outcomes
 
 
+def test_another_folder_is_not_taken_for_the_store_that_was_being_replaced(
+    lower_layer: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed when the old store is gone, before the new one has its name; then somebody makes a folder there."""
+    assert commit_killed(monkeypatch, lower_layer, os, "rename", 4)
+    assert not lower_layer.exists()
+    (lower_layer.with_name("other")).mkdir()
+    (lower_layer.with_name("other") / "thesis.txt").write_text("precious")
+    (lower_layer.with_name("other")).rename(lower_layer)
+    with pytest.raises(
+        skelstore.StoreExistsError, match=r"a\.zarr is not the store that an earlier command was replacing"
+    ):
+        write(lower_layer, VIDEOS, force=True)
+    assert (lower_layer / "thesis.txt").read_text() == "precious"
+    (lower_layer / "thesis.txt").unlink()
+    lower_layer.rmdir()
+    assert state_after(lower_layer) == "new"
+
+
 def commit_killed(monkeypatch: pytest.MonkeyPatch, path: Path, where: Any, name: str, at: int) -> bool:
     """Write the new store; whether it was killed at the ``at``-th such call of the commit."""
     writer = skelstore.Writer(path, force=True)
