@@ -17,7 +17,7 @@ from skelstore import disk
 from skelstore.errors import SkelstoreError, StoreError, StoreExistsError
 from skelstore.files import LocalFiles, local_path
 from skelstore.locks import Lock, take_lock
-from skelstore.metadata import MAX_JSON_BYTES, ROOT_KEY, from_bytes, store_attributes
+from skelstore.metadata import MAX_JSON_BYTES, ROOT_KEY, from_bytes, store_attributes, to_bytes
 from skelstore.owners import (
     Owners,
     as_shared_as,
@@ -183,14 +183,19 @@ class Workspace:
         aside = disk.aside_of(self.store)
         os.rename(self.store, aside)  # if the new one cannot be moved either, nothing is removed
         os.rename(aside, self.store)
-        disk.write_file(self._replacing, str(os.stat(self.destination).st_ino).encode())
+        old = {"inode": os.stat(self.destination).st_ino, "names": os.listdir(self.destination)}
+        disk.write_file(self._replacing, to_bytes(old))
         disk.sync_folder(self.folder)
         (self.destination / ROOT_KEY).unlink()
         self._remove_and_move()
 
     def _refuse_another_folder(self) -> None:
         """Raise StoreExistsError if the destination is not what is left of the store that was being replaced."""
-        if self.destination.exists() and str(os.stat(self.destination).st_ino).encode() != self._replacing.read_bytes():
+        if not self.destination.exists():
+            return
+        old = from_bytes(self._replacing.read_bytes(), str(self._replacing))
+        # The number alone says little: a new folder may have that of one that was removed.
+        if os.stat(self.destination).st_ino != old["inode"] or not {*os.listdir(self.destination)} <= {*old["names"]}:
             raise StoreExistsError(
                 f"{self.destination} is not the store that an earlier command was replacing: move it away, then run "
                 "the same command again"
