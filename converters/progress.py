@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import click
 from tqdm import tqdm
+from tqdm.utils import disp_trim
 
 from skelstore.wording import escape
 
@@ -89,14 +90,19 @@ class _Line(tqdm):
             super().update(n)
 
     def display(self, msg: str | None = None, pos: int | None = None) -> bool:
+        text = str(self) if msg is None else msg
+        text = disp_trim(text, self._width())  # tqdm below 4.70 cuts only bars
         self.nrows = None  # on a terminal that does not say its height tqdm would draw nothing
-        return bool(super().display(msg, pos))
+        return bool(super().display(text, pos))
+
+    def _width(self) -> int:
+        return self.ncols if (self.ncols or 0) > 0 else _COLUMNS - 1
 
     @property
     def format_dict(self) -> dict[str, Any]:
         values: dict[str, Any] = super().format_dict | (self.reached or Reached(0, 0, 0, 0, False))._asdict()
         if self.dynamic_ncols:
-            values["ncols"] = self.ncols if (self.ncols or 0) > 0 else _COLUMNS - 1
+            values["ncols"] = self._width()
         if self.total is not None:
             values["total"] = max(self.total, self.n)
         if not self.n:
