@@ -289,8 +289,8 @@ def tables() -> Iterator[tuple[str, Files]]:
     for key in ("names.arrow", "splits.arrow"):
         nulls = pa.table({name: pa.nulls(2**31 - 2) for name in _table(key).column_names})
         yield f"2**31 nulls in {key}", with_table(key, nulls)
-        ends = pa.array([2**31 - 2], pa.int64())
-        runs = pa.RunEndEncodedArray.from_arrays(ends, pa.array(["x"], pa.large_utf8()))
+        kind = pa.run_end_encoded(pa.int64(), pa.large_utf8())
+        runs = pa.RunEndEncodedArray.from_arrays([2**31 - 2], ["x"], kind)
         yield (
             f"2**31 cells of one run in {key}",
             with_table(key, pa.table(dict.fromkeys(_table(key).column_names, runs))),
