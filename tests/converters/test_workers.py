@@ -22,13 +22,16 @@ from tests.source_contract import dump
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A list of videos that takes some seconds in four parts."""
+    """A list of videos that takes about a second, in four parts."""
+    return dump(tmp_path_factory.mktemp("workers") / "a.pkl", make_videos(1500))
+
+
+def make_videos(count: int) -> list[dict[str, Any]]:
     random = np.random.default_rng(0)
-    videos = [
+    return [
         {"frame_dir": f"v{i}", "label": 0, "total_frames": 60, "keypoint": random.random((2, 60, 25, 3)).astype("f4")}
-        for i in range(1500)
+        for i in range(count)
     ]
-    return dump(tmp_path_factory.mktemp("workers") / "a.pkl", videos)
 
 
 @pytest.mark.parametrize("count", [1, 2])
@@ -122,7 +125,9 @@ def test_a_worker_that_nobody_looks_after_is_a_sentence(
     assert not active_children()
 
 
-def test_a_worker_that_is_killed_is_seen(source: Path, tmp_path: Path) -> None:
+def test_a_worker_that_is_killed_is_seen(tmp_path: Path) -> None:
+    source = dump(tmp_path / "a.pkl", make_videos(8000))  # far from done when the first report comes
+
     def kill(n: int) -> None:
         for child in active_children():
             os.kill(child.pid or 0, signal.SIGKILL)
