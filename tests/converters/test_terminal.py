@@ -444,6 +444,8 @@ def test_a_terminal_that_hangs_up_hinders_nothing(clock: Clock, monkeypatch: pyt
         with progress("verifying", 10, "B") as advance:
             advance(1)
             os.close(ours)
+            with pytest.raises(OSError, match="Input/output error"):
+                os.write(theirs, b"x")
             for _ in range(3):
                 clock.now += 1
                 advance(1)
@@ -460,8 +462,9 @@ def test_a_line_on_a_terminal_is_as_wide_as_that(tmp_path: Path) -> None:
     assert all(len(text) < 30 for text in drawn[:-1])
 
 
-def test_say_is_silent_where_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_say_is_silent_where_nobody_listens(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys, "stderr", None)
     say("a")
     with progress("working", 2, " videos") as advance:
         advance(1)
+    assert capfd.readouterr() == ("", "")
