@@ -50,7 +50,7 @@ wheel-check: ## build the wheel, install it alone, convert and export with it
 	PYTHON=$(PYTHON) .ci/wheel-check
 
 crash-sweep: $(VENV)/.test ## kill and starve small commands at every call that changes files (half an hour; needs strace)
-	$(BIN)/python -m tests.crashes
+	$(BIN)/python -m tests.support.crashes
 
 bench: $(VENV)/.bench ## the performance figures of the README
 	$(BIN)/python -m benchmarks

@@ -22,8 +22,8 @@ ON_TWO_CORES = Wanted(1.7)
 def convert(source: str, destination: str, workers: int) -> dict[str, float]:
     """Convert in this process, which does nothing else."""
     from converters.bench import memory
-    from converters.conversion import convert_source
-    from converters.dialects import open_source
+    from converters.conversion.convert import convert_source
+    from converters.dialects.registry import open_source
 
     start = time.perf_counter()
     convert_source(open_source(source), destination, workers=workers, force=True)

@@ -1,6 +1,6 @@
 """Synthetic data sets of a given size, as pickles and as stores.
 
-What the content decides (lengths, detections, smoothness) follows real data, see ``converters.samples``.
+What the content decides (lengths, detections, smoothness) follows real data, see ``converters.samples.pickles``.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from converters import sample_motion, samples
+from converters import samples
 from converters.bench import fresh
 from converters.bench.data import Annotation, DataSet, array_bytes
+from converters.samples import motion, pickles
 
 #: Videos that are made up; a larger data set is these again under other names, or making it would take hours.
 DISTINCT = 4000
@@ -111,5 +112,5 @@ class Synthetic(DataSet):
 
 def _generator_version() -> str:
     """Changes with the code that makes up the data, so that nothing old is taken for new."""
-    sources = (samples.__file__, sample_motion.__file__, __file__)
+    sources = (pickles.__file__, motion.__file__, __file__)
     return hashlib.blake2b(b"".join(Path(source).read_bytes() for source in sources), digest_size=4).hexdigest()

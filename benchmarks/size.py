@@ -9,9 +9,9 @@ from pathlib import Path
 from benchmarks.data import Synthetic
 from converters.bench.data import folder_bytes
 from converters.bench.results import Result, Wanted
-from converters.conversion import convert_source
-from converters.dialects import open_source
-from skelstore.codecs import PROFILES
+from converters.conversion.convert import convert_source
+from converters.dialects.registry import open_source
+from skelstore.format.codecs import PROFILES
 
 REAL = "annotations/hrnet_11_joints.pkl"
 WANTED = {"default": Wanted(0.80, at_least=False), "small": Wanted(0.62, at_least=False)}

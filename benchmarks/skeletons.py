@@ -19,9 +19,9 @@ from benchmarks.conversion import ON_TWO_CORES
 from converters.bench import fresh
 from converters.bench.results import Result, Wanted
 from converters.bench.timing import interleave, shuffles
-from converters.ntu_skeleton import parse
-from converters.sample_skeletons import write_skeletons
-from converters.samples import ntu_names
+from converters.dialects.ntu.skeleton_file import parse
+from converters.samples.pickles import ntu_names
+from converters.samples.skeletons import write_skeletons
 
 DISTINCT = 60
 READ_ALONE = 500
@@ -79,7 +79,7 @@ def read(path: Path) -> Any:
 
 def convert(source: str, destination: str, recipe: Any, workers: int) -> dict[str, float]:
     """Convert in this process, which does nothing else."""
-    from converters import ntu
+    from converters.dialects import ntu
 
     start = time.perf_counter()
     ntu.convert(source, destination, recipe=recipe, workers=workers, force=True)

@@ -21,11 +21,11 @@ import numpy as np
 
 import skelstore
 from benchmarks.data import Synthetic
-from converters import sample_motion
 from converters.bench import fresh
 from converters.bench.data import Annotation
 from converters.bench.results import Result, Wanted
-from skelstore.codecs import Profile
+from converters.samples import motion
+from skelstore.format.codecs import Profile
 
 BATCH = 32
 CLIP = 48
@@ -209,9 +209,9 @@ def measure_sampled(folder: Path, calls: int, rounds: int) -> Result:
     path = folder / "long.zarr"
     with skelstore.Writer(path, force=True) as writer:
         for i in range(LONG_VIDEOS):
-            points = sample_motion.skeletons(random, 1, LONG, 17, centre=(960, 540), body=(110, 300), noise=0.8)
+            points = motion.skeletons(random, 1, LONG, 17, centre=(960, 540), body=(110, 300), noise=0.8)
             keypoint = points.reshape(1, LONG, 17, 2)
-            score = sample_motion.joint_scores(random, (1, LONG, 17))
+            score = motion.joint_scores(random, (1, LONG, 17))
             writer.add({"frame_dir": f"v{i}", "total_frames": LONG, "keypoint": keypoint, "keypoint_score": score})
     store = skelstore.open(path)
     ways: dict[str, Callable[[int], Any]] = {}

@@ -14,7 +14,7 @@ import skelstore
 from converters.bench.data import Annotation
 from converters.bench.results import Result, Wanted
 from converters.bench.timing import interleave
-from skelstore.codecs import Profile
+from skelstore.format.codecs import Profile
 
 FRAMES = 64
 SHORT = 300

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from converters.pickle_arrays import short
-from converters.source import LeftOut, Source, refusal, splits_without
+from converters.conversion.source import LeftOut, Source, refusal, splits_without
+from converters.pickles.arrays import short
 from skelstore import Store
 from skelstore.equality import difference
 from skelstore.errors import SkelstoreError
-from skelstore.parts import video_name
-from skelstore.verification import WHOLE, Subset, share
+from skelstore.format.schema import video_name
+from skelstore.read.verification import WHOLE, Subset, share
 from skelstore.wording import counted
 
 _SHOWN = 20

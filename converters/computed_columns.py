@@ -8,8 +8,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from skelstore import Store, values
+from skelstore import Store
 from skelstore.errors import StoreError
+from skelstore.format import values
 
 __all__ = ["COMPUTED", "compute_column"]
 

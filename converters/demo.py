@@ -15,15 +15,15 @@ from pathlib import Path
 
 import skelstore
 from converters.comparison import compare
-from converters.conversion import convert_source
-from converters.dialects import open_source
-from converters.exporting import export
-from converters.pickle_file import PickleFile
-from converters.samples import write_samples
+from converters.conversion.convert import convert_source
+from converters.dialects.registry import open_source
+from converters.exporting.stores import export
+from converters.pickles.file import PickleFile
+from converters.samples.pickles import write_samples
 from skelstore import Store
 from skelstore.equality import difference
 from skelstore.errors import SkelstoreError
-from skelstore.verification import verify
+from skelstore.read.verification import verify
 from skelstore.wording import counted
 
 VIDEOS = 100

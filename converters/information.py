@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from converters.pickle_arrays import short
+from converters.pickles.arrays import short
 from converters.showing import shown_title
 from skelstore import Store
 from skelstore.joints import LAYOUTS

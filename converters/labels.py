@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 
 import skelstore
+from skelstore.combine.revision import revise
 from skelstore.errors import SourceError
-from skelstore.files import open_regular
+from skelstore.format.files import open_regular
+from skelstore.format.values import Json, crowded, is_utf8, type_name
 from skelstore.joints import stated
-from skelstore.revision import revise
-from skelstore.values import Json, crowded, is_utf8, type_name
 
 __all__ = ["read_class_names", "read_mapping", "relabel"]
 

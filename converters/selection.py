@@ -20,8 +20,8 @@ import pyarrow.compute as pc
 from converters.computed_columns import COMPUTED, compute_column
 from skelstore import Store
 from skelstore.errors import FieldNotFoundError, SkelstoreError, SourceError, VideoNotFoundError
-from skelstore.files import open_regular
-from skelstore.values import crowded
+from skelstore.format.files import open_regular
+from skelstore.format.values import crowded
 from skelstore.wording import counted
 
 _RANGE = re.compile(r"(-?\d{1,18})-(-?\d{1,18})")

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from converters.pickle_arrays import short
+from converters.pickles.arrays import short
 from skelstore import Store
-from skelstore.identifiers import identifier_of
+from skelstore.format.values import type_name
+from skelstore.read.identifiers import identifier_of
 from skelstore.splits import hashed, is_run
-from skelstore.values import type_name
 
 _LONGEST = 100
 

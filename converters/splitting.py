@@ -21,16 +21,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 import skelstore
-from converters import bare_list, single
 from converters.computed_columns import COMPUTED, compute_column
-from converters.document import PYSKL_DOCUMENT
+from converters.conversion.document import PYSKL_DOCUMENT
+from converters.dialects import bare_list, single
 from converters.showing import shown
 from skelstore import Store
+from skelstore.combine.revision import revise
 from skelstore.errors import SourceError, StoreError
-from skelstore.identifiers import identifier_of
-from skelstore.revision import revise
+from skelstore.format.values import Json
+from skelstore.read.identifiers import identifier_of
 from skelstore.splits import hashed, is_run
-from skelstore.values import Json
 from skelstore.wording import counted
 
 __all__ = ["UNSPLIT", "count_unsplit", "deal", "fold_splits", "parse_parts", "parse_pattern", "split", "unit_of_videos"]

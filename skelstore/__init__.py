@@ -5,8 +5,8 @@ dialects are in ``converters``.
 """
 
 from skelstore import packages  # noqa: F401 - first: it says so if the packages below do not fit together
-from skelstore.decompressed import Decompressed
-from skelstore.decompression import decompress_pose
+from skelstore.combine.merging import merge
+from skelstore.combine.subsetting import subset
 from skelstore.errors import (
     AmbiguousVideoError,
     DamageError,
@@ -29,11 +29,11 @@ from skelstore.errors import (
     VideoNotFoundError,
     WorkerError,
 )
-from skelstore.lazy import LazyAnnotation
-from skelstore.merging import merge
-from skelstore.store import Field, Store, open
-from skelstore.subsetting import subset
-from skelstore.writer import Writer
+from skelstore.read.decompressed import Decompressed
+from skelstore.read.decompression import decompress_pose
+from skelstore.read.lazy import LazyAnnotation
+from skelstore.read.store import Field, Store, open
+from skelstore.write.writer import Writer
 
 __all__ = [
     "AmbiguousVideoError",

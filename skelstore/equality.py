@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from skelstore.values import type_name
+from skelstore.format.values import type_name
 
 
 def difference(found: Any, expected: Any, place: str = "") -> str | None:

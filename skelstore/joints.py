@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skelstore.errors import JointLayoutError
-from skelstore.values import Json
+from skelstore.format.values import Json
 
 __all__ = [
     "LAYOUTS",

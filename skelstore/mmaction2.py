@@ -17,10 +17,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from skelstore.errors import FieldNotFoundError, MissingPackageError
-from skelstore.files import absolute
-from skelstore.pipelines import SampledPipeline, deferred
-from skelstore.selection import Selection
-from skelstore.store import open
+from skelstore.format.files import absolute
+from skelstore.read.store import open
+from skelstore.train.pipelines import SampledPipeline, deferred
+from skelstore.train.selection import Selection
 
 try:
     import torch

@@ -12,10 +12,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from skelstore.errors import MissingPackageError
-from skelstore.lazy import LazyAnnotation
-from skelstore.pipelines import SampledPipeline, deferred
-from skelstore.selection import Selection
-from skelstore.store import open
+from skelstore.read.lazy import LazyAnnotation
+from skelstore.read.store import open
+from skelstore.train.pipelines import SampledPipeline, deferred
+from skelstore.train.selection import Selection
 
 try:
     from pyskl.datasets import PoseDataset

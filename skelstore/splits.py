@@ -9,7 +9,7 @@ import numpy as np
 
 from skelstore.equality import difference
 from skelstore.errors import MergeError
-from skelstore.values import type_name
+from skelstore.format.values import type_name
 
 
 def hashed(value: Any) -> set[Any]:

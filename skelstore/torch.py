@@ -9,13 +9,13 @@ from typing import Any, SupportsIndex
 import numpy as np
 from numpy.typing import NDArray
 
-from skelstore.decompressed import Decompressed
 from skelstore.errors import MissingPackageError, VideoIndexError
-from skelstore.frames import Frames
-from skelstore.layouts import Annotation
+from skelstore.format.schema import Annotation
+from skelstore.read.decompressed import Decompressed
+from skelstore.read.frames import Frames
+from skelstore.read.store import Store, open
 from skelstore.sampling import ClassProb, EpochSampler
-from skelstore.selection import Selection, integer_labels, shard_numbers
-from skelstore.store import Store, open
+from skelstore.train.selection import Selection, integer_labels, shard_numbers
 from skelstore.wording import counted
 
 try:

@@ -30,14 +30,14 @@ from numcodecs import blosc
 
 import skelstore
 from converters import open_source
-from converters.conversion import convert_source
-from converters.sample_skeletons import write_skeletons
-from converters.sample_sources import write_sources
-from converters.samples import ntu_like, ntu_names, write_samples
-from skelstore import parts
+from converters.conversion.convert import convert_source
+from converters.samples.pickles import ntu_like, ntu_names, write_samples
+from converters.samples.skeletons import write_skeletons
+from converters.samples.sources import write_sources
+from skelstore.write import parts
 from tests.conftest import REPOSITORY
-from tests.exact import assert_exact
-from tests.framework_data import close_log, mend_mmaction2, mend_mmcv
+from tests.support.exact import assert_exact
+from tests.support.framework_data import close_log, mend_mmaction2, mend_mmcv
 
 PAGES = ("converting", "format", "design", "sources", "sources_ntu", "own_data", "checking", "joints", "splits")
 DOCUMENTS = ["README.md", *(f"docs/{page}.md" for page in PAGES)]
@@ -476,32 +476,6 @@ def test_links_of_documents_lead_somewhere() -> None:
         path = REPOSITORY / document
         for target in re.findall(r"\]\((?!https?:)([^)#]+)", path.read_text()):
             assert (path.parent / target).exists(), f"{document}: {target}"
-
-
-@pytest.mark.parametrize("package", ["skelstore", "converters"])
-def test_module_map_of_the_design_is_true(package: str) -> None:
-    """docs/design.md lists every module, and each imports only from rows above its own."""
-    section = (REPOSITORY / "docs/design.md").read_text().split(f"| {package} | what it knows |")[1].split("\n\n")[0]
-    rows = [re.findall(r"`([\w*]+)`", line.split("|")[1]) for line in section.splitlines() if line.startswith("| `")]
-    level = {name: number for number, names in enumerate(rows) for name in names}
-    folder = REPOSITORY / package
-    modules = {path.stem: [path] for path in folder.glob("*.py") if not path.stem.startswith("__")}
-    modules |= {path.parent.name: [*path.parent.glob("*.py")] for path in folder.glob("*/__init__.py")}
-    pickles = {name: "pickle_*" if name.startswith("pickle_") else name for name in modules}
-    assert set(pickles.values()) == set(level)
-    imports = [(m, name) for m, paths in modules.items() for p in paths for name in imported(p, package, set(modules))]
-    for module, name in imports:
-        same = pickles[name] == pickles[module] == "pickle_*" or name == module
-        assert same or level[pickles[name]] < level[pickles[module]], f"{module} imports {name}"
-
-
-def imported(path: Path, package: str, modules: set[str]) -> Iterator[str]:
-    """Modules of the package that a module imports when it runs: at the top, not for type checkers."""
-    for node in ast.parse(path.read_text()).body:
-        if isinstance(node, ast.ImportFrom) and node.module == package:
-            yield from (alias.name for alias in node.names if alias.name in modules)
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith(f"{package}."):
-            yield str(node.module).split(".")[1]
 
 
 def test_demo_passes(tmp_path: Path) -> None:

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 
 import skelstore
-from converters import bare_list, export, kinetics, pyskl
-from converters.dialects import open_source
+from converters import export
+from converters.dialects import bare_list, kinetics, pyskl
+from converters.dialects.registry import open_source
 from skelstore import SourceError
-from tests.exact import assert_exact
-from tests.source_contract import dump, load
+from tests.support.exact import assert_exact
+from tests.support.source_contract import dump, load
 
 LONG = "n" * 10_000
 COMPOSED, DECOMPOSED = (unicodedata.normalize(form, "é") for form in ("NFC", "NFD"))

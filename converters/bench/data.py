@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 import skelstore
-from converters.pickle_file import PickleFile
-from skelstore.codecs import Profile
+from converters.pickles.file import PickleFile
 from skelstore.errors import FieldNotFoundError
+from skelstore.format.codecs import Profile
 
 Annotation = dict[str, Any]
 

@@ -18,8 +18,8 @@ from converters.bench.data import Annotation, DataSet
 from converters.bench.memcached import Memcached
 from converters.bench.results import Result, Wanted
 from converters.bench.timing import interleave, shuffles
-from skelstore.codecs import Profile
-from skelstore.decompression import decompress_pose
+from skelstore.format.codecs import Profile
+from skelstore.read.decompression import decompress_pose
 
 MAX_PERSON = 10
 BOX_THRESHOLD = 0.5

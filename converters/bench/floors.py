@@ -17,7 +17,7 @@ from numcodecs import blosc
 from converters.bench.array_peers import Run, common_fields, runs
 from converters.bench.data import Annotation, DataSet
 from converters.bench.peers import Peer
-from skelstore.codecs import Profile
+from skelstore.format.codecs import Profile
 
 CRC_BYTES = 4
 MISSING = 2**64 - 1

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 import skelstore
 from converters.bench.data import Annotation, DataSet
-from skelstore.codecs import Profile
+from skelstore.format.codecs import Profile
 
 
 class UnsuitedError(Exception):

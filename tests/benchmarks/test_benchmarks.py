@@ -13,16 +13,16 @@ import pytest
 import skelstore
 from benchmarks.__main__ import main
 from benchmarks.data import Synthetic
-from converters import pickle_limits
 from converters.bench import decompression, floors, reading, report, timing
 from converters.bench.array_peers import runs
 from converters.bench.memcached import Memcached
 from converters.bench.peers import Peer, PickleFiles, Skelstore
 from converters.bench.results import Result, Wanted
-from converters.pickle_file import PickleFile
-from skelstore.decompression import decompress_pose
+from converters.pickles import limits
+from converters.pickles.file import PickleFile
 from skelstore.errors import SourceError
-from tests.exact import assert_exact
+from skelstore.read.decompression import decompress_pose
+from tests.support.exact import assert_exact
 
 VIDEOS = 12
 #: Their runtimes keep threads and descriptors for the life of the process: not of this one, in which other tests fork.
@@ -75,7 +75,7 @@ def check_peer_named(name: str, kind: str, folder: Path) -> None:
 def test_a_data_set_may_be_larger_than_one_value_of_a_pickle(data: Synthetic, monkeypatch: pytest.MonkeyPatch) -> None:
     """240,000 videos are: the data-only reader gives no value of over ten million parts."""
     expected = data.load()
-    monkeypatch.setattr(pickle_limits, "MAX_NODES", 500)
+    monkeypatch.setattr(limits, "MAX_NODES", 500)
     with PickleFile(data.pickle) as file, pytest.raises(SourceError, match="more than"):
         file.value("annotations")
     assert_exact(data.load(), expected)

@@ -18,11 +18,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from converters import array_file
-from converters.array_file import Header, npy_header, npz_headers, npz_text, read_entry, read_npy, read_npz
+from converters.inputs import array_file
+from converters.inputs.array_file import Header, npy_header, npz_headers, npz_text, read_entry, read_npy, read_npz
 from skelstore.errors import SourceError
-from tests import strategies
-from tests.exact import assert_exact
+from tests.support import strategies
+from tests.support.exact import assert_exact
 
 ARRAYS = st.sampled_from(strategies.DTYPES).flatmap(
     lambda dtype: hnp.arrays(dtype, hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=4))

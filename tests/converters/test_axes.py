@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from converters.axes import MAX_PERSONS, joints_in_row, other_reading
+from converters.inputs.axes import MAX_PERSONS, joints_in_row, other_reading
 
 PERSONS = st.integers(1, MAX_PERSONS)
 FRAMES = st.integers(MAX_PERSONS + 1, 400)

@@ -14,16 +14,17 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import skelstore
-from converters import babel, export, gym, open_source
-from converters.babel import BabelSource
+from converters import export, open_source
 from converters.comparison import compare
-from converters.gym import GymSource
-from converters.sample_sources import babel_like, boxes_like
-from converters.samples import bare_list_like, iter_ntu_like, ntu_like
+from converters.dialects import babel, gym
+from converters.dialects.babel import BabelSource
+from converters.dialects.gym import GymSource
+from converters.samples.pickles import bare_list_like, iter_ntu_like, ntu_like
+from converters.samples.sources import babel_like, boxes_like
 from skelstore.errors import SourceError, UnsupportedValueError
-from tests import strategies
-from tests.exact import assert_exact
-from tests.source_contract import check_source, dump, load
+from tests.support import strategies
+from tests.support.exact import assert_exact
+from tests.support.source_contract import check_source, dump, load
 
 
 def reference(clips: np.ndarray[Any, Any], labels: Any) -> list[dict[str, Any]]:

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 import skelstore
-from converters import cli, samples
+from converters import samples
 from converters.bench import data, reading, store
 from converters.bench.peers import Lmdb, Peer, PickleFiles, Skelstore, StoreAsItIs
+from converters.cli import entry
 from skelstore.errors import FieldNotFoundError
-from tests.exact import assert_exact
+from tests.support.exact import assert_exact
 
 VIDEOS = 30
 
@@ -86,7 +87,7 @@ def test_the_command(
     monkeypatch.setattr(reading, "peers", few)
     monkeypatch.setattr(store, "WORKERS", (1, 2))
     monkeypatch.setattr(store, "PROCESSES", 1)
-    cli.main(["bench", str(kinetics), "--videos", "12", "--json", str(tmp_path / "out.json")])
+    entry.main(["bench", str(kinetics), "--videos", "12", "--json", str(tmp_path / "out.json")])
     shown = capsys.readouterr()
     content = json.loads((tmp_path / "out.json").read_text())
     results = {result["name"]: result for result in content["results"]}
@@ -100,6 +101,6 @@ def test_the_command(
 
 def test_what_is_no_store_ends_in_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
-        cli.main(["bench", str(tmp_path / "nothing.zarr")])
+        entry.main(["bench", str(tmp_path / "nothing.zarr")])
     assert caught.value.code == 1
     assert "nothing.zarr is not there" in capsys.readouterr().err

@@ -18,15 +18,16 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import skelstore
-from converters import ntu, samples
-from converters.checks import MODELS, Videos, check, opened_for_check
-from converters.problems import KINDS, SHOWN, Report
-from converters.sample_skeletons import write_skeletons
-from converters.video_checks import LEAST_JUMP, NEARER, find_swaps, video_problems
+from converters import samples
+from converters.checks.dataset import MODELS, Videos, check, opened_for_check
+from converters.checks.problems import KINDS, SHOWN, Report
+from converters.checks.video import LEAST_JUMP, NEARER, find_swaps, video_problems
+from converters.dialects import ntu
+from converters.samples.skeletons import write_skeletons
 from skelstore.errors import SourceError, StoreError
 from skelstore.joints import stated
-from tests.contracts import write
-from tests.source_contract import dump, load
+from tests.support.contracts import write
+from tests.support.source_contract import dump, load
 
 Annotation = dict[Any, Any]
 ROOT = Path(__file__).parents[2]

@@ -19,13 +19,14 @@ import numpy as np
 import pytest
 
 import skelstore
-from converters import cli, samples, source_commands
-from converters.command_line import cli as commands
-from converters.progress import progress
-from converters.sample_skeletons import write_skeletons
-from tests.contracts import write
-from tests.exact import assert_exact
-from tests.source_contract import dump, load
+from converters import samples
+from converters.cli import entry, source_commands
+from converters.cli.commands import cli as commands
+from converters.cli.progress import progress
+from converters.samples.skeletons import write_skeletons
+from tests.support.contracts import write
+from tests.support.exact import assert_exact
+from tests.support.source_contract import dump, load
 
 COMMAND = Path(sys.executable).with_name("skelstore")
 
@@ -45,7 +46,7 @@ def run(capfd: pytest.CaptureFixture[str]) -> Any:
         capfd.readouterr()
         status = 0
         try:
-            cli.main([str(argument) for argument in arguments])
+            entry.main([str(argument) for argument in arguments])
         except SystemExit as error:
             status = error.code if isinstance(error.code, int) else int(error.code is not None)
         captured = capfd.readouterr()

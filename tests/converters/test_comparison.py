@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 import skelstore
-from converters import bare_list, open_source, pyskl, samples
+from converters import open_source, samples
 from converters.comparison import as_lines, compare
-from tests.source_contract import dump
+from converters.dialects import bare_list, pyskl
+from tests.support.source_contract import dump
 
 
 def compared(tmp_path: Path, change: Callable[[dict[Any, Any]], Any]) -> list[str]:

@@ -13,15 +13,19 @@ import numpy as np
 import pytest
 
 import skelstore
-from converters import bare_list, jobs, kinetics, open_source, pickle_spans, pyskl, samples
-from converters.conversion import convert_source
-from converters.jobs import Sent
-from converters.source import Source
-from skelstore import layout, parts
+from converters import open_source, samples
+from converters.conversion import jobs
+from converters.conversion.convert import convert_source
+from converters.conversion.jobs import Sent
+from converters.conversion.source import Source
+from converters.dialects import bare_list, kinetics, pyskl
+from converters.pickles import spans
 from skelstore.errors import SourceError, StoreError, StoreExistsError, UnsupportedValueError
-from tests.contracts import check_store
-from tests.exact import assert_exact
-from tests.source_contract import dump, load
+from skelstore.format import chunking
+from skelstore.write import planning
+from tests.support.contracts import check_store
+from tests.support.exact import assert_exact
+from tests.support.source_contract import dump, load
 
 
 def tree(folder: Path) -> dict[str, bytes]:
@@ -58,9 +62,9 @@ def in_small_steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     How many videos were known each time that a source was sent to the workers.
     """
-    monkeypatch.setattr(layout, "PART_BYTES", 20_000)
-    monkeypatch.setattr(parts, "SAMPLE_VIDEOS", 2)
-    monkeypatch.setattr(pickle_spans, "GROWTH_BYTES", 5_000)
+    monkeypatch.setattr(chunking, "PART_BYTES", 20_000)
+    monkeypatch.setattr(planning, "SAMPLE_VIDEOS", 2)
+    monkeypatch.setattr(spans, "GROWTH_BYTES", 5_000)
     known: list[int] = []
     send = jobs._send
 
@@ -189,7 +193,7 @@ def test_a_conversion_that_has_told_enough_problems_ends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
 ) -> None:
     """No more parts are written for a store that cannot come to be."""
-    monkeypatch.setattr(layout, "PART_BYTES", 8_000)
+    monkeypatch.setattr(chunking, "PART_BYTES", 8_000)
     keypoint = np.zeros((1, 50, 17, 2), "<f2")
     path = dump(tmp_path / "a.pkl", [{"keypoint": keypoint + i, "bad": {1}} for i in range(90)])
     done: list[int] = []
@@ -208,7 +212,7 @@ def test_what_cannot_be_stored_beside_the_videos_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
 ) -> None:
     """After what is wrong with the videos, though with several workers it is found before."""
-    monkeypatch.setattr(layout, "PART_BYTES", 8_000)
+    monkeypatch.setattr(chunking, "PART_BYTES", 8_000)
     annotations: list[dict[str, object]] = [{"keypoint": np.zeros((1, 50, 17, 2), "<f2")} for _ in range(9)]
     top = {"split": {}, "annotations": annotations, "about": [{1}]}
     path = dump(tmp_path / "a.pkl", top)

@@ -1,6 +1,6 @@
 """Commands that are killed, and that meet full and failing disks: nothing is lost, and a repeat goes on.
 
-A sample of the calls at which `python -m tests.crashes` does so.
+A sample of the calls at which `python -m tests.support.crashes` does so.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from typing import get_args
 
 import pytest
 
-from skelstore import disk
-from skelstore.verification import verify
-from tests.crashes import (
+from skelstore.read.verification import verify
+from skelstore.write import disk
+from tests.support.crashes import (
     HOW,
     KILL,
     Call,
@@ -35,7 +35,7 @@ from tests.crashes import (
     tree,
     why_no_strace,
 )
-from tests.lost_writes import Lost, files, materialise, recorded
+from tests.support.lost_writes import Lost, files, materialise, recorded
 
 pytestmark = pytest.mark.slow
 

@@ -17,8 +17,8 @@ from typing import NamedTuple
 import pytest
 
 from converters import samples
-from skelstore.verification import verify
-from tests.crashes import command, make_source, run, run_here, tree
+from skelstore.read.verification import verify
+from tests.support.crashes import command, make_source, run, run_here, tree
 
 pytest.importorskip("distributed", reason="distributed is not installed: pip install 'skelstore[dask]'")
 pytestmark = pytest.mark.slow

@@ -16,17 +16,19 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from converters import bare_list, open_source, pickle_spans, pyskl, samples, single
-from converters.conversion import convert_source
-from converters.dialects import DIALECTS
+from converters import open_source, samples
+from converters.conversion.convert import convert_source
+from converters.dialects import bare_list, pyskl, single
+from converters.dialects.registry import DIALECTS
+from converters.pickles import spans
 from skelstore.errors import SkelstoreError, SourceError, UnsupportedValueError
-from tests import strategies
-from tests.source_contract import check_source, dump, load
+from tests.support import strategies
+from tests.support.source_contract import check_source, dump, load
 
 
 @pytest.fixture(autouse=True)
 def explored_in_small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pickle_spans, "GROWTH_BYTES", 1)
+    monkeypatch.setattr(spans, "GROWTH_BYTES", 1)
 
 
 def recognise(path: Path) -> str:

@@ -24,17 +24,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import skelstore
-from converters import bare_list, export, open_source, pyskl, samples, single
+from converters import export, open_source, samples
 from converters.comparison import compare
-from converters.conversion import convert_source
-from converters.output import new_file, new_folder
-from skelstore import disk
-from skelstore.codecs import PROFILES, Profile
+from converters.conversion.convert import convert_source
+from converters.dialects import bare_list, pyskl, single
+from converters.exporting.output import new_file, new_folder
 from skelstore.errors import SkelstoreError, SourceError, StoreError, StoreExistsError
-from tests import strategies
-from tests.contracts import write
-from tests.exact import assert_exact
-from tests.source_contract import dump, load
+from skelstore.format.codecs import PROFILES, Profile
+from skelstore.write import disk
+from tests.support import strategies
+from tests.support.contracts import write
+from tests.support.exact import assert_exact
+from tests.support.source_contract import dump, load
 
 profiles = st.sampled_from(PROFILES)
 protocols = st.integers(0, 5)
@@ -583,13 +584,13 @@ def test_sigterm_leaves_nothing(tmp_path: Path, stores: Stores, command: str) ->
     out.mkdir()
     code = f"""if True:
         import os, signal, sys
-        import converters.exporting, skelstore.merging
+        import converters.exporting.stores as stores, skelstore.combine.merging as merging
         from converters.cli import main
         def terminated(*_):
             assert os.listdir({str(out)!r})
             for _ in range(3):
                 os.kill(os.getpid(), signal.SIGTERM)
-        converters.exporting.write_document = skelstore.merging.join = terminated
+        stores.write_document = merging.join = terminated
         main(sys.argv[1:])
     """
     store = str(stores["pyskl"][0])

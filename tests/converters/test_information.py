@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 import skelstore
-from converters import ntu, pyskl, samples
+from converters import samples
+from converters.dialects import ntu, pyskl
 from converters.information import as_lines, information
-from converters.sample_skeletons import write_skeletons
-from tests.contracts import write
-from tests.source_contract import dump
+from converters.samples.skeletons import write_skeletons
+from tests.support.contracts import write
+from tests.support.source_contract import dump
 
 
 def test_a_store_of_the_samples(tmp_path: Path) -> None:

@@ -14,17 +14,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import skelstore
-from converters import export, kinetics, open_source, pickle_spans, samples
+from converters import export, open_source, samples
 from converters.comparison import compare
+from converters.dialects import kinetics
+from converters.pickles import spans
 from skelstore.errors import SkelstoreError, SourceError, StoreExistsError
-from tests import strategies
-from tests.exact import assert_exact
-from tests.source_contract import check_source, dump, load
+from tests.support import strategies
+from tests.support.exact import assert_exact
+from tests.support.source_contract import check_source, dump, load
 
 
 @pytest.fixture(autouse=True)
 def explored_in_small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pickle_spans, "GROWTH_BYTES", 1)
+    monkeypatch.setattr(spans, "GROWTH_BYTES", 1)
 
 
 def pack(n: int = 3) -> dict[str, Any]:
@@ -145,7 +147,7 @@ def test_kpfiles_are_indexed_once_for_all_processes(tmp_path: Path, monkeypatch:
     def again(*args: object) -> None:
         raise AssertionError("a pickle is indexed again")
 
-    monkeypatch.setattr("converters.pickle_file.read_indexes", again)
+    monkeypatch.setattr("converters.pickles.file.read_indexes", again)
     received = pickle.loads(sent)
     assert_exact([received.video(i)[0] for i in range(4)], expected)
     received.close()

@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 
 import skelstore
 from converters import samples
-from converters.annotation_file import AnnotationFile
-from converters.conversion import convert_source
+from converters.conversion.convert import convert_source
+from converters.inputs.annotation_file import AnnotationFile
 from converters.labels import read_class_names, read_mapping, relabel
 from skelstore import JointLayoutError
 from skelstore.errors import SkelstoreError, SourceError
-from tests.contracts import write
-from tests.exact import assert_exact
-from tests.source_contract import dump
+from tests.support.contracts import write
+from tests.support.exact import assert_exact
+from tests.support.source_contract import dump
 
 
 def store_of(folder: Path, *labels: Any, **source: Any) -> Path:

@@ -14,17 +14,19 @@ from typing import Any
 import pytest
 
 import skelstore
-from converters import ntu, open_source
-from converters.conversion import convert_source
-from converters.derivation import RawStore
-from converters.ntu import NtuFiles
-from converters.ntu_recipes import RECIPES, Recipe
-from converters.sample_skeletons import skeleton_file, write_skeletons
+from converters import open_source
+from converters.conversion.convert import convert_source
+from converters.dialects import ntu
+from converters.dialects.ntu.raw_store import RawStore
+from converters.dialects.ntu.recipes import RECIPES
+from converters.dialects.ntu.source import NtuFiles
+from converters.inputs.ntu_names import Recipe
+from converters.samples.skeletons import skeleton_file, write_skeletons
 from skelstore.errors import SkelstoreError, SourceError, UnsupportedValueError
-from tests.converters import ntu_reference
 from tests.converters.test_cli import run
-from tests.exact import assert_exact
-from tests.source_contract import check_source, load
+from tests.support import ntu_reference
+from tests.support.exact import assert_exact
+from tests.support.source_contract import check_source, load
 
 __all__ = ["run"]
 
@@ -240,7 +242,7 @@ def test_many_broken_files_are_a_bounded_list(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_broken_files_are_left_out_and_recorded(tmp_path: Path, workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("skelstore.layout.PART_BYTES", 1 << 18)
+    monkeypatch.setattr("skelstore.format.chunking.PART_BYTES", 1 << 18)
     folder = folder_of(tmp_path / "skeletons")
     broken = break_some(folder)
     for recipe in RECIPES if workers == 1 else ("pyskl",):
@@ -272,7 +274,7 @@ def test_pyskl_leaves_a_sample_without_a_body_out(tmp_path: Path) -> None:
 def test_parts_of_which_everything_is_left_out(
     tmp_path: Path, names: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("skelstore.layout.PART_BYTES", 1)
+    monkeypatch.setattr("skelstore.format.chunking.PART_BYTES", 1)
     folder = folder_of(tmp_path / "skeletons", names)
     (folder / f"{NAMES_60[0]}.skeleton").write_bytes(b"")
     ntu.convert(folder, tmp_path / "raw.zarr", skip_broken=True, workers=1)

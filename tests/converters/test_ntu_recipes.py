@@ -10,16 +10,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from converters.ntu_recipes import Recipe, derived, raw
-from converters.ntu_skeleton import parse
-from converters.sample_skeletons import skeleton_file
-from converters.samples import ntu_names
-from converters.source import LeftOut
+from converters.conversion.source import LeftOut
+from converters.dialects.ntu.recipes import derived, raw
+from converters.dialects.ntu.skeleton_file import parse
+from converters.inputs.ntu_names import Recipe
+from converters.samples.pickles import ntu_names
+from converters.samples.skeletons import skeleton_file
 from skelstore.errors import SourceError
-from tests.converters import ntu_reference
-from tests.converters.ntu_files import body_lines, skeleton_files
 from tests.converters.test_ntu_skeleton import REAL
-from tests.exact import assert_exact
+from tests.support import ntu_reference
+from tests.support.exact import assert_exact
+from tests.support.ntu_files import body_lines, skeleton_files
 
 NAME = "S001C001P001R001A050"
 FIRST = 72057594037931101

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from converters.ntu_skeleton import parse
+from converters.dialects.ntu.skeleton_file import parse
 from skelstore.errors import SourceError
-from tests.converters import ntu_reference
-from tests.converters.ntu_files import one_body, skeleton_files
-from tests.exact import assert_exact
+from tests.support import ntu_reference
+from tests.support.exact import assert_exact
+from tests.support.ntu_files import one_body, skeleton_files
 
 REAL = ["S001C001P001R001A001", "S001C001P001R001A011", "S001C003P008R002A058"]
 

@@ -17,17 +17,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import skelstore
-from converters import array_folder, cli, export, extraction, open_source
-from converters.array_folder import ArrayFolder
+from converters import export, open_source
+from converters.cli import entry
 from converters.comparison import compare
-from converters.conversion import convert_source
-from converters.extraction import ExtractedFiles
-from converters.sample_skeletons import write_skeletons
-from converters.sample_sources import extraction_like, write_sources
-from converters.samples import iter_ntu_like, ntu_names, ntu_split
+from converters.conversion.convert import convert_source
+from converters.dialects import array_folder, extraction
+from converters.dialects.array_folder import ArrayFolder
+from converters.dialects.extraction import ExtractedFiles
+from converters.samples.pickles import iter_ntu_like, ntu_names, ntu_split
+from converters.samples.skeletons import write_skeletons
+from converters.samples.sources import extraction_like, write_sources
 from skelstore.errors import SourceError, UnsupportedValueError
-from tests.exact import assert_exact
-from tests.source_contract import check_source, dump, load
+from tests.support.exact import assert_exact
+from tests.support.source_contract import check_source, dump, load
 
 VIDEOS = 12
 SHAPE = (1080, 1920)
@@ -535,7 +537,7 @@ def test_options_that_do_not_go_together(samples: Path, tmp_path: Path) -> None:
 def test_own_data_on_the_command_line(samples: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def run(*arguments: object) -> tuple[int, str, str]:
         try:
-            cli.main([str(argument) for argument in arguments])
+            entry.main([str(argument) for argument in arguments])
         except SystemExit as error:
             status = error.code
         else:

@@ -19,13 +19,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from converters import pickle_index, pickle_memo, pickle_spans
-from converters.pickle_file import PickleFile
-from converters.pickle_values import Evaluation
+from converters.pickles import index, memo, spans
+from converters.pickles.evaluation import Evaluation
+from converters.pickles.file import PickleFile
 from skelstore.errors import SourceError
-from tests.converters import hostile_pickles
-from tests.converters.reading_pickles import check_plain
-from tests.exact import assert_exact
+from tests.support import hostile_pickles
+from tests.support.exact import assert_exact
+from tests.support.reading_pickles import check_plain
 
 PROTOCOLS = range(6)
 
@@ -351,8 +351,8 @@ def test_a_file_that_changes_while_it_is_open_gives_no_nonsense(tmp_path: Path, 
 def test_a_file_that_changes_while_it_is_indexed(
     tmp_path: Path, protocol: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pickle_spans, "GROWTH_BYTES", 1)
-    monkeypatch.setattr(pickle_index, "WINDOW", 512)
+    monkeypatch.setattr(spans, "GROWTH_BYTES", 1)
+    monkeypatch.setattr(index, "WINDOW", 512)
     path = tmp_path / "x.pkl"
     data = pickle.dumps({"annotations": [{"x": i, "y": [float(i)]} for i in range(3_100)]}, protocol)
     chance = random.Random(protocol)
@@ -527,7 +527,7 @@ def test_values_shared_along_a_chain(opened: Callable[..., PickleFile], protocol
 
 
 def test_what_is_kept_is_bounded(opened: Callable[..., PickleFile], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pickle_memo, "CACHE_BYTES", 100_000)
+    monkeypatch.setattr(memo, "CACHE_BYTES", 100_000)
     arrays = [np.full(10_000, i, "u1") for i in range(100)]
     value = {"first": arrays, "second": [{"a": array} for array in arrays]}
     pickled = opened(value)

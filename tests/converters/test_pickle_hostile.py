@@ -17,16 +17,16 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from converters.cli import main
-from converters.pickle_arrays import Foreign
-from converters.pickle_file import PickleFile
-from converters.pickle_literals import LINE_LITERALS
-from converters.pickle_opcodes import FLOAT, INT, LONG, Refusal
+from converters.cli.entry import main
+from converters.pickles.arrays import Foreign
+from converters.pickles.file import PickleFile
+from converters.pickles.literals import LINE_LITERALS
+from converters.pickles.opcodes import FLOAT, INT, LONG, Refusal
 from skelstore.errors import SourceError
-from tests.converters import hostile_pickles
-from tests.converters.reading_pickles import check_plain, check_refused, everything
-from tests.exact import assert_exact
 from tests.fuzz.pickles import small_sample
+from tests.support import hostile_pickles
+from tests.support.exact import assert_exact
+from tests.support.reading_pickles import check_plain, check_refused, everything
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SMALL = hostile_pickles.small()
@@ -68,7 +68,7 @@ def test_nothing_is_imported_or_run(
 def reports(paths: list[Path]) -> list[dict[str, Any]]:
     """What reading the files does in a process that has imported the reader and nothing else."""
     done = subprocess.run(
-        [sys.executable, "-m", "tests.converters.reading_pickles", *map(str, paths)],
+        [sys.executable, "-m", "tests.support.reading_pickles", *map(str, paths)],
         cwd=REPOSITORY,
         capture_output=True,
         text=True,

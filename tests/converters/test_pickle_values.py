@@ -20,11 +20,11 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from converters.pickle_arrays import Foreign
-from converters.pickle_containers import Containers
-from converters.pickle_file import PickleFile
+from converters.pickles.arrays import Foreign
+from converters.pickles.containers import Containers
+from converters.pickles.file import PickleFile
 from skelstore.errors import SourceError
-from tests.exact import assert_exact
+from tests.support.exact import assert_exact
 
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
 NUMBER_DTYPES = st.one_of(

@@ -17,11 +17,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from converters import pickle_writer
-from converters.pickle_file import PickleFile
-from converters.pickle_writer import PickleWriter, dumps
+from converters.pickles import writer
+from converters.pickles.file import PickleFile
+from converters.pickles.writer import PickleWriter, dumps
 from skelstore.errors import UnsupportedValueError
-from tests.exact import assert_exact
+from tests.support.exact import assert_exact
 
 NUMBER_DTYPES = st.one_of(
     hnp.boolean_dtypes(),
@@ -137,8 +137,8 @@ def test_long_strings_are_not_remembered() -> None:
 
 
 def test_the_memo_is_bounded_and_keys_still_find_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pickle_writer, "SHARED_VALUES", 10)
-    monkeypatch.setattr(pickle_writer, "SHARED_STRINGS", 12)
+    monkeypatch.setattr(writer, "SHARED_VALUES", 10)
+    monkeypatch.setattr(writer, "SHARED_STRINGS", 12)
     value = [[f"name{index}" for index in range(30)] * 2, [{"key": 1, "other": 2, "third": 3}] * 2]
     written = dumps(value)
     assert [written.count(word) for word in (b"name9", b"name10", b"key", b"other", b"third")] == [1, 2, 1, 1, 2]

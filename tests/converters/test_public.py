@@ -8,9 +8,9 @@ from types import ModuleType
 import pytest
 
 import converters
-from converters import array_folder, babel, bare_list, extraction, gym, kinetics, ntu, pyskl, single
-from converters.conversion import ConvertOptions
-from converters.dialects import DIALECTS
+from converters.conversion.convert import ConvertOptions
+from converters.dialects import array_folder, babel, bare_list, extraction, gym, kinetics, ntu, pyskl, single
+from converters.dialects.registry import DIALECTS
 
 
 def test_the_names_of_the_package() -> None:

@@ -21,11 +21,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from converters import samples
-from converters.dialects import open_source
-from converters.recognition import is_annotation, is_label_pickle, name_file, name_list
-from converters.sample_skeletons import write_skeletons
+from converters.dialects.registry import open_source
+from converters.inputs.recognition import is_annotation, is_label_pickle, name_file, name_list
+from converters.samples.skeletons import write_skeletons
 from skelstore.errors import SourceError
-from tests.source_contract import dump
+from tests.support.source_contract import dump
 
 CLIP = np.zeros((3, 30, 25, 2), np.float32)
 NO_BLAME = ("opcode", "cut short", "fetch it again", "Kinetics")

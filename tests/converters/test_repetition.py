@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from converters.repetition import merge_repeats
+from converters.conversion.repetition import merge_repeats
 
 
 def test_problems_that_differ_in_their_position_are_one() -> None:

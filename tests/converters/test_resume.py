@@ -16,13 +16,15 @@ from typing import Any
 import pytest
 
 import skelstore
-from converters import pickle_spans, pyskl, samples
-from converters.conversion import convert_source
-from converters.dialects import open_source
-from skelstore import layout
+from converters import samples
+from converters.conversion.convert import convert_source
+from converters.dialects import pyskl
+from converters.dialects.registry import open_source
+from converters.pickles import spans
 from skelstore.errors import JointLayoutError, SourceError, StoreExistsError, StoreNotFoundError, WorkerError
+from skelstore.format import chunking
 from tests.conftest import children
-from tests.crashes import PART_BYTES, Done, command, make_source, run_here, tree
+from tests.support.crashes import PART_BYTES, Done, command, make_source, run_here, tree
 
 PARTS = 20
 
@@ -41,7 +43,7 @@ def expected(source: Path) -> dict[str, bytes]:
 
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(layout, "PART_BYTES", PART_BYTES)
+    monkeypatch.setattr(chunking, "PART_BYTES", PART_BYTES)
 
 
 def finished_parts(destination: Path) -> list[Path]:
@@ -369,7 +371,7 @@ def test_a_kpfile_that_was_changed_spoils_its_own_parts_only(tmp_path: Path) -> 
 def test_skeletons_that_are_missing_meanwhile_cost_no_parts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
-    monkeypatch.setattr(pickle_spans, "GROWTH_BYTES", step)
+    monkeypatch.setattr(spans, "GROWTH_BYTES", step)
     samples.write_samples(tmp_path / "samples", videos=60, videos_a_file=10)
     contents, folder = tmp_path / "samples/k400/k400_hrnet.pkl", tmp_path / "samples/k400/kpfiles"
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from converters.sample_sources import babel_like, boxes_like, extraction_like, write_sources
-from converters.samples import iter_ntu_like
-from tests.exact import assert_exact
-from tests.source_contract import load
+from converters.samples.pickles import iter_ntu_like
+from converters.samples.sources import babel_like, boxes_like, extraction_like, write_sources
+from tests.support.exact import assert_exact
+from tests.support.source_contract import load
 
 
 def test_the_same_seed_gives_the_same_data() -> None:

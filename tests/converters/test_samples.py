@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from converters import samples
-from converters.ntu_skeleton import parse
-from converters.sample_skeletons import FIRST_BODY_ID, skeleton_file
-from tests.exact import assert_exact
-from tests.source_contract import load
+from converters.dialects.ntu.skeleton_file import parse
+from converters.samples.skeletons import FIRST_BODY_ID, skeleton_file
+from tests.support.exact import assert_exact
+from tests.support.source_contract import load
 
 ITERATORS = [
     samples.iter_ntu_like,

@@ -17,7 +17,7 @@ import skelstore
 from converters import samples
 from converters.selection import where, with_labels, with_names
 from skelstore import FieldNotFoundError, SourceError, VideoNotFoundError
-from tests.contracts import write, written
+from tests.support.contracts import write, written
 
 Annotation = dict[str, Any]
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import skelstore
-from tests.crashes import PART_BYTES, make_source
+from tests.support.crashes import PART_BYTES, make_source
 
 pytestmark = [
     pytest.mark.slow,
@@ -31,9 +31,9 @@ PARTS = 10
 # As another user the modules of a private environment could not be read: they are imported before.
 _COMMAND = f"""if True:
     import difflib, email.parser, os, sys
-    from skelstore import layout
-    layout.PART_BYTES = {PART_BYTES}
-    import converters.command_line
+    from skelstore.format import chunking
+    chunking.PART_BYTES = {PART_BYTES}
+    import converters.cli.commands
     import converters.conversion
     from converters.cli import main
     user, umask, stop = int(sys.argv[1]), int(sys.argv[2], 8), int(sys.argv[3])

@@ -18,12 +18,12 @@ from hypothesis import strategies as st
 
 import skelstore
 from converters import open_source, samples
-from converters.exporting import export
+from converters.exporting.stores import export
 from converters.splitting import _extract, _refuse_leaks, deal, parse_parts, split, unit_of_videos
 from skelstore.errors import SkelstoreError, SourceError, StoreError
-from tests.contracts import write
-from tests.exact import assert_exact
-from tests.source_contract import load
+from tests.support.contracts import write
+from tests.support.exact import assert_exact
+from tests.support.source_contract import load
 
 CLIPS = 120
 

@@ -18,13 +18,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from converters import progress as progress_module
 from converters import samples
-from converters.command_line import cli as commands
-from converters.progress import Reached, conversion_progress, progress, say
+from converters.cli import progress as progress_module
+from converters.cli.commands import cli as commands
+from converters.cli.progress import conversion_progress, progress, say
+from converters.conversion.source import Reached
 from skelstore.errors import SourceError, StoreError, UnsupportedValueError
 from skelstore.wording import Lines, escape, join_lines
-from tests.source_contract import dump
+from tests.support.source_contract import dump
 
 COMMAND = Path(sys.executable).with_name("skelstore")
 FAKED = "FAKED"
@@ -233,9 +234,10 @@ def test_what_workers_refuse_is_shown_on_lines_of_ours(tmp_path: Path) -> None:
 
 def test_everything_is_printed_by_show_and_say() -> None:
     """No other module of the command line prints."""
-    folder = Path(progress_module.__file__).parent
-    printing = {path.name for path in folder.glob("*.py") if re.search(r"\b(echo|print)\(", path.read_text())}
-    assert printing == {"progress.py", "cli.py", "demo.py", "samples.py"}
+    folder = Path(progress_module.__file__).parents[1]
+    modules = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*.py")}
+    printing = {name for name, path in modules.items() if re.search(r"\b(echo|print)\(", path.read_text())}
+    assert printing == {"cli/progress.py", "cli/entry.py", "demo.py", "samples/__main__.py", "bench/fresh.py"}
 
 
 def test_text_is_escaped_as_repr_does() -> None:

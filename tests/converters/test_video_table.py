@@ -15,10 +15,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from converters import video_table
-from converters.naming import label_by_class_names, label_by_folders, label_by_ntu
-from converters.samples import ntu_names, ntu_split
-from converters.video_table import Row, read_table, refuse
+from converters.inputs import video_table
+from converters.inputs.naming import label_by_class_names, label_by_folders, label_by_ntu
+from converters.inputs.video_table import Row, read_table, refuse
+from converters.samples.pickles import ntu_names, ntu_split
 from skelstore.errors import SourceError
 
 

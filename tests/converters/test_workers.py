@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from converters import open_source, workers
-from converters.conversion import convert_source
-from converters.progress import Reached
+from converters import open_source
+from converters.conversion import workers
+from converters.conversion.convert import convert_source
+from converters.conversion.source import Reached
 from skelstore.errors import WorkerError
-from tests.source_contract import dump
+from tests.support.source_contract import dump
 
 
 @pytest.fixture(scope="module")

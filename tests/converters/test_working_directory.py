@@ -9,14 +9,15 @@ from typing import Any
 
 import pytest
 
-from converters import ntu, open_source
-from converters.derivation import RawStore
-from converters.ntu import NtuFiles
-from converters.pickle_file import PickleFile
-from converters.sample_skeletons import write_skeletons
-from converters.sample_sources import write_sources
-from converters.samples import ntu_names, write_samples
-from tests.exact import assert_exact
+from converters import open_source
+from converters.dialects import ntu
+from converters.dialects.ntu.raw_store import RawStore
+from converters.dialects.ntu.source import NtuFiles
+from converters.pickles.file import PickleFile
+from converters.samples.pickles import ntu_names, write_samples
+from converters.samples.skeletons import write_skeletons
+from converters.samples.sources import write_sources
+from tests.support.exact import assert_exact
 
 VIDEOS = 6
 SOURCES: dict[str, dict[str, Any]] = {

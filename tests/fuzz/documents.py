@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from skelstore import values
-from skelstore.codecs import PROFILES, ChunkCodec
 from skelstore.errors import StoreError, UnsupportedValueError
-from skelstore.metadata import ArrayMetadata, Manifest, StoreMetadata, from_bytes
-from tests.converters.reading_pickles import check_same
+from skelstore.format import values
+from skelstore.format.codecs import PROFILES, ChunkCodec
+from skelstore.format.metadata import ArrayMetadata, Manifest, StoreMetadata, from_bytes
 from tests.fuzz.stores import words
-from tests.skelstore.small_store import made, sign_root
+from tests.support.reading_pickles import check_same
+from tests.support.small_store import made, sign_root
 
 __all__ = ["MAX_BYTES", "check_document", "seeds", "target", "words"]
 

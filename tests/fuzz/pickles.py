@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from converters import pickle_spans, samples
+from converters import samples
+from converters.pickles import spans
 from skelstore.errors import SourceError
-from tests.converters import hostile_pickles
-from tests.converters.reading_pickles import Found, check_plain, check_same, check_sentence, everything
+from tests.support import hostile_pickles
+from tests.support.reading_pickles import Found, check_plain, check_same, check_sentence, everything
 
 #: Bytes of an input: enough for several annotations, and for what a mutation inserts.
 MAX_BYTES = 4096
@@ -208,7 +209,7 @@ def words() -> Iterator[bytes]:
 
 def target() -> Callable[[bytes], None]:
     """What the fuzzer calls with each input."""
-    pickle_spans.GROWTH_BYTES = 1  # indexed in steps, however small it is
+    spans.GROWTH_BYTES = 1  # indexed in steps, however small it is
     inputs = Inputs()
 
     def run(data: bytes) -> None:

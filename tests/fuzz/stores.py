@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from skelstore.codecs import PROFILES
-from tests.skelstore.small_store import check_free_reading, lay_out, made, seal, sign, sign_root
+from skelstore.format.codecs import PROFILES
+from tests.support.small_store import check_free_reading, lay_out, made, seal, sign, sign_root
 
 #: Bytes of an input: a little more than any file of these stores has.
 MAX_BYTES = 8192

@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from converters import pickle_literals, pickle_spans
-from converters import pickle_opcodes as opcodes
-from converters.pickle_file import PickleFile
+from converters.pickles import literals, spans
+from converters.pickles import opcodes as opcodes
+from converters.pickles.file import PickleFile
 from skelstore.errors import SourceError
-from tests.converters.reading_pickles import check_plain, check_same, elements_so_far, everything
 from tests.fuzz import documents, pickles, stores
-from tests.skelstore.small_store import read_freely
+from tests.support.reading_pickles import check_plain, check_same, elements_so_far, everything
+from tests.support.small_store import read_freely
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def inputs() -> pickles.Inputs:
 
 
 def test_pickles(inputs: pickles.Inputs, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pickle_spans, "GROWTH_BYTES", 1)
+    monkeypatch.setattr(spans, "GROWTH_BYTES", 1)
     found = list(pickles.seeds())
     assert len(found) > 200
     growing = 0
@@ -61,7 +61,7 @@ def test_each_reader_of_the_pickle_module_is_asked(
     if reader == "DataUnpickler":
         monkeypatch.setattr(pickles.DataUnpickler, "load", lambda self: 8)
     for opcode in (opcodes.INT, opcodes.LONG):
-        monkeypatch.setitem(pickle_literals.LINE_LITERALS, opcode, lambda line, offset: int(line))
+        monkeypatch.setitem(literals.LINE_LITERALS, opcode, lambda line, offset: int(line))
     with pytest.raises(AssertionError):
         pickles.check_pickle(data, inputs)
     inputs.close()

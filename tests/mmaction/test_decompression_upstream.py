@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from converters.samples import iter_kinetics_like
-from skelstore.decompression import box_filter, decompress_pose, with_box_filter
+from converters.samples.pickles import iter_kinetics_like
 from skelstore.errors import DecompressionError
-from tests.exact import assert_exact
+from skelstore.read.decompression import box_filter, decompress_pose, with_box_filter
 from tests.skelstore.test_decompression import REFUSED, REFUSED_UNSQUEEZED, compressed_annotations, keeps_video, video
+from tests.support.exact import assert_exact
 
 pytest.importorskip("mmaction", reason="mmaction2 is not installed here: see `make mmaction-test`")
 with warnings.catch_warnings():

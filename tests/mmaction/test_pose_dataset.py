@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 import skelstore
-from tests import framework_data
-from tests.framework_data import RATIOS, THRESHOLDS, Data, assert_same_item
+from tests.support import framework_data
+from tests.support.framework_data import RATIOS, THRESHOLDS, Data, assert_same_item
 
 pytest.importorskip("mmaction", reason="mmaction2 is not installed here: see `make mmaction-test`")
 with warnings.catch_warnings():

@@ -21,8 +21,8 @@ import pytest
 
 import skelstore
 from converters.bench.memcached import Memcached, Server
-from tests import framework_data
-from tests.framework_data import RATIOS, THRESHOLDS, Data, assert_same_item
+from tests.support import framework_data
+from tests.support.framework_data import RATIOS, THRESHOLDS, Data, assert_same_item
 
 CHECKOUT = os.environ.get("PYSKL_CHECKOUT", "")
 if not (Path(CHECKOUT) / "pyskl" / "datasets").is_dir() or not CHECKOUT:

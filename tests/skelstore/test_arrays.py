@@ -19,15 +19,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skelstore import DamageError, StoreError
-from skelstore.arrays import ArrayReader, ArrayWriter, Check
-from skelstore.codecs import PROFILES, ChunkCodec, Profile, crc32c
-from skelstore.files import LocalFiles
-from skelstore.layout import Grid
-from skelstore.metadata import ArrayMetadata, to_bytes
-from skelstore.shards import MISSING, ShardFile, shard_digest, trim_shard
-from tests import strategies
+from skelstore.format.checksums import crc32c
+from skelstore.format.chunking import Grid
+from skelstore.format.codecs import PROFILES, ChunkCodec, Profile
+from skelstore.format.files import LocalFiles
+from skelstore.format.metadata import ArrayMetadata, to_bytes
+from skelstore.format.shards import MISSING, ShardFile, shard_digest, trim_shard
+from skelstore.read.arrays import ArrayReader, Check
+from skelstore.write.arrays import ArrayWriter
 from tests.conftest import open_files
-from tests.exact import assert_exact
+from tests.support import strategies
+from tests.support.exact import assert_exact
 
 Rows = np.ndarray[Any, Any]
 CHECKS: tuple[Check, ...] = get_args(Check)

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skelstore.arrow_file import load_table
 from skelstore.errors import StoreError
-from skelstore.parts import ARROW_TYPES
-from tests.skelstore import hostile_stores
-from tests.skelstore.small_store import made, table_bytes
+from skelstore.format.arrow_file import load_table
+from skelstore.format.columns import ARROW_TYPES
+from tests.support import hostile_stores
+from tests.support.small_store import made, table_bytes
 
 TYPES = [*dict.fromkeys(ARROW_TYPES.values()), pa.large_list(pa.large_utf8())]
 

@@ -16,8 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skelstore import DamageError, StoreError
-from skelstore.codecs import CRC_BYTES, PROFILES, ChunkCodec, Profile, chunk_codecs, crc32c
-from tests import strategies
+from skelstore.format.checksums import crc32c
+from skelstore.format.codecs import CRC_BYTES, PROFILES, ChunkCodec, Profile, chunk_codecs
+from tests.support import strategies
 
 Chunk = np.ndarray[Any, Any]
 

@@ -15,15 +15,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import skelstore
-from converters.samples import iter_kinetics_like
-from skelstore.decompression import (
-    box_filter,
-    decompress_pose,
-    with_box_filter,
-)
+from converters.samples.pickles import iter_kinetics_like
 from skelstore.errors import DecompressionError, EmptyVideoError, FieldNotFoundError, FrameIndexError, SkelstoreError
-from tests.contracts import write
-from tests.exact import assert_exact
+from skelstore.read.decompression import box_filter, decompress_pose, with_box_filter
+from tests.support.contracts import write
+from tests.support.exact import assert_exact
 
 Annotation = dict[str, Any]
 

@@ -13,8 +13,8 @@ import pytest
 import skelstore
 from converters import open_source
 from skelstore.errors import DamageError, SkelstoreError, StoreError, StoreReplacedError
-from skelstore.files import LocalFiles, local_path, open_regular
-from skelstore.verification import verify
+from skelstore.format.files import LocalFiles, local_path, open_regular
+from skelstore.read.verification import verify
 
 
 def test_a_regular_file_and_a_link_to_one_are_opened(tmp_path: Path) -> None:

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 import skelstore
-from skelstore.metadata import FORMAT_VERSION
-from skelstore.verification import verify
-from tests.contracts import check_store
-from tests.exact import assert_exact
+from skelstore.format.schema import FORMAT_VERSION
+from skelstore.read.verification import verify
 from tests.skelstore.golden.make import DTYPES, FOLDER, SCALARS, description, make
+from tests.support.contracts import check_store
+from tests.support.exact import assert_exact
 
 GOLDEN = ["v1-fast", "v1-default", "v1-small"]
 """One store a profile of every version that was ever released: a name is added here, never taken away."""

@@ -25,7 +25,7 @@ from skelstore.joints import (
     stated,
     with_joints,
 )
-from tests.contracts import write
+from tests.support.contracts import write
 
 COUNTS = {
     "coco-17": (17, 19, 8),

@@ -7,16 +7,16 @@ from collections.abc import Iterator
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from skelstore import layout
-from skelstore.codecs import PROFILES, Profile
-from skelstore.layout import Grid, ShardRun
+from skelstore.format import chunking
+from skelstore.format.chunking import Grid, ShardRun
+from skelstore.format.codecs import PROFILES, Profile
 
 small = st.integers(0, 60)
 
 
 @given(start=small, length=small, shard_rows=st.integers(1, 20))
 def test_runs_are_the_rows_shard_by_shard(start: int, length: int, shard_rows: int) -> None:
-    runs = list(layout.shard_runs(start, start + length, shard_rows))
+    runs = list(chunking.shard_runs(start, start + length, shard_rows))
     rows = [run.shard * shard_rows + row for run in runs for row in range(run.start, run.stop)]
     assert rows == list(range(start, start + length))
     assert [run.into + i for run in runs for i in range(run.stop - run.start)] == list(range(length))
@@ -25,20 +25,20 @@ def test_runs_are_the_rows_shard_by_shard(start: int, length: int, shard_rows: i
 
 
 def test_runs_of_an_example() -> None:
-    assert list(layout.shard_runs(8, 25, 10)) == [ShardRun(0, 8, 10, 0), ShardRun(1, 0, 10, 2), ShardRun(2, 0, 5, 12)]
-    assert list(layout.shard_runs(5, 5, 10)) == []
+    assert list(chunking.shard_runs(8, 25, 10)) == [ShardRun(0, 8, 10, 0), ShardRun(1, 0, 10, 2), ShardRun(2, 0, 5, 12)]
+    assert list(chunking.shard_runs(5, 5, 10)) == []
 
 
 @given(rows=st.integers(0, 10**12), shard_rows=st.integers(1, 10**6))
 def test_aligned_is_the_next_shard_boundary(rows: int, shard_rows: int) -> None:
-    found = layout.aligned(rows, shard_rows)
+    found = chunking.aligned(rows, shard_rows)
     assert found % shard_rows == 0
     assert rows <= found < rows + shard_rows
 
 
 @given(st.lists(st.integers(0, 50), max_size=12), st.integers(1, 20))
 def test_parts_begin_on_shard_boundaries_and_share_no_shard(rows_of_parts: list[int], shard_rows: int) -> None:
-    offsets, total = layout.part_offsets(rows_of_parts, shard_rows)
+    offsets, total = chunking.part_offsets(rows_of_parts, shard_rows)
     taken: set[int] = set()
     last = 0
     for offset, rows in zip(offsets, rows_of_parts, strict=True):
@@ -75,7 +75,7 @@ def full_parts(sizes: list[int], target: int, longest: int) -> list[tuple[int, i
 def test_a_cut_is_a_partition_into_parts_that_are_as_large_as_asked(
     sizes: list[int], target: int, longest: int
 ) -> None:
-    parts = list(layout.cut(iter(sizes), target, longest))
+    parts = list(chunking.cut(iter(sizes), target, longest))
     assert [i for first, stop in parts for i in range(first, stop)] == list(range(len(sizes)))
     assert all(0 < stop - first <= longest for first, stop in parts)
     full = full_parts(sizes, target, longest)
@@ -85,13 +85,13 @@ def test_a_cut_is_a_partition_into_parts_that_are_as_large_as_asked(
     assert len(full) - whole <= 2, "more than the last two are in pieces"
     assert sum(last) == 0 or sum(last) > target or len(last) >= longest, "what fits into one part is in pieces"
     for first, stop in parts[whole:-1]:
-        assert sum(sizes[first:stop]) * layout.LAST_PIECES >= sum(last) or stop - first == longest
+        assert sum(sizes[first:stop]) * chunking.LAST_PIECES >= sum(last) or stop - first == longest
     for first, stop in parts[whole:]:
         while stop > first + 1 and sizes[stop - 1] == 0:  # items without bytes join the piece before them
             stop -= 1
-        assert (sum(sizes[first : stop - 1]) - 1) * layout.LAST_PIECES < sum(last)
+        assert (sum(sizes[first : stop - 1]) - 1) * chunking.LAST_PIECES < sum(last)
     if len(last) < longest:
-        assert len(parts) - whole <= layout.LAST_PIECES
+        assert len(parts) - whole <= chunking.LAST_PIECES
 
 
 @given(st.lists(small, max_size=40), st.integers(1, 100), st.integers(1, 8))
@@ -106,27 +106,27 @@ def test_a_part_is_cut_as_soon_as_the_one_after_it_is_full(sizes: list[int], tar
         taken = len(sizes) + 1
 
     full = full_parts(sizes, target, longest)
-    for number, part in enumerate(layout.cut(slowly(), target, longest)):
+    for number, part in enumerate(chunking.cut(slowly(), target, longest)):
         if taken <= len(sizes):
             assert part == full[number]
             assert taken == full[number + 1][1]
 
 
 def test_a_cut_of_an_example() -> None:
-    assert list(layout.cut([1, 9, 5, 5, 20, 1], 10, 100)) == [(0, 2), (2, 4), (4, 5), (5, 6)]
-    assert list(layout.cut([5] * 7, 10, 100)) == [(0, 2), (2, 4), (4, 5), (5, 6), (6, 7)]
-    assert list(layout.cut([1] * 35, 10, 100)) == [(0, 10), (10, 20), (20, 24), (24, 28), (28, 32), (32, 35)]
-    assert list(layout.cut([1] * 10, 10, 100)) == [(0, 10)]
-    assert list(layout.cut([0] * 5, 10, 2)) == [(0, 2), (2, 4), (4, 5)]
-    assert list(layout.cut([], 10, 2)) == []
-    assert list(layout.cut([2, 1, 0], 2, 3)) == [(0, 1), (1, 3)]
-    assert list(layout.cut([8, 2, 2, 2], 8, 8)) == [(0, 1), (1, 4)]
-    assert list(layout.cut([1, 1, 1, 1, 0], 3, 8)) == [(0, 1), (1, 2), (2, 3), (3, 5)]
+    assert list(chunking.cut([1, 9, 5, 5, 20, 1], 10, 100)) == [(0, 2), (2, 4), (4, 5), (5, 6)]
+    assert list(chunking.cut([5] * 7, 10, 100)) == [(0, 2), (2, 4), (4, 5), (5, 6), (6, 7)]
+    assert list(chunking.cut([1] * 35, 10, 100)) == [(0, 10), (10, 20), (20, 24), (24, 28), (28, 32), (32, 35)]
+    assert list(chunking.cut([1] * 10, 10, 100)) == [(0, 10)]
+    assert list(chunking.cut([0] * 5, 10, 2)) == [(0, 2), (2, 4), (4, 5)]
+    assert list(chunking.cut([], 10, 2)) == []
+    assert list(chunking.cut([2, 1, 0], 2, 3)) == [(0, 1), (1, 3)]
+    assert list(chunking.cut([8, 2, 2, 2], 8, 8)) == [(0, 1), (1, 4)]
+    assert list(chunking.cut([1, 1, 1, 1, 0], 3, 8)) == [(0, 1), (1, 2), (2, 3), (3, 5)]
 
 
 @given(
     row_bytes=st.integers(1, 1 << 20),
-    chunk_bytes=st.floats(layout.CHUNK_BYTES_MIN, layout.CHUNK_BYTES_PLAIN),
+    chunk_bytes=st.floats(chunking.CHUNK_BYTES_MIN, chunking.CHUNK_BYTES_PLAIN),
     part_rows=st.floats(0, 1e9),
 )
 def test_a_grid_has_whole_chunks_in_a_shard_and_a_part_in_a_shard(
@@ -145,16 +145,18 @@ def test_a_grid_has_whole_chunks_in_a_shard_and_a_part_in_a_shard(
 @given(video_bytes=st.floats(0, 1e12))
 def test_a_chunk_of_the_default_profile_is_of_the_size_that_costs_least(video_bytes: float) -> None:
     def cost(size: float) -> float:
-        return (1 + video_bytes / size) * (layout.CHUNK_CALL_BYTES + size)
+        return (1 + video_bytes / size) * (chunking.CHUNK_CALL_BYTES + size)
 
-    found = layout.chunk_bytes("default", video_bytes)
-    assert layout.CHUNK_BYTES_MIN <= found <= layout.CHUNK_BYTES_MAX
-    sizes = [layout.CHUNK_BYTES_MIN * (layout.CHUNK_BYTES_MAX / layout.CHUNK_BYTES_MIN) ** (i / 50) for i in range(51)]
+    found = chunking.chunk_bytes("default", video_bytes)
+    assert chunking.CHUNK_BYTES_MIN <= found <= chunking.CHUNK_BYTES_MAX
+    sizes = [
+        chunking.CHUNK_BYTES_MIN * (chunking.CHUNK_BYTES_MAX / chunking.CHUNK_BYTES_MIN) ** (i / 50) for i in range(51)
+    ]
     assert cost(found) <= min(map(cost, sizes)) * (1 + 1e-9)
 
 
 @given(first=st.floats(0, 1e12), second=st.floats(0, 1e12), profile=st.sampled_from(PROFILES))
 def test_larger_videos_have_chunks_at_least_as_large(first: float, second: float, profile: Profile) -> None:
     small, large = sorted((first, second))
-    assert layout.chunk_bytes(profile, small) <= layout.chunk_bytes(profile, large)
-    assert layout.chunk_bytes("default", small) <= layout.chunk_bytes("small", small) <= layout.CHUNK_BYTES_MAX
+    assert chunking.chunk_bytes(profile, small) <= chunking.chunk_bytes(profile, large)
+    assert chunking.chunk_bytes("default", small) <= chunking.chunk_bytes("small", small) <= chunking.CHUNK_BYTES_MAX

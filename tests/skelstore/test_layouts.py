@@ -12,10 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skelstore import StoreError, UnsupportedValueError, layouts, values
-from skelstore.layouts import Annotation, Assembler, Shredder
-from tests import strategies
-from tests.exact import assert_exact
+from skelstore import StoreError, UnsupportedValueError
+from skelstore.format import layouts, values
+from skelstore.format.layouts import Assembler, Shredder
+from skelstore.format.schema import Annotation
+from tests.support import strategies
+from tests.support.exact import assert_exact
 
 
 def reassembled(annotations: list[Annotation]) -> tuple[list[Annotation], Shredder]:
@@ -206,7 +208,7 @@ def test_a_layout_that_nests_without_end_is_a_store_error(kind: str, bottom: Any
     """In a process of its own: a message that quotes that of the level below grows without end too."""
     code = f"""if True:
         from skelstore import StoreError
-        from skelstore.layouts import Assembler
+        from skelstore.format.layouts import Assembler
         node = {bottom!r}
         for _ in range({depth}):
             node = {{"tuple": [node]}} if {kind!r} == "tuple" else {{"dict": [["a", node]]}}

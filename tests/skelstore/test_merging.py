@@ -20,15 +20,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import skelstore
-from skelstore import DamageError, MergeError, StoreExistsError, StoreNotFoundError, arrays, disk, layout, merging
-from skelstore.codecs import PROFILES, ChunkCodec, Profile
-from skelstore.conflicts import CONFLICTS
+from skelstore import DamageError, MergeError, StoreExistsError, StoreNotFoundError
+from skelstore.combine import merging
+from skelstore.combine.conflicts import CONFLICTS
+from skelstore.format import chunking
+from skelstore.format.codecs import PROFILES, ChunkCodec, Profile
+from skelstore.read import arrays
+from skelstore.read.verification import verify
 from skelstore.splits import joined
-from skelstore.verification import verify
-from tests import strategies
-from tests.contracts import check_store, write, written
-from tests.exact import assert_exact
+from skelstore.write import disk
 from tests.skelstore.test_zarr_opens_it import check_without_us
+from tests.support import strategies
+from tests.support.contracts import check_store, write, written
+from tests.support.exact import assert_exact
 from tests.test_documents import assert_read_alike
 
 Annotation = dict[Any, Any]
@@ -90,8 +94,8 @@ def stores_of(datasets: Sequence[strategies.Dataset], profiles: Sequence[Profile
 @settings(max_examples=25)
 @given(
     datasets=st.lists(strategies.datasets(max_size=4), min_size=1, max_size=3),
-    part=st.sampled_from([300, layout.PART_BYTES]),
-    recoded=st.sampled_from([0, 200, layout.PART_BYTES]),
+    part=st.sampled_from([300, chunking.PART_BYTES]),
+    recoded=st.sampled_from([0, 200, chunking.PART_BYTES]),
     other=st.sampled_from(PROFILES),
     copy=st.booleans(),
 )
@@ -104,7 +108,7 @@ def test_a_merge_is_all_videos_one_after_the_other(
             splits[name] = joined_by_hand(splits[name], ids) if name in splits else ids
     annotations = [annotation for dataset in datasets for annotation in dataset.annotations]
     with pytest.MonkeyPatch.context() as patch, stores_of(datasets, [profile, other]) as paths:
-        patch.setattr(layout, "PART_BYTES", part)
+        patch.setattr(chunking, "PART_BYTES", part)
         patch.setattr(merging, "RECODED_BYTES", recoded)
         before = [contents(path) for path in paths]
         whole = paths[0].with_name("whole.zarr")
@@ -121,7 +125,7 @@ def test_a_merge_is_all_videos_one_after_the_other(
 def test_many_shards_of_other_chunks_stay_apart_and_small_ones_do_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, profile: Profile
 ) -> None:
-    monkeypatch.setattr(layout, "PART_BYTES", 30_000)
+    monkeypatch.setattr(chunking, "PART_BYTES", 30_000)
     monkeypatch.setattr(merging, "RECODED_BYTES", 60_000)
     parts = [videos("a", 40, 20), videos("b", 20, 90), videos("c", 2, 5)]
     paths = [write(tmp_path / f"{i}.zarr", part, profile=profile) for i, part in enumerate(parts)]
@@ -135,7 +139,7 @@ def test_many_shards_of_other_chunks_stay_apart_and_small_ones_do_not(
 
 
 def test_the_largest_store_says_how_small_ones_are_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(layout, "PART_BYTES", 30_000)
+    monkeypatch.setattr(chunking, "PART_BYTES", 30_000)
     small, large = videos("a", 1, 30), videos("b", 90, 20)
     write(tmp_path / "small.zarr", small)
     write(tmp_path / "large.zarr", large)
@@ -340,11 +344,11 @@ def widened(annotations: list[Annotation], wide: str = "<f4") -> list[Annotation
 
 @pytest.mark.parametrize("profiles", [("default", "default"), ("small", "default"), ("fast", "small")])
 @pytest.mark.parametrize("wide", ["<f4", ">f4"])
-@pytest.mark.parametrize("recoded", [0, layout.PART_BYTES])
+@pytest.mark.parametrize("recoded", [0, chunking.PART_BYTES])
 def test_a_cast_writes_float16_as_float32(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, profiles: tuple[Profile, Profile], wide: str, recoded: int
 ) -> None:
-    monkeypatch.setattr(layout, "PART_BYTES", 20_000)
+    monkeypatch.setattr(chunking, "PART_BYTES", 20_000)
     monkeypatch.setattr(merging, "RECODED_BYTES", recoded)
     half, full = videos("a", 9), videos("b", 4, dtype=wide)
     half[2]["keypoint"].view("u2")[0, 1, 2] = [0x7C01, 0x8000]  # a NaN with a payload, and -0
@@ -596,7 +600,7 @@ def test_no_file_of_a_store_that_is_merged_is_written_to(
     def refuse(*_: Any) -> Any:
         raise AssertionError("a shard was written to")
 
-    monkeypatch.setattr("skelstore.joining.trim_shard", refuse)
+    monkeypatch.setattr("skelstore.write.joining.trim_shard", refuse)
     for file in two[0].glob("*/c.*"):
         file.chmod(0o444)
     skelstore.merge(two[:1], tmp_path / "all.zarr")
@@ -630,7 +634,7 @@ def interrupted(patch: pytest.MonkeyPatch, at: int, act: Any) -> list[str]:
 
 @pytest.mark.slow
 @pytest.mark.slow
-@pytest.mark.parametrize(("force", "recoded"), [(False, 0), (True, layout.PART_BYTES)])
+@pytest.mark.parametrize(("force", "recoded"), [(False, 0), (True, chunking.PART_BYTES)])
 def test_killed_at_any_call_the_destination_is_absent_or_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, force: bool, recoded: int
 ) -> None:

@@ -33,7 +33,7 @@ def said(folder: Path, module: str, numpy: str, error: str) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("module", ["skelstore", "skelstore.errors", "converters.source_commands"])
+@pytest.mark.parametrize("module", ["skelstore", "skelstore.errors", "converters.cli.source_commands"])
 def test_pyarrow_that_refuses_numpy_1(tmp_path: Path, module: str) -> None:
     found = said(tmp_path, module, "1.26.4", f"ImportError({REFUSAL!r})")
     assert found == (

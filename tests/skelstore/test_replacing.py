@@ -19,11 +19,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import skelstore
-from skelstore import disk, layout
 from skelstore.errors import StoreReplacedError
-from skelstore.selection import Selection
-from tests.contracts import write
-from tests.exact import assert_exact
+from skelstore.format import chunking, files
+from skelstore.train.selection import Selection
+from skelstore.write import disk
+from tests.support.contracts import write
+from tests.support.exact import assert_exact
 
 WATCHDOG = 60
 SAID = r"was replaced or removed after it was opened.*: open it again$"
@@ -46,7 +47,7 @@ def videos(first: int, count: int = 12) -> list[dict[str, Any]]:
 def put(path: Path, first: int, count: int = 12) -> Path:
     """A store of many shards, in place of the one that stands there."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(layout, "PART_BYTES", 2000)
+        patch.setattr(chunking, "PART_BYTES", 2000)
         split = {"even": [f"v{i}" for i in range(first, first + count, 2)]}
         return write(path, videos(first, count), split, profile="default", force=True)
 
@@ -150,7 +151,7 @@ def test_a_store_with_other_labels_only_is_another_store(path: Path) -> None:
     store = skelstore.open(path)
     other = [annotation | {"label": 7} for annotation in videos(0)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(layout, "PART_BYTES", 2000)
+        patch.setattr(chunking, "PART_BYTES", 2000)
         write(path, other, {}, profile="default", force=True)
     with pytest.raises(StoreReplacedError):
         pickle.loads(sent)[0]
@@ -298,7 +299,7 @@ def test_a_store_that_is_replaced_while_it_is_opened_is_opened_again(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whichever file has just been opened: what follows is of the new store."""
-    opened = skelstore.files.open_regular
+    opened = files.open_regular
     for at in range(1, 12):
         put(path, 0)
         count = 0
@@ -307,12 +308,12 @@ def test_a_store_that_is_replaced_while_it_is_opened_is_opened_again(
             nonlocal count
             count += 1
             if count == at:
-                monkeypatch.setattr("skelstore.files.open_regular", opened)
+                monkeypatch.setattr("skelstore.format.files.open_regular", opened)
                 put(path, 100)
             return opened(file, flags)
 
-        monkeypatch.setattr("skelstore.files.open_regular", open_late)
-        monkeypatch.setattr("skelstore.table.open_regular", open_late)
+        monkeypatch.setattr("skelstore.format.files.open_regular", open_late)
+        monkeypatch.setattr("skelstore.read.table.open_regular", open_late)
         with skelstore.open(path) as store:
             monkeypatch.undo()
             labels = store.videos["label"].to_pylist()
@@ -357,7 +358,7 @@ def test_a_store_that_cannot_be_put_together_is_an_error_after_some_attempts(
     shutil.copy(other / "manifest.json", path / "manifest.json")
     with pytest.raises(skelstore.DamageError, match=r"manifest\.json is damaged"):
         skelstore.open(path)
-    monkeypatch.setattr("skelstore.files.LocalFiles.was_replaced", lambda files: True)
+    monkeypatch.setattr("skelstore.format.files.LocalFiles.was_replaced", lambda files: True)
     with pytest.raises(skelstore.DamageError, match=r"manifest\.json is damaged"):
         skelstore.open(path)
 

@@ -17,12 +17,13 @@ from hypothesis import strategies as st
 
 import skelstore
 from converters import samples
-from skelstore import DamageError, StoreError, StoreExistsError, UnsupportedValueError, disk
-from skelstore.revision import revise
-from skelstore.verification import verify
-from tests.contracts import check_store, write, written
-from tests.exact import assert_exact
-from tests.skelstore.small_store import crc, lay_out, made, sign_root
+from skelstore import DamageError, StoreError, StoreExistsError, UnsupportedValueError
+from skelstore.combine.revision import revise
+from skelstore.read.verification import verify
+from skelstore.write import disk
+from tests.support.contracts import check_store, write, written
+from tests.support.exact import assert_exact
+from tests.support.small_store import crc, lay_out, made, sign_root
 from tests.test_documents import assert_read_alike
 
 SPLITS = {"train": ["a"], "val": ["b", "nobody"]}

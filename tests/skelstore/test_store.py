@@ -20,13 +20,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import skelstore
-from skelstore import files, layout
-from skelstore import frames as frames_module
-from skelstore.arrays import Check
-from skelstore.codecs import PROFILES, Profile
-from tests import strategies
-from tests.contracts import check_store, check_videos, write, written
-from tests.exact import assert_exact
+from skelstore.format import chunking, files
+from skelstore.format.codecs import PROFILES, Profile
+from skelstore.read import frames as frames_module
+from skelstore.read.arrays import Check
+from tests.support import strategies
+from tests.support.contracts import check_store, check_videos, write, written
+from tests.support.exact import assert_exact
 
 CHECKS: tuple[Check, ...] = get_args(Check)
 
@@ -45,10 +45,10 @@ def test_any_data_set(profile: Profile, dataset: strategies.Dataset, check: Chec
 @given(dataset=strategies.datasets(max_size=5), profile=st.sampled_from(PROFILES), check=st.sampled_from(CHECKS))
 def test_any_data_set_cut_into_tiny_shards(dataset: strategies.Dataset, profile: Profile, check: Check) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(layout, "PART_BYTES", 500)
-        patch.setattr(layout, "CHUNK_BYTES_MIN", 32)
-        patch.setattr(layout, "CHUNK_BYTES_MAX", 64)
-        patch.setattr(layout, "CHUNK_BYTES_PLAIN", 64)
+        patch.setattr(chunking, "PART_BYTES", 500)
+        patch.setattr(chunking, "CHUNK_BYTES_MIN", 32)
+        patch.setattr(chunking, "CHUNK_BYTES_MAX", 64)
+        patch.setattr(chunking, "CHUNK_BYTES_PLAIN", 64)
         with written(*dataset, profile=profile) as path, skelstore.open(path, check=check) as store:
             check_store(store, *dataset)
 
@@ -252,7 +252,7 @@ def test_a_video_of_thousands_of_chunks(tmp_path: Path, profile: Profile, check:
     """A vectored read takes so many buffers only (IOV_MAX), and a chunk stored as it is needs two."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("CHUNK_BYTES_MIN", "CHUNK_BYTES_MAX", "CHUNK_BYTES_PLAIN"):
-            patch.setattr(layout, name, 64)
+            patch.setattr(chunking, name, 64)
         long = {"x": np.arange(60_000, dtype="<i4")}
         path = write(tmp_path / "a.zarr", [{"x": np.arange(3, dtype="<i4")}, long], profile=profile)
     store = skelstore.open(path, check=check)
@@ -364,7 +364,7 @@ def test_values_do_not_get_the_names_of_what_is_no_value(tmp_path: Path) -> None
 def test_the_shards_of_videos_in_several_variants_of_an_array(tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         for name in ("CHUNK_BYTES_MIN", "CHUNK_BYTES_MAX", "CHUNK_BYTES_PLAIN", "PART_BYTES"):
-            patch.setattr(layout, name, 4000)
+            patch.setattr(chunking, name, 4000)
         videos = [typical(i) for i in range(20)]
         for video in videos[1::2]:
             video["keypoint"] = video["keypoint"].astype(np.float32)
@@ -451,7 +451,7 @@ def test_some_frames_are_those_of_the_whole(
     asked = [frame for frame in asked if -total <= frame < total]
     with pytest.MonkeyPatch.context() as patch:
         for name in ("CHUNK_BYTES_MIN", "CHUNK_BYTES_MAX", "CHUNK_BYTES_PLAIN"):
-            patch.setattr(layout, name, 128)
+            patch.setattr(chunking, name, 128)
         with written([typical(3), annotation], profile=profile) as path, skelstore.open(path) as store:
             for frames in (asked, np.array(asked, np.int32), slice(*bounds), range(*slice(*bounds).indices(total))):
                 expected = dict(annotation)
@@ -633,7 +633,7 @@ def test_some_frames_are_read_from_their_chunks_only(tmp_path: Path) -> None:
     """Chunks that are damaged do not matter to frames that lie in others."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("CHUNK_BYTES_MIN", "CHUNK_BYTES_MAX", "CHUNK_BYTES_PLAIN"):
-            patch.setattr(layout, name, 400)
+            patch.setattr(chunking, name, 400)
         path = write(tmp_path / "a.zarr", [typical(12, persons=1)], profile="fast")
     shard = path / "keypoint" / "c.0.0.0"
     content = bytearray(shard.read_bytes())

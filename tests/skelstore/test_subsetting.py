@@ -16,13 +16,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import skelstore
-from skelstore import DamageError, StoreError, StoreExistsError, layout, merging, parts
-from skelstore.codecs import PROFILES, Profile
-from skelstore.verification import verify
-from tests import strategies
-from tests.contracts import check_store, is_hashable, write
-from tests.exact import assert_exact
+from skelstore import DamageError, StoreError, StoreExistsError
+from skelstore.combine import merging
+from skelstore.format import chunking
+from skelstore.format.codecs import PROFILES, Profile
+from skelstore.read.verification import verify
+from skelstore.write import parts
 from tests.skelstore.test_zarr_opens_it import check_without_us
+from tests.support import strategies
+from tests.support.contracts import check_store, is_hashable, write
+from tests.support.exact import assert_exact
 
 
 def cut_by_hand(dataset: strategies.Dataset, chosen: list[int]) -> dict[Any, Any]:
@@ -41,14 +44,14 @@ def cut_by_hand(dataset: strategies.Dataset, chosen: list[int]) -> dict[Any, Any
 @pytest.mark.slow
 @pytest.mark.parametrize("profile", PROFILES)
 @settings(max_examples=25)
-@given(dataset=strategies.datasets(), data=st.data(), part=st.sampled_from([300, layout.PART_BYTES]))
+@given(dataset=strategies.datasets(), data=st.data(), part=st.sampled_from([300, chunking.PART_BYTES]))
 def test_a_subset_is_the_videos_of_the_view(
     profile: Profile, dataset: strategies.Dataset, data: st.DataObject, part: int
 ) -> None:
     count = len(dataset.annotations)
     chosen = data.draw(st.lists(st.integers(0, count - 1), max_size=count, unique=True) if count else st.just([]))
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
-        patch.setattr(layout, "PART_BYTES", part)
+        patch.setattr(chunking, "PART_BYTES", part)
         path = write(Path(folder) / "a.zarr", *dataset, profile=profile)
         view = skelstore.open(path).at(chosen)
         if chosen and dataset.splits and ("filename" in view.lazy(0)) != ("filename" in dataset.annotations[0]):

@@ -14,15 +14,15 @@ import pyarrow as pa
 import pytest
 
 import skelstore
-from skelstore import disk
-from skelstore import table as tables
 from skelstore.errors import DamageError
-from skelstore.files import LocalFiles
-from skelstore.metadata import FileEntry
-from skelstore.table import read_table
-from skelstore.verification import LEVELS, verify
-from tests.contracts import write
-from tests.exact import assert_exact
+from skelstore.format import checksums
+from skelstore.format.checksums import FileEntry
+from skelstore.format.files import LocalFiles
+from skelstore.read import table as tables
+from skelstore.read.table import read_table
+from skelstore.read.verification import LEVELS, verify
+from tests.support.contracts import write
+from tests.support.exact import assert_exact
 
 TABLES = ("videos.arrow", "names.arrow", "splits.arrow")
 
@@ -44,7 +44,7 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def read(path: Path, key: str, expected: FileEntry | None = None) -> pa.Table:
-    return read_table(LocalFiles(path), key, expected or disk.measure_file(path / key))
+    return read_table(LocalFiles(path), key, expected or checksums.measure_file(path / key))
 
 
 @pytest.mark.usefixtures("way")
@@ -86,7 +86,7 @@ def test_a_small_table_that_is_cut_short_or_overwritten_in_place_is_read_as_it_w
 @pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("key", TABLES)
 def test_a_table_of_another_size_is_not_read(path: Path, key: str) -> None:
-    expected = disk.measure_file(path / key)
+    expected = checksums.measure_file(path / key)
     for size in (0, expected.size - 1, expected.size + 1, 1 << 40):
         os.truncate(path / key, size)
         begun = time.process_time()
@@ -100,7 +100,7 @@ def test_a_table_of_another_size_is_not_read(path: Path, key: str) -> None:
 @pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("key", TABLES)
 def test_a_table_of_other_bytes_is_refused(path: Path, key: str) -> None:
-    expected = disk.measure_file(path / key)
+    expected = checksums.measure_file(path / key)
     data = bytearray((path / key).read_bytes())
     data[len(data) // 2] ^= 1
     (path / key).write_bytes(data)
@@ -111,7 +111,7 @@ def test_a_table_of_other_bytes_is_refused(path: Path, key: str) -> None:
 @pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("key", TABLES)
 def test_what_is_no_file_in_place_of_a_table_is_refused_without_waiting(path: Path, key: str) -> None:
-    expected = disk.measure_file(path / key)
+    expected = checksums.measure_file(path / key)
     (path / key).unlink()
     with pytest.raises(DamageError, match=f"{key} is missing"):
         read(path, key, expected)
@@ -128,7 +128,7 @@ def test_a_table_that_is_replaced_between_its_check_and_its_map_is_refused(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tables, "COPIED_BYTES", 0)
-    measure = disk.measure_open
+    measure = checksums.measure_open
 
     def replace_after(file: Any) -> FileEntry:
         found = measure(file)
@@ -137,7 +137,7 @@ def test_a_table_that_is_replaced_between_its_check_and_its_map_is_refused(
         os.replace(path / "new", path / "videos.arrow")
         return found
 
-    monkeypatch.setattr(disk, "measure_open", replace_after)
+    monkeypatch.setattr(checksums, "measure_open", replace_after)
     with pytest.raises(DamageError, match="was replaced while it was opened"):
         read(path, "videos.arrow")
 

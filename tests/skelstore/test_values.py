@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skelstore import StoreError, UnsupportedValueError, values
+from skelstore import StoreError, UnsupportedValueError
 from skelstore.equality import difference
-from tests import strategies
-from tests.exact import assert_exact
+from skelstore.format import values
+from tests.support import strategies
+from tests.support.exact import assert_exact
 
 
 @given(strategies.values)

@@ -21,14 +21,14 @@ from hypothesis import strategies as st
 
 import skelstore
 from skelstore import SkelstoreError
-from skelstore.codecs import PROFILES, Profile
-from skelstore.parts import numpy_dtype
-from skelstore.table import numeric_column
-from skelstore.verification import LEVELS, Level, find_litter, share, verify
-from tests.contracts import write
-from tests.exact import assert_exact
-from tests.skelstore.small_store import check_free_reading, lay_out, made, sign, sign_root, small_dataset, table_bytes
-from tests.strategies import Dataset
+from skelstore.format.codecs import PROFILES, Profile
+from skelstore.format.columns import numpy_dtype
+from skelstore.read.table import numeric_column
+from skelstore.read.verification import LEVELS, Level, find_litter, share, verify
+from tests.support.contracts import write
+from tests.support.exact import assert_exact
+from tests.support.small_store import check_free_reading, lay_out, made, sign, sign_root, small_dataset, table_bytes
+from tests.support.strategies import Dataset
 
 
 @pytest.fixture
@@ -562,7 +562,7 @@ def test_a_signed_file_that_is_no_table_is_a_store_error(tmp_path: Path, key: st
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="no /proc, which tells how much memory is in use")
 def test_hostile_stores_are_refused_in_little_time_and_memory() -> None:
-    done = in_a_process_of_its_own("tests.skelstore.hostile_stores")
+    done = in_a_process_of_its_own("tests.support.hostile_stores")
     reports = [json.loads(line) for line in done.splitlines()]
     assert len(reports) > 200
     for report in reports:
@@ -595,7 +595,7 @@ def in_a_process_of_its_own(module: str, *arguments: str) -> str:
 
 @pytest.mark.slow
 def test_flipped_bits_in_signed_tables_are_errors_of_ours_and_no_signal() -> None:
-    assert 1000 < int(in_a_process_of_its_own("tests.skelstore.flipped_tables", "6000")) < 5000
+    assert 1000 < int(in_a_process_of_its_own("tests.support.flipped_tables", "6000")) < 5000
 
 
 def test_a_buffer_that_is_longer_than_its_values() -> None:

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 import skelstore
-from skelstore import layout
-from skelstore.codecs import PROFILES, Profile
-from tests.contracts import write
-from tests.exact import assert_exact
+from skelstore.format import chunking
+from skelstore.format.codecs import PROFILES, Profile
+from tests.support.contracts import write
+from tests.support.exact import assert_exact
 
 WATCHDOG = 60
 """Seconds after which a process that hangs is ended; it takes about one."""
@@ -42,7 +42,7 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         for name in PROFILES
     }
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(layout, "PART_BYTES", 1000)
+        patch.setattr(chunking, "PART_BYTES", 1000)
         made["many files"] = write(folder / "many", annotations(), profile="default")
     return made
 
@@ -179,7 +179,7 @@ def test_threads_share_one_store(
     stores: dict[str, Path], name: str, check: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Few descriptors, so that one thread closes what another reads."""
-    monkeypatch.setattr("skelstore.files.MAX_OPEN", 4)
+    monkeypatch.setattr("skelstore.format.files.MAX_OPEN", 4)
     expected = annotations()
     store = skelstore.open(stores[name], check=check)
     failures: list[BaseException] = []

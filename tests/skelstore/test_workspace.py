@@ -17,10 +17,12 @@ from typing import Any
 import pytest
 
 import skelstore
-from skelstore import StoreError, disk, locks, workspace
-from skelstore.verification import verify
-from skelstore.workspace import Workspace
-from tests.contracts import write
+from skelstore import StoreError
+from skelstore.format import schema
+from skelstore.read.verification import verify
+from skelstore.write import disk, locks
+from skelstore.write.workspace import Workspace
+from tests.support.contracts import write
 
 NOBODY = 65534
 VIDEOS = [{"frame_dir": f"v{i}", "label": i} for i in range(3)]
@@ -402,4 +404,4 @@ def test_a_link_gives_its_target_another_name(tmp_path: Path) -> None:
 
 
 def test_the_suffix_is_that_of_the_documents() -> None:
-    assert workspace.SUFFIX == ".partial"
+    assert schema.PARTIAL_SUFFIX == ".partial"

@@ -18,21 +18,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import skelstore
-from skelstore import (
-    StoreError,
-    StoreExistsError,
-    StoreNotFoundError,
-    UnsupportedValueError,
-    arrays,
-    disk,
-    layout,
-    parts,
-)
-from skelstore.codecs import PROFILES, Profile
-from skelstore.verification import verify
-from tests import strategies
-from tests.contracts import write, written
-from tests.exact import assert_exact
+from skelstore import StoreError, StoreExistsError, StoreNotFoundError, UnsupportedValueError
+from skelstore.format import chunking
+from skelstore.format.codecs import PROFILES, Profile
+from skelstore.read.verification import verify
+from skelstore.write import arrays, disk, parts, planning
+from tests.support import strategies
+from tests.support.contracts import write, written
+from tests.support.exact import assert_exact
 
 
 def video(number: int, frames: int = 20) -> dict[str, Any]:
@@ -87,7 +80,7 @@ def test_a_refused_video_is_left_out_and_the_writer_goes_on(dataset: strategies.
 def test_a_refused_video_leaves_no_trace_after_the_plan_is_made_either(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int
 ) -> None:
-    monkeypatch.setattr(parts, "SAMPLE_VIDEOS", 1)
+    monkeypatch.setattr(planning, "SAMPLE_VIDEOS", 1)
     with skelstore.Writer(tmp_path / "a.zarr") as writer:
         for number in range(after):
             writer.add(video(number))
@@ -102,7 +95,7 @@ def test_a_refused_video_leaves_no_trace_after_the_plan_is_made_either(
 
 @pytest.mark.parametrize("sample", [1, 256])
 def test_the_caller_may_use_its_arrays_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sample: int) -> None:
-    monkeypatch.setattr(parts, "SAMPLE_VIDEOS", sample)
+    monkeypatch.setattr(planning, "SAMPLE_VIDEOS", sample)
     array = np.zeros((1, 10, 17, 2), np.float32)
     names = ["a"]
     with skelstore.Writer(tmp_path / "a.zarr") as writer:
@@ -234,7 +227,7 @@ def test_a_writer_that_fails_while_it_writes_gives_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException] | BaseException, at: int
 ) -> None:
     """No store without some of its videos, whatever they were written by: the sample, an add, or the end."""
-    monkeypatch.setattr(parts, "SAMPLE_VIDEOS", 4)
+    monkeypatch.setattr(planning, "SAMPLE_VIDEOS", 4)
     calls = 0
     append = arrays.ArrayWriter.append
 
@@ -279,7 +272,7 @@ def test_a_writer_that_cannot_be_closed_gives_up(tmp_path: Path, monkeypatch: py
 def test_an_exception_inside_with_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException], sample: int
 ) -> None:
-    monkeypatch.setattr(parts, "SAMPLE_VIDEOS", sample)
+    monkeypatch.setattr(planning, "SAMPLE_VIDEOS", sample)
 
     def fail() -> None:
         with skelstore.Writer(tmp_path / "a.zarr") as writer:
@@ -387,7 +380,7 @@ def test_a_store_is_replaced_where_names_cannot_be_exchanged_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exchanges: bool
 ) -> None:
     if not exchanges:
-        monkeypatch.setattr("skelstore.disk._exchange", lambda a, b: False)
+        monkeypatch.setattr("skelstore.write.disk._exchange", lambda a, b: False)
     path = write(tmp_path / "a.zarr", [video(0)])
     write(path, [video(1)], force=True)
     assert_exact(list(skelstore.open(path)), [video(1)])
@@ -528,9 +521,9 @@ def test_many_parts_are_equal_to_one(
     dataset: strategies.Dataset, part_bytes: int, part_videos: int, sample: int, profile: Profile
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(layout, "PART_BYTES", part_bytes)
+        patch.setattr(chunking, "PART_BYTES", part_bytes)
         patch.setattr(parts, "PART_VIDEOS", part_videos)
-        patch.setattr(parts, "SAMPLE_VIDEOS", sample)
+        patch.setattr(planning, "SAMPLE_VIDEOS", sample)
         with written(*dataset, profile=profile) as path:
             store = skelstore.open(path)
             assert_exact(list(store), dataset.annotations)
@@ -545,7 +538,7 @@ def name_or_none(annotation: dict[Any, Any]) -> str | None:
 
 
 def test_a_part_ends_when_it_has_its_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(layout, "PART_BYTES", 20_000)
+    monkeypatch.setattr(chunking, "PART_BYTES", 20_000)
     annotations = [video(i) for i in range(60)]
     store = skelstore.open(write(tmp_path / "a.zarr", annotations))
     shards = [key for key in store.files() if key.startswith("keypoint/c.")]

@@ -18,10 +18,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import skelstore
-from skelstore import layout, values
-from skelstore.codecs import PROFILES, Profile
-from tests import strategies
-from tests.contracts import write, written
+from skelstore.format import chunking, values
+from skelstore.format.codecs import PROFILES, Profile
+from tests.support import strategies
+from tests.support.contracts import write, written
 
 
 def rows_of(annotations: list[dict[Any, Any]], path: tuple[Any, ...]) -> list[np.ndarray[Any, Any] | None]:
@@ -81,7 +81,7 @@ def check_without_us(path: Path, annotations: list[dict[Any, Any]]) -> None:
 )
 def test_zarr_python_alone_reads_every_array(annotations: list[dict[Any, Any]], profile: Profile, part: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(layout, "PART_BYTES", part)
+        patch.setattr(chunking, "PART_BYTES", part)
         with written(annotations, profile=profile) as path:
             check_without_us(path, annotations)
 

@@ -15,9 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import skelstore
-from converters.samples import iter_kinetics_like, ntu_like
-from skelstore import layout
-from tests.exact import assert_exact
+from converters.samples.pickles import iter_kinetics_like, ntu_like
+from skelstore.format import chunking
+from tests.support.exact import assert_exact
 
 torch = pytest.importorskip("torch", reason="torch is not installed here: see `make mmaction-test`")
 from torch.utils.data import DataLoader, Dataset  # noqa: E402
@@ -48,7 +48,7 @@ def data() -> dict[str, Any]:
 def ntu(data: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store of several shards."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(layout, "PART_BYTES", 50_000)
+        patch.setattr(chunking, "PART_BYTES", 50_000)
         return written(tmp_path_factory.mktemp("ntu") / "ntu.zarr", data["annotations"], **data["split"])
 
 

@@ -18,9 +18,9 @@ from unittest import mock
 import numpy as np
 
 import skelstore
-from skelstore import layout
-from skelstore.codecs import PROFILES
-from skelstore.metadata import FORMAT_VERSION
+from skelstore.format import chunking
+from skelstore.format.codecs import PROFILES
+from skelstore.format.schema import FORMAT_VERSION
 
 FOLDER = Path(__file__).resolve().parent
 Array = np.ndarray[Any, Any]
@@ -127,7 +127,7 @@ def make(folder: Path) -> list[Path]:
     made = []
     with contextlib.ExitStack() as stack:
         for name, size in sizes.items():
-            stack.enter_context(mock.patch.object(layout, name, size))
+            stack.enter_context(mock.patch.object(chunking, name, size))
         for profile in PROFILES:
             path = folder / f"v{FORMAT_VERSION}-{profile}"
             if path.exists():

@@ -1,0 +1,409 @@
+"""What may be wrong with one annotation. Each check gives (kind, what was found); the kinds are in ``problems``.
+
+What the pipelines need is read from PYSKL: pyskl/datasets/pipelines/pose_related.py (PreNormalize2D and 3D, GenSkeFeat,
+PoseDecode, FormatGCNInput), heatmap_related.py (GeneratePoseTarget), sampling.py (UniformSampleFrames) and the
+published configs of PoseC3D and ST-GCN.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, NamedTuple, TypeAlias, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from converters.pickles.arrays import Foreign
+from converters.showing import shown
+from skelstore.format.values import type_name
+from skelstore.wording import counted
+
+__all__ = ["MODELS", "Model", "Poses", "Problem", "as_int", "poses", "video_problems"]
+
+Problem: TypeAlias = tuple[str, str]
+Model: TypeAlias = Literal["posec3d", "stgcn"]
+MODELS: tuple[Model, ...] = get_args(Model)
+
+#: So far outside, in parts of the side, a joint is not there by an estimator's error alone.
+FAR = 0.1
+#: And so many of a hundred joints have to be there before height and width count as swapped.
+FAR_PERCENT = 1
+
+#: A third coordinate up to here may be a score: estimators give up to 1.024.
+MOST_SCORE = 1.1
+#: Coordinates beyond this are pixels: skeletons in metres, or in parts of the image, do not reach it.
+LEAST_PIXELS = 20
+#: Coordinates divided by the sides of the image: joints that the image cuts off lie a little beyond 0 to 1.
+FRACTIONS = (-1, 2)
+
+#: Persons of a video that are compared from frame to frame.
+MOST_PERSONS = 10
+#: A row goes on in another row if that person is so many times nearer,
+NEARER = 4
+#: and its own person is further away than this part of the skeleton's extent.
+LEAST_JUMP = 0.1
+
+#: V of the graphs in pyskl/utils/graph.py: coco, openpose, handmp, nturgb+d.
+STGCN_JOINTS = (17, 18, 21, 25)
+
+
+class Poses(NamedTuple):
+    """Skeletons of a video: ``points`` [M, T, V, C], or compressed [N, V, 2], and ``scores``, the same without C."""
+
+    points: NDArray[Any]
+    scores: NDArray[Any] | None
+    compressed: bool
+
+
+def video_problems(annotation: Mapping[Any, Any], model: Model | None = None) -> Iterator[Problem]:
+    """Everything that is wrong with an annotation by itself, and for a model's pipeline if one is named."""
+    yield from _label(annotation)
+    yield from _boxes(annotation)
+    yield from _image_shape(annotation)
+    found = poses(annotation)
+    if not isinstance(found, Poses):
+        yield found
+        return
+    yield from _frames(annotation, found)
+    yield from _score_shape(annotation, found)
+    yield from _finite(found)
+    yield from _empty(found)
+    yield from _swapped_persons(found)
+    if scored := _split_score(annotation, found):
+        yield "score-coordinate", _describe_coordinates(found)
+        yield from _image(annotation, scored)
+        missing = ("posec3d-score", "stgcn-score")  # what the remedy brings
+        yield from (problem for problem in _model_problems(annotation, scored, model) if problem[0] not in missing)
+        return
+    yield from _image(annotation, found)
+    yield from _model_problems(annotation, found, model)
+
+
+def _model_problems(annotation: Mapping[Any, Any], found: Poses, model: Model | None) -> Iterator[Problem]:
+    if model == "posec3d":
+        yield from _posec3d(annotation, found)
+    elif model == "stgcn":
+        yield from _stgcn(annotation, found)
+
+
+def poses(annotation: Mapping[Any, Any]) -> Poses | Problem:
+    """The skeletons of an annotation, or why it has none that can be looked at."""
+    keypoint = annotation.get("keypoint")
+    if keypoint is None:
+        return "keypoint-missing", "keypoint is missing" if "keypoint" not in annotation else "keypoint is None"
+    if not isinstance(keypoint, np.ndarray) or keypoint.dtype.kind not in "fiu":
+        return "keypoint-shape", f"keypoint is {shown_kind(keypoint)}"
+    if keypoint.ndim == 4 and keypoint.shape[3] in (2, 3) and keypoint.shape[2]:
+        score = annotation.get("keypoint_score")
+        usable = isinstance(score, np.ndarray) and score.dtype.kind in "fiu" and score.shape == keypoint.shape[:3]
+        return Poses(keypoint, score if usable else None, False)
+    if keypoint.ndim == 3 and keypoint.shape[2] == 3 and keypoint.shape[1] and "frame_inds" in annotation:
+        return Poses(keypoint[..., :2], keypoint[..., 2], True)
+    return "keypoint-shape", f"keypoint has shape {keypoint.shape}"
+
+
+def shown_kind(value: object) -> str:
+    """What a value is, for a sentence."""
+    if isinstance(value, np.ndarray):
+        return f"an array of {value.dtype} of shape {value.shape}"
+    return f"a {value.name if isinstance(value, Foreign) else type_name(value)}"
+
+
+def as_int(value: object) -> int | None:
+    """The value of an int or a NumPy integer; None for anything else, bool included."""
+    if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
+        return int(value)
+    return None
+
+
+def _label(annotation: Mapping[Any, Any]) -> Iterator[Problem]:
+    label = annotation.get("label")
+    if label is None or as_int(label) is not None:
+        return
+    if isinstance(label, (list, tuple)) and all(as_int(element) is not None for element in label):
+        return
+    if isinstance(label, np.ndarray) and label.dtype.kind in "fiub" and label.ndim <= 1:
+        return
+    yield "label-type", f"label is {label!r}" if isinstance(label, (str, float)) else f"label is {shown_kind(label)}"
+
+
+def _frames(annotation: Mapping[Any, Any], found: Poses) -> Iterator[Problem]:
+    stated = annotation.get("total_frames")
+    total = as_int(stated)
+    if total is None:
+        yield "total-frames", "total_frames is missing" if stated is None else f"total_frames is {shown_kind(stated)}"
+    if not found.compressed:
+        frames = found.points.shape[1]
+        if total is not None and total != frames:
+            turned = ", and M is that: the axes M and T look exchanged" if total == len(found.points) else ""
+            yield "total-frames", f"total_frames is {shown(total)}, and T is {frames}{turned}"
+        return
+    numbers = annotation["frame_inds"]
+    if not _is_rows(numbers, len(found.points), "iu"):
+        yield "frame-inds", f"frame_inds is {shown_kind(numbers)}, for {counted(len(found.points), 'skeleton')}"
+        return
+    if not len(numbers):
+        return
+    down = np.flatnonzero(numbers[1:] < numbers[:-1])
+    if len(down):
+        at = int(down[0]) + 1
+        yield (
+            "frame-inds-order",
+            f"frame_inds go down {counted(len(down), 'time')}, first at {at}: {numbers[at - 1]}, {numbers[at]}",
+        )
+    low, high = int(numbers.min()), int(numbers.max())
+    if low < 0 or (total is not None and high > total):
+        yield "frame-inds-range", f"frame_inds are {low} to {high}, and total_frames is {shown(total)}"
+
+
+def _is_rows(value: object, count: int, kinds: str) -> bool:
+    return isinstance(value, np.ndarray) and value.dtype.kind in kinds and value.shape == (count,)
+
+
+def _boxes(annotation: Mapping[Any, Any]) -> Iterator[Problem]:
+    """``box_score`` against ``frame_inds``, and ``valid`` against both: they may be there without a keypoint."""
+    numbers, score, valid = (annotation.get(key) for key in ("frame_inds", "box_score", "valid"))
+    if score is None or not isinstance(numbers, np.ndarray) or numbers.ndim != 1:
+        return
+    if not _is_rows(score, len(numbers), "fiu"):
+        yield "box-score", f"box_score is {shown_kind(score)}, for {len(numbers)} frame_inds"
+        return
+    if not isinstance(valid, dict):
+        return
+    # The published tables counted before they rounded the scores to float16, so a score may be half a step off.
+    step = np.spacing(np.abs(score)).astype(np.float64) / 2 if score.dtype.kind == "f" else 0.0
+    exact = score.astype(np.float64)
+    unlike = []
+    for threshold, stated in valid.items():
+        if isinstance(threshold, (int, float)) and abs(threshold) < 1 << 63:  # beyond, NumPy may not compare
+            low, high = (len(np.unique(numbers[bound >= threshold])) for bound in (exact - step, exact + step))
+            count = as_int(stated)
+            if count is None or not low <= count <= high:
+                unlike.append(f"valid[{threshold}] is {shown(stated)}, and box_score gives {low}")
+    if unlike:
+        yield "valid", "; ".join(unlike[:2])
+
+
+def _score_shape(annotation: Mapping[Any, Any], found: Poses) -> Iterator[Problem]:
+    score = annotation.get("keypoint_score")
+    if score is not None and not found.compressed and found.scores is None:
+        yield "score-shape", f"keypoint_score is {shown_kind(score)}, and keypoint has shape {found.points.shape}"
+
+
+def _finite(found: Poses) -> Iterator[Problem]:
+    for name, array in (("keypoint", found.points), ("keypoint_score", found.scores)):
+        if array is None or array.dtype.kind != "f":
+            continue
+        good = np.isfinite(array)
+        if not good.all():
+            first = tuple(np.argwhere(~good)[0].tolist())
+            shown = "keypoint" if found.compressed else name
+            yield (
+                "not-finite",
+                f"{shown} has {counted(good.size - int(good.sum()), 'such value')}, the first at {list(first)}",
+            )
+
+
+def _empty(found: Poses) -> Iterator[Problem]:
+    """Nobody there at all, or all zero: the video, frames of it, or persons."""
+    points = found.points
+    if not len(points):
+        yield "no-person", f"keypoint has shape {points.shape}"
+        return
+    if not found.compressed and not points.shape[1]:
+        yield "no-frame", f"keypoint has shape {points.shape}"
+        return
+    zero: NDArray[np.bool_] = np.asarray(~points.any(axis=(-2, -1)))  # [M, T], or [N]
+    if zero.all():
+        yield "empty-video", f"{counted(zero.size, 'skeleton is', 'skeletons are all')} zero"
+        return
+    if found.compressed:
+        if zero.any():
+            yield (
+                "empty-person",
+                f"{int(zero.sum())} of {counted(len(zero), 'skeleton')} zero, first {int(zero.argmax())}",
+            )
+        return
+    frames: NDArray[np.bool_] = zero.all(axis=0)  # type: ignore[assignment]  # an array, since zero has two axes
+    persons: NDArray[np.bool_] = zero.all(axis=1)  # type: ignore[assignment]
+    if frames.any():
+        yield (
+            "empty-frame",
+            f"{int(frames.sum())} of {counted(len(frames), 'frame')} zero, first {int(frames.argmax())}",
+        )
+    if persons.any():
+        yield (
+            "empty-person",
+            f"{int(persons.sum())} of {counted(len(persons), 'person')} zero, first {int(persons.argmax())}",
+        )
+
+
+def _split_score(annotation: Mapping[Any, Any], found: Poses) -> Poses | None:
+    """The skeletons as 2D with scores, if their third coordinate is a score beside pixels; else None."""
+    if found.points.shape[-1] != 3 or not found.points.size or "keypoint_score" in annotation:
+        return None
+    pixels, third = found.points[..., :2], found.points[..., 2]
+    if any(((part < 0) | (part > MOST_SCORE)).any() for part in (third[:, :1], third)):  # one frame is quickly seen
+        return None
+    return Poses(pixels, third, False) if third.any() and (np.abs(pixels) > LEAST_PIXELS).any() else None
+
+
+def _describe_coordinates(found: Poses) -> str:
+    spans = (f"{name} is {axis.min():g} to {axis.max():g}" for name, axis in zip("xyz", found.points.T, strict=True))
+    return f"keypoint has shape {found.points.shape}; {', '.join(spans)}"
+
+
+def _swapped_persons(found: Poses) -> Iterator[Problem]:
+    if found.compressed or len(found.points) < 2 or found.points.shape[1] < 2:
+        return
+    swaps = find_swaps(found.points[:MOST_PERSONS])
+    if swaps.any():
+        first = int(swaps.argmax()) + 1
+        yield (
+            "persons-swapped",
+            f"{counted(int(swaps.sum()), 'time')} in {counted(len(swaps) + 1, 'frame')}, first at frame {first}",
+        )
+
+
+def find_swaps(points: NDArray[Any]) -> NDArray[np.bool_]:
+    """Whether persons [M, T, V, C] change rows between a frame and the next, [T - 1].
+
+    A row goes on in another one if the skeleton there is ``NEARER`` times nearer than its own, which is further away
+    than ``LEAST_JUMP`` of its extent. Two rows or more have to do so: one alone may be a person who leaves. Joints at
+    the origin were not found; two skeletons are compared by those found in both, at least half of V.
+    """
+    planes = np.ascontiguousarray(points.transpose(3, 2, 0, 1), np.float32)  # NumPy is quick along the last axis
+    seen: NDArray[np.bool_] = np.asarray((planes != 0).any(axis=0))  # [V, M, T]
+    before, after, seen_before, seen_after = planes[..., :-1], planes[..., 1:], seen[..., :-1], seen[..., 1:]
+    own = _distance(before, after, seen_before & seen_after)
+    jumps = (own < np.inf) & (own > LEAST_JUMP * _extent(before, seen_before))
+    swaps: NDArray[np.bool_] = np.asarray(jumps.sum(axis=0) >= 2)
+    for t in np.flatnonzero(swaps):
+        there = (
+            before[:, :, :, None, t],
+            after[:, :, None, :, t],
+            seen_before[:, :, None, t] & seen_after[:, None, :, t],
+        )
+        apart = _distance(*there)  # from each row to each row
+        np.fill_diagonal(apart, np.inf)
+        swaps[t] = (jumps[:, t] & (NEARER * apart.min(axis=1) < own[:, t])).sum() >= 2
+    return swaps
+
+
+def _distance(before: NDArray[Any], after: NDArray[Any], both: NDArray[np.bool_]) -> NDArray[Any]:
+    """Mean distance along the axes of skeletons [C, V, …] by joints found in both; infinite if they are too few."""
+    count = both.sum(axis=0, dtype=np.int32)
+    apart = np.abs(after - before).sum(axis=0)
+    return np.where(2 * count >= len(both), (apart * both).sum(axis=0) / np.maximum(count, 1), np.inf)
+
+
+def _extent(points: NDArray[Any], seen: NDArray[np.bool_]) -> NDArray[Any]:
+    """Sum of the sides of the box around the joints of skeletons [C, V, …] that are found."""
+    if seen.all():
+        high, low = points.max(axis=1), points.min(axis=1)
+    else:
+        high = np.where(seen, points, -np.inf).max(axis=1)
+        low = np.where(seen, points, np.inf).min(axis=1)
+    result: NDArray[Any] = (high - low).sum(axis=0)
+    return result
+
+
+def _image_shape(annotation: Mapping[Any, Any]) -> Iterator[Problem]:
+    if annotation.get("img_shape") is not None and _size(annotation) is None:
+        shape = annotation["img_shape"]
+        known = isinstance(shape, (tuple, list)) and len(shape) < 5 and not any(isinstance(n, Foreign) for n in shape)
+        yield "img-shape", f"img_shape is {shown(shape)[:100]}" if known else f"img_shape is {shown_kind(shape)}"
+
+
+def _size(annotation: Mapping[Any, Any]) -> tuple[int, int] | None:
+    """Height and width of the image; None if they are not known, or of 2**31 and more."""
+    shape = annotation.get("img_shape")
+    if isinstance(shape, np.ndarray) and shape.shape == (2,):
+        shape = list(shape)
+    if not isinstance(shape, (tuple, list)) or len(shape) != 2:
+        return None
+    height, width = as_int(shape[0]), as_int(shape[1])
+    if height is None or width is None or not (0 < height < 1 << 31 and 0 < width < 1 << 31):
+        return None
+    return height, width
+
+
+def _image(annotation: Mapping[Any, Any], found: Poses) -> Iterator[Problem]:
+    """Joints against the image: those that were found, which are neither at (0, 0) nor of score 0."""
+    size = _size(annotation)
+    if size is None or found.points.shape[-1] != 2:
+        return
+    height, width = size
+    x, y = found.points[..., 0].astype(np.float64), found.points[..., 1].astype(np.float64)
+    seen = np.isfinite(x) & np.isfinite(y) & ((x != 0) | (y != 0))
+    if found.scores is not None:
+        seen &= found.scores > 0
+    x, y = x[seen], y[seen]
+    if len(x) and min(size) > LEAST_PIXELS and _are_fractions(x) and _are_fractions(y):
+        yield "fractions", _describe_image(size, x, y)
+        return
+    outside = int(_beyond(x, y, width, height, 0).sum())
+    if not outside:
+        return
+    far = int(_beyond(x, y, width, height, FAR).sum())
+    shown = _describe_image(size, x, y)
+    swappable = height != width and not _beyond(x, y, height, width, FAR).any()
+    if swappable and far and 100 * far >= FAR_PERCENT * len(x):
+        yield "img-shape-swapped", shown
+        return
+    yield "outside", f"{outside:,} of {counted(len(x), 'joint')} ({100 * outside / len(x):.2g} %); {shown}"
+
+
+def _are_fractions(axis: NDArray[Any]) -> bool:
+    return bool(axis.min() >= FRACTIONS[0] and axis.max() <= FRACTIONS[1])
+
+
+def _describe_image(size: tuple[int, int], x: NDArray[Any], y: NDArray[Any]) -> str:
+    return f"img_shape is {size}; x is {x.min():g} to {x.max():g}, y is {y.min():g} to {y.max():g}"
+
+
+def _beyond(x: NDArray[Any], y: NDArray[Any], width: float, height: float, margin: float) -> NDArray[np.bool_]:
+    """Whether each joint is outside of the image by more than a part of its sides."""
+    beside = (x < -margin * width) | (x > (1 + margin) * width)
+    result: NDArray[np.bool_] = beside | (y < -margin * height) | (y > (1 + margin) * height)
+    return result
+
+
+def _posec3d(annotation: Mapping[Any, Any], found: Poses) -> Iterator[Problem]:
+    if found.points.shape[-1] == 3:
+        yield "posec3d-3d", f"keypoint has shape {found.points.shape}"
+    if annotation.get("img_shape") is None:
+        yield "posec3d-img-shape", "img_shape is missing"
+    if not found.compressed and annotation.get("keypoint_score") is None:
+        yield "posec3d-score", "keypoint_score is missing"
+    if found.points.shape[-2] != 17:
+        yield "posec3d-joints", f"V is {found.points.shape[-2]}"
+
+
+def _stgcn(annotation: Mapping[Any, Any], found: Poses) -> Iterator[Problem]:
+    if found.points.shape[-2] not in STGCN_JOINTS:
+        yield "stgcn-joints", f"V is {found.points.shape[-2]}; there are graphs for {', '.join(map(str, STGCN_JOINTS))}"
+    scored = found.compressed or annotation.get("keypoint_score") is not None
+    persons = _persons(annotation, found)
+    if found.points.shape[-1] == 3:
+        if scored:
+            yield "stgcn-score", "3D with keypoint_score"
+        if persons > 2:
+            yield "stgcn-persons", f"M is {persons}"
+        return
+    if not scored:
+        yield "stgcn-score", "2D without keypoint_score"
+    if persons > 2:
+        yield "stgcn-cut", f"there are {persons} persons"
+    if annotation.get("img_shape") is None:
+        yield "stgcn-img-shape", "img_shape is missing"
+
+
+def _persons(annotation: Mapping[Any, Any], found: Poses) -> int:
+    """M, as it is or as decompressing makes it."""
+    if not found.compressed:
+        return len(found.points)
+    numbers = annotation["frame_inds"]
+    if not _is_rows(numbers, len(found.points), "iu") or not len(numbers):
+        return 0
+    return int(np.unique(numbers, return_counts=True)[1].max())

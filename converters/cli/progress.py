@@ -1,0 +1,138 @@
+"""What a person is shown: lines, and how far a command is.
+
+Everything that the command line prints goes through here. Names come from outside, so every line is escaped.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from threading import RLock
+from typing import TYPE_CHECKING, Any
+
+import click
+from tqdm import tqdm
+from tqdm.utils import disp_trim
+
+from skelstore.wording import escape
+
+if TYPE_CHECKING:
+    from converters.conversion.source import Reached
+
+_REDRAW = 0.1
+"""Seconds between two states of the line on a terminal, at least."""
+_LINE_EVERY = 5.0
+"""Seconds before the first line where there is no terminal, and to the next; every one after it is 5 % later."""
+_RATE_AFTER = 3.0
+"""Seconds before which there is no rate: it would say nothing."""
+_COLUMNS = 80
+"""Width of a terminal that does not say it."""
+
+
+def show(*lines: str) -> None:
+    """Print lines to standard output: what a command was asked for. Raises OSError where that cannot be written."""
+    try:
+        if sys.stdout is None:
+            raise OSError(9, "it is closed")
+        click.echo("\n".join(map(escape, lines)))
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        reason = f"cannot be written ({error.strerror}); the command itself has done its work"
+        raise OSError(error.errno, reason, "standard output") from error
+
+
+def say(*lines: str) -> None:
+    """Print lines to standard error, if that can be written."""
+    with suppress(OSError, ValueError):
+        click.echo("\n".join(map(escape, lines)), err=True)
+
+
+@contextmanager
+def progress(what: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
+    """A line that is drawn again on a terminal, elsewhere a line now and then. ``unit``: `` videos``, or ``B``."""
+    with _open(what, total, unit) as bar:
+        yield bar.update
+
+
+@contextmanager
+def conversion_progress(what: str) -> Iterator[Callable[[Reached], None]]:
+    """The same for a conversion, which learns how many videos there are while it writes them."""
+    with _open(what, None, "B") as bar:
+
+        def report(reached: Reached) -> None:
+            bar.reached = reached
+            bar.total = reached.known_bytes if reached.complete else None
+            bar.update(reached.bytes - bar.n)
+
+        yield report
+
+
+class _Line(tqdm):
+    """A line of a terminal, drawn again and again; ``n`` and ``total`` are of the unit, or bytes of a conversion."""
+
+    monitor_interval = 0  # its thread would outlive the line
+    reached: Reached | None = None
+    _begun = 0.0
+    """Seconds in which there was nothing to count: processes start, or the source is looked through."""
+
+    def update(self, n: int = 1) -> None:
+        if n or not self.n:  # tqdm would leave the time of an update by 0 out of the rate
+            super().update(n)
+
+    def display(self, msg: str | None = None, pos: int | None = None) -> bool:
+        text = str(self) if msg is None else msg
+        text = disp_trim(text, self._width())  # tqdm below 4.70 cuts only bars
+        self.nrows = None  # on a terminal that does not say its height tqdm would draw nothing
+        return bool(super().display(text, pos))
+
+    def _width(self) -> int:
+        return self.ncols if (self.ncols or 0) > 0 else _COLUMNS - 1
+
+    @property
+    def format_dict(self) -> dict[str, Any]:
+        reached = self.reached._asdict() if self.reached else {"videos": 0, "known_videos": 0}
+        values: dict[str, Any] = super().format_dict | reached
+        if self.dynamic_ncols:
+            values["ncols"] = self._width()
+        if self.total is not None:
+            values["total"] = max(self.total, self.n)
+        if not self.n:
+            self._begun = values["elapsed"]
+        values["bar_format"] = self._format(bool(values["rate"]) and values["elapsed"] - self._begun >= _RATE_AFTER)
+        return values
+
+    def _format(self, rated: bool) -> str:
+        speed = ", {rate_noinv:,.0f}{unit}/s" if rated else ""
+        if self.total is None:
+            looking = "looking through the source, {known_videos:,} videos so far"
+            return f"{{desc}}: {{videos:,}} videos, {{n:,.0f}}{{unit}}{speed}; {looking}" if self.n else looking
+        videos = "{videos:,} of {known_videos:,} videos, " if self.reached else ""
+        left = ", {remaining} left" if rated else ""
+        return f"{{desc}}: {videos}{{n:,.0f}} of {{total:,.0f}}{{unit}}{speed}{left}"
+
+
+class _Lines(_Line):
+    """Where there is no terminal: lines, ever rarer."""
+
+    def display(self, msg: str | None = None, pos: int | None = None) -> bool:
+        if msg is None:
+            say(str(self))
+            self.mininterval *= 1.05
+        return False
+
+
+_Line.set_lock(RLock())  # tqdm's own is a semaphore of the system, too
+
+
+def _open(what: str, total: int | None, unit: str) -> _Line:
+    terminal = sys.stderr is not None and sys.stderr.isatty()
+    scale: dict[str, Any] = {"unit": " MB", "unit_scale": 1e-6} if unit == "B" else {"unit": unit}
+    options = {**scale, "desc": escape(what), "total": total, "miniters": 0, "leave": False}
+    if not terminal:
+        return _Lines(file=io.StringIO(), mininterval=_LINE_EVERY, delay=_LINE_EVERY, **options)
+    line = _Line(file=sys.stderr, dynamic_ncols=True, mininterval=_REDRAW, delay=1e-9, smoothing=0.05, **options)
+    line.last_print_t = line.start_t - 2 * _REDRAW  # nothing is drawn before the first update, and that is at once
+    return line

@@ -1,0 +1,249 @@
+"""Parts of a conversion, each written by one process: this one, another of this machine, one of a cluster.
+
+A part that is finished is never written again. Its folder is named after its identity (what it was made from, and
+how), and its receipt says so too: a run that was interrupted goes on from the parts that it left.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import shutil
+import threading
+from array import array
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from functools import lru_cache, partial
+from importlib.metadata import version
+from multiprocessing.reduction import ForkingPickler
+from pathlib import Path
+from typing import NamedTuple
+
+from converters.conversion.source import LeftOut, Reached, Source, refusal, shown_name
+from converters.conversion.workers import Workers, finished, report_to_parent
+from skelstore.errors import SourceError, StoreError, UnsupportedValueError, WorkerError
+from skelstore.format.schema import FORMAT_VERSION
+from skelstore.format.values import Json
+from skelstore.write import disk
+from skelstore.write.owners import as_shared_as
+from skelstore.write.part_records import find_part, keep_part
+from skelstore.write.parts import Part, PartWriter
+from skelstore.write.planning import Plan
+
+SHOWN_PROBLEMS = 20
+
+
+class Job(NamedTuple):
+    """The videos ``start`` to ``stop`` of the source, to be written into ``folder`` as its part of that number."""
+
+    number: int
+    start: int
+    stop: int
+    folder: Path
+    identity: Json
+
+
+class Course:
+    """How far the jobs of a conversion are, told as ``advance`` and ``report`` want it told.
+
+    ``advance`` is called with the number of videos written since the last call, ``report`` with all that is known.
+    """
+
+    def __init__(self, advance: Callable[[int], None] | None, report: Callable[[Reached], None] | None) -> None:
+        self._advance = advance
+        self._report = report
+        self._done: dict[int, int] = {}
+        self._sizes = array("q")
+        self._known_bytes = 0
+        self._complete = False
+        self._videos = 0
+        self._bytes = 0
+
+    def know(self, sizes: Iterable[int], complete: bool) -> None:
+        """Take the sizes of videos that the source is known to have, and whether there are no more of them.
+
+        This may be called in another thread than the rest.
+        """
+        self._sizes.extend(sizes)
+        self._known_bytes = sum(self._sizes) if complete else self._known_bytes
+        self._complete = complete
+
+    def reach(self, job: Job, videos: int) -> None:
+        """Take that so many videos of a job are written: more than the last time, or no news."""
+        before = self._done.get(job.number, 0)
+        if videos <= before:
+            return
+        self._done[job.number] = videos
+        self._videos += videos - before
+        self._bytes += sum(self._sizes[job.start + before : job.start + videos])
+        if self._advance:
+            self._advance(videos - before)
+        self.tell()
+
+    def tell(self) -> None:
+        """Report how far it is."""
+        if self._report:
+            known = len(self._sizes)
+            self._report(Reached(self._videos, self._bytes, known, self._known_bytes, self._complete))
+
+
+class Outcome(NamedTuple):
+    """What became of a job: its part, or the problems in its videos; and the videos that the source left out."""
+
+    part: Part | None
+    problems: list[str]
+    left_out: list[Json]
+    taken: bool = False
+    """Whether an earlier run had finished the part."""
+
+
+def identity_of(source: Source, plan: Plan, start: int, stop: int) -> Json:
+    """What a part is made from, and how: with the same identity it is the same part."""
+    named = [os.path.abspath(file) for file in source.files(start, stop)], [source.place(i) for i in range(start, stop)]
+    return {
+        "version": [version("skelstore"), FORMAT_VERSION],
+        "dialect": source.dialect,
+        "source": shown_name(source.path),
+        "settings": source.settings(),
+        "videos": [start, stop],
+        "named": hashlib.blake2b(repr(named).encode("utf-8", "surrogateescape"), digest_size=16).hexdigest(),
+        "state": _state(source, start, stop),
+        "plan": plan.to_json(),
+    }
+
+
+def _state(source: Source, start: int, stop: int) -> str:
+    """Fingerprint of the files that the videos are read from: of the size and the times of change of each.
+
+    No content is read. A file that was written to, or that another took the place of, has another ctime, which no
+    program can set.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    for file in source.files(start, stop):
+        status = file.stat()
+        digest.update(b"%d %d %d\n" % (status.st_size, status.st_mtime_ns, status.st_ctime_ns))
+    return digest.hexdigest()
+
+
+class Sent(NamedTuple):
+    """A file that holds a source and its plan, pickled, and the digest by which it is known to be ours."""
+
+    path: Path
+    digest: bytes
+
+
+def _send(source: Source, plan: Plan, folder: Path) -> Sent:
+    """Write the source, with its index, where all workers find it: it is too large to go with every part."""
+    data = bytes(ForkingPickler.dumps((source, plan)))
+    path = folder / f"source.{secrets.token_hex(4)}"
+    disk.write_file(path, data)
+    return Sent(path, hashlib.blake2b(data).digest())
+
+
+@lru_cache(maxsize=1)
+def _received(sent: Sent) -> tuple[Source, Plan]:
+    data = sent.path.read_bytes()
+    if hashlib.blake2b(data).digest() != sent.digest:
+        raise StoreError(f"{sent.path} is not what was written for the workers: run the same command again")
+    found: tuple[Source, Plan] = ForkingPickler.loads(data)
+    return found
+
+
+def sent_along(source: Source, plan: Plan, jobs: Iterable[Job], folder: Path) -> Iterator[tuple[Sent, Job]]:
+    """Each job with the source as it was sent to the workers: again, when that did not have the job's videos yet."""
+    known = -1
+    for job in jobs:
+        if job.stop > known:
+            known = source.known
+            sent = _send(source, plan, folder)
+        yield sent, job
+
+
+def write_parts(source: Source, tasks: Iterator[tuple[Sent, Job]], workers: Workers, course: Course) -> list[Outcome]:
+    """Let the workers write the parts, until there are enough problems.
+
+    Raises WorkerError, when what others were at is finished, if one died; and what taking a task raises.
+    """
+    outcomes: dict[int, Outcome] = {}
+
+    jobs: dict[int, Job] = {}
+
+    def noted() -> Iterator[tuple[Sent, Job]]:
+        for sent, job in tasks:
+            jobs[job.number] = job
+            yield sent, job
+
+    def look() -> None:
+        for number, videos in workers.reports():
+            course.reach(jobs[number], videos)
+        course.tell()
+
+    with closing(finished(workers, _write_sent, noted(), look)) as ended:
+        for (_, job), future in ended:
+            try:
+                outcomes[job.number] = future.result()
+            except workers.died as error:
+                raise WorkerError(
+                    f"{source.path}: the process that wrote part {job.number + 1} "
+                    f"({source.place(job.start)} to {source.place(job.stop - 1)}) died: it was killed, or ran out of "
+                    "memory (then use fewer workers), or this is a script without `if __name__ == '__main__'`"
+                ) from error
+            course.reach(job, job.stop - job.start)
+            if enough(outcomes.values()):
+                break
+    return [outcomes[number] for number in sorted(outcomes)]
+
+
+def enough(outcomes: Iterable[Outcome]) -> bool:
+    """Whether no more parts need to be written, since there are as many problems as are told."""
+    return sum(len(outcome.problems) for outcome in outcomes) >= SHOWN_PROBLEMS
+
+
+_one_at_a_time = threading.Lock()
+
+
+def _write_sent(sent: Sent, job: Job) -> Outcome:
+    """``write_part`` in a worker. A Dask worker may have several threads, but a source is for one at a time."""
+    with _one_at_a_time, as_shared_as(job.folder.parent):
+        return write_part(*_received(sent), job, partial(report_to_parent, job.number))
+
+
+def write_part(source: Source, plan: Plan, job: Job, reach: Callable[[int], None] = lambda videos: None) -> Outcome:
+    """Write one part, in whichever process, unless it is there. Gives the part, or the problems in its videos.
+
+    ``reach`` is called with the number of videos that are written, after each of them.
+    """
+    kept = find_part(job.folder, job.identity)
+    if kept is not None:
+        reach(job.stop - job.start)
+        return Outcome(kept.part, [], kept.left_out, taken=True)
+    if job.folder.exists():
+        shutil.rmtree(job.folder)
+    # Of an own name, since two processes may be at the same part: one that a scheduler believes dead may not be.
+    attempt = job.folder.with_name(f"{job.folder.name}.{secrets.token_hex(4)}")
+    writer = PartWriter(attempt, plan)
+    problems: list[str] = []
+    left_out: list[Json] = []
+    try:
+        for i in range(job.start, job.stop):
+            try:
+                annotation, origin = source.video(i)
+                writer.add(annotation, origin)
+            except LeftOut as error:
+                left_out.append({"index": i, "name": error.name, "reason": error.reason})
+            except (SourceError, UnsupportedValueError) as error:
+                problems.append(refusal(source, error, i))
+                if len(problems) == SHOWN_PROBLEMS:
+                    break
+            reach(i + 1 - job.start)
+        if problems or not writer.videos:
+            return Outcome(None, problems, left_out)
+        part = writer.close()
+        if _state(source, job.start, job.stop) != job.identity["state"]:
+            raise SourceError(f"{source.path}: the source has changed while it was converted: convert it again")
+        return Outcome(keep_part(part, job.folder, job.identity, left_out), [], left_out)
+    finally:
+        writer.abort()
+        source.close()
+        shutil.rmtree(attempt, ignore_errors=True)

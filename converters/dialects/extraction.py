@@ -1,0 +1,125 @@
+"""What pose extraction leaves: annotations one a file or in lists, whose labels and splits are known elsewhere.
+
+MMAction2's ntu_pose_extraction.py writes one annotation a file; PYSKL's custom_2d_skeleton.py a list, and a list for
+each process (``tmp/part_0.pkl`` …), with ``--compress`` of [N, V, 3] and ``frame_inds``, and with labels only if it was
+given them.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Unpack
+
+from converters.conversion.convert import ConvertOptions, convert_source
+from converters.conversion.source import checked_annotation
+from converters.inputs.annotation_file import described, open_pickle
+from converters.inputs.listing import Entry, ListedFiles, filename_of, files_below, list_videos
+from converters.inputs.video_table import refuse
+from converters.pickles.file import PickleFile
+from skelstore.errors import SourceError
+from skelstore.format.files import absolute
+from skelstore.format.schema import Annotation, Origin, video_name
+
+NAME = "extraction"
+
+
+class ExtractedFiles(ListedFiles):
+    """Source of one pickle or of all ``*.pkl`` below a folder, each an annotation or a list of them.
+
+    ``table`` is a CSV or Parquet file (`inputs.video_table`); ``label_by`` takes label and split from ``folders``
+    or ``ntu`` names instead. What they say replaces what an annotation says. Raises SourceError that tells all missing
+    videos, repeated names and files that hold something else at once.
+    """
+
+    dialect = NAME
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        table: str | os.PathLike[str] | None = None,
+        label_by: str | None = None,
+        skip_missing: bool = False,
+    ) -> None:
+        self.path = absolute(path)
+        self._folder = self.path if self.path.is_dir() else self.path.parent
+        self._lists: dict[str, PickleFile] = {}
+        self._open: PickleFile | None = None
+        files = files_below(self.path, (".pkl",)) if self.path.is_dir() else [self.path.name]
+        try:
+            self._listing = list_videos(
+                self.path, self._entries(files), table=table, label_by=label_by, skip_missing=skip_missing
+            )
+        finally:
+            self.close()
+
+    def video(self, index: int) -> tuple[Annotation, Origin | None]:
+        entry, row = self._listing.videos[index]
+        annotation = self._annotation(entry) | row.keys()
+        return annotation, Origin(entry.file, entry.position or 0, len(annotation))
+
+    def close(self) -> None:
+        if self._open is not None:
+            self._open.close()
+            self._open = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_open": None}
+
+    def _entries(self, files: list[str]) -> list[Entry]:
+        """The annotations that are there. Raises SourceError for all files that hold something else."""
+        entries: list[Entry] = []
+        problems: list[str] = []
+        for file in files:
+            try:
+                entries += self._entries_of(file)
+            except SourceError as error:
+                problems.append(str(error))
+        refuse(str(self.path), problems)
+        return entries
+
+    def _entries_of(self, file: str) -> list[Entry]:
+        pickle = open_pickle(self._folder / file, whole=True)
+        if pickle.root_kind == "list":
+            self._lists[file] = self._use(pickle)
+            sizes = pickle.element_sizes().tolist()
+            found = [Entry(file, position, None, size) for position, size in enumerate(sizes)]
+            return [self._named(entry, self._annotation(entry)) for entry in found]
+        with pickle:
+            if pickle.root_kind != "dict" or "annotations" in pickle.keys:
+                raise SourceError(f"{pickle.path} holds {described(pickle)}; expected an annotation or a list of them")
+            annotation = checked_annotation(pickle.root(), pickle.path, "the file")
+        return [self._named(Entry(file, None, None, pickle.size), annotation)]
+
+    @staticmethod
+    def _named(entry: Entry, annotation: Annotation) -> Entry:
+        return entry._replace(name=video_name(annotation), filename=filename_of(annotation))
+
+    def _annotation(self, entry: Entry) -> Annotation:
+        path = self._folder / entry.file
+        if entry.position is not None:
+            value = self._use(self._lists[entry.file]).element(entry.position)
+            return checked_annotation(value, path, f"[{entry.position}]")
+        with PickleFile(path) as pickle:
+            return checked_annotation(pickle.root(), path, "the file")
+
+    def _use(self, pickle: PickleFile) -> PickleFile:
+        """The file of a list, open as the only one: there may be more lists than a process may open files."""
+        if self._open is not pickle:
+            self.close()
+            self._open = pickle
+        return pickle
+
+
+def convert(
+    source: str | os.PathLike[str],
+    destination: str | os.PathLike[str],
+    *,
+    table: str | os.PathLike[str] | None = None,
+    label_by: str | None = None,
+    skip_missing: bool = False,
+    **options: Unpack[ConvertOptions],
+) -> None:
+    """Convert a file or folder. Raises SourceError as ``ExtractedFiles`` does, else what ``convert_source`` raises."""
+    extracted = ExtractedFiles(source, table=table, label_by=label_by, skip_missing=skip_missing)
+    convert_source(extracted, destination, **options)

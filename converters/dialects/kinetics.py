@@ -1,0 +1,310 @@
+"""Kinetics-400: a table of contents and, beside it, the skeletons.
+
+PYSKL keeps them in kpfiles, ``{frame_dir: {'keypoint': [N, V, 3]}, …}``, which ``raw_file`` names
+(tools/data/README.md); MMAction2 in one pickle a video, ``<frame_dir>.pkl`` (mmaction/datasets/pose_dataset.py,
+``get_data_info``). Both put the values of the kpfile behind those of the table of contents, and so does this module.
+"""
+
+from __future__ import annotations
+
+import os
+from array import array
+from collections import OrderedDict
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple, Unpack
+
+import numpy as np
+from numpy.typing import NDArray
+
+from converters.conversion.convert import ConvertOptions, convert_source
+from converters.conversion.source import checked_annotation, explore_all, storable_name
+from converters.inputs.annotation_file import AnnotationFile
+from converters.inputs.listing import walk
+from converters.pickles.arrays import short
+from converters.pickles.file import PickleFile
+from converters.pickles.spans import step
+from skelstore.errors import SourceError
+from skelstore.format import values
+from skelstore.format.files import absolute
+from skelstore.format.schema import Annotation, Origin
+from skelstore.format.values import Json
+from skelstore.wording import join_lines
+
+NAME = "kinetics"
+_MAX_OPEN = 16
+_SHOWN_MISSING = 20
+
+
+class _Place(NamedTuple):
+    """Where the skeletons of an entry of the table of contents are: the kpfile, and the number of their key in it."""
+
+    entry: int
+    file: str
+    position: int
+    """-1 if they are the whole file."""
+    size: int
+
+
+class _Places:
+    """Places of many videos, in columns: they are sent to the workers time and again."""
+
+    def __init__(self) -> None:
+        self.files: list[str] = []
+        self.positions = array("q")
+        self.sizes = array("q")
+        self._entries = array("q")
+        self._numbers = array("q")
+        self._number_of: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __getitem__(self, index: int) -> _Place:
+        file = self.files[self._numbers[index]]
+        return _Place(self._entries[index], file, self.positions[index], self.sizes[index])
+
+    def add(self, place: _Place) -> None:
+        if place.file not in self._number_of:
+            self._number_of[place.file] = len(self.files)
+            self.files.append(place.file)
+        self._entries.append(place.entry)
+        self._numbers.append(self._number_of[place.file])
+        self.positions.append(place.position)
+        self.sizes.append(place.size)
+
+
+class KineticsSource:
+    """Source of a table of contents joined with its kpfiles.
+
+    Raises SourceError, when it has gone through all, if skeletons are missing, naming all such videos; with
+    ``skip_missing`` those are left out, and ``description`` says which. Raises SourceError for a ``raw_file`` or
+    ``frame_dir`` that leads outside of the kpfiles' folder.
+    """
+
+    dialect = NAME
+
+    def __init__(
+        self, path: str | os.PathLike[str], kpfiles: str | os.PathLike[str], *, skip_missing: bool = False
+    ) -> None:
+        self.path = absolute(path)
+        self._contents = AnnotationFile(path, NAME)
+        self._folder = absolute(kpfiles)
+        if not self._folder.is_dir():
+            raise SourceError(f"{self._folder} is not a folder; --kpfiles takes the folder of the kpfiles")
+        self._kpfiles: dict[str, PickleFile] = {}
+        self._used: OrderedDict[str, PickleFile] = OrderedDict()  # those that may be open, the latest at the end
+        self._key_positions: dict[str, dict[str, int]] = {}
+        self._resolved: dict[str, str | None] = {}
+        self._skip_missing = skip_missing
+        self._whole = False
+        self._looked_at = 0  # entries of the table of contents
+        self._places = _Places()
+        self._bytes = 0  # of the skeletons that were found
+        self._left_out: list[Json] = []
+        self.explore()
+
+    @property
+    def known(self) -> int:
+        return len(self._places)
+
+    def explore(self) -> bool:
+        if self._whole:
+            return False
+        try:
+            self._find_more()
+            if self._whole and self._left_out and not self._skip_missing:
+                raise SourceError(self._missing_sentence())
+        except BaseException:
+            self.close()
+            raise
+        return True
+
+    def _find_more(self) -> None:
+        enough = self._bytes + step(self._bytes)
+        while self._bytes < enough:
+            if self._looked_at < self._contents.known:
+                self._look_at(self._looked_at)
+                self._looked_at += 1
+            elif not self._contents.explore():
+                self._whole = True
+                return
+
+    def __len__(self) -> int:
+        explore_all(self)
+        return self.known
+
+    def sizes(self) -> NDArray[np.int64]:
+        return np.array(self._places.sizes, np.int64)
+
+    def video(self, index: int) -> tuple[Annotation, Origin | None]:
+        place = self._places[index]
+        annotation, _ = self._contents.video(place.entry)
+        if place.position < 0:
+            with PickleFile(self._folder / place.file) as pickle:
+                pack = checked_annotation(pickle.root(), pickle.path, "the file")
+        else:
+            kpfile = self._open(place.file)
+            key = kpfile.keys[place.position]
+            pack = checked_annotation(kpfile.value(key), kpfile.path, repr(key))
+        for key in pack:
+            if key in annotation:
+                raise SourceError(
+                    f"{self.path}: {self._contents.place(place.entry)} has {key!r}, and so has its kpfile "
+                    f"{place.file}: take it out of one of the two"
+                )
+        return annotation | pack, Origin(storable_name(place.file, self._folder), max(place.position, 0), len(pack))
+
+    def files(self, start: int, stop: int) -> list[Path]:
+        files = dict.fromkeys(self._places[index].file for index in range(start, stop))
+        return [self.path, *(self._folder / file for file in files)]
+
+    def settings(self) -> Json:
+        return None
+
+    def place(self, index: int) -> str:
+        return self._contents.place(self._places[index].entry)
+
+    def splits(self) -> dict[Any, Any]:
+        explore_all(self)
+        return self._contents.splits()
+
+    def description(self) -> dict[str, Json]:
+        """As of the table of contents; and the layout of the kpfiles, and the videos that were left out."""
+        explore_all(self)
+        contents = self._contents.description()
+        return {
+            **contents,
+            "size": contents["size"] + sum((self._folder / file).stat().st_size for file in self._places.files),
+            "kpfiles": "many" if any(position >= 0 for position in self._places.positions) else "video",
+            "left_out": self._left_out,
+        }
+
+    def close(self) -> None:
+        self._contents.close()
+        while self._used:
+            self._used.popitem()[1].close()
+
+    def _look_at(self, entry: int) -> None:
+        annotation, _ = self._contents.video(entry)
+        found = self._find(entry, annotation)
+        if isinstance(found, _Place):
+            self._places.add(found)
+            self._bytes += found.size
+        else:
+            name = _identifier(annotation)
+            known = values.encode(name) if isinstance(name, str) else None
+            self._left_out.append({"index": entry, "name": known, "reason": found})
+
+    def _missing_sentence(self) -> str:
+        shown = []
+        for entry in self._left_out[:_SHOWN_MISSING]:
+            name = entry["name"]
+            known = self._contents.place(entry["index"]) if name is None else short(values.decode(name))
+            shown.append(f"  {known} ({entry['reason']})")
+        if (more := len(self._left_out) - _SHOWN_MISSING) > 0:
+            shown.append(f"  … and {more} more")
+        first = (
+            f"{self.path}: the skeletons of {len(self._left_out)} of {len(self._contents)} videos are missing; bring "
+            f"their kpfiles, or leave them out with --skip-missing:"
+        )
+        return join_lines([first, *shown])
+
+    def _find(self, index: int, annotation: Annotation) -> _Place | str:
+        """Where the skeletons of a video are, or why they are nowhere."""
+        name = _identifier(annotation)
+        if not isinstance(name, str):
+            return "it has no frame_dir, by which its skeletons would be found"
+        raw_file = annotation.get("raw_file")
+        if isinstance(raw_file, str):
+            key = annotation["frame_dir"] if isinstance(annotation.get("frame_dir"), str) else name
+            file = self._resolve(index, raw_file)
+            if file is None:
+                return f"its kpfile {short(raw_file)} is not in {self._folder}"
+            return self._place_in(index, file, key) or f"its kpfile {file} does not have it"
+        if (file := self._inside(index, f"{name}.pkl")) is not None:
+            return _Place(index, file, -1, os.path.getsize(self._folder / file))
+        file = self._catalogue.get(name)
+        if file is None:
+            return f"neither a file {short(name + '.pkl')} nor a kpfile that has it is in {self._folder}"
+        return self._place_in(index, file, name) or f"its kpfile {file} does not have it"
+
+    def _place_in(self, index: int, file: str, key: str) -> _Place | None:
+        position = self._positions(file).get(key)
+        if position is None:
+            return None
+        pickle = self._open(file)
+        return _Place(index, file, position, pickle.size // len(pickle.keys))
+
+    def _resolve(self, index: int, raw_file: str) -> str | None:
+        """The kpfile that a ``raw_file`` names: it, or the longest end of it, below the kpfiles' folder."""
+        if raw_file not in self._resolved:
+            parts = PurePosixPath(raw_file.replace("\\", "/")).parts
+            tails = ("/".join(parts[start:]) for start in range(len(parts)))
+            found = (file for tail in tails if (file := self._inside(index, tail, raw_file)) is not None)
+            self._resolved[raw_file] = next(found, None)
+        return self._resolved[raw_file]
+
+    def _inside(self, index: int, path: str, shown: str | None = None) -> str | None:
+        """The path if it is a file below the kpfiles' folder, else None. Raises SourceError if it leads out of it."""
+        if ".." in PurePosixPath(path).parts:
+            raise SourceError(
+                f"{self.path}: {self._contents.place(index)}: {short(shown or path)} leads outside of {self._folder}; "
+                "kpfiles are read from that folder only"
+            )
+        # A link in the folder may lead anywhere: --kpfiles named the folder, the pickle names only what is in it.
+        there = not PurePosixPath(path).is_absolute() and os.path.isfile(self._folder / path)
+        return path if there else None
+
+    @cached_property
+    def _catalogue(self) -> dict[str, str]:
+        """Every key of every pickle below the kpfiles' folder -> its file."""
+        catalogue: dict[str, str] = {}
+        for path in sorted(walk(self._folder, (".pkl",))):
+            file = path.relative_to(self._folder).as_posix()
+            for key in self._positions(file):
+                catalogue.setdefault(key, file)
+        return catalogue
+
+    def _positions(self, file: str) -> dict[str, int]:
+        if file not in self._key_positions:
+            keys = self._open(file).keys
+            self._key_positions[file] = {key: i for i, key in enumerate(keys) if isinstance(key, str)}
+        return self._key_positions[file]
+
+    def _open(self, file: str) -> PickleFile:
+        """A kpfile, indexed: that is done once, for the parts in all processes read its videos in any order."""
+        pickle = self._kpfiles.get(file)
+        if pickle is None:
+            pickle = self._kpfiles[file] = PickleFile(self._folder / file)
+        self._used[file] = pickle
+        self._used.move_to_end(file)
+        if len(self._used) > _MAX_OPEN:
+            self._used.popitem(last=False)[1].close()
+        return pickle
+
+    def __getstate__(self) -> dict[str, Any]:
+        # What has found the videos is as large as the indexes, and not needed to read them.
+        state = {**self.__dict__, "_used": OrderedDict(), "_key_positions": {}}
+        state.pop("_catalogue", None)
+        return state
+
+
+def _identifier(annotation: Annotation) -> object:
+    """By which MMAction2 finds the skeletons of a video: ``filename`` if it has one, else ``frame_dir``."""
+    return annotation.get("filename", annotation.get("frame_dir"))
+
+
+def convert(
+    source: str | os.PathLike[str],
+    destination: str | os.PathLike[str],
+    *,
+    kpfiles: str | os.PathLike[str],
+    skip_missing: bool = False,
+    **options: Unpack[ConvertOptions],
+) -> None:
+    """Convert a table of contents with the kpfiles in the folder ``kpfiles``.
+
+    Raises SourceError as ``KineticsSource`` does, else what ``convert_source`` raises.
+    """
+    convert_source(KineticsSource(source, kpfiles, skip_missing=skip_missing), destination, **options)

@@ -1,0 +1,97 @@
+"""A store that keeps NTU RGB+D raw as the source of another, as a recipe would make it of the files."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import skelstore
+from converters.conversion.document import PYSKL_DOCUMENT
+from converters.conversion.source import KnownAtOnce, broken_video
+from converters.dialects import ntu
+from converters.dialects.ntu.recipes import BODY_FIELDS, RECIPES, derived
+from converters.dialects.ntu.skeleton_file import JOINTS
+from converters.inputs.ntu_names import Recipe, Task, in_order, sample, splits, task_of
+from skelstore.errors import SourceError
+from skelstore.format.files import absolute
+from skelstore.format.schema import ROOT_KEY, Annotation, Origin
+from skelstore.format.values import Json
+
+DERIVED: tuple[Recipe, ...] = RECIPES[1:]
+_POSITION_BYTES = JOINTS * 3 * 8
+_KEYS = ("frame_dir", "label", "total_frames", *BODY_FIELDS)
+
+
+class RawStore(KnownAtOnce):
+    """Source of what a recipe makes of the videos of a store that was converted with the recipe ``raw``.
+
+    ``recipe``, ``task`` and ``skip_broken`` as those of ``NtuFiles``. Raises SourceError if the store is another.
+    """
+
+    dialect = ntu.NAME
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        recipe: Recipe,
+        task: Task | None = None,
+        skip_broken: bool = False,
+    ) -> None:
+        self.path = absolute(path)
+        self._recipe: Recipe = recipe
+        self._skip_broken = skip_broken
+        self._store = skelstore.open(path)
+        try:
+            self._about = self._store.source
+            if (self._about.get("dialect"), self._about.get("recipe")) != (ntu.NAME, "raw"):
+                raise SourceError(
+                    f"{self.path} does not keep NTU RGB+D raw: convert the {ntu.SUFFIX} files with --recipe raw first"
+                )
+            names = [self._store.name(row) or "" for row in range(len(self._store))]
+            rows = {name: row for row, name in enumerate(names)}
+            samples = [sample(name) for name in names]
+            self._task: Task = task or task_of(samples)
+            self._samples = in_order(samples, recipe, self._task)
+            self._rows = [rows[one.name] for one in self._samples]
+            bodies = self._store.videos["body_id.dim0"].to_numpy() if names else np.zeros(0, np.int64)
+        except BaseException:
+            self.close()
+            raise
+        self._sizes: NDArray[np.int64] = np.maximum(bodies[self._rows] * _POSITION_BYTES, 1).astype(np.int64)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def sizes(self) -> NDArray[np.int64]:
+        return self._sizes
+
+    def video(self, index: int) -> tuple[Annotation, Origin | None]:
+        name = self.place(index)
+        with broken_video(name, f"{self.path}: {name}", left_out=self._skip_broken):
+            return derived(self._recipe, self._store.read_one(self._rows[index], fields=_KEYS)), None
+
+    def files(self, start: int, stop: int) -> list[Path]:
+        return [self.path / ROOT_KEY]  # which holds the checksums of all others
+
+    def settings(self) -> Json:
+        return [self._recipe, self._task, self._skip_broken]
+
+    def place(self, index: int) -> str:
+        return self._samples[index].name
+
+    def splits(self) -> dict[Any, Any]:
+        return splits(self._samples, self._recipe, self._task)
+
+    def description(self) -> dict[str, Json]:
+        """As of the store, with this recipe and task."""
+        keys = ("name", "size", "class_names", "ignored", "left_out")
+        kept: dict[str, Json] = {key: self._about[key] for key in keys if key in self._about}
+        return {**kept, "document": PYSKL_DOCUMENT, "recipe": self._recipe, "task": self._task}
+
+    def close(self) -> None:
+        self._store.close()

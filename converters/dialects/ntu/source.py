@@ -1,0 +1,205 @@
+"""Raw NTU RGB+D: a folder, or a zip file, of ``SsssCcccPpppRrrrAaaa.skeleton`` files."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections.abc import Collection
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple, TypeAlias, Unpack
+
+import numpy as np
+from numpy.typing import NDArray
+
+from converters.conversion.convert import ConvertOptions, convert_source
+from converters.conversion.document import PYSKL_DOCUMENT
+from converters.conversion.source import KnownAtOnce, broken_video, shown_name, storable_name
+from converters.dialects.ntu.recipes import RECIPES, derived, raw
+from converters.dialects.ntu.skeleton_file import parse
+from converters.inputs import archive
+from converters.inputs.archive import Member
+from converters.inputs.listing import walk
+from converters.inputs.ntu_names import TASKS, Recipe, Sample, Task, ignored_names, in_order, sample, splits, task_of
+from skelstore.errors import SourceError
+from skelstore.format.files import absolute, open_regular
+from skelstore.format.schema import Annotation, Origin
+from skelstore.format.values import Json
+from skelstore.wording import join_lines
+
+NAME = "ntu"
+SUFFIX = ".skeleton"
+_MAX_BYTES = 32 << 20
+"""Of one file: a hundred times the largest of the data set. A zip file may promise any size."""
+_SHOWN = 20
+
+
+class _InFolder(NamedTuple):
+    """A file by its path in the folder, and its size."""
+
+    path: str
+    size: int
+
+
+_File: TypeAlias = _InFolder | Member
+
+
+class NtuFiles(KnownAtOnce):
+    """Source of all ``*.skeleton`` files below a folder, or in a zip file.
+
+    ``recipe``: ``raw`` keeps every value; ``pyskl`` and ``mmaction2`` give what the scripts of PYSKL and MMAction2
+    make. ``task``: ``ntu60`` or ``ntu120``, which say the splits; by default ``ntu120`` if there is an action above
+    60. ``ignore``: a file that names samples to be left out, or the names. ``skip_broken``: leave out, and record,
+    files that cannot be read, instead of refusing them.
+
+    Raises SourceError if there are no such files, or, naming them, if files have other names or the same.
+    """
+
+    dialect = NAME
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        recipe: Recipe = "raw",
+        task: Task | None = None,
+        ignore: str | os.PathLike[str] | Collection[str] = (),
+        skip_broken: bool = False,
+    ) -> None:
+        self.path = absolute(path)
+        if recipe not in RECIPES:
+            raise SourceError(f"recipe {recipe!r}; expected one of {', '.join(RECIPES)}")
+        if task is not None and task not in TASKS:
+            raise SourceError(f"task {task!r}; expected one of {', '.join(TASKS)}")
+        self._recipe: Recipe = recipe
+        self._skip_broken = skip_broken
+        ignored = ignored_names(Path(ignore)) if isinstance(ignore, str | os.PathLike) else frozenset(ignore)
+        found = sorted(self._in_folder() if self.path.is_dir() else self._in_archive())
+        if not found:
+            raise SourceError(f"{self.path} has no {SUFFIX} file; expected those of NTU RGB+D")
+        self._left_out: list[Json] = []
+        self._files = self._by_name(found)
+        self._ignored = sorted(ignored & self._files.keys())
+        samples = [sample(name) for name in self._files if name not in ignored]
+        self._task: Task = task or task_of(samples)
+        self._samples = in_order(samples, recipe, self._task)
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    def sizes(self) -> NDArray[np.int64]:
+        return np.array([max(self._file(one).size, 1) for one in self._samples], np.int64)
+
+    def video(self, index: int) -> tuple[Annotation, Origin | None]:
+        one = self._samples[index]
+        with broken_video(one.name, f"{self.path}: {self.place(index)}", left_out=self._skip_broken):
+            found = raw(one.name, one.label, parse(self._read(self._file(one))))
+            return derived(self._recipe, found), None
+
+    def files(self, start: int, stop: int) -> list[Path]:
+        if not self.path.is_dir():
+            return [self.path]
+        return [self.path / self.place(index) for index in range(start, stop)]
+
+    def settings(self) -> Json:
+        return [self._recipe, self._task, self._skip_broken]
+
+    def place(self, index: int) -> str:
+        return self._file(self._samples[index]).path
+
+    def splits(self) -> dict[Any, Any]:
+        return splits(self._samples, self._recipe, self._task)
+
+    def description(self) -> dict[str, Json]:
+        """Recipe, task, the samples that were ignored; and the files that had no name of a sample."""
+        return {
+            "name": shown_name(self.path),
+            "size": int(self.sizes().sum()),
+            "document": PYSKL_DOCUMENT,
+            "recipe": self._recipe,
+            "task": self._task,
+            **({"ignored": self._ignored} if self._ignored else {}),
+            **({"left_out": self._left_out} if self._left_out else {}),
+        }
+
+    def close(self) -> None:
+        """Nothing is held open between samples."""
+
+    def _file(self, one: Sample) -> _File:
+        return self._files[one.name]
+
+    def _in_folder(self) -> list[_File]:
+        paths = list(walk(self.path, (SUFFIX,)))
+        names = [storable_name(path.relative_to(self.path).as_posix(), self.path) for path in paths]
+        return [_InFolder(name, path.stat().st_size) for name, path in zip(names, paths, strict=True)]
+
+    def _in_archive(self) -> list[_File]:
+        found = archive.members(self.path)
+        return [member for member in found if _is_meant(storable_name(member.path, self.path))]
+
+    def _by_name(self, found: list[_File]) -> dict[str, _File]:
+        """Name of each sample -> its file."""
+        files: dict[str, _File] = {}
+        problems = []
+        for file in found:
+            name = PurePosixPath(file.path).stem
+            try:
+                sample(name)
+            except SourceError as error:
+                problems.append(f"{self.path}: {file.path}: {error}")
+                self._left_out.append({"index": None, "name": file.path, "reason": str(error)})
+                continue
+            if name in files:
+                raise SourceError(f"{self.path} has {name} twice: {files[name].path} and {file.path}: keep one")
+            files[name] = file
+        if problems and not self._skip_broken:
+            more = [f"… and {len(problems) - _SHOWN} more"] if len(problems) > _SHOWN else []
+            raise SourceError(join_lines([*problems[:_SHOWN], *more]))
+        return files
+
+    def _read(self, file: _File) -> bytes:
+        """The bytes of a file. Raises SourceError if a zip file does not give them."""
+        if file.size > _MAX_BYTES:
+            raise SourceError(f"the file has {file.size:,} bytes; expected a few hundred thousand")
+        if isinstance(file, Member):
+            return archive.read(self.path, file)
+        with open(self.path / file.path, "rb", opener=open_regular) as opened:
+            return opened.read(_MAX_BYTES)
+
+
+def _is_meant(path: str) -> bool:
+    """Whether a file in a zip file is for us: macOS puts ``._`` files of its own beside those that it packs."""
+    name = PurePosixPath(path).name
+    return name.lower().endswith(SUFFIX) and not name.startswith("._")
+
+
+def is_of_dialect(path: Path) -> bool:
+    """Whether there is a ``.skeleton`` file anywhere below a folder, or in a zip file."""
+    if path.is_dir():
+        return any(walk(path, (SUFFIX,)))
+    with open(path, "rb", opener=open_regular) as file:
+        zipped = zipfile.is_zipfile(file)
+    return zipped and any(_is_meant(member.path) for member in archive.members(path))
+
+
+def options_of(source: dict[str, Json], *, skip_broken: bool) -> dict[str, Any]:
+    """How the source of a store was opened, from what the store says of it."""
+    told = {key: source.get(key) for key in ("recipe", "task")}
+    return {**told, "ignore": source.get("ignored", ()), "skip_broken": skip_broken}
+
+
+def convert(
+    source: str | os.PathLike[str],
+    destination: str | os.PathLike[str],
+    *,
+    recipe: Recipe = "raw",
+    task: Task | None = None,
+    ignore: str | os.PathLike[str] | Collection[str] = (),
+    skip_broken: bool = False,
+    **options: Unpack[ConvertOptions],
+) -> None:
+    """Convert a folder or a zip file of ``.skeleton`` files, as ``NtuFiles`` describes it.
+
+    Raises SourceError as ``NtuFiles`` does, else what ``convert_source`` raises.
+    """
+    files = NtuFiles(source, recipe=recipe, task=task, ignore=ignore, skip_broken=skip_broken)
+    convert_source(files, destination, **options)

@@ -1,0 +1,50 @@
+"""Pickles written as the source was: the top as the store keeps it, with splits and annotations put in their places."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, BinaryIO
+
+from converters.pickles.writer import PickleWriter
+from skelstore.format import values
+from skelstore.format.schema import Annotation
+from skelstore.format.values import Json
+
+
+def write_document(
+    file: BinaryIO,
+    document: Json,
+    splits: dict[Any, Any],
+    annotations: Iterable[Annotation],
+    advance: Callable[[int], None] | None = None,
+) -> None:
+    """Write a pickle whose top is a dict or a bare list of annotations, as the document says."""
+    writer = PickleWriter(file)
+    if "annotations" in document:
+        _write_list(writer, annotations, advance)
+    else:
+        with writer.streamed_dict():
+            for key, node in document["dict"]:
+                writer.key(values.decode(key))
+                if "annotations" in node:
+                    _write_list(writer, annotations, advance)
+                elif "splits" in node:
+                    writer.value(splits)
+                else:
+                    writer.value(values.decode(node["value"]))
+    writer.stop()
+
+
+def _write_list(writer: PickleWriter, annotations: Iterable[Annotation], advance: Callable[[int], None] | None) -> None:
+    with writer.streamed_list():
+        for annotation in annotations:
+            writer.value(annotation)
+            if advance:
+                advance(1)
+
+
+def write_value(file: BinaryIO, value: object) -> None:
+    """Write a pickle of one value."""
+    writer = PickleWriter(file)
+    writer.value(value)
+    writer.stop()

@@ -1,0 +1,362 @@
+"""Files that no dialect takes: what each of them is, by its first bytes or its top, and what to do with it.
+
+Every function gives the rest of a sentence that begins with the path of the file: ``is …: …``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import suppress
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from converters.inputs import archive
+from converters.inputs.array_file import npy_header
+from converters.inputs.axes import joints_in_row, other_reading
+from converters.pickles.arrays import Foreign, short
+from converters.pickles.file import PickleFile
+from skelstore.errors import SourceError
+from skelstore.format.files import open_regular
+
+OWN_DATA = "make a .npz of each video, with keypoint [M, T, V, C] and keypoint_score, and convert their folder"
+"""The way to a store from anything else."""
+_OWN_DATA = f"{OWN_DATA} (docs/own_data.md)"
+_FILE_EACH = "a file each, and convert the folder with a --table of path and label (docs/own_data.md)"
+
+GCN_REMEDY = f"save each clip, np.transpose(x[i], (3, 1, 2, 0)), {_FILE_EACH}"
+GCN_CLIPS = f"the array beside it, [N, C, T, V, M], is not read: {GCN_REMEDY}"
+"""What to do with the two files of ST-GCN and 2s-AGCN."""
+
+IN_FOLDER = "convert the folder that it is in"
+"""What to do with the array of one video."""
+
+_HEAD = 64 << 10
+_MAX_LISTED = 1000
+"""Files of a folder that are looked at."""
+
+_BINARY = (
+    (b"MATLAB 5.0", f"is a MATLAB file, which is not read: {_OWN_DATA}; scipy.io.loadmat reads it"),
+    (b"MATLAB 7.3", f"is a MATLAB 7.3 (HDF5) file, which is not read: {_OWN_DATA}; h5py reads it"),
+    (b"\x89HDF\r\n\x1a\n", f"is an HDF5 file, which is not read: {_OWN_DATA}; h5py reads it"),
+    (b"\x1f\x8b", "is packed by gzip: unpack it (gunzip, or tar -xzf for a .tar.gz), and convert what was in it"),
+    (b"BZh", "is packed by bzip2: unpack it, and convert what was in it"),
+    (b"\xfd7zXZ", "is packed by xz: unpack it, and convert what was in it"),
+    (b"\x28\xb5\x2f\xfd", "is packed by zstandard: unpack it, and convert what was in it"),
+    (b"7z\xbc\xaf\x27\x1c", "is a 7z archive: unpack it, and convert what was in it"),
+    (b"Rar!", "is a RAR archive: unpack it, and convert what was in it"),
+    (b"PAR1", "is a Parquet table: if it lists the videos of a folder, convert the folder and give it by --table"),
+    (b"ARROW1", f"is an Arrow file, which is not read: {_OWN_DATA}"),
+    (b"SQLite format 3\0", f"is an SQLite database, which is not read: {_OWN_DATA}"),
+    (b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.", f"is a file of PyTorch, which is not read: {_OWN_DATA}"),
+    (b"\x89PNG", "is an image; expected joints that a pose estimator has found"),
+    (b"\xff\xd8\xff", "is an image; expected joints that a pose estimator has found"),
+    (b"version https://git-lfs", "is a pointer of git-lfs: bring the file itself by `git lfs pull`"),
+)
+
+_JSON_TOOLS: tuple[tuple[str, frozenset[str]], ...] = tuple(
+    (tool, frozenset(keys.split()))
+    for tool, keys in (
+        ("OpenPose", "people version"),
+        ("OpenPose", "people pose_keypoints_2d"),
+        ("MMPose", "instance_info"),
+        ("MMPose", "instances frame_id"),
+        ("MMPose", "keypoints keypoint_scores"),
+        ("AlphaPose", "image_id keypoints idx"),
+        ("AlphaPose", "image_id keypoints box"),
+        ("COCO's keypoints", "images annotations"),
+        ("COCO's keypoints", "images file_name"),
+        ("COCO's keypoints (results)", "image_id keypoints"),
+        ("Kinetics-Skeleton", "frame_index skeleton"),
+        ("the labels of Kinetics-Skeleton", "has_skeleton"),
+        ("Toyota Smarthome", "njts"),
+        ("NW-UCLA", "file_name skeletons"),
+        ("MediaPipe", "x y z visibility"),
+    )
+)
+"""Who writes JSON with these keys; the first one that fits."""
+
+_SKELETON_TEXT = re.compile(rb"\d{1,6}\s*\n(0\s*\n)*\d{1,2}\s*\n\d+( \S+){9}\s*\n\d{1,2}\s*\n")
+_OLD_PICKLE = re.compile(rb"\(+[ldt]?(p\d+)?\r?\n|\(+[ldt]?p\d|\(*[SVIFLc][^\n]*\n(p\d+\r?\n|\w+\r?\n(p|\())")
+"""How a pickle of protocol 0 begins, which is text."""
+_PROTOCOL = b"\x80"
+"""How a later pickle begins; no text in UTF-8 does."""
+_KEYS_OF_JSON = re.compile(rb'"([A-Za-z_0-9]{1,40})"\s*:')
+_NUMBERS = re.compile(rb"[-+.\deE \t]+\r?\n")
+_CONTROL = re.compile(rb"[\0-\x08\x0e-\x1f\x7f]")
+
+
+def name_file(path: Path) -> str | None:
+    """What a file is that is neither a pickle nor an array; None if it may be one. Raises OSError."""
+    with open(path, "rb", opener=open_regular) as file:
+        head = file.read(_HEAD)
+    for magic, sentence in _BINARY:
+        if head.startswith(magic):
+            return sentence
+    if head.startswith(b"PK\x03\x04"):
+        return _name_zip(path)
+    if head[257:262] == b"ustar":
+        return "is a tar archive: unpack it (tar -xf), and convert what was in it"
+    if head[4:8] == b"ftyp" or (head.startswith(b"RIFF") and head[8:12] == b"AVI "):
+        return "is a video; expected joints that a pose estimator has found in it"
+    if not head or head.startswith(_PROTOCOL) or _CONTROL.search(head) or _OLD_PICKLE.match(head):
+        return None
+    return _name_text(path, head)
+
+
+def _name_text(path: Path, head: bytes) -> str:
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if text.lower().startswith((b"<!doctype", b"<html", b"<head")):
+        return "is a web page, perhaps one about an error of the download: bring the file itself"
+    if text.startswith((b"{", b"[")):
+        return name_json(text)
+    if path.suffix.lower() == ".skeleton" or _SKELETON_TEXT.match(text):
+        return "is a .skeleton file of NTU RGB+D: convert the folder that it is in (docs/sources_ntu.md)"
+    first, _, rest = text.partition(b"\n")
+    if path.suffix.lower() == ".csv" or (b"," in first and first.count(b",") == rest.partition(b"\n")[0].count(b",")):
+        return f"is a CSV file: if it lists videos, convert their folder and give it by --table; else {_OWN_DATA}"
+    if _NUMBERS.match(text):
+        return f"is text with numbers, which is not read: {_OWN_DATA}"
+    return "is text; expected a pickle, or a folder of pickles, arrays or .skeleton files"
+
+
+def name_json(text: bytes) -> str:
+    """Which pose tool has written JSON that begins so."""
+    keys = {key.decode() for key in _KEYS_OF_JSON.findall(text)}
+    tool = next((tool for tool, needed in _JSON_TOOLS if needed <= keys), None)
+    return f"is JSON{f' as of {tool}' if tool else ''}, which is not read: {_OWN_DATA}"
+
+
+def _name_zip(path: Path) -> str:
+    try:
+        names = [member.path for member in archive.members(path)]
+    except SourceError:
+        return "is a zip archive that is damaged: bring it anew"
+    if names and all(name.endswith(".npy") for name in names):
+        return name_npz(npz_names(path))
+    if any(name.rpartition("/")[2] == "data.pkl" for name in names):
+        return f"is a file of PyTorch, which is not read: {_OWN_DATA}"
+    return "is a zip archive: unpack it, and convert what was in it"
+
+
+# --- arrays
+
+
+def npz_names(path: Path) -> list[str]:
+    """The names of the arrays in a .npz, whatever they hold and however large. Raises SourceError if it is none."""
+    return [member.path.removesuffix(".npy") for member in archive.members(path)]
+
+
+def name_npz(names: Collection[str]) -> str:
+    """What a .npz is by the names of its arrays."""
+    if {"x_train", "y_train"} <= set(names) or {"x_test", "y_test"} <= set(names):
+        return (
+            "has the arrays x_train, y_train … of CTR-GCN (NTU60_CS.npz and the like), which are not read: convert the "
+            ".skeleton files that they were made from (docs/sources_ntu.md), or, of each row x, "
+            f"save x.reshape(-1, 2, 25, 3).transpose(1, 0, 2, 3), {_FILE_EACH}"
+        )
+    if "positions_2d" in names or "positions_3d" in names:
+        return (
+            "has the arrays of VideoPose3D (data_2d_*.npz: positions_2d, metadata), which are Python objects and are "
+            f"not read: {_OWN_DATA}"
+        )
+    if "keypoint" in names:
+        return f"has the arrays of one video: {IN_FOLDER}"
+    if "keypoints" in names:
+        return "has an array keypoints; expected keypoint: rename it, and convert the folder"
+    if {"X", "y"} <= set(names) or {"x", "y"} <= set(names) or {"data", "label"} <= {name.lower() for name in names}:
+        return f"has one array of all clips and one of their labels: save each clip, {_FILE_EACH}"
+    shown = ", ".join(short(name) for name in sorted(names)[:6]) or "(none)"
+    return f"has the arrays {shown}{' …' if len(names) > 6 else ''}; expected keypoint among them"
+
+
+def name_array(shape: tuple[int, ...], kind: str) -> str | None:
+    """What an array is that is not the joints of one video, [M, T, V, C] or [T, V, C]; None if it may be."""
+    if (reading := other_reading(shape)) is not None and kind in "iuf":
+        return reading.sentence()
+    if len(shape) == 1 and kind in "iubUS":
+        return "it looks like labels: give them by a --table of path and label"
+    if len(shape) in (2, 3) and kind in "iuf" and (joints := joints_in_row(shape[-1])):
+        return f"it looks like a row of joints for each frame: reshape the rows to {joints}"
+    if len(shape) in (3, 4) and kind in "iuf" and shape[-1] == 4:
+        return "put scores into keypoint_score of a .npz, and leave 2 or 3 coordinates in keypoint"
+    return None
+
+
+def name_one_array(dtype: np.dtype[Any], shape: tuple[int, ...], as_video: str) -> str:
+    """What to do with a file that holds one array: ``as_video``, if it may be the joints of a video."""
+    what = f"holds one array, {dtype} {shape}"
+    if said := name_array(shape, dtype.kind):
+        return f"{what}: {said}"
+    if len(shape) in (3, 4) and dtype.kind in "iuf" and shape[-1] in (2, 3):
+        return f"{what}: if it is one video, {as_video}"
+    return f"{what}; expected [M, T, V, C], or [T, V, C] for one person, in a folder of .npy files (docs/own_data.md)"
+
+
+# --- pickles
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, (str, Foreign))
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float, np.number, Foreign))
+
+
+def _is_several(value: object) -> bool:
+    return isinstance(value, (np.ndarray, list, tuple, dict, Foreign))
+
+
+_OF_ANNOTATIONS: Mapping[str, Callable[[object], bool]] = {
+    "frame_dir": _is_text,
+    "filename": _is_text,
+    "raw_file": _is_text,
+    "keypoint": _is_several,
+    "keypoint_score": _is_several,
+    "frame_inds": _is_several,
+    "img_shape": _is_several,
+    "original_shape": _is_several,
+    "total_frames": _is_number,
+    "label": lambda value: value is not None,
+}
+"""Keys of an annotation, and whether a value may be theirs."""
+
+_KEYS_OF_SCORES = frozenset({"pred_score", "pred_scores", "pred_label", "pred_labels"})
+
+
+def is_annotation(value: Mapping[Any, Any]) -> bool:
+    """Whether a dict is an annotation: has at least one of the field's keys, with a value that may be its own."""
+    return any(key in value and fits(value[key]) for key, fits in _OF_ANNOTATIONS.items())
+
+
+def holds_annotation(pickle: PickleFile) -> bool:
+    """Whether a pickle is a dict that is an annotation; without reading its other values."""
+    return pickle.root_kind == "dict" and any(
+        key in pickle.keys and fits(pickle.value(key)) for key, fits in _OF_ANNOTATIONS.items()
+    )
+
+
+def name_list(first: object, second: object) -> str | None:
+    """What a list in a pickle is by its first two elements (None: there is none); None if it is one of dicts."""
+    if isinstance(first, np.ndarray):
+        return _name_list_of_arrays(first, second)
+    if isinstance(first, list) and first and isinstance(first[0], np.ndarray):
+        return "is a list of arrays: it looks like the scores of a test run, not like annotations (a list of dicts)"
+    if isinstance(first, list):
+        return _name_list_of_lists(first)
+    if not isinstance(first, dict):
+        return None
+    if (scores := sorted(_KEYS_OF_SCORES.intersection(first))) and "keypoint" not in first:
+        return (
+            f"is a list of dicts with {', '.join(scores)}: it looks like the predictions of a test run, not like "
+            "annotations"
+        )
+    return None
+
+
+def _name_list_of_arrays(first: np.ndarray[Any, Any], second: object) -> str:
+    lengths_differ = isinstance(second, np.ndarray) and second.shape[:1] != first.shape[:1]
+    if first.ndim >= 2 and (lengths_differ or first.ndim > 2 or joints_in_row(first.shape[-1])):
+        rows = joints_in_row(first.shape[-1]) if first.ndim == 2 else None
+        each = f"x.reshape(len(x), {rows[1:]}" if rows else "the array of each clip"
+        ordered = f"{each}.transpose(1, 0, 2, 3)" if rows == "(2, 25, 3)" else each
+        return f"is a list of arrays of joints, one of each clip: save {ordered} by numpy.save, {_FILE_EACH}"
+    return "is a list of arrays: it looks like the scores of a test run, not like annotations (a list of dicts)"
+
+
+def _name_list_of_lists(first: list[Any]) -> str:
+    if first and isinstance(first[0], dict) and {"keypoints", "keypoint_scores"} <= first[0].keys():
+        return (
+            "is a list of MMPose's instances by person and frame: of each person stack keypoints over the frames to "
+            "[T, V, 2] and keypoint_scores to [T, V], stack the persons to [M, T, V, 2] and [M, T, V], and save them "
+            "as keypoint and keypoint_score of a .npz (docs/own_data.md)"
+        )
+    return f"is a list of lists, not of annotations (dicts): {_OWN_DATA}"
+
+
+def name_dict(keys: Collection[Any], what: str = "is a dict") -> str:
+    """What a dict with these keys is, none of which is one of an annotation."""
+    if {"name", "data", "num_frames"} <= set(keys):
+        return (
+            f"{what} as in CTR-GCN's raw_skes_data.pkl, not of annotations: convert the .skeleton files that it was "
+            "made from (docs/sources_ntu.md)"
+        )
+    shown = ", ".join(short(key) for key in list(keys)[:6]) or "(none)"
+    found = f"{what} with the keys {shown}{' …' if len(keys) > 6 else ''}, none of which is one of an annotation"
+    if "keypoints" in keys:
+        return f"{found}: rename keypoints to keypoint, [M, T, V, C] of a whole video (docs/own_data.md)"
+    return f"{found} (frame_dir, keypoint, label …): {_OWN_DATA}"
+
+
+def name_value(value: object) -> str | None:
+    """What a pickle is that holds neither a dict nor a list; None if there is nothing to say of it."""
+    if isinstance(value, np.ndarray):
+        how = "save it by numpy.save, and convert the folder of such files (docs/own_data.md)"
+        return name_one_array(value.dtype, value.shape, how)
+    if is_label_pickle(value):
+        return f"holds the names and labels of ST-GCN or 2s-AGCN: {GCN_CLIPS}"
+    return None
+
+
+def is_label_pickle(value: object) -> bool:
+    """Whether a value is (names, labels) of ST-GCN: two or three lists of one length, the first of text."""
+    if not isinstance(value, (tuple, list)) or len(value) not in (2, 3):
+        return False
+    are_lists = all(isinstance(column, (list, tuple, np.ndarray)) for column in value)
+    if not are_lists or len({len(column) for column in value}) > 1:
+        return False
+    return all(isinstance(name, str) for name in value[0]) and all(_is_number(label) for label in value[1])
+
+
+# --- folders
+
+
+def name_folder(path: Path) -> str:
+    """What a folder is that has no file of any dialect."""
+    files = list(islice(_files(path), _MAX_LISTED))
+    if any(file.name == "data.mdb" for file in files):
+        return f"is an LMDB database, which is not read: {_OWN_DATA}"
+    expected = "expected .pkl, .npy, .npz or .skeleton files"
+    suffixes = Counter(file.suffix.lower() or "no suffix" for file in files).most_common(3)
+    if not suffixes:
+        return f"is a folder without a file; {expected}"
+    found = ", ".join(f"{count} of {suffix}" for suffix, count in suffixes)
+    example = min(file for file in files if (file.suffix.lower() or "no suffix") == suffixes[0][0])
+    with suppress(OSError):
+        if said := name_file(example):
+            return f"is a folder with other files ({found}): {example.relative_to(path)} {said}"
+    return f"is a folder with other files ({found}); {expected}"
+
+
+def _files(path: Path) -> Iterator[Path]:
+    return (file for file in path.rglob("*") if not file.name.startswith(".") and file.is_file())
+
+
+def name_pair(files: Collection[Path]) -> str | None:
+    """Whether a folder's few files are one data set: an array of all clips, and one or a pickle of their labels."""
+    headers = {}
+    for file in sorted(files)[:20]:
+        if file.suffix.lower() == ".npy":
+            with suppress(SourceError):
+                headers[file.name] = npy_header(file)
+    clips = {name: header.shape for name, header in headers.items() if len(header.shape) >= 3}
+    labels = {name: header.shape for name, header in headers.items() if len(header.shape) in (1, 2)}
+    tables = [file.name for file in files if file.suffix.lower() == ".pkl" and "label" in file.name]
+    for name, shape in clips.items():
+        if len(shape) == 5 and tables:
+            return (
+                f"has {short(name)}, {shape}, and {short(tables[0])}, the array of ST-GCN or 2s-AGCN and its labels, "
+                f"which are not read: {GCN_REMEDY}"
+            )
+        other = next((other for other, of_labels in labels.items() if of_labels[0] == shape[0]), None)
+        if other is not None:
+            return (
+                f"has one array of all clips ({short(name)}, {shape}) and one of their labels ({short(other)}): save "
+                f"each clip, {_FILE_EACH}"
+            )
+    return None

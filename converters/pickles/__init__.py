@@ -1,0 +1,1 @@
+"""Pickles read as data, without running what they say, and written."""

@@ -1,0 +1,344 @@
+"""What pickles of NumPy arrays and scalars are made of, and how the reader puts them together itself.
+
+A pickle names functions of NumPy and says what to call them with. Nothing named in a file is looked up, let alone
+called: a name of the table at the end stands for a function of this module, which checks what it is given. All others
+stand for themselves, as :class:`Foreign`.
+"""
+
+from __future__ import annotations
+
+import re
+from _codecs import utf_32_be_decode, utf_32_le_decode
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from converters.pickles.opcodes import Refusal
+
+#: Characters of a text out of a file that a message shows, where it is longer or cannot be shown as it is.
+_NAME_SHOWN = 120
+
+
+class Foreign:
+    """A thing in a pickle which is not data.
+
+    ``name`` says what: the name in the file ("torch._utils._rebuild_tensor_v2"), or what it amounts to
+    ("numpy.ndarray of dtype object"). ``offset`` is the byte of the file where it is made.
+    """
+
+    __slots__ = ("name", "offset")
+
+    def __init__(self, name: str, offset: int) -> None:
+        # A name out of a file may hold anything, and it goes into messages and onto terminals.
+        shown = len(name) <= _NAME_SHOWN and name.isprintable()
+        self.name = name if shown else f"{ascii(name[:_NAME_SHOWN])[:_NAME_SHOWN]}…"
+        self.offset = offset
+
+    def __repr__(self) -> str:
+        return f"Foreign({self.name!r}, {self.offset})"
+
+
+class Named:
+    """A name of the table: ``make`` is what this reader does where the file wants it called."""
+
+    __slots__ = ("make", "name", "offset")
+
+    def __init__(self, name: str, offset: int) -> None:
+        self.name = name
+        self.offset = offset
+        self.make = NAMES[name]
+
+
+class Parts(tuple[object, ...]):
+    """A tuple with something in it that is not data by itself: the parts of an array."""
+
+    __slots__ = ()
+
+
+class Buffer:
+    """The bytes of a bytearray, which is what protocol 5 keeps the data of an array in."""
+
+    __slots__ = ("data", "offset")
+
+    def __init__(self, data: bytes, offset: int) -> None:
+        self.data = data
+        self.offset = offset
+
+
+class DtypePart:
+    """A numpy.dtype: ``dtype`` when it is one of those that are data, else ``foreign`` says what it is."""
+
+    __slots__ = ("code", "complete", "dtype", "foreign", "offset")
+
+    def __init__(self, code: str, foreign: str, offset: int) -> None:
+        self.code = code
+        self.foreign = foreign
+        self.offset = offset
+        self.complete = False
+        self.dtype: np.dtype[np.generic] | None = None
+
+    def build(self, state: object, offset: int) -> None:
+        """Take the state that follows: the byte order, and for plain dtypes nothing else."""
+        if self.complete:
+            raise Refusal(offset, "the state of a dtype is given twice; the file is damaged")
+        self.complete = True
+        if self.foreign:
+            return
+        if type(state) is not tuple or len(state) not in (8, 9):
+            if type(state) is Parts:
+                self.foreign = "void"
+                return
+            raise Refusal(offset, "the state of a dtype was not found as NumPy writes it; the file is damaged")
+        version, order, subarray, names, fields, size, alignment, flags = state[:8]
+        if not (subarray is None and names is None and fields is None):
+            self.foreign = "void"
+            return
+        if len(state) == 9 and not (state[8] is None or (type(state[8]) is dict and not state[8])):
+            self.foreign = f"{self.code} with metadata"
+            return
+        if type(order) is not str or order not in ("<", ">", "|", "="):
+            raise Refusal(offset, f"the byte order {short(order)} was found, expected '<', '>', '|' or '='")
+        if type(version) is not int or version not in (3, 4) or type(flags) is not int or flags not in (0, 8):
+            raise Refusal(offset, "the state of a dtype was not found as NumPy writes it; the file is damaged")
+        text = self.code[0] == "U"
+        width = int(self.code[1:]) * (4 if text else 1)
+        expected = ((width,), (4,)) if text else ((-1, width), (-1, width))
+        if order == "|" and width > 1:
+            raise Refusal(offset, f"a dtype {self.code} without a byte order was found; the file is damaged")
+        if type(size) is not int or type(alignment) is not int or size not in expected[0]:
+            raise Refusal(offset, f"a dtype {self.code} of {short(size)} bytes an item was found, expected {width}")
+        if alignment not in expected[1]:
+            raise Refusal(
+                offset, f"a dtype {self.code} aligned to {short(alignment)} bytes was found; the file is damaged"
+            )
+        self.dtype = _dtype(order, self.code)
+
+
+class ArrayPart:
+    """A numpy.ndarray that was made and waits for its state; ``array`` when it has it. Subclasses are foreign."""
+
+    __slots__ = ("array", "offset")
+
+    def __init__(self, offset: int) -> None:
+        self.offset = offset
+        self.array: NDArray[np.generic] | Foreign | None = None
+
+    def build(self, state: object, offset: int) -> NDArray[np.generic] | Foreign:
+        """The array that the state describes."""
+        if self.array is not None:
+            raise Refusal(offset, "the state of an array is given twice; the file is damaged")
+        if type(state) is not Parts or len(state) != 5 or type(state[0]) is not int or state[0] != 1:
+            raise Refusal(offset, "the state of an array was not found as NumPy writes it; the file is damaged")
+        _, shape, dtype, fortran, data = state
+        if not (_is_flag(fortran, True) or _is_flag(fortran, False)):
+            raise Refusal(offset, f"the memory order {short(fortran)} of an array was found, expected True or False")
+        array = _array(data, dtype, shape, "F" if fortran else "C", self.offset)
+        if not isinstance(array, Foreign) and not array.dtype.isnative:
+            # Here NumPy gives the order of the machine, and in _frombuffer that of the file.
+            array = array.byteswap().view(array.dtype.newbyteorder("="))
+            array.flags.writeable = False
+        self.array = array
+        return array
+
+
+_PLAIN = re.compile(r"b1|[iu][1248]|f[248]|U[0-9]{1,6}")
+_FOREIGN_KINDS = {"O": "object", "V": "void", "S": "bytes", "a": "bytes", "M": "datetime64", "m": "timedelta64"}
+_DTYPES: dict[tuple[str, str], np.dtype[np.generic]] = {}
+
+
+def _dtype(order: str, code: str) -> np.dtype[np.generic]:
+    dtype = _DTYPES.get((order, code))
+    if dtype is None:
+        dtype = np.dtype(code if order == "|" else order + code)
+        if code[0] != "U":  # there are as many of those as lengths
+            _DTYPES[order, code] = dtype
+    return dtype
+
+
+def _dtype_name(code: str) -> str:
+    if code[:1] in _FOREIGN_KINDS:
+        return _FOREIGN_KINDS[code[0]]
+    if re.fullmatch(r"[cf][0-9]{1,2}", code):
+        return f"{'complex' if code[0] == 'c' else 'float'}{8 * int(code[1:])}"
+    return repr(code)
+
+
+def _bytes(data: object, what: str, offset: int) -> bytes:
+    """The bytes an array or a scalar is made of; Python 2 and protocol 0 write them as text."""
+    if type(data) is bytes:
+        return data
+    if type(data) is Buffer:
+        return data.data
+    if type(data) is str:
+        try:
+            return data.encode("latin-1")
+        except UnicodeEncodeError:
+            raise Refusal(offset, f"{what} whose data are text was found, expected bytes") from None
+    raise Refusal(offset, f"{what} whose data are a {type(data).__name__} was found, expected bytes")
+
+
+def _array(data: object, part: object, shape: object, order: str, offset: int) -> NDArray[np.generic] | Foreign:
+    if type(part) is Foreign:
+        return Foreign(f"numpy.ndarray of dtype {part.name}", offset)
+    if type(part) is not DtypePart:
+        raise Refusal(offset, f"an array whose dtype is a {type(part).__name__} was found; the file is damaged")
+    if part.foreign:
+        return Foreign(f"numpy.ndarray of dtype {part.foreign}", offset)
+    dtype = part.dtype
+    if dtype is None:
+        raise Refusal(offset, "an array was found whose dtype has no state; the file is damaged")
+    if dtype.kind == "U":
+        return Foreign("numpy.ndarray of dtype str", offset)
+    if type(shape) is not tuple or len(shape) > 32:
+        raise Refusal(offset, "an array was found whose shape is not a tuple of at most 32 numbers")
+    size = dtype.itemsize
+    for length in shape:
+        if type(length) is not int or length < 0:
+            raise Refusal(offset, f"an array of shape {short(shape)} was found, expected whole numbers from 0 on")
+        size *= length
+    raw = _bytes(data, "an array", offset)
+    if size != len(raw):
+        raise Refusal(
+            offset,
+            f"an array of shape {short(shape)} and dtype {dtype.str} was found with {len(raw)} bytes of data, "
+            f"expected {short(size)}; the file is damaged",
+        )
+    try:
+        return np.ndarray(shape, dtype, raw, order="F" if order == "F" else "C")
+    except (ValueError, OverflowError, MemoryError):  # a length of zero lets the others be anything
+        raise Refusal(offset, f"an array of shape {short(shape)} was found, larger than NumPy can make") from None
+
+
+def _is_flag(value: object, flag: bool) -> bool:
+    return value is flag or (type(value) is int and value == flag)  # Python 2 writes 0 and 1
+
+
+def _is_text(value: object, *options: str) -> bool:
+    # The type first: the value may be an array, which has an equality of its own.
+    return type(value) is str and value in options
+
+
+def short(value: object) -> str:
+    """A value out of a file, as a message shows it."""
+    # Neither a long tuple nor a number of 4,000 digits belongs in a sentence; and tuples in tuples may be 2**60.
+    if type(value) is tuple:
+        items = ", ".join(type(item).__name__ if type(item) is tuple else short(item) for item in value[:8])
+        return f"({items}{', …' if len(value) > 8 else ',' if len(value) == 1 else ''})"
+    if type(value) is int:
+        return str(value) if abs(value) < 1 << 64 else "more than 2**64" if value > 0 else "less than -2**64"
+    if type(value) is str or type(value) is bytes:
+        text = repr(value[:_NAME_SHOWN])
+        return text if len(value) <= _NAME_SHOWN and len(text) <= _NAME_SHOWN + 2 else f"{text[:_NAME_SHOWN]}…"
+    return repr(value) if value is None or type(value) in (float, bool) else type(value).__name__
+
+
+def _make_array(args: tuple[object, ...], offset: int) -> object:
+    kind = args[0] if len(args) == 3 else None
+    if not isinstance(kind, (Named, Foreign)):
+        raise Refusal(offset, "numpy's _reconstruct was found with other arguments than NumPy writes")
+    if kind.name != "numpy.ndarray" or isinstance(kind, Foreign):
+        return Foreign(kind.name, offset)
+    return ArrayPart(offset)
+
+
+def _make_from_buffer(args: tuple[object, ...], offset: int) -> object:
+    if len(args) == 5 and _is_text(args[3], "K") and args[4] is not None:
+        data, dtype, shape, _, axes = args
+        array = _array(data, dtype, shape, "C", offset)
+        if isinstance(array, Foreign):
+            return array
+        if (
+            type(axes) is not tuple
+            or any(type(axis) is not int for axis in axes)
+            or sorted(axes) != list(range(array.ndim))
+        ):
+            raise Refusal(offset, "an array was found whose axes are not in some order of its axes")
+        return array.transpose(axes)
+    if len(args) not in (4, 5) or (len(args) == 5 and args[4] is not None) or not _is_text(args[3], "C", "F"):
+        raise Refusal(offset, "numpy's _frombuffer was found with other arguments than NumPy writes")
+    return _array(args[0], args[1], args[2], str(args[3]), offset)
+
+
+def _make_scalar(args: tuple[object, ...], offset: int) -> object:
+    part = args[0] if args else None
+    if type(part) is Foreign:
+        return Foreign(f"numpy scalar of dtype {part.name}", offset)
+    if type(part) is not DtypePart or len(args) != 2:
+        raise Refusal(offset, "a numpy scalar was found with other arguments than NumPy writes")
+    if part.foreign:
+        return Foreign(f"numpy scalar of dtype {part.foreign}", offset)
+    dtype = part.dtype
+    if dtype is None:
+        raise Refusal(offset, "a numpy scalar was found whose dtype has no state; the file is damaged")
+    raw = _bytes(args[1], "a numpy scalar", offset)
+    if len(raw) != dtype.itemsize:
+        raise Refusal(
+            offset,
+            f"a numpy scalar of dtype {dtype.str} with {len(raw)} bytes of data was found, expected {dtype.itemsize}",
+        )
+    if dtype.kind == "U":
+        decode = utf_32_be_decode if dtype.str[0] == ">" else utf_32_le_decode
+        try:
+            text = decode(raw, "surrogatepass", True)[0]
+        except UnicodeDecodeError:
+            raise Refusal(offset, "a numpy string with a character beyond Unicode was found") from None
+        return np.str_(text.rstrip("\0"))  # NumPy pads with zeros and takes them off again
+    return np.ndarray((1,), dtype, raw)[0]
+
+
+def _make_dtype(args: tuple[object, ...], offset: int) -> object:
+    if len(args) != 3 or not _is_flag(args[1], False) or not _is_flag(args[2], True):
+        raise Refusal(offset, "numpy.dtype was found with other arguments than NumPy writes")
+    code = args[0]
+    if isinstance(code, (Foreign, Named)):
+        return DtypePart("", code.name, offset)
+    if type(code) is not str or len(code) > 40:
+        raise Refusal(offset, "numpy.dtype was found with other arguments than NumPy writes")
+    return DtypePart(code, "" if _PLAIN.fullmatch(code) else _dtype_name(code), offset)
+
+
+def _make_encoded(args: tuple[object, ...], offset: int) -> object:
+    """How protocols 0 to 2 write bytes."""
+    if len(args) != 2 or type(args[0]) is not str or not _is_text(args[1], "latin1", "latin-1"):
+        return Foreign("_codecs.encode", offset)
+    return _bytes(args[0], "a bytes object", offset)
+
+
+def _make_bytes(args: tuple[object, ...], offset: int) -> object:
+    return Foreign("builtins.bytes", offset) if args else b""
+
+
+def _make_bytearray(args: tuple[object, ...], offset: int) -> object:
+    if not args:
+        return Buffer(b"", offset)
+    if type(args[0]) is bytes and len(args) == 1:
+        return Buffer(args[0], offset)
+    if type(args[0]) is str and len(args) == 2 and _is_text(args[1], "latin1", "latin-1"):
+        return Buffer(_bytes(args[0], "a bytearray", offset), offset)
+    return Foreign("builtins.bytearray", offset)
+
+
+def _make_viewed(args: tuple[object, ...], offset: int) -> object:
+    """How our own writer keeps the byte order of an array: its shape and dtype over an array of its bytes."""
+    data = args[2] if len(args) == 3 else None
+    if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.ndim != 1:
+        return Foreign("numpy.ndarray", offset)
+    return _array(data.tobytes(), args[1], args[0], "C", offset)
+
+
+NAMES: dict[str, Callable[[tuple[object, ...], int], object]] = {
+    "numpy.ndarray": _make_viewed,
+    "numpy.dtype": _make_dtype,
+    "numpy.core.multiarray._reconstruct": _make_array,
+    "numpy._core.multiarray._reconstruct": _make_array,
+    "numpy.core.multiarray.scalar": _make_scalar,
+    "numpy._core.multiarray.scalar": _make_scalar,
+    "numpy.core.numeric._frombuffer": _make_from_buffer,
+    "numpy._core.numeric._frombuffer": _make_from_buffer,
+    "_codecs.encode": _make_encoded,
+    "builtins.bytes": _make_bytes,
+    "__builtin__.bytes": _make_bytes,
+    "builtins.bytearray": _make_bytearray,
+    "__builtin__.bytearray": _make_bytearray,
+}

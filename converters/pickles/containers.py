@@ -1,0 +1,243 @@
+"""The containers a pickle builds, and the limits they are held to.
+
+A few bytes can stand for a great deal: containers that share containers that share containers, a thousand in each
+other, keys that all fall into one place of a dict. What is built here is checked for all that while it is built.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from converters.pickles.arrays import ArrayPart, Buffer, DtypePart, Foreign, Named, Parts
+from converters.pickles.limits import NODE_BYTES, Limits
+from converters.pickles.opcodes import CONTAINER_WEIGHT, MAX_DEPTH, MAX_NUMBER_KEYS, MAX_SAME_HASH, Refusal
+
+CONTAINERS = frozenset((list, dict, tuple, Parts))
+_PARTS = frozenset((Named, Buffer, DtypePart, ArrayPart, Parts))
+#: Tells of types, all at once, that none of them needs a closer look when it comes into a container.
+all_plain = (CONTAINERS | _PARTS).isdisjoint
+_NUMBERS = frozenset((int, float, bool))
+_KEYS = frozenset((str, bytes, int, float, bool, type(None)))
+_all_keys = _KEYS.issuperset
+
+#: What a NumPy scalar costs where it is written out.
+_SCALAR_BYTES = CONTAINER_WEIGHT * NODE_BYTES
+#: Numbers below it are not worth counting.
+_FEW = 1 << 64
+#: What a character takes at most: JSON has "\\u0000" for it.
+_CHARACTER_BYTES = 6
+
+
+def _text_bytes(text: str) -> int:
+    return len(text) if text.isascii() and text.isprintable() else _CHARACTER_BYTES * len(text)
+
+
+_SIZES: dict[type, Callable[[Any], int]] = {
+    str: _text_bytes,
+    bytes: len,
+    np.str_: _text_bytes,
+    int: lambda value: value.bit_length() >> 3,
+    np.ndarray: lambda value: value.nbytes,
+    Buffer: lambda value: len(value.data),
+    **dict.fromkeys((float, bool, type(None)), lambda value: 0),
+    **dict.fromkeys((Named, Foreign, DtypePart, ArrayPart), lambda value: 0),
+}
+
+
+def payload(value: object) -> int:
+    """The bytes that a value which is no container takes wherever it is written out, beside NODE_BYTES."""
+    size = _SIZES.get(type(value))
+    return size(value) if size is not None else _SCALAR_BYTES
+
+
+class NumberKeys:
+    """The numbers among the keys of one dict."""
+
+    __slots__ = ("_count", "_hashes")
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._hashes: dict[int, int] = {}
+
+    def add(self, keys: Iterable[object], offset: int) -> None:
+        """Count those that are numbers. Raises Refusal if there are too many, or too many that collide."""
+        hashes = self._hashes
+        for key in keys:
+            if type(key) in _NUMBERS:
+                self._count += 1
+                same = hashes[hash(key)] = hashes.get(hash(key), 0) + 1
+                if self._count > MAX_NUMBER_KEYS or same > MAX_SAME_HASH:
+                    what = "numbers" if self._count > MAX_NUMBER_KEYS else "numbers with the same hash"
+                    most = MAX_NUMBER_KEYS if self._count > MAX_NUMBER_KEYS else MAX_SAME_HASH
+                    raise Refusal(offset, f"more than {most} {what} as keys of one dict were found")
+
+
+def is_fixed(value: object) -> bool:
+    """Whether nothing can change a value which the memo holds, so that it may be handed out again and again."""
+    return type(value) not in CONTAINERS or (type(value) is tuple and CONTAINERS.isdisjoint(map(type, value)))
+
+
+def kind_of(value: object) -> str:
+    """How a message calls a value."""
+    return value.name if isinstance(value, (Foreign, Named)) else type(value).__name__
+
+
+class Containers:
+    """What one evaluation builds.
+
+    ``nodes`` counts its values, those that are shared as often as they are used; ``shared`` are the bytes that the
+    shared ones expand to.
+    """
+
+    __slots__ = ("_counts", "_depths", "_frozen", "_limits", "_most_nodes", "_numbers", "_tuples", "nodes", "shared")
+
+    def __init__(self, limits: Limits) -> None:
+        self.nodes = 0
+        self.shared = 0
+        self._limits = limits
+        self._most_nodes = limits.nodes
+        self._depths: dict[int, int] = {}  # of containers, by id, where there are containers in them
+        self._counts: dict[int, tuple[int, int, int]] = {}  # nodes, bytes, depth of containers that the memo holds
+        self._frozen: set[int] = set()  # containers that came out of the memo, by id
+        self._tuples: dict[int, tuple[object, object]] = {}  # by the id of the parts, and those to keep the id theirs
+        self._numbers: dict[int, NumberKeys] = {}  # by the id of the dict
+
+    def share(self, value: object, offset: int) -> None:
+        """A container came out of the memo: it counts once more, and may not be changed from now on."""
+        count, size, depth = self._measure(value)
+        self.nodes += count
+        self.shared += count * NODE_BYTES + size
+        if self.nodes > self._most_nodes or self.shared > self._limits.shared:
+            self._limits.check(self.nodes, self.shared, offset)
+        if depth > 1:
+            self._depths[id(value)] = depth
+        self._frozen.add(id(value))
+
+    def repeat(self, value: object, offset: int) -> None:
+        """Any other value came out of the memo: its bytes count once more."""
+        self.shared += payload(value)
+        if self.nodes > self._most_nodes or self.shared > self._limits.shared:
+            self._limits.check(self.nodes, self.shared, offset)
+
+    def drop(self, value: object) -> None:
+        """A container is used up: another may get its id."""
+        if self._depths:
+            self._depths.pop(id(value), None)
+
+    def fold(self, items: list[object], offset: int) -> object:
+        """The tuple of items that are not all plain."""
+        depth = self._depth(items, offset)
+        value = tuple(items) if _PARTS.isdisjoint(map(type, items)) else Parts(items)
+        if depth > 1:
+            self._depths[id(value)] = depth
+        return value
+
+    def append(self, target: object, items: list[object], offset: int) -> None:
+        """Append items to what should be a list."""
+        if type(target) is not list:
+            if type(target) is Foreign:
+                return
+            raise Refusal(offset, f"items are appended to a {kind_of(target)}, expected a list; the file is damaged")
+        self._grow(target, items, offset)
+        if not _PARTS.isdisjoint(map(type, items)):
+            items = [self.finished(item, offset) for item in items]
+        target.extend(items)
+
+    def set_items(self, target: object, keys: list[object], values: list[object], offset: int) -> None:
+        """Set items of what should be a dict."""
+        if type(target) is not dict:
+            if type(target) is Foreign:
+                return
+            raise Refusal(offset, f"items are set in a {kind_of(target)}, expected a dict; the file is damaged")
+        if len(keys) != len(values):
+            raise Refusal(offset, "a key without a value was found; the file is damaged")
+        self._grow(target, values, offset)
+        if not _PARTS.isdisjoint(map(type, values)):
+            values = [self.finished(value, offset) for value in values]
+        self._check_keys(keys, target, offset)
+        before = len(target)
+        target.update(zip(keys, values, strict=True))
+        if len(target) != before + len(keys):
+            raise Refusal(offset, "a key was found twice in one dict; the file is damaged")
+
+    def _check_keys(self, keys: list[object], target: dict[object, object], offset: int) -> None:
+        kinds = set(map(type, keys))
+        if not _all_keys(kinds):
+            found = next(kind_of(key) for key in keys if type(key) not in _KEYS)
+            raise Refusal(offset, f"a {found} as the key of a dict was found, expected text or a number")
+        if not _NUMBERS.isdisjoint(kinds):
+            if not target:  # another dict may have had its id
+                self._numbers[id(target)] = NumberKeys()
+            self._numbers.setdefault(id(target), NumberKeys()).add(keys, offset)
+
+    def _grow(self, target: object, items: Sequence[object], offset: int) -> None:
+        """Check the limits before the items come into the list or dict."""
+        if self._frozen and id(target) in self._frozen:
+            raise Refusal(offset, "a list or dict that contains itself was found, which is not data")
+        self.nodes += len(items)
+        if self.nodes > self._most_nodes:
+            self._limits.check(self.nodes, self.shared, offset)
+        if not all_plain(map(type, items)):
+            depth = self._depth(items, offset)
+            if depth > self._depths.get(id(target), 1):
+                self._depths[id(target)] = depth
+
+    def finished(self, value: object, offset: int) -> object:
+        """The value as it may be seen outside: parts of arrays that came to nothing are foreign."""
+        kind = type(value)
+        if kind is Named:
+            return Foreign(value.name, value.offset)  # type: ignore[attr-defined]
+        if kind is Buffer:
+            return Foreign("builtins.bytearray", value.offset)  # type: ignore[attr-defined]
+        if kind is DtypePart:
+            return Foreign("numpy.dtype", value.offset)  # type: ignore[attr-defined]
+        if kind is ArrayPart:
+            raise Refusal(offset, "an array without its data was found; the file is damaged")
+        if kind is Parts:
+            # Each only once: they may be shared to make a great many of a few.
+            if id(value) not in self._tuples:
+                self._tuples[id(value)] = value, tuple(self.finished(item, offset) for item in value)  # type: ignore[attr-defined]
+            return self._tuples[id(value)][1]
+        return value
+
+    def _measure(self, value: object) -> tuple[int, int, int]:
+        """The number of values in a container when it is written out, their bytes, and its depth.
+
+        Containers out of the memo stay as they are, so none is ever gone through twice. They are no deeper than
+        MAX_DEPTH, as every container is when it is built.
+        """
+        known = self._counts.get(id(value))
+        if known is not None:
+            return known
+        count, size, depth = CONTAINER_WEIGHT, 0, 1
+        items: Iterable[object] = value  # type: ignore[assignment]
+        if type(value) is dict:
+            items = value.values()
+            size = sum(map(payload, value))
+        for item in items:
+            if type(item) is int and -_FEW < item < _FEW:
+                count += 1
+            elif type(item) in CONTAINERS:
+                inner, inner_size, inner_depth = self._measure(item)
+                count += inner
+                size += inner_size
+                depth = max(depth, inner_depth + 1)
+            else:
+                count += 1
+                size += payload(item)
+        self._counts[id(value)] = count, size, depth
+        return count, size, depth
+
+    def _depth(self, items: Iterable[object], offset: int) -> int:
+        """The depth of a container of these items."""
+        depths = self._depths
+        depth = 1
+        for item in items:
+            if type(item) in CONTAINERS:
+                depth = max(depth, depths.get(id(item), 1) + 1)
+        if depth > MAX_DEPTH:
+            raise Refusal(offset, f"containers more than {MAX_DEPTH} deep in each other were found")
+        return depth

@@ -1,0 +1,401 @@
+"""The second pass over a pickle: the value that a stretch of it makes.
+
+The machine here runs on data only: what :mod:`converters.pickles.arrays` does not know becomes :class:`Foreign`, and
+whatever is done to a Foreign leaves it one. It relies on what :mod:`converters.pickles.index` established for the file.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable
+from struct import Struct, error
+
+from converters.pickles.arrays import ArrayPart, Buffer, DtypePart, Foreign
+from converters.pickles.calls import called, named, reduced
+from converters.pickles.containers import CONTAINERS, Containers, all_plain, kind_of
+from converters.pickles.limits import Limits
+from converters.pickles.literals import LINE_LITERALS, counted_literal
+from converters.pickles.opcodes import (
+    ADDITEMS,
+    APPEND,
+    APPENDS,
+    BINBYTES,
+    BINFLOAT,
+    BINGET,
+    BININT,
+    BININT1,
+    BININT2,
+    BINPUT,
+    BINUNICODE,
+    BUILD,
+    BYTEARRAY8,
+    CONTAINER_WEIGHT,
+    COUNTED,
+    DICT,
+    EMPTY_DICT,
+    EMPTY_LIST,
+    EMPTY_SET,
+    EMPTY_TUPLE,
+    FRAME,
+    FROZENSET,
+    GET,
+    GLOBAL,
+    INST,
+    LIST,
+    LONG_BINGET,
+    LONG_BINPUT,
+    MARK,
+    MEMOIZE,
+    NEWFALSE,
+    NEWOBJ,
+    NEWOBJ_EX,
+    NEWTRUE,
+    NONE,
+    OBJ,
+    PROTO,
+    PUT,
+    REDUCE,
+    SETITEM,
+    SETITEMS,
+    SHORT_BINBYTES,
+    SHORT_BINUNICODE,
+    STACK_GLOBAL,
+    STOP,
+    TUPLE,
+    TUPLE1,
+    TUPLE2,
+    TUPLE3,
+    Refusal,
+    opcode_name,
+    read_name,
+    read_slot,
+)
+
+_u16 = Struct("<H").unpack_from
+_u32 = Struct("<I").unpack_from
+_i32 = Struct("<i").unpack_from
+_u64 = Struct("<Q").unpack_from
+_f64 = Struct(">d").unpack_from
+
+_BINARY_GETS = frozenset((BINGET, LONG_BINGET))
+_BINARY_PUTS = frozenset((BINPUT, LONG_BINPUT))
+_MISSING = object()
+_STOPPED = object()
+#: What the machine runs into where the bytes are not those that the first pass went through.
+CHANGED = (IndexError, KeyError, ValueError, TypeError, AttributeError, OverflowError, error)
+_ATOMS = frozenset((str, bytes, int, float, bool))
+
+
+class Evaluation:
+    """One run of the machine.
+
+    ``fetched`` are the memo slots that are read anywhere in the file, ascending, and ``odd`` those out of sequence;
+    only they are kept. ``kept`` are values of slots that are known. ``resolve`` gives the value of any other slot that
+    is set outside the stretch. After the run ``memo`` holds the slots that were set or fetched, and ``shared`` is how
+    many bytes shared values expand to. ``limits`` are those of the file.
+    """
+
+    __slots__ = ("_containers", "fetched", "kept", "memo", "odd", "resolve")
+
+    def __init__(
+        self,
+        fetched: array[int],
+        odd: dict[int, int],
+        kept: dict[int, object],
+        resolve: Callable[[int, int], object],
+        limits: Limits,
+    ) -> None:
+        self.fetched = fetched
+        self.odd = odd
+        self.kept = kept
+        self.resolve = resolve
+        self.memo: dict[int, object] = {}
+        self._containers = Containers(limits)
+
+    @property
+    def shared(self) -> int:
+        return self._containers.shared
+
+    def run(self, span: bytes, at: int, next_fetched: int, slot: int) -> object:
+        """The value that ``span`` makes, which stands at offset ``at`` of the file.
+
+        ``slot`` is the number of memo slots in use there, ``next_fetched`` where to go on in ``fetched``.
+        Raises Refusal.
+        """
+        try:
+            return self._containers.finished(self._run(span, at, next_fetched, slot), at)
+        except CHANGED:
+            # The first pass went through here without finding this.
+            raise Refusal(at, "the file has changed since it was indexed, or is damaged") from None
+
+    def peek(self, span: bytes, at: int, next_fetched: int, slot: int, until: int) -> bool:
+        """Run no further than to the slot before place ``until`` in ``fetched``; whether ``memo`` is right then.
+
+        It is when the run came so far within ``span``, which may be the beginning of a value only, and met nothing that
+        what follows could still change.
+        """
+        try:
+            stopped = self._run(span, at, next_fetched, slot, until) is _STOPPED
+        except (*CHANGED, Refusal):
+            return False  # the span ends here, or the whole value has a fault to tell of
+        return stopped and all(map(_is_whole, self.memo.values()))
+
+    def _run(self, buf: bytes, at: int, position: int, slot: int, until: int = -1) -> object:
+        stack: list[object] = []
+        marks: list[int] = []
+        containers = self._containers
+        memo = self.memo
+        kept = self.kept.get
+        odd = self.odd
+        fetched = self.fetched
+        wanted = fetched[position]
+        push, pop = stack.append, stack.pop
+        i = 0
+        size = len(buf)
+        try:
+            while i < size:
+                op = buf[i]
+                i += 1
+                if op == MEMOIZE:
+                    if slot == wanted:
+                        memo[slot] = stack[-1]
+                        position += 1
+                        if position == until:
+                            return _STOPPED
+                        wanted = fetched[position]
+                    slot += 1
+                elif op in _BINARY_GETS:
+                    if op == BINGET:
+                        number = buf[i]
+                        i += 1
+                    else:
+                        number = _u32(buf, i)[0]
+                        i += 4
+                    value = kept(number, _MISSING)
+                    if value is _MISSING:
+                        value = self._fetch(number, at + i)
+                    push(value)
+                elif op == BININT1:
+                    push(buf[i])
+                    i += 1
+                elif op == SHORT_BINUNICODE:
+                    stop = i + 1 + buf[i]
+                    push(buf[i + 1 : stop].decode("utf-8", "surrogatepass"))
+                    i = stop
+                elif op in _BINARY_PUTS:
+                    if op == BINPUT:
+                        number = buf[i]
+                        i += 1
+                    else:
+                        number = _u32(buf, i)[0]
+                        i += 4
+                    if number == wanted:
+                        memo[number] = stack[-1]
+                        position += 1
+                        if position == until:
+                            return _STOPPED
+                        wanted = fetched[position]
+                    elif odd and number in odd:
+                        memo[number] = stack[-1]
+                    slot = number + 1  # for a MEMOIZE that follows
+                elif op == MARK:
+                    marks.append(len(stack))
+                elif op == TUPLE:
+                    place = marks.pop()
+                    items = stack[place:]
+                    del stack[place:]
+                    push(tuple(items) if all_plain(map(type, items)) else containers.fold(items, at + i))
+                    containers.nodes += len(items) + CONTAINER_WEIGHT
+                elif op == TUPLE2:
+                    items = stack[-2:]
+                    del stack[-1]
+                    stack[-1] = tuple(items) if all_plain(map(type, items)) else containers.fold(items, at + i)
+                    containers.nodes += CONTAINER_WEIGHT
+                elif op == BININT2:
+                    push(_u16(buf, i)[0])
+                    i += 2
+                elif op == REDUCE:
+                    args = pop()
+                    containers.drop(args)
+                    stack[-1] = reduced(stack[-1], args, at + i - 1)
+                elif op == BUILD:
+                    state = pop()
+                    target = stack[-1]
+                    if type(target) is ArrayPart:
+                        stack[-1] = target.build(state, at + i - 1)
+                    elif type(target) is DtypePart:
+                        target.build(state, at + i - 1)
+                    elif type(target) is not Foreign:
+                        raise Refusal(at + i - 1, f"a state is given to a {kind_of(target)}, which has none")
+                    containers.drop(state)
+                elif op == TUPLE3:
+                    items = stack[-3:]
+                    del stack[-2:]
+                    stack[-1] = tuple(items) if all_plain(map(type, items)) else containers.fold(items, at + i)
+                    containers.nodes += CONTAINER_WEIGHT
+                elif op == NEWFALSE:
+                    push(False)
+                elif op == TUPLE1:
+                    items = stack[-1:]
+                    stack[-1] = tuple(items) if all_plain(map(type, items)) else containers.fold(items, at + i)
+                    containers.nodes += CONTAINER_WEIGHT
+                elif op == BINBYTES:
+                    stop = i + 4 + _u32(buf, i)[0]
+                    push(buf[i + 4 : stop])
+                    i = stop
+                elif op == BYTEARRAY8:
+                    stop = i + 8 + _u64(buf, i)[0]
+                    push(Buffer(buf[i + 8 : stop], at + i - 1))
+                    i = stop
+                elif op == BINUNICODE:
+                    stop = i + 4 + _u32(buf, i)[0]
+                    push(buf[i + 4 : stop].decode("utf-8", "surrogatepass"))
+                    i = stop
+                elif op == SHORT_BINBYTES:
+                    stop = i + 1 + buf[i]
+                    push(buf[i + 1 : stop])
+                    i = stop
+                elif op == EMPTY_DICT:
+                    push({})
+                    containers.nodes += CONTAINER_WEIGHT
+                elif op == EMPTY_LIST:
+                    push([])
+                    containers.nodes += CONTAINER_WEIGHT
+                elif op == SETITEMS:
+                    if not marks:
+                        break
+                    place = marks.pop()
+                    containers.set_items(stack[place - 1], stack[place::2], stack[place + 1 :: 2], at + i - 1)
+                    del stack[place:]
+                elif op == APPENDS:
+                    if not marks:
+                        break  # these are the list's whose element this is
+                    place = marks.pop()
+                    containers.append(stack[place - 1], stack[place:], at + i - 1)
+                    del stack[place:]
+                elif op == BINFLOAT:
+                    push(_f64(buf, i)[0])
+                    i += 8
+                elif op == BININT:
+                    push(_i32(buf, i)[0])
+                    i += 4
+                elif op == NONE:
+                    push(None)
+                elif op == NEWTRUE:
+                    push(True)
+                elif op == EMPTY_TUPLE:
+                    push(())
+                elif op == APPEND:
+                    if len(stack) == 1:
+                        break
+                    containers.append(stack[-2], stack[-1:], at + i - 1)
+                    pop()
+                elif op == SETITEM:
+                    if len(stack) == 1:
+                        break
+                    containers.set_items(stack[-3], stack[-2:-1], stack[-1:], at + i - 1)
+                    del stack[-2:]
+                elif op == FRAME:
+                    i += 8
+                elif op == STOP:
+                    break
+                elif op == PROTO:
+                    i += 1
+                elif op == PUT:
+                    stop = buf.index(b"\n", i)
+                    number = read_slot(buf[i:stop], at + i)
+                    i = stop + 1
+                    if number == wanted:
+                        memo[number] = stack[-1]
+                        position += 1
+                        if position == until:
+                            return _STOPPED
+                        wanted = fetched[position]
+                    elif odd and number in odd:
+                        memo[number] = stack[-1]
+                    slot = number + 1  # for a MEMOIZE that follows
+                elif op == GET:
+                    stop = buf.index(b"\n", i)
+                    number = read_slot(buf[i:stop], at + i)
+                    i = stop + 1
+                    value = kept(number, _MISSING)
+                    push(self._fetch(number, at + i) if value is _MISSING else value)
+                elif COUNTED[op]:
+                    start = i + COUNTED[op]
+                    stop = start + int.from_bytes(buf[i:start], "little")
+                    push(counted_literal(op, buf[start:stop], at + i - 1))
+                    i = stop
+                elif op in LINE_LITERALS:
+                    stop = buf.index(b"\n", i)
+                    push(LINE_LITERALS[op](buf[i:stop], at + i - 1))
+                    i = stop + 1
+                elif op in (GLOBAL, INST):
+                    stop = buf.index(b"\n", i)
+                    end = buf.index(b"\n", stop + 1)
+                    name = f"{read_name(buf[i:stop], at + i)}.{read_name(buf[stop + 1 : end], at + i)}"
+                    start = at + i - 1
+                    i = end + 1
+                    if op == INST:
+                        del stack[marks.pop() :]
+                        push(Foreign(name, start))
+                    else:
+                        push(named(name, start))
+                elif op == STACK_GLOBAL:
+                    module, name_ = stack[-2:]
+                    if type(module) is not str or type(name_) is not str:
+                        raise Refusal(at + i - 1, "a global was found whose name is not text; the file is damaged")
+                    pop()
+                    stack[-1] = named(f"{module}.{name_}", at + i - 1)
+                elif op in (LIST, DICT):
+                    if not marks:
+                        break
+                    place = marks.pop()
+                    items = stack[place:]
+                    del stack[place:]
+                    containers.nodes += CONTAINER_WEIGHT
+                    if op == LIST:
+                        push([])
+                        containers.append(stack[-1], items, at + i - 1)
+                    else:
+                        push({})
+                        containers.set_items(stack[-1], items[::2], items[1::2], at + i - 1)
+                elif op == EMPTY_SET:
+                    push(Foreign("builtins.set", at + i - 1))
+                elif op == FROZENSET:
+                    del stack[marks.pop() :]
+                    push(Foreign("builtins.frozenset", at + i - 1))
+                elif op == ADDITEMS:
+                    place = marks.pop()
+                    del stack[place:]
+                    if type(stack[-1]) is not Foreign:
+                        raise Refusal(at + i - 1, f"items are added to a {kind_of(stack[-1])}, expected a set")
+                elif op in (NEWOBJ, NEWOBJ_EX, OBJ):
+                    place = marks.pop() if op == OBJ else len(stack) - (2 if op == NEWOBJ else 3)
+                    stack[place] = called(stack[place], at + i - 1)
+                    del stack[place + 1 :]
+                else:
+                    raise Refusal(at + i - 1, f"opcode {opcode_name(op)} was found where the first pass saw another")
+        except UnicodeDecodeError:
+            raise Refusal(at + i - 1, "text which is not UTF-8 was found; the file is damaged") from None
+        if len(stack) != 1 or marks:
+            raise IndexError
+        return stack[0]
+
+    def _fetch(self, slot: int, offset: int) -> object:
+        value = self.memo.get(slot, _MISSING)
+        if value is _MISSING:
+            value = self.memo[slot] = self.resolve(slot, offset)
+        if type(value) is ArrayPart:
+            if value.array is None:
+                raise Refusal(offset, "an array is used before it is complete; the file is damaged")
+            value = value.array
+        if type(value) in CONTAINERS:
+            self._containers.share(value, offset)
+        else:
+            self._containers.repeat(value, offset)
+        return value
+
+
+def _is_whole(value: object) -> bool:
+    """Whether a value cannot have been unfinished when it was put into the memo, as lists and arrays are."""
+    return type(value) in _ATOMS or (type(value) is tuple and _ATOMS.issuperset(map(type, value)))

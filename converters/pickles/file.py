@@ -1,0 +1,399 @@
+"""A pickle as a file of data: its parts are read one at a time, in any order, and nothing in it is ever run.
+
+    with PickleFile("ntu60_hrnet.pkl") as pickled:
+        pickled.keys                                     # ['split', 'annotations']
+        splits = pickled.value("split")
+        for i in range(pickled.elements("annotations")):
+            annotation = pickled.element(i, "annotations")
+
+What can be in there: None, bool, int, float, str, bytes, tuple, list, dict, NumPy arrays and scalars of bool, integer
+and float, and numpy.str_. Anything else comes as a :class:`~converters.pickle_values.Foreign` in its place.
+"""
+
+from __future__ import annotations
+
+import os
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from converters.pickles.arrays import Foreign, short
+from converters.pickles.containers import NumberKeys
+from converters.pickles.evaluation import Evaluation
+from converters.pickles.index import read_indexes
+from converters.pickles.limits import EVALUATION_BYTES, Budget
+from converters.pickles.memo import MISSING, Memo, copied
+from converters.pickles.opcodes import EMPTY_DICT, Refusal
+from converters.pickles.spans import Index, Spans
+from skelstore.errors import SourceError
+from skelstore.format.files import absolute, open_regular
+
+Key = str | bytes | int | float | bool | None
+
+#: How much of an annotation is read for the strings at its beginning.
+PEEK_BYTES = 1024
+#: A value may need another that needs another: so many evaluations run inside the one that needs them, and when that
+#: is not enough, so many times as many are gone through beginning with the last.
+MAX_CHAIN = 50
+MAX_CHAINS = 200
+
+_OF_A_PROCESS = frozenset(("_fd", "_memo", "_growth", "_budget", "_refused", "_listed"))
+_Running = frozenset[tuple[int, int]]
+_KEY_TYPES = (str, bytes, int, float, bool, type(None))
+
+
+def _nothing_more(slot: int, offset: int) -> object:
+    raise Refusal(offset, f"memo slot {slot} is not known yet")
+
+
+class _Far(Exception):
+    """The value at ``place`` is needed, MAX_CHAIN evaluations deep."""
+
+    def __init__(self, place: tuple[int, int], offset: int) -> None:
+        super().__init__(place)
+        self.place = place
+        self.offset = offset
+
+
+class PickleFile:
+    """The pickle at ``path``, indexed.
+
+    Raises SourceError when the file is not a pickle, is cut short or damaged, or holds what is never data (persistent
+    ids, extension codes, containers in themselves); OSError when it cannot be read.
+
+    ``size`` is the file's in bytes, ``root_kind`` is "dict", "list" or "other", ``keys`` are those of a root dict in
+    order. Without ``whole`` the file is indexed only until one of its lists has some elements, and ``grow`` goes on: up
+    to the end they are what is known so far, and the last list has its first elements.
+
+    The object can be pickled: it sends the path and the index. Copies in several processes do not disturb one another,
+    and neither do forked ones.
+    """
+
+    path: Path
+    size: int
+    root_kind: str
+    keys: list[Key]
+    _index: Index
+
+    def __init__(self, path: str | os.PathLike[str], *, whole: bool = True) -> None:
+        self.path = absolute(path)
+        self._fd = open_regular(self.path)
+        status = os.fstat(self._fd)
+        self.size = status.st_size
+        self._stamp = status.st_mtime_ns
+        self._begin()
+        self._growth: Iterator[Index] | None = read_indexes(self._fd, self.size)
+        self._index_more()
+        while whole and self.grow():
+            pass
+
+    def _begin(self) -> None:
+        """What this process keeps of the file: nothing yet."""
+        self._memo = Memo()
+        self._budget = Budget(self.size)
+        self._refused: dict[int, tuple[int, str]] = {}  # by where a value begins, why it cannot be read
+        self._listed: tuple[int, list[object]] | None = None  # a value without an index, by its number
+
+    def grow(self) -> bool:
+        """Index more of a file that is not whole; False if all of it is indexed. Raises as the constructor does."""
+        if self._index.whole:
+            return False
+        self._index_more()
+        return True
+
+    def _index_more(self) -> None:
+        try:
+            if self._growth is None:  # closed meanwhile, or a copy in another process: from the beginning, then
+                (self._index,) = deque(read_indexes(self._open(0), self.size), maxlen=1)
+            else:
+                self._index = next(self._growth)
+            if self._index.whole:
+                self._growth = None
+            self.root_kind = self._index.root_kind
+            self.keys, self._numbers = self._read_keys()
+        except Refusal as refusal:
+            self.close()
+            raise self._error(refusal) from None
+        except BaseException as error:
+            self.close()
+            if isinstance(error, OSError):
+                error.filename = str(self.path)
+            raise
+
+    def value(self, key: Key) -> object:
+        """The value of a key of the root dict, whole. Raises KeyError when there is no such key, and SourceError."""
+        return self._unit(self._number(key), -1, f" (in {short(key)})")
+
+    def root(self) -> object:
+        """What the whole file holds, in memory at once. Raises SourceError."""
+        try:
+            self._budget.check(0)
+            evaluation = self._evaluation(frozenset(), 0)
+            return evaluation.run(self._read(0, self._index.stop + 1), 0, 0, 0)
+        except Refusal as refusal:
+            raise self._error(refusal) from None
+
+    def elements(self, key: Key = None) -> int | None:
+        """How many elements the root list has, or for a root dict the list that is the value of ``key``.
+
+        None when that is not a list. Raises KeyError when there is no such key, and SourceError.
+        """
+        if key is None and self.root_kind != "list" and None not in self._numbers:
+            return None
+        spans, number = self._list(key)
+        if spans is not None:
+            return len(spans)
+        value = self._short_list(number, key)
+        return None if value is None else len(value)
+
+    def element(self, i: int, key: Key = None) -> object:
+        """Element ``i`` of that list. Raises IndexError, KeyError when there is no such list, and SourceError."""
+        spans, number = self._list(key)
+        listed = spans if spans is not None else self._short_list(number, key)
+        if listed is None:
+            raise KeyError(f"{self.path}: {key!r} is not a list")
+        if not 0 <= i < len(listed):
+            raise IndexError(f"{self.path}: element {i} was asked for, but there are {len(listed)}")
+        if isinstance(listed, list):
+            return copied(listed[i])
+        place = f"element {i}" if number < 0 else f"element {i} of {short(key)}"
+        return self._unit(i if number < 0 else number, -1 if number < 0 else i, f" (in {place})")
+
+    def element_sizes(self, key: Key = None) -> NDArray[np.int64]:
+        """The bytes each element of that list takes in the file. Raises KeyError when there is no such list."""
+        spans, number = self._list(key)
+        if spans is not None:
+            starts = np.append(np.frombuffer(spans.starts, np.int64), np.int64(spans.stop))
+            return starts[1:] - starts[:-1]
+        value = self._short_list(number, key)
+        if value is None:
+            raise KeyError(f"{self.path}: {key!r} is not a list")
+        assert self._index.root is not None
+        start, stop = self._index.root.span(number)
+        return np.full(len(value), (stop - start) // max(1, len(value)), np.int64)
+
+    def close(self) -> None:
+        """Close the file and forget what was kept of it but small values. It opens again when something is read."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+        self._memo.forget()
+        self._refused = {}
+        self._listed = None
+        self._growth = None
+
+    def __enter__(self) -> PickleFile:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if getattr(self, "_fd", -1) >= 0:
+            self.close()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name not in _OF_A_PROCESS}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._fd = -1
+        self._begin()
+        self._growth = None
+
+    def __repr__(self) -> str:
+        return f"PickleFile({str(self.path)!r})"
+
+    # Places.
+
+    def _number(self, key: Key) -> int:
+        """The number among the keys and values of the root dict of the value of ``key``."""
+        if self.root_kind != "dict":
+            raise KeyError(f"{self.path}: there is no {key!r}, for the file holds no dict")
+        try:
+            return 2 * self._numbers[key] + 1
+        except (KeyError, TypeError):
+            raise KeyError(f"{self.path}: there is no {key!r} among the keys") from None
+
+    def _list(self, key: Key) -> tuple[Spans | None, int]:
+        if self.root_kind == "list" and key is None:
+            return self._index.root, -1
+        number = self._number(key)
+        return self._index.lists.get(number), number
+
+    def _short_list(self, number: int, key: Key) -> list[object] | None:
+        """The value if it is a list of which the index does not know the elements: an empty one, or one too many."""
+        assert self._index.root is not None
+        start, _ = self._index.root.span(number)
+        if self._read(start, start + 1)[0] == EMPTY_DICT:  # need not be built to see that it is none
+            return None
+        if self._listed is None or self._listed[0] != number:
+            value = self.value(key)
+            if type(value) is not list:
+                return None
+            self._listed = number, value
+        return self._listed[1]
+
+    def _read_keys(self) -> tuple[list[Key], dict[Key, int]]:
+        keys: list[Key] = []
+        numbers: dict[Key, int] = {}
+        checked = NumberKeys()
+        if self._index.root_kind != "dict" or self._index.root is None:
+            return keys, numbers
+        for number in range(0, len(self._index.root), 2):
+            key = self._unit(number, -1, " (a key)")
+            offset = self._index.root.starts[number]
+            if type(key) not in _KEY_TYPES:
+                kind = key.name if isinstance(key, Foreign) else type(key).__name__
+                raise Refusal(offset, f"a {kind} as the key of a dict was found, expected text or a number")
+            checked.add((key,), offset)
+            if key in numbers:
+                raise Refusal(offset, "a key was found twice in one dict; the file is damaged")
+            numbers[key] = len(keys)  # type: ignore[index]
+            keys.append(key)  # type: ignore[arg-type]
+        return keys, numbers
+
+    # Evaluation.
+
+    def _unit(self, number: int, element: int, place: str) -> object:
+        waiting = [(number, element)]
+        try:
+            while True:
+                # Only the value that is asked for is the caller's.
+                try:
+                    value, _ = self._evaluate(*waiting[-1], frozenset(), int(len(waiting) > 1))
+                except _Far as far:
+                    if far.place in waiting:
+                        raise _holds_itself(far.offset) from None
+                    if len(waiting) >= MAX_CHAINS:
+                        raise Refusal(far.offset, "a value was found that needs too many others first") from None
+                    waiting.append(far.place)
+                else:
+                    waiting.pop()
+                    if not waiting:
+                        return value
+        except Refusal as refusal:
+            raise self._error(refusal, place) from None
+
+    def _evaluate(self, number: int, element: int, running: _Running, chain: int) -> tuple[object, dict[int, object]]:
+        """Value ``number`` of the root, or an element of it, and the memo slots that were set or read for it.
+
+        ``running`` are the evaluations that this one is for, ``chain`` is how many.
+        """
+        spans = self._index.root if element < 0 else self._index.lists[number]
+        assert spans is not None
+        i = number if element < 0 else element
+        start, stop = spans.span(i)
+        slot = spans.slots[i]
+        self._budget.check(start)
+        if start in self._refused:
+            raise Refusal(*self._refused[start])
+        evaluation = self._evaluation(running | {(number, element)}, chain)
+        try:
+            value = evaluation.run(self._read(start, stop), start, bisect_left(self._index.fetched, slot), slot)
+        except Refusal as refusal:
+            self._refused[start] = refusal.offset, refusal.text
+            raise
+        finally:
+            if chain:
+                self._budget.spend(stop - start + EVALUATION_BYTES + evaluation.shared)
+            else:
+                self._budget.expand(start, stop - start, evaluation.shared)
+        if evaluation.memo:
+            # A caller gets the very objects, so those that it could change are not for others.
+            self._memo.keep(evaluation.memo, stop - start, chain > 0)
+        return value, evaluation.memo
+
+    def _peek(self, number: int, element: int) -> dict[int, object]:
+        """The memo slots of an element that are read anywhere, if its beginning is enough to tell; none if not.
+
+        Splits that share the names of annotations need one string of each, which stands before the arrays.
+        """
+        if element < 0 or element + 1 >= len(spans := self._index.lists[number]):
+            return {}
+        start, stop = spans.span(element)
+        slot, after = spans.slots[element : element + 2]
+        fetched = self._index.fetched
+        evaluation = Evaluation(fetched, self._index.odd, self._memo.kept, _nothing_more, self._budget.limits)
+        self._budget.spend(EVALUATION_BYTES + min(stop - start, PEEK_BYTES))
+        beginning = self._read(start, min(stop, start + PEEK_BYTES))
+        if not evaluation.peek(beginning, start, bisect_left(fetched, slot), slot, bisect_left(fetched, after)):
+            return {}
+        self._memo.keep(evaluation.memo, stop - start, False)
+        return evaluation.memo
+
+    def _evaluation(self, running: _Running, chain: int) -> Evaluation:
+        def resolve(slot: int, offset: int) -> object:
+            return self._resolve(slot, offset, running, chain)
+
+        return Evaluation(self._index.fetched, self._index.odd, self._memo.kept, resolve, self._budget.limits)
+
+    def _resolve(self, slot: int, offset: int, running: _Running, chain: int) -> object:
+        """The value that the file puts into a memo slot, evaluating the part where it does."""
+        found = self._memo.find(slot)
+        if found is not MISSING:
+            return found
+        index = self._index
+        put = index.odd.get(slot)
+        number = index.root.owner(slot, put) if index.root is not None else -1
+        element = -1
+        if number in index.lists:
+            element = index.lists[number].owner(slot, put)
+        if number < 0 or (number, element) in running:
+            raise _holds_itself(offset)
+        if chain >= MAX_CHAIN:
+            raise _Far((number, element), offset)
+        memo = self._peek(number, element)
+        if slot not in memo:
+            memo = self._evaluate(number, element, running, chain + 1)[1]
+        if slot not in memo:
+            raise Refusal(offset, "the file has changed since it was indexed")
+        return copied(memo[slot])
+
+    # The file.
+
+    def _open(self, offset: int) -> int:
+        """The descriptor of the file, which is opened again if it was closed, to read at the offset."""
+        # A forked process may use the descriptor of its parent: pread moves no position that they share.
+        if self._fd < 0:
+            try:
+                self._fd = open_regular(self.path)
+            except FileNotFoundError:
+                raise Refusal(offset, "the file was taken away since it was indexed") from None
+            status = os.fstat(self._fd)
+            if status.st_size != self.size or status.st_mtime_ns != self._stamp:
+                self.close()
+                raise Refusal(offset, "the file has changed since it was indexed")
+        return self._fd
+
+    def _read(self, start: int, stop: int) -> bytes:
+        fd = self._open(start)
+        try:
+            data = os.pread(fd, stop - start, start)
+            while len(data) < stop - start:  # one call reads 2 GiB at most
+                more = os.pread(fd, stop - start - len(data), start + len(data))
+                if not more:
+                    raise Refusal(start + len(data), "the file ends here, and was longer when it was indexed")
+                data += more
+        except OSError as error:
+            error.filename = str(self.path)
+            raise
+        return data
+
+    def _error(self, refusal: Refusal, place: str = "") -> SourceError:
+        if self._fd >= 0 and os.fstat(self._fd).st_mtime_ns != self._stamp:
+            text = "the file has changed while it was read; wait until it is complete, and begin again"
+            return SourceError(f"{self.path}: byte {refusal.offset}{place}: {text}")
+        return SourceError(f"{self.path}: byte {refusal.offset}{place}: {refusal.text}")
+
+
+def _holds_itself(offset: int) -> Refusal:
+    return Refusal(offset, "a list or dict that contains itself was found, which is not data")

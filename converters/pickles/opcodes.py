@@ -1,0 +1,234 @@
+"""The pickle opcodes this project knows, how their arguments are read, and the limits of what is accepted.
+
+Written for a reader that only ever makes data: see :mod:`converters.pickles.file`.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from _codecs import escape_decode, raw_unicode_escape_decode  # the plain functions: they import no codec
+
+# Values whose argument has a fixed length, or none.
+NONE, NEWTRUE, NEWFALSE = 0x4E, 0x88, 0x89
+BININT, BININT1, BININT2, BINFLOAT = 0x4A, 0x4B, 0x4D, 0x47
+EMPTY_TUPLE, EMPTY_LIST, EMPTY_DICT, EMPTY_SET = 0x29, 0x5D, 0x7D, 0x8F
+# Values whose argument begins with its length.
+LONG1, LONG4 = 0x8A, 0x8B
+SHORT_BINSTRING, BINSTRING = 0x55, 0x54
+SHORT_BINBYTES, BINBYTES, BINBYTES8, BYTEARRAY8 = 0x43, 0x42, 0x8E, 0x96
+SHORT_BINUNICODE, BINUNICODE, BINUNICODE8 = 0x8C, 0x58, 0x8D
+# Values whose argument is a line of text (protocol 0).
+INT, LONG, FLOAT, STRING, UNICODE = 0x49, 0x4C, 0x46, 0x53, 0x56
+# Containers.
+MARK, TUPLE, TUPLE1, TUPLE2, TUPLE3 = 0x28, 0x74, 0x85, 0x86, 0x87
+LIST, APPEND, APPENDS = 0x6C, 0x61, 0x65
+DICT, SETITEM, SETITEMS = 0x64, 0x73, 0x75
+ADDITEMS, FROZENSET = 0x90, 0x91
+# The memo.
+PUT, BINPUT, LONG_BINPUT, MEMOIZE = 0x70, 0x71, 0x72, 0x94
+GET, BINGET, LONG_BINGET = 0x67, 0x68, 0x6A
+# Names and what is done with them.
+GLOBAL, STACK_GLOBAL, REDUCE, BUILD = 0x63, 0x93, 0x52, 0x62
+NEWOBJ, NEWOBJ_EX, OBJ, INST = 0x81, 0x92, 0x6F, 0x69
+# The frame of it all.
+PROTO, FRAME, STOP = 0x80, 0x95, 0x2E
+
+#: Opcodes that are refused wherever they stand, and why.
+REFUSED = {
+    0x50: "a persistent id was found, which refers to something outside the file; dump the data themselves",
+    0x51: "a persistent id was found, which refers to something outside the file; dump the data themselves",
+    0x82: "an extension code was found, which stands for a class of the program that wrote the file",
+    0x83: "an extension code was found, which stands for a class of the program that wrote the file",
+    0x84: "an extension code was found, which stands for a class of the program that wrote the file",
+    0x97: "an out-of-band buffer was found, which is kept outside the file; dump without a buffer_callback",
+    0x98: "an out-of-band buffer was found, which is kept outside the file; dump without a buffer_callback",
+    0x30: "a POP opcode was found, which only values that contain themselves need",
+    0x31: "a POP_MARK opcode was found, which only values that contain themselves need",
+    0x32: "a DUP opcode was found, which no pickler writes",
+}
+
+#: Length in bytes, opcode included, of those that put one value on the stack and need no look at their argument.
+FIXED = bytearray(256)
+for _op, _length in (
+    (NONE, 1), (NEWTRUE, 1), (NEWFALSE, 1), (BININT, 5), (BININT1, 2), (BININT2, 3), (BINFLOAT, 9),
+    (EMPTY_TUPLE, 1), (EMPTY_SET, 1),
+):  # fmt: skip
+    FIXED[_op] = _length
+
+#: How many values on top of the stack an opcode turns into one.
+FOLDS = bytearray(256)
+for _op, _length in (
+    (TUPLE1, 1),
+    (TUPLE2, 2),
+    (TUPLE3, 3),
+    (STACK_GLOBAL, 2),
+    (REDUCE, 2),
+    (NEWOBJ, 2),
+    (NEWOBJ_EX, 3),
+):
+    FOLDS[_op] = _length
+
+#: Width in bytes of the length in front of a counted argument.
+COUNTED = bytearray(256)
+for _op, _length in (
+    (SHORT_BINUNICODE, 1), (SHORT_BINBYTES, 1), (SHORT_BINSTRING, 1), (LONG1, 1),
+    (BINUNICODE, 4), (BINBYTES, 4), (BINSTRING, 4), (LONG4, 4),
+    (BINUNICODE8, 8), (BINBYTES8, 8), (BYTEARRAY8, 8),
+):  # fmt: skip
+    COUNTED[_op] = _length
+
+MEMO_WRITES = frozenset((PUT, BINPUT, LONG_BINPUT, MEMOIZE))
+TEXT_VALUES = frozenset((INT, LONG, FLOAT, STRING, UNICODE))
+
+#: What a file of protocol 0 or 1 can begin with.
+FIRST_OPCODES = TEXT_VALUES.union(
+    (NONE, BININT, BININT1, BININT2, BINFLOAT, MARK, EMPTY_TUPLE, EMPTY_LIST, EMPTY_DICT, GLOBAL),
+    (SHORT_BINSTRING, BINSTRING, BINUNICODE),
+)
+
+HIGHEST_PROTOCOL = 5
+#: Containers in containers.
+MAX_DEPTH = 100
+#: An empty container costs 64 bytes of memory where its opcode takes one byte of the file.
+CONTAINER_WEIGHT = 8
+#: Values waiting on the stack. Picklers hand over 1,000 items at a time; only a tuple can hold more.
+MAX_STACK = 500_000
+#: Numbers as keys of one dict, and how many of them may have the same hash: those make a dict quadratic.
+MAX_NUMBER_KEYS = 10_000
+MAX_SAME_HASH = 16
+#: The bytes of one integer: its conversion to decimal is quadratic.
+MAX_INTEGER_BYTES = 4096
+#: Memo indices out of sequence.
+MAX_ODD_SLOTS = 200_000
+MAX_SLOTS = 1 << 32
+#: A line that holds a number or a memo index.
+MAX_NUMBER_LINE = 64
+
+#: As Python writes it, without zeros in front: int() takes those for decimal, the pickle module in C for octal.
+_INTEGER = re.compile(rb"0|-?[1-9][0-9]*")
+_FLOAT = re.compile(rb"[+-]?(?:[0-9]+\.?[0-9]*(?:[eE][+-]?[0-9]+)?|\.[0-9]+(?:[eE][+-]?[0-9]+)?|inf|nan)")
+_ESCAPED = re.compile(rb"(?:[^\\]|\\(?:[\\'\"abfnrtv]|x[0-9a-fA-F]{2}))*", re.DOTALL)
+
+_SIGNATURES = (
+    (b"PK\x03\x04", "a zip archive (a torch or npz file is one)"),
+    (b"\x1f\x8b", "a gzip file; decompress it first"),
+    (b"BZh", "a bzip2 file; decompress it first"),
+    (b"\xfd7zXZ", "an xz file; decompress it first"),
+    (b"\x28\xb5\x2f\xfd", "a zstandard file; decompress it first"),
+    (b"\x93NUMPY", "a NumPy .npy file"),
+    (b"\x89HDF", "an HDF5 file"),
+    (b"\x89PNG", "a PNG image"),
+    (b"version https://git-lfs", "a git-lfs pointer; fetch the file itself with 'git lfs pull'"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive; extract it first"),
+    (b"Rar!", "a RAR archive; extract it first"),
+    (b"ARROW1", "an Arrow file"),
+)
+
+
+class Refusal(Exception):
+    """What is wrong with a pickle: ``offset`` in the file and a ``text`` to follow it. Never leaves this package."""
+
+    def __init__(self, offset: int, text: str) -> None:
+        super().__init__(offset, text)
+        self.offset = offset
+        self.text = text
+
+
+def opcode_name(opcode: int) -> str:
+    """How a message calls an opcode."""
+    return f"0x{opcode:02x} ({chr(opcode)!r})" if 32 < opcode < 127 else f"0x{opcode:02x}"
+
+
+def check_beginning(head: bytes) -> None:
+    """Raise Refusal when ``head``, the first bytes of a file, cannot be those of a pickle."""
+    if not head:
+        raise Refusal(0, "the file is empty, so it is not a pickle; fetch it again")
+    looks = next((what for signature, what in _SIGNATURES if head.startswith(signature)), "")
+    text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if not looks and text.startswith((b"<!doctype", b"<html", b"<?xml", b"<head")):
+        looks = "a web page, perhaps an error page that was downloaded in the file's place"
+    if not looks and text.startswith((b"{", b"[")):
+        looks = "JSON"
+    if looks:
+        raise Refusal(0, f"this is not a pickle but looks like {looks}")
+    if head[0] == PROTO:
+        if len(head) < 2:
+            raise Refusal(1, "the file ends after one byte; it is cut short, so fetch it again")
+        if head[1] > HIGHEST_PROTOCOL:
+            raise Refusal(0, f"a pickle of protocol {head[1]} is announced, expected at most {HIGHEST_PROTOCOL}")
+    elif head[0] not in FIRST_OPCODES:
+        raise Refusal(0, f"this is not a pickle: it begins with {head[:8]!r}")
+
+
+def read_slot(line: bytes, offset: int) -> int:
+    """The memo index in the line of a PUT or GET."""
+    if len(line) > MAX_NUMBER_LINE or not line.isdigit():
+        raise Refusal(offset, f"the memo index {line[:20]!r} was found, expected decimal digits")
+    slot = int(line)
+    if slot >= MAX_SLOTS:
+        raise Refusal(offset, f"the memo index {slot} was found, expected less than {MAX_SLOTS}")
+    return slot
+
+
+def read_int(line: bytes, offset: int) -> int:
+    """The value in the line of an INT: 00 and 01 are what False and True were written as."""
+    if line == b"00":
+        return False
+    if line == b"01":
+        return True
+    return _read_digits(line, line, offset)
+
+
+def read_long(line: bytes, offset: int) -> int:
+    """The value in the line of a LONG."""
+    return _read_digits(line.removesuffix(b"L"), line, offset)
+
+
+def _read_digits(digits: bytes, line: bytes, offset: int) -> int:
+    if len(digits) > MAX_INTEGER_BYTES:
+        raise Refusal(offset, f"the integer {line[:20]!r} was found, expected up to {MAX_INTEGER_BYTES} digits")
+    if not _INTEGER.fullmatch(digits):
+        raise Refusal(
+            offset,
+            f"the integer {line[:20]!r} was found, expected decimal digits as Python writes them (no 0 or + in front)",
+        )
+    return int(digits)
+
+
+def read_float(line: bytes, offset: int) -> float:
+    """The value in the line of a FLOAT."""
+    if len(line) > MAX_NUMBER_LINE or not _FLOAT.fullmatch(line):
+        raise Refusal(offset, f"the number {line[:20]!r} was found, expected a float as Python writes it")
+    value = float(line)
+    if math.isinf(value) and not line.endswith(b"inf"):
+        raise Refusal(offset, f"the number {line[:20]!r} was found, expected one that a float can hold")
+    return value
+
+
+def read_string(line: bytes, offset: int) -> str:
+    """The value in the line of a STRING, which is Python 2's repr of a byte string, one character a byte."""
+    if len(line) < 2 or line[:1] != line[-1:] or line[0] not in b"'\"":
+        raise Refusal(offset, "a Python 2 string without its quotes was found; the file is damaged")
+    inner = line[1:-1]
+    if b"\\" not in inner:
+        return inner.decode("latin-1")
+    if not _ESCAPED.fullmatch(inner):
+        raise Refusal(offset, "a Python 2 string with an unknown escape was found; the file is damaged")
+    return bytes(escape_decode(inner)[0]).decode("latin-1")
+
+
+def read_unicode(line: bytes, offset: int) -> str:
+    """The value in the line of a UNICODE."""
+    try:
+        return raw_unicode_escape_decode(line)[0]
+    except UnicodeDecodeError:
+        raise Refusal(offset, "text with a broken escape was found; the file is damaged") from None
+
+
+def read_name(line: bytes, offset: int) -> str:
+    """The module or the attribute that a GLOBAL or INST names."""
+    try:
+        return line.decode("utf-8")
+    except UnicodeDecodeError:
+        raise Refusal(offset, f"the name {line[:40]!r} was found, expected UTF-8; the file is damaged") from None

@@ -1,0 +1,269 @@
+"""Where the parts of a pickle lie: what the first pass over it writes down and the second goes by."""
+
+from __future__ import annotations
+
+import os
+import re
+from array import array
+from bisect import bisect_right
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from converters.pickles.opcodes import BINGET, LONG_BINGET, MAX_NUMBER_LINE, MAX_ODD_SLOTS, Refusal, read_slot
+
+WINDOW = 1 << 18
+#: An index that is not whole yet is given when so many bytes more were gone through; see ``step``.
+GROWTH_BYTES = 4 << 20
+#: Lists of the root dict whose elements can be read one by one; those beyond are read whole.
+MAX_LISTS = 4096
+
+#: Greater than every memo slot; ends the list of slots that are fetched.
+NO_SLOT = 1 << 62
+
+_FRAMES = re.compile(rb"(?:\x95.{8})*", re.DOTALL)
+_OPENING = re.compile(rb"(?:[\]}]|\([ld])(?:\x94|q.|r.{4}|p[0-9]+\n)?(?:\x95.{8})*\(?(?:\x95.{8})*", re.DOTALL)
+
+
+def step(gone_through: int) -> int:
+    """Bytes to go through before what is known then is of use to others.
+
+    A quarter of what was gone through before, at least: all of it is sent to them each time, and what is sent in the
+    end stays in proportion to the file.
+    """
+    return max(GROWTH_BYTES, gone_through // 4)
+
+
+@dataclass(slots=True)
+class Spans:
+    """Values that stand one after the other in the file: the elements of a list, or the keys and values of a dict.
+
+    ``starts`` are offsets; the last span ends at ``stop``, the others where the next one begins (an APPENDS and the
+    like may stand in between). ``slots`` is for each the number of memo slots in use where it begins.
+    """
+
+    start: int
+    starts: array[int] = field(default_factory=lambda: array("q"))
+    slots: array[int] = field(default_factory=lambda: array("q"))
+    stop: int = -1
+    plain: bool = True
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def span(self, i: int) -> tuple[int, int]:
+        """Where the bytes of value ``i`` begin and end."""
+        return self.starts[i], self.starts[i + 1] if i + 1 < len(self.starts) else self.stop
+
+    def owner(self, slot: int, put: int | None) -> int:
+        """Which value sets the memo slot; -1 when that happens before the first. ``put``: see Index.odd."""
+        return (bisect_right(self.slots, slot) if put is None else bisect_right(self.starts, put)) - 1
+
+
+@dataclass(slots=True)
+class Index:
+    """What the first pass found.
+
+    If it is not ``whole``, the first pass is inside the last list of ``lists`` (or inside the root list), of which it
+    has the first elements; and of ``fetched`` and ``odd`` what is read in the file up to there.
+
+    ``root`` is None unless ``root_kind`` is "dict" or "list". ``lists`` has the elements of those values of a root dict
+    that are lists which can be read by element, by their number in ``root``. ``fetched`` are the memo slots that are
+    read anywhere, ascending, then NO_SLOT. ``odd`` are those of them which the file numbers out of sequence, with the
+    offset of the PUT.
+    """
+
+    root_kind: str
+    root: Spans | None
+    lists: dict[int, Spans]
+    fetched: array[int]
+    odd: dict[int, int]
+    stop: int
+    whole: bool = True
+
+
+class Notes:
+    """What the first pass writes down of a file of ``size`` bytes: the making of an Index."""
+
+    def __init__(self, fd: int, size: int) -> None:
+        self.fd = fd
+        self.size = size
+        self.root: Spans | None = None
+        self.root_kind = "other"
+        self.lists: dict[int, Spans] = {}
+        self.pending: dict[int, Spans] = {}
+        self.list_slots: dict[int, Spans] = {}  # the lists by the memo slot they are in
+        self.bits = bytearray()
+        self.odd: dict[int, int] = {}
+        self.odd_fetched: set[int] = set()
+        self.due = step(0)  # where an index is to be given next
+
+    def read(self, start: int, stop: int) -> bytes:
+        return os.pread(self.fd, stop - start, start)
+
+    def only_frames(self, start: int, stop: int) -> bool:
+        """Whether nothing but FRAME opcodes stands there: nothing that does something to the value before."""
+        return start == stop or (0 < stop - start <= 64 and _FRAMES.fullmatch(self.read(start, stop)) is not None)
+
+    def only_opening(self, start: int, stop: int) -> bool:
+        """Whether a container is opened there and nothing else happens."""
+        return stop - start <= 64 and _OPENING.fullmatch(self.read(start, stop)) is not None
+
+    def open_list(self, start: int, root: Spans | None) -> Spans:
+        spans = Spans(start)
+        if root is None:
+            self.root, self.root_kind = spans, "list"
+        else:
+            self.pending[start] = spans
+        return spans
+
+    def open_dict(self, start: int) -> Spans:
+        self.root, self.root_kind = Spans(start), "dict"
+        return self.root
+
+    def extend(self, spans: Spans, first: int, stop: int, starts: Iterable[int], slots: Iterable[int]) -> None:
+        """Values are handed over to the container: ``first`` is the offset of their mark, or of the first of them."""
+        spans.plain = self._goes_on(spans, first)
+        spans.starts.extend([start if start >= 0 else ~start for start in starts])
+        spans.slots.extend(slots)
+        spans.stop = stop
+
+    def _goes_on(self, spans: Spans, at: int) -> bool:
+        """Whether up to ``at`` nothing happens to a container but its opening, and that it gets values."""
+        if spans.stop < 0:
+            return self.only_opening(spans.start, at)
+        return spans.plain and self.only_frames(spans.stop + 1, at)
+
+    def hand_over(self, spans: Spans, stop: int, starts: Iterable[int], slots: Iterable[int]) -> None:
+        """The same where a LIST or DICT makes the container and fills it at once."""
+        spans.stop = stop
+        spans.starts.extend([start if start >= 0 else ~start for start in starts])
+        spans.slots.extend(slots)
+
+    def close_values(self, root: Spans, known: int, starts: list[int]) -> None:
+        """Items from number ``known`` on have come to the root dict: see which of the lists are values of it."""
+        if self.list_slots:
+            for number, start in enumerate(starts[1::2]):
+                if start < 0:
+                    listed = self.list_slots.get(self.slot_read_at(~start))
+                    if listed is not None and len(self.lists) < MAX_LISTS:
+                        self.lists[known + 2 * number + 1] = listed
+        if self.pending:
+            for number in range(known + 1, len(root), 2):
+                spans = self.pending.get(root.starts[number])
+                if (
+                    spans is not None
+                    and spans.plain
+                    and spans.stop >= 0
+                    and len(self.lists) < MAX_LISTS
+                    and self.only_frames(spans.stop + 1, root.span(number)[1])
+                ):
+                    self.lists[number] = spans
+                    for slot in range(root.slots[number], spans.slots[0]):
+                        self.list_slots[slot] = spans
+            self.pending.clear()
+
+    def fetch(self, slot: int, slots: int, least: int, offset: int) -> None:
+        """Note that a memo slot is read."""
+        if least <= slot < slots:
+            byte = slot >> 3
+            if byte >= len(self.bits):
+                self.bits.extend(bytes(max(512, byte + 1 - len(self.bits))))
+            self.bits[byte] |= 1 << (slot & 7)
+        elif slot in self.odd:
+            self.odd_fetched.add(slot)
+        else:
+            raise Refusal(offset, f"memo slot {slot} is read, but nothing was put there; the file is damaged")
+
+    def put(self, slot: int, slots: int, sequential: bool, offset: int) -> None:
+        """A memo index that does not follow the one before."""
+        if sequential:
+            raise Refusal(offset, f"memo slot {slot} is set by number, expected MEMOIZE from protocol 4 on")
+        if slot < slots or slot in self.odd:
+            raise Refusal(offset, f"memo slot {slot} is set a second time; the file is damaged")
+        if len(self.odd) >= MAX_ODD_SLOTS:
+            raise Refusal(offset, f"more than {MAX_ODD_SLOTS} memo slots are numbered out of sequence; no pickler does")
+        self.odd[slot] = offset
+
+    def slot_read_at(self, offset: int) -> int:
+        """The memo slot that the opcode there reads."""
+        head = os.pread(self.fd, MAX_NUMBER_LINE, offset)
+        if head[0] == BINGET:
+            return head[1]
+        if head[0] == LONG_BINGET:
+            return int.from_bytes(head[1:5], "little")
+        return read_slot(head[1 : head.index(b"\n")], offset)
+
+    def far_line(self, start: int, offset: int) -> int:
+        """Offset behind the newline that ends the line which goes beyond the window."""
+        while start < self.size:
+            window = os.pread(self.fd, WINDOW, start)
+            if not window:
+                break
+            end = window.find(b"\n")
+            if end >= 0:
+                return start + end + 1
+            start += len(window)
+        raise Refusal(offset, "the file ends inside a line; it is cut short, so fetch it again")
+
+    def number_line(self, buf: bytes, i: int, offset: int) -> tuple[int, int]:
+        """The memo index in the line at ``i``, and where the line ends."""
+        end = buf.find(b"\n", i, i + MAX_NUMBER_LINE)
+        if end < 0:  # the window may just end here
+            line, newline, _ = os.pread(self.fd, MAX_NUMBER_LINE, offset + 1).partition(b"\n")
+            if not newline and offset + MAX_NUMBER_LINE >= self.size:
+                raise Refusal(offset, "the file ends inside a line; it is cut short, so fetch it again")
+            return read_slot(line, offset), i + len(line) + 1
+        return read_slot(buf[i:end], offset), end + 1
+
+    def so_far(self, listed: Spans, at: int, marks: list[int], starts: list[int], slots: list[int]) -> Index | None:
+        """The index up to ``at``, where the list has got elements; None if they cannot be read one by one.
+
+        ``starts`` and ``slots`` are of the keys and values that wait to come to the root dict, of which the list is the
+        last, and ``marks`` are the offsets of the marks below them.
+        """
+        self.due = at + step(at)
+        # Without the last element: that the next one begins tells where it ends.
+        known = Spans(listed.start, listed.starts[:-1], listed.slots[:-1], listed.starts[-1])
+        root = known
+        lists: dict[int, Spans] = {}
+        plain = listed.plain and len(known) > 0
+        if self.root_kind == "dict":
+            assert self.root is not None
+            begun = [start if start >= 0 else ~start for start in starts]
+            root = Spans(self.root.start, self.root.starts + array("q", begun), self.root.slots + array("q", slots))
+            root.stop = known.stop
+            lists = {**self.lists, len(root) - 1: known}
+            plain = plain and len(lists) <= MAX_LISTS and self._goes_on(self.root, marks[0] if marks else begun[0])
+        if not plain:
+            return None
+        return Index(self.root_kind, root, lists, self._fetched(), self._odd_fetched(), known.stop, whole=False)
+
+    def finish(self, stop: int) -> Index:
+        root = self.root
+        if root is not None:
+            if not self._goes_on(root, stop):
+                root = None
+            elif root.stop < 0:
+                root.stop = stop
+        return Index(
+            root_kind=self.root_kind if root is not None else "other",
+            root=root,
+            lists=self.lists if root is not None else {},
+            fetched=self._fetched(),
+            odd=self._odd_fetched(),
+            stop=stop,
+        )
+
+    def _fetched(self) -> array[int]:
+        fetched = array("q")
+        for start in range(0, len(self.bits), 1 << 16):
+            part = np.frombuffer(self.bits, np.uint8, min(1 << 16, len(self.bits) - start), start)
+            slots = np.flatnonzero(np.unpackbits(part, bitorder="little")) + start * 8
+            fetched.frombytes(slots.astype(np.int64).tobytes())
+        fetched.append(NO_SLOT)
+        return fetched
+
+    def _odd_fetched(self) -> dict[int, int]:
+        return {slot: self.odd[slot] for slot in self.odd_fetched}

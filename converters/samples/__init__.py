@@ -1,0 +1,43 @@
+"""Sample data in the formats of PYSKL, MMAction2 and NTU RGB+D: made up, and the same for the same seed and machine."""
+
+from converters.samples.pickles import (
+    bare_list_like,
+    compressed_like,
+    iter_bare_list_like,
+    iter_compressed_like,
+    iter_kinetics_like,
+    iter_ntu3d_like,
+    iter_ntu_like,
+    kinetics_like,
+    kinetics_names,
+    kinetics_split,
+    ntu3d_like,
+    ntu_like,
+    ntu_names,
+    write_dataset,
+    write_samples,
+    write_value,
+    written_to_kpfiles,
+    written_to_own_files,
+)
+
+__all__ = [
+    "bare_list_like",
+    "compressed_like",
+    "iter_bare_list_like",
+    "iter_compressed_like",
+    "iter_kinetics_like",
+    "iter_ntu3d_like",
+    "iter_ntu_like",
+    "kinetics_like",
+    "kinetics_names",
+    "kinetics_split",
+    "ntu3d_like",
+    "ntu_like",
+    "ntu_names",
+    "write_dataset",
+    "write_samples",
+    "write_value",
+    "written_to_kpfiles",
+    "written_to_own_files",
+]

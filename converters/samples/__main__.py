@@ -1,0 +1,30 @@
+"""The command ``python -m converters.samples DIR [--videos N] [--seed S]``.
+
+It writes the files that ``write_samples`` lists, and ``nturgb+d_skeletons``, a folder of raw ``.skeleton`` files.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from converters.samples.pickles import ntu_names, write_samples
+from converters.samples.skeletons import write_skeletons
+
+
+def main() -> None:
+    """Write the sample data that the arguments ask for, and print the paths."""
+    parser = argparse.ArgumentParser(prog="python -m converters.samples", description="Write sample data.")
+    parser.add_argument("folder", type=Path, metavar="DIR")
+    parser.add_argument("--videos", type=int, default=100, metavar="N", help="videos in each data set (100)")
+    parser.add_argument("--seed", type=int, default=0, metavar="S")
+    options = parser.parse_args()
+    for path in write_samples(options.folder, options.videos, options.seed):
+        print(path)
+    skeletons_folder = options.folder / "nturgb+d_skeletons"
+    write_skeletons(skeletons_folder, ntu_names(options.videos), options.seed)
+    print(skeletons_folder)
+
+
+if __name__ == "__main__":
+    main()

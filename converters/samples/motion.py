@@ -1,0 +1,114 @@
+"""Made-up motion of skeletons and made-up detections, behind `converters.samples.pickles`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Quantiles", "box_scores", "detections", "draw", "joint_scores", "rows", "skeletons"]
+
+#: Probabilities and the values at them, both ascending.
+Quantiles = tuple[tuple[float, ...], tuple[float, ...]]
+
+#: Skeletons in a video of Kinetics-400: 469 on average.
+DETECTIONS = (
+    (0, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1),
+    (9, 82, 108, 155, 260, 405, 836, 1893, 3585, 3703),
+)
+#: Part of the sampled frames in which a person was found.
+SEEN = ((0, 0.05, 0.1, 0.25, 0.5, 1), (0.05, 0.48, 0.66, 0.92, 1, 1))
+BOX_SCORES = (
+    (0, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1),
+    (0.5, 0.552, 0.608, 0.784, 0.955, 0.993, 0.998, 0.999, 0.9995, 1),
+)
+MAX_PERSONS = 25
+#: How far a joint gets from the place of its person, in half sizes of a body, but for noise.
+REACH = 2.5
+
+
+def draw(rank: float, quantiles: Quantiles) -> float:
+    """The value at a rank of 0 to 1 in the distribution that has these quantiles, linear in between."""
+    return float(np.interp(rank, *quantiles))
+
+
+def detections(random: np.random.Generator, total_frames: int) -> tuple[NDArray[np.int16], NDArray[np.intp]]:
+    """Frame (1-based, every second one, ascending) and person (from 0 in each frame) of the N rows of a video."""
+    rank = random.random()
+    count = int(draw(rank, DETECTIONS))
+    sampled = np.arange(1, total_frames + 1, 2 if random.random() < 0.98 else 10, dtype=np.int16)
+    # Few detections come mostly from few frames. Each frame that is seen has a row, and none has more than
+    # MAX_PERSONS on average.
+    seen = round(len(sampled) * draw(abs(rank + random.normal(0, 0.05)), SEEN))
+    seen = min(max(seen, -(-count // MAX_PERSONS), 1), len(sampled), count)
+    frames = np.sort(random.choice(sampled, seen, replace=False))
+    persons = 1 + np.bincount(random.integers(seen, size=count - seen), minlength=seen)
+    first = np.repeat(np.cumsum(persons) - persons, persons)
+    return np.repeat(frames, persons), np.arange(count) - first
+
+
+def box_scores(random: np.random.Generator, frame: NDArray[np.int16]) -> NDArray[np.float16]:
+    """Detector's score of each row, descending within a frame: float16 [N]."""
+    scores = np.interp(random.random(len(frame)), *BOX_SCORES)
+    return scores[np.lexsort((-scores, frame))].astype(np.float16)
+
+
+def skeletons(
+    random: np.random.Generator,
+    persons: int,
+    frames: int,
+    joints: int,
+    centre: tuple[float, ...],
+    body: tuple[float, ...],
+    noise: float,
+    *,
+    in_image: bool = False,
+) -> NDArray[np.float16]:
+    """`rows` of persons that are seen in every frame, person-major: float16 [persons * frames, joints, C]."""
+    person, frame = np.repeat(np.arange(persons), frames), np.tile(np.arange(frames), persons)
+    return rows(random, person, frame, joints, centre, body, noise, in_image=in_image).astype(np.float16)
+
+
+def rows(
+    random: np.random.Generator,
+    person: NDArray[np.integer[Any]],
+    frame: NDArray[np.integer[Any]],
+    joints: int,
+    centre: tuple[float, ...],
+    body: tuple[float, ...],
+    noise: float,
+    *,
+    in_image: bool = False,
+) -> NDArray[np.float32]:
+    """Coordinates of person [N] in frame [N]: float32 [N, joints, C], C the length of `centre` and `body`.
+
+    A person wanders about the centre and swings the joints, both in slow waves; `body` is the half size of a body
+    and `noise` the standard deviation of a joint, in the unit of the coordinates. With `in_image` the whole body
+    stays in the image that has its origin at 0 and `centre` in its middle.
+    """
+    size = np.asarray(body, np.float32)
+    people = int(person.max()) + 1
+    place = random.normal(centre, 1.5 * size, (people, len(body))).astype(np.float32)
+    if in_image:
+        margin = np.minimum(REACH * size, centre)
+        place = place.clip(margin, 2 * np.asarray(centre, np.float32) - margin)
+    stance = random.uniform(-1, 1, (people, joints, len(body))).astype(np.float32) * size
+    swing = random.normal(0, 0.15, (people, joints, len(body))).astype(np.float32) * size
+    # Waves a second at 30 frames a second: slower for the whole body than for its joints.
+    wander, pace = random.uniform(0.05, 0.2, people), random.uniform(0.2, 0.8, (people, joints))
+    time = frame / 30 * (2 * np.pi)
+    course = np.sin(time * wander[person]).astype(np.float32)[:, None] * size
+    phase = random.uniform(0, 2 * np.pi, (people, joints))
+    wave = np.sin((time[:, None] * pace[person] + phase[person]).astype(np.float32))
+    points = random.standard_normal((len(frame), joints, len(body)), np.float32)
+    points *= np.float32(noise)
+    points += (place[:, None] + stance)[person]
+    points += course[:, None]
+    points += swing[person] * wave[..., None]
+    return points
+
+
+def joint_scores(random: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float16]:
+    """Confidences of joints, mostly near 0.9, some low, a few above 1 as HRNet has them."""
+    return (0.97 - 0.1 * random.standard_exponential(shape, np.float32)).clip(0.02, 1.02).astype(np.float16)

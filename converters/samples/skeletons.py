@@ -1,0 +1,97 @@
+"""Made-up ``.skeleton`` files in the format of NTU RGB+D, with what makes the real ones difficult.
+
+A person may be lost for some frames, or come back with another body id; something else may be taken for a body for a
+while; frames may have nobody; lines end with LF or CRLF. The same for the same seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from converters.samples.motion import rows
+
+FIRST_BODY_ID = 72057594037927936
+"""2**56: Kinect counts bodies from there on, beyond what a float64 can tell apart."""
+
+JOINTS = 25
+
+
+FRAMES = (60, 140)
+
+
+def write_skeletons(folder: Path, names: Sequence[str], seed: int = 0, frames: tuple[int, int] = FRAMES) -> None:
+    """Write a file for each name into a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for index, name in enumerate(names):
+        (folder / f"{name}.skeleton").write_bytes(skeleton_file(name, [seed, index], frames))
+
+
+def skeleton_file(name: str, seed: Sequence[int] = (0,), frames_between: tuple[int, int] = FRAMES) -> bytes:
+    """One file; classes that two persons act (49 to 59, 105 to 119) have two."""
+    random = np.random.default_rng([*seed, 5])
+    label = int(name[-3:]) - 1
+    persons = 2 if 49 <= label < 60 or label >= 105 else 1
+    frames = int(random.integers(*frames_between))
+    bodies = list(_bodies(random, persons, frames))
+    joints = rows(
+        random,
+        np.concatenate([np.full(len(seen), number) for number, (_, seen) in enumerate(bodies)]),
+        np.concatenate([seen for _, seen in bodies]),
+        JOINTS,
+        centre=(0, 0, 3),
+        body=(0.25, 0.8, 0.15),
+        noise=0.004,
+    )
+    ids = np.concatenate([np.full(len(seen), body_id) for body_id, seen in bodies])
+    lines = [str(frames)]
+    frame_of = np.concatenate([seen for _, seen in bodies])
+    for frame in range(frames):
+        present = np.flatnonzero(frame_of == frame)
+        lines.append(str(len(present)))
+        for row in present:
+            lines += [_body_line(random, int(ids[row])), str(JOINTS), *_joint_lines(random, joints[row])]
+    end = "\r\n" if random.random() < 0.5 else "\n"
+    return (end.join(lines) + end).encode("ascii")
+
+
+def _bodies(random: np.random.Generator, persons: int, frames: int) -> Iterator[tuple[int, NDArray[np.intp]]]:
+    """Body id and frames of everything that is taken for a body."""
+    everywhere = np.arange(frames)
+    # Nobody is found in the first frames of some files.
+    late = int(random.integers(1, 12)) if random.random() < 0.2 else 0
+    next_id = FIRST_BODY_ID + int(random.integers(1000, 60000))
+    for _ in range(persons):
+        seen = everywhere[late:]
+        if random.random() < 0.3:  # lost, and found again under the same id
+            start = int(random.integers(late, frames))
+            seen = seen[(seen < start) | (seen >= start + random.integers(1, 20))]
+        cut = int(random.integers(late, frames)) if random.random() < 0.3 else frames
+        for part in (seen[seen < cut], seen[seen >= cut]):
+            if len(part):
+                yield next_id, part
+                next_id += -3 if random.random() < 0.3 else int(random.integers(1, 5))  # ids do not always ascend
+        next_id += 10
+    if random.random() < 0.3:
+        start = int(random.integers(0, frames - 5))
+        yield next_id, everywhere[start : start + int(random.integers(3, 40))]
+
+
+def _body_line(random: np.random.Generator, body_id: int) -> str:
+    states = " ".join(map(str, random.integers(0, 2, 6)))
+    lean = " ".join(f"{value:.7g}" for value in random.normal(0, 0.2, 2).astype(np.float32))
+    return f"{body_id} {states} {lean} 2"
+
+
+def _joint_lines(random: np.random.Generator, joints: NDArray[np.float32]) -> list[str]:
+    """Lines of the joints [25, 3] of a body; the image coordinates are about where Kinect v2 would see them."""
+    flat = joints[:, :2] / np.maximum(np.abs(joints[:, 2:]), 0.5) * [1, -1]
+    orientation = random.normal(0, 0.5, (JOINTS, 4))
+    orientation[[3, 15, 19, 21, 22, 23, 24]] = 0  # joints at the ends have none
+    values = np.concatenate([joints, flat * 366 + [256, 212], flat * 1064 + [960, 540], orientation], axis=1)
+    states = random.choice([0, 1, 2], JOINTS, p=[0.01, 0.09, 0.9])
+    text = [f"{value:.7g}" for value in values.astype(np.float32).ravel()]
+    return [f"{' '.join(text[11 * i : 11 * i + 11])} {states[i]}" for i in range(JOINTS)]

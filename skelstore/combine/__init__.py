@@ -1,0 +1,1 @@
+"""Stores made of stores: merged, cut down, or with other tables."""

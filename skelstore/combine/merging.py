@@ -1,0 +1,279 @@
+"""Merging stores: they are joined as parts are; shard files are linked or copied, and no large array is decoded."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from skelstore import splits
+from skelstore.combine.conflicts import CONFLICTS, Conflict, Input, find_casts, refuse_conflicts
+from skelstore.combine.provenance import joined_source
+from skelstore.errors import DamageError, MergeError
+from skelstore.format import chunking, values
+from skelstore.format.checksums import FileEntry
+from skelstore.format.codecs import PROFILES
+from skelstore.format.files import local_path
+from skelstore.format.layouts import FieldIdentity
+from skelstore.format.metadata import ArrayMetadata
+from skelstore.format.schema import LAYOUT_COLUMN, ORIGIN_COLUMNS, name_hash
+from skelstore.format.shards import ShardFile
+from skelstore.read import identifiers
+from skelstore.read.arrays import ArrayReader
+from skelstore.read.reader import Reader
+from skelstore.read.table import numeric_column
+from skelstore.wording import counted
+from skelstore.write import disk
+from skelstore.write.arrays import ArrayWriter
+from skelstore.write.joining import join, name_layout
+from skelstore.write.parts import Part
+from skelstore.write.planning import Plan
+from skelstore.write.workspace import Workspace
+
+RECODED_BYTES = chunking.PART_BYTES
+"""An array of at most so many bytes, decoded, is written anew if its chunks are not those of the field's largest."""
+
+_BLOCK_BYTES = 8 << 20
+
+
+def merge(
+    stores: Sequence[str | os.PathLike[str]],
+    path: str | os.PathLike[str],
+    *,
+    allow: Sequence[Conflict] = (),
+    as_splits: Sequence[str] = (),
+    cast: bool = False,
+    copy: bool = False,
+    force: bool = False,
+    advance: Callable[[int], None] | None = None,
+) -> None:
+    """Write a store at ``path`` with the videos of all stores, in the order given; nothing stands there before the end.
+
+    Splits of one name are joined in that order. With ``as_splits``, a name for each store, the videos of each also
+    become a split of that name: so bare lists of annotations, one a split, become one data set.
+
+    Shard files are hard-linked, so they take no more space: a store may be deleted after the merge, but damage to a
+    file is damage to both. Where links are not to be had, and with ``copy``, they are copied. Neither decodes
+    anything. Arrays of one field become one array if their chunks and codecs agree. Else a small one is coded anew,
+    and a large one stays an array of its own. ``advance`` is called with the bytes of each shard file done.
+
+    With ``cast`` arrays of float16 are written anew as float32 where another array of their field and shape is float32.
+    Every value stays what it is, and every other array its dtype.
+
+    Contradictions between the stores are refused together, but for those whose kind is in ``allow``: ``ids``
+    (a video's name is in two of them, or splits name videos by different keys), ``joints`` (``keypoint`` has no
+    [V, C] in common), ``fields`` (another array has no dtype or fixed shape in common), ``labels`` (integers here,
+    texts there), ``document`` (a value at the top of the sources differs; the first is kept), ``raw`` (NTU RGB+D as it
+    was recorded here, skeletons that a pipeline takes there).
+
+    Raises MergeError for contradictions, StoreExistsError if ``path`` is taken (``force`` replaces a store there,
+    even one of those merged), and as ``open`` does.
+    """
+    if unknown := set(allow) - set(CONFLICTS):
+        raise MergeError(f"allow={sorted(unknown)}: expected some of {', '.join(CONFLICTS)}")
+    if as_splits and len(as_splits) != len(stores):
+        raise MergeError(
+            f"{counted(len(as_splits), 'name')} of splits for {counted(len(stores), 'store')}; expected one for each"
+        )
+    if not stores:
+        raise MergeError("no stores to merge were given")
+    readers = [Reader(local_path(store), "first") for store in stores]
+    try:
+        casts = find_casts(readers) if cast else [{} for _ in readers]
+        inputs = [
+            Input(reader, identifiers.names(reader), of_one) for reader, of_one in zip(readers, casts, strict=True)
+        ]
+        refuse_conflicts(inputs, allow)
+        whole = splits.joined([reader.splits for reader in readers] + _videos_as_splits(readers, as_splits))
+        source = joined_source(readers, bool(whole))
+        places = _places(inputs)
+        given = {place.field: place.metadata for found in places for place in found.values()}
+        plan = Plan(_profile(readers), {}, {}, given)
+        with Workspace(path, force=force) as workspace:
+            parts = [
+                _part(one, found, workspace.parts / f"{i:05}", copy, advance)
+                for i, (one, found) in enumerate(zip(inputs, places, strict=True))
+                if one.names
+            ]
+            join(parts, plan, whole, source, workspace.store)
+            workspace.commit()
+    finally:
+        for reader in readers:
+            reader.files.close()
+
+
+class _Place(NamedTuple):
+    """Where the rows of an array of a store go: the field, and the metadata of its array, without rows."""
+
+    field: FieldIdentity
+    metadata: ArrayMetadata
+    linked: bool
+
+
+def _places(inputs: Sequence[Input]) -> list[dict[str, _Place]]:
+    """For each store and each of its arrays, the array of the whole.
+
+    Chunks and codecs of the largest array of a field are those of its first variant. An array with the same joins it;
+    a small one with others is coded anew for it; a large one is a variant of its own. Arrays that are cast come last,
+    so they are coded as one of those that have their new dtype.
+    """
+    arrays = [(number, name, array) for number, one in enumerate(inputs) for name, array in one.reader.arrays.items()]
+    arrays.sort(key=lambda found: (found[1] in inputs[found[0]].casts, -found[2].metadata.rows))
+    variants: dict[FieldIdentity, list[ArrayMetadata]] = {}
+    taken: set[tuple[int, FieldIdentity]] = set()  # one store's arrays stay apart, whatever they are
+    places: list[dict[str, _Place]] = [{} for _ in inputs]
+    for number, name, array in arrays:
+        identity = _identity(inputs[number], name)
+        known = variants.setdefault(identity, [])
+        cast = name in inputs[number].casts
+        metadata = known[0] if cast else dataclasses.replace(array.metadata, rows=0)
+        free = [i for i in range(len(known)) if (number, identity._replace(variant=i)) not in taken]
+        same = [i for i in free if known[i] == metadata]
+        small = array.metadata.rows * metadata.row_bytes <= RECODED_BYTES
+        if not same and not (small and free):
+            same = [len(known)]
+            known.append(metadata)
+        variant = (same or free)[0]
+        field = identity._replace(variant=variant)
+        taken.add((number, field))
+        places[number][name] = _Place(field, known[variant], bool(same) and not cast)
+    return places
+
+
+def _identity(one: Input, name: str) -> FieldIdentity:
+    array, field = one.reader.arrays[name].metadata, one.reader.metadata.fields[name]
+    return FieldIdentity(values.dumps(field.path), one.casts.get(name, array.dtype).str, field.ragged, array.trailing)
+
+
+def _part(
+    one: Input, places: dict[str, _Place], folder: Path, copy: bool, advance: Callable[[int], None] | None
+) -> Part:
+    """A store as a part: its shards under the numbers of its fields, its table with the names that parts use."""
+    reader, names = one.reader, one.names
+    folder.mkdir()
+    table: dict[str, Any] = {"layout": reader.table[LAYOUT_COLUMN]}
+    hashes = (None if name is None else name_hash(name) for name in names)
+    table["name"] = pa.array(hashes, pa.uint32())
+    table |= {name: reader.table[name] for name in ORIGIN_COLUMNS if name in reader.table.column_names}
+    columns = {name: number for number, name in enumerate(reader.metadata.columns)}
+    table |= {f"column {number}": reader.table[name] for name, number in columns.items()}
+    fields = {name: number for number, name in enumerate(reader.metadata.fields)}
+    rows: list[int] = []
+    shards: list[list[ShardFile]] = []
+    for name, number in fields.items():
+        target = folder / str(number)
+        target.mkdir()
+        first = reader.table[f"{name}.row"]
+        if places[name].linked:
+            shards.append(_take_shards(reader, name, target, copy, advance))
+            rows.append(reader.arrays[name].metadata.rows)
+        else:
+            writer = ArrayWriter(target, places[name].metadata)
+            try:
+                first = _write_anew(reader, name, writer, places[name].metadata.dtype)
+                writer.close()
+            finally:
+                writer.abort()
+            shards.append(writer.shards)
+            rows.append(writer.rows)
+        table[f"field {number}.row"] = first
+        for axis in range(reader.metadata.fields[name].ragged):
+            table[f"field {number}.dim{axis}"] = reader.table[f"{name}.dim{axis}"]
+    return _StorePart(
+        folder,
+        len(names),
+        list(reader.metadata.columns.values()),
+        [places[name].field for name in fields],
+        [name_layout(node, columns, fields) for node in reader.metadata.layouts],
+        rows,
+        shards,
+        pa.table(table),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class _StorePart(Part):
+    """A part whose table is that of a store."""
+
+    videos_table: pa.Table
+
+    def table(self) -> pa.Table:
+        return self.videos_table
+
+
+def _take_shards(
+    reader: Reader, name: str, folder: Path, copy: bool, advance: Callable[[int], None] | None
+) -> list[ShardFile]:
+    """Link or copy the shards of an array into a folder. Raises DamageError if one is not as the manifest says."""
+    array = reader.arrays[name]
+    taken = []
+    for number in range(array.metadata.shards):
+        file = array.metadata.shard_key(number)
+        source = reader.path / name / file
+        array.shard(number)  # size, index and identity are held against the manifest
+        entry = reader.manifest.shards[f"{name}/{file}"]
+        if copy or not disk.link_file(source, folder / file):
+            copied = disk.copy_file(source, folder / file)
+            if copied != FileEntry(entry.size, entry.crc32c):
+                raise DamageError(f"{source} is damaged (its checksum is not that of the manifest), so fetch it again")
+        taken.append(entry)
+        if advance:
+            advance(entry.size)
+    return taken
+
+
+def _write_anew(reader: Reader, name: str, writer: ArrayWriter, dtype: np.dtype[Any]) -> pa.Array:
+    """Write all rows of an array that videos have, as a dtype; returns the first row of each video in the new one."""
+    column = reader.table[f"{name}.row"]
+    there = column.is_valid().to_numpy(zero_copy_only=False)
+    first = numeric_column(reader.table, f"{name}.row", pa.int64())[there]
+    count = np.ones(len(first), np.int64)
+    for axis in range(reader.metadata.fields[name].ragged):
+        count *= numeric_column(reader.table, f"{name}.dim{axis}", pa.int64())[there]
+    starts, stops = _runs(first, count)
+    array = reader.arrays[name]
+    written = [_write_run(array, start, stop, writer, dtype) for start, stop in zip(starts, stops, strict=True)]
+    run = np.searchsorted(starts, first, side="right") - 1
+    moved = np.zeros(len(there), np.int64)
+    moved[there] = first + (np.asarray(written, np.int64) - starts)[run]
+    return pa.array(moved, pa.int64(), mask=~there)
+
+
+def _write_run(array: ArrayReader, start: int, stop: int, writer: ArrayWriter, dtype: np.dtype[Any]) -> int:
+    """Write the rows ``start`` to ``stop`` of an array; returns the row at which they begin in the new one."""
+    first = writer.rows
+    block = max(1, _BLOCK_BYTES // array.metadata.row_bytes)
+    for at in range(start, stop, block):
+        writer.append(array.read(at, min(block, stop - at)).astype(dtype, copy=False))
+    return first
+
+
+def _runs(first: np.ndarray[Any, Any], count: np.ndarray[Any, Any]) -> tuple[list[int], list[int]]:
+    """Rows that lie together: where ``count`` rows from ``first`` onward, of every video, begin and end as one."""
+    if not len(first):
+        return [], []
+    order = np.argsort(first, kind="stable")
+    begin = first[order]
+    reach = np.maximum.accumulate(begin + count[order])
+    cuts = np.flatnonzero(begin[1:] > reach[:-1]) + 1
+    return begin[np.r_[0, cuts]].tolist(), reach[np.r_[cuts - 1, -1]].tolist()
+
+
+def _videos_as_splits(readers: Sequence[Reader], names: Sequence[str]) -> list[dict[Any, Any]]:
+    """The ids of each store's videos under a name; by the key that finds videos in the whole."""
+    key = identifiers.identifier(next((reader for reader in readers if reader.metadata.videos), readers[0]))
+    for name, reader in zip(names, readers, strict=False):
+        if name in reader.splits:
+            raise MergeError(f"{reader.path} has a split {name!r} already: give its videos another name")
+    return [{name: identifiers.ids(reader, key)} for name, reader in zip(names, readers, strict=False)]
+
+
+def _profile(readers: Sequence[Reader]) -> Any:
+    """The profile of the largest store; readers go by the codecs of each array."""
+    profile = max(readers, key=lambda reader: sum(array.metadata.rows for array in reader.arrays.values()))
+    return profile.metadata.profile if profile.metadata.profile in PROFILES else "default"

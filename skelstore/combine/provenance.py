@@ -1,0 +1,105 @@
+"""What merged stores say of where their data came from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from skelstore.errors import StoreError
+from skelstore.format import values
+from skelstore.format.schema import ORIGIN_COLUMNS
+from skelstore.format.values import Json
+from skelstore.joints import is_guess
+from skelstore.read.reader import Reader
+
+
+def joined_source(readers: Sequence[Reader], with_splits: bool) -> dict[str, Json]:
+    """What is kept of where the stores came from, so that an export is of their dialect if they agree in one.
+
+    Raises StoreError if a store does not say it as the format does.
+    """
+    try:
+        return _joined(readers, with_splits)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        paths = ", ".join(str(reader.path) for reader in readers)
+        raise StoreError(f"{paths}: the source that a store names is not as the format says ({error!r})") from error
+
+
+def _joined(readers: Sequence[Reader], with_splits: bool) -> dict[str, Json]:
+    sources = [reader.metadata.source for reader in readers]
+    source: dict[str, Json] = {"dialect": _dialect(readers, with_splits)}
+    names = [str(s["name"]) for s in sources if "name" in s]
+    if names:
+        source["name"] = " + ".join(names)
+    sizes = [s.get("size") for s in sources]
+    if all(type(size) is int for size in sizes):
+        source["size"] = sum(sizes)
+    document = _document([s.get("document") for s in sources], with_splits)
+    if document is not None:
+        source["document"] = document
+    if any("kpfiles" in s for s in sources):
+        source["kpfiles"] = "many" if any(s.get("kpfiles") == "many" for s in sources) else "video"
+    for key in ("joints", "class_names"):  # the first that states them; others are a conflict, if not allowed
+        source |= next(({key: s[key]} for s in sources if s.get(key) and not is_guess(s[key])), {})
+    for key in ("recipe", "task"):
+        if key in sources[0] and all(s.get(key) == sources[0][key] for s in sources):
+            source[key] = sources[0][key]
+    ignored = [name for s in sources for name in s.get("ignored", [])]
+    if ignored:
+        source["ignored"] = sorted(ignored)
+    left_out: list[Json] = []
+    before = 0
+    for reader, s in zip(readers, sources, strict=True):
+        entries = s.get("left_out", [])  # those without an index are no videos of the source
+        left_out += [one if one["index"] is None else {**one, "index": one["index"] + before} for one in entries]
+        before += reader.metadata.videos + sum(one["index"] is not None for one in entries)
+    if any("left_out" in s for s in sources):
+        source["left_out"] = left_out
+    return source
+
+
+def _dialect(readers: Sequence[Reader], with_splits: bool) -> str:
+    """The dialect of all, if the merged videos can be exported as such; else ``merge``."""
+    sources = [reader.metadata.source for reader in readers]
+    dialects = {s.get("dialect") for s in sources}
+    if len(dialects) > 1 or any(len({s.get(key) for s in sources}) > 1 for key in ("kpfiles", "recipe")):
+        return "merge"
+    (dialect,) = dialects
+    files = [set(r.table[ORIGIN_COLUMNS[0]].to_pylist()) for r in readers if ORIGIN_COLUMNS[0] in r.table.column_names]
+    one_each = dialect == "folder" or sources[0].get("kpfiles") == "video"
+    clash = one_each and sum(map(len, files)) > len(set().union(*files))
+    if not isinstance(dialect, str) or dialect == "single" or (dialect == "list" and with_splits) or clash:
+        return "merge"
+    return dialect
+
+
+def _document(documents: Sequence[Json], with_splits: bool) -> Json:
+    """The top of a pickle of all: the keys of the first that is a dict, then further ones of the others."""
+    dicts = [document for document in documents if _is_dict(document)]
+    if not dicts:
+        same = all(document == {"annotations": True} for document in documents)
+        return {"annotations": True} if same and not with_splits else None
+    entries = list(dicts[0]["dict"])
+    known = {values.dumps(key) for key, _ in entries}
+    for key, node in (entry for document in dicts[1:] for entry in document_values(document)):
+        if values.dumps(key) not in known:
+            known.add(values.dumps(key))
+            entries.append([key, {"value": node}])
+    if with_splits and not any("splits" in node for _, node in entries) and values.dumps("split") not in known:
+        entries.insert(0, ["split", {"splits": True}])
+    return {"dict": entries}
+
+
+def _is_dict(document: Json) -> bool:
+    return isinstance(document, dict) and "dict" in document
+
+
+def document_values(document: Json) -> list[tuple[Json, Json]]:
+    """Keys and values at the top of a source beside its splits and annotations, both as typed JSON.
+
+    Raises StoreError if the document is not as the format says.
+    """
+    try:
+        entries = document.get("dict", []) if isinstance(document, dict) else []
+        return [(key, node["value"]) for key, node in entries if "value" in node]
+    except (TypeError, ValueError) as error:
+        raise StoreError(f"the top of the source that a store names is not as the format says ({error})") from error

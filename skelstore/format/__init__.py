@@ -1,0 +1,1 @@
+"""The store format: what reading and writing agree on (docs/format.md)."""

@@ -1,0 +1,124 @@
+"""Codec profiles, and the coding of one chunk.
+
+Only codecs of the Zarr v3 specification or of its registered extensions are used: ``transpose``, ``bytes``,
+``blosc``, ``crc32c`` (https://zarr-specs.readthedocs.io/en/latest/v3/codecs/).
+"""
+
+from __future__ import annotations
+
+import reprlib
+import struct
+from typing import Any, Literal, TypeAlias, get_args
+
+import numpy as np
+from numcodecs import blosc
+
+from skelstore.errors import StoreError
+from skelstore.format.files import flat_bytes
+from skelstore.format.values import Json
+
+Profile: TypeAlias = Literal["fast", "default", "small"]
+PROFILES: tuple[Profile, ...] = get_args(Profile)
+
+CRC_BYTES = 4
+_BLOSC_SIZES = struct.Struct("<4xI4xI")
+"""Of a blosc header: bytes when decoded, bytes as encoded (c-blosc README_CHUNK_FORMAT)."""
+
+
+def chunk_codecs(profile: Profile, dtype: np.dtype[Any], chunk_shape: tuple[int, ...]) -> list[Json]:
+    """Zarr v3 codec chain of a chunk.
+
+    ``fast`` stores as it is; ``default`` is blosc lz4 with bitshuffle, quickest to read; ``small`` puts the rows
+    last, so that a coordinate's course over time lies together, then blosc zstd with bitshuffle.
+    The blosc block is the whole chunk: one block is decoded without blosc's threads, which do not survive a fork.
+    """
+    ndim = len(chunk_shape)
+    endian = "big" if dtype.byteorder == ">" else "little"
+    codecs: list[Json] = []
+    if profile == "small" and ndim > 1:
+        codecs.append({"name": "transpose", "configuration": {"order": [*range(1, ndim), 0]}})
+    codecs.append({"name": "bytes", "configuration": {"endian": endian}} if dtype.itemsize > 1 else {"name": "bytes"})
+    if profile != "fast":
+        codecs.append(
+            {
+                "name": "blosc",
+                "configuration": {
+                    "cname": "lz4" if profile == "default" else "zstd",
+                    "clevel": 9 if profile == "default" else 5,  # lz4 decodes as quickly at any
+                    "shuffle": "bitshuffle",
+                    "typesize": dtype.itemsize,
+                    "blocksize": int(np.prod(chunk_shape)) * dtype.itemsize,
+                },
+            }
+        )
+    codecs.append({"name": "crc32c"})
+    return codecs
+
+
+class ChunkCodec:
+    """Encodes and decodes chunks of one shape and dtype, the closing crc32c apart.
+
+    Raises StoreError on construction if the chain is not one that the format allows.
+    """
+
+    def __init__(self, codecs: list[Json], chunk_shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        names = [codec.get("name") if isinstance(codec, dict) else codec for codec in codecs]
+        if names not in (
+            ["bytes", "crc32c"],
+            ["bytes", "blosc", "crc32c"],
+            ["transpose", "bytes", "blosc", "crc32c"],
+        ):
+            raise StoreError(
+                f"the chunks are coded by {reprlib.repr(names)}; expected [transpose,] bytes, [blosc,] crc32c: "
+                "read such an array with zarr-python, or convert it again"
+            )
+        options = [codec.get("configuration", {}) for codec in codecs]
+        if not all(isinstance(option, dict) for option in options):
+            raise StoreError("the chunks are coded by codecs whose configuration is no object")
+        self.dtype = dtype
+        self.chunk_shape = chunk_shape
+        self.nbytes = int(np.prod(chunk_shape)) * dtype.itemsize
+        self.compressed = "blosc" in names
+        self.transposed = names[0] == "transpose"
+        self.order = (*range(1, len(chunk_shape)), 0) if self.transposed else tuple(range(len(chunk_shape)))
+        if self.transposed and options[0].get("order") != list(self.order):
+            raise StoreError(
+                f"the chunks are transposed by {reprlib.repr(options[0].get('order'))}; expected the rows to go last"
+            )
+        self._laid_out_shape = tuple(chunk_shape[axis] for axis in self.order)
+        if self.compressed:
+            self._blosc = options[names.index("blosc")]
+            if self._blosc.get("shuffle") != "bitshuffle" or self._blosc.get("cname") not in ("lz4", "zstd"):
+                raise StoreError(
+                    f"the chunks are coded by blosc {reprlib.repr(self._blosc)}; expected lz4 or zstd with bitshuffle"
+                )
+
+    def encode(self, chunk: np.ndarray[Any, Any]) -> bytes:
+        """Encoded form of a chunk of ``chunk_shape``, without its crc32c."""
+        laid_out = np.ascontiguousarray(chunk.transpose(self.order))
+        if not self.compressed:
+            return laid_out.tobytes()
+        options = self._blosc
+        encoded: bytes = blosc.compress(
+            laid_out, options["cname"].encode(), options["clevel"], blosc.BITSHUFFLE, options["blocksize"]
+        )
+        return encoded
+
+    def decode(self, encoded: memoryview) -> memoryview:
+        """The bytes of a chunk, rows first, from its encoded form without the crc32c.
+
+        blosc trusts its own header, so that is held against the two sizes that are known first (numcodecs #228).
+        Raises RuntimeError if they differ, as blosc does if it finds fault.
+        """
+        if not self.compressed:
+            if len(encoded) != self.nbytes:
+                raise RuntimeError(f"it has {len(encoded)} bytes; expected {self.nbytes}")
+            return encoded
+        if len(encoded) < 16 or _BLOSC_SIZES.unpack_from(encoded) != (self.nbytes, len(encoded)):
+            raise RuntimeError(f"its blosc header does not announce {self.nbytes} bytes in {len(encoded)}")
+        # Into new bytes: checking a given destination costs blosc's wrapper more than a copy of them costs us.
+        decoded = blosc.decompress(encoded)
+        if not self.transposed:
+            return memoryview(decoded)
+        laid_out = np.frombuffer(decoded, self.dtype).reshape(self._laid_out_shape)
+        return flat_bytes(np.ascontiguousarray(np.moveaxis(laid_out, -1, 0)))

@@ -1,0 +1,324 @@
+"""Layouts: what annotations of one structure have in common.
+
+A layout is an annotation with its values taken out: a tree that says, for every key in order, in which column of
+``videos.arrow`` or in which array the value stands. A data set has a handful. ``Shredder`` takes annotations apart
+and learns the layouts as it goes; ``Assembler`` puts them together again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from skelstore.errors import StoreError, UnsupportedValueError
+from skelstore.format import values
+from skelstore.format.metadata import ColumnMetadata
+from skelstore.format.schema import Annotation
+from skelstore.format.values import Json
+
+MAX_LAYOUTS = 256
+MAX_COLUMNS = 512
+MAX_FIELDS = 64
+MAX_VARIANTS = 8
+"""Bounds for data in which no two annotations are alike: what goes beyond is kept as JSON, whole and slower."""
+
+_MAX_TUPLE = 4
+_MAX_DICT = 16
+_MAX_TOP = 128
+_MAX_NESTED = 3
+_MAX_ROW_BYTES = 1 << 20
+
+_SCALARS: dict[type, str] = {
+    str: "str",
+    int: "int",
+    float: "float",
+    bool: "bool",
+    bytes: "bytes",
+    np.str_: "numpy.str",
+    **{kind: f"numpy.{name}" for kind, name in values.NUMPY_SCALARS.items()},
+}
+_RAGGED_BY_NAME: dict[str, Callable[[int], int]] = {
+    "keypoint": lambda ndim: max(ndim - 2, 0),  # [M, T, V, C], or [N, V, C] compressed
+    "keypoint_score": lambda ndim: max(ndim - 1, 0),  # [M, T, V]
+    "frame_inds": lambda ndim: ndim,  # [N]
+    "box_score": lambda ndim: ndim,  # [N]
+}
+
+
+class FieldIdentity(NamedTuple):
+    """What rows of one array have in common: path in the annotation, dtype, ragged axes, fixed trailing axes.
+
+    The path is JSON text, since keys that Python calls equal (1, 1.0, True) are not the same path. ``variant`` tells
+    arrays apart that agree in all of it, but not in their chunks or codecs: a merged store may have several.
+    """
+
+    path: str
+    dtype: str
+    ragged: int
+    trailing: tuple[int, ...]
+    variant: int = 0
+
+
+def of_keypoint(fields: Iterable[FieldIdentity]) -> list[tuple[int, tuple[int, ...]]]:
+    """The number of ragged axes, and the fixed ones, of each field of ``keypoint``."""
+    return [(field.ragged, field.trailing) for field in fields if field.path == values.dumps(["keypoint"])]
+
+
+class Shredded(NamedTuple):
+    """An annotation taken apart: ``leaves[i]`` belongs into ``targets[i]``, a column or, below zero, a field (~i)."""
+
+    layout: int
+    targets: list[int]
+    leaves: list[Any]
+
+
+class Shredder:
+    """Takes annotations apart into columns and fields, which it numbers as it meets them."""
+
+    def __init__(self) -> None:
+        self.layouts: list[Json] = []
+        self.columns: list[ColumnMetadata] = []
+        self.fields: list[FieldIdentity] = []
+        self._column_ids: dict[tuple[str, str], int] = {}
+        self._field_ids: dict[FieldIdentity, int] = {}
+        self._variants: dict[str, int] = {}
+        self._known: dict[tuple[Any, ...], tuple[int, list[int]]] = {}
+        self._whole: tuple[int, list[int]] | None = None
+
+    def shred(self, annotation: Annotation) -> Shredded:
+        """Take one annotation apart. Raises UnsupportedValueError, with its place, for a value no store can hold."""
+        if type(annotation) is not dict:
+            raise UnsupportedValueError(
+                f"an annotation is a {values.type_name(annotation)}; expected a dict", "", annotation
+            )
+        tokens: list[Any] = []
+        leaves: list[Any] = []
+        try:
+            _trace_dict(annotation, 0, _MAX_TOP, tokens, leaves)
+        except UnsupportedValueError:
+            values.encode(annotation)  # finds the place, which the quick way does not keep
+            raise
+        signature = tuple(tokens)
+        known = self._known.get(signature)
+        if known is None:
+            known = self._learn(signature, annotation)
+            if known is self._whole:
+                return Shredded(*known, [values.dumps(values.encode(annotation))])
+        return Shredded(*known, leaves)
+
+    def _learn(self, signature: tuple[Any, ...], annotation: Annotation) -> tuple[int, list[int]]:
+        if len(self._known) < MAX_LAYOUTS and len(self.columns) < MAX_COLUMNS and len(self.fields) < MAX_FIELDS:
+            targets: list[int] = []
+            layout = self._template(iter(signature), (), targets)
+            self._known[signature] = len(self.layouts), targets
+            self.layouts.append(layout)
+            return self._known[signature]
+        if self._whole is None:
+            column = self._column((), "json")
+            self._whole = len(self.layouts), [column]
+            self.layouts.append({"column": column})
+        return self._whole
+
+    def _template(self, tokens: Iterator[Any], path: tuple[Json, ...], targets: list[int]) -> Json:
+        """The layout of the value whose tokens come next; appends the target of each of its leaves."""
+        token = next(tokens)
+        if token == "none":
+            return {"value": None}
+        if isinstance(token, str):
+            column = self._column(path, token)
+            targets.append(column)
+            return {"column": column}
+        kind, *rest = token
+        if kind == "array":
+            field = self._field(path, *rest)
+            targets.append(~field)
+            return {"field": field}
+        if kind == "tuple":
+            return {"tuple": [self._template(tokens, (*path, i), targets) for i in range(rest[0])]}
+        keys = [values.encode(_key_of(key)) for key in rest]
+        return {"dict": [[key, self._template(tokens, (*path, key), targets)] for key in keys]}
+
+    def _column(self, path: tuple[Json, ...], kind: str) -> int:
+        identity = values.dumps(path), kind
+        column = self._column_ids.setdefault(identity, len(self.columns))
+        if column == len(self.columns):
+            self.columns.append(ColumnMetadata(path, kind))
+        return column
+
+    def _field(self, path: tuple[Json, ...], dtype: str, ragged: int, trailing: tuple[int, ...]) -> int:
+        identity = FieldIdentity(values.dumps(path), dtype, ragged, trailing)
+        if identity not in self._field_ids and self._variants.get(identity.path, 0) >= MAX_VARIANTS:
+            identity = FieldIdentity(identity.path, dtype, ragged + len(trailing), ())
+        field = self._field_ids.setdefault(identity, len(self.fields))
+        if field == len(self.fields):
+            self.fields.append(identity)
+            self._variants[identity.path] = self._variants.get(identity.path, 0) + 1
+        return field
+
+
+def _trace(value: Any, key: Any, depth: int, tokens: list[Any], leaves: list[Any]) -> None:
+    """Append the tokens that describe a value's structure, and its leaves, in the same order."""
+    kind = type(value)
+    scalar = _SCALARS.get(kind)
+    if scalar is not None:
+        if (kind is int and not values.INT_MIN <= value <= values.INT_MAX) or (
+            (kind is str or kind is np.str_) and not values.is_utf8(value)
+        ):
+            scalar, value = "json", values.dumps(values.encode(value))
+        tokens.append(scalar)
+        leaves.append(value)
+    elif kind is np.ndarray:
+        tokens.append(_array_token(value, key))
+        leaves.append(value)
+    elif value is None:
+        tokens.append("none")
+    elif kind is tuple and len(value) <= _MAX_TUPLE and depth < _MAX_NESTED:
+        tokens.append(("tuple", len(value)))
+        for element in value:
+            _trace(element, key, depth + 1, tokens, leaves)
+    elif kind is dict and depth < _MAX_NESTED:
+        _trace_dict(value, depth, _MAX_DICT, tokens, leaves)
+    else:
+        tokens.append("json")
+        leaves.append(values.dumps(values.encode(value)))
+
+
+def _trace_dict(value: dict[Any, Any], depth: int, longest: int, tokens: list[Any], leaves: list[Any]) -> None:
+    keys = tuple([key if type(key) is str else _key_token(key) for key in value])
+    if len(keys) > longest or None in keys or any(len(key) > 200 for key in keys if type(key) is str):
+        tokens.append("json")
+        leaves.append(values.dumps(values.encode(value)))
+        return
+    tokens.append(("dict", *keys))
+    for key, child in value.items():
+        _trace(child, key, depth + 1, tokens, leaves)
+
+
+def _key_token(key: Any) -> tuple[type, Any] | None:
+    """A key that compares by type and exact value (1, 1.0 and True are one key to Python); None if it cannot."""
+    kind = type(key)
+    if kind is float:
+        return None if key != key else (kind, key.hex())
+    return (kind, key) if kind in (int, bytes, bool) else None
+
+
+def _key_of(token: Any) -> Any:
+    if isinstance(token, str):
+        return token
+    kind, key = token
+    return float.fromhex(key) if kind is float else key
+
+
+def _array_token(array: np.ndarray[Any, Any], key: Any) -> tuple[Any, ...]:
+    dtype = array.dtype
+    if not values.is_storable_dtype(dtype):
+        raise UnsupportedValueError("an array of another dtype")
+    ndim = array.ndim
+    rule = _RAGGED_BY_NAME.get(key) if type(key) is str else None
+    ragged = rule(ndim) if rule else min(ndim, 1) if ndim < 3 else 2
+    trailing = array.shape[ragged:]
+    row_bytes = dtype.itemsize
+    for n in trailing:
+        row_bytes *= n
+    if not 0 < row_bytes <= _MAX_ROW_BYTES:
+        ragged, trailing = ndim, ()
+    return ("array", dtype.str, ragged, trailing)
+
+
+class Assembler:
+    """Puts annotations together again.
+
+    ``columns`` and ``fields`` give, for each name, a function from a video's row in the table to the value.
+    """
+
+    def __init__(
+        self,
+        layouts: list[Json],
+        columns: Mapping[str, Callable[[int], Any]],
+        fields: Mapping[str, Callable[[int], Any]],
+    ) -> None:
+        self._columns = columns
+        self._fields = fields
+        self._entries = [self._compile_entries(layout) for layout in layouts]
+        self._compiled = [
+            self._compile(layout) if entries is None else _dict_of(list(entries.items()))
+            for layout, entries in zip(layouts, self._entries, strict=True)
+        ]
+        self._field_names = [
+            {values.decode(key): child["field"] for key, child in layout.get("dict", []) if "field" in child}
+            for layout in layouts
+        ]
+
+    def annotation(self, layout: int, row: int) -> Annotation:
+        """The annotation of a video."""
+        annotation: Annotation = self._compiled[layout](row)
+        if type(annotation) is not dict:
+            raise StoreError(f"video {row} of the table is a {values.type_name(annotation)}, not a dict")
+        return annotation
+
+    def entries(self, layout: int, row: int) -> dict[Any, Callable[[int], Any]]:
+        """The annotation of a video, with a function of its row instead of each value."""
+        entries = self._entries[layout]
+        if entries is not None:
+            return entries
+        whole = self.annotation(layout, row)
+        return {key: _constant(value) for key, value in whole.items()}
+
+    def fields(self, layout: int) -> dict[Any, str]:
+        """Of the keys whose value is an array of the store, the name of that array."""
+        return self._field_names[layout]
+
+    def _compile_entries(self, layout: Json) -> dict[Any, Callable[[int], Any]] | None:
+        if not isinstance(layout, dict) or list(layout) != ["dict"]:
+            return None
+        try:
+            return dict(self._compile_children(layout["dict"], 1))
+        except (TypeError, ValueError) as error:
+            raise StoreError(f"a layout of the store is not as the format says: {error!r}") from error
+
+    def _compile_children(self, body: Json, depth: int) -> list[tuple[Any, Callable[[int], Any]]]:
+        """The entries of a ``dict`` node. Raises as `_compile`, and TypeError or ValueError for what has no pairs."""
+        children = [(values.decode(key), child) for key, child in body]
+        values.check_keys([key for key, _ in children])
+        return [(key, self._compile(child, depth)) for key, child in children]
+
+    def _compile(self, node: Json, depth: int = 0) -> Callable[[int], Any]:
+        if depth > values.MAX_DEPTH:
+            raise StoreError(f"a layout of the store is more than {values.MAX_DEPTH} containers deep")
+        try:
+            ((kind, body),) = node.items()
+            if kind == "column":
+                return self._columns[body]
+            if kind == "field":
+                return self._fields[body]
+            if kind == "value":
+                return _NOTHING if body is None else _constant(values.decode(body))
+            if kind == "tuple":
+                return _tuple_of([self._compile(child, depth + 1) for child in body])
+            if kind == "dict":
+                return _dict_of(self._compile_children(body, depth + 1))
+        except StoreError:
+            raise  # of a level below, which has said it
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise StoreError(f"a layout of the store is not as the format says: {error!r}") from error
+        raise StoreError(f"a layout of the store has a node of unknown kind {kind!r}")
+
+
+def _constant(value: Any) -> Callable[[int], Any]:
+    return lambda row: value
+
+
+_NOTHING = _constant(None)
+
+
+def _dict_of(entries: list[tuple[Any, Callable[[int], Any]]]) -> Callable[[int], Any]:
+    return lambda row: {key: fetch(row) for key, fetch in entries}
+
+
+def _tuple_of(fetches: list[Callable[[int], Any]]) -> Callable[[int], Any]:
+    if len(fetches) == 2:
+        first, second = fetches
+        return lambda row: (first(row), second(row))
+    return lambda row: tuple([fetch(row) for fetch in fetches])

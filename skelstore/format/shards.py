@@ -1,0 +1,161 @@
+"""Shard files: chunks one after the other, then their index, as Zarr v3's ``sharding_indexed`` lays them out.
+
+A shard of ours carries 16 bytes between the last chunk and the index that Zarr does not look at: a digest of
+the checksums of its chunks. The manifest holds the same digest, so a shard in another's place is recognised
+when it is opened, which no checksum of chunks can tell.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from array import array
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from skelstore.errors import DamageError
+from skelstore.format.checksums import crc32c
+from skelstore.format.codecs import CRC_BYTES, ChunkCodec
+from skelstore.format.files import LocalFile
+
+DIGEST_BYTES = 16
+MISSING = 2**64 - 1
+"""Offset and length, in a shard's index, of a chunk that is not there (Zarr v3 sharding)."""
+
+_BUFFER_BYTES = 1 << 20
+
+
+class ShardFile(NamedTuple):
+    """What the manifest says of a shard file: bytes, crc32c of all of them, and its digest in hexadecimal."""
+
+    size: int
+    crc32c: int
+    digest: str
+
+
+def shard_digest(checksums: array[int]) -> bytes:
+    """16 bytes that tell a shard from every other: BLAKE2b of its chunks' crc32c, little-endian, in order."""
+    return hashlib.blake2b(np.asarray(checksums, "<u4").tobytes(), digest_size=DIGEST_BYTES).digest()
+
+
+class ShardWriter:
+    """Writes one shard, chunk by chunk in order, to a new file; only a chunk is held in memory."""
+
+    def __init__(self, path: Path, codec: ChunkCodec, chunks: int) -> None:
+        self._codec = codec
+        self._index = np.full((chunks, 2), MISSING, "<u8")
+        self._checksums = array("I")
+        self._size = 0
+        self._crc = 0
+        self._file = open(path, "wb", buffering=_BUFFER_BYTES)  # noqa: SIM115 - closed by close() or abort()
+
+    @property
+    def full(self) -> bool:
+        return len(self._checksums) == len(self._index)
+
+    def add(self, chunk: np.ndarray[Any, Any]) -> None:
+        """Append a whole chunk."""
+        encoded = self._codec.encode(chunk)
+        checksum = crc32c(encoded)
+        self._index[len(self._checksums)] = self._size, len(encoded) + CRC_BYTES
+        self._checksums.append(checksum)
+        self._write(encoded)
+        self._write(checksum.to_bytes(CRC_BYTES, "little"))
+
+    def close(self) -> ShardFile:
+        """Write the digest and the index, and bring the file to the disk."""
+        digest = shard_digest(self._checksums)
+        index = self._index.tobytes()
+        self._write(digest)
+        self._write(index)
+        self._write(crc32c(index).to_bytes(CRC_BYTES, "little"))
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        return ShardFile(self._size, self._crc, digest.hex())
+
+    def abort(self) -> None:
+        self._file.close()
+
+    def _write(self, data: bytes) -> None:
+        self._file.write(data)
+        self._crc = crc32c(data, self._crc)
+        self._size += len(data)
+
+
+def shard_key(shard: int, trailing: int) -> str:
+    """File name of a shard of an array with so many trailing axes (chunk key encoding ``default``, separator ``.``)."""
+    return ".".join(["c", str(shard), *("0" for _ in range(trailing))])
+
+
+def trim_shard(source: Path, target: Path, chunks: int, used: int) -> ShardFile:
+    """Copy a shard, with an index for ``used`` of its ``chunks`` chunks; those beyond are not there anyway.
+
+    The only shard of a small array need not have room for more than there is.
+    """
+    data = memoryview(source.read_bytes())
+    end = len(data) - (16 * chunks + CRC_BYTES)
+    kept = data[: end + 16 * used]
+    checksum = crc32c(kept[end:]).to_bytes(CRC_BYTES, "little")
+    with open(target, "xb") as file:
+        file.write(kept)
+        file.write(checksum)
+        file.flush()
+        os.fsync(file.fileno())
+    return ShardFile(len(kept) + CRC_BYTES, crc32c(checksum, crc32c(kept)), bytes(kept[end - DIGEST_BYTES : end]).hex())
+
+
+class Shard:
+    """A shard file to read from: where its chunks lie, and which of them this process has checked.
+
+    Chunk c, with its crc32c, is the bytes ``bounds[c]`` to ``bounds[c + 1]``: every writer of ours lays chunks one
+    behind the other, from the first byte, so a run of chunks is one read. Those from ``len(checked)`` on are not
+    there.
+    """
+
+    __slots__ = ("bounds", "checked", "file")
+
+    def __init__(self, file: LocalFile, chunks: int, expected: ShardFile) -> None:
+        """Read the index.
+
+        Raises DamageError if the file is missing, has another size or another digest than the manifest says, or its
+        index is damaged.
+        """
+        self.file = file
+        tail = DIGEST_BYTES + 16 * chunks + CRC_BYTES
+        size = file.size()
+        if size != expected.size:
+            raise DamageError(
+                f"{file.path} has {size} bytes; the manifest says {expected.size}: it was cut short or replaced, so "
+                "fetch or convert the store again"
+            )
+        if size < tail:
+            raise DamageError(
+                f"{file.path} has {size} bytes, fewer than the {tail} that the index of its {chunks} chunks takes, so "
+                "fetch or convert the store again"
+            )
+        data = file.read(size - tail, tail)
+        index = data[DIGEST_BYTES:-CRC_BYTES]
+        if crc32c(index) != int.from_bytes(data[-CRC_BYTES:], "little"):
+            raise DamageError(f"{file.path}: the index of the shard is damaged, so fetch or convert the store again")
+        if data[:DIGEST_BYTES].hex() != expected.digest:
+            raise DamageError(
+                f"{file.path} is another shard than the manifest names: files were swapped or are of another version, "
+                "so fetch or convert the store again"
+            )
+        table = np.frombuffer(index, "<u8").reshape(chunks, 2)
+        used = int(np.count_nonzero(table[:, 0] != MISSING))
+        starts, lengths = table[:used].astype(np.int64).T
+        bounds = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
+        if (
+            (lengths <= CRC_BYTES).any()
+            or (lengths > size).any()
+            or bounds[-1] != size - tail
+            or (starts != bounds[:-1]).any()
+        ):
+            raise DamageError(f"{file.path}: the index of the shard does not list its chunks one behind the other")
+        file.pin(size, size - tail, data[:DIGEST_BYTES])
+        self.bounds = array("q", bounds.tobytes())
+        self.checked = bytearray(used)

@@ -1,0 +1,219 @@
+"""Rows of one array, read from its shards.
+
+Reading never enters zarr-python. It knows the shard format, keeps the index of each shard that it has met, brings
+all chunks of a run of rows by one read, and decodes them into the result.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+from skelstore.errors import DamageError
+from skelstore.format.checksums import crc32c
+from skelstore.format.chunking import shard_runs
+from skelstore.format.codecs import CRC_BYTES, ChunkCodec
+from skelstore.format.files import LocalFiles, flat_bytes
+from skelstore.format.metadata import ArrayMetadata
+from skelstore.format.shards import Shard, ShardFile
+
+Check: TypeAlias = Literal["first", "always", "never"]
+
+_BUFFERS_A_READ = 1000
+"""Of one vectored read, of which Linux takes 1024 buffers."""
+
+_CHECKSUM = memoryview(bytearray(CRC_BYTES))
+"""Where the checksums between plain chunks are read to, and not looked at."""
+
+
+class ArrayReader:
+    """Reads runs of rows of one array.
+
+    ``check`` says when a chunk's crc32c is held against its bytes: on its ``first`` read in this process,
+    ``always`` or ``never``.
+    """
+
+    def __init__(
+        self, store: LocalFiles, name: str, metadata: ArrayMetadata, shards: Mapping[str, ShardFile], check: Check
+    ) -> None:
+        self.metadata = metadata
+        self._store = store
+        self._name = name
+        self._manifest = shards
+        self._check = check
+        self._codec = ChunkCodec(metadata.codecs, metadata.chunk_shape, metadata.dtype)
+        self._shards: dict[int, Shard] = {}
+        self._dtype = metadata.dtype
+        self._trailing = metadata.trailing
+        self._row_bytes = metadata.row_bytes
+        self._chunk_rows = metadata.chunk_rows
+        self._chunk_bytes = metadata.row_bytes * metadata.chunk_rows
+        self._shard_rows = metadata.shard_rows
+        self._last: tuple[Shard | None, int, bytes | memoryview] = None, 0, b""
+        self._read_run = self._read_coded if self._codec.compressed else self._read_plain
+        # A cast is quicker, but only knows the byte order of the machine.
+        self._bytes_of = _cast_bytes if metadata.dtype.isnative else flat_bytes
+
+    def read(self, start: int, *dims: int) -> np.ndarray[Any, Any]:
+        """The rows from ``start`` as a new array [*dims, *trailing], of as many rows as the product of ``dims``.
+
+        Raises DamageError if a chunk is missing or its bytes are not those that were written, StoreReplacedError if
+        that is since another store has taken the path.
+        """
+        try:
+            count = math.prod(dims)
+            number, offset = divmod(start, self._shard_rows)
+            if count and offset + count <= self._shard_rows:
+                return self._read_run(self._shards.get(number) or self._open_shard(number), offset, count, dims)
+            return self._read_shards(start, count, dims)
+        except DamageError:
+            self._store.refuse_replaced()
+            raise
+
+    def _read_shards(self, start: int, count: int, dims: tuple[int, ...]) -> np.ndarray[Any, Any]:
+        """Rows of several shards, or none."""
+        out = np.empty((count, *self._trailing), self._dtype)
+        for run in shard_runs(start, start + count, self._shard_rows):
+            taken = run.stop - run.start
+            out[run.into : run.into + taken] = self._read_run(self._open_shard(run.shard), run.start, taken, (taken,))
+        return out.reshape(dims + self._trailing)
+
+    def shard(self, number: int) -> Shard:
+        """A shard, whose index is read when it is first met.
+
+        Raises DamageError if it is not as the manifest says, StoreReplacedError if it is of another store.
+        """
+        try:
+            return self._open_shard(number)
+        except DamageError:
+            self._store.refuse_replaced()
+            raise
+
+    def _open_shard(self, number: int) -> Shard:
+        shard = self._shards.get(number)
+        if shard is None:
+            key = f"{self._name}/{self.metadata.shard_key(number)}"
+            file = self._store.file(key)
+            expected = self._manifest.get(key)
+            if expected is None:
+                raise DamageError(f"{file.path} is not in the manifest, but a video has rows in it")
+            shard = Shard(file, self.metadata.chunks_per_shard, expected)
+            if not self._codec.compressed and any(
+                shard.bounds[i + 1] - shard.bounds[i] != self._chunk_bytes + CRC_BYTES
+                for i in range(len(shard.checked))
+            ):
+                raise DamageError(f"{file.path}: a chunk that is stored as it is has not {self._chunk_bytes} bytes")
+            if self._check == "never":
+                shard.checked[:] = b"\1" * len(shard.checked)
+            self._shards[number] = shard
+        return shard
+
+    def check_shard(self, number: int) -> None:
+        """Check and decode every chunk of a shard. Raises as ``shard``, at the first that fails."""
+        try:
+            self._check_shard(self._open_shard(number))
+        except DamageError:
+            self._store.refuse_replaced()
+            raise
+
+    def _check_shard(self, shard: Shard) -> None:
+        for chunk in range(len(shard.checked)):
+            coded = self._read_chunks(shard, chunk, chunk + 1)
+            self._check_chunk(shard, chunk, coded)
+            try:
+                self._codec.decode(coded[:-CRC_BYTES])
+            except RuntimeError as error:
+                raise DamageError(f"{shard.file.path}: chunk {chunk} cannot be decoded: {error}") from error
+
+    def _read_plain(self, shard: Shard, start: int, count: int, dims: tuple[int, ...]) -> np.ndarray[Any, Any]:
+        """Rows of a shard whose chunks are stored as they are: one read from the file into the result."""
+        chunk = start // self._chunk_rows
+        stop = (start + count - 1) // self._chunk_rows + 1
+        if shard.checked.find(0, chunk, stop) >= 0 or stop > len(shard.checked):
+            for unchecked in range(chunk, stop):
+                self._check_chunk(shard, unchecked, self._read_chunks(shard, unchecked, unchecked + 1))
+        length = count * self._row_bytes
+        offset = start * self._row_bytes + chunk * CRC_BYTES
+        out = np.empty(dims + self._trailing, self._dtype)
+        if stop == chunk + 1:
+            shard.file.read_into(offset, length, (out,))
+            return out
+        # Between two chunks lies a checksum, which goes to a buffer of its own.
+        target = self._bytes_of(out)
+        at = (chunk + 1) * self._chunk_bytes - start * self._row_bytes
+        buffers = [target[:at]]
+        while at < length:
+            if len(buffers) > _BUFFERS_A_READ:
+                got = sum(map(len, buffers))
+                shard.file.read_into(offset, got, buffers)
+                offset += got
+                buffers = []
+            buffers += (_CHECKSUM, target[at : at + self._chunk_bytes])
+            at += self._chunk_bytes
+        shard.file.read_into(offset, sum(map(len, buffers)), buffers)
+        return out
+
+    def _read_coded(self, shard: Shard, start: int, count: int, dims: tuple[int, ...]) -> np.ndarray[Any, Any]:
+        """Rows of a shard whose chunks are compressed: one read of those touched, each decoded into the result.
+
+        The last chunk is kept: videos read in the order of the store meet it again, and decode each chunk once.
+        """
+        chunk, skip = divmod(start, self._chunk_rows)
+        stop = (start + count - 1) // self._chunk_rows + 1
+        out = np.empty(dims + self._trailing, self._dtype)
+        target = self._bytes_of(out)
+        length = len(target)
+        skip *= self._row_bytes
+        into = 0
+        last_shard, last_chunk, decoded = self._last  # one name, so that threads never see parts of two
+        if last_chunk == chunk and last_shard is shard and self._check != "always":
+            into = min(self._chunk_bytes - skip, length)
+            target[:into] = decoded[skip : skip + into]
+            if into == length:
+                return out
+            chunk += 1
+            skip = 0
+        data = self._read_chunks(shard, chunk, stop)
+        bounds = shard.bounds
+        begin = bounds[chunk]
+        unchecked = shard.checked.find(0, chunk, stop) >= 0
+        end = 0
+        decode = self._codec.decode
+        try:
+            while chunk < stop:
+                at, end = end, bounds[chunk + 1] - begin
+                if unchecked:
+                    self._check_chunk(shard, chunk, data[at:end])
+                decoded = decode(data[at : end - CRC_BYTES])
+                taken = min(self._chunk_bytes - skip, length - into)
+                target[into : into + taken] = decoded[skip : skip + taken]
+                into += taken
+                skip = 0
+                chunk += 1
+        except RuntimeError as error:
+            raise DamageError(f"{shard.file.path}: chunk {chunk} cannot be decoded: {error}") from error
+        self._last = shard, chunk - 1, decoded
+        return out
+
+    def _read_chunks(self, shard: Shard, first: int, stop: int) -> memoryview:
+        """Chunks as they lie in the file, each closed by its checksum."""
+        if stop > len(shard.checked):
+            raise DamageError(f"{shard.file.path}: chunk {stop - 1} is missing, but a video has rows in it")
+        begin = shard.bounds[first]
+        return memoryview(shard.file.read(begin, shard.bounds[stop] - begin))
+
+    def _check_chunk(self, shard: Shard, chunk: int, coded: memoryview) -> None:
+        if crc32c(coded[:-CRC_BYTES]) != int.from_bytes(coded[-CRC_BYTES:], "little"):
+            raise DamageError(
+                f"{shard.file.path}: chunk {chunk} is damaged (its crc32c is not that of its bytes), so fetch or "
+                "convert the store again"
+            )
+        shard.checked[chunk] = self._check != "always"
+
+
+def _cast_bytes(array: np.ndarray[Any, Any]) -> memoryview:
+    """``flat_bytes``, of an array in the machine's own byte order that is not empty."""
+    return memoryview(array).cast("B")  # type: ignore[arg-type,unused-ignore]  # a Buffer since 3.12

@@ -1,0 +1,51 @@
+"""What videos of a store are called: by names, and by ids of splits."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from typing import Any
+
+from skelstore.errors import MergeError
+from skelstore.read.reader import Reader
+
+
+def names(reader: Reader) -> list[str | None]:
+    """The name of each video; None for one that has none."""
+    found = _texts(reader, "frame_dir")
+    return [reader.name(row) if name is None else name for row, name in enumerate(found)]
+
+
+def identifier(reader: Reader) -> str:
+    """The key by which ids of splits find the videos of a store."""
+    return identifier_of(reader.entries(0) if reader.metadata.videos else ())
+
+
+def identifier_of(first: Container[object]) -> str:
+    """The key by which ids of splits find videos: ``filename`` if the first video has one, else ``frame_dir``.
+
+    ``first`` are the keys of the first video. So do PYSKL (pyskl/datasets/pose_dataset.py) and MMAction2.
+    """
+    return "filename" if "filename" in first else "frame_dir"
+
+
+def ids(reader: Reader, key: str) -> list[Any]:
+    """What a split must list to hold every video: the value of a key of each. Raises MergeError if one has no such."""
+    found: list[Any] = []
+    for row, text in enumerate(_texts(reader, key)):
+        if text is None:
+            entries = reader.entries(row)
+            if key not in entries:
+                raise MergeError(f"{reader.path}: the video at position {row} has no {key}, so no split can name it")
+            found.append(entries[key](row))
+        else:
+            found.append(text)
+    return found
+
+
+def _texts(reader: Reader, key: str) -> list[str | None]:
+    """The value of a key of each video, where it is a str in a column of its own; else None."""
+    for name, column in reader.metadata.columns.items():
+        if column.path == (key,) and column.type == "str":
+            found: list[str | None] = reader.table[name].to_pylist()
+            return found
+    return [None] * reader.metadata.videos

@@ -1,0 +1,453 @@
+"""The content of one store, by position in the table: metadata, columns, arrays, names.
+
+``Store`` and its views share one ``Reader``. It opens what is needed when it is needed.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import stat
+import time
+from collections.abc import Callable, Iterable
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+import google_crc32c
+import numpy as np
+import pyarrow as pa
+
+from skelstore.errors import (
+    DamageError,
+    FieldNotFoundError,
+    FrameIndexError,
+    SkelstoreError,
+    StoreError,
+    StoreNotFoundError,
+)
+from skelstore.format import schema, values
+from skelstore.format.checksums import FileEntry, crc32c
+from skelstore.format.files import LocalFiles, absolute, replaced
+from skelstore.format.layouts import Assembler
+from skelstore.format.metadata import MAX_JSON_BYTES, ArrayMetadata, FieldMetadata, Manifest, StoreMetadata, from_bytes
+from skelstore.format.schema import (
+    LAYOUT_COLUMN,
+    MANIFEST_KEY,
+    NAMES_KEY,
+    PARTIAL_SUFFIX,
+    REPLACING,
+    ROOT_KEY,
+    SPLITS_KEY,
+    VIDEOS_KEY,
+    Annotation,
+    name_hash,
+    video_name,
+)
+from skelstore.joints import KnownJoints, keypoint_shapes, known_joints
+from skelstore.read import frames
+from skelstore.read.arrays import ArrayReader, Check
+from skelstore.read.frames import FrameNumbers, Frames
+from skelstore.read.table import (
+    NAMES_TYPES,
+    SPLITS_TYPES,
+    check_types,
+    column_reader,
+    numeric_column,
+    read_table,
+    text_column,
+)
+
+_LARGE = 1 << 30
+"""Bytes of a video that may be more than there is memory for."""
+
+E = TypeVar("E", bound=SkelstoreError)
+
+_OPENINGS = 20
+"""How often a store that is being replaced is opened anew, before that is an error."""
+
+_PAUSE = 0.01
+"""Seconds until a store that has no name for a moment, while it is being replaced, is looked for again."""
+
+_MANY_AXES = 32
+"""What every NumPy can make; from 2.0 on it is 64."""
+
+
+def _within_memory(read: Callable[..., Any], what: str) -> Callable[..., Any]:
+    """The function, with an error of ours where there is not the memory: a damaged table may ask for any amount."""
+
+    def within(*arguments: Any) -> Any:
+        try:
+            return read(*arguments)
+        except MemoryError as error:
+            raise StoreError(f"{what} is more than there is memory for ({error})") from error
+
+    return within
+
+
+def _placed(error: E, path: Path, place: object) -> E:
+    """The error, with the place where the sentence names no file of the store."""
+    return error if str(path) in str(error.args[0]) else type(error)(f"{place}: {error}")
+
+
+class Reader:
+    """Reads one store; shards, splits and the index of names are opened when they are needed.
+
+    Raises StoreNotFoundError, StoreError or DamageError on construction, as ``open`` says. A store that is replaced
+    meanwhile, so that some files are of the old one and some of the new one, is opened anew."""
+
+    def __init__(self, path: Path, check: Check) -> None:
+        self.path = absolute(path)
+        self.check = check
+        for attempt in range(1, _OPENINGS + 1):
+            self.files = LocalFiles(self.path)
+            try:
+                return self._open()
+            except StoreNotFoundError:
+                if attempt == _OPENINGS or not _is_being_replaced(self.path):
+                    raise
+                time.sleep(_PAUSE)
+            except StoreError as error:
+                if attempt == _OPENINGS or not self.files.was_replaced():
+                    raise _placed(error, self.path, self.path / ROOT_KEY) from error
+
+    @property
+    def identity(self) -> bytes:
+        """What tells this store from every other one that has had its path, or will."""
+        return self.files.identity
+
+    def _open(self) -> None:
+        path = self.path
+        root = self._read_root()
+        self.metadata = StoreMetadata.from_bytes(root, str(path / ROOT_KEY))
+        self.files.remember(ROOT_KEY, root)
+        data = self._read_json(MANIFEST_KEY, self.metadata.manifest)
+        self.files.remember(MANIFEST_KEY, data)
+        self.manifest = Manifest.from_bytes(data, str(path / MANIFEST_KEY))
+        self.table: pa.Table = read_table(self.files, VIDEOS_KEY, self.manifest.files.get(VIDEOS_KEY))
+        if len(self.table) != self.metadata.videos:
+            raise StoreError(
+                f"{path / VIDEOS_KEY} has {len(self.table)} videos; {ROOT_KEY} says {self.metadata.videos}"
+            )
+        self._layouts = numeric_column(self.table, LAYOUT_COLUMN, pa.int32())
+        if len(self._layouts) and not 0 <= self._layouts.min() <= self._layouts.max() < len(self.metadata.layouts):
+            raise StoreError(f"{path / VIDEOS_KEY} names layouts that {ROOT_KEY} does not have")
+        self.arrays = {name: self._open_array(name) for name in self.metadata.fields}
+        self._columns = {name: column_reader(self.table, name, c.type) for name, c in self.metadata.columns.items()}
+        self._places: dict[str, tuple[np.ndarray[Any, Any], list[np.ndarray[Any, Any]]]] = {}
+        self._assembler = Assembler(
+            self.metadata.layouts,
+            self._columns,
+            {name: self._field_reader(name, field) for name, field in self.metadata.fields.items()},
+        )
+        self._layout = self._layouts.item
+        self._frame_numbers: dict[str, FrameNumbers] = {}
+
+    def annotation(self, row: int) -> Annotation:
+        """The annotation of the video at a position of the table."""
+        try:
+            return self._assembler.annotation(self._layout(row), row)
+        except StoreError as error:
+            raise self.placed(error, row) from error
+
+    def placed(self, error: E, row: int) -> E:
+        """An error that reading of a video raised, with the place where it names no file of the store."""
+        return _placed(error, self.path, f"{self.path / VIDEOS_KEY}: video {row}")
+
+    def entries(self, row: int) -> dict[Any, Callable[[int], Any]]:
+        """The keys of a video's annotation, in order, each with a function from the position to the value."""
+        try:
+            return self._assembler.entries(self._layout(row), row)
+        except StoreError as error:
+            raise self.placed(error, row) from error
+
+    def some_frames(self, row: int, keys: Iterable[Any], wanted: Frames) -> Annotation:
+        """As ``_some_frames``. Raises StoreError if they are more than there is memory for."""
+        try:
+            return self._some_frames(row, keys, wanted)
+        except (FrameIndexError, StoreError) as error:
+            raise self.placed(error, row) from error
+        except MemoryError as error:
+            raise StoreError(f"{self.path}: some frames of video {row} are more than there is memory for") from error
+
+    def _some_frames(self, row: int, keys: Iterable[Any], wanted: Frames) -> Annotation:
+        """The values of some keys of a video, arrays that have one entry a frame cut down to some frames.
+
+        Dense videos ([M, T, …]): every array whose second axis is as long as that of ``keypoint``. Compressed ones
+        ([N, …] with ``frame_inds``): every array that is as long as ``frame_inds``. Other values stay whole. Arrays
+        whose rows in the store are no frames are read whole, and cut then.
+        Raises FrameIndexError, or FieldNotFoundError if the video has neither form.
+        """
+        entries = self.entries(row)
+        names = self._assembler.fields(self._layout(row))
+        dims = {key: [int(dim[row]) for dim in self._places[name][1]] for key, name in names.items()}
+        starts = {key: int(self._places[name][0][row]) for key, name in names.items()}
+        # Where data have keypoint in many shapes, all axes of the last ones are ragged: [M, T, V, C] and [N, V, 3].
+        ragged = len(dims.get("keypoint", []))
+        if ragged in (2, 4):
+            axis, total = 1, dims["keypoint"][1]
+            per_frame = {key: found for key, found in dims.items() if len(found) == 2 and found[1] == total}
+            chosen = frames.positions(wanted, total)
+        elif ragged in (1, 3) and len(dims.get("frame_inds", [])) == 1:
+            axis, total = 0, dims["frame_inds"][0]
+            per_frame = {key: [1, *found] for key, found in dims.items() if found == [total]}
+            numbers = self._frame_numbers.setdefault(
+                names["frame_inds"], FrameNumbers(self.arrays[names["frame_inds"]])
+            )
+            chosen = numbers.rows(wanted, starts["frame_inds"], total)
+        else:
+            raise FieldNotFoundError(
+                f"{self.path}: the video at position {row} has neither keypoint [M, T, V, C] nor keypoint [N, V, C] "
+                "with frame_inds, so its frames cannot be told apart"
+            )
+        annotation: Annotation = {}
+        for key in keys:
+            if key not in per_frame:
+                value = entries[key](row)
+                whole = not isinstance(value, np.ndarray) or value.ndim <= axis or value.shape[axis] != total
+                annotation[key] = value if whole else value.take(chosen, axis)
+                continue
+            persons, length = per_frame[key]
+            found = frames.read_rows(self.arrays[names[key]], starts[key], persons, length, chosen)
+            shape = (persons, len(chosen)) if len(dims[key]) == 2 else (len(chosen),)
+            annotation[key] = found.reshape(*shape, *found.shape[1:])
+        return annotation
+
+    def rows_of(self, row: int, key: Any) -> int | None:
+        """N of a video's array [N, …]; None if the video has no such array with one ragged axis."""
+        dims = self._places.get(self._assembler.fields(self._layout(row)).get(key, ""), (None, []))[1]
+        return int(dims[0][row]) if len(dims) == 1 else None
+
+    def some_rows(self, row: int, key: Any, rows: np.ndarray[Any, Any]) -> np.ndarray[Any, Any] | None:
+        """Rows of a video's array [N, …] by their position, in that order, from only the chunks that hold them.
+
+        None if the video has no such array with one ragged axis, or not all of these rows.
+        """
+        count = self.rows_of(row, key)
+        if count is None or (len(rows) and not 0 <= rows.min() <= rows.max() < count):
+            return None
+        name = self._assembler.fields(self._layout(row))[key]
+        return frames.read_rows(self.arrays[name], int(self._places[name][0][row]), 1, count, rows)
+
+    def numbers(self, *path: Any) -> np.ndarray[Any, Any]:
+        """For each video the number at a path of keys in its annotation, as float64; NaN if there is none."""
+        found = np.full(self.metadata.videos, np.nan)
+        for name, column in self.metadata.columns.items():
+            arrow = self.table[name]
+            if column.path == path and (pa.types.is_integer(arrow.type) or pa.types.is_floating(arrow.type)):
+                there = arrow.is_valid().to_numpy()
+                found[there] = arrow.drop_null().to_numpy()
+        return found
+
+    def shard_numbers(self) -> np.ndarray[Any, Any]:
+        """For each video the number of the file in which it begins, of those of the store's largest array.
+
+        The variants of that array (of another dtype, say) are counted on; 0 for videos that are not in it.
+        """
+        numbers = np.zeros(self.metadata.videos, np.int64)
+        sizes = {name: array.metadata.rows * array.metadata.row_bytes for name, array in self.arrays.items()}
+        fields = self.metadata.fields
+        largest = fields[max(sizes, key=sizes.__getitem__)].path if sizes else ()
+        before = 0
+        for name in (name for name, field in fields.items() if field.path == largest):
+            array = self.arrays[name].metadata
+            first = self.table[f"{name}.row"]
+            numbers[np.asarray(first.is_valid())] = before + first.drop_null().to_numpy() // array.shard_rows
+            before += array.shards
+        return numbers
+
+    def find(self, name: str) -> int | None:
+        """Position of the only video of that name, if it is found at first sight; None says nothing."""
+        start, video, count = self._names
+        try:
+            encoded = name.encode()
+            bucket = google_crc32c.value(encoded) % count
+            place = start(bucket)
+            row = video(place)
+            if encoded and self._frame_dir(row) == encoded and start(bucket + 1) == place + 1:
+                return row
+        except (IndexError, ZeroDivisionError, UnicodeEncodeError):
+            return None
+        return None
+
+    def rows_named(self, name: str) -> list[int]:
+        """Positions of the videos of that name, ascending."""
+        start, video, count = self._names
+        if not count:
+            return []
+        bucket = name_hash(name) % count
+        stop = start(bucket + 1) if bucket + 1 < count else count
+        return [row for i in range(start(bucket), stop) if self.name(row := video(i)) == name]
+
+    def name(self, row: int) -> str | None:
+        """The name of a video: its ``frame_dir``, or else ``filename``, if that is a text."""
+        entries = self.entries(row)
+        return video_name({key: entries[key](row) for key in ("frame_dir", "filename") if key in entries})
+
+    @property
+    def joints(self) -> KnownJoints:
+        """The layout of the joints: as it was stated, or else as ``keypoint`` looks, which is a guess."""
+        fields = self.metadata.fields.items()
+        keypoints = [(f.ragged, self.arrays[name].metadata.trailing) for name, f in fields if f.path == ("keypoint",)]
+        return known_joints(self.metadata.source.get("joints"), keypoint_shapes(keypoints))
+
+    @cached_property
+    def splits(self) -> dict[Any, Any]:
+        """Name of each split -> its ids, with the types that the source had."""
+        table = read_table(self.files, SPLITS_KEY, self.manifest.files.get(SPLITS_KEY))
+        check_types(table, str(self.path / SPLITS_KEY), SPLITS_TYPES)
+        splits: dict[Any, Any] = {}
+        try:
+            for name, ids, exact in zip(*(table[c].to_pylist() for c in ("name", "ids", "value")), strict=True):
+                key, value = (name, ids) if exact is None else map(values.decode, values.loads(exact))
+                if exact is None and (name is None or ids is None or None in ids):
+                    raise StoreError(f"{self.path / SPLITS_KEY} has an empty cell where the format has none")
+                splits[key] = value
+        except (KeyError, ValueError, TypeError) as error:
+            raise StoreError(f"{self.path / SPLITS_KEY} is not as the format says ({error})") from error
+        return splits
+
+    @cached_property
+    def _names(self) -> tuple[Callable[[int], int], Callable[[int], int], int]:
+        """The hash table of names: start of a bucket, video at a place of the list, length of both."""
+        table = read_table(self.files, NAMES_KEY, self.manifest.files.get(NAMES_KEY))
+        check_types(table, str(self.path / NAMES_KEY), NAMES_TYPES)
+        starts = numeric_column(table, "bucket", pa.int64())
+        videos = numeric_column(table, "video", pa.int64())
+        count = len(videos)
+        if count and not (
+            0 <= videos.min() <= videos.max() < self.metadata.videos and 0 <= starts.min() <= starts.max() <= count
+        ):
+            raise StoreError(f"{self.path / NAMES_KEY} names videos that the store does not have")
+        return starts.item, videos.item, count
+
+    @cached_property
+    def _frame_dir(self) -> Callable[[int], bytes]:
+        """UTF-8 form of a video's ``frame_dir``; empty where that is missing or no plain text."""
+        columns = self.metadata.columns.items()
+        name = next((name for name, c in columns if c.path == ("frame_dir",) and c.type == "str"), None)
+        return text_column(self.table, name) if name is not None else lambda row: b""
+
+    def _read_root(self) -> bytes:
+        try:
+            return self.files.read_all(ROOT_KEY, MAX_JSON_BYTES)
+        except StoreNotFoundError:
+            partial = os.path.realpath(self.path) + PARTIAL_SUFFIX
+            if os.path.isdir(partial):
+                raise StoreNotFoundError(
+                    f"{self.path} is not there, but a conversion to it was begun in {partial}: run it again"
+                ) from None
+            if self.path.is_dir():
+                raise StoreNotFoundError(
+                    f"{self.path} has no {ROOT_KEY}, so it is no store, or one that was never completed: convert the "
+                    "source again"
+                ) from None
+            if self.path.exists():
+                raise StoreNotFoundError(
+                    f"{self.path} is a file, not the folder of a store: convert it, if it is a source"
+                ) from None
+            raise StoreNotFoundError(f"{self.path} is not there; expected the folder of a store") from None
+
+    def _read_json(self, key: str, expected: FileEntry | None) -> bytes:
+        path = self.path / key
+        if expected is None:
+            raise StoreError(f"{path} is not in the manifest, so fetch or convert the store again")
+        try:
+            status = path.stat()
+            if status.st_size == expected.size or not stat.S_ISREG(status.st_mode):
+                data = self.files.read_all(key, MAX_JSON_BYTES)
+                if len(data) == expected.size and crc32c(data) == expected.crc32c:
+                    return data
+        except (FileNotFoundError, NotADirectoryError):
+            raise DamageError(f"{path} is missing: the store is damaged, so fetch or convert it again") from None
+        except OSError as error:
+            raise StoreError(f"{path} cannot be read: {error.strerror}") from error
+        raise DamageError(f"{path} is damaged or of another version, so fetch or convert the store again")
+
+    def _open_array(self, name: str) -> ArrayReader:
+        key = f"{name}/{ROOT_KEY}"
+        place = str(self.path / key)
+        data = self._read_json(key, self.manifest.files.get(key))
+        metadata = ArrayMetadata.from_json(from_bytes(data, place), place)
+        try:
+            return ArrayReader(self.files, name, metadata, self.manifest.shards, self.check)
+        except StoreError as error:
+            raise _placed(error, self.path, place) from error
+
+    def _field_reader(self, name: str, field: FieldMetadata) -> Callable[[int], np.ndarray[Any, Any]]:
+        """A function from a video's position to its array."""
+        first = numeric_column(self.table, f"{name}.row", pa.int64())
+        dims = [numeric_column(self.table, f"{name}.dim{axis}", pa.int64()) for axis in range(field.ragged)]
+        array = self.arrays[name]
+        rows = np.ones(len(first))
+        for dim in dims:
+            rows *= dim
+        end = first + rows
+        if any((column < 0).any() for column in (first, *dims)) or (end > array.metadata.rows).any():
+            raise StoreError(f"{self.path / VIDEOS_KEY} names rows of {name} that the array does not have")
+        # An array without rows may still have axes of any length, and NumPy makes none of 2^63 bytes and more.
+        row_bytes = array.metadata.row_bytes
+        longest = row_bytes * math.prod(max(1, int(dim.max(initial=0))) for dim in dims)
+        if longest >= 2**63 and (row_bytes * np.prod(np.maximum(dims, 1.0), axis=0) >= 2.0**63).any():
+            raise StoreError(f"{self.path / VIDEOS_KEY} has lengths of {name} that no array can have")
+        self._places[name] = first, dims
+        read = array.read
+        if field.ragged + len(array.metadata.trailing) > _MANY_AXES:
+            try:
+                read(0, *[0] * field.ragged)
+            except ValueError as error:
+                raise StoreError(f"{self.path / name / ROOT_KEY}: {error}") from error
+        if len(rows) and rows.max() * array.metadata.row_bytes > _LARGE:
+            read = _within_memory(read, f"{self.path / VIDEOS_KEY}: a video of {rows.max():.0f} rows of {name}")
+        row_of = first.item
+        if len(dims) == 1:
+            length = dims[0].item
+            return lambda row: read(row_of(row), length(row))
+        if len(dims) == 2:
+            outer, inner = dims[0].item, dims[1].item
+            return lambda row: read(row_of(row), outer(row), inner(row))
+        return lambda row: read(row_of(row), *[dim.item(row) for dim in dims])
+
+
+class UnavailableReader(Reader):
+    """In place of a store that a pickled ``Store`` names and that is not there any more: every use raises the reason.
+
+    An error while a task is unpickled would leave a multiprocessing.Pool waiting for ever.
+    """
+
+    def __init__(self, path: Path, check: Check, identity: bytes, reason: Exception) -> None:
+        self.path = path
+        self.check = check
+        self.files = LocalFiles(path)
+        self._identity = identity
+        self._reason = reason
+
+    @property
+    def identity(self) -> bytes:
+        return self._identity
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise self._reason.with_traceback(None)
+
+
+def reopen(path: Path, check: Check, identity: bytes) -> Reader:
+    """The store that had this path and identity when it was pickled; else a reader whose every use raises why not."""
+    try:
+        reader = Reader(path, check)
+        if reader.identity == identity:
+            return reader
+        reason: Exception = replaced(path)
+    except StoreNotFoundError:
+        reason = replaced(path)
+    except Exception as error:
+        reason = error
+    return UnavailableReader(path, check, identity, reason)
+
+
+def _is_being_replaced(path: Path) -> bool:
+    """Whether a store is between its old name and its new one, or has it by now: see ``Workspace.commit``."""
+    workspace = Path(os.path.realpath(path) + PARTIAL_SUFFIX)
+    between = (schema.aside_of(workspace / "store"), workspace / REPLACING)
+    return any(map(os.path.exists, (*between, path / ROOT_KEY)))

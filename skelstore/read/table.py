@@ -1,0 +1,172 @@
+"""The Arrow tables of a store, and their columns as functions from a video's position to a Python value."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from skelstore.errors import DamageError, StoreError
+from skelstore.format import checksums, values
+from skelstore.format.arrow_file import load_table
+from skelstore.format.checksums import FileEntry, crc32c
+from skelstore.format.columns import ARROW_TYPES, numpy_dtype
+from skelstore.format.files import LocalFiles, open_regular
+
+COPIED_BYTES = 4 << 20
+"""A table below this size is copied, which takes a millisecond or two: what happens to the file then is no matter.
+A larger one is mapped: whoever cuts it short or writes into it, instead of replacing it, does so to its readers too."""
+SPLITS_TYPES = {"name": pa.large_utf8(), "ids": pa.large_list(pa.large_utf8()), "value": pa.large_utf8()}
+NAMES_TYPES = {"bucket": pa.int64(), "video": pa.int64()}
+"""Columns that ``splits.arrow`` and ``names.arrow`` have, by the format."""
+
+
+def read_table(files: LocalFiles, key: str, expected: FileEntry | None) -> pa.Table:
+    """An Arrow IPC file of a store; a large one memory-mapped: processes share its pages, and nothing is copied.
+
+    Its bytes are checked against the manifest before anything in them is trusted, and its structure is checked.
+    Raises DamageError, StoreError or StoreReplacedError naming the file.
+    """
+    path = files.path(key)
+    if expected is None:
+        raise StoreError(f"{path} is not in the manifest")
+    try:
+        buffer = _verified_bytes(path, expected)
+    except DamageError:
+        files.refuse_replaced()
+        raise
+    return _load(buffer, str(path))
+
+
+def _load(buffer: pa.Buffer, place: str) -> pa.Table:
+    """The table in the bytes of an Arrow file, which the manifest vouches for. Raises StoreError naming ``place``."""
+    try:
+        return load_table(buffer)
+    except StoreError as error:
+        raise StoreError(f"{place} is no Arrow file as the format says ({error}): convert the source again") from error
+
+
+def check_types(table: pa.Table, place: str, types: Mapping[str, pa.DataType]) -> None:
+    """Raise StoreError naming ``place`` if a table does not have these columns, each once and of its type."""
+    for name, kind in types.items():
+        if not _has_column(table, name, kind):
+            raise StoreError(f"{place} has no column {name!r} of type {kind}, which the format asks for")
+
+
+def _has_column(table: pa.Table, name: str, kind: pa.DataType) -> bool:
+    indices = table.schema.get_all_field_indices(name)
+    return len(indices) == 1 and table.schema.field(indices[0]).type == kind
+
+
+def _verified_bytes(path: Path, expected: FileEntry) -> pa.Buffer:
+    """The bytes of a table, which are those that the manifest says. Raises DamageError.
+
+    The file is opened once, so it may be replaced at any time. Its size is compared before its content is read: a file
+    of a terabyte may be nothing but a hole.
+    """
+    try:
+        with open(path, "rb", opener=open_regular) as file:
+            size = os.fstat(file.fileno()).st_size
+            if size != expected.size:
+                raise DamageError(
+                    f"{path} has {size} bytes; the manifest says {expected.size}: it is damaged or of another version, "
+                    "so fetch or convert the store again"
+                )
+            if size < COPIED_BYTES:
+                data = file.read()
+                found, buffer = FileEntry(len(data), crc32c(data)), pa.py_buffer(data)
+            else:
+                # Through the file, not the map, whose pages would count as this process's own.
+                found = checksums.measure_open(file)
+                mapped = pa.memory_map(os.fsencode(path))
+                if not os.path.samestat(os.fstat(mapped.fileno()), os.fstat(file.fileno())):
+                    raise DamageError(f"{path} was replaced while it was opened: open the store again")
+                buffer = mapped.read_buffer()
+    except FileNotFoundError as error:
+        raise DamageError(f"{path} is missing: the store is damaged, so fetch or convert it again") from error
+    except (OSError, pa.ArrowInvalid) as error:
+        raise DamageError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    if found != expected or buffer.size != expected.size:
+        raise DamageError(
+            f"{path} is damaged or of another version (its checksum is not that of the manifest), so fetch or convert "
+            "the store again"
+        )
+    return buffer
+
+
+def numeric_column(table: pa.Table, name: str, kind: pa.DataType) -> np.ndarray[Any, Any]:
+    """A column as NumPy values without a copy (booleans with one); values of null cells are of no meaning.
+
+    Raises StoreError if the table has no such column of the type.
+    """
+    chunk = _chunk(table, name, kind)
+    if chunk is None:
+        return np.zeros(0, numpy_dtype(kind))
+    buffer = chunk.buffers()[1]
+    if buffer is None:
+        raise StoreError(f"the column {name!r} of the table of the videos has rows without values")
+    if pa.types.is_boolean(kind):
+        bits = np.unpackbits(np.frombuffer(buffer, np.uint8), bitorder="little")
+        return bits[chunk.offset : chunk.offset + len(chunk)].astype(bool)
+    dtype = np.dtype(numpy_dtype(kind))
+    # The buffer may be larger, and by no whole number of values: then it is damaged, but not here.
+    return np.frombuffer(buffer, dtype, len(chunk), chunk.offset * dtype.itemsize)
+
+
+def column_reader(table: pa.Table, name: str, kind: str) -> Callable[[int], Any]:
+    """A function from a video's position to the Python value of a column of the type that the format names.
+
+    Raises StoreError if the table has no such column, or the type is unknown.
+    """
+    arrow = ARROW_TYPES.get(kind)
+    if arrow is None:
+        raise StoreError(f"column {name!r} has type {kind!r}, which the format does not know")
+    if pa.types.is_large_string(arrow) or pa.types.is_large_binary(arrow):
+        return _text_reader(table, name, kind, arrow)
+    column = numeric_column(table, name, arrow)
+    return column.__getitem__ if kind.startswith("numpy.") else column.item
+
+
+def text_column(table: pa.Table, name: str) -> Callable[[int], bytes]:
+    """A function from a video's position to the UTF-8 form of its cell; an empty one for a null cell."""
+    offset, data = _text_buffers(table, name, pa.large_utf8())
+    return lambda row: bytes(data[offset(row) : offset(row + 1)])
+
+
+def _text_reader(table: pa.Table, name: str, kind: str, arrow: pa.DataType) -> Callable[[int], Any]:
+    offset, data = _text_buffers(table, name, arrow)
+    if kind == "str":
+        return lambda row: str(data[offset(row) : offset(row + 1)], "utf-8")
+    if kind == "bytes":
+        return lambda row: bytes(data[offset(row) : offset(row + 1)])
+    if kind == "json":
+        return lambda row: values.decode(values.loads(bytes(data[offset(row) : offset(row + 1)])))
+    return lambda row: np.str_(str(data[offset(row) : offset(row + 1)], "utf-8"))
+
+
+def _text_buffers(table: pa.Table, name: str, arrow: pa.DataType) -> tuple[Callable[[int], int], memoryview]:
+    chunk = _chunk(table, name, arrow)
+    if chunk is None:
+        return np.zeros(1, np.int64).item, memoryview(b"")
+    _, offsets, data = chunk.buffers()
+    if chunk.null_count:  # Arrow does not look at the bytes of null cells, which a damaged layout may ask for
+        try:
+            pa.Array.from_buffers(arrow, len(chunk), [None, offsets, data], 0, chunk.offset).validate(full=True)
+        except pa.ArrowInvalid as error:
+            raise StoreError(
+                f"the column {name!r} of the table of the videos has cells that are no text ({error})"
+            ) from error
+    starts = np.frombuffer(offsets, np.int64, len(chunk) + 1, chunk.offset * 8)
+    return starts.item, memoryview(data if data is not None else b"")
+
+
+def _chunk(table: pa.Table, name: str, kind: pa.DataType) -> pa.Array | None:
+    """The one chunk of a column; None if it has no rows."""
+    if not _has_column(table, name, kind):
+        raise StoreError(f"the table of the videos has no column {name!r} of type {kind}")
+    column = table[name]
+    return column.chunk(0) if len(column) else None

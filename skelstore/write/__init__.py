@@ -1,0 +1,1 @@
+"""Writing a store: parts, their joining, and files that appear whole."""

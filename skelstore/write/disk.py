@@ -1,0 +1,166 @@
+"""Durable local files: what has been reported as written survives a power cut, whole or not at all."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from skelstore.format.checksums import FileEntry, crc32c, measure_file
+from skelstore.format.files import open_regular
+from skelstore.format.schema import aside_of
+
+_BLOCK = 1 << 20
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2
+_RANGE = 1 << 30
+_NO_RANGE = (errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM, errno.EBADF)
+_NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP)
+_NO_LINK = (errno.EXDEV, errno.EPERM, errno.EACCES, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK)
+
+
+def write_file(path: Path, data: bytes) -> FileEntry:
+    """Write a new file and bring it to the disk."""
+    with open(path, "xb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    return FileEntry(len(data), crc32c(data))
+
+
+def seal_file(path: Path) -> FileEntry:
+    """Bring a file that something else wrote to the disk; return its size and checksum."""
+    with open(path, "rb+") as file:
+        os.fsync(file.fileno())
+    return measure_file(path)
+
+
+def sync_folder(path: Path) -> None:
+    """Bring the names in a folder to the disk (not the content of its files), where the file system can.
+
+    Some network file systems cannot (SMB, some of FUSE), and nobody can in a folder that may not be read.
+    """
+    if not hasattr(os, "O_DIRECTORY"):  # Windows cannot, and needs not
+        return
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    except PermissionError:
+        return
+    try:
+        os.fsync(fd)
+    except OSError as error:
+        if error.errno in _NO_FOLDER_SYNC:
+            return
+        error.filename = str(path)
+        raise
+    finally:
+        os.close(fd)
+
+
+def sync_tree(path: Path) -> None:
+    """``sync_folder`` for a folder and all folders below it."""
+    for folder, _, _ in os.walk(path):
+        sync_folder(Path(folder))
+
+
+def move_into_place(new: Path, final: Path, *, replace: bool) -> None:
+    """Give a complete folder its final name, in one step.
+
+    With ``replace`` an existing folder there changes places with the new one; where the file system cannot exchange
+    two names it is moved aside first, to ``aside_of(new)``, and back if that fails. Removing it is the caller's.
+    Raises FileExistsError if something stands there and ``replace`` is false; OSError with EXDEV, and nothing has
+    happened, if a folder can have no other name: that of a lower layer of a container's overlay.
+    """
+    if final.exists():
+        if not replace:
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(final))
+        if not _exchange(new, final):
+            aside = aside_of(new)
+            os.rename(final, aside)
+            try:
+                os.rename(new, final)
+            except OSError:
+                os.rename(aside, final)
+                raise
+        sync_folder(final.parent)
+        return
+    os.rename(new, final)
+    sync_folder(final.parent)
+
+
+def _exchange(a: Path, b: Path) -> bool:
+    """Let two names change places atomically; False where that is not to be had (Linux has renameat2)."""
+    if not sys.platform.startswith("linux"):
+        return False
+    try:
+        renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
+    except (OSError, AttributeError):
+        return False
+    done = renameat2(_AT_FDCWD, os.fsencode(a), _AT_FDCWD, os.fsencode(b), _RENAME_EXCHANGE) == 0
+    if not done and ctypes.get_errno() not in (errno.EINVAL, errno.ENOSYS, errno.EPERM, errno.EXDEV):
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), str(b))
+    return bool(done)
+
+
+def remove_folder(path: Path) -> None:
+    """Remove a folder and all in it. An error names the folder; shutil's own names a file without saying where."""
+    try:
+        shutil.rmtree(path)
+    except OSError as error:
+        error.filename = str(path)
+        raise
+
+
+def walk_files(root: Path) -> Iterator[str]:
+    """Every file below a folder, as keys relative to it."""
+    for folder, _, names in os.walk(root):
+        for name in names:
+            yield (Path(folder) / name).relative_to(root).as_posix()
+
+
+def link_file(source: Path, target: Path) -> bool:
+    """Give a file a second name; False where that is not to be had (another file system, one without links).
+
+    Of a link, the file that it leads to gets the name: so the target stays when the source's folder is removed.
+    """
+    try:
+        os.link(os.path.realpath(source), target)
+    except OSError as error:
+        if error.errno in _NO_LINK:
+            return False
+        raise
+    return True
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Give a durable file a second name; where the file system has none to give, make a durable copy."""
+    if not link_file(source, target):
+        copy_file(source, target)
+
+
+def copy_file(source: Path, target: Path) -> FileEntry:
+    """Copy a file and bring it to the disk; the system shares its blocks where it can. Returns what was copied."""
+    with open(source, "rb", opener=open_regular) as reading, open(target, "xb") as writing:
+        if not _copy_range(reading.fileno(), writing.fileno()):
+            reading.seek(0)
+            writing.seek(0)
+            shutil.copyfileobj(reading, writing, _BLOCK)
+    return seal_file(target)
+
+
+def _copy_range(source: int, target: int) -> bool:
+    """Let the system copy a whole file; False where it cannot (Linux has copy_file_range)."""
+    if not hasattr(os, "copy_file_range"):
+        return False
+    try:
+        while os.copy_file_range(source, target, _RANGE):
+            pass
+    except OSError as error:
+        if error.errno in _NO_RANGE:
+            return False
+        raise
+    return os.fstat(target).st_size == os.fstat(source).st_size  # some file systems copy nothing, and say so by 0

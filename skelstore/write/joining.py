@@ -1,0 +1,241 @@
+"""Joining finished parts into a store: shard files are linked, rows and layouts shifted; nothing is decoded.
+
+The parts stay as they are, so joining can be done again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from skelstore.format import chunking, values
+from skelstore.format.checksums import FileEntry
+from skelstore.format.layouts import FieldIdentity, of_keypoint
+from skelstore.format.metadata import ArrayMetadata, ColumnMetadata, FieldMetadata, Manifest, StoreMetadata, to_bytes
+from skelstore.format.schema import (
+    INTERNAL_COLUMNS,
+    LAYOUT_COLUMN,
+    MANIFEST_KEY,
+    NAMES_KEY,
+    ORIGIN_COLUMNS,
+    ROOT_KEY,
+    SPLITS_KEY,
+    VIDEOS_KEY,
+)
+from skelstore.format.shards import ShardFile, trim_shard
+from skelstore.format.values import Json
+from skelstore.joints import keypoint_shapes, with_joints
+from skelstore.write import disk
+from skelstore.write.parts import Part
+from skelstore.write.planning import Plan
+from skelstore.write.tables import name_index, shown_path, splits_table, write_table
+
+_RESERVED = "skelstore."
+"""How the names of columns begin that are no value of an annotation, and no other names do."""
+
+_SAFE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-@.")
+
+
+class Names:
+    """Gives out names that are free."""
+
+    def __init__(self, taken: Iterable[str] = ()) -> None:
+        self._taken = {name.lower() for name in taken}  # some file systems do not tell cases apart
+
+    def give(self, *wishes: str) -> str:
+        for wish in wishes:
+            if wish.lower() not in self._taken:
+                break
+        else:
+            wish = next(w for i in range(2, 1 << 30) if (w := f"{wishes[-1]}~{i}").lower() not in self._taken)
+        self._taken.add(wish.lower())
+        return wish
+
+
+def join(
+    parts: Sequence[Part],
+    plan: Plan,
+    splits: Mapping[Any, Any] | None,
+    source: dict[str, Json],
+    folder: Path,
+) -> None:
+    """Make a store of the parts, in the given order, in an empty folder.
+
+    ``splits`` is the dict that a pickle holds under ``split``, ``source`` what is to be known of where the data
+    came from. The root ``zarr.json`` is written last.
+    """
+    columns: dict[str, ColumnMetadata] = {}
+    fields: dict[str, FieldIdentity] = {}
+    column_names: dict[tuple[str, str], str] = {}
+    field_names: dict[FieldIdentity, str] = {}
+    names = Names(INTERNAL_COLUMNS)
+    folders = Names([ROOT_KEY, MANIFEST_KEY, VIDEOS_KEY, SPLITS_KEY, NAMES_KEY])
+    for field in (field for part in parts for field in part.fields):
+        if field not in field_names:
+            name = folders.give(*_field_wishes(field))
+            field_names[field] = name
+            fields[name] = field
+            for what in _field_columns(field):
+                names.give(f"{name}.{what}")
+    for column in (column for part in parts for column in part.columns):
+        key = values.dumps(column.path), column.type
+        if key not in column_names:
+            shown = shown_path(column.path) or "annotation"
+            if shown.startswith(_RESERVED):
+                shown = f"value:{shown}"
+            column_names[key] = names.give(shown, f"{shown}:{column.type}")
+            columns[column_names[key]] = column
+    metadata, shards, starts = _join_arrays(parts, plan, fields, field_names, folder)
+    layouts: list[Json] = []
+    layout_ids: dict[str, int] = {}
+    tables = []
+    for number, part in enumerate(parts):
+        renamed = {f"column {i}": column_names[values.dumps(c.path), c.type] for i, c in enumerate(part.columns)}
+        column_ids = dict(enumerate(renamed.values()))
+        own = [field_names[field] for field in part.fields]
+        mapping = []
+        for node in part.layouts:
+            named = name_layout(node, column_ids, dict(enumerate(own)))
+            text = values.dumps(named)
+            if text not in layout_ids:
+                layout_ids[text] = len(layouts)
+                layouts.append(named)
+            mapping.append(layout_ids[text])
+        tables.append(_join_table(part, mapping, renamed, own, [starts[name][number] for name in own]))
+    files = _write_tables(tables, columns, fields, splits or {}, folder)
+    described = {name: array.to_json(name) for name, array in metadata.items()}
+    for name, node in described.items():
+        files[f"{name}/{ROOT_KEY}"] = disk.write_file(folder / name / ROOT_KEY, to_bytes(node))
+    manifest = disk.write_file(folder / MANIFEST_KEY, Manifest(files, shards).to_bytes())
+    root = StoreMetadata(
+        videos=sum(part.videos for part in parts),
+        profile=plan.profile,
+        columns=columns,
+        fields={name: FieldMetadata(tuple(values.loads(field.path)), field.ragged) for name, field in fields.items()},
+        layouts=layouts,
+        source=with_joints(source, keypoint_shapes(of_keypoint(fields.values()))),
+        manifest=manifest,
+    )
+    disk.sync_tree(folder)
+    disk.write_file(folder / ROOT_KEY, root.to_bytes(described))
+
+
+def _field_columns(field: FieldIdentity) -> list[str]:
+    """What the table says of a video's array: its first row and the lengths of its ragged axes."""
+    return ["row", *(f"dim{axis}" for axis in range(field.ragged))]
+
+
+def _field_wishes(field: FieldIdentity) -> tuple[str, str]:
+    """Names that an array would like: safe as a Zarr node and as a folder on every system."""
+    shown = "".join(c if c in _SAFE else "_" for c in shown_path(values.loads(field.path)))[:80].strip("._ ") or "field"
+    if f"{shown}.".startswith(_RESERVED):
+        shown = f"value_{shown}"
+    described = "x".join(str(n) for n in field.trailing) or "flat"
+    order = "be" if field.dtype.startswith(">") else ""
+    return shown, f"{shown}.{np.dtype(field.dtype).newbyteorder('=').name}{order}.{field.ragged}.{described}"
+
+
+def _join_arrays(
+    parts: Sequence[Part],
+    plan: Plan,
+    fields: dict[str, FieldIdentity],
+    field_names: dict[FieldIdentity, str],
+    folder: Path,
+) -> tuple[dict[str, ArrayMetadata], dict[str, ShardFile], dict[str, list[int]]]:
+    """Link all shards into place: metadata of each array, its shards, and the first row of each part in it."""
+    metadata = {}
+    shards: dict[str, ShardFile] = {}
+    starts = {}
+    for name, field in fields.items():
+        (folder / name).mkdir()
+        planned = plan.metadata(field)
+        numbers = [next((i for i, own in enumerate(part.fields) if own == field), -1) for part in parts]
+        rows = [part.rows[i] if i >= 0 else 0 for part, i in zip(parts, numbers, strict=True)]
+        starts[name], total = chunking.part_offsets(rows, planned.shard_rows)
+        shard_rows = planned.shard_rows
+        trimmed = total <= shard_rows and field not in plan.given
+        used = -(-total // planned.chunk_rows) if trimmed else 0
+        for part, number, start in zip(parts, numbers, starts[name], strict=True):
+            for shard, file in enumerate(part.shards[number] if number >= 0 else []):
+                key = f"{name}/{planned.shard_key(start // shard_rows + shard)}"
+                written = part.folder / part.shard_key(number, shard)
+                if used:
+                    shards[key] = trim_shard(written, folder / key, planned.chunks_per_shard, used)
+                else:
+                    disk.link_or_copy(written, folder / key)
+                    shards[key] = file
+        if used:
+            shard_rows = used * planned.chunk_rows
+        metadata[name] = dataclasses.replace(planned, rows=total, shard_rows=shard_rows)
+    return metadata, shards, starts
+
+
+def name_layout(node: Json, columns: Mapping[Any, Any], fields: Mapping[Any, Any]) -> Json:
+    """A layout with other names for its columns and fields; inside a part the names are numbers."""
+    ((kind, body),) = node.items()
+    if kind == "column":
+        return {"column": columns[body]}
+    if kind == "field":
+        return {"field": fields[body]}
+    if kind == "tuple":
+        return {"tuple": [name_layout(child, columns, fields) for child in body]}
+    if kind == "dict":
+        return {"dict": [[key, name_layout(child, columns, fields)] for key, child in body]}
+    return node
+
+
+def _join_table(
+    part: Part, layouts: list[int], columns: dict[str, str], fields: list[str], starts: list[int]
+) -> pa.Table:
+    """A part's table with the names, layouts and rows of the whole; ``name`` (the hash) is still in it."""
+    table = part.table()
+    joined = {}
+    for name in table.column_names:
+        column = table[name]
+        if name == "layout":
+            joined[LAYOUT_COLUMN] = pa.array(np.asarray(layouts, np.int32)[column.to_numpy()], pa.int32())
+        elif name == "name":
+            joined["name hash"] = column
+        elif name in ORIGIN_COLUMNS:
+            joined[name] = column
+        elif name.startswith("field "):
+            number, _, what = name.removeprefix("field ").partition(".")
+            shifted = pc.add(column, starts[int(number)]) if what == "row" else column
+            joined[f"field {fields[int(number)]} {what}"] = shifted
+        else:
+            joined[f"column {columns[name]}"] = column
+    return pa.table(joined)
+
+
+def _write_tables(
+    tables: list[pa.Table],
+    columns: dict[str, ColumnMetadata],
+    fields: dict[str, FieldIdentity],
+    splits: Mapping[Any, Any],
+    folder: Path,
+) -> dict[str, FileEntry]:
+    """Write the three Arrow files."""
+    whole = pa.concat_tables(tables, promote_options="default") if tables else pa.table({})
+    rows = len(whole)
+    shown: dict[str, Any] = {}
+    for name in columns:
+        shown[name] = whole[f"column {name}"]
+    shown[LAYOUT_COLUMN] = whole[LAYOUT_COLUMN] if tables else pa.array([], pa.int32())
+    for name in ORIGIN_COLUMNS:
+        if name in whole.column_names:
+            shown[name] = whole[name]
+    for name, field in fields.items():
+        for what in _field_columns(field):
+            shown[f"{name}.{what}"] = whole[f"field {name} {what}"]
+    hashes = whole["name hash"] if "name hash" in whole.column_names else pa.nulls(rows, pa.uint32())
+    return {
+        VIDEOS_KEY: write_table(pa.table(shown), folder / VIDEOS_KEY),
+        NAMES_KEY: write_table(name_index(hashes), folder / NAMES_KEY),
+        SPLITS_KEY: write_table(splits_table(splits), folder / SPLITS_KEY),
+    }

@@ -1,0 +1,195 @@
+"""One process at a time: a file that is locked or, where the file system has no locks, one that names its process."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import secrets
+import socket
+import stat
+import time
+from pathlib import Path
+from typing import Any
+
+from skelstore.errors import StoreError
+from skelstore.format.files import open_regular
+from skelstore.write import disk
+from skelstore.write.owners import Owners, require_kind
+
+try:
+    import fcntl
+except ImportError:  # Windows: two processes at once are not detected there
+    fcntl = None  # type: ignore[assignment]
+
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP)
+_HOLDER_BYTES = 4096
+_WRITING_SECONDS = 1.0
+"""How long another process may take between making the file that names it and writing its name."""
+
+
+class Lock:
+    """A lock that this process holds until ``release``."""
+
+    def __init__(self, file: Path, descriptor: int, holder: Path | None) -> None:
+        self._file = file
+        self._descriptor = descriptor
+        self._holder = holder
+
+    def remove(self) -> None:
+        """Remove the files of the lock; ``release`` comes next."""
+        self._file.unlink()
+        if self._holder is not None:
+            self._holder.unlink()
+            self._holder = None
+
+    def release(self) -> None:
+        """Let others take the lock."""
+        if self._descriptor < 0:
+            return
+        if self._holder is not None:
+            with contextlib.suppress(OSError):
+                self._holder.unlink()
+        os.close(self._descriptor)
+        self._descriptor = -1
+
+
+def take_lock(file: Path, busy: str, owners: Owners) -> Lock:
+    """Make a file, or take that of a process that has ended, and lock it.
+
+    Raises StoreError, which says ``busy``, if another process has locked it, or if it is a link or of somebody else;
+    FileNotFoundError if its folder is missing.
+    """
+    while True:
+        descriptor = _open_own(file, owners)
+        try:
+            holder = None if _lock(descriptor, busy) else _hold(file, busy, owners)
+            # Whoever had it may have removed the file, and the folder with it.
+            if holder is not None or _is_at(file, descriptor):
+                lock, descriptor = Lock(file, descriptor, holder), -1
+                return lock
+        finally:
+            if descriptor >= 0:
+                os.close(descriptor)
+
+
+def _open_own(file: Path, owners: Owners) -> int:
+    with contextlib.suppress(FileNotFoundError):
+        _require_own(file, os.lstat(file), owners)
+    flags = os.O_RDWR | os.O_CREAT
+    for name in ("O_CLOEXEC", "O_NOFOLLOW", "O_NONBLOCK"):
+        flags |= getattr(os, name, 0)
+    descriptor = os.open(file, flags, 0o666)
+    try:
+        _require_own(file, os.fstat(descriptor), owners)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _require_own(file: Path, status: os.stat_result, owners: Owners) -> None:
+    require_kind(file, status, stat.S_IFREG)
+    owners.require(file, status)
+
+
+def _is_at(file: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.lstat(file))
+    except FileNotFoundError:
+        return False
+
+
+def _lock(descriptor: int, busy: str) -> bool:
+    """Lock a file; False where the file system has no locks. Raises StoreError if another process has."""
+    if fcntl is None:
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise StoreError(busy) from error
+    except OSError as error:
+        if error.errno in _NO_LOCKS:
+            return False
+        raise
+    return True
+
+
+def _hold(file: Path, busy: str, owners: Owners) -> Path:
+    """Make the file that names this process, beside the one that cannot be locked."""
+    holder = file.with_name(f"{file.name}.held")
+    while True:
+        try:
+            disk.write_file(holder, json.dumps(_this_process()).encode())
+            return holder
+        except FileExistsError:
+            _remove_stale(holder, busy, owners)
+        except BaseException:  # or an empty file would block everybody
+            holder.unlink(missing_ok=True)
+            raise
+
+
+def _this_process() -> dict[str, Any]:
+    """Host and process id; the ids of a container count for themselves, though its host may have the same name."""
+    try:
+        processes = os.readlink("/proc/self/ns/pid")
+    except OSError:
+        processes = ""
+    return {"host": socket.gethostname(), "processes": processes, "pid": os.getpid()}
+
+
+def _remove_stale(holder: Path, busy: str, owners: Owners) -> None:
+    """Remove the file of a process of this host that has ended. Raises StoreError, which names the process, else."""
+    found, status = _read_holder(holder, owners)
+    if status is None:
+        return  # it was removed meanwhile
+    here = _this_process()
+    pid = found.get("pid")
+    if not isinstance(pid, int) or not 0 < pid < 1 << 31:
+        raise StoreError(
+            f"{busy}; {holder} does not say which process: remove that file if none is running ({_why(holder)})"
+        )
+    if any(found.get(key) != here[key] for key in ("host", "processes")) or _is_running(pid):
+        raise StoreError(
+            f"{busy}; it is process {pid} on {found.get('host')}: if that has ended, remove {holder} ({_why(holder)})"
+        )
+    aside = holder.with_name(f"{holder.name}.{secrets.token_hex(4)}")
+    with contextlib.suppress(FileNotFoundError):
+        os.rename(holder, aside)
+        if os.path.samestat(os.lstat(aside), status):
+            aside.unlink()
+        else:  # another process was quicker, and this is its own
+            os.rename(aside, holder)
+
+
+def _why(holder: Path) -> str:
+    return f"the file system of {holder.parent} has no locks"
+
+
+def _read_holder(holder: Path, owners: Owners) -> tuple[dict[str, Any], os.stat_result | None]:
+    """What the file says that names a process, once it says something."""
+    begun = time.monotonic()
+    while True:
+        try:
+            _require_own(holder, os.lstat(holder), owners)
+            with open(holder, "rb", opener=open_regular) as file:
+                status, data = os.fstat(file.fileno()), file.read(_HOLDER_BYTES)
+        except FileNotFoundError:
+            return {}, None
+        with contextlib.suppress(ValueError, RecursionError):
+            found = json.loads(data)
+            return (found if isinstance(found, dict) else {}), status
+        if time.monotonic() - begun > _WRITING_SECONDS:
+            return {}, status
+        time.sleep(0.01)
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # of another user
+        return True
+    return True

@@ -1,0 +1,101 @@
+"""Receipts: what makes a finished part one that a later run can take.
+
+``part.json`` is written last into a part's folder. It says what the part was made from and how (its ``identity``:
+whatever JSON must be the same for the part to be the same), what is in it, and the size and checksum of every file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+from skelstore.errors import SkelstoreError
+from skelstore.format import checksums, values
+from skelstore.format.checksums import FileEntry, crc32c
+from skelstore.format.layouts import FieldIdentity
+from skelstore.format.metadata import ColumnMetadata, from_bytes, to_bytes
+from skelstore.format.schema import VIDEOS_KEY
+from skelstore.format.shards import ShardFile
+from skelstore.format.values import Json
+from skelstore.write import disk
+from skelstore.write.parts import Part
+
+RECEIPT_KEY = "part.json"
+
+
+def part_name(number: int, identity: Json) -> str:
+    """Name of a finished part's folder: parts of two identities never meet in one place."""
+    return f"{number:06}-{hashlib.blake2b(values.dumps(identity).encode(), digest_size=8).hexdigest()}"
+
+
+class KeptPart(NamedTuple):
+    """A finished part, and what was left out of it: whatever JSON its writer says."""
+
+    part: Part
+    left_out: list[Json]
+
+
+def keep_part(part: Part, folder: Path, identity: Json, left_out: list[Json]) -> Part:
+    """Write the receipt of a finished part, bring all of it to the disk, and move it to ``folder``.
+
+    If somebody else has finished the same part meanwhile, theirs is taken.
+    """
+    table = disk.seal_file(part.folder / VIDEOS_KEY)
+    content = {
+        "identity": identity,
+        "videos": part.videos,
+        "columns": [[list(column.path), column.type] for column in part.columns],
+        "fields": [[field.path, field.dtype, field.ragged, list(field.trailing)] for field in part.fields],
+        "layouts": part.layouts,
+        "rows": part.rows,
+        "shards": [[list(shard) for shard in shards] for shards in part.shards],
+        "table": [table.size, table.crc32c],
+        "left_out": left_out,
+    }
+    disk.write_file(part.folder / RECEIPT_KEY, to_bytes({**content, "checksum": _checksum(content)}))
+    disk.sync_tree(part.folder)
+    try:
+        os.rename(part.folder, folder)
+    except OSError:
+        if not folder.exists():
+            raise
+        theirs = find_part(folder, identity)
+        if theirs is not None:
+            return theirs.part
+        shutil.rmtree(folder)
+        os.rename(part.folder, folder)
+    disk.sync_folder(folder.parent)
+    return replace(part, folder=folder)
+
+
+def find_part(folder: Path, identity: Json) -> KeptPart | None:
+    """The finished part in ``folder``; None unless its receipt is of this identity and every file is as it says."""
+    try:
+        content = from_bytes((folder / RECEIPT_KEY).read_bytes(), RECEIPT_KEY)
+        if content.pop("checksum") != _checksum(content) or content["identity"] != identity:
+            return None
+        part = Part(
+            folder,
+            content["videos"],
+            [ColumnMetadata(tuple(path), kind) for path, kind in content["columns"]],
+            [FieldIdentity(path, dtype, ragged, tuple(axes)) for path, dtype, ragged, axes in content["fields"]],
+            content["layouts"],
+            content["rows"],
+            [[ShardFile(*shard) for shard in shards] for shards in content["shards"]],
+        )
+        entries = {VIDEOS_KEY: FileEntry(*content["table"])}
+        for number, shards in enumerate(part.shards):
+            for shard, file in enumerate(shards):
+                entries[part.shard_key(number, shard)] = FileEntry(file.size, file.crc32c)
+        whole = all(checksums.has_content(folder / key, entry) for key, entry in entries.items())
+        return KeptPart(part, content["left_out"]) if whole else None
+    except (SkelstoreError, OSError, ValueError, KeyError, TypeError, AttributeError, IndexError):
+        return None  # written again, whatever is wrong with it
+
+
+def _checksum(content: Json) -> str:
+    return f"{crc32c(values.dumps(content).encode()):08x}"

@@ -1,0 +1,143 @@
+"""Writing a store, one video at a time."""
+
+from __future__ import annotations
+
+import os
+from types import TracebackType
+from typing import Any
+
+from skelstore.errors import StoreError, UnsupportedValueError
+from skelstore.format import values
+from skelstore.format.codecs import PROFILES, Profile
+from skelstore.format.schema import Annotation
+from skelstore.format.values import Json
+from skelstore.write.joining import join
+from skelstore.write.parts import Part, PartWriter
+from skelstore.write.planning import Planner
+from skelstore.write.tables import splits_table
+from skelstore.write.workspace import Workspace
+
+
+class Writer:
+    """Writes a store to ``path``; nothing stands there before ``close``, or the end of a ``with`` block.
+
+    ::
+
+        with skelstore.Writer("mine.zarr") as writer:
+            writer.add({"frame_dir": "clip1", "label": 3, "total_frames": 90, "keypoint": keypoint})
+            writer.splits["train"] = ["clip1"]
+
+    ``profile`` is how chunks are coded: ``fast`` (as they are), ``default`` (blosc lz4) or ``small`` (blosc zstd).
+    ``force`` replaces a store that stands at ``path``, once the new one is complete. ``source`` becomes
+    ``Store.source``: JSON, with the members that docs/format.md lists under source; ``{"dialect": "writer"}`` if None.
+    ``splits`` maps names of splits to lists of ids. Memory holds one chunk a field and the table of a part, whatever
+    the data's size.
+
+    Raises StoreExistsError if ``path`` is taken, StoreError if its folder is missing, another process is writing it
+    or the profile is unknown. An exception inside the ``with`` block leaves nothing behind.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        profile: Profile = "default",
+        force: bool = False,
+        source: dict[str, Json] | None = None,
+    ) -> None:
+        if profile not in PROFILES:
+            raise StoreError(f"profile {profile!r}; expected one of {', '.join(PROFILES)}")
+        self.splits: dict[Any, Any] = {}
+        self._source = source or {"dialect": "writer"}
+        self._planner = Planner(profile)
+        self._first: list[Annotation] | None = []
+        self._parts: list[Part] = []
+        self._part: PartWriter | None = None
+        self._closed = False
+        self._workspace = Workspace(path, force=force)
+
+    def add(self, annotation: Annotation) -> None:
+        """Append a video: a dict as PYSKL documents it, with any further keys.
+
+        Raises UnsupportedValueError, with the place of the value, for what no store can hold; the video is
+        left out then, and the writer goes on. After any other exception it has given up, and nothing is left behind.
+        Raises StoreError if the writer was closed or has given up.
+        """
+        if self._closed:
+            raise StoreError(f"the writer of {self._workspace.destination} was closed or given up: make a new one")
+        try:
+            self._add(annotation)
+        except UnsupportedValueError:
+            raise
+        except BaseException as error:  # what was added before may be written in part only
+            self._workspace.tell_place(error)
+            self.abort()
+            raise
+
+    def close(self) -> None:
+        """Complete the store and give it its final name. A writer that was closed or aborted is left as it is.
+
+        Raises UnsupportedValueError for splits that no store can hold; the writer goes on then. After any other
+        exception it has given up, and nothing is left behind; StoreExistsError if ``path`` was taken meanwhile.
+        """
+        if self._closed:
+            return
+        splits_table(self.splits)  # refused, if they are, before anything has happened
+        try:
+            self._begin()
+            self._end_part()
+            join(self._parts, self._planner.plan(), self.splits, self._source, self._workspace.store)
+            self._workspace.commit()
+        except BaseException as error:
+            self._workspace.tell_place(error)
+            self.abort()
+            raise
+        self._closed = True
+
+    def abort(self) -> None:
+        """Give up; nothing is left behind."""
+        self._closed = True
+        if self._part is not None:
+            self._part.abort()
+        self._workspace.discard()
+
+    def _add(self, annotation: Annotation) -> None:
+        if self._first is None:
+            self._write(annotation)
+            return
+        self._planner.add(annotation)
+        self._first.append(values.copy_value(annotation))  # its arrays may be filled anew before they are written
+        if self._planner.full:
+            self._begin()
+
+    def _begin(self) -> None:
+        first, self._first = self._first, None
+        for annotation in first or []:
+            self._write(annotation)
+
+    def _write(self, annotation: Annotation) -> None:
+        if self._part is None:
+            self._part = PartWriter(self._workspace.parts / f"{len(self._parts):05}", self._planner.plan())
+        self._part.add(annotation)
+        if self._part.full:
+            self._end_part()
+
+    def _end_part(self) -> None:
+        if self._part is not None:
+            self._parts.append(self._part.close())
+            self._part = None
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self.abort()
+            return
+        try:
+            self.close()
+        except BaseException:
+            self.abort()
+            raise

@@ -1,0 +1,120 @@
+"""What the tests of the frameworks share: real and generated data as MMAction2 and PYSKL want it, and as stores."""
+
+from __future__ import annotations
+
+import pickle
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+from converters.conversion.convert import convert_source
+from converters.dialects.registry import open_source
+from converters.samples.pickles import iter_kinetics_like, ntu_like
+from tests.support.exact import assert_exact
+
+THRESHOLDS = (0.5, 0.7, 0.9)
+RATIOS = (None, 0.0, 0.3)
+
+
+def mend_mmaction2(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What keeps MMAction2 1.2.0 as PyPI has it from training; docs/training.md says it too."""
+    monkeypatch.setattr(np, "Inf", np.inf, raising=False)  # its PoseCompact says it, NumPy 2 has it no longer
+    package = "mmaction.models.localizers.drn"  # its models import it, the wheel lacks it
+    drn = ModuleType(f"{package}.drn")
+    drn.DRN = None  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, package, ModuleType(package))
+    monkeypatch.setitem(sys.modules, drn.__name__, drn)
+
+
+def mend_mmcv() -> None:
+    """A torchvision for mmcv 1.x, which imports it for its model zoo alone: the real one asks for the very build of
+    torch that it was made with, and there is none for the CPU's.
+    """
+    sys.modules.setdefault("torchvision", ModuleType("torchvision"))
+
+
+def close_log(runner: Any) -> None:
+    """Close the files that mmengine's logger has open: it outlives the Runner, and would open them again."""
+    for handler in [*runner.logger.handlers]:
+        runner.logger.removeHandler(handler)
+        handler.close()
+
+
+class Data(NamedTuple):
+    """One data set: a pickle with splits, the same videos as a bare list, folders of kpfiles if it has any, a store."""
+
+    pickle: Path
+    bare: Path
+    kpfiles: Path | None
+    store: Path
+    splits: Sequence[str]
+
+
+def write(path: Path, value: Any) -> Path:
+    path.write_bytes(pickle.dumps(value, protocol=4))
+    return path
+
+
+def kinetics(folder: Path, entries: Sequence[dict[str, Any]], keypoints: Sequence[np.ndarray[Any, Any]]) -> Data:
+    """Entries of a table of contents, with kpfiles in both layouts: MMAction2's, and PYSKL's named by ``raw_file``."""
+    names = [entry["frame_dir"] for entry in entries]
+    split = {"train": names, "val": names[::5], "few": [*names[1:4], "nobody"]}
+    (folder / "kpfiles").mkdir()
+    for number, (name, keypoint) in enumerate(zip(names, keypoints, strict=True)):
+        write(folder / "kpfiles" / f"{name}.pkl", {"keypoint": keypoint})
+        entries[number]["raw_file"] = str(folder / "raw" / f"{number // 10}.pkl")
+    (folder / "raw").mkdir()
+    for first in range(0, len(names), 10):
+        packs = zip(names[first : first + 10], keypoints[first : first + 10], strict=True)
+        write(folder / "raw" / f"{first // 10}.pkl", {name: {"keypoint": keypoint} for name, keypoint in packs})
+    toc = write(folder / "k400.pkl", {"split": split, "annotations": entries})
+    source = open_source(toc, kpfiles=folder / "raw")
+    convert_source(source, folder / "k400.zarr")
+    source.close()
+    return Data(toc, write(folder / "list.pkl", entries), folder / "kpfiles", folder / "k400.zarr", tuple(split))
+
+
+def real_kinetics(folder: Path, real_file: Callable[[str], Path]) -> Data:
+    """The 100 real entries of Kinetics-400, with skeletons that are made up."""
+    entries = pickle.loads(real_file("annotations/k400_toc_100.pkl").read_bytes())["annotations"]
+    random = np.random.default_rng(400)
+    keypoints = []
+    for entry in entries:
+        height, width = entry["img_shape"]
+        centre = random.uniform(0.2, 0.8, (len(entry["frame_inds"]), 1, 2)) * [width, height]
+        points = centre + random.normal(0, height / 12, (len(centre), 17, 2))
+        score = random.uniform(0, 1, (len(centre), 17, 1))
+        keypoints.append(np.concatenate([points, score], axis=2).astype(np.float16))
+    return kinetics(folder, entries, keypoints)
+
+
+def generated_kinetics(folder: Path, videos: int = 30) -> Data:
+    entries, keypoints = zip(*iter_kinetics_like(videos, seed=3), strict=True)
+    return kinetics(folder, list(entries), list(keypoints))
+
+
+def generated_ntu(folder: Path, videos: int = 60) -> Data:
+    """NTU-like videos; ``valid`` and ``box_score`` let the filters of Kinetics be applied to them as well."""
+    data = ntu_like(videos, seed=5)
+    random = np.random.default_rng(6)
+    for annotation in data["annotations"]:
+        frames = annotation["total_frames"]
+        annotation["valid"] = {limit: int(frames * random.random()) for limit in (0.5, 0.6, 0.7, 0.8, 0.9)}
+        annotation["box_score"] = random.random(frames).astype(np.float16)
+    source = open_source(write(folder / "ntu.pkl", data))
+    convert_source(source, folder / "ntu.zarr")
+    source.close()
+    bare = write(folder / "list.pkl", data["annotations"])
+    return Data(folder / "ntu.pkl", bare, None, folder / "ntu.zarr", tuple(data["split"]))
+
+
+def assert_same_item(found: dict[str, Any], expected: dict[str, Any], place: str) -> None:
+    """Hold two items equal, to the bit and the type, in whatever order their keys are."""
+    assert found.keys() == expected.keys(), place
+    for key in expected:
+        assert_exact(found[key], expected[key], f"{place}: {key}")

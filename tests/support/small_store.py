@@ -1,0 +1,147 @@
+"""A small store as the bytes of its files: to be damaged, lied about, and signed again."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import functools
+import hashlib
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import google_crc32c
+import numpy as np
+import pyarrow as pa
+
+import skelstore
+from skelstore import SkelstoreError
+from skelstore.format import chunking
+from skelstore.format.codecs import Profile
+from skelstore.read.verification import verify
+from tests.support.contracts import write
+from tests.support.strategies import Dataset
+
+
+def small_dataset(version: int = 0) -> Dataset:
+    noise = np.random.default_rng(version)
+    annotations: list[dict[Any, Any]] = []
+    for number in range(9):
+        persons, frames = 1 + number % 2, 4 + number
+        annotations.append(
+            {
+                "frame_dir": f"v{number}",
+                "label": number + version,
+                "img_shape": (1080, 1920),
+                "keypoint": noise.normal(0, 9, (persons, frames, 5, 2)).astype(np.float16),
+                "keypoint_score": noise.random((persons, frames, 5)).astype(np.float32),
+                "extra": {"note": [1, None, "é"]},
+            }
+        )
+    del annotations[4]["keypoint"]
+    annotations[5]["late"] = 0.5
+    names = [annotation["frame_dir"] for annotation in annotations]
+    return Dataset(annotations, {"train": names[:5], "val": (names[5], 3), f"version {version}": []})
+
+
+@functools.cache
+def made(profile: Profile, version: int = 0, first: int = 0, stop: int = 9) -> dict[str, bytes]:
+    """Every file of a store of some of the videos, of a few shards a field."""
+    annotations, splits = small_dataset(version)
+    sizes = {"CHUNK_BYTES_MIN": 160, "CHUNK_BYTES_MAX": 160, "CHUNK_BYTES_PLAIN": 160, "PART_BYTES": 800}
+    with tempfile.TemporaryDirectory() as folder, mock.patch.multiple(chunking, **sizes):
+        path = write(Path(folder) / "a.zarr", annotations[first:stop], splits, profile=profile)
+        return {file.relative_to(path).as_posix(): file.read_bytes() for file in path.rglob("*") if file.is_file()}
+
+
+def lay_out(folder: Path, files: dict[str, bytes]) -> Path:
+    path = folder / "a.zarr"
+    for key, data in files.items():
+        (path / key).parent.mkdir(parents=True, exist_ok=True)
+        (path / key).write_bytes(data)
+    return path
+
+
+def crc(data: bytes) -> str:
+    return f"{google_crc32c.value(data):08x}"
+
+
+def sign(files: dict[str, bytes], root: Any) -> dict[str, bytes]:
+    """The files with a manifest and a root that vouch for them."""
+    files = dict(files)
+    manifest = json.loads(files["manifest.json"])
+    for key, entry in manifest["files"].items():
+        if key in files and isinstance(entry, dict):
+            entry |= {"size": len(files[key]), "crc32c": crc(files[key])}
+    files["manifest.json"] = json.dumps(manifest).encode()
+    return sign_root(files, root)
+
+
+def sign_root(files: dict[str, bytes], root: Any) -> dict[str, bytes]:
+    node = copy.deepcopy(root)
+    try:
+        content = node["attributes"]["skelstore"]
+        content["manifest"] = {"size": len(files["manifest.json"]), "crc32c": crc(files["manifest.json"])}
+        content.pop("checksum", None)
+        canonical = json.dumps(node, sort_keys=True, separators=(",", ":"))
+        content["checksum"] = crc(canonical.encode())
+    except (KeyError, TypeError, AttributeError):
+        pass  # the lie is so large that there is nothing left to sign
+    return files | {"zarr.json": json.dumps(node).encode()}
+
+
+def check_free_reading(path: Path) -> None:
+    """Verify and read everything: any value will do, or an error of ours, which is all a signed lie can come to."""
+    assert isinstance(verify(path, level="decode"), list)
+    read_freely(path)
+
+
+def read_freely(path: Path) -> bool:
+    """Read all that there may be in a store, if it opens; any error that is not ours passes through."""
+    try:
+        store = skelstore.open(path)
+    except SkelstoreError:
+        return False
+    with store:
+        reads = [functools.partial(store.__getitem__, i) for i in range(min(len(store), 12))]
+        reads += [functools.partial(store.__getitem__, f"v{i}") for i in range(9)]
+        reads += [
+            lambda: store.splits,
+            lambda: store.videos,
+            lambda: store.fields,
+            lambda: store.source,
+            lambda: repr(store),
+        ]
+        reads += [functools.partial(store.split, name) for name in ("train", "val")]
+        reads += [lambda: store.read_one(0, frames=range(2)), lambda: store.read_one(1, frames=slice(None))]
+        reads += [lambda: dict(store.lazy(0)), lambda: list(store), store.files, store.origins, lambda: store.name(0)]
+        for read in reads:
+            with contextlib.suppress(SkelstoreError):
+                read()
+    return True
+
+
+def seal(shard: bytes, chunks: int) -> tuple[bytes, str]:
+    """A shard file of so many chunks with the checksums that its content asks for, and its digest."""
+    data = bytearray(shard)
+    at = len(data) - 16 * chunks - 20
+    if at < 0:
+        return shard, ""
+    checksums = []
+    for offset, length in np.frombuffer(data, "<u8", 2 * chunks, at + 16).reshape(-1, 2).tolist():
+        if length >= 4 and offset + length <= at:
+            checksums.append(google_crc32c.value(bytes(data[offset : offset + length - 4])))
+            data[offset + length - 4 : offset + length] = checksums[-1].to_bytes(4, "little")
+    data[at : at + 16] = hashlib.blake2b(np.array(checksums, "<u4").tobytes(), digest_size=16).digest()
+    data[-4:] = google_crc32c.value(bytes(data[at + 16 : -4])).to_bytes(4, "little")
+    return bytes(data), data[at : at + 16].hex()
+
+
+def table_bytes(table: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
+    data: bytes = sink.getvalue().to_pybytes()
+    return data
