@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
+
+from tests.support.processes import run_python
+from tests.support.repository import REPOSITORY
 
 REFUSAL = "pyarrow requires NumPy 2.0 or newer, found 1.26.4"
 IMPORT = """
@@ -28,7 +29,7 @@ def said(folder: Path, module: str, numpy: str, error: str) -> str:
     (folder / "pyarrow").mkdir()
     (folder / "pyarrow/__init__.py").write_text(f"raise {error}\n")
     code = IMPORT.format(numpy=numpy, folder=str(folder), module=module)
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    done = run_python(code)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -53,7 +54,7 @@ def test_the_command_says_so_in_one_line(tmp_path: Path) -> None:
         from converters.cli import main
         main(["--version"])
     """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    done = run_python(code)
     assert (done.returncode, done.stdout) == (1, "")
     [line] = done.stderr.splitlines()
     assert line.startswith(f"skelstore: pyarrow {pa.__version__} was found, which cannot be used with NumPy 1.26.4")
@@ -72,7 +73,6 @@ def test_other_errors_of_pyarrow_are_left_as_they_are(tmp_path: Path, numpy: str
 
 
 def test_the_sentence_names_the_bound_of_the_extra() -> None:
-    root = Path(__file__).resolve().parents[2]
     bound = r"pyarrow<(\d+)"
-    stated = re.findall(bound, (root / "pyproject.toml").read_text())
-    assert stated == re.findall(bound, (root / "skelstore/packages.py").read_text())
+    stated = re.findall(bound, (REPOSITORY / "pyproject.toml").read_text())
+    assert stated == re.findall(bound, (REPOSITORY / "skelstore/packages.py").read_text())
