@@ -16,7 +16,7 @@ from converters.bench.results import Result
 
 
 class Sizes(NamedTuple):
-    """How much of everything: the real sizes, or the smallest that run the same code."""
+    """The sizes of all benchmarks: the real ones, or the smallest that run the same code."""
 
     name: str
     conversion: int
@@ -32,8 +32,8 @@ class Sizes(NamedTuple):
     loaders: tuple[int, ...]
 
 
-#: `conversion` is bytes, and four times as many for the larger file; `samples` are read by all `workers` together;
-#: `loaders` are the numbers of workers of a DataLoader.
+#: `conversion` is in bytes; the larger file has four times as many. `samples` are read by all `workers` together.
+#: `loaders` are numbers of workers of a DataLoader.
 REAL = Sizes(
     name="real",
     conversion=1_000_000_000,
