@@ -58,7 +58,7 @@ def measure(sets: list[Synthetic], folder: Path, rounds: int) -> Result:
 
     The last data set is a larger one of the same kind as the first.
     """
-    result = Result("conversion", "a pickle to a store, profile default; MB of arrays a second")
+    result = Result("conversion", "a pickle to a store, profile default; MB of arrays per second")
     peaks = {}
     for data in sets:
         source = data.pickle

@@ -29,7 +29,7 @@ def measure(pairs: Sequence[tuple[Synthetic, Synthetic]], folder: Path, rounds: 
     """Convert both pickles with two workers, then merge the stores by links and by copies, in turn."""
     result = Result("merging", "two stores to one, profile default; seconds")
     for pair in pairs:
-        kind = f"{pair[0].kind}, {sum(data.array_bytes for data in pair) / 1e9:.3g} GB in all"
+        kind = f"{pair[0].kind}, {sum(data.array_bytes for data in pair) / 1e9:.3g} GB in total"
         result.conditions[kind] = f"{pair[0].count:,} and {pair[1].count:,} videos"
         stores = [folder / f"merging-{i}.zarr" for i in range(2)]
         merged = folder / "merging-both.zarr"

@@ -103,7 +103,7 @@ def measure(folder: Path, count: int, rounds: int) -> Result:
     paths = sorted(source.iterdir())
     megabytes = sum(path.stat().st_size for path in paths) / 1e6
     result = Result("skeletons", "raw NTU RGB+D (.skeleton files)")
-    result.conditions["files"] = f"{count:,} of {1000 * megabytes / count:.0f} KB, made up"
+    result.conditions["files"] = f"{count:,} of {1000 * megabytes / count:.0f} KB, generated"
     sides = {"skelstore": read, "as PYSKL reads": as_pyskl_reads, "as MMAction2 reads": as_mmaction2_reads}
     times = interleave(sides, shuffles(paths[:DISTINCT], rounds))
     result.measurements |= {name: found.values() for name, found in times.items()}

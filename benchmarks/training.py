@@ -130,7 +130,7 @@ def epoch(side: str, path: str, count: int, workers: int) -> dict[str, float]:
             start += time.perf_counter() - paused
     return {
         "samples/s": left * size / (time.perf_counter() - start),
-        "private MB in all": private,
+        "private MB in total": private,
         "start s": opened,
     }
 
@@ -157,7 +157,7 @@ def measure(data: Synthetic, rounds: int, workers: tuple[int, ...]) -> Result:
         result.skipped["training"] = "torch is not installed: pip install 'skelstore[torch]'"
         return result
     if not Path("/proc/self/smaps_rollup").exists():
-        result.skipped["training"] = "this system does not tell the memory of a process (/proc/self/smaps_rollup)"
+        result.skipped["training"] = "this system does not report the memory of a process (/proc/self/smaps_rollup)"
         return result
     paths: dict[str, Path] = {f"store, {profile}": split_store(data, profile) for profile in ("fast", "default")}
     paths |= {"pickle": data.pickle, "nothing": data.pickle}
@@ -172,16 +172,16 @@ def measure(data: Synthetic, rounds: int, workers: tuple[int, ...]) -> Result:
         for side, figures in medians.items():
             result.measurements[f"{side}, {count} workers"] = figures
         pickled, nothing = medians["pickle"], medians["nothing"]
-        of = "private MB in all"
+        of = "private MB in total"
         wanted = MEMORY if count == max(workers) else None
         for side in [side for side in paths if side.startswith("store")]:
             ours = medians[side]
             name = f"{side}, against PoseDataset, {count} workers"
-            result.claim(name, ours["samples/s"] / pickled["samples/s"], "x the samples a second", SPEED)
+            result.claim(name, ours["samples/s"] / pickled["samples/s"], "x the samples per second", SPEED)
             name = f"PoseDataset against {side}, {count} workers"
             result.claim(name, pickled[of] / ours[of], "x its private memory", wanted)
             own = (pickled[of] - nothing[of]) / max(ours[of] - nothing[of], 0.1)
-            result.claim(f"{name}, processes' own left out", own, "x its private memory")
+            result.claim(f"{name}, without that of empty processes", own, "x its private memory")
     return result
 
 
