@@ -16,7 +16,11 @@ from converters.bench.results import Result
 
 
 class Sizes(NamedTuple):
-    """The sizes of all benchmarks: the real ones, or the smallest that run the same code."""
+    """The sizes of all benchmarks: the real ones, or the smallest that run the same code.
+
+    `conversion` is in bytes; the larger file has four times as many. `samples` are read by all `workers` together.
+    `loaders` are numbers of workers of a DataLoader.
+    """
 
     name: str
     conversion: int
@@ -32,8 +36,6 @@ class Sizes(NamedTuple):
     loaders: tuple[int, ...]
 
 
-#: `conversion` is in bytes; the larger file has four times as many. `samples` are read by all `workers` together.
-#: `loaders` are numbers of workers of a DataLoader.
 REAL = Sizes(
     name="real",
     conversion=1_000_000_000,

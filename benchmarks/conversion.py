@@ -14,8 +14,8 @@ from converters.bench.results import Result, Wanted
 
 SPEED = Wanted(150)
 PEAK = Wanted(400, at_least=False)
-#: Four times the data must take the same memory, except for the larger table of videos.
 SAME_PEAK = Wanted(1.15, at_least=False)
+"""Four times the data must take the same memory, except for the larger table of videos."""
 ON_TWO_CORES = Wanted(1.7)
 
 

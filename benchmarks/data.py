@@ -20,10 +20,10 @@ from converters.bench import fresh
 from converters.bench.data import Annotation, DataSet, array_bytes
 from converters.samples import motion, pickles
 
-#: Number of generated videos. A larger data set repeats them under other names: generating more would take hours.
 DISTINCT = 4000
-#: Rows of every array of a video of `contents`, which measures what a video costs apart from its arrays.
+"""Number of generated videos. A larger data set repeats them under other names: generating more would take hours."""
 TINY_ROWS = 2
+"""Rows of every array of a video of `contents`, which measures what a video costs apart from its arrays."""
 
 
 def kinetics(count: int) -> Iterator[Annotation]:

@@ -24,8 +24,8 @@ from converters.samples.pickles import ntu_names
 from converters.samples.skeletons import write_skeletons
 
 DISTINCT = 60
-#: Number of files that are read line by line. Reading all of them would take minutes.
 READ_ALONE = 500
+"""Number of files that are read line by line. Reading all of them would take minutes."""
 AS_FAST = Wanted(2)
 WANTED = {("skelstore", "as PYSKL reads"): AS_FAST, ("skelstore", "as MMAction2 reads"): AS_FAST}
 

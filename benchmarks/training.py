@@ -31,8 +31,8 @@ BATCH = 32
 CLIP = 48
 SPEED = Wanted(1)
 MEMORY = Wanted(3)
-#: Frames of a long video: six minutes at 25 frames per second.
 LONG = 9000
+"""Frames of a long video: six minutes at 25 frames per second."""
 LONG_VIDEOS = 40
 
 
