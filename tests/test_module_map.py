@@ -1,4 +1,4 @@
-"""The map of modules in docs/design.md holds, and so does what it promises: layers, and no circle."""
+"""The map of modules in docs/design.md is complete, its layers hold, and there are no circular imports."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ import pytest
 from tests.support.repository import REPOSITORY
 
 PACKAGES = ["skelstore", "converters"]
-#: The circles that are left.
 KNOWN = {"read.store imports read.decompressed", "conversion.workers imports conversion.jobs"}
+"""The circular imports that are left."""
 
 
 def modules(package: str) -> dict[str, Path]:
-    """Dotted name below the package -> file, of every module that is not the file of a folder."""
+    """Dotted name below the package -> file, for every module except ``__init__`` and ``__main__``."""
     folder = REPOSITORY / package
     paths = [path for path in folder.rglob("*.py") if not path.stem.startswith("__")]
     return {".".join(path.relative_to(folder).with_suffix("").parts): path for path in paths}
 
 
 def mapped(package: str) -> dict[str, tuple[int, int]]:
-    """Dotted name of each module in the map -> number of its row, and its place in that row."""
+    """Dotted name of each module in the map -> number of its row and position in that row."""
     text = (REPOSITORY / "docs/design.md").read_text()
     section = text.split(f"| {package} | what it knows |")[1].split("\n\n")[0]
     places = {}
@@ -33,13 +33,13 @@ def mapped(package: str) -> dict[str, tuple[int, int]]:
         folder = re.findall(r"`([\w/]+)/`", room)
         prefix = f"{folder[0]}/".replace("/", ".") if folder else ""
         for place, name in enumerate(re.findall(r"`(\w+)`", names)):
-            assert prefix + name not in places, f"{prefix}{name} stands twice in the map"
+            assert prefix + name not in places, f"{prefix}{name} is in the map twice"
             places[prefix + name] = number, place
     return places
 
 
 def imported(path: Path, package: str) -> Iterator[str]:
-    """Modules of the package that a module imports anywhere, for type checkers and in functions too."""
+    """Modules of the package that a module imports, also inside functions and for type checkers."""
     known = modules(package)
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and f"{node.module}.".startswith(f"{package}."):
@@ -59,8 +59,8 @@ def test_the_map_lists_every_module(package: str) -> None:
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_a_module_imports_only_what_stands_before_it(package: str) -> None:
-    """From rows above its own, and from what stands before it in its own row."""
+def test_a_module_imports_only_earlier_modules(package: str) -> None:
+    """From rows above its own, and from modules before it in its own row."""
     place = mapped(package)
     backwards = [
         f"{module} imports {name}"

@@ -1,4 +1,4 @@
-"""What is said where NumPy and pyarrow do not fit together."""
+"""The error if the versions of NumPy and pyarrow are incompatible."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ except ImportError as error:
 
 
 def said(folder: Path, module: str, numpy: str, error: str) -> str:
-    """What importing the module says where pyarrow raises the error and NumPy has the version."""
+    """The output of importing the module if pyarrow raises the error and NumPy has the version."""
     (folder / "pyarrow").mkdir()
     (folder / "pyarrow/__init__.py").write_text(f"raise {error}\n")
     code = IMPORT.format(numpy=numpy, folder=str(folder), module=module)
@@ -43,7 +43,7 @@ def test_pyarrow_that_refuses_numpy_1(tmp_path: Path, module: str) -> None:
     )
 
 
-def test_the_command_says_so_in_one_line(tmp_path: Path) -> None:
+def test_the_command_reports_it_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "pyarrow").mkdir()
     (tmp_path / "pyarrow/__init__.py").write_text(f"raise ImportError({REFUSAL!r})\n")
     code = f"""if True:

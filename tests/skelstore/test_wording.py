@@ -1,4 +1,4 @@
-"""What is counted is in the singular or the plural."""
+"""Counted nouns are in the singular or the plural."""
 
 from __future__ import annotations
 
