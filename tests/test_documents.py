@@ -39,7 +39,20 @@ from tests.conftest import REPOSITORY
 from tests.support.exact import assert_exact
 from tests.support.framework_data import close_log, mend_mmaction2, mend_mmcv
 
-PAGES = ("converting", "format", "design", "sources", "sources_ntu", "own_data", "checking", "joints", "splits")
+PAGES = (
+    "reading",
+    "performance",
+    "stores",
+    "converting",
+    "format",
+    "design",
+    "sources",
+    "sources_ntu",
+    "own_data",
+    "checking",
+    "joints",
+    "splits",
+)
 DOCUMENTS = ["README.md", *(f"docs/{page}.md" for page in PAGES)]
 TRAINING = "docs/training.md"
 #: Frameworks that blocks of it need, each named behind the language, and where their tests run.
