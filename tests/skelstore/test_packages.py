@@ -47,9 +47,9 @@ def test_pyarrow_that_refuses_numpy_1(tmp_path: Path, module: str) -> None:
 
 def importing_pyarrow() -> list[str]:
     """Every module of skelstore that imports pyarrow."""
-    paths = ROOT.glob("skelstore/**/*.py")
+    paths = REPOSITORY.glob("skelstore/**/*.py")
     found = [path for path in paths if re.search(r"^import pyarrow", path.read_text(), re.MULTILINE)]
-    return [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in found]
+    return [".".join(path.relative_to(REPOSITORY).with_suffix("").parts) for path in found]
 
 
 def test_no_module_imports_pyarrow_before_it_is_checked(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_no_module_imports_pyarrow_before_it_is_checked(tmp_path: Path) -> None:
         print({{outcome(lambda name: getattr(importlib.import_module("skelstore"), name), name) for name in needed}})
         print(outcome(importlib.import_module, "skelstore"), outcome(importlib.import_module, "skelstore.errors"))
     """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    done = run_python(code, check=True)
     assert done.stdout.splitlines() == ["{'MissingPackageError'}"] * 2 + ["None None"]
 
 
