@@ -19,7 +19,7 @@ from converters.conversion.convert import available_cores, convert_source
 from converters.dialects import ntu
 from converters.dialects.ntu.raw_store import DERIVED, RawStore
 from converters.dialects.ntu.recipes import RECIPES
-from converters.dialects.registry import DIALECTS, open_source
+from converters.dialects.registry import DIALECTS, open_source, recorded_options
 from converters.exporting.stores import FORMATS, export
 from converters.information import information, notes, shown_classes
 from converters.inputs.naming import LABEL_BY
@@ -172,11 +172,8 @@ def verify_command(store: Path, level: Level, subset: Subset, against: Path | No
     if against is not None and not problems:
         with skelstore.open(store) as opened:
             dialect = opened.source.get("dialect")
-            left_out = bool(opened.source.get("left_out"))
-            of_ntu = ntu.options_of(opened.source, skip_broken=left_out) if dialect == ntu.NAME else {}
-            source = open_source(
-                against, dialect if dialect in DIALECTS else None, skip_missing=left_out, **beside, **of_ntu
-            )
+            options = {**recorded_options(opened.source), **beside}
+            source = open_source(against, dialect if dialect in DIALECTS else None, **options)
             with progress("comparing", len(share(subset, len(opened))), " videos") as advance:
                 problems = as_lines(opened.path, source.path, compare(opened, source, advance, subset))
             source.close()

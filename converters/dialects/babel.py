@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
-from converters.conversion.convert import ConvertOptions, convert_source
 from converters.conversion.document import LIST_DOCUMENT
 from converters.conversion.source import KnownAtOnce, shown_name
+from converters.dialects.dialect import TABLE, Dialect
 from converters.inputs.array_file import npy_header, read_entry
+from converters.inputs.candidate import Candidate
 from converters.inputs.recognition import GCN_CLIPS, GCN_REMEDY, IN_FOLDER, is_label_pickle, name_one_array
 from converters.pickles.arrays import Foreign
 from converters.pickles.file import PickleFile
@@ -24,6 +25,9 @@ from skelstore.errors import SourceError
 from skelstore.format.files import absolute
 from skelstore.format.schema import Annotation, Origin
 from skelstore.format.values import Json, type_name
+
+if TYPE_CHECKING:
+    from converters.conversion.convert import ConvertOptions
 
 NAME = "babel"
 TOTAL_FRAMES = 150
@@ -149,6 +153,21 @@ def _is_row(value: object, length: int) -> bool:
     return isinstance(value, (list, tuple)) and len(value) == length
 
 
+def recognise(candidate: Candidate) -> bool:
+    """Whether it is an array of five axes. That of ST-GCN is, too: its labels tell the two apart on opening."""
+    return candidate.header is not None and len(candidate.header.shape) == 5
+
+
+DIALECT = Dialect(
+    NAME,
+    "BABEL's clips in one array, and their labels",
+    "a .npy of BABEL",
+    recognise=recognise,
+    open=BabelSource,
+    options=(TABLE,),
+)
+
+
 def convert(
     source: str | os.PathLike[str],
     destination: str | os.PathLike[str],
@@ -160,4 +179,6 @@ def convert(
 
     Raises SourceError as ``BabelSource`` does, else what ``convert_source`` raises.
     """
+    from converters.conversion.convert import convert_source
+
     convert_source(BabelSource(source, table=table), destination, **options)

@@ -7,19 +7,22 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
-from converters.conversion.convert import ConvertOptions, convert_source
 from converters.conversion.source import KnownAtOnce, kind_name, shown_name
+from converters.dialects.dialect import Dialect, Option
 from converters.inputs.annotation_file import AnnotationFile, described
 from converters.pickles.file import PickleFile
 from skelstore.errors import SourceError
 from skelstore.format.files import absolute
 from skelstore.format.schema import Annotation, Origin, video_name
 from skelstore.format.values import Json, is_storable_dtype
+
+if TYPE_CHECKING:
+    from converters.conversion.convert import ConvertOptions
 
 NAME = "gym"
 BOX_KEY = "gt_bbox"
@@ -121,6 +124,16 @@ def _box_array(value: object, place: str) -> NDArray[Any]:
     return boxes
 
 
+DIALECT = Dialect(
+    NAME,
+    "FineGYM's annotations with the ground-truth boxes of its athletes",
+    "a pickle of FineGYM",
+    recognise=lambda candidate: "boxes" in candidate.given,
+    open=GymSource,
+    options=(Option("boxes", "file", "Pickle of FineGYM's ground-truth boxes.", "FineGYM", required=True),),
+)
+
+
 def convert(
     source: str | os.PathLike[str],
     destination: str | os.PathLike[str],
@@ -132,4 +145,6 @@ def convert(
 
     Raises SourceError as ``GymSource`` does, else what ``convert_source`` raises.
     """
+    from converters.conversion.convert import convert_source
+
     convert_source(GymSource(source, boxes), destination, **options)
