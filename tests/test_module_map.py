@@ -13,7 +13,7 @@ from tests.conftest import REPOSITORY
 
 PACKAGES = ["skelstore", "converters"]
 #: The circles that are left.
-KNOWN = {"read.store imports read.decompressed", "conversion.workers imports conversion.jobs"}
+KNOWN = {"read.store imports read.decompressed"}
 
 
 def modules(package: str) -> dict[str, Path]:
