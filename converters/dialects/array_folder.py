@@ -10,11 +10,11 @@ import os
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
-from typing import Unpack
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 
-from converters.conversion.convert import ConvertOptions, convert_source
+from converters.dialects.dialect import LABEL_BY, SKIP_MISSING, TABLE, Dialect
 from converters.inputs.array_file import SUFFIXES, npy_header, npz_headers, npz_text, read_npy, read_npz
 from converters.inputs.axes import Reading, other_reading
 from converters.inputs.listing import Entry, ListedFiles, Video, files_below, list_videos
@@ -23,7 +23,17 @@ from skelstore.errors import SourceError
 from skelstore.format.files import absolute
 from skelstore.format.schema import Annotation, Origin
 
-NAME = "arrays"
+if TYPE_CHECKING:
+    from converters.conversion.convert import ConvertOptions
+
+DIALECT = Dialect(
+    "arrays",
+    "a folder of NumPy arrays, a file per video",
+    "a folder of .npy and .npz",
+    (TABLE, LABEL_BY, SKIP_MISSING),
+    takes_folder=True,
+)
+NAME = DIALECT.name
 _FIRST_KEYS = ("frame_dir", "label", "img_shape", "original_shape", "total_frames", "keypoint", "keypoint_score")
 _SHAPE_KEYS = ("img_shape", "original_shape")
 _STATES_AXES = {"keypoint_score", "frame_inds", "total_frames"}
@@ -197,5 +207,7 @@ def convert(
     **options: Unpack[ConvertOptions],
 ) -> None:
     """Convert a folder of arrays. Raises SourceError as ``ArrayFolder`` does, else what ``convert_source`` raises."""
+    from converters.conversion.convert import convert_source
+
     folder = ArrayFolder(source, table=table, label_by=label_by, skip_missing=skip_missing)
     convert_source(folder, destination, **options)

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
-from converters.conversion.convert import ConvertOptions, convert_source
 from converters.conversion.document import LIST_DOCUMENT
 from converters.conversion.source import KnownAtOnce, shown_name
+from converters.dialects.dialect import TABLE, Dialect
 from converters.inputs.array_file import npy_header, read_entry
 from converters.inputs.recognition import GCN_CLIPS, GCN_REMEDY, IN_FOLDER, is_label_pickle, name_one_array
 from converters.pickles.arrays import Foreign
@@ -25,7 +25,11 @@ from skelstore.format.files import absolute
 from skelstore.format.schema import Annotation, Origin
 from skelstore.format.values import Json, type_name
 
-NAME = "babel"
+if TYPE_CHECKING:
+    from converters.conversion.convert import ConvertOptions
+
+DIALECT = Dialect("babel", "BABEL's clips in one array, and their labels", "a .npy of BABEL", (TABLE,))
+NAME = DIALECT.name
 TOTAL_FRAMES = 150
 """What upstream's script says of every clip: five seconds of 30 frames."""
 
@@ -160,4 +164,6 @@ def convert(
 
     Raises SourceError as ``BabelSource`` does, else what ``convert_source`` raises.
     """
+    from converters.conversion.convert import convert_source
+
     convert_source(BabelSource(source, table=table), destination, **options)

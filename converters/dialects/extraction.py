@@ -8,10 +8,10 @@ given them.
 from __future__ import annotations
 
 import os
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
-from converters.conversion.convert import ConvertOptions, convert_source
 from converters.conversion.source import checked_annotation
+from converters.dialects.dialect import LABEL_BY, SKIP_MISSING, TABLE, Dialect
 from converters.inputs.annotation_file import described, open_pickle
 from converters.inputs.listing import Entry, ListedFiles, filename_of, files_below, list_videos
 from converters.inputs.video_table import refuse
@@ -20,7 +20,17 @@ from skelstore.errors import SourceError
 from skelstore.format.files import absolute
 from skelstore.format.schema import Annotation, Origin, video_name
 
-NAME = "extraction"
+if TYPE_CHECKING:
+    from converters.conversion.convert import ConvertOptions
+
+DIALECT = Dialect(
+    "extraction",
+    "what pose extraction leaves, with labels and splits from a table or from names",
+    "pickles of annotations or of lists of them",
+    (TABLE, LABEL_BY, SKIP_MISSING),
+    takes_folder=None,
+)
+NAME = DIALECT.name
 
 
 class ExtractedFiles(ListedFiles):
@@ -121,5 +131,7 @@ def convert(
     **options: Unpack[ConvertOptions],
 ) -> None:
     """Convert a file or folder. Raises SourceError as ``ExtractedFiles`` does, else what ``convert_source`` raises."""
+    from converters.conversion.convert import convert_source
+
     extracted = ExtractedFiles(source, table=table, label_by=label_by, skip_missing=skip_missing)
     convert_source(extracted, destination, **options)

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
-from converters.conversion.convert import ConvertOptions, convert_source
 from converters.conversion.source import KnownAtOnce, kind_name, shown_name
+from converters.dialects.dialect import Dialect, Option
 from converters.inputs.annotation_file import AnnotationFile, described
 from converters.pickles.file import PickleFile
 from skelstore.errors import SourceError
@@ -21,7 +21,16 @@ from skelstore.format.files import absolute
 from skelstore.format.schema import Annotation, Origin, video_name
 from skelstore.format.values import Json, is_storable_dtype
 
-NAME = "gym"
+if TYPE_CHECKING:
+    from converters.conversion.convert import ConvertOptions
+
+DIALECT = Dialect(
+    "gym",
+    "FineGYM's annotations with the ground-truth boxes of its athletes",
+    "a pickle of FineGYM",
+    (Option("boxes", "file", "Pickle of FineGYM's ground-truth boxes.", "FineGYM", required=True),),
+)
+NAME = DIALECT.name
 BOX_KEY = "gt_bbox"
 """The key of the boxes in an annotation."""
 
@@ -132,4 +141,6 @@ def convert(
 
     Raises SourceError as ``GymSource`` does, else what ``convert_source`` raises.
     """
+    from converters.conversion.convert import convert_source
+
     convert_source(GymSource(source, boxes), destination, **options)

@@ -12,13 +12,13 @@ from array import array
 from collections import OrderedDict
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple, Unpack
+from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
-from converters.conversion.convert import ConvertOptions, convert_source
 from converters.conversion.source import checked_annotation, explore_all, storable_name
+from converters.dialects.dialect import SKIP_MISSING, Dialect, Option
 from converters.inputs.annotation_file import AnnotationFile
 from converters.inputs.listing import walk
 from converters.pickles.arrays import short
@@ -31,7 +31,25 @@ from skelstore.format.schema import Annotation, Origin
 from skelstore.format.values import Json
 from skelstore.wording import join_lines
 
-NAME = "kinetics"
+if TYPE_CHECKING:
+    from converters.conversion.convert import ConvertOptions
+
+DIALECT = Dialect(
+    "kinetics",
+    "Kinetics-400's table of contents and kpfiles, of PYSKL or MMAction2",
+    "a table of contents",
+    (
+        Option(
+            "kpfiles",
+            "folder",
+            "Folder of the kpfiles that belong to a Kinetics table of contents.",
+            "Kinetics",
+            required=True,
+        ),
+        SKIP_MISSING,
+    ),
+)
+NAME = DIALECT.name
 _MAX_OPEN = 16
 _SHOWN_MISSING = 20
 
@@ -307,4 +325,6 @@ def convert(
 
     Raises SourceError as ``KineticsSource`` does, else what ``convert_source`` raises.
     """
+    from converters.conversion.convert import convert_source
+
     convert_source(KineticsSource(source, kpfiles, skip_missing=skip_missing), destination, **options)

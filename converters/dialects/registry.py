@@ -6,12 +6,12 @@ import os
 import zipfile
 from collections.abc import Collection
 from pathlib import Path
-from types import ModuleType
 
 from converters.conversion.source import Source
 from converters.dialects import array_folder, babel, bare_list, extraction, gym, kinetics, ntu, pyskl, single
 from converters.dialects.array_folder import ArrayFolder
 from converters.dialects.babel import BabelSource
+from converters.dialects.dialect import Dialect
 from converters.dialects.extraction import ExtractedFiles
 from converters.dialects.gym import GymSource
 from converters.dialects.kinetics import KineticsSource
@@ -38,19 +38,22 @@ from skelstore.errors import SourceError
 from skelstore.format.files import local_path, open_regular
 from skelstore.format.schema import ROOT_KEY
 
-DIALECTS: dict[str, ModuleType] = {
-    pyskl.NAME: pyskl,
-    bare_list.NAME: bare_list,
-    single.NAME: single,
-    single.FOLDER_NAME: single,
-    kinetics.NAME: kinetics,
-    gym.NAME: gym,
-    extraction.NAME: extraction,
-    array_folder.NAME: array_folder,
-    babel.NAME: babel,
-    ntu.NAME: ntu,
+DIALECTS: dict[str, Dialect] = {
+    dialect.name: dialect
+    for dialect in (
+        pyskl.DIALECT,
+        bare_list.DIALECT,
+        single.DIALECT,
+        single.FOLDER_DIALECT,
+        kinetics.DIALECT,
+        gym.DIALECT,
+        babel.DIALECT,
+        extraction.DIALECT,
+        array_folder.DIALECT,
+        ntu.DIALECT,
+    )
 }
-"""Name of each dialect, as ``--from`` takes it -> its module."""
+"""Each dialect by its name, which ``--from`` takes."""
 
 _FOLDERS = {single.FOLDER_NAME: True, single.NAME: False, array_folder.NAME: True, extraction.NAME: None}
 """Whether what a dialect is opened by is a folder; False for the others, None for both."""

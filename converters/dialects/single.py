@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
-from converters.conversion.convert import ConvertOptions, convert_source
 from converters.conversion.source import KnownAtOnce, checked_annotation, shown_name, storable_name
+from converters.dialects.dialect import Dialect
 from converters.inputs.annotation_file import described, open_pickle
 from converters.inputs.listing import walk
 from skelstore.errors import SourceError
@@ -18,8 +18,13 @@ from skelstore.format.files import absolute
 from skelstore.format.schema import Annotation, Origin
 from skelstore.format.values import Json
 
-NAME = "single"
-FOLDER_NAME = "folder"
+if TYPE_CHECKING:
+    from converters.conversion.convert import ConvertOptions
+
+DIALECT = Dialect("single", "one annotation", "a pickle that is one annotation")
+FOLDER_DIALECT = Dialect("folder", "one annotation a file", "a folder of such pickles", takes_folder=True)
+NAME = DIALECT.name
+FOLDER_NAME = FOLDER_DIALECT.name
 
 
 class SingleFiles(KnownAtOnce):
@@ -75,4 +80,6 @@ def convert(
     source: str | os.PathLike[str], destination: str | os.PathLike[str], **options: Unpack[ConvertOptions]
 ) -> None:
     """Convert a file or a folder. Raises SourceError if it is not of this dialect, else as ``convert_source``."""
+    from converters.conversion.convert import convert_source
+
     convert_source(SingleFiles(source), destination, **options)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import subprocess
+import sys
 from types import ModuleType
 
 import pytest
@@ -11,6 +13,7 @@ import converters
 from converters.conversion.convert import ConvertOptions
 from converters.dialects import array_folder, babel, bare_list, extraction, gym, kinetics, ntu, pyskl, single
 from converters.dialects.registry import DIALECTS
+from tests.conftest import REPOSITORY
 
 
 def test_the_names_of_the_package() -> None:
@@ -19,10 +22,37 @@ def test_the_names_of_the_package() -> None:
 
 
 def test_the_dialects() -> None:
-    first = {"pyskl": pyskl, "list": bare_list, "single": single, "folder": single, "kinetics": kinetics}
-    assert (
-        first | {"gym": gym, "extraction": extraction, "arrays": array_folder, "babel": babel, "ntu": ntu} == DIALECTS
-    )
+    assert {
+        **{"pyskl": pyskl.DIALECT, "list": bare_list.DIALECT, "single": single.DIALECT},
+        **{"folder": single.FOLDER_DIALECT, "kinetics": kinetics.DIALECT, "gym": gym.DIALECT},
+        **{"extraction": extraction.DIALECT, "arrays": array_folder.DIALECT, "babel": babel.DIALECT},
+        **{"ntu": ntu.DIALECT},
+    } == DIALECTS
+
+
+def test_an_option_is_declared_once_and_means_one_thing() -> None:
+    declared = {option.name: option for dialect in DIALECTS.values() for option in dialect.options}
+    taken = inspect.signature(converters.open_source).parameters
+    for dialect in DIALECTS.values():
+        for option in dialect.options:
+            assert option is declared[option.name]
+            assert option.name in taken
+            assert option.flag == "--" + option.name.replace("_", "-")
+            assert option.help.endswith(".")
+
+
+def test_the_declarations_load_neither_arrow_nor_codecs() -> None:
+    code = """
+import sys, types
+package = types.ModuleType("skelstore")  # only its light modules
+package.__path__ = [sys.argv[1]]
+sys.modules["skelstore"] = package
+import converters.dialects.registry
+print(*sorted({name.partition(".")[0] for name in sys.modules} & {"pyarrow", "numcodecs", "click", "multiprocessing"}))
+"""
+    command = [sys.executable, "-c", code, str(REPOSITORY / "skelstore")]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY, check=True)
+    assert done.stdout.split() == []
 
 
 @pytest.mark.parametrize("module", [pyskl, bare_list, single])

@@ -12,7 +12,6 @@ from functools import cache
 from typing import NamedTuple
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from skelstore.errors import SourceError
@@ -141,6 +140,8 @@ class _Text:
 
     def numbers(self) -> NDArray[np.float64]:
         """Every token as a number. Raises SourceError for the first that is none."""
+        import pyarrow as pa  # here, so that a dialect is declared without it
+
         count = len(self._ends)
         offsets = np.zeros(count + 1, np.int32)
         np.subtract(self._ends, np.arange(count, dtype=np.int32), out=offsets[1:])  # without the blanks before

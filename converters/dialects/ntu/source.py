@@ -6,14 +6,14 @@ import os
 import zipfile
 from collections.abc import Collection
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple, TypeAlias, Unpack
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
-from converters.conversion.convert import ConvertOptions, convert_source
 from converters.conversion.document import PYSKL_DOCUMENT
 from converters.conversion.source import KnownAtOnce, broken_video, shown_name, storable_name
+from converters.dialects.dialect import Dialect, Option
 from converters.dialects.ntu.recipes import RECIPES, derived, raw
 from converters.dialects.ntu.skeleton_file import parse
 from converters.inputs import archive
@@ -26,7 +26,23 @@ from skelstore.format.schema import Annotation, Origin
 from skelstore.format.values import Json
 from skelstore.wording import join_lines
 
-NAME = "ntu"
+if TYPE_CHECKING:
+    from converters.conversion.convert import ConvertOptions
+
+_HEADING = "NTU RGB+D"
+DIALECT = Dialect(
+    "ntu",
+    "raw NTU RGB+D, or what PYSKL and MMAction2 make of it",
+    "raw `.skeleton` files",
+    (
+        Option("recipe", RECIPES, "What to make of .skeleton files (default: raw).", _HEADING),
+        Option("task", TASKS, "Whose splits (default: by the actions).", _HEADING),
+        Option("ignore", "file", "File that names samples to be left out.", _HEADING),
+        Option("skip_broken", "flag", "Leave out files that cannot be read, and record them.", _HEADING),
+    ),
+    takes_folder=None,
+)
+NAME = DIALECT.name
 SUFFIX = ".skeleton"
 _MAX_BYTES = 32 << 20
 """Of one file: a hundred times the largest of the data set. A zip file may promise any size."""
@@ -201,5 +217,7 @@ def convert(
 
     Raises SourceError as ``NtuFiles`` does, else what ``convert_source`` raises.
     """
+    from converters.conversion.convert import convert_source
+
     files = NtuFiles(source, recipe=recipe, task=task, ignore=ignore, skip_broken=skip_broken)
     convert_source(files, destination, **options)
