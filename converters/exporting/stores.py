@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, TypeAlias, get_args
 
+from converters.choices import Format
 from converters.conversion.document import LIST_DOCUMENT, PYSKL_DOCUMENT
 from converters.dialects import bare_list, kinetics, single
 from converters.exporting.document import write_document, write_value
@@ -17,9 +17,6 @@ from skelstore import Store
 from skelstore.errors import SourceError, StoreExistsError
 from skelstore.format.files import local_path
 from skelstore.wording import counted
-
-Format: TypeAlias = Literal["pyskl", "list", "kinetics"]
-FORMATS: tuple[Format, ...] = get_args(Format)
 
 
 def export(
