@@ -251,8 +251,8 @@ cli.add_command(
         },
         (
             "skelstore subset ntu60.zarr train.zarr --split xsub_train",
-            "skelstore subset ntu60.zarr val.zarr --split xsub_val --labels 0-4,9",
-            'skelstore subset ntu60.zarr short.zarr --where "label < 10 and total_frames <= 90"',
+            "skelstore subset ntu60.zarr val.zarr --split xsub_val",
+            'skelstore subset ntu60.zarr short.zarr --where "persons == 2 and total_frames >= 30"',
         ),
     )
 )
@@ -307,7 +307,7 @@ cli.add_command(
                     ["--folds"],
                     type=click.IntRange(min=2),
                     metavar="K",
-                    help="Make K folds instead: fold1_train, fold1_val, …",
+                    help="Make K folds instead, of splits such as fold1_train and fold1_val.",
                 ),
                 click.Option(
                     ["--group"],
