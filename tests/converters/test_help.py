@@ -134,7 +134,7 @@ def test_every_command_has_examples_that_fit_a_terminal() -> None:
 
 
 def test_the_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """In their order, on sample data. Those of ``bench``, which takes a minute, are parsed: README.md has one that runs."""
+    """In their order, on sample data. Those of ``bench``, which takes a minute, are parsed; README.md has another."""
     write_samples(tmp_path, 40)
     write_skeletons(tmp_path / "nturgb+d_skeletons", ntu_names(6))
     (tmp_path / "coarse.csv").write_text("".join(f"{label},{label // 10}\n" for label in range(60)))
