@@ -17,7 +17,7 @@ from converters.comparison import as_lines, compare
 from converters.conversion.convert import available_cores, convert_source
 from converters.dialects import ntu
 from converters.dialects.ntu.raw_store import RawStore
-from converters.dialects.registry import DIALECTS, open_source
+from converters.dialects.registry import DIALECTS, open_source, recorded_options
 from converters.exporting.stores import export
 from converters.information import information, notes, shown_classes
 from converters.inputs.ntu_names import Recipe, Task
@@ -88,9 +88,7 @@ def verify_command(store: Path, level: Level, subset: Subset, against: Path | No
     if against is not None and not problems:
         with skelstore.open(store) as opened:
             dialect = opened.source.get("dialect")
-            left_out = bool(opened.source.get("left_out"))
-            of_ntu = ntu.options_of(opened.source, skip_broken=left_out) if dialect == ntu.NAME else {}
-            of_source = {"skip_missing": left_out, **of_ntu, **take_source_options(options)}
+            of_source = {**recorded_options(opened.source), **take_source_options(options)}
             source = open_source(against, dialect if dialect in DIALECTS else None, **of_source)
             with progress("comparing", len(share(subset, len(opened))), " videos") as advance:
                 problems = as_lines(opened.path, source.path, compare(opened, source, advance, subset))

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 
-from converters.dialects.dialect import LABEL_BY, SKIP_MISSING, TABLE, Dialect
+from converters.dialects.dialect import LABEL_BY, SKIP_MISSING, TABLE, Dialect, recorded_missing
 from converters.inputs.array_file import SUFFIXES, npy_header, npz_headers, npz_text, read_npy, read_npz
 from converters.inputs.axes import Reading, other_reading
+from converters.inputs.candidate import Candidate
 from converters.inputs.listing import Entry, ListedFiles, Video, files_below, list_videos
-from converters.inputs.recognition import name_array, name_npz, npz_names
+from converters.inputs.recognition import name_array, name_npz, name_pair, npz_names
 from skelstore.errors import SourceError
 from skelstore.format.files import absolute
 from skelstore.format.schema import Annotation, Origin
@@ -26,14 +27,7 @@ from skelstore.format.schema import Annotation, Origin
 if TYPE_CHECKING:
     from converters.conversion.convert import ConvertOptions
 
-DIALECT = Dialect(
-    "arrays",
-    "a folder of NumPy arrays, a file per video",
-    "a folder of .npy and .npz",
-    (TABLE, LABEL_BY, SKIP_MISSING),
-    takes_folder=True,
-)
-NAME = DIALECT.name
+NAME = "arrays"
 _FIRST_KEYS = ("frame_dir", "label", "img_shape", "original_shape", "total_frames", "keypoint", "keypoint_score")
 _SHAPE_KEYS = ("img_shape", "original_shape")
 _STATES_AXES = {"keypoint_score", "frame_inds", "total_frames"}
@@ -195,6 +189,24 @@ def _settle(file: Path, found: Annotation) -> None:
     frames = found["keypoint"].shape[1]
     if found.setdefault("total_frames", frames) != frames:
         raise SourceError(f"{file}: total_frames is {found['total_frames']!r}, but keypoint has {frames} frames")
+
+
+def recognise(candidate: Candidate) -> bool:
+    """Whether it is a folder of arrays without pickles, and not of one array of all clips and one of their labels."""
+    return candidate.has(*SUFFIXES) and not candidate.has(".pkl") and name_pair(candidate.files(*SUFFIXES)) is None
+
+
+DIALECT = Dialect(
+    NAME,
+    "a folder of NumPy arrays, a file per video",
+    "a folder of .npy and .npz",
+    recognise=recognise,
+    open=ArrayFolder,
+    options=(TABLE, LABEL_BY, SKIP_MISSING),
+    takes_folder=True,
+    suffixes=SUFFIXES,
+    recorded=recorded_missing,
+)
 
 
 def convert(

@@ -17,6 +17,7 @@ from converters.conversion.document import LIST_DOCUMENT
 from converters.conversion.source import KnownAtOnce, shown_name
 from converters.dialects.dialect import TABLE, Dialect
 from converters.inputs.array_file import npy_header, read_entry
+from converters.inputs.candidate import Candidate
 from converters.inputs.recognition import GCN_CLIPS, GCN_REMEDY, IN_FOLDER, is_label_pickle, name_one_array
 from converters.pickles.arrays import Foreign
 from converters.pickles.file import PickleFile
@@ -28,8 +29,7 @@ from skelstore.format.values import Json, type_name
 if TYPE_CHECKING:
     from converters.conversion.convert import ConvertOptions
 
-DIALECT = Dialect("babel", "BABEL's clips in one array, and their labels", "a .npy of BABEL", (TABLE,))
-NAME = DIALECT.name
+NAME = "babel"
 TOTAL_FRAMES = 150
 """What upstream's script says of every clip: five seconds of 30 frames."""
 
@@ -151,6 +151,21 @@ def _read_columns(table: Path) -> list[Any]:
 
 def _is_row(value: object, length: int) -> bool:
     return isinstance(value, (list, tuple)) and len(value) == length
+
+
+def recognise(candidate: Candidate) -> bool:
+    """Whether it is an array of five axes. That of ST-GCN is, too: its labels tell the two apart on opening."""
+    return candidate.header is not None and len(candidate.header.shape) == 5
+
+
+DIALECT = Dialect(
+    NAME,
+    "BABEL's clips in one array, and their labels",
+    "a .npy of BABEL",
+    recognise=recognise,
+    open=BabelSource,
+    options=(TABLE,),
+)
 
 
 def convert(

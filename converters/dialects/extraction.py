@@ -11,8 +11,9 @@ import os
 from typing import TYPE_CHECKING, Any, Unpack
 
 from converters.conversion.source import checked_annotation
-from converters.dialects.dialect import LABEL_BY, SKIP_MISSING, TABLE, Dialect
+from converters.dialects.dialect import LABEL_BY, SKIP_MISSING, TABLE, Dialect, recorded_missing
 from converters.inputs.annotation_file import described, open_pickle
+from converters.inputs.candidate import Candidate
 from converters.inputs.listing import Entry, ListedFiles, filename_of, files_below, list_videos
 from converters.inputs.video_table import refuse
 from converters.pickles.file import PickleFile
@@ -23,14 +24,7 @@ from skelstore.format.schema import Annotation, Origin, video_name
 if TYPE_CHECKING:
     from converters.conversion.convert import ConvertOptions
 
-DIALECT = Dialect(
-    "extraction",
-    "what pose extraction leaves, with labels and splits from a table or from names",
-    "pickles of annotations or of lists of them",
-    (TABLE, LABEL_BY, SKIP_MISSING),
-    takes_folder=None,
-)
-NAME = DIALECT.name
+NAME = "extraction"
 
 
 class ExtractedFiles(ListedFiles):
@@ -119,6 +113,32 @@ class ExtractedFiles(ListedFiles):
             self.close()
             self._open = pickle
         return pickle
+
+
+def recognise(candidate: Candidate) -> bool:
+    """Whether it is a folder whose first pickle is a list; or labels are given beside annotations that are no data set.
+
+    With labels a folder counts whose first pickle cannot be read, or is a data set of its own: opening it reports all
+    such files.
+    """
+    if not candidate.labelled:
+        return candidate.is_folder and candidate.top == "list"
+    if candidate.top == "dict" or candidate.refusal is not None:
+        return candidate.is_folder
+    return candidate.top in ("list", "annotation")
+
+
+DIALECT = Dialect(
+    NAME,
+    "what pose extraction leaves, with labels and splits from a table or from names",
+    "pickles of annotations or of lists of them",
+    recognise=recognise,
+    open=ExtractedFiles,
+    options=(TABLE, LABEL_BY, SKIP_MISSING),
+    takes_folder=None,
+    suffixes=(".pkl",),
+    recorded=recorded_missing,
+)
 
 
 def convert(

@@ -24,13 +24,7 @@ from skelstore.format.values import Json, is_storable_dtype
 if TYPE_CHECKING:
     from converters.conversion.convert import ConvertOptions
 
-DIALECT = Dialect(
-    "gym",
-    "FineGYM's annotations with the ground-truth boxes of its athletes",
-    "a pickle of FineGYM",
-    (Option("boxes", "file", "Pickle of FineGYM's ground-truth boxes.", "FineGYM", required=True),),
-)
-NAME = DIALECT.name
+NAME = "gym"
 BOX_KEY = "gt_bbox"
 """The key of the boxes in an annotation."""
 
@@ -128,6 +122,16 @@ def _box_array(value: object, place: str) -> NDArray[Any]:
     if boxes.ndim < 2 or boxes.shape[-1] not in (4, 5) or not is_storable_dtype(boxes.dtype):
         raise SourceError(f"{place} is {boxes.dtype} {boxes.shape}; expected boxes of 4 numbers, or 5 with a score")
     return boxes
+
+
+DIALECT = Dialect(
+    NAME,
+    "FineGYM's annotations with the ground-truth boxes of its athletes",
+    "a pickle of FineGYM",
+    recognise=lambda candidate: "boxes" in candidate.given,
+    open=GymSource,
+    options=(Option("boxes", "file", "Pickle of FineGYM's ground-truth boxes.", "FineGYM", required=True),),
+)
 
 
 def convert(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from array import array
 from collections import OrderedDict
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
@@ -17,14 +18,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
+from converters.conversion.document import PYSKL_DOCUMENT
 from converters.conversion.source import checked_annotation, explore_all, storable_name
-from converters.dialects.dialect import SKIP_MISSING, Dialect, Option
+from converters.dialects.dialect import SKIP_MISSING, Dialect, Option, recorded_missing
 from converters.inputs.annotation_file import AnnotationFile
 from converters.inputs.listing import walk
 from converters.pickles.arrays import short
 from converters.pickles.file import PickleFile
 from converters.pickles.spans import step
-from skelstore.errors import SourceError
+from skelstore.errors import SourceError, StoreExistsError
 from skelstore.format import values
 from skelstore.format.files import absolute
 from skelstore.format.schema import Annotation, Origin
@@ -33,23 +35,9 @@ from skelstore.wording import join_lines
 
 if TYPE_CHECKING:
     from converters.conversion.convert import ConvertOptions
+    from skelstore import Store
 
-DIALECT = Dialect(
-    "kinetics",
-    "Kinetics-400's table of contents and kpfiles, of PYSKL or MMAction2",
-    "a table of contents",
-    (
-        Option(
-            "kpfiles",
-            "folder",
-            "Folder of the kpfiles that belong to a Kinetics table of contents.",
-            "Kinetics",
-            required=True,
-        ),
-        SKIP_MISSING,
-    ),
-)
-NAME = DIALECT.name
+NAME = "kinetics"
 _MAX_OPEN = 16
 _SHOWN_MISSING = 20
 
@@ -311,6 +299,53 @@ class KineticsSource:
 def _identifier(annotation: Annotation) -> object:
     """By which MMAction2 finds the skeletons of a video: ``filename`` if it has one, else ``frame_dir``."""
     return annotation.get("filename", annotation.get("frame_dir"))
+
+
+def _export(
+    store: Store,
+    out: Path,
+    *,
+    kpfiles: str | os.PathLike[str] | None = None,
+    kpfile_videos: int | None = None,
+    force: bool = False,
+    advance: Callable[[int], None] | None = None,
+) -> None:
+    """The table of contents, and the kpfiles in the folder ``kpfiles``: as they were, or of ``kpfile_videos`` each."""
+    from converters.outputs.kinetics import export_kinetics
+
+    folder = out.parent / "kpfiles" if kpfiles is None else Path(kpfiles)
+    if force and kpfiles is None and not out.exists() and folder.is_dir() and any(folder.iterdir()):
+        raise StoreExistsError(
+            f"{folder} exists, and {out}, to which it would belong, does not: it may be the source's, so name it "
+            "with --kpfiles to replace it, or choose another place"
+        )
+    document = store.source.get("document")
+    is_contents = isinstance(document, dict) and "annotation" not in document
+    contents = document if is_contents else PYSKL_DOCUMENT
+    export_kinetics(store, out, folder, contents, kpfile_videos, force=force, advance=advance)
+
+
+DIALECT = Dialect(
+    NAME,
+    "Kinetics-400's table of contents and kpfiles, of PYSKL or MMAction2",
+    "a table of contents",
+    recognise=lambda candidate: "kpfiles" in candidate.given,
+    open=KineticsSource,
+    options=(
+        Option(
+            "kpfiles",
+            "folder",
+            "Folder of the kpfiles that belong to a Kinetics table of contents.",
+            "Kinetics",
+            required=True,
+        ),
+        SKIP_MISSING,
+    ),
+    export=_export,
+    export_options=("kpfiles", "kpfile_videos"),
+    export_any=True,
+    recorded=recorded_missing,
+)
 
 
 def convert(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -17,14 +18,14 @@ from skelstore.errors import SourceError
 from skelstore.format.files import absolute
 from skelstore.format.schema import Annotation, Origin
 from skelstore.format.values import Json
+from skelstore.wording import counted
 
 if TYPE_CHECKING:
     from converters.conversion.convert import ConvertOptions
+    from skelstore import Store
 
-DIALECT = Dialect("single", "one annotation", "a pickle that is one annotation")
-FOLDER_DIALECT = Dialect("folder", "one annotation a file", "a folder of such pickles", takes_folder=True)
-NAME = DIALECT.name
-FOLDER_NAME = FOLDER_DIALECT.name
+NAME = "single"
+FOLDER_NAME = "folder"
 
 
 class SingleFiles(KnownAtOnce):
@@ -74,6 +75,63 @@ class SingleFiles(KnownAtOnce):
 
     def _relative(self, index: int) -> str:
         return storable_name(self._files[index].relative_to(self.path).as_posix(), self.path)
+
+
+def _export_file(store: Store, out: Path, *, force: bool = False, advance: Callable[[int], None] | None = None) -> None:
+    from converters.outputs.document import write_value
+    from converters.outputs.output import new_file
+
+    if len(store) != 1:
+        raise SourceError(
+            f"{store.path} has {counted(len(store), 'video')}; a file of one annotation needs one: use --format"
+        )
+    with new_file(out, force=force) as file:
+        write_value(file, store[0])
+
+
+def _export_folder(
+    store: Store, out: Path, *, force: bool = False, advance: Callable[[int], None] | None = None
+) -> None:
+    """One file per video, with the name that it had in the source."""
+    from converters.outputs.document import write_value
+    from converters.outputs.origins import origins
+    from converters.outputs.output import new_folder
+
+    files = [origin.file if origin else None for origin in origins(store)]
+    with new_folder(out, force=force) as folder:
+        for i, name in enumerate(files):
+            if name is None:
+                raise SourceError(f"{store.path}: video {i} is not from a file of its own: use --format")
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if target.exists():
+                raise SourceError(f"{store.path}: {name!r} was the file of two of these videos: use --format")
+            with open(target, "xb") as file:
+                write_value(file, store[i])
+                file.flush()
+                os.fsync(file.fileno())
+            if advance:
+                advance(1)
+
+
+DIALECT = Dialect(
+    NAME,
+    "one annotation",
+    "a pickle that is one annotation",
+    recognise=lambda candidate: candidate.top == "annotation" and not candidate.is_folder and not candidate.labelled,
+    open=SingleFiles,
+    export=_export_file,
+)
+FOLDER_DIALECT = Dialect(
+    FOLDER_NAME,
+    "one annotation per file",
+    "a folder of such pickles",
+    recognise=lambda candidate: candidate.top == "annotation" and candidate.is_folder and not candidate.labelled,
+    open=SingleFiles,
+    takes_folder=True,
+    suffixes=(".pkl",),
+    export=_export_folder,
+)
 
 
 def convert(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,13 +22,17 @@ from skelstore.format.values import Json
 class AnnotationFile:
     """Source of the annotations of one pickle: ``{'split': …, 'annotations': […], …}`` or a bare list.
 
-    ``pickle`` is the file, if ``open_pickle`` has opened it already. Raises SourceError if it is not of the dialect.
+    ``tops`` says which of the two the dialect has at the top: ``dict``, ``list``. Raises SourceError if the file is
+    not of the dialect.
     """
 
-    def __init__(self, path: str | os.PathLike[str], dialect: str, pickle: PickleFile | None = None) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], dialect: str, tops: tuple[Literal["dict", "list"], ...] = ("dict", "list")
+    ) -> None:
         self.path = absolute(path)
         self.dialect = dialect
-        self._pickle = pickle or open_pickle(path)
+        self._tops = tops
+        self._pickle = open_pickle(path)
         self._key = None if self._pickle.root_kind == "list" else "annotations"
         try:
             self.known = self._find_list()
@@ -50,13 +54,12 @@ class AnnotationFile:
 
     def _find_list(self) -> int:
         """Number of annotations, as far as the file is indexed. Raises SourceError if it is not of the dialect."""
-        wanted = {"pyskl": ("dict",), "list": ("list",)}.get(self.dialect, ("dict", "list"))
         count = None
-        if self._pickle.root_kind in wanted and holds_annotations(self._pickle):
+        if self._pickle.root_kind in self._tops and holds_annotations(self._pickle):
             count = self._pickle.elements(self._key)
         if count is None:
             expected = " or ".join(
-                {"dict": "a dict with a list 'annotations'", "list": "a list"}[kind] for kind in wanted
+                {"dict": "a dict with a list 'annotations'", "list": "a list"}[kind] for kind in self._tops
             )
             raise SourceError(f"{self.path} holds {described(self._pickle)}; the dialect {self.dialect} is {expected}")
         return count

@@ -132,10 +132,27 @@ class ListedFiles(KnownAtOnce):
 
 
 def walk(folder: Path, suffixes: Sequence[str]) -> Iterator[Path]:
-    """Files below a folder that end so, in upper or lower case, in no order; without macOS's own ``._`` files.
+    """Files below a folder that end so, as ``names_below`` finds them.
 
-    Nothing is passed over in silence: raises OSError for a folder that cannot be read, SourceError for a link to a
-    folder, which is not followed, and for what bears the name of a file and is none.
+    Nothing is passed over in silence: raises what ``names_below`` raises, and SourceError for what bears the name of a
+    file and is none.
+    """
+    for path in names_below(folder, suffixes):
+        require_file(path)
+        yield path
+
+
+def require_file(path: Path) -> None:
+    """Raise SourceError if a path that was found in a folder is not that of a file."""
+    if not path.is_file():
+        raise SourceError(f"{path} is no file, or a link to nothing: take it away, or bring the file")
+
+
+def names_below(folder: Path, suffixes: Sequence[str]) -> Iterator[Path]:
+    """What is below a folder, is no folder and ends so, in upper or lower case, in no order; without macOS's own
+    ``._`` files.
+
+    Raises OSError for a folder that cannot be read, SourceError for a link to a folder, which is not followed.
     """
     for parent, folders, names in os.walk(folder, onerror=_raised):
         for name in folders:
@@ -146,10 +163,7 @@ def walk(folder: Path, suffixes: Sequence[str]) -> Iterator[Path]:
                 )
         for name in names:
             if os.path.splitext(name)[1].lower() in suffixes and not name.startswith("._"):
-                path = Path(parent, name)
-                if not path.is_file():
-                    raise SourceError(f"{path} is no file, or a link to nothing: take it away, or bring the file")
-                yield path
+                yield Path(parent, name)
 
 
 def _raised(error: OSError) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -74,7 +74,6 @@ _JSON_TOOLS: tuple[tuple[str, frozenset[str]], ...] = tuple(
         ("Kinetics-Skeleton", "frame_index skeleton"),
         ("the labels of Kinetics-Skeleton", "has_skeleton"),
         ("Toyota Smarthome", "njts"),
-        ("NW-UCLA", "file_name skeletons"),
         ("MediaPipe", "x y z visibility"),
     )
 )
@@ -241,6 +240,23 @@ def holds_annotation(pickle: PickleFile) -> bool:
     )
 
 
+def name_elements(pickle: PickleFile, key: str | None, dialect: str) -> str | None:
+    """What the list at the top of a pickle, or under a key of it, is if its first element is no annotation.
+
+    None if there is nothing to say of it. ``dialect``: the one that converts any list of dicts, if it is stated.
+    """
+    known = pickle.elements(key)
+    if not known:
+        return None
+    first = pickle.element(0, key)
+    if isinstance(first, dict) and is_annotation(first):
+        return None
+    said = name_list(first, pickle.element(1, key) if known > 1 else None)
+    if said is None and isinstance(first, dict):
+        return f"{name_dict(first.keys(), 'is a list of dicts')}; --from {dialect} converts them as they are"
+    return said
+
+
 def name_list(first: object, second: object) -> str | None:
     """What a list in a pickle is by its first two elements (None: there is none); None if it is one of dicts."""
     if isinstance(first, np.ndarray):
@@ -316,17 +332,17 @@ def is_label_pickle(value: object) -> bool:
 # --- folders
 
 
-def name_folder(path: Path) -> str:
-    """What a folder is that has no file of any dialect."""
+def name_folder(path: Path, suffixes: Sequence[str]) -> str:
+    """What a folder is that has no file of any dialect; ``suffixes`` are those of the dialects' files."""
     files = list(islice(_files(path), _MAX_LISTED))
     if any(file.name == "data.mdb" for file in files):
         return f"is an LMDB database, which is not read: {_OWN_DATA}"
-    expected = "expected .pkl, .npy, .npz or .skeleton files"
-    suffixes = Counter(file.suffix.lower() or "no suffix" for file in files).most_common(3)
-    if not suffixes:
+    expected = f"expected {', '.join(suffixes[:-1])} or {suffixes[-1]} files"
+    counts = Counter(file.suffix.lower() or "no suffix" for file in files).most_common(3)
+    if not counts:
         return f"is a folder without a file; {expected}"
-    found = ", ".join(f"{count} of {suffix}" for suffix, count in suffixes)
-    example = min(file for file in files if (file.suffix.lower() or "no suffix") == suffixes[0][0])
+    found = ", ".join(f"{count} of {suffix}" for suffix, count in counts)
+    example = min(file for file in files if (file.suffix.lower() or "no suffix") == counts[0][0])
     with suppress(OSError):
         if said := name_file(example):
             return f"is a folder with other files ({found}): {example.relative_to(path)} {said}"

@@ -208,7 +208,9 @@ def test_what_opens_no_source(tmp_path: Path) -> None:
         open_source(tmp_path / "b.pkl")
     with pytest.raises(SourceError, match="'nonsense' is not known; expected one of " + ", ".join(DIALECTS)):
         open_source(path, "nonsense")
-    with pytest.raises(SourceError, match="needs the folder of the kpfiles"):
+    with pytest.raises(SourceError, match="did you mean 'kinetics'"):
+        open_source(path, "kinetic")
+    with pytest.raises(SourceError, match="needs --kpfiles, the folder of the kpfiles"):
         open_source(path, "kinetics")
     with pytest.raises(SourceError, match="--kpfiles goes with"):
         open_source(path, "list", kpfiles=tmp_path)

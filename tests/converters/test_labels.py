@@ -132,7 +132,7 @@ def test_other_joints_further_on_are_seen_too(tmp_path: Path) -> None:
     """Behind the videos that the chunks are planned on."""
     videos = [{"frame_dir": str(i), "keypoint": np.ones((1, 1, 17, 2), np.float16)} for i in range(300)]
     videos[-1]["keypoint"] = np.ones((1, 1, 25, 2), np.float16)
-    source = AnnotationFile(dump(tmp_path / "a.pkl", videos), "list")
+    source = AnnotationFile(dump(tmp_path / "a.pkl", videos), "list", ("list",))
     with pytest.raises(JointLayoutError, match="keypoints with 25"):
         convert_source(source, tmp_path / "b.zarr", joints="coco-17")
     assert convert_source(source, tmp_path / "b.zarr") == 1, "the part is finished whatever is stated of it"

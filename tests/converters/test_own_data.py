@@ -525,7 +525,7 @@ def test_options_that_do_not_go_together(samples: Path, tmp_path: Path) -> None:
     table = samples / "clips.csv"
     pyskl = samples / "gym" / "gym_hrnet.pkl"
     for call, reason in (
-        (lambda: open_source(pyskl, table=table), "--table goes with extraction or arrays or babel, not with pyskl"),
+        (lambda: open_source(pyskl, table=table), "--table goes with babel, extraction or arrays, not with pyskl"),
         (lambda: open_source(samples / "clips", label_by="folders", table=table), "not both"),
         (lambda: open_source(samples / "clips", label_by="names"), "expected one of folders, ntu"),
         (lambda: open_source(pyskl, "arrays"), "is a file; the dialect arrays is not"),

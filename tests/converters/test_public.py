@@ -17,7 +17,7 @@ from tests.conftest import REPOSITORY
 
 
 def test_the_names_of_the_package() -> None:
-    assert converters.__all__ == ["export", "open_source"]
+    assert converters.__all__ == ["convert", "export", "open_source"]
     assert all(hasattr(converters, name) for name in converters.__all__)
 
 
@@ -103,8 +103,9 @@ def test_the_options_of_all() -> None:
 def test_the_signatures_of_the_package() -> None:
     assert list(inspect.signature(converters.open_source).parameters) == [
         *("path", "dialect", "kpfiles", "skip_missing", "boxes", "table", "label_by"),
-        *("recipe", "task", "ignore", "skip_broken"),
+        *("recipe", "task", "ignore", "skip_broken", "split_by"),
     ]
+    assert list(inspect.signature(converters.convert).parameters) == ["source", "destination", "dialect", "options"]
     assert list(inspect.signature(converters.export).parameters) == [
         *("store", "out", "format", "kpfiles", "kpfile_videos", "force", "advance")
     ]

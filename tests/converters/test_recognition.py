@@ -138,7 +138,6 @@ JSON: dict[str, object] = {
     "COCO's keypoints (results)": [{"image_id": 1, "category_id": 1, "keypoints": JOINT * 17, "score": 1.0}],
     "Kinetics-Skeleton": {"data": [{"frame_index": 1, "skeleton": []}], "label": "a", "label_index": 3},
     "MediaPipe": [[{"x": 0.5, "y": 0.5, "z": 0.0, "visibility": 0.9}]],
-    "NW-UCLA": {"file_name": "a01_s01_e00_v01", "skeletons": [], "label": 1},
     "Toyota Smarthome": {"frames": [[]], "njts": 13},
 }
 
@@ -277,7 +276,7 @@ def test_a_folder_of_an_array_and_its_labels(tmp_path: Path) -> None:
 
 def test_folders_of_other_files(tmp_path: Path) -> None:
     (tmp_path / "empty" / "sub").mkdir(parents=True)
-    assert "is a folder without a file; expected .pkl, .npy, .npz or .skeleton files" in refusal(tmp_path / "empty")
+    assert "is a folder without a file; expected .skeleton, .pkl, " in refusal(tmp_path / "empty")
     (tmp_path / "lmdb").mkdir()
     (tmp_path / "lmdb" / "data.mdb").write_bytes(bytes(8))
     assert "is an LMDB database" in refusal(tmp_path / "lmdb")
@@ -288,7 +287,7 @@ def test_folders_of_other_files(tmp_path: Path) -> None:
     assert "with other files (3 of .mat, 1 of .txt): 0.mat is a MATLAB file" in refusal(tmp_path / "mixed")
     (tmp_path / "binary").mkdir()
     (tmp_path / "binary" / "a.bin").write_bytes(bytes(9))
-    assert "(1 of .bin); expected .pkl" in refusal(tmp_path / "binary")
+    assert "(1 of .bin); expected .skeleton, .pkl, " in refusal(tmp_path / "binary")
     assert "with other files" in refusal(tmp_path / "binary", label_by="ntu")
 
 
