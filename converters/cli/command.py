@@ -65,6 +65,7 @@ class Command(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:
         with loading():
+            import_module("skelstore.packages")  # first: the error for pyarrow that refuses NumPy says what to install
             module = import_module(f"converters.cli.{self._module}")
         return ctx.invoke(getattr(module, f"{self.name}_command"), **ctx.params)
 
