@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 
 import skelstore
 from converters.checks.problems import SHOWN, Report, Tally
-from converters.checks.video import MODELS, Model, Poses, as_int, poses, shown_kind, video_problems
+from converters.checks.video import Poses, as_int, poses, shown_kind, video_problems
+from converters.choices import MODELS, Model
 from converters.conversion.source import LeftOut
 from converters.dialects import ntu
 from converters.dialects.registry import open_source

@@ -8,21 +8,20 @@ published configs of PoseC3D and ST-GCN.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal, NamedTuple, TypeAlias, get_args
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from converters.choices import Model
 from converters.pickles.arrays import Foreign
 from converters.showing import shown
 from skelstore.format.values import type_name
 from skelstore.wording import counted
 
-__all__ = ["MODELS", "Model", "Poses", "Problem", "as_int", "poses", "video_problems"]
+__all__ = ["Poses", "Problem", "as_int", "poses", "video_problems"]
 
 Problem: TypeAlias = tuple[str, str]
-Model: TypeAlias = Literal["posec3d", "stgcn"]
-MODELS: tuple[Model, ...] = get_args(Model)
 
 #: So far outside, in parts of the side, a joint is not there by an estimator's error alone.
 FAR = 0.1

@@ -10,9 +10,9 @@ from functools import partial
 from itertools import chain, islice
 from typing import Any, NamedTuple, TypedDict
 
+from converters.conversion.distribution import Course, write_parts
 from converters.conversion.jobs import (
     SHOWN_PROBLEMS,
-    Course,
     Job,
     Outcome,
     Sent,
@@ -20,7 +20,6 @@ from converters.conversion.jobs import (
     identity_of,
     sent_along,
     write_part,
-    write_parts,
 )
 from converters.conversion.repetition import merge_repeats
 from converters.conversion.source import Reached, Source, refusal, splits_without

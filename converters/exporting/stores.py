@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any
 
+from converters.choices import FORMATS as FORMATS
+from converters.choices import Format as Format
 from converters.dialects import bare_list, pyskl
 from converters.dialects.dialect import Dialect
 from converters.dialects.registry import DIALECTS
@@ -13,10 +15,6 @@ from skelstore import Store
 from skelstore.errors import SourceError
 from skelstore.format.files import local_path
 from skelstore.wording import closest
-
-Format: TypeAlias = Literal["pyskl", "list", "kinetics"]
-FORMATS: tuple[Format, ...] = get_args(Format)
-"""The dialects as which any store can be exported: those with ``Dialect.export_any``."""
 
 
 def export(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple, TypeAlias, get_args
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from skelstore.choices import CONFLICTS as CONFLICTS
+from skelstore.choices import Conflict as Conflict
 from skelstore.combine.provenance import document_values
 from skelstore.equality import difference
 from skelstore.errors import JointLayoutError, MergeError
@@ -18,10 +20,6 @@ from skelstore.read.identifiers import identifier
 from skelstore.read.reader import Reader
 from skelstore.splits import joined
 from skelstore.wording import counted, join_lines
-
-Conflict: TypeAlias = Literal["ids", "fields", "joints", "labels", "document", "raw"]
-"""Kinds of contradictions; ``merge`` says what each is."""
-CONFLICTS: tuple[Conflict, ...] = get_args(Conflict)
 
 _SHOWN = 5
 _JOINT_FIELDS = ("keypoint", "keypoint_score")

@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import reprlib
 import struct
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any
 
 import numpy as np
 from numcodecs import blosc
 
+from skelstore.choices import PROFILES as PROFILES
+from skelstore.choices import Profile as Profile
 from skelstore.errors import StoreError
 from skelstore.format.files import flat_bytes
 from skelstore.format.values import Json
-
-Profile: TypeAlias = Literal["fast", "default", "small"]
-PROFILES: tuple[Profile, ...] = get_args(Profile)
 
 CRC_BYTES = 4
 _BLOSC_SIZES = struct.Struct("<4xI4xI")

@@ -7,11 +7,13 @@ import re
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
-from typing import Literal, TypeAlias, get_args
+from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
 
+from skelstore.choices import LEVELS as LEVELS
+from skelstore.choices import Level as Level
 from skelstore.errors import SkelstoreError, StoreError
 from skelstore.format import checksums
 from skelstore.format.checksums import FileEntry
@@ -19,10 +21,6 @@ from skelstore.format.files import local_path
 from skelstore.format.schema import MANIFEST_KEY, ROOT_KEY
 from skelstore.read.reader import Reader
 from skelstore.read.table import numeric_column
-
-Level: TypeAlias = Literal["structure", "checksums", "decode"]
-LEVELS: tuple[Level, ...] = get_args(Level)
-"""How thoroughly a store is checked; each level does what those before it do."""
 
 Subset: TypeAlias = tuple[int, int]
 """(n, m): the n-th of m shares, n from 1 on. The m shares together are everything, and none is in two."""

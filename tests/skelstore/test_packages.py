@@ -80,7 +80,8 @@ def test_no_module_imports_pyarrow_before_it_is_checked(tmp_path: Path) -> None:
     assert done.stdout.splitlines() == ["{'MissingPackageError'}"] * 2 + ["None None"]
 
 
-def test_the_command_says_so_in_one_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize("arguments", [["convert", "a", "b"], ["info", "a"], ["bench", "a"]])
+def test_the_command_says_so_in_one_line(tmp_path: Path, arguments: list[str]) -> None:
     (tmp_path / "pyarrow").mkdir()
     (tmp_path / "pyarrow/__init__.py").write_text(f"raise ImportError({REFUSAL!r})\n")
     code = f"""if True:
@@ -89,7 +90,7 @@ def test_the_command_says_so_in_one_line(tmp_path: Path) -> None:
         numpy.__version__ = "1.26.4"
         sys.path.insert(0, {str(tmp_path)!r})
         from converters.cli import main
-        main(["--version"])
+        main({arguments})
     """
     done = run_python(code)
     assert (done.returncode, done.stdout) == (1, "")
