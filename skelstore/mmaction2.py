@@ -45,6 +45,9 @@ class SkelStorePoseDataset(PoseDataset):
     the skeletons; ``video`` is. ``serialize_data`` changes nothing: there is nothing to serialize. Where ``get_subset``
     of a PoseDataset fails on a number of all its videos, this one gives them.
 
+    As upstream, ``box_thr`` does nothing unless ``valid_ratio`` is a float above 0 (that of ``Store.decompressed``
+    filters boxes in any case).
+
     ``read_sampled``: read the sampled frames only. The pipeline must begin with [DecompressPose,] UniformSampleFrames
     and PoseDecode, else ValueError. Items are the same.
 

@@ -100,6 +100,9 @@ class SkelStorePoseDataset(PoseDataset):
 
     ``ann_file`` is the path of the store. ``memcached`` and ``mc_cfg`` are accepted and not used, with one warning.
 
+    As upstream, ``box_thr`` does nothing unless ``valid_ratio`` is a float above 0 (that of ``Store.decompressed``
+    filters boxes in any case).
+
     ``read_sampled``: read the sampled frames only. The pipeline must begin with [DecompressPose,] UniformSampleFrames
     and PoseDecode, else ValueError. Items are the same.
 

@@ -6,10 +6,12 @@ import os.path
 from collections.abc import Iterable
 from itertools import islice
 
-_COMPARED_NAMES = 20_000
+COMPARED_NAMES = 20_000
+"""How many names ``closest`` looks at, at most."""
+
 _CLOSE_NAMES = 50
 _LONGEST_NAME = 200
-"""Bounds of ``closest``: names that are looked at, names that are compared in full, and characters of a name."""
+"""Names that are compared in full, of those that look most alike, and characters of a name, at most."""
 
 
 class Lines(str):
@@ -56,7 +58,7 @@ def closest(name: object, names: Iterable[object]) -> str:
     wanted = name.casefold()
     known = {
         other.casefold(): str(other)
-        for other in islice(names, _COMPARED_NAMES)
+        for other in islice(names, COMPARED_NAMES)
         if isinstance(other, str) and len(other) <= _LONGEST_NAME
     }
     likely = heapq.nlargest(_CLOSE_NAMES, known, key=lambda other: _shared_ends(wanted, other))

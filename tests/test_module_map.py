@@ -1,4 +1,4 @@
-"""The map of modules in docs/design.md holds, and so does what it promises: layers, and no circle."""
+"""The map of modules in docs/design.md holds, and so does what it promises: layers, no circle, no private doors."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import REPOSITORY
+from tests.support.repository import REPOSITORY
 
 PACKAGES = ["skelstore", "converters"]
 #: The circles that are left.
-KNOWN = {"read.store imports read.decompressed", "conversion.workers imports conversion.jobs"}
+KNOWN = {"conversion.workers imports conversion.jobs"}
 
 
 def modules(package: str) -> dict[str, Path]:
@@ -69,3 +69,73 @@ def test_a_module_imports_only_what_stands_before_it(package: str) -> None:
         if not name.startswith("bench.") and place[name] >= place[module]
     ]
     assert set(backwards) <= KNOWN
+
+
+@pytest.mark.parametrize(("one", "other"), [("read.", "write."), ("write.", "read.")])
+def test_reading_and_writing_know_nothing_of_each_other(one: str, other: str) -> None:
+    files = modules("skelstore")
+    across = [
+        f"{module} imports {name}"
+        for module, path in files.items()
+        if module.startswith(one)
+        for name in imported(path, "skelstore")
+        if name.startswith(other)
+    ]
+    assert across == []
+
+
+#: Underscore names that are somebody's interface: of named tuples, of the standard library.
+OPEN = {"_asdict", "_fields", "_make", "_replace", "_exit"}
+#: What concurrent.futures has no other name for.
+UNAVOIDABLE = {"executor._executor_manager_thread", "executor._processes"}
+
+
+def private_doors(tree: ast.Module) -> Iterator[str]:
+    """Underscore names of other objects than self and cls, and of other modules, that a module uses.
+
+    A function may use those of a parameter that is annotated with a class of the same module.
+    """
+    classes = {node.name for node in tree.body if isinstance(node, ast.ClassDef)}
+    friendly: set[int] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef):
+            friends = {
+                a.arg for a in node.args.args if isinstance(a.annotation, ast.Name) and a.annotation.id in classes
+            }
+            friendly |= {id(n) for n in ast.walk(node) if isinstance(n, ast.Name) and n.id in {"self", "cls"} | friends}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module != "__future__":
+            yield from (f"from {node.module} import {a.name}" for a in node.names if a.name.startswith("_"))
+        elif isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.startswith("__"):
+            inherited = isinstance(node.value, ast.Call) and ast.unparse(node.value.func) == "super"
+            if node.attr not in OPEN and id(node.value) not in friendly and not inherited:
+                yield ast.unparse(node)
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_module_reaches_into_another(package: str) -> None:
+    found = {
+        f"{path.relative_to(REPOSITORY)}: {door}"
+        for path in (REPOSITORY / package).rglob("*.py")
+        for door in private_doors(ast.parse(path.read_text()))
+        if door not in UNAVOIDABLE
+    }
+    assert found == set()
+
+
+def test_private_doors_are_seen() -> None:
+    code = """if True:
+    from a import b, _c
+    class Own:
+        def good(self):
+            return self._a, super()._b, self.x._replace(a=1)
+        def bad(self, other):
+            return self.x._reader, other._rows
+    def friend(own: Own):
+        return own._a
+    def stranger(own: Other):
+        return own._a
+    """
+    tree = ast.parse(code)
+    tree.body = tree.body[0].body  # type: ignore[attr-defined]
+    assert sorted(private_doors(tree)) == ["from a import _c", "other._rows", "own._a", "self.x._reader"]

@@ -116,6 +116,10 @@ class Reader:
         """What tells this store from every other one that has had its path, or will."""
         return self.files.identity
 
+    def refuse_replaced(self) -> None:
+        """Raise StoreReplacedError if another store has the path since this one was opened, or none."""
+        self.files.refuse_replaced()
+
     def _open(self) -> None:
         path = self.path
         root = self._read_root()
@@ -425,6 +429,9 @@ class UnavailableReader(Reader):
     @property
     def identity(self) -> bytes:
         return self._identity
+
+    def refuse_replaced(self) -> None:
+        raise self._reason.with_traceback(None)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skelstore.errors import FrameIndexError
-from skelstore.read.decompressed import decompressed_frames
 from skelstore.read.decompression import squeezed_total
+from skelstore.read.store import Decompressed
 from skelstore.train.selection import Selection
 
 Transform = Callable[[dict[str, Any]], Any]
@@ -77,7 +77,7 @@ class SampledPipeline:
             read = store.read_one(position, fields=keys, frames=sample)
         else:
             options = {"squeeze": self._decompress.squeeze, "max_person": self._decompress.max_person}
-            read = decompressed_frames(store, position, sample, box_thr=selection.box_thr, **options)
+            read = Decompressed(store, box_thr=selection.box_thr, **options).read_one(position, frames=sample)
         if "num_person" in read:
             sampled.setdefault("num_person", read["num_person"])
         for name in ("keypoint", "keypoint_score"):

@@ -25,6 +25,7 @@ from converters.dialects.registry import open_source
 from converters.inputs.recognition import is_annotation, is_label_pickle, name_file, name_list
 from converters.samples.skeletons import write_skeletons
 from skelstore.errors import SourceError
+from tests.support.array_files import npy, npz
 from tests.support.source_contract import dump
 
 CLIP = np.zeros((3, 30, 25, 2), np.float32)
@@ -55,18 +56,6 @@ def tarred() -> bytes:
     data = io.BytesIO()
     with tarfile.open(fileobj=data, mode="w") as archive:
         archive.addfile(tarfile.TarInfo("a.pkl"))
-    return data.getvalue()
-
-
-def npz(**arrays: Any) -> bytes:
-    data = io.BytesIO()
-    np.savez(data, **arrays)
-    return data.getvalue()
-
-
-def npy(array: Any) -> bytes:
-    data = io.BytesIO()
-    np.save(data, array)
     return data.getvalue()
 
 
@@ -152,6 +141,12 @@ def test_json_is_named_by_the_tool_that_writes_it(tmp_path: Path, tool: str) -> 
             with pytest.raises(SourceError) as caught:
                 open_source(source)
             assert f"is JSON as of {tool}, which is not read: make a .npz of each video" in str(caught.value)
+
+
+def test_json_that_another_dialect_reads(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text('{"file_name": "a01_s01_e00_v01", "skeletons": [], "label": 1}')
+    for dialect in ("pyskl", "ntu"):
+        assert "is JSON as of NW-UCLA: convert it, or the folder that it is in" in refusal(tmp_path / "a.json", dialect)
 
 
 def test_json_of_nobody(tmp_path: Path) -> None:

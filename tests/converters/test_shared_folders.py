@@ -15,6 +15,7 @@ import pytest
 
 import skelstore
 from tests.support.crashes import PART_BYTES, make_source
+from tests.support.files import names_in
 
 pytestmark = [
     pytest.mark.slow,
@@ -79,10 +80,6 @@ def run_as(user: int, *arguments: object, umask: int = 0o022, stop: int = -1) ->
 def convert_as(user: int, lab: Path, *options: str, umask: int = 0o022, stop: int = -1) -> tuple[int, str]:
     arguments = ("convert", lab.parent / "a.pkl", lab / "a.zarr", "--workers", "1", *options)
     return run_as(user, *arguments, umask=umask, stop=stop)
-
-
-def names_in(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
 
 
 @pytest.mark.parametrize("umask", [0o002, 0o022])

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
+
+from tests.support.processes import run_python
+from tests.support.repository import REPOSITORY
 
 REFUSAL = "pyarrow requires NumPy 2.0 or newer, found 1.26.4"
 IMPORT = """
@@ -28,18 +29,55 @@ def said(folder: Path, module: str, numpy: str, error: str) -> str:
     (folder / "pyarrow").mkdir()
     (folder / "pyarrow/__init__.py").write_text(f"raise {error}\n")
     code = IMPORT.format(numpy=numpy, folder=str(folder), module=module)
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    done = run_python(code)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
-@pytest.mark.parametrize("module", ["skelstore", "skelstore.errors", "converters.cli.source_commands"])
+@pytest.mark.parametrize(
+    "module", ["skelstore.read", "skelstore.write", "skelstore.torch", "converters.cli.source_commands"]
+)
 def test_pyarrow_that_refuses_numpy_1(tmp_path: Path, module: str) -> None:
     found = said(tmp_path, module, "1.26.4", f"ImportError({REFUSAL!r})")
     assert found == (
         f"MissingPackageError: pyarrow {pa.__version__} was found, which cannot be used with NumPy 1.26.4 ({REFUSAL}); "
         "expected pyarrow below 26, or NumPy 2: pip install 'pyarrow<26', or pip install 'numpy>=2'\n"
     )
+
+
+def importing_pyarrow() -> list[str]:
+    """Every module of skelstore that imports pyarrow."""
+    paths = REPOSITORY.glob("skelstore/**/*.py")
+    found = [path for path in paths if re.search(r"^import pyarrow", path.read_text(), re.MULTILINE)]
+    return [".".join(path.relative_to(REPOSITORY).with_suffix("").parts) for path in found]
+
+
+def test_no_module_imports_pyarrow_before_it_is_checked(tmp_path: Path) -> None:
+    """Whichever of them is imported first; nor can an exported name be had that needs it."""
+    modules = importing_pyarrow()
+    assert len(modules) > 10
+    (tmp_path / "pyarrow").mkdir()
+    (tmp_path / "pyarrow/__init__.py").write_text(f"raise ImportError({REFUSAL!r})\n")
+    code = f"""if True:
+        import importlib
+        import sys
+        import numpy
+        numpy.__version__ = "1.26.4"
+        sys.path.insert(0, {str(tmp_path)!r})
+        def outcome(function, name):
+            for loaded in [name for name in sys.modules if name.partition(".")[0] == "skelstore"]:
+                del sys.modules[loaded]
+            try:
+                function(name)
+            except ImportError as error:
+                return type(error).__name__
+        print({{outcome(importlib.import_module, name) for name in {modules}}})
+        needed = "Decompressed Field LazyAnnotation Store Writer decompress_pose merge open subset".split()
+        print({{outcome(lambda name: getattr(importlib.import_module("skelstore"), name), name) for name in needed}})
+        print(outcome(importlib.import_module, "skelstore"), outcome(importlib.import_module, "skelstore.errors"))
+    """
+    done = run_python(code, check=True)
+    assert done.stdout.splitlines() == ["{'MissingPackageError'}"] * 2 + ["None None"]
 
 
 def test_the_command_says_so_in_one_line(tmp_path: Path) -> None:
@@ -53,7 +91,7 @@ def test_the_command_says_so_in_one_line(tmp_path: Path) -> None:
         from converters.cli import main
         main(["--version"])
     """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    done = run_python(code)
     assert (done.returncode, done.stdout) == (1, "")
     [line] = done.stderr.splitlines()
     assert line.startswith(f"skelstore: pyarrow {pa.__version__} was found, which cannot be used with NumPy 1.26.4")
@@ -68,11 +106,10 @@ def test_the_command_says_so_in_one_line(tmp_path: Path) -> None:
     ],
 )
 def test_other_errors_of_pyarrow_are_left_as_they_are(tmp_path: Path, numpy: str, error: str) -> None:
-    assert said(tmp_path, "skelstore", numpy, error).startswith(error.split("(")[0])
+    assert said(tmp_path, "skelstore.read", numpy, error).startswith(error.split("(")[0])
 
 
 def test_the_sentence_names_the_bound_of_the_extra() -> None:
-    root = Path(__file__).resolve().parents[2]
     bound = r"pyarrow<(\d+)"
-    stated = re.findall(bound, (root / "pyproject.toml").read_text())
-    assert stated == re.findall(bound, (root / "skelstore/packages.py").read_text())
+    stated = re.findall(bound, (REPOSITORY / "pyproject.toml").read_text())
+    assert stated == re.findall(bound, (REPOSITORY / "skelstore/packages.py").read_text())

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import inspect
 import json
-import subprocess
 import sys
 from typing import Any
 
 import pytest
 
 import skelstore
+from tests.support.processes import run_python
 
 EXPORTED = [
     "AmbiguousVideoError",
@@ -82,7 +82,8 @@ SIGNATURES = {
     "Store.__len__": "(self) -> 'int'",
     "Store.__iter__": "(self) -> 'Iterator[Annotation]'",
     "Store.__contains__": "(self, name: 'object') -> 'bool'",
-    "Store.__getitem__": "(self, key: 'str | SupportsIndex') -> 'Annotation'",
+    "Store.__getitem__": "(self, key: 'str | SupportsIndex | slice') -> 'Annotation | Store'",
+    "Store.get": "(self, name: 'str', default: 'Any' = None) -> 'Any'",
     "Store.__getitems__": "(self, indices: 'Sequence[SupportsIndex]') -> 'list[Annotation]'",
     "Store.read": "(self, indices: 'Iterable[str | SupportsIndex]') -> 'list[Annotation]'",
     "Store.read_one": "(self, key: 'str | SupportsIndex', *, fields: 'Iterable[Any] | None' = None, "
@@ -102,7 +103,7 @@ SIGNATURES = {
     "Store.close": "(self) -> 'None'",
 }
 
-PROPERTIES = {"class_names", "fields", "joints", "path", "profile", "source", "splits", "videos"}
+PROPERTIES = {"class_names", "fields", "joints", "labels", "path", "profile", "source", "splits", "videos", "zarr"}
 
 
 def test_the_exported_names() -> None:
@@ -114,6 +115,8 @@ def test_whatever_is_exported_says_what_it_is() -> None:
     for name in EXPORTED:
         thing = getattr(skelstore, name)
         assert thing.__doc__, name
+    for name in PROPERTIES - {"path"}:
+        assert getattr(skelstore.Store, name).__doc__, name
     for name in SIGNATURES:
         assert name.startswith("Store.__") or found(name).__doc__, name
 
@@ -162,6 +165,11 @@ def test_an_error_shows_its_sentence_as_it_is(name: str) -> None:
     assert str(kind("")) == ""
 
 
+def test_the_package_says_first_what_a_person_does_first() -> None:
+    text = skelstore.__doc__ or ""
+    assert text.index("skelstore.open(") < text.index("store[") < text.index("skelstore convert") < text.index("Writer")
+
+
 def test_an_unsupported_value_is_kept() -> None:
     error = skelstore.UnsupportedValueError("text", ".a[1]", 1j)
     assert (error.place, error.value) == (".a[1]", 1j)
@@ -174,7 +182,7 @@ IMPORT = """if True:
     before = state()
     files = set(os.listdir("/proc/self/fd")) if os.path.exists("/proc/self/fd") else set()
     handler = signal.getsignal(signal.SIGINT)
-    import skelstore
+    from skelstore import *
     assert handler is signal.getsignal(signal.SIGINT)
     if files:
         assert len(set(os.listdir("/proc/self/fd")) - files) == 0, set(os.listdir("/proc/self/fd")) - files
@@ -185,7 +193,7 @@ IMPORT = """if True:
 
 
 def test_importing_starts_no_thread_and_sets_nothing_up() -> None:
-    done = subprocess.run([sys.executable, "-c", IMPORT], capture_output=True, text=True, timeout=60, check=True)
+    done = run_python(IMPORT, check=True)
     before, after, same_handlers, same_surroundings, tasks = json.loads(done.stdout)
     assert before == after == 1
     assert same_handlers
@@ -195,5 +203,5 @@ def test_importing_starts_no_thread_and_sets_nothing_up() -> None:
         import os, numpy, pyarrow, pyarrow.compute, numcodecs.blosc, google_crc32c
         print(len(os.listdir("/proc/self/task")) if os.path.exists("/proc/self/task") else 1)
     """
-    without = subprocess.run([sys.executable, "-c", bare], capture_output=True, text=True, timeout=60, check=True)
+    without = run_python(bare, check=True)
     assert tasks <= int(without.stdout), "importing skelstore starts threads beyond those of its libraries"
