@@ -161,7 +161,7 @@ def recognise(candidate: Candidate) -> bool:
 DIALECT = Dialect(
     NAME,
     "BABEL's clips in one array, and their labels",
-    "a .npy of BABEL",
+    "a .npy of BABEL, with its label pickle",
     recognise=recognise,
     open=BabelSource,
     options=(TABLE,),

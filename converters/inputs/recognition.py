@@ -126,6 +126,8 @@ def _name_text(path: Path, head: bytes) -> str:
 def name_json(text: bytes) -> str:
     """Which pose tool has written JSON that begins so."""
     keys = {key.decode() for key in _KEYS_OF_JSON.findall(text)}
+    if {"file_name", "skeletons"} <= keys:
+        return "is JSON as of NW-UCLA: convert it, or the folder that it is in, as --from nwucla"
     tool = next((tool for tool, needed in _JSON_TOOLS if needed <= keys), None)
     return f"is JSON{f' as of {tool}' if tool else ''}, which is not read: {_OWN_DATA}"
 

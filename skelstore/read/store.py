@@ -217,7 +217,7 @@ class Store:
         return self.read(indices)
 
     def read(self, indices: Iterable[str | SupportsIndex]) -> list[Annotation]:
-        """Several annotations, in the order asked for; what is asked for twice comes twice. Raises like ``[]``."""
+        """Several annotations, in the order asked for; a video asked for twice comes twice. Raises like ``[]``."""
         rows = [self._locate(key) for key in indices]
         found: dict[int, Annotation] = {}
         annotations: list[Any] = [None] * len(rows)
@@ -242,7 +242,7 @@ class Store:
         A function is given, of a compressed video, the highest frame number plus 1.
 
         Raises FieldNotFoundError for a key that the video does not have, FrameIndexError for a frame that it does not
-        have, TypeError for frames that are no integers in one row and for ``fields`` that are one text, and as
+        have, TypeError for frames that are not integers in one dimension and for ``fields`` that are a str, and as
         ``store[key]``.
         """
         if isinstance(fields, str):
@@ -290,7 +290,7 @@ class Store:
     def lazy(self, key: str | SupportsIndex) -> LazyAnnotation:
         """The annotation of a video as a Mapping that reads a value when it is asked for; ``dict(…)`` reads all.
 
-        Raises as ``store[key]``; what is wrong with a value shows when it is read.
+        Raises as ``store[key]``; an error in a value is raised when it is read.
         """
         return LazyAnnotation(self._reader, self._locate(key))
 

@@ -1,4 +1,4 @@
-"""Holding a store against its manifest, as thoroughly as asked for, whole or in shares."""
+"""Checking a store against its manifest: how thoroughly, and whole or in shares, is up to the caller."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _LITTER = re.compile(r"\.DS_Store|\._.*|Thumbs\.db|desktop\.ini|\.nfs.*", re.IGN
 
 
 def share(subset: Subset, count: int) -> range:
-    """Which of ``count`` things are in a share: every m-th, from the n-th on. Raises StoreError if there is no such."""
+    """Which of ``count`` items are in a share: every m-th, from the n-th on. Raises StoreError unless 1 <= n <= m."""
     n, m = subset
     if not 1 <= n <= m:
         raise StoreError(f"share {n} of {m} was asked for; the shares are counted from 1 on")
@@ -54,7 +54,8 @@ def verify(
     read, too. Of a ``subset`` (n, m), every m-th shard is opened and every m-th video read, beginning with the n-th;
     the rest of the structure takes no time and is checked whole. What ``find_litter`` finds is no problem.
 
-    ``advance`` is called with the bytes of each shard done. Raises StoreError if there is no such level or subset.
+    ``advance`` is called with the bytes of each shard done. Raises StoreError for an unknown level, and unless
+    1 <= n <= m.
     """
     if level not in LEVELS:
         raise StoreError(f"level {level!r}; expected one of {', '.join(LEVELS)}")
@@ -143,7 +144,7 @@ def _compare_files(reader: Reader) -> Iterator[str]:
 
 
 def _find_strangers(store: Path, keys: set[str]) -> Iterator[str]:
-    """What is in the folder of a store beside its files; a folder that is not of the store is not looked into."""
+    """What else is in the folder of a store; a folder that does not belong to the store is reported, not searched."""
     folders = {str(folder) for key in keys for folder in PurePosixPath(key).parents}
     for folder, subfolders, names in os.walk(store):
         for name in names:
@@ -182,7 +183,7 @@ def _compare_bytes(file: Path, expected: FileEntry) -> list[str]:
 
 
 def _check_rows(reader: Reader, name: str) -> list[str]:
-    """Videos whose rows are the rows of another video too; that they lie within the array is seen to on opening."""
+    """Videos whose rows are the rows of another video too; that they are within the array is checked on opening."""
     field = reader.metadata.fields[name]
     column = reader.table[f"{name}.row"]
     has = np.flatnonzero(column.is_valid().to_numpy(zero_copy_only=False)) if len(column) else np.zeros(0, np.int64)
