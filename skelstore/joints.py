@@ -8,6 +8,8 @@ Where each definition is from:
 - ``coco-17``: COCO keypoints, https://cocodataset.org/#format-data; edges are the ``skeleton`` of its annotation files.
 - ``ntu-25``: Kinect v2 as in NTU RGB+D (Shahroudy et al., CVPR 2016, figure 2); edges as in PYSKL's graph
   ``nturgb+d`` (pyskl/utils/graph.py).
+- ``kinect-20``: Kinect v1 as in NW-UCLA (NUI_SKELETON_POSITION_INDEX of the Kinect for Windows SDK 1.8); edges as in
+  CTR-GCN's graph ``ucla`` (graph/ucla.py).
 - ``openpose-18``, ``body-25``: OpenPose's models COCO and BODY_25 (doc/02_output.md, and the pairs of
   src/openpose/pose/poseParameters.cpp without those from shoulder to ear).
 - ``halpe-26``: Halpe-FullBody, README of Fang-Haoshu/Halpe-FullBody; edges as in MMPose (configs/_base_/datasets/
@@ -154,6 +156,17 @@ LAYOUTS: dict[str, JointLayout] = {
             "0-1-20-2-3 20-4-5-6-7-21 7-22 20-8-9-10-11-23 11-24 0-12-13-14-15 0-16-17-18-19",
         ),
         _layout(
+            "kinect-20",
+            (
+                *_words("hip_center spine shoulder_center head"),
+                *_one_side("left", "shoulder elbow wrist hand"),
+                *_one_side("right", "shoulder elbow wrist hand"),
+                *_one_side("left", "hip knee ankle foot"),
+                *_one_side("right", "hip knee ankle foot"),
+            ),
+            "0-1-2-3 2-4-5-6-7 2-8-9-10-11 0-12-13-14-15 0-16-17-18-19",
+        ),
+        _layout(
             "openpose-18",
             (
                 *_words("nose neck"),
@@ -224,6 +237,7 @@ _MEANS = {"neck": ("left_shoulder", "right_shoulder"), "mid_hip": ("left_hip", "
 _GUESSES: dict[tuple[int, int], tuple[str, str]] = {
     (17, 2): ("coco-17", "Human3.6M has 17 joints, too"),
     (18, 2): ("openpose-18", "other layouts of 18 joints exist"),
+    (20, 3): ("kinect-20", "MSR Action3D has 20 joints in another order"),
     (21, 2): ("hand-21", "other orders of 21 hand joints exist"),
     (21, 3): ("hand-21", "other orders of 21 hand joints exist"),
     (25, 2): ("body-25", "NTU RGB+D projected onto the image has 25 joints, too"),

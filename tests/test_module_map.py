@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import REPOSITORY
+from tests.support.repository import REPOSITORY
 
 PACKAGES = ["skelstore", "converters"]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from converters.conversion.source import Source
-from converters.dialects import array_folder, babel, bare_list, extraction, gym, kinetics, ntu, pyskl, single
+from converters.dialects import array_folder, babel, bare_list, extraction, gym, kinetics, ntu, nwucla, pyskl, single
 from converters.dialects.declining import decline
 from converters.dialects.dialect import Dialect
 from converters.inputs.candidate import Candidate
@@ -33,6 +33,7 @@ DIALECTS: dict[str, Dialect] = {
         single.FOLDER_DIALECT,
         extraction.DIALECT,
         array_folder.DIALECT,
+        nwucla.DIALECT,
     )
 }
 """Each dialect by its name, which ``--from`` takes, in the order in which they are asked for what they recognise."""

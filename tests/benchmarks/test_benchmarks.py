@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +21,9 @@ from converters.pickles.file import PickleFile
 from skelstore.errors import SourceError
 from skelstore.read.decompression import decompress_pose
 from tests.support.exact import assert_exact
+from tests.support.peers import check_peer
+from tests.support.processes import run_python
+from tests.support.repository import REPOSITORY
 
 VIDEOS = 12
 #: Their runtimes keep threads and descriptors for the life of the process: not of this one, in which other tests fork.
@@ -47,29 +48,9 @@ def test_every_peer_gives_the_annotation(peer: Peer, data: Synthetic, tmp_path: 
     if peer.name not in KEEPS_RUNNING:
         check_peer(peer, data, tmp_path)
         return
-    code = f"from {__name__} import *; check_peer_named({peer.name!r}, {data.kind!r}, Path({str(tmp_path)!r}))"
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=120
-    )
+    code = "import sys; from tests.support.peers import *; check_peer_named(*sys.argv[1:])"
+    done = run_python(code, peer.name, data.kind, VIDEOS, tmp_path, cwd=REPOSITORY)
     assert done.returncode == 0, done.stderr
-
-
-def check_peer(peer: Peer, data: Synthetic, folder: Path) -> None:
-    """Hold what a peer gives for every video equal to what it was given."""
-    peer.build(data, folder)
-    peer.open()
-    try:
-        for annotation in data.load():
-            assert_exact(peer.get(annotation["frame_dir"]), annotation)
-    finally:
-        peer.close()
-
-
-def check_peer_named(name: str, kind: str, folder: Path) -> None:
-    """`check_peer` in a process of its own."""
-    (peer,) = (peer for peer in reading.peers() if peer.name == name)
-    (folder / "peer").mkdir()
-    check_peer(peer, Synthetic(kind, VIDEOS, folder), folder / "peer")
 
 
 def test_a_data_set_may_be_larger_than_one_value_of_a_pickle(data: Synthetic, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import struct
 import tempfile
@@ -22,23 +21,12 @@ from converters.inputs import array_file
 from converters.inputs.array_file import Header, npy_header, npz_headers, npz_text, read_entry, read_npy, read_npz
 from skelstore.errors import SourceError
 from tests.support import strategies
+from tests.support.array_files import npy, npz
 from tests.support.exact import assert_exact
 
 ARRAYS = st.sampled_from(strategies.DTYPES).flatmap(
     lambda dtype: hnp.arrays(dtype, hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=4))
 )
-
-
-def npy(array: Any, **options: Any) -> bytes:
-    file = io.BytesIO()
-    np.save(file, array, **options)
-    return file.getvalue()
-
-
-def npz(**members: Any) -> bytes:
-    file = io.BytesIO()
-    np.savez_compressed(file, **members)
-    return file.getvalue()
 
 
 def header(text: str, version: int = 1) -> bytes:

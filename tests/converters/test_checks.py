@@ -27,10 +27,10 @@ from converters.samples.skeletons import write_skeletons
 from skelstore.errors import SourceError, StoreError
 from skelstore.joints import stated
 from tests.support.contracts import write
+from tests.support.repository import REPOSITORY
 from tests.support.source_contract import dump, load
 
 Annotation = dict[Any, Any]
-ROOT = Path(__file__).parents[2]
 
 
 def clean(count: int = 6) -> dict[str, Any]:
@@ -392,7 +392,7 @@ def test_what_a_model_needs(
 
 
 def test_every_kind_has_a_test_and_a_place_in_the_documents() -> None:
-    text = (ROOT / "docs" / "checking.md").read_text()
+    text = (REPOSITORY / "docs" / "checking.md").read_text()
     tests = Path(__file__).read_text()
     for kind, about in KINDS.items():
         assert f'"{kind}"' in tests, kind

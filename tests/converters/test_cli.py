@@ -20,39 +20,14 @@ import pytest
 
 import skelstore
 from converters import samples
-from converters.cli import entry, source_commands
+from converters.cli import source_commands
 from converters.cli.commands import cli as commands
 from converters.cli.progress import progress
 from converters.samples.skeletons import write_skeletons
 from tests.support.contracts import write
 from tests.support.exact import assert_exact
+from tests.support.processes import COMMAND, Done
 from tests.support.source_contract import dump, load
-
-COMMAND = Path(sys.executable).with_name("skelstore")
-
-
-class Done:
-    """What a command left: exit status and both outputs."""
-
-    def __init__(self, status: int, out: str, err: str) -> None:
-        self.status, self.out, self.err = status, out, err
-
-
-@pytest.fixture
-def run(capfd: pytest.CaptureFixture[str]) -> Any:
-    """Run the command line in this process, through ``main``, as the installed script does."""
-
-    def call(*arguments: object) -> Done:
-        capfd.readouterr()
-        status = 0
-        try:
-            entry.main([str(argument) for argument in arguments])
-        except SystemExit as error:
-            status = error.code if isinstance(error.code, int) else int(error.code is not None)
-        captured = capfd.readouterr()
-        return Done(status, captured.out, captured.err)
-
-    return call
 
 
 def command(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:

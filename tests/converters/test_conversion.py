@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +23,9 @@ from skelstore.format import chunking
 from skelstore.write import planning
 from tests.support.contracts import check_store
 from tests.support.exact import assert_exact
+from tests.support.files import tree
+from tests.support.processes import run_python
 from tests.support.source_contract import dump, load
-
-
-def tree(folder: Path) -> dict[str, bytes]:
-    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
 @pytest.fixture(scope="module")
@@ -145,9 +141,7 @@ print(peak() - before)
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from /proc")
 def test_memory_does_not_grow_with_the_file(tmp_path: Path, large: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", MEASURED, large, tmp_path / "a.zarr"], capture_output=True, text=True, check=True
-    )
+    done = run_python(MEASURED, large, tmp_path / "a.zarr", check=True)
     assert int(done.stdout) < 150_000, "kB above what the imports take"
 
 

@@ -18,7 +18,9 @@ import pytest
 
 from converters import samples
 from skelstore.read.verification import verify
-from tests.support.crashes import command, make_source, run, run_here, tree
+from tests.support.crashes import command, converted, make_source, run_here
+from tests.support.files import tree
+from tests.support.processes import run
 
 pytest.importorskip("distributed", reason="distributed is not installed: pip install 'skelstore[dask]'")
 pytestmark = pytest.mark.slow
@@ -70,9 +72,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def expected(source: Path) -> dict[str, bytes]:
-    store = source.with_name("a.zarr")
-    assert run_here("convert", source, store, "--workers", "1").status == 0
-    return tree(store)
+    return converted(source)
 
 
 def run_and_meanwhile(arguments: list[str], parts: Path, act: Callable[[int], None]) -> tuple[int, str]:

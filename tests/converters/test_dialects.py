@@ -20,15 +20,11 @@ from converters import open_source, samples
 from converters.conversion.convert import convert_source
 from converters.dialects import bare_list, pyskl, single
 from converters.dialects.registry import DIALECTS
-from converters.pickles import spans
 from skelstore.errors import SkelstoreError, SourceError, UnsupportedValueError
 from tests.support import strategies
 from tests.support.source_contract import check_source, dump, load
 
-
-@pytest.fixture(autouse=True)
-def explored_in_small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spans, "GROWTH_BYTES", 1)
+pytestmark = pytest.mark.usefixtures("explored_in_small_steps")
 
 
 def recognise(path: Path) -> str:

@@ -9,8 +9,6 @@ import pickle
 import pickletools
 import shutil
 import stat
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -35,6 +33,7 @@ from skelstore.write import disk
 from tests.support import strategies
 from tests.support.contracts import write
 from tests.support.exact import assert_exact
+from tests.support.processes import run_python
 from tests.support.source_contract import dump, load
 
 profiles = st.sampled_from(PROFILES)
@@ -597,7 +596,7 @@ def test_sigterm_leaves_nothing(tmp_path: Path, stores: Stores, command: str) ->
     """
     store = str(stores["pyskl"][0])
     arguments = [store, str(out / "a.pkl")] if command == "export" else [store, "-o", str(out / "a.zarr")]
-    done = subprocess.run([sys.executable, "-c", code, command, *arguments], capture_output=True, text=True, timeout=60)
+    done = run_python(code, command, *arguments)
     assert done.returncode == 143, done
     assert done.stderr.splitlines()[-1] == "terminated"
     assert "Traceback" not in done.stderr

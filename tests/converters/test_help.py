@@ -21,8 +21,8 @@ from converters.dialects.registry import DIALECTS
 from converters.samples.pickles import ntu_names, write_samples
 from converters.samples.skeletons import write_skeletons
 from tests.conftest import REPOSITORY
+from tests.support.processes import COMMAND
 
-COMMAND = Path(sys.executable).with_name("skelstore")
 COMMANDS: dict[str, Command] = cli.commands  # type: ignore[assignment]
 LAST = ["Help", "Examples"]
 EXAMPLES = [example for command in COMMANDS.values() for example in command.examples]

@@ -17,16 +17,12 @@ import skelstore
 from converters import export, open_source, samples
 from converters.comparison import compare
 from converters.dialects import kinetics
-from converters.pickles import spans
 from skelstore.errors import SkelstoreError, SourceError, StoreExistsError
 from tests.support import strategies
 from tests.support.exact import assert_exact
 from tests.support.source_contract import check_source, dump, load
 
-
-@pytest.fixture(autouse=True)
-def explored_in_small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spans, "GROWTH_BYTES", 1)
+pytestmark = pytest.mark.usefixtures("explored_in_small_steps")
 
 
 def pack(n: int = 3) -> dict[str, Any]:

@@ -24,12 +24,9 @@ from converters.dialects.registry import recorded_options
 from converters.inputs.ntu_names import Recipe
 from converters.samples.skeletons import skeleton_file, write_skeletons
 from skelstore.errors import SkelstoreError, SourceError, UnsupportedValueError
-from tests.converters.test_cli import run
 from tests.support import ntu_reference
 from tests.support.exact import assert_exact
 from tests.support.source_contract import check_source, load
-
-__all__ = ["run"]
 
 NAMES_60 = [
     *("S001C001P001R001A001", "S001C002P003R002A060", "S002C003P008R001A011", "S017C002P009R002A052"),

@@ -17,10 +17,9 @@ from converters.inputs.ntu_names import Recipe
 from converters.samples.pickles import ntu_names
 from converters.samples.skeletons import skeleton_file
 from skelstore.errors import SourceError
-from tests.converters.test_ntu_skeleton import REAL
 from tests.support import ntu_reference
 from tests.support.exact import assert_exact
-from tests.support.ntu_files import body_lines, skeleton_files
+from tests.support.ntu_files import REAL, body_lines, skeleton_files
 
 NAME = "S001C001P001R001A050"
 FIRST = 72057594037931101

@@ -14,9 +14,7 @@ from converters.dialects.ntu.skeleton_file import parse
 from skelstore.errors import SourceError
 from tests.support import ntu_reference
 from tests.support.exact import assert_exact
-from tests.support.ntu_files import one_body, skeleton_files
-
-REAL = ["S001C001P001R001A001", "S001C001P001R001A011", "S001C003P008R002A058"]
+from tests.support.ntu_files import REAL, one_body, skeleton_files
 
 
 def check_parsed(data: bytes) -> None:

@@ -26,6 +26,7 @@ from skelstore.errors import SourceError
 from tests.support import hostile_pickles
 from tests.support.exact import assert_exact
 from tests.support.reading_pickles import check_plain
+from tests.support.repository import REPOSITORY
 
 PROTOCOLS = range(6)
 
@@ -613,9 +614,8 @@ def test_real_files(name: str, real_file: Callable[[str], Path]) -> None:
 
 def test_the_product_has_no_other_reader() -> None:
     """That nothing in the two packages loads a pickle otherwise."""
-    repository = Path(__file__).resolve().parents[2]
-    peers = {repository / f"converters/bench/{name}.py" for name in ("fresh", "opening", "peers", "workers")}
-    sources = {*repository.glob("converters/**/*.py"), *repository.glob("skelstore/**/*.py")}
+    peers = {REPOSITORY / f"converters/bench/{name}.py" for name in ("fresh", "opening", "peers", "workers")}
+    sources = {*REPOSITORY.glob("converters/**/*.py"), *REPOSITORY.glob("skelstore/**/*.py")}
     assert peers < sources
     for source in sources - peers:  # these measure pickle.load on what they have written, in processes of their own
         text = source.read_text()

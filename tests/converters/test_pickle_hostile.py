@@ -23,12 +23,12 @@ from converters.pickles.file import PickleFile
 from converters.pickles.literals import LINE_LITERALS
 from converters.pickles.opcodes import FLOAT, INT, LONG, Refusal
 from skelstore.errors import SourceError
-from tests.fuzz.pickles import small_sample
 from tests.support import hostile_pickles
 from tests.support.exact import assert_exact
 from tests.support.reading_pickles import check_plain, check_refused, everything
+from tests.support.repository import REPOSITORY
+from tests.support.small_pickle import small_sample
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 SMALL = hostile_pickles.small()
 HEAVY = [title for title, data in hostile_pickles.every() if len(data) > hostile_pickles.SMALL]
 

@@ -11,7 +11,7 @@ import pytest
 
 import converters
 from converters.conversion.convert import ConvertOptions
-from converters.dialects import array_folder, babel, bare_list, extraction, gym, kinetics, ntu, pyskl, single
+from converters.dialects import array_folder, babel, bare_list, extraction, gym, kinetics, ntu, nwucla, pyskl, single
 from converters.dialects.registry import DIALECTS
 from tests.conftest import REPOSITORY
 
@@ -26,7 +26,7 @@ def test_the_dialects() -> None:
         **{"pyskl": pyskl.DIALECT, "list": bare_list.DIALECT, "single": single.DIALECT},
         **{"folder": single.FOLDER_DIALECT, "kinetics": kinetics.DIALECT, "gym": gym.DIALECT},
         **{"extraction": extraction.DIALECT, "arrays": array_folder.DIALECT, "babel": babel.DIALECT},
-        **{"ntu": ntu.DIALECT},
+        **{"ntu": ntu.DIALECT, "nwucla": nwucla.DIALECT},
     } == DIALECTS
 
 

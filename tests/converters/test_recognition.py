@@ -25,6 +25,7 @@ from converters.dialects.registry import open_source
 from converters.inputs.recognition import is_annotation, is_label_pickle, name_file, name_list
 from converters.samples.skeletons import write_skeletons
 from skelstore.errors import SourceError
+from tests.support.array_files import npy, npz
 from tests.support.source_contract import dump
 
 CLIP = np.zeros((3, 30, 25, 2), np.float32)
@@ -55,18 +56,6 @@ def tarred() -> bytes:
     data = io.BytesIO()
     with tarfile.open(fileobj=data, mode="w") as archive:
         archive.addfile(tarfile.TarInfo("a.pkl"))
-    return data.getvalue()
-
-
-def npz(**arrays: Any) -> bytes:
-    data = io.BytesIO()
-    np.savez(data, **arrays)
-    return data.getvalue()
-
-
-def npy(array: Any) -> bytes:
-    data = io.BytesIO()
-    np.save(data, array)
     return data.getvalue()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,9 @@ def sources(folder: Path) -> dict[str, tuple[Path, dict[str, Any]]]:
     (folder / "arrays").mkdir(parents=True)
     np.save(folder / "arrays" / "a.npy", np.zeros((1, 2, 3, 2)))
     write_skeletons(folder / "ntu", ["S001C001P001R001A001"])
+    (folder / "clips").mkdir()
+    clip = {"file_name": "a01_s01_e00_v01", "skeletons": [[[0, 0, 0]] * 20], "label": 1}
+    (folder / "clips" / "a01_s01_e00_v01.json").write_text(json.dumps(clip))
     clips, labels = babel_like(2)
     np.save(folder / "train_ntu_sk_120.npy", clips)
     dump(folder / "train_label_120.pkl", labels)
@@ -90,6 +94,7 @@ def sources(folder: Path) -> dict[str, tuple[Path, dict[str, Any]]]:
         "extraction": (dump(folder / "lists" / "a.pkl", [ANNOTATION]).parent, {}),
         "arrays": (folder / "arrays", {}),
         "ntu": (folder / "ntu", {}),
+        "nwucla": (folder / "clips", {}),
     }
 
 

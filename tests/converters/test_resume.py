@@ -23,8 +23,10 @@ from converters.dialects.registry import open_source
 from converters.pickles import spans
 from skelstore.errors import JointLayoutError, SourceError, StoreExistsError, StoreNotFoundError, WorkerError
 from skelstore.format import chunking
-from tests.conftest import children
-from tests.support.crashes import PART_BYTES, Done, command, make_source, run_here, tree
+from tests.support.crashes import PART_BYTES, command, converted, make_source, run_here
+from tests.support.files import tree
+from tests.support.leaks import children
+from tests.support.processes import Done
 
 PARTS = 20
 
@@ -36,9 +38,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def expected(source: Path) -> dict[str, bytes]:
-    store = source.with_name("a.zarr")
-    assert run_here("convert", source, store, "--workers", "1").status == 0
-    return tree(store)
+    return converted(source)
 
 
 @pytest.fixture(autouse=True)

@@ -15,6 +15,7 @@ import pytest
 
 import skelstore
 from tests.support.crashes import PART_BYTES, make_source
+from tests.support.files import names_in
 
 pytestmark = [
     pytest.mark.slow,
@@ -33,11 +34,11 @@ _COMMAND = f"""if True:
     import difflib, email.parser, os, sys
     from skelstore.format import chunking
     chunking.PART_BYTES = {PART_BYTES}
-    import converters.cli.commands
-    import converters.conversion
+    import converters.cli.commands, converters.cli.source_commands
     from converters.cli import main
+    from converters.conversion import convert
     user, umask, stop = int(sys.argv[1]), int(sys.argv[2], 8), int(sys.argv[3])
-    write_part = converters.conversion.write_part
+    write_part = convert.write_part
     done = 0
     def killed(*arguments):
         global done
@@ -45,7 +46,7 @@ _COMMAND = f"""if True:
             os.kill(os.getpid(), 9)
         done += 1
         return write_part(*arguments)
-    converters.conversion.write_part = killed
+    convert.write_part = killed
     os.setgroups([user, {LAB}])
     os.setgid(user)
     os.setuid(user)
@@ -79,10 +80,6 @@ def run_as(user: int, *arguments: object, umask: int = 0o022, stop: int = -1) ->
 def convert_as(user: int, lab: Path, *options: str, umask: int = 0o022, stop: int = -1) -> tuple[int, str]:
     arguments = ("convert", lab.parent / "a.pkl", lab / "a.zarr", "--workers", "1", *options)
     return run_as(user, *arguments, umask=umask, stop=stop)
-
-
-def names_in(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
 
 
 @pytest.mark.parametrize("umask", [0o002, 0o022])

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 import time
 from collections import Counter
 from itertools import pairwise
@@ -23,6 +21,7 @@ from converters.splitting import _extract, _refuse_leaks, deal, parse_parts, spl
 from skelstore.errors import SkelstoreError, SourceError, StoreError
 from tests.support.contracts import write
 from tests.support.exact import assert_exact
+from tests.support.processes import run_python
 from tests.support.source_contract import load
 
 CLIPS = 120
@@ -97,9 +96,7 @@ def test_another_seed_is_another_split() -> None:
 def test_the_same_split_in_another_process(ntu: Path, tmp_path: Path) -> None:
     """Whatever PYTHONHASHSEED is."""
     code = f"from converters.splitting import split; print(split({str(ntu)!r}, {str(tmp_path / 'x.zarr')!r}, folds=3))"
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={"PYTHONHASHSEED": "7"}
-    )
+    done = run_python(code, check=True, env={"PYTHONHASHSEED": "7"})
     assert done.stdout.strip() == str(split(ntu, tmp_path / "y.zarr", folds=3))
 
 

@@ -25,9 +25,9 @@ from converters.cli.progress import conversion_progress, progress, say
 from converters.conversion.source import Reached
 from skelstore.errors import SourceError, StoreError, UnsupportedValueError
 from skelstore.wording import Lines, escape, join_lines
+from tests.support.processes import COMMAND
 from tests.support.source_contract import dump
 
-COMMAND = Path(sys.executable).with_name("skelstore")
 FAKED = "FAKED"
 #: OSC, BEL, CSI, a carriage return and a newline before a faked line, C1, and marks of direction.
 HOSTILE = f"\x1b]0;PWN\x07\x1b[2J\r\n{FAKED}\x9b31m\t\u202e\u2066\u2069\u200e\u200f\u061c"

@@ -17,6 +17,7 @@ from converters.pickles import spans
 from skelstore.errors import SourceError
 from tests.support import hostile_pickles
 from tests.support.reading_pickles import Found, check_plain, check_same, check_sentence, everything
+from tests.support.small_pickle import small_sample
 
 #: Bytes of an input: enough for several annotations, and for what a mutation inserts.
 MAX_BYTES = 4096
@@ -118,24 +119,6 @@ def _latin(text: str, codec: str) -> bytes:
     if codec not in ("latin1", "latin-1"):
         raise pickle.UnpicklingError(codec)
     return text.encode("latin-1")
-
-
-def small_sample(protocol: int) -> bytes:
-    """A small pickle with a bit of everything."""
-    shape = (1080, 1920)
-    annotation = {
-        "frame_dir": "S001",
-        "label": np.int64(3),
-        "img_shape": shape,
-        "original_shape": shape,
-        "keypoint": np.arange(12, dtype="f2").reshape(1, 3, 2, 2),
-        "score": np.asfortranarray(np.ones((2, 3), ">f4")),
-        "name": np.str_("é\0x"),
-        "valid": {0.5: 1.0, None: b"\xff", True: [-1, 70000, 1 << 70]},
-    }
-    return pickle.dumps(
-        {"split": {"train": ["S001", "é"]}, "annotations": [annotation, annotation, {"x": ()}]}, protocol
-    )
 
 
 def cut_down(annotation: dict[str, Any]) -> dict[str, Any]:

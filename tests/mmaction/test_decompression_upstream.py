@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from converters.samples.pickles import iter_kinetics_like
 from skelstore.errors import DecompressionError
 from skelstore.read.decompression import box_filter, decompress_pose, with_box_filter
-from tests.skelstore.test_decompression import REFUSED, REFUSED_UNSQUEEZED, compressed_annotations, keeps_video, video
+from tests.support.decompression import REFUSED, REFUSED_UNSQUEEZED, compressed_annotations, keeps_video, video
 from tests.support.exact import assert_exact
 
 pytest.importorskip("mmaction", reason="mmaction2 is not installed here: see `make mmaction-test`")

@@ -27,9 +27,9 @@ from skelstore.format.metadata import ArrayMetadata, to_bytes
 from skelstore.format.shards import MISSING, ShardFile, shard_digest, trim_shard
 from skelstore.read.arrays import ArrayReader, Check
 from skelstore.write.arrays import ArrayWriter
-from tests.conftest import open_files
 from tests.support import strategies
 from tests.support.exact import assert_exact
+from tests.support.leaks import open_files
 
 Rows = np.ndarray[Any, Any]
 CHECKS: tuple[Check, ...] = get_args(Check)

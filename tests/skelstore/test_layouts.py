@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import subprocess
-import sys
 from typing import Any
 
 import numpy as np
@@ -18,6 +16,7 @@ from skelstore.format.layouts import Assembler, Shredder
 from skelstore.format.schema import Annotation
 from tests.support import strategies
 from tests.support.exact import assert_exact
+from tests.support.processes import run_python
 
 
 def reassembled(annotations: list[Annotation]) -> tuple[list[Annotation], Shredder]:
@@ -218,5 +217,5 @@ def test_a_layout_that_nests_without_end_is_a_store_error(kind: str, bottom: Any
             assert len(str(error)) < 1000, len(str(error))
             print("refused")
     """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20)
+    done = run_python(code, timeout=20)
     assert done.stdout == "refused\n", done.stderr

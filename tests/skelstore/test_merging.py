@@ -28,12 +28,11 @@ from skelstore.format.codecs import PROFILES, ChunkCodec, Profile
 from skelstore.read import arrays
 from skelstore.read.verification import verify
 from skelstore.splits import joined
-from skelstore.write import disk
-from tests.skelstore.test_zarr_opens_it import check_without_us
 from tests.support import strategies
 from tests.support.contracts import check_store, write, written
 from tests.support.exact import assert_exact
-from tests.test_documents import assert_read_alike
+from tests.support.files import names_in, tree
+from tests.support.other_readers import assert_read_alike, check_without_us
 
 Annotation = dict[Any, Any]
 
@@ -52,14 +51,6 @@ def video(name: str, frames: int = 20, joints: int = 17, dtype: str = "<f2", **m
 
 def videos(prefix: str, count: int = 6, frames: int = 20, **more: Any) -> list[Annotation]:
     return [video(f"{prefix}{i}", frames + i, **more) for i in range(count)]
-
-
-def names_in(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
-
-
-def contents(path: Path) -> dict[str, bytes]:
-    return {key: (path / key).read_bytes() for key in disk.walk_files(path)}
 
 
 def check_merged(path: Path, annotations: list[Annotation], splits: dict[Any, Any]) -> None:
@@ -110,11 +101,11 @@ def test_a_merge_is_all_videos_one_after_the_other(
     with pytest.MonkeyPatch.context() as patch, stores_of(datasets, [profile, other]) as paths:
         patch.setattr(chunking, "PART_BYTES", part)
         patch.setattr(merging, "RECODED_BYTES", recoded)
-        before = [contents(path) for path in paths]
+        before = [tree(path) for path in paths]
         whole = paths[0].with_name("whole.zarr")
         skelstore.merge(paths, whole, allow=CONFLICTS, copy=copy)
         check_merged(whole, annotations, splits)
-        assert [contents(path) for path in paths] == before, "a store that is merged does not change"
+        assert [tree(path) for path in paths] == before, "a store that is merged does not change"
         again = paths[0].with_name("again.zarr")
         skelstore.merge([whole, paths[0], whole], again, allow=CONFLICTS)
         assert_exact(list(skelstore.open(again)), [*annotations, *datasets[0].annotations, *annotations])
@@ -180,7 +171,7 @@ def two(tmp_path: Path) -> list[Path]:
     return [write(tmp_path / "a.zarr", videos("a"), {"t": ["a0"]}), write(tmp_path / "b.zarr", videos("b"))]
 
 
-def inodes(path: Path) -> set[int]:
+def shard_inodes(path: Path) -> set[int]:
     return {file.stat().st_ino for file in path.glob("*/c.*")}
 
 
@@ -195,7 +186,7 @@ def test_shards_are_linked_and_nothing_is_decoded(
         patch.setattr(ChunkCodec, "encode", refuse)
         done: list[int] = []
         skelstore.merge(two, tmp_path / "all.zarr", advance=done.append)
-    assert inodes(tmp_path / "all.zarr") == inodes(two[0]) | inodes(two[1])
+    assert shard_inodes(tmp_path / "all.zarr") == shard_inodes(two[0]) | shard_inodes(two[1])
     assert sum(done) == sum(file.stat().st_size for path in two for file in path.glob("*/c.*"))
     for path in two:
         shutil.rmtree(path)
@@ -204,7 +195,7 @@ def test_shards_are_linked_and_nothing_is_decoded(
 
 def test_copies_share_nothing(tmp_path: Path, two: list[Path]) -> None:
     skelstore.merge(two, tmp_path / "all.zarr", copy=True)
-    assert not inodes(tmp_path / "all.zarr") & (inodes(two[0]) | inodes(two[1]))
+    assert not shard_inodes(tmp_path / "all.zarr") & (shard_inodes(two[0]) | shard_inodes(two[1]))
     for path in two:
         for file in path.glob("*/c.*"):
             file.write_bytes(b"")
@@ -230,7 +221,7 @@ def test_where_links_are_not_to_be_had_files_are_copied(
     elif ranges != "works":
         monkeypatch.setattr(os, "copy_file_range", no_range, raising=False)
     skelstore.merge(two, tmp_path / "all.zarr")
-    assert not inodes(tmp_path / "all.zarr") & (inodes(two[0]) | inodes(two[1]))
+    assert not shard_inodes(tmp_path / "all.zarr") & (shard_inodes(two[0]) | shard_inodes(two[1]))
     check_merged(tmp_path / "all.zarr", [*videos("a"), *videos("b")], {"t": ["a0"]})
 
 
@@ -356,14 +347,14 @@ def test_a_cast_writes_float16_as_float32(
         write(tmp_path / "a.zarr", half, {"t": ["a0"]}, profile=profiles[0]),
         write(tmp_path / "b.zarr", full, {"t": ["b0"]}, profile=profiles[1]),
     ]
-    before = [contents(path) for path in paths]
+    before = [tree(path) for path in paths]
     with pytest.raises(MergeError, match=r"or allow .* \(--allow fields; ") as caught:
         skelstore.merge(paths, tmp_path / "all.zarr")
     assert "write float16 as float32 (--cast; in Python cast=True)" in str(caught.value).splitlines()[-1]
     skelstore.merge(paths, tmp_path / "all.zarr", cast=True)
     check_merged(tmp_path / "all.zarr", [*widened(half, wide), *full], {"t": ["a0", "b0"]})
     assert {field.dtype.str for field in skelstore.open(tmp_path / "all.zarr").fields.values()} == {wide}
-    assert [contents(path) for path in paths] == before
+    assert [tree(path) for path in paths] == before
 
 
 def test_a_cast_leaves_all_else(tmp_path: Path) -> None:
@@ -640,7 +631,7 @@ def test_killed_at_any_call_the_destination_is_absent_or_whole(
 ) -> None:
     monkeypatch.setattr(merging, "RECODED_BYTES", recoded)
     paths = [write(tmp_path / "a.zarr", videos("a", 3)), write(tmp_path / "b.zarr", videos("b", 2, 40))]
-    before = [contents(path) for path in paths]
+    before = [tree(path) for path in paths]
     new = [*videos("a", 3), *videos("b", 2, 40)]
     out = tmp_path / "all.zarr"
     at = 0
@@ -658,7 +649,7 @@ def test_killed_at_any_call_the_destination_is_absent_or_whole(
                 finally:
                     os._exit(0)
         _, status = os.waitpid(child, 0)
-        assert [contents(path) for path in paths] == before, f"call {at}"
+        assert [tree(path) for path in paths] == before, f"call {at}"
         if out.exists():
             assert verify(out, level="decode") == []
             found = list(skelstore.open(out))

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.processes import run_python
+from tests.support.repository import REPOSITORY
+
 REFUSAL = "pyarrow requires NumPy 2.0 or newer, found 1.26.4"
 IMPORT = """
 import sys
@@ -29,7 +29,7 @@ def said(folder: Path, module: str, numpy: str, error: str) -> str:
     (folder / "pyarrow").mkdir()
     (folder / "pyarrow/__init__.py").write_text(f"raise {error}\n")
     code = IMPORT.format(numpy=numpy, folder=str(folder), module=module)
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    done = run_python(code)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -47,9 +47,9 @@ def test_pyarrow_that_refuses_numpy_1(tmp_path: Path, module: str) -> None:
 
 def importing_pyarrow() -> list[str]:
     """Every module of skelstore that imports pyarrow."""
-    paths = ROOT.glob("skelstore/**/*.py")
+    paths = REPOSITORY.glob("skelstore/**/*.py")
     found = [path for path in paths if re.search(r"^import pyarrow", path.read_text(), re.MULTILINE)]
-    return [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in found]
+    return [".".join(path.relative_to(REPOSITORY).with_suffix("").parts) for path in found]
 
 
 def test_no_module_imports_pyarrow_before_it_is_checked(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_no_module_imports_pyarrow_before_it_is_checked(tmp_path: Path) -> None:
         print({{outcome(lambda name: getattr(importlib.import_module("skelstore"), name), name) for name in needed}})
         print(outcome(importlib.import_module, "skelstore"), outcome(importlib.import_module, "skelstore.errors"))
     """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    done = run_python(code, check=True)
     assert done.stdout.splitlines() == ["{'MissingPackageError'}"] * 2 + ["None None"]
 
 
@@ -92,7 +92,7 @@ def test_the_command_says_so_in_one_line(tmp_path: Path, arguments: list[str]) -
         from converters.cli import main
         main({arguments})
     """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    done = run_python(code)
     assert (done.returncode, done.stdout) == (1, "")
     [line] = done.stderr.splitlines()
     assert line.startswith(f"skelstore: pyarrow {pa.__version__} was found, which cannot be used with NumPy 1.26.4")
@@ -112,5 +112,5 @@ def test_other_errors_of_pyarrow_are_left_as_they_are(tmp_path: Path, numpy: str
 
 def test_the_sentence_names_the_bound_of_the_extra() -> None:
     bound = r"pyarrow<(\d+)"
-    stated = re.findall(bound, (ROOT / "pyproject.toml").read_text())
-    assert stated == re.findall(bound, (ROOT / "skelstore/packages.py").read_text())
+    stated = re.findall(bound, (REPOSITORY / "pyproject.toml").read_text())
+    assert stated == re.findall(bound, (REPOSITORY / "skelstore/packages.py").read_text())

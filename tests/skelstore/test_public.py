@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import inspect
 import json
-import subprocess
 import sys
 from typing import Any
 
 import pytest
 
 import skelstore
+from tests.support.processes import run_python
 
 EXPORTED = [
     "AmbiguousVideoError",
@@ -193,7 +193,7 @@ IMPORT = """if True:
 
 
 def test_importing_starts_no_thread_and_sets_nothing_up() -> None:
-    done = subprocess.run([sys.executable, "-c", IMPORT], capture_output=True, text=True, timeout=60, check=True)
+    done = run_python(IMPORT, check=True)
     before, after, same_handlers, same_surroundings, tasks = json.loads(done.stdout)
     assert before == after == 1
     assert same_handlers
@@ -203,5 +203,5 @@ def test_importing_starts_no_thread_and_sets_nothing_up() -> None:
         import os, numpy, pyarrow, pyarrow.compute, numcodecs.blosc, google_crc32c
         print(len(os.listdir("/proc/self/task")) if os.path.exists("/proc/self/task") else 1)
     """
-    without = subprocess.run([sys.executable, "-c", bare], capture_output=True, text=True, timeout=60, check=True)
+    without = run_python(bare, check=True)
     assert tasks <= int(without.stdout), "importing skelstore starts threads beyond those of its libraries"

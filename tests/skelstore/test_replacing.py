@@ -13,7 +13,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -25,31 +24,11 @@ from skelstore.train.selection import Selection
 from skelstore.write import disk
 from tests.support.contracts import write
 from tests.support.exact import assert_exact
+from tests.support.replacing import put, videos
+from tests.support.repository import REPOSITORY
 
 WATCHDOG = 60
 SAID = r"was replaced or removed after it was opened.*: open it again$"
-
-
-def videos(first: int, count: int = 12) -> list[dict[str, Any]]:
-    """Compressed videos, so that all views take them; those of another ``first`` have nothing in common."""
-    return [
-        {
-            "frame_dir": f"v{i}",
-            "label": i,
-            "total_frames": 4,
-            "keypoint": np.full((4, 17, 3), i, np.float16),
-            "frame_inds": np.arange(4),
-        }
-        for i in range(first, first + count)
-    ]
-
-
-def put(path: Path, first: int, count: int = 12) -> Path:
-    """A store of many shards, in place of the one that stands there."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(chunking, "PART_BYTES", 2000)
-        split = {"even": [f"v{i}" for i in range(first, first + count, 2)]}
-        return write(path, videos(first, count), split, profile="default", force=True)
 
 
 @pytest.fixture
@@ -240,7 +219,7 @@ def test_damage_of_a_store_that_was_not_replaced_is_still_damage(path: Path) -> 
 POOL = """
 import multiprocessing, sys
 import skelstore
-from tests.skelstore.test_replacing import put
+from tests.support.replacing import put
 from pathlib import Path
 
 class Task:
@@ -280,13 +259,12 @@ def test_workers_report_that_the_store_was_replaced_and_no_pool_waits_for_ever(
 ) -> None:
     script = tmp_path / "pool.py"
     script.write_text(POOL)
-    root = Path(__file__).parents[2]
     done = subprocess.run(
         [sys.executable, "-W", "error", script, method, path],
         capture_output=True,
         text=True,
         timeout=WATCHDOG,
-        env=os.environ | {"PYTHONPATH": str(root)},
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
     )
     assert done.returncode == 0, done.stderr[-2000:]
     lines = done.stdout.splitlines()

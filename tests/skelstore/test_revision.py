@@ -23,8 +23,8 @@ from skelstore.read.verification import verify
 from skelstore.write import disk
 from tests.support.contracts import check_store, write, written
 from tests.support.exact import assert_exact
+from tests.support.other_readers import assert_read_alike
 from tests.support.small_store import crc, lay_out, made, sign_root
-from tests.test_documents import assert_read_alike
 
 SPLITS = {"train": ["a"], "val": ["b", "nobody"]}
 

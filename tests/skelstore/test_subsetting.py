@@ -22,10 +22,10 @@ from skelstore.format import chunking
 from skelstore.format.codecs import PROFILES, Profile
 from skelstore.read.verification import verify
 from skelstore.write import parts
-from tests.skelstore.test_zarr_opens_it import check_without_us
 from tests.support import strategies
 from tests.support.contracts import check_store, is_hashable, write
 from tests.support.exact import assert_exact
+from tests.support.other_readers import check_without_us
 
 
 def cut_by_hand(dataset: strategies.Dataset, chosen: list[int]) -> dict[Any, Any]:

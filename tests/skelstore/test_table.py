@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -23,6 +21,7 @@ from skelstore.read.table import read_table
 from skelstore.read.verification import LEVELS, verify
 from tests.support.contracts import write
 from tests.support.exact import assert_exact
+from tests.support.processes import run_python
 
 TABLES = ("videos.arrow", "names.arrow", "splits.arrow")
 
@@ -79,7 +78,7 @@ print([store[f"v{i}"]["label"] for i in range(20)] == list(range(20)), [a["frame
 
 @pytest.mark.parametrize("harm", ["cut", "overwrite"])
 def test_a_small_table_that_is_cut_short_or_overwritten_in_place_is_read_as_it_was(path: Path, harm: str) -> None:
-    done = subprocess.run([sys.executable, "-c", IN_PLACE, path, harm], capture_output=True, text=True, timeout=60)
+    done = run_python(IN_PLACE, path, harm)
     assert (done.returncode, done.stdout) == (0, "True v7\n"), done.stderr[-1000:]
 
 

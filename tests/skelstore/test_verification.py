@@ -27,6 +27,7 @@ from skelstore.read.table import numeric_column
 from skelstore.read.verification import LEVELS, Level, find_litter, share, verify
 from tests.support.contracts import write
 from tests.support.exact import assert_exact
+from tests.support.repository import REPOSITORY
 from tests.support.small_store import check_free_reading, lay_out, made, sign, sign_root, small_dataset, table_bytes
 from tests.support.strategies import Dataset
 
@@ -583,7 +584,7 @@ def in_a_process_of_its_own(module: str, *arguments: str) -> str:
     """What a module prints, which may be killed by what it tries."""
     done = subprocess.run(
         [sys.executable, "-m", module, *arguments],
-        cwd=Path(__file__).resolve().parents[2],
+        cwd=REPOSITORY,
         capture_output=True,
         text=True,
         timeout=500,

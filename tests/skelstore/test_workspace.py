@@ -23,14 +23,11 @@ from skelstore.read.verification import verify
 from skelstore.write import disk, locks
 from skelstore.write.workspace import Workspace
 from tests.support.contracts import write
+from tests.support.files import names_in
 
 NOBODY = 65534
 VIDEOS = [{"frame_dir": f"v{i}", "label": i} for i in range(3)]
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to another user")
-
-
-def names_in(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
 
 
 def left(path: Path) -> Path:

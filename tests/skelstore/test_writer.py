@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import multiprocessing
 import os
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +25,8 @@ from skelstore.write import arrays, disk, parts, planning
 from tests.support import strategies
 from tests.support.contracts import write, written
 from tests.support.exact import assert_exact
+from tests.support.files import names_in
+from tests.support.processes import run_python
 
 
 def video(number: int, frames: int = 20) -> dict[str, Any]:
@@ -37,10 +38,6 @@ def video(number: int, frames: int = 20) -> dict[str, Any]:
         "keypoint": noise.normal(0, 100, (2, frames, 17, 2)).astype(np.float16),
         "keypoint_score": noise.random((2, frames, 17)).astype(np.float16),
     }
-
-
-def names_in(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
 
 
 # -------------------------------------------------------------------------------------------- exactness
@@ -306,7 +303,7 @@ def test_what_a_killed_writer_left_is_cleared_by_the_next(tmp_path: Path) -> Non
             writer.add({{"frame_dir": "x", "keypoint": np.zeros((1, 50, 17, 2), np.float16)}})
         os.kill(os.getpid(), 9)
     """
-    assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == -9
+    assert run_python(code).returncode == -9
     assert names_in(tmp_path) == ["a.zarr.partial"]
     with pytest.raises(StoreNotFoundError, match="a conversion to it was begun"):
         skelstore.open(tmp_path / "a.zarr")
@@ -447,7 +444,7 @@ def test_two_writers_at_once_are_refused(tmp_path: Path) -> None:
             with pytest.raises(StoreError, match="is in use: another process is writing"):
                 skelstore.Writer(path)
         code = f"import skelstore\ntry: skelstore.Writer({str(path)!r})\nexcept skelstore.StoreError as e: print(e)"
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+        done = run_python(code)
         assert "is in use" in done.stdout
         skelstore.Writer(tmp_path / "b.zarr").close()
     assert_exact(list(skelstore.open(path)), [video(0)])
@@ -594,13 +591,7 @@ def test_memory_does_not_grow_with_the_data(tmp_path: Path, profile: str) -> Non
     """600 MB of arrays, against 20 MB of them: the difference is a part's worth, not the data's."""
 
     def peak(name: str, videos: int) -> int:
-        done = subprocess.run(
-            [sys.executable, "-c", MEMORY, str(tmp_path / name), str(videos), profile],
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=True,
-        )
+        done = run_python(MEMORY, tmp_path / name, videos, profile, check=True)
         return int(done.stdout)
 
     video_bytes = 2 * 900 * 17 * 3 * 2

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,61 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import skelstore
-from skelstore.format import chunking, values
+from skelstore.format import chunking
 from skelstore.format.codecs import PROFILES, Profile
 from tests.support import strategies
 from tests.support.contracts import write, written
-
-
-def rows_of(annotations: list[dict[Any, Any]], path: tuple[Any, ...]) -> list[np.ndarray[Any, Any] | None]:
-    """The value of each annotation at a path, if it is an array."""
-    found: list[np.ndarray[Any, Any] | None] = []
-    for annotation in annotations:
-        value: Any = annotation
-        for key in path:
-            value = at(value, key)
-        found.append(value if type(value) is np.ndarray else None)
-    return found
-
-
-def at(value: Any, key: Any) -> Any:
-    """An element of a dict or tuple; the key must be the very one (1 is not 1.0)."""
-    if type(value) is tuple and type(key) is int and key < len(value):
-        return value[key]
-    if type(value) is dict:
-        return next((v for k, v in value.items() if type(k) is type(key) and repr(k) == repr(key)), None)
-    return None
-
-
-def check_without_us(path: Path, annotations: list[dict[Any, Any]]) -> None:
-    """Read every array of a store by zarr-python and the table by pyarrow alone, as ``docs/format.md`` says."""
-    group = zarr.open_group(path, mode="r")
-    said = group.attrs["skelstore"]
-    with pa.memory_map(str(path / "videos.arrow")) as source:
-        table = pa.ipc.open_file(source).read_all()
-    assert said["videos"] == table.num_rows == len(annotations)
-    assert sorted(name for name, _ in group.arrays()) == sorted(said["fields"])
-    held = 0
-    for name, field in said["fields"].items():
-        array = group[name]
-        expected = rows_of(annotations, tuple(values.decode(key) for key in field["path"]))
-        first = table[f"{name}.row"].to_pylist()
-        dims = [table[f"{name}.dim{axis}"].to_pylist() for axis in range(field["ragged"])]
-        whole = np.asarray(array[...])
-        for number, start in enumerate(first):
-            if start is None:
-                continue
-            shape = [dim[number] for dim in dims]
-            found = whole[start : start + math.prod(shape)].reshape((*shape, *array.shape[1:]))
-            wanted = expected[number]
-            assert wanted is not None
-            assert found.shape == wanted.shape
-            assert found.astype(wanted.dtype).tobytes() == wanted.tobytes()
-            assert found.dtype.newbyteorder("=") == wanted.dtype.newbyteorder("=")
-            held += 1
-    tabled = sum(number >= 0 for number in table["skelstore.layout"].to_pylist())
-    assert tabled == len(annotations)
-    assert held or not said["fields"]
+from tests.support.other_readers import check_without_us
+from tests.support.processes import run_python
 
 
 @settings(max_examples=25)
@@ -150,6 +98,6 @@ def test_reading_needs_neither_zarr_nor_the_command_line(tmp_path: Path, profile
         heavy = ("zarr", "click", "tqdm", "converters", "dask", "pandas", "torch", "asyncio", "hypothesis", "pytest")
         print(sorted(name for name in heavy if name in sys.modules))
     """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    done = run_python(code, check=True)
     assert done.stdout == "[]\n"
     assert len(skelstore.open(path)) == 1

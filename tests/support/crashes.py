@@ -10,7 +10,6 @@ import io
 import re
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -27,6 +26,8 @@ from converters.cli.entry import main
 from converters.samples.pickles import write_dataset, write_samples
 from skelstore.format import chunking
 from skelstore.read.verification import verify
+from tests.support.files import tree
+from tests.support.processes import Done, run
 
 PART_BYTES = 40_000
 """Of the conversions here, so that a small one has several parts, and arrays of several shards."""
@@ -61,20 +62,9 @@ class Call(NamedTuple):
     shown: str
 
 
-class Done(NamedTuple):
-    status: int
-    out: str
-    err: str
-
-
 def command(*arguments: object) -> list[str]:
     """The command line, with small parts, as a program of its own."""
     return [sys.executable, "-B", "-c", _COMMAND, *map(str, arguments)]
-
-
-def run(arguments: Sequence[str], **options: object) -> Done:
-    found = subprocess.run(arguments, capture_output=True, text=True, timeout=120, check=False, **options)  # type: ignore[call-overload]
-    return Done(found.returncode, found.stdout, found.stderr)
 
 
 def run_here(*arguments: object) -> Done:
@@ -129,10 +119,6 @@ def disturbed(arguments: Sequence[str], call: Call, how: str) -> Done:
     return run(["strace", "-f", "-qq", "-o", "/dev/null", *inject, *arguments])
 
 
-def tree(folder: Path) -> dict[str, bytes]:
-    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
-
-
 def make_source(path: Path, seed: int = 5, videos: int = 10) -> Path:
     """A pickle of which one part is made for every four videos."""
     random = np.random.default_rng(seed)
@@ -142,6 +128,13 @@ def make_source(path: Path, seed: int = 5, videos: int = 10) -> Path:
     ]
     write_dataset(path, {"train": [f"v{i}" for i in range(0, videos, 2)]}, annotations)
     return path
+
+
+def converted(source: Path) -> dict[str, bytes]:
+    """The files of the store that an undisturbed conversion makes beside its source."""
+    store = source.with_name("a.zarr")
+    assert run_here("convert", source, store, "--workers", "1").status == 0
+    return tree(store)
 
 
 class Scenario(ABC):

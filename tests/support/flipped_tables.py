@@ -1,6 +1,6 @@
 """Stores whose tables have flipped bits and vouch for them, read in a process of their own, which such tables may kill.
 
-``python -m tests.skelstore.flipped_tables COUNT`` reads as many and prints how many gave no store at all. The number of
+``python -m tests.support.flipped_tables COUNT`` reads as many and prints how many gave no store at all. The number of
 each is printed as an error before it is read: the last one is the one that killed.
 """
 

@@ -16,6 +16,7 @@ from converters.conversion.convert import convert_source
 from converters.dialects.registry import open_source
 from converters.samples.pickles import iter_kinetics_like, ntu_like
 from tests.support.exact import assert_exact
+from tests.support.source_contract import dump
 
 THRESHOLDS = (0.5, 0.7, 0.9)
 RATIOS = (None, 0.0, 0.3)
@@ -55,28 +56,23 @@ class Data(NamedTuple):
     splits: Sequence[str]
 
 
-def write(path: Path, value: Any) -> Path:
-    path.write_bytes(pickle.dumps(value, protocol=4))
-    return path
-
-
 def kinetics(folder: Path, entries: Sequence[dict[str, Any]], keypoints: Sequence[np.ndarray[Any, Any]]) -> Data:
     """Entries of a table of contents, with kpfiles in both layouts: MMAction2's, and PYSKL's named by ``raw_file``."""
     names = [entry["frame_dir"] for entry in entries]
     split = {"train": names, "val": names[::5], "few": [*names[1:4], "nobody"]}
     (folder / "kpfiles").mkdir()
     for number, (name, keypoint) in enumerate(zip(names, keypoints, strict=True)):
-        write(folder / "kpfiles" / f"{name}.pkl", {"keypoint": keypoint})
+        dump(folder / "kpfiles" / f"{name}.pkl", {"keypoint": keypoint})
         entries[number]["raw_file"] = str(folder / "raw" / f"{number // 10}.pkl")
     (folder / "raw").mkdir()
     for first in range(0, len(names), 10):
         packs = zip(names[first : first + 10], keypoints[first : first + 10], strict=True)
-        write(folder / "raw" / f"{first // 10}.pkl", {name: {"keypoint": keypoint} for name, keypoint in packs})
-    toc = write(folder / "k400.pkl", {"split": split, "annotations": entries})
+        dump(folder / "raw" / f"{first // 10}.pkl", {name: {"keypoint": keypoint} for name, keypoint in packs})
+    toc = dump(folder / "k400.pkl", {"split": split, "annotations": entries})
     source = open_source(toc, kpfiles=folder / "raw")
     convert_source(source, folder / "k400.zarr")
     source.close()
-    return Data(toc, write(folder / "list.pkl", entries), folder / "kpfiles", folder / "k400.zarr", tuple(split))
+    return Data(toc, dump(folder / "list.pkl", entries), folder / "kpfiles", folder / "k400.zarr", tuple(split))
 
 
 def real_kinetics(folder: Path, real_file: Callable[[str], Path]) -> Data:
@@ -106,10 +102,10 @@ def generated_ntu(folder: Path, videos: int = 60) -> Data:
         frames = annotation["total_frames"]
         annotation["valid"] = {limit: int(frames * random.random()) for limit in (0.5, 0.6, 0.7, 0.8, 0.9)}
         annotation["box_score"] = random.random(frames).astype(np.float16)
-    source = open_source(write(folder / "ntu.pkl", data))
+    source = open_source(dump(folder / "ntu.pkl", data))
     convert_source(source, folder / "ntu.zarr")
     source.close()
-    bare = write(folder / "list.pkl", data["annotations"])
+    bare = dump(folder / "list.pkl", data["annotations"])
     return Data(folder / "ntu.pkl", bare, None, folder / "ntu.zarr", tuple(data["split"]))
 
 

@@ -1,7 +1,7 @@
 """Pickles that attack their reader, each a name and its bytes.
 
-``python -m tests.converters.hostile_pickles`` writes the small ones to the folder ``hostile`` beside this file, where
-they are kept to be tried on other readers too; ``… FOLDER`` writes all of them somewhere else.
+``python -m tests.support.hostile_pickles`` writes the small ones to ``tests/converters/hostile``, where they are kept
+to be tried on other readers too. ``… FOLDER`` writes all of them to that folder.
 """
 
 from __future__ import annotations

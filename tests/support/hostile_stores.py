@@ -1,6 +1,6 @@
 """Stores that attack their reader, each a name and its files; all vouch for themselves as far as they can.
 
-``python -m tests.skelstore.hostile_stores`` reads each in this process and prints, as JSON, what came of it.
+``python -m tests.support.hostile_stores`` reads each in this process and prints, as JSON, what came of it.
 """
 
 from __future__ import annotations

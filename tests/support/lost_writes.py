@@ -12,7 +12,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from tests.support.crashes import CHANGING, run
+from tests.support.crashes import CHANGING
+from tests.support.processes import run
 
 Tree: TypeAlias = "dict[str, bytes | Tree]"
 Lost: TypeAlias = Literal["names and data", "data", "names"]

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
+#: Real files whose names tests know; see the fixture ``real_file``.
+REAL = ["S001C001P001R001A001", "S001C001P001R001A011", "S001C003P008R002A058"]
 KINDS = ("person", "coarse", "wide", "still", "zero", "tiny", "now and then wide", "cancelling")
 NUMBERS = ("{:.7g}", "{!r}", "{:.6e}", "{:.3e}")
 

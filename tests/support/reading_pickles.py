@@ -1,6 +1,6 @@
 """A pickle read by every way there is, and what may come of it: for tests of the reader and for the fuzzer.
 
-``python -m tests.converters.reading_pickles FILE …`` reads files in a process that has imported the reader and nothing
+``python -m tests.support.reading_pickles FILE …`` reads files in a process that has imported the reader and nothing
 else, and prints as JSON, one line a file, what it took and what happened meanwhile.
 """
 

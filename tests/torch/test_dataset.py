@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 import skelstore
 from converters.samples.pickles import iter_kinetics_like, ntu_like
 from skelstore.format import chunking
+from tests.support.contracts import write
 from tests.support.exact import assert_exact
 
 torch = pytest.importorskip("torch", reason="torch is not installed here: see `make mmaction-test`")
@@ -25,14 +26,6 @@ from torch.utils.data import DataLoader, Dataset  # noqa: E402
 from skelstore.torch import EpochSampler, SkeletonDataset  # noqa: E402
 
 CLASSES = 60
-
-
-def written(path: Path, annotations: Iterable[dict[str, Any]], **splits: list[str]) -> Path:
-    with skelstore.Writer(path) as writer:
-        for annotation in annotations:
-            writer.add(annotation)
-        writer.splits |= splits
-    return path
 
 
 def kinetics(count: int, seed: int) -> list[dict[str, Any]]:
@@ -49,13 +42,15 @@ def ntu(data: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store of several shards."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(chunking, "PART_BYTES", 50_000)
-        return written(tmp_path_factory.mktemp("ntu") / "ntu.zarr", data["annotations"], **data["split"])
+        return write(tmp_path_factory.mktemp("ntu") / "ntu.zarr", data["annotations"], data["split"])
 
 
 @pytest.fixture(scope="module")
 def k400(tmp_path_factory: pytest.TempPathFactory) -> Path:
     videos = kinetics(20, seed=3)
-    return written(tmp_path_factory.mktemp("k400") / "k400.zarr", videos, train=[v["frame_dir"] for v in videos[:15]])
+    return write(
+        tmp_path_factory.mktemp("k400") / "k400.zarr", videos, {"train": [v["frame_dir"] for v in videos[:15]]}
+    )
 
 
 def assert_items(dataset: SkeletonDataset, expected: list[Any]) -> None:
@@ -187,7 +182,7 @@ def assert_same_batches(found: list[Any], expected: list[Any]) -> None:
 
 @pytest.mark.parametrize("method", ["spawn", "forkserver"])
 def test_workers_of_an_epoch_report_that_the_store_was_replaced(tmp_path: Path, method: str) -> None:
-    path = written(tmp_path / "a.zarr", kinetics(6, seed=1))
+    path = write(tmp_path / "a.zarr", kinetics(6, seed=1))
     dataset = SkeletonDataset(path)
     loader = DataLoader(dataset, batch_size=3, num_workers=1, multiprocessing_context=method, collate_fn=list)
     assert_exact([item for batch in loader for item in batch], list(dataset))
@@ -325,7 +320,7 @@ def test_bad_use_is_told(ntu: Path, tmp_path: Path) -> None:
     videos = [
         {"frame_dir": "a", "label": [1], "total_frames": 3, "valid": {0.5: 3}, "keypoint": np.zeros((1, 3, 5, 2))}
     ]
-    store = written(tmp_path / "s.zarr", videos)
+    store = write(tmp_path / "s.zarr", videos)
     with pytest.raises(skelstore.FieldNotFoundError, match=r"have no box_score, which valid_ratio=0\.3"):
         SkeletonDataset(store, valid_ratio=0.3, box_thr=0.5)
     with pytest.raises(skelstore.FieldNotFoundError, match=r"position 0 has the label \[1\]; expected an integer"):

@@ -1,0 +1,34 @@
+"""Code and commands run in a process of their own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+#: The installed command.
+COMMAND = Path(sys.executable).with_name("skelstore")
+
+
+class Done(NamedTuple):
+    """How a command ended: its exit status and both outputs."""
+
+    status: int
+    out: str
+    err: str
+
+
+def run(arguments: Sequence[object], **options: Any) -> Done:
+    """Run a program."""
+    done = subprocess.run(
+        list(map(str, arguments)), capture_output=True, text=True, timeout=120, check=False, **options
+    )
+    return Done(done.returncode, done.stdout, done.stderr)
+
+
+def run_python(code: str, *arguments: object, timeout: float = 120, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run Python code in a new interpreter."""
+    program = [sys.executable, "-c", code, *map(str, arguments)]
+    return subprocess.run(program, capture_output=True, text=True, timeout=timeout, **options)
