@@ -11,6 +11,7 @@ import click
 from converters.bench import report
 from converters.bench import store as store_bench
 from converters.cli.printing import show
+from skelstore.wording import counted
 
 
 def bench_command(store: Path, videos: int, json_file: Path | None, plot: Path | None) -> None:
@@ -27,6 +28,6 @@ def bench_command(store: Path, videos: int, json_file: Path | None, plot: Path |
             results.append(result)
             show(*report.lines(result, verdicts=False))
     if json_file:
-        report.write_json(json_file, results, f"up to {videos} videos of {store.name}")
+        report.write_json(json_file, results, f"up to {counted(videos, 'video')} of {store.name}")
     if plot:
         report.write_plot(plot, results)
