@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import os.path
 from collections.abc import Iterable
+from itertools import islice
+
+_COMPARED_NAMES = 20_000
+_CLOSE_NAMES = 50
+_LONGEST_NAME = 200
+"""Bounds of ``closest``: names that are looked at, names that are compared in full, and characters of a name."""
 
 
 class Lines(str):
@@ -30,3 +37,34 @@ def join_lines(lines: Iterable[str]) -> Lines:
 def counted(count: int, one: str, many: str | None = None) -> str:
     """A number and what it counts: ``1 video``, ``2,000 videos``; ``many`` is the plural, if it is not with an s."""
     return f"{count:,} {one if count == 1 else many or f'{one}s'}"
+
+
+def closest(name: object, names: Iterable[object]) -> str:
+    """The end of a message about a name that was not found: ``; did you mean 'a', 'b' or 'c'?``, or an empty text.
+
+    At most 3 of ``names``, the closest first, upper and lower case being equal. What is not a str is passed over, so
+    is a name of more than 200 characters, and so are all names after the first 20,000: the time is bounded (0.2 s).
+
+    >>> closest("keypoints", ["keypoint", "label"])
+    "; did you mean 'keypoint'?"
+    """
+    import heapq  # here, since whoever imports an error imports this module
+    from difflib import get_close_matches
+
+    if not isinstance(name, str) or len(name) > _LONGEST_NAME:
+        return ""
+    wanted = name.casefold()
+    known = {
+        other.casefold(): str(other)
+        for other in islice(names, _COMPARED_NAMES)
+        if isinstance(other, str) and len(other) <= _LONGEST_NAME
+    }
+    likely = heapq.nlargest(_CLOSE_NAMES, known, key=lambda other: _shared_ends(wanted, other))
+    found = [repr(known[other]) for other in get_close_matches(wanted, likely)]
+    return f"; did you mean {' or '.join(filter(None, (', '.join(found[:-1]), found[-1])))}?" if found else ""
+
+
+def _shared_ends(one: str, other: str) -> int:
+    """How alike two names look at their ends: characters in which those agree, less what ``other`` has besides."""
+    ends = os.path.commonprefix((one, other)), os.path.commonprefix((one[::-1], other[::-1]))  # noqa: RUF071
+    return 2 * sum(map(len, ends)) - len(other)
