@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 
 from skelstore.errors import JointLayoutError
 from skelstore.format.values import Json
+from skelstore.wording import counted, shown_names
 
 __all__ = [
     "LAYOUTS",
@@ -263,9 +264,9 @@ def convert(
     parents = [(name,) if name in place else _MEANS.get(name, (name,)) for name in target.joints]
     missing = [joint for joints in parents for joint in joints if joint not in place]
     if missing:
-        shown = ", ".join(missing[:5]) + (", …" if len(missing) > 5 else "")
         raise JointLayoutError(
-            f"{source.name} cannot be converted to {target.name}: it has no {shown}, and no rule says how to make them"
+            f"{source.name} cannot be converted to {target.name}: it has no {shown_names(missing)}, and no rule says "
+            "how to make them"
         )
     first = np.array([place[joints[0]] for joints in parents])
     second = np.array([place[joints[-1]] for joints in parents])
@@ -303,10 +304,14 @@ def recognise(shapes: Iterable[tuple[int, int]]) -> KnownJoints:
     found = sorted(set(shapes))
     counts = tuple(sorted({joints for joints, _ in found}))
     if len(found) != 1:
-        what = "several shapes: " + ", ".join(f"{v} joints in {c}D" for v, c in found) if found else "no keypoint"
+        what = (
+            "several shapes: " + ", ".join(f"{counted(v, 'joint')} in {c}D" for v, c in found)
+            if found
+            else "no keypoint"
+        )
         return KnownJoints(None, False, what, counts, ())
     ((joints, dimensions),) = found
-    what = f"{joints} joints in {dimensions}D"
+    what = f"{counted(joints, 'joint')} in {dimensions}D"
     if (joints, dimensions) not in _GUESSES:
         return KnownJoints(None, False, f"{what}, which is no layout that is known here", counts, ())
     name, doubt = _GUESSES[joints, dimensions]
@@ -374,14 +379,16 @@ def require_alike(first: KnownJoints, first_place: str, second: KnownJoints, sec
         return
     if first.counts == second.counts and first.layout == second.layout:
         return
-    shown = [f"{place} has {_shown(known)}" for known, place in ((first, first_place), (second, second_place))]
+    named = [f"{place} has {_describe(known)}" for known, place in ((first, first_place), (second, second_place))]
     raise JointLayoutError(
-        f"{' and '.join(shown)}: convert one of them to the joints of the other, or state the layout where it was "
+        f"{' and '.join(named)}: convert one of them to the joints of the other, or state the layout where it was "
         "recognised wrongly"
     )
 
 
-def _shown(known: KnownJoints) -> str:
+def _describe(known: KnownJoints) -> str:
     if known.layout is None:
-        return f"{' and '.join(map(str, known.counts))} joints of no known layout"
+        return (
+            f"{' and '.join(map(str, known.counts))} {'joint' if known.counts == (1,) else 'joints'} of no known layout"
+        )
     return f"{known.layout.name} ({known.reason})"

@@ -16,7 +16,7 @@ from skelstore.read.frames import Frames
 from skelstore.read.store import Store, open
 from skelstore.sampling import ClassProb, EpochSampler
 from skelstore.train.selection import Selection, integer_labels, shard_numbers
-from skelstore.wording import counted
+from skelstore.wording import counted, kind_of
 
 try:
     from torch.utils.data import Dataset
@@ -131,5 +131,5 @@ def _opened(source: Source) -> Store:
     if isinstance(source, (str, os.PathLike)):
         return open(source)
     if not isinstance(source, Store):
-        raise TypeError(f"a data set is made of stores, their views or paths, not of {type(source).__name__}")
+        raise TypeError(f"a data set is made of stores, their views or paths, not of {kind_of(source)}")
     return source

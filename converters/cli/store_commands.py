@@ -86,7 +86,7 @@ def bench_command(store: Path, videos: int, json_file: Path | None, plot: Path |
             results.append(result)
             show(*report.lines(result, verdicts=False))
     if json_file:
-        report.write_json(json_file, results, f"up to {videos} videos of {store.name}")
+        report.write_json(json_file, results, f"up to {counted(videos, 'video')} of {store.name}")
     if plot:
         report.write_plot(plot, results)
 

@@ -20,11 +20,12 @@ from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from typing import NamedTuple
 
-from converters.conversion.source import LeftOut, Reached, Source, refusal, shown_name
+from converters.conversion.source import LeftOut, Reached, Source, refusal
 from converters.conversion.workers import Workers, finished, report_to_parent
 from skelstore.errors import SourceError, StoreError, UnsupportedValueError, WorkerError
 from skelstore.format.schema import FORMAT_VERSION
 from skelstore.format.values import Json
+from skelstore.wording import file_name
 from skelstore.write import disk
 from skelstore.write.owners import as_shared_as
 from skelstore.write.part_records import find_part, keep_part
@@ -104,7 +105,7 @@ def identity_of(source: Source, plan: Plan, start: int, stop: int) -> Json:
     return {
         "version": [version("skelstore"), FORMAT_VERSION],
         "dialect": source.dialect,
-        "source": shown_name(source.path),
+        "source": file_name(source.path),
         "settings": source.settings(),
         "videos": [start, stop],
         "named": hashlib.blake2b(repr(named).encode("utf-8", "surrogateescape"), digest_size=16).hexdigest(),

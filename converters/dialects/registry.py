@@ -17,7 +17,7 @@ from converters.dialects.gym import GymSource
 from converters.dialects.kinetics import KineticsSource
 from converters.dialects.ntu.source import NtuFiles
 from converters.dialects.single import SingleFiles
-from converters.inputs.annotation_file import AnnotationFile, described, holds_annotations, open_pickle
+from converters.inputs.annotation_file import AnnotationFile, describe, holds_annotations, open_pickle
 from converters.inputs.array_file import MAGIC, SUFFIXES, npy_header
 from converters.inputs.listing import walk
 from converters.inputs.ntu_names import Recipe, Task
@@ -252,6 +252,6 @@ def _dialect_of(pickle: PickleFile, labelled: bool) -> str:
     elif said := name_value(pickle.root()):
         raise SourceError(f"{pickle.path} {said}")
     raise SourceError(
-        f"{pickle.path} holds {described(pickle)}; expected annotations: a dict with "
+        f"{pickle.path} holds {describe(pickle)}; expected annotations: a dict with "
         "'annotations', a list of dicts, or one annotation"
     )

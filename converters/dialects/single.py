@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converters.conversion.convert import ConvertOptions, convert_source
-from converters.conversion.source import KnownAtOnce, checked_annotation, shown_name, storable_name
-from converters.inputs.annotation_file import described, open_pickle
+from converters.conversion.source import KnownAtOnce, checked_annotation, storable_name
+from converters.inputs.annotation_file import describe, open_pickle
 from converters.inputs.listing import walk
 from skelstore.errors import SourceError
 from skelstore.format.files import absolute
 from skelstore.format.schema import Annotation, Origin
 from skelstore.format.values import Json
+from skelstore.wording import file_name
 
 NAME = "single"
 FOLDER_NAME = "folder"
@@ -45,7 +46,7 @@ class SingleFiles(KnownAtOnce):
         file = self._files[index]
         with open_pickle(file, whole=True) as pickle:
             if pickle.root_kind != "dict" or "annotations" in pickle.keys:
-                raise SourceError(f"{file} holds {described(pickle)}; expected one annotation (a dict)")
+                raise SourceError(f"{file} holds {describe(pickle)}; expected one annotation (a dict)")
             annotation = checked_annotation(pickle.root(), file, "the file")
         return annotation, Origin(self._relative(index), 0, len(annotation)) if self._in_folder else None
 
@@ -62,7 +63,7 @@ class SingleFiles(KnownAtOnce):
         return {}
 
     def description(self) -> dict[str, Json]:
-        return {"name": shown_name(self.path), "size": int(self.sizes().sum()), "document": {"annotation": True}}
+        return {"name": file_name(self.path), "size": int(self.sizes().sum()), "document": {"annotation": True}}
 
     def close(self) -> None:
         """Nothing is held open between annotations."""

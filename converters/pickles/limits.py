@@ -7,7 +7,7 @@ what evaluations cost is counted over the file.
 
 from __future__ import annotations
 
-from converters.pickles.opcodes import Refusal
+from converters.pickles.opcodes import PickleError
 
 #: What a value costs by being in a container, in bytes.
 NODE_BYTES = 16
@@ -38,15 +38,15 @@ class Limits:
         self.shared = max(SHARED_BYTES, SHARED_FACTOR * size)
 
     def check(self, nodes: int, shared: int, offset: int) -> None:
-        """Raise Refusal if an element has more."""
+        """Raise PickleError if an element has more."""
         if nodes > self.nodes:
-            raise Refusal(
+            raise PickleError(
                 offset,
                 f"more than {self.nodes} values were found in one place, counting shared ones as often as used; "
                 "expected what one video needs",
             )
         if shared > self.shared:
-            raise Refusal(
+            raise PickleError(
                 offset,
                 f"shared values were found that expand to more than {self.shared} bytes in one place, expected at most "
                 f"{SHARED_FACTOR} times the size of the file; write them once",
@@ -64,16 +64,16 @@ class Budget:
         self._counted: set[int] = set()  # where the elements begin that have counted
 
     def check(self, offset: int) -> None:
-        """Raise Refusal if the bounds are passed. They stay so: no element is read any more."""
+        """Raise PickleError if the bounds are passed. They stay so: no element is read any more."""
         if self._expanded <= self.limits.shared and self._work <= self._most_work:
             return
         if self._expanded > self.limits.shared:
-            raise Refusal(
+            raise PickleError(
                 offset,
                 f"values shared by many others were found that expand to more than {self.limits.shared} bytes in all, "
                 f"expected at most {SHARED_FACTOR} times the size of the file; write each video with values of its own",
             )
-        raise Refusal(
+        raise PickleError(
             offset,
             f"more than {self._most_work} bytes have to be read for values that others share, expected at most "
             f"{WORK_FACTOR} times the size of the file; write each video with values of its own",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from converters.pickles.arrays import ArrayPart, Buffer, DtypePart, Foreign, Named
+from converters.pickles.arrays import Buffer, Foreign, Named, PendingArray, PendingDtype
 from converters.pickles.containers import is_fixed, payload
 
 #: Values that other values share are kept up to so many bytes (of the file), besides numbers and short text.
@@ -13,7 +13,7 @@ CACHE_BYTES = 64 << 20
 CACHE_ENTRY = 256
 
 MISSING = object()
-_SMALL = (bool, int, float, type(None), Named, DtypePart, Foreign, np.generic)
+_SMALL = (bool, int, float, type(None), Named, PendingDtype, Foreign, np.generic)
 #: Values of so many bytes are not worth counting, however often they are shared.
 _TINY_BYTES = 64
 #: Text of so many bytes is small.
@@ -76,7 +76,7 @@ def copied(value: object) -> object:
 
 
 def _settled(value: object) -> object:
-    return value.array if type(value) is ArrayPart else value
+    return value.array if type(value) is PendingArray else value
 
 
 def _weight(value: object, size: int) -> int:

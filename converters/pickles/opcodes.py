@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import re
 from _codecs import escape_decode, raw_unicode_escape_decode  # the plain functions: they import no codec
+from collections.abc import Callable
 
 # Values whose argument has a fixed length, or none.
 NONE, NEWTRUE, NEWFALSE = 0x4E, 0x88, 0x89
@@ -126,7 +127,7 @@ _SIGNATURES = (
 )
 
 
-class Refusal(Exception):
+class PickleError(Exception):
     """What is wrong with a pickle: ``offset`` in the file and a ``text`` to follow it. Never leaves this package."""
 
     def __init__(self, offset: int, text: str) -> None:
@@ -141,9 +142,9 @@ def opcode_name(opcode: int) -> str:
 
 
 def check_beginning(head: bytes) -> None:
-    """Raise Refusal when ``head``, the first bytes of a file, cannot be those of a pickle."""
+    """Raise PickleError when ``head``, the first bytes of a file, cannot be those of a pickle."""
     if not head:
-        raise Refusal(0, "the file is empty, so it is not a pickle; fetch it again")
+        raise PickleError(0, "the file is empty, so it is not a pickle; fetch it again")
     looks = next((what for signature, what in _SIGNATURES if head.startswith(signature)), "")
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if not looks and text.startswith((b"<!doctype", b"<html", b"<?xml", b"<head")):
@@ -151,23 +152,23 @@ def check_beginning(head: bytes) -> None:
     if not looks and text.startswith((b"{", b"[")):
         looks = "JSON"
     if looks:
-        raise Refusal(0, f"this is not a pickle but looks like {looks}")
+        raise PickleError(0, f"this is not a pickle but looks like {looks}")
     if head[0] == PROTO:
         if len(head) < 2:
-            raise Refusal(1, "the file ends after one byte; it is cut short, so fetch it again")
+            raise PickleError(1, "the file ends after one byte; it is cut short, so fetch it again")
         if head[1] > HIGHEST_PROTOCOL:
-            raise Refusal(0, f"a pickle of protocol {head[1]} is announced, expected at most {HIGHEST_PROTOCOL}")
+            raise PickleError(0, f"a pickle of protocol {head[1]} is announced, expected at most {HIGHEST_PROTOCOL}")
     elif head[0] not in FIRST_OPCODES:
-        raise Refusal(0, f"this is not a pickle: it begins with {head[:8]!r}")
+        raise PickleError(0, f"this is not a pickle: it begins with {head[:8]!r}")
 
 
 def read_slot(line: bytes, offset: int) -> int:
     """The memo index in the line of a PUT or GET."""
     if len(line) > MAX_NUMBER_LINE or not line.isdigit():
-        raise Refusal(offset, f"the memo index {line[:20]!r} was found, expected decimal digits")
+        raise PickleError(offset, f"the memo index {line[:20]!r} was found, expected decimal digits")
     slot = int(line)
     if slot >= MAX_SLOTS:
-        raise Refusal(offset, f"the memo index {slot} was found, expected less than {MAX_SLOTS}")
+        raise PickleError(offset, f"the memo index {slot} was found, expected less than {MAX_SLOTS}")
     return slot
 
 
@@ -187,9 +188,9 @@ def read_long(line: bytes, offset: int) -> int:
 
 def _read_digits(digits: bytes, line: bytes, offset: int) -> int:
     if len(digits) > MAX_INTEGER_BYTES:
-        raise Refusal(offset, f"the integer {line[:20]!r} was found, expected up to {MAX_INTEGER_BYTES} digits")
+        raise PickleError(offset, f"the integer {line[:20]!r} was found, expected up to {MAX_INTEGER_BYTES} digits")
     if not _INTEGER.fullmatch(digits):
-        raise Refusal(
+        raise PickleError(
             offset,
             f"the integer {line[:20]!r} was found, expected decimal digits as Python writes them (no 0 or + in front)",
         )
@@ -199,22 +200,22 @@ def _read_digits(digits: bytes, line: bytes, offset: int) -> int:
 def read_float(line: bytes, offset: int) -> float:
     """The value in the line of a FLOAT."""
     if len(line) > MAX_NUMBER_LINE or not _FLOAT.fullmatch(line):
-        raise Refusal(offset, f"the number {line[:20]!r} was found, expected a float as Python writes it")
+        raise PickleError(offset, f"the number {line[:20]!r} was found, expected a float as Python writes it")
     value = float(line)
     if math.isinf(value) and not line.endswith(b"inf"):
-        raise Refusal(offset, f"the number {line[:20]!r} was found, expected one that a float can hold")
+        raise PickleError(offset, f"the number {line[:20]!r} was found, expected one that a float can hold")
     return value
 
 
 def read_string(line: bytes, offset: int) -> str:
     """The value in the line of a STRING, which is Python 2's repr of a byte string, one character a byte."""
     if len(line) < 2 or line[:1] != line[-1:] or line[0] not in b"'\"":
-        raise Refusal(offset, "a Python 2 string without its quotes was found; the file is damaged")
+        raise PickleError(offset, "a Python 2 string without its quotes was found; the file is damaged")
     inner = line[1:-1]
     if b"\\" not in inner:
         return inner.decode("latin-1")
     if not _ESCAPED.fullmatch(inner):
-        raise Refusal(offset, "a Python 2 string with an unknown escape was found; the file is damaged")
+        raise PickleError(offset, "a Python 2 string with an unknown escape was found; the file is damaged")
     return bytes(escape_decode(inner)[0]).decode("latin-1")
 
 
@@ -223,7 +224,7 @@ def read_unicode(line: bytes, offset: int) -> str:
     try:
         return raw_unicode_escape_decode(line)[0]
     except UnicodeDecodeError:
-        raise Refusal(offset, "text with a broken escape was found; the file is damaged") from None
+        raise PickleError(offset, "text with a broken escape was found; the file is damaged") from None
 
 
 def read_name(line: bytes, offset: int) -> str:
@@ -231,4 +232,31 @@ def read_name(line: bytes, offset: int) -> str:
     try:
         return line.decode("utf-8")
     except UnicodeDecodeError:
-        raise Refusal(offset, f"the name {line[:40]!r} was found, expected UTF-8; the file is damaged") from None
+        raise PickleError(offset, f"the name {line[:40]!r} was found, expected UTF-8; the file is damaged") from None
+
+
+LINE_LITERALS: dict[int, Callable[[bytes, int], object]] = {
+    INT: read_int,
+    LONG: read_long,
+    FLOAT: read_float,
+    STRING: read_string,
+    UNICODE: read_unicode,
+}
+"""Opcode -> a function from its line, and the offset of the opcode, to the value."""
+
+
+def counted_literal(op: int, data: bytes, offset: int) -> object:
+    """The value of a literal whose bytes follow their count; ``offset`` is that of its opcode. Raises PickleError."""
+    if op in (LONG1, LONG4):
+        if len(data) > MAX_INTEGER_BYTES:
+            raise PickleError(
+                offset, f"an integer of {len(data)} bytes was found, expected at most {MAX_INTEGER_BYTES}"
+            )
+        return int.from_bytes(data, "little", signed=True)
+    if op in (SHORT_BINSTRING, BINSTRING):
+        return data.decode("latin-1")
+    if op == BINUNICODE8:
+        return data.decode("utf-8", "surrogatepass")
+    if op == BINBYTES8:
+        return data
+    raise PickleError(offset, f"opcode {opcode_name(op)} was found where the first pass saw another")

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skelstore.errors import UnsupportedValueError
+from skelstore.wording import kind_of
 
 __all__ = ["PickleWriter", "dumps"]
 
@@ -360,9 +361,3 @@ def sized(short: bytes, long: bytes, longest: bytes, size: int) -> bytes:
     if size < 1 << 32:
         return long + size.to_bytes(4, "little")
     return longest + size.to_bytes(8, "little")
-
-
-def kind_of(value: object) -> str:
-    """Type of `value` for a message, with its module unless built in."""
-    kind = type(value)
-    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"

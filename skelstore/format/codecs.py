@@ -16,6 +16,7 @@ from numcodecs import blosc
 from skelstore.errors import StoreError
 from skelstore.format.files import flat_bytes
 from skelstore.format.values import Json
+from skelstore.wording import counted
 
 Profile: TypeAlias = Literal["fast", "default", "small"]
 PROFILES: tuple[Profile, ...] = get_args(Profile)
@@ -112,7 +113,7 @@ class ChunkCodec:
         """
         if not self.compressed:
             if len(encoded) != self.nbytes:
-                raise RuntimeError(f"it has {len(encoded)} bytes; expected {self.nbytes}")
+                raise RuntimeError(f"it has {counted(len(encoded), 'byte')}; expected {self.nbytes:,}")
             return encoded
         if len(encoded) < 16 or _BLOSC_SIZES.unpack_from(encoded) != (self.nbytes, len(encoded)):
             raise RuntimeError(f"its blosc header does not announce {self.nbytes} bytes in {len(encoded)}")

@@ -13,6 +13,7 @@ from skelstore.errors import FieldNotFoundError, FrameIndexError
 from skelstore.format.schema import Annotation
 from skelstore.read.decompression import check_max_person, decompress_frames, decompress_pose, with_box_filter
 from skelstore.read.frames import Frames, positions
+from skelstore.wording import counted
 
 if TYPE_CHECKING:
     from skelstore.read.lazy import LazyAnnotation
@@ -132,4 +133,8 @@ def valid_videos(store: Store, box_thr: float | None, valid_ratio: Any) -> tuple
 
 
 def _how_many(which: NDArray[np.bool_]) -> str:
-    return "the videos have" if which.all() else f"{which.sum()} videos of {len(which)} have"
+    return (
+        "the videos have"
+        if which.all()
+        else f"{which.sum():,} of {counted(len(which), 'video')} {'has' if which.sum() == 1 else 'have'}"
+    )

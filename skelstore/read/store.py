@@ -31,7 +31,7 @@ from skelstore.read.frames import Frames
 from skelstore.read.lazy import LazyAnnotation, no_keys
 from skelstore.read.reader import Reader, reopen
 from skelstore.splits import hashed
-from skelstore.wording import counted
+from skelstore.wording import counted, kind_of
 
 
 class Field(NamedTuple):
@@ -77,8 +77,8 @@ class Store:
         return _reopen, (str(reader.path), reader.check, reader.identity, self._rows, self._length)
 
     def __repr__(self) -> str:
-        whole = "" if self._rows is None else f" of {self._reader.metadata.videos}"
-        return f"<skelstore.Store {str(self._reader.path)!r}: {self._length}{whole} videos>"
+        part = "" if self._rows is None else f"{self._length:,} of "
+        return f"<skelstore.Store {str(self._reader.path)!r}: {part}{counted(self._reader.metadata.videos, 'video')}>"
 
     @property
     def path(self) -> Path:
@@ -262,9 +262,7 @@ class Store:
             raise SplitNotFoundError(f"{self._reader.path} has no split {name!r}; there are {there}")
         ids = self.splits[name]
         if not isinstance(ids, (list, tuple, dict, np.ndarray)) or (isinstance(ids, np.ndarray) and not ids.ndim):
-            raise SplitNotFoundError(
-                f"{self._reader.path}: the split {name!r} is a {values.type_name(ids)}, not a list of ids"
-            )
+            raise SplitNotFoundError(f"{self._reader.path}: the split {name!r} is {kind_of(ids)}, not a list of ids")
         rows = self._table_rows()
         return Store(self._reader, rows[self._matches(ids)[rows]])
 
@@ -335,9 +333,7 @@ class Store:
         try:
             position = key.__index__()
         except AttributeError:
-            raise TypeError(
-                f"a video is asked for by name (str) or position (int), not by {type(key).__name__}"
-            ) from None
+            raise TypeError(f"a video is asked for by name (str) or position (int), not by {kind_of(key)}") from None
         if position < 0:
             position += self._length
         if not 0 <= position < self._length:

@@ -19,6 +19,7 @@ from skelstore.format.files import local_path
 from skelstore.format.schema import MANIFEST_KEY, ROOT_KEY
 from skelstore.read.reader import Reader
 from skelstore.read.table import numeric_column
+from skelstore.wording import counted
 
 Level: TypeAlias = Literal["structure", "checksums", "decode"]
 LEVELS: tuple[Level, ...] = get_args(Level)
@@ -95,7 +96,8 @@ def _check_shards(reader: Reader, level: Level, subset: Subset, advance: Callabl
         if count <= there:  # a number out of a file, of any size
             shards += [(name, shard) for shard in range(count)]
         else:
-            yield f"{reader.path / name / ROOT_KEY} speaks of {count} shards; the manifest names {there} of all arrays"
+            shards_there = counted(count, "shard")
+            yield f"{reader.path / name / ROOT_KEY} names {shards_there}; the manifest names {there:,} of all arrays"
     taken = share(subset, len(shards))
     for i, (name, shard) in enumerate(shards):
         array = reader.arrays[name]
@@ -135,12 +137,12 @@ def _compare_files(reader: Reader) -> Iterator[str]:
         try:
             status = file.stat()
         except OSError:  # a link may lead nowhere
-            yield f"{file} is missing; the manifest says {size} bytes"
+            yield f"{file} is missing; the manifest says {counted(size, 'byte')}"
             continue
         if not stat.S_ISREG(status.st_mode):
-            yield f"{file} is not a regular file; the manifest says {size} bytes"
+            yield f"{file} is not a regular file; the manifest says {counted(size, 'byte')}"
         elif status.st_size != size:
-            yield f"{file} has {status.st_size} bytes; the manifest says {size}"
+            yield f"{file} has {counted(status.st_size, 'byte')}; the manifest says {size:,}"
     yield from sorted(_find_strangers(reader.path, {ROOT_KEY, MANIFEST_KEY, *sizes}))
 
 

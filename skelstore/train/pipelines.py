@@ -16,6 +16,7 @@ from skelstore.errors import FrameIndexError
 from skelstore.read.decompressed import decompressed_frames
 from skelstore.read.decompression import squeezed_total
 from skelstore.train.selection import Selection
+from skelstore.wording import counted
 
 Transform = Callable[[dict[str, Any]], Any]
 
@@ -63,7 +64,7 @@ class SampledPipeline:
             if total != frames:
                 raise FrameIndexError(
                     f"{selection.store.path}: the video at position {position} has total_frames {total} and a keypoint "
-                    f"of {frames} frames"
+                    f"of {counted(frames, 'frame')}"
                 )
             sampled.update(self._sampler({**results, "total_frames": total}))
             inds = sampled["frame_inds"]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from converters.conversion.convert import ConvertOptions, convert_source
 from converters.conversion.document import PYSKL_DOCUMENT
-from converters.conversion.source import KnownAtOnce, broken_video, shown_name, storable_name
+from converters.conversion.source import KnownAtOnce, broken_video, storable_name
 from converters.dialects.ntu.recipes import RECIPES, derived, raw
 from converters.dialects.ntu.skeleton_file import parse
 from converters.inputs import archive
@@ -24,7 +24,7 @@ from skelstore.errors import SourceError
 from skelstore.format.files import absolute, open_regular
 from skelstore.format.schema import Annotation, Origin
 from skelstore.format.values import Json
-from skelstore.wording import join_lines
+from skelstore.wording import file_name, join_lines
 
 NAME = "ntu"
 SUFFIX = ".skeleton"
@@ -112,7 +112,7 @@ class NtuFiles(KnownAtOnce):
     def description(self) -> dict[str, Json]:
         """Recipe, task, the samples that were ignored; and the files that had no name of a sample."""
         return {
-            "name": shown_name(self.path),
+            "name": file_name(self.path),
             "size": int(self.sizes().sum()),
             "document": PYSKL_DOCUMENT,
             "recipe": self._recipe,
