@@ -124,7 +124,6 @@ _WHOLE_HAND = "hand_root " + " ".join(
     f"{finger}{i}" for finger in ("thumb", "forefinger", "middle_finger", "ring_finger", "pinky") for i in range(1, 5)
 )
 _COCO_EDGES = "15-13-11 16-14-12 11-12 5-11 6-12 5-6 5-7-9 6-8-10 1-2 0-1-3 0-2-4 3-5 4-6"
-#: Left and right of the 68 points of a face, which are counted from the person's right (iBUG 300-W).
 _FACE_PAIRS = (
     *((16 - i, i) for i in range(8)),
     *((43 - i, i) for i in range(17, 22)),
@@ -132,6 +131,7 @@ _FACE_PAIRS = (
     *((45, 36), (44, 37), (43, 38), (42, 39), (47, 40), (46, 41)),
     *((54, 48), (53, 49), (52, 50), (55, 59), (56, 58), (64, 60), (63, 61), (65, 67)),
 )
+"""Left and right of the 68 points of a face, which are counted from the person's right (iBUG 300-W)."""
 
 
 def _hand_edges(root: int) -> str:
@@ -217,11 +217,10 @@ LAYOUTS: dict[str, JointLayout] = {
 }
 """Each layout by its name."""
 
-#: Joints that are the mean of two others where a layout has none of its own. MMPose derives the neck so to draw in
-#: OpenPose's style (mmpose/visualization/local_visualizer.py), and shows it only where both shoulders are seen.
 _MEANS = {"neck": ("left_shoulder", "right_shoulder"), "mid_hip": ("left_hip", "right_hip")}
+"""Joints that are the mean of two others where a layout has none of its own. MMPose derives the neck so to draw in
+OpenPose's style (mmpose/visualization/local_visualizer.py), and shows it only where both shoulders are seen."""
 
-#: V and number of coordinates -> the layout that it is taken for, and what else it may be.
 _GUESSES: dict[tuple[int, int], tuple[str, str]] = {
     (17, 2): ("coco-17", "Human3.6M has 17 joints, too"),
     (18, 2): ("openpose-18", "other layouts of 18 joints exist"),
@@ -234,6 +233,7 @@ _GUESSES: dict[tuple[int, int], tuple[str, str]] = {
     (33, 3): ("mediapipe-33", "other layouts of 33 joints exist"),
     (133, 2): ("wholebody-133", "other layouts of 133 joints exist"),
 }
+"""V and number of coordinates -> the layout that it is taken for, and what else it may be."""
 
 
 def layout(name: str) -> JointLayout:

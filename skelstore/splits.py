@@ -54,7 +54,7 @@ def _concatenated(name: Any, first: Any, second: Any) -> Any:
     )
 
 
-def cut(splits: Mapping[Any, Any], remains: Callable[[Any], bool]) -> dict[Any, Any]:
+def filter_ids(splits: Mapping[Any, Any], remains: Callable[[Any], bool]) -> dict[Any, Any]:
     """Splits with only the ids that remain, in their order; a split of which nothing remains is left out.
 
     What is no run of ids stays as it is.

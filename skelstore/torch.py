@@ -71,8 +71,8 @@ class SkeletonDataset(Dataset):
                 self._views.append(view.decompressed(valid_ratio=valid_ratio, **options))
             else:
                 self._views.append(Selection(store, split=split, box_thr=box_thr, valid_ratio=valid_ratio))
-        #: Position of the first video of each store, and the number of all.
         self._starts = np.cumsum([0, *map(len, self._views)])
+        """Position of the first video of each store, and the number of all."""
         self.frames = frames
         self.transform = transform
         self.class_prob = class_prob

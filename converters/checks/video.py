@@ -21,27 +21,27 @@ Problem: TypeAlias = tuple[str, str]
 Model: TypeAlias = Literal["posec3d", "stgcn"]
 MODELS: tuple[Model, ...] = get_args(Model)
 
-#: So far outside, in parts of the side, a joint is not there by an estimator's error alone.
 FAR = 0.1
-#: And so many of a hundred joints have to be there before height and width count as swapped.
+"""This far outside, in parts of the side, a joint is not there by an estimator's error alone."""
 FAR_PERCENT = 1
+"""At least this many of a hundred joints have to be there before height and width count as swapped."""
 
-#: A third coordinate up to here may be a score: estimators give up to 1.024.
 MOST_SCORE = 1.1
-#: Coordinates beyond this are pixels: skeletons in metres, or in parts of the image, do not reach it.
+"""A third coordinate up to here may be a score: estimators give up to 1.024."""
 LEAST_PIXELS = 20
-#: Coordinates divided by the sides of the image: joints that the image cuts off lie a little beyond 0 to 1.
+"""Coordinates beyond this are pixels: skeletons in metres, or in parts of the image, do not reach it."""
 FRACTIONS = (-1, 2)
+"""Coordinates divided by the sides of the image: joints that the image cuts off lie a little beyond 0 to 1."""
 
-#: Persons of a video that are compared from frame to frame.
 MOST_PERSONS = 10
-#: A row goes on in another row if that person is so many times nearer,
+"""Persons of a video that are compared from frame to frame."""
 NEARER = 4
-#: and its own person is further away than this part of the skeleton's extent.
+"""A row goes on in another row if that person is this many times nearer."""
 LEAST_JUMP = 0.1
+"""And if its own person is further away than this part of the skeleton's extent."""
 
-#: V of the graphs in pyskl/utils/graph.py: coco, openpose, handmp, nturgb+d.
 STGCN_JOINTS = (17, 18, 21, 25)
+"""V of the graphs in pyskl/utils/graph.py: coco, openpose, handmp, nturgb+d."""
 
 
 class Poses(NamedTuple):

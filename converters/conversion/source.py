@@ -17,7 +17,7 @@ from skelstore.format.values import Json, is_utf8
 from skelstore.wording import file_name, kind_of
 
 
-class LeftOut(SourceError):
+class SkippedVideoError(SourceError):
     """A video that its source leaves out: a conversion goes on without it, and records its name and the reason."""
 
     def __init__(self, name: str, reason: str) -> None:
@@ -31,11 +31,11 @@ def broken_video(name: str, place: str, *, left_out: bool) -> Iterator[None]:
     """What a SourceError inside becomes: one that begins with the place, or the video's being left out."""
     try:
         yield
-    except LeftOut:
+    except SkippedVideoError:
         raise
     except SourceError as error:
         if left_out:
-            raise LeftOut(name, str(error)) from None
+            raise SkippedVideoError(name, str(error)) from None
         raise SourceError(f"{place}: {error}") from None
 
 
@@ -78,8 +78,8 @@ class Source(Protocol):
     def video(self, index: int) -> tuple[Annotation, Origin | None]:
         """One annotation, and the file that it is from where there are many.
 
-        Raises SourceError, which names file and place, if it is not as the dialect says, LeftOut if it is to be left
-        out.
+        Raises SourceError, which names file and place, if it is not as the dialect says, SkippedVideoError if it is to
+        be left out.
         """
         ...
 
@@ -155,7 +155,7 @@ def _is_array_of_names(value: Foreign) -> bool:
 
 
 def splits_without(splits: dict[Any, Any], left_out: list[Json]) -> dict[Any, Any]:
-    """The splits of a source without the videos that a conversion left out, as ``LeftOut`` was recorded."""
+    """The splits of a source without the videos that a conversion left out, as they were recorded."""
     names = {entry["name"] for entry in left_out}
     return {split: [name for name in ids if name not in names] for split, ids in splits.items()} if names else splits
 

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from converters.pickles.opcodes import PickleError
 from skelstore.wording import counted, kind_of, shown
 
-#: Characters of a text out of a file that a message shows, where it is longer or cannot be shown as it is.
 _NAME_SHOWN = 120
+"""Characters of a text out of a file that a message shows, where it is longer or cannot be shown as it is."""
 
 
 class Foreign:

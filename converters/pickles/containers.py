@@ -22,18 +22,18 @@ _RECONSTRUCTORS = frozenset(
 
 CONTAINERS = frozenset((list, dict, tuple, PendingTuple))
 _PENDING = frozenset((Named, Buffer, PendingDtype, PendingArray, PendingTuple))
-#: Tells of types, all at once, that none of them needs a closer look when it comes into a container.
 all_plain = (CONTAINERS | _PENDING).isdisjoint
+"""Tells of types, all at once, that none of them needs a closer look when it comes into a container."""
 _NUMBERS = frozenset((int, float, bool))
 _KEYS = frozenset((str, bytes, int, float, bool, type(None)))
 _all_keys = _KEYS.issuperset
 
-#: What a NumPy scalar costs where it is written out.
 _SCALAR_BYTES = CONTAINER_WEIGHT * NODE_BYTES
-#: Numbers below it are not worth counting.
+"""What a NumPy scalar costs where it is written out."""
 _FEW = 1 << 64
-#: What a character takes at most: JSON has "\\u0000" for it.
+"""Numbers below it are not worth counting."""
 _CHARACTER_BYTES = 6
+r"""What a character takes at most: JSON has "\u0000" for it."""
 
 
 def _text_bytes(text: str) -> int:

@@ -82,8 +82,8 @@ _BINARY_GETS = frozenset((BINGET, LONG_BINGET))
 _BINARY_PUTS = frozenset((BINPUT, LONG_BINPUT))
 _MISSING = object()
 _STOPPED = object()
-#: What the machine runs into where the bytes are not those that the first pass went through.
 CHANGED = (IndexError, KeyError, ValueError, TypeError, AttributeError, OverflowError, error)
+"""What the machine runs into where the bytes are not those that the first pass went through."""
 _ATOMS = frozenset((str, bytes, int, float, bool))
 
 

@@ -36,12 +36,12 @@ from skelstore.wording import kind_of, shown
 
 Key = str | bytes | int | float | bool | None
 
-#: How much of an annotation is read for the strings at its beginning.
 PEEK_BYTES = 1024
-#: A value may need another that needs another: so many evaluations run inside the one that needs them, and when that
-#: is not enough, so many times as many are gone through beginning with the last.
+"""How much of an annotation is read for the strings at its beginning."""
 MAX_CHAIN = 50
 MAX_CHAINS = 200
+"""A value may need another that needs another: ``MAX_CHAIN`` evaluations run inside the one that needs them, and up to
+``MAX_CHAINS`` such chains, the last one first."""
 
 _OF_A_PROCESS = frozenset(("_fd", "_memo", "_growth", "_budget", "_refused", "_listed"))
 _Running = frozenset[tuple[int, int]]

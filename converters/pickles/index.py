@@ -58,8 +58,8 @@ from converters.pickles.opcodes import (
 from converters.pickles.spans import WINDOW, Index, Notes, Spans
 from skelstore.wording import counted
 
-#: More than any opcode needs of the window without looking whether it is there.
 MARGIN = 32
+"""More than any opcode needs of the window without looking whether it is there."""
 
 _BINARY_GETS = frozenset((BINGET, LONG_BINGET))
 _BINARY_PUTS = frozenset((BINPUT, LONG_BINPUT))

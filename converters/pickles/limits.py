@@ -9,23 +9,24 @@ from __future__ import annotations
 
 from converters.pickles.opcodes import PickleError
 
-#: What a value costs by being in a container, in bytes.
 NODE_BYTES = 16
-#: Values in one element when everything it shares is written out, a container counting for CONTAINER_WEIGHT.
+"""What a value costs by being in a container, in bytes."""
 MAX_NODES = 10_000_000
-#: The same for a small file, where NODES_PER_BYTE would allow fewer.
+"""Values in one element when everything it shares is written out, a container counting for CONTAINER_WEIGHT."""
 MIN_NODES = 1_000_000
 NODES_PER_BYTE = 2
-#: Bytes that shared values expand to, in one element and in all together: this much, or so many times the file's size.
+"""The same for a small file; above, this many per byte of the file."""
 SHARED_BYTES = 16 << 20
 SHARED_FACTOR = 16
-#: An element that expands to less than so many times its bytes does not count among all.
+"""Bytes that shared values expand to, in one element and in all together: this much, or this many times the file's
+size."""
 PLAIN_FACTOR = 8
-#: Bytes that are evaluated because other values refer to something in them, each time that they are.
+"""An element that expands to less than this many times its bytes does not count among all."""
 WORK_BYTES = 8 << 20
 WORK_FACTOR = 8
-#: What an evaluation costs beside its bytes.
+"""Bytes that are evaluated because other values refer to something in them, each time that they are."""
 EVALUATION_BYTES = 64
+"""What an evaluation costs beside its bytes."""
 
 
 class Limits:

@@ -35,7 +35,6 @@ NEWOBJ, NEWOBJ_EX, OBJ, INST = 0x81, 0x92, 0x6F, 0x69
 # The frame of it all.
 PROTO, FRAME, STOP = 0x80, 0x95, 0x2E
 
-#: Opcodes that are refused wherever they stand, and why.
 REFUSED = {
     0x50: "a persistent id was found, which refers to something outside the file; dump the data themselves",
     0x51: "a persistent id was found, which refers to something outside the file; dump the data themselves",
@@ -48,17 +47,18 @@ REFUSED = {
     0x31: "a POP_MARK opcode was found, which only values that contain themselves need",
     0x32: "a DUP opcode was found, which no pickler writes",
 }
+"""Opcodes that are refused wherever they stand, and why."""
 
-#: Length in bytes, opcode included, of those that put one value on the stack and need no look at their argument.
 FIXED = bytearray(256)
+"""Length in bytes, opcode included, of those that put one value on the stack and need no look at their argument."""
 for _op, _length in (
     (NONE, 1), (NEWTRUE, 1), (NEWFALSE, 1), (BININT, 5), (BININT1, 2), (BININT2, 3), (BINFLOAT, 9),
     (EMPTY_TUPLE, 1), (EMPTY_SET, 1),
 ):  # fmt: skip
     FIXED[_op] = _length
 
-#: How many values on top of the stack an opcode turns into one.
 FOLDS = bytearray(256)
+"""How many values on top of the stack an opcode turns into one."""
 for _op, _length in (
     (TUPLE1, 1),
     (TUPLE2, 2),
@@ -70,8 +70,8 @@ for _op, _length in (
 ):
     FOLDS[_op] = _length
 
-#: Width in bytes of the length in front of a counted argument.
 COUNTED = bytearray(256)
+"""Width in bytes of the length in front of a counted argument."""
 for _op, _length in (
     (SHORT_BINUNICODE, 1), (SHORT_BINBYTES, 1), (SHORT_BINSTRING, 1), (LONG1, 1),
     (BINUNICODE, 4), (BINBYTES, 4), (BINSTRING, 4), (LONG4, 4),
@@ -82,32 +82,32 @@ for _op, _length in (
 MEMO_WRITES = frozenset((PUT, BINPUT, LONG_BINPUT, MEMOIZE))
 TEXT_VALUES = frozenset((INT, LONG, FLOAT, STRING, UNICODE))
 
-#: What a file of protocol 0 or 1 can begin with.
 FIRST_OPCODES = TEXT_VALUES.union(
     (NONE, BININT, BININT1, BININT2, BINFLOAT, MARK, EMPTY_TUPLE, EMPTY_LIST, EMPTY_DICT, GLOBAL),
     (SHORT_BINSTRING, BINSTRING, BINUNICODE),
 )
+"""What a file of protocol 0 or 1 can begin with."""
 
 HIGHEST_PROTOCOL = 5
-#: Containers in containers.
 MAX_DEPTH = 100
-#: An empty container costs 64 bytes of memory where its opcode takes one byte of the file.
+"""Containers in containers."""
 CONTAINER_WEIGHT = 8
-#: Values waiting on the stack. Picklers hand over 1,000 items at a time; only a tuple can hold more.
+"""An empty container costs 64 bytes of memory where its opcode takes one byte of the file."""
 MAX_STACK = 500_000
-#: Numbers as keys of one dict, and how many of them may have the same hash: those make a dict quadratic.
+"""Values waiting on the stack. Picklers hand over 1,000 items at a time; only a tuple can hold more."""
 MAX_NUMBER_KEYS = 10_000
 MAX_SAME_HASH = 16
-#: The bytes of one integer: its conversion to decimal is quadratic.
+"""Numbers as keys of one dict, and how many of them may have the same hash: those make a dict quadratic."""
 MAX_INTEGER_BYTES = 4096
-#: Memo indices out of sequence.
+"""The bytes of one integer: its conversion to decimal is quadratic."""
 MAX_ODD_SLOTS = 200_000
+"""Memo indices out of sequence."""
 MAX_SLOTS = 1 << 32
-#: A line that holds a number or a memo index.
 MAX_NUMBER_LINE = 64
+"""A line that holds a number or a memo index."""
 
-#: As Python writes it, without zeros in front: int() takes those for decimal, the pickle module in C for octal.
 _INTEGER = re.compile(rb"0|-?[1-9][0-9]*")
+"""As Python writes it, without zeros in front: int() takes those for decimal, the pickle module in C for octal."""
 _FLOAT = re.compile(rb"[+-]?(?:[0-9]+\.?[0-9]*(?:[eE][+-]?[0-9]+)?|\.[0-9]+(?:[eE][+-]?[0-9]+)?|inf|nan)")
 _ESCAPED = re.compile(rb"(?:[^\\]|\\(?:[\\'\"abfnrtv]|x[0-9a-fA-F]{2}))*", re.DOTALL)
 

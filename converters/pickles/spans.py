@@ -14,13 +14,13 @@ import numpy as np
 from converters.pickles.opcodes import BINGET, LONG_BINGET, MAX_NUMBER_LINE, MAX_ODD_SLOTS, PickleError, read_slot
 
 WINDOW = 1 << 18
-#: An index that is not whole yet is given when so many bytes more were gone through; see ``step``.
 GROWTH_BYTES = 4 << 20
-#: Lists of the root dict whose elements can be read one by one; those beyond are read whole.
+"""An index that is not whole yet is given when this many more bytes have been read; see ``step``."""
 MAX_LISTS = 4096
+"""Lists of the root dict whose elements can be read one by one; those beyond are read whole."""
 
-#: Greater than every memo slot; ends the list of slots that are fetched.
 NO_SLOT = 1 << 62
+"""Greater than every memo slot; ends the list of slots that are fetched."""
 
 _FRAMES = re.compile(rb"(?:\x95.{8})*", re.DOTALL)
 _OPENING = re.compile(rb"(?:[\]}]|\([ld])(?:\x94|q.|r.{4}|p[0-9]+\n)?(?:\x95.{8})*\(?(?:\x95.{8})*", re.DOTALL)

@@ -39,8 +39,8 @@ __all__ = [
 ]
 
 
-#: One joint of a compressed row: moving x and y as one number is several times faster than as two.
 JOINT = np.dtype({"names": ["xy", "score"], "formats": ["u4", "f2"], "offsets": [0, 4], "itemsize": 6})
+"""One joint of a compressed row: moving x and y as one number is several times faster than as two."""
 MOST_FRAMES = np.iinfo(np.int16).max
 
 

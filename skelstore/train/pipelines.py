@@ -20,13 +20,13 @@ from skelstore.wording import counted
 
 Transform = Callable[[dict[str, Any]], Any]
 
-#: UniformSampleFrames looks at the skeletons, too, but that does not change what it draws: it mixes indices with
-#: themselves.
 SAMPLERS = ("UniformSampleFrames", "UniformSample")
-#: What is read when the frames are known, or needed only to know them.
+"""UniformSampleFrames looks at the skeletons, too, but that does not change what it draws: it mixes indices with
+themselves."""
 LATER = ("keypoint", "keypoint_score", "frame_inds")
-#: Where an annotation without these keeps the video to read them from.
+"""What is read when the frames are known, or needed only to know them."""
 VIDEO = "skelstore.video"
+"""Where an annotation without these keeps the video to read them from."""
 
 
 def deferred(selection: Selection, position: int) -> dict[str, Any]:

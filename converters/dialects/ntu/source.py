@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from converters.conversion.convert import ConvertOptions, convert_source
 from converters.conversion.document import PYSKL_DOCUMENT
 from converters.conversion.source import KnownAtOnce, broken_video, storable_name
-from converters.dialects.ntu.recipes import RECIPES, derived, raw
+from converters.dialects.ntu.recipes import RECIPES, apply_recipe, raw
 from converters.dialects.ntu.skeleton_file import parse
 from converters.inputs import archive
 from converters.inputs.archive import Member
@@ -93,7 +93,7 @@ class NtuFiles(KnownAtOnce):
         one = self._samples[index]
         with broken_video(one.name, f"{self.path}: {self.place(index)}", left_out=self._skip_broken):
             found = raw(one.name, one.label, parse(self._read(self._file(one))))
-            return derived(self._recipe, found), None
+            return apply_recipe(self._recipe, found), None
 
     def files(self, start: int, stop: int) -> list[Path]:
         if not self.path.is_dir():
