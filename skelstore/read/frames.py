@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from skelstore.errors import FrameIndexError
 from skelstore.format.values import INT_MAX
 from skelstore.read.arrays import ArrayReader
+from skelstore.wording import counted
 
 Numbers: TypeAlias = slice | range | Sequence[int] | NDArray[Any]
 Frames: TypeAlias = Numbers | Callable[[int], Numbers]
@@ -41,7 +42,7 @@ def positions(frames: Frames, total: int) -> NDArray[np.int64]:
     found = np.where(wanted < 0, wanted + total, wanted)
     outside = (found < 0) | (found >= total)
     if outside.any():
-        raise FrameIndexError(f"frame {wanted[outside][0]} of a video of {total} frames")
+        raise FrameIndexError(f"frame {wanted[outside][0]} of a video of {counted(total, 'frame')}")
     return found
 
 

@@ -57,6 +57,7 @@ from skelstore.read.table import (
     read_table,
     text_column,
 )
+from skelstore.wording import counted
 
 _LARGE = 1 << 30
 """A video of more bytes than this may not fit in memory."""
@@ -131,7 +132,7 @@ class Reader:
         self.table: pa.Table = read_table(self.files, VIDEOS_KEY, self.manifest.files.get(VIDEOS_KEY))
         if len(self.table) != self.metadata.videos:
             raise StoreError(
-                f"{path / VIDEOS_KEY} has {len(self.table)} videos; {ROOT_KEY} says {self.metadata.videos}"
+                f"{path / VIDEOS_KEY} has {counted(len(self.table), 'video')}; {ROOT_KEY} says {self.metadata.videos:,}"
             )
         self._layouts = numeric_column(self.table, LAYOUT_COLUMN, pa.int32())
         if len(self._layouts) and not 0 <= self._layouts.min() <= self._layouts.max() < len(self.metadata.layouts):

@@ -26,7 +26,7 @@ from skelstore.read.frames import Frames
 from skelstore.read.identifiers import names_like
 from skelstore.read.lazy import LazyAnnotation, no_keys
 from skelstore.read.reader import Reader, reopen
-from skelstore.wording import closest, counted
+from skelstore.wording import closest, counted, kind_of
 
 T = TypeVar("T")
 
@@ -379,9 +379,7 @@ class Store:
         try:
             position = key.__index__()
         except AttributeError:
-            raise TypeError(
-                f"a video is asked for by name (str) or position (int), not by {type(key).__name__}"
-            ) from None
+            raise TypeError(f"a video is asked for by name (str) or position (int), not by {kind_of(key)}") from None
         if position < 0:
             position += self._length
         if not 0 <= position < self._length:

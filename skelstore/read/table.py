@@ -16,6 +16,7 @@ from skelstore.format.arrow_file import load_table
 from skelstore.format.checksums import FileEntry, crc32c
 from skelstore.format.columns import ARROW_TYPES, numpy_dtype
 from skelstore.format.files import LocalFiles, open_regular
+from skelstore.wording import counted
 
 COPIED_BYTES = 4 << 20
 """A smaller table is copied into memory, which takes a millisecond or two; later changes of the file do no harm.
@@ -73,7 +74,8 @@ def _verified_bytes(path: Path, expected: FileEntry) -> pa.Buffer:
             size = os.fstat(file.fileno()).st_size
             if size != expected.size:
                 raise DamageError(
-                    f"{path} has {size} bytes; the manifest says {expected.size}: it is damaged or of another version, "
+                    f"{path} has {counted(size, 'byte')}; the manifest says {expected.size:,}: it is damaged or of "
+                    "another version, "
                     "so fetch or convert the store again"
                 )
             if size < COPIED_BYTES:

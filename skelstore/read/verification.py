@@ -21,6 +21,7 @@ from skelstore.format.files import local_path
 from skelstore.format.schema import MANIFEST_KEY, ROOT_KEY
 from skelstore.read.reader import Reader
 from skelstore.read.table import numeric_column
+from skelstore.wording import counted
 
 Subset: TypeAlias = tuple[int, int]
 """(n, m): the n-th of m shares, n from 1 on. The m shares together are everything, and none is in two."""
@@ -94,7 +95,8 @@ def _check_shards(reader: Reader, level: Level, subset: Subset, advance: Callabl
         if count <= there:  # a number out of a file, of any size
             shards += [(name, shard) for shard in range(count)]
         else:
-            yield f"{reader.path / name / ROOT_KEY} speaks of {count} shards; the manifest names {there} of all arrays"
+            shards_there = counted(count, "shard")
+            yield f"{reader.path / name / ROOT_KEY} names {shards_there}; the manifest names {there:,} of all arrays"
     taken = share(subset, len(shards))
     for i, (name, shard) in enumerate(shards):
         array = reader.arrays[name]
@@ -134,12 +136,12 @@ def _compare_files(reader: Reader) -> Iterator[str]:
         try:
             status = file.stat()
         except OSError:  # a link may lead nowhere
-            yield f"{file} is missing; the manifest says {size} bytes"
+            yield f"{file} is missing; the manifest says {counted(size, 'byte')}"
             continue
         if not stat.S_ISREG(status.st_mode):
-            yield f"{file} is not a regular file; the manifest says {size} bytes"
+            yield f"{file} is not a regular file; the manifest says {counted(size, 'byte')}"
         elif status.st_size != size:
-            yield f"{file} has {status.st_size} bytes; the manifest says {size}"
+            yield f"{file} has {counted(status.st_size, 'byte')}; the manifest says {size:,}"
     yield from sorted(_find_strangers(reader.path, {ROOT_KEY, MANIFEST_KEY, *sizes}))
 
 
