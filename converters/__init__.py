@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -14,23 +16,25 @@ if TYPE_CHECKING:
     from converters.dialects import ntu as ntu
     from converters.dialects import pyskl as pyskl
     from converters.dialects import single as single
+    from converters.dialects.registry import convert as convert
     from converters.dialects.registry import open_source as open_source
     from converters.exporting.stores import export
 
-__all__ = ["export", "open_source"]
+__all__ = ["convert", "export", "open_source"]
 
-_DIALECTS = ("array_folder", "babel", "bare_list", "extraction", "gym", "kinetics", "ntu", "pyskl", "single")
+_MODULES = {
+    "convert": "converters.dialects.registry",
+    "export": "converters.exporting.stores",
+    "open_source": "converters.dialects.registry",
+}
 
 
 def __getattr__(name: str) -> Any:
     # Imported when it is asked for: the command line, and workers, say in a sentence what cannot be imported.
-    if name == "export":
-        from converters.exporting.stores import export
-
-        return export
-    if name == "open_source" or name in _DIALECTS:
-        from converters import dialects
-        from converters.dialects import registry  # imports every dialect
-
-        return registry.open_source if name == "open_source" else vars(dialects)[name]
+    if name in _MODULES:
+        return getattr(import_module(_MODULES[name]), name)
+    if not name.startswith("_") and find_spec(f"converters.dialects.{name}"):
+        module = import_module(f"converters.dialects.{name}")
+        if hasattr(module, "DIALECT"):
+            return module
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

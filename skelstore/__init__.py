@@ -1,39 +1,60 @@
-"""skelstore: skeleton annotations in chunked Zarr arrays, read by video at random.
+"""Skeleton annotations for action recognition in chunked Zarr arrays, read by video at random.
 
-``open`` reads a store, ``Writer`` writes one, ``merge`` and ``subset`` make one of others. The command line and foreign
-dialects are in ``converters``.
+Open a store, and read a video by its name::
+
+    import skelstore
+
+    store = skelstore.open("ntu60.zarr")
+    annotation = store["S001C001P001R001A001"]  # the dict that was converted: keypoint [M, T, V, C], label, …
+    train = store.split("xsub_train")
+
+Convert a PYSKL pickle, and much else, to a store on the command line::
+
+    skelstore convert ntu60_hrnet.pkl ntu60.zarr
+
+``Writer`` writes a store, ``merge`` and ``subset`` make one of others. ``skelstore.torch``, ``skelstore.mmaction2`` and
+``skelstore.pyskl`` have the data sets for training, ``skelstore.joints`` the layouts of joints. The command line and
+foreign dialects are in ``converters``.
 """
 
-from skelstore import packages  # noqa: F401 - first: it says so if the packages below do not fit together
-from skelstore.combine.merging import merge
-from skelstore.combine.subsetting import subset
-from skelstore.errors import (
-    AmbiguousVideoError,
-    DamageError,
-    DecompressionError,
-    EmptyVideoError,
-    FieldNotFoundError,
-    FrameIndexError,
-    JointLayoutError,
-    MergeError,
-    MissingPackageError,
-    SkelstoreError,
-    SourceError,
-    SplitNotFoundError,
-    StoreError,
-    StoreExistsError,
-    StoreNotFoundError,
-    StoreReplacedError,
-    UnsupportedValueError,
-    VideoIndexError,
-    VideoNotFoundError,
-    WorkerError,
-)
-from skelstore.read.decompressed import Decompressed
-from skelstore.read.decompression import decompress_pose
-from skelstore.read.lazy import LazyAnnotation
-from skelstore.read.store import Field, Store, open
-from skelstore.write.writer import Writer
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from skelstore import errors as errors
+    from skelstore import joints as joints
+    from skelstore.combine.merging import merge
+    from skelstore.combine.subsetting import subset
+    from skelstore.errors import (
+        AmbiguousVideoError,
+        DamageError,
+        DecompressionError,
+        EmptyVideoError,
+        FieldNotFoundError,
+        FrameIndexError,
+        JointLayoutError,
+        MergeError,
+        MissingPackageError,
+        SkelstoreError,
+        SourceError,
+        SplitNotFoundError,
+        StoreError,
+        StoreExistsError,
+        StoreNotFoundError,
+        StoreReplacedError,
+        UnsupportedValueError,
+        VideoIndexError,
+        VideoNotFoundError,
+        WorkerError,
+    )
+    from skelstore.read.decompression import decompress_pose
+    from skelstore.read.lazy import LazyAnnotation
+    from skelstore.read.store import Decompressed, Field, Store, open
+    from skelstore.write.writer import Writer
+
+    __version__: str
 
 __all__ = [
     "AmbiguousVideoError",
@@ -66,3 +87,36 @@ __all__ = [
     "open",
     "subset",
 ]
+
+_MODULES = {
+    "Decompressed": "read.store",
+    "Field": "read.store",
+    "LazyAnnotation": "read.lazy",
+    "Store": "read.store",
+    "Writer": "write.writer",
+    "decompress_pose": "read.decompression",
+    "merge": "combine.merging",
+    "open": "read.store",
+    "subset": "combine.subsetting",
+}
+"""Where the exported names are, but for the errors, which are all in ``errors``."""
+
+
+def __getattr__(name: str) -> Any:
+    # Imported when it is asked for: reading does not load what writes, and an error loads nothing else.
+    if name in __all__:
+        value: Any = getattr(import_module(f"skelstore.{_MODULES.get(name, 'errors')}"), name)
+    elif name in ("errors", "joints"):
+        value = import_module(f"skelstore.{name}")
+    elif name == "__version__":
+        from importlib.metadata import version
+
+        value = version("skelstore")
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, "__version__", "errors", "joints"})

@@ -21,6 +21,7 @@ from skelstore.format.files import absolute
 from skelstore.read.store import open
 from skelstore.train.pipelines import SampledPipeline, deferred
 from skelstore.train.selection import Selection
+from skelstore.wording import kind_of
 
 try:
     import torch
@@ -44,6 +45,9 @@ class SkelStorePoseDataset(PoseDataset):
     ``ann_file`` is the path of the store. The ``skeleton`` entry of ``data_prefix`` is not used, since the store holds
     the skeletons; ``video`` is. ``serialize_data`` changes nothing: there is nothing to serialize. Where ``get_subset``
     of a PoseDataset fails on a number of all its videos, this one gives them.
+
+    As upstream, ``box_thr`` does nothing unless ``valid_ratio`` is a float above 0 (that of ``Store.decompressed``
+    filters boxes in any case).
 
     ``read_sampled``: read the sampled frames only. The pipeline must begin with [DecompressPose,] UniformSampleFrames
     and PoseDecode, else ValueError. Items are the same.
@@ -133,7 +137,7 @@ class SkelStorePoseDataset(PoseDataset):
             positions = range(len(self.data_list))
             return self.data_list.at(positions[:indices] if indices >= 0 else positions[indices:])
         if not isinstance(indices, Sequence):
-            raise TypeError(f"indices are an int or a sequence of int, not {type(indices).__name__}")
+            raise TypeError(f"indices are an int or a sequence of int, not {kind_of(indices)}")
         return self.data_list.at([operator.index(i) for i in indices])
 
     def _completed(self, info: dict[str, Any], idx: int) -> dict[str, Any]:

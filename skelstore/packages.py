@@ -1,4 +1,4 @@
-"""Whether NumPy and pyarrow can be used together; ``skelstore`` imports this before anything else.
+"""Whether NumPy and pyarrow can be used together; imported before pyarrow is, wherever that is needed.
 
 pyarrow 26 and later refuse NumPy 1. Neither package tells pip so.
 """

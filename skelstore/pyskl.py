@@ -29,8 +29,8 @@ except ImportError as error:
 
 __all__ = ["SkelStorePoseDataset"]
 
-#: What PoseDataset takes out of every item.
 DROPPED = ("valid", "box_score")
+"""What PoseDataset takes out of every item."""
 
 
 class VideoInfo(Mapping[str, Any]):
@@ -99,6 +99,9 @@ class SkelStorePoseDataset(PoseDataset):
     """PYSKL's PoseDataset on a store: the same arguments, the same items, no list of dicts in memory.
 
     ``ann_file`` is the path of the store. ``memcached`` and ``mc_cfg`` are accepted and not used, with one warning.
+
+    As upstream, ``box_thr`` does nothing unless ``valid_ratio`` is a float above 0 (that of ``Store.decompressed``
+    filters boxes in any case).
 
     ``read_sampled``: read the sampled frames only. The pipeline must begin with [DecompressPose,] UniformSampleFrames
     and PoseDecode, else ValueError. Items are the same.

@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 
 from skelstore.errors import MissingPackageError, VideoIndexError
 from skelstore.format.schema import Annotation
-from skelstore.read.decompressed import Decompressed
 from skelstore.read.frames import Frames
-from skelstore.read.store import Store, open
+from skelstore.read.store import Decompressed, Store, open
 from skelstore.sampling import ClassProb, EpochSampler
-from skelstore.train.selection import Selection, integer_labels, shard_numbers
-from skelstore.wording import counted
+from skelstore.train.selection import Selection, shard_numbers
+from skelstore.wording import counted, kind_of
 
 try:
     from torch.utils.data import Dataset
@@ -34,9 +33,9 @@ class SkeletonDataset(Dataset):
     """Videos of one store, or of several one after the other, as a map-style data set.
 
     ``source``: a store, a view of one, a path, or a list of these. ``split``, ``valid_ratio`` and ``box_thr`` select
-    videos and boxes as PYSKL's PoseDataset does. An item is the annotation; with ``decompress`` it is as
-    ``Store.decompressed`` gives it (``squeeze`` and ``max_person`` are its options), otherwise as it is in the store,
-    with ``anno_inds`` if boxes are filtered.
+    videos and boxes as PYSKL's PoseDataset does, where ``box_thr`` does nothing unless ``valid_ratio`` is a float above
+    0. An item is the annotation; with ``decompress`` it is as ``Store.decompressed`` gives it (``squeeze`` and
+    ``max_person`` are its options), otherwise as it is in the store, with ``anno_inds`` if boxes are filtered.
 
     ``frames``, if given, is called with the number of frames T of the video and returns those to read (integers
     [n], a slice or a range): ``keypoint`` and ``keypoint_score`` are then ``[:, frames]`` of what they would be, and
@@ -65,14 +64,16 @@ class SkeletonDataset(Dataset):
     ) -> None:
         self._views: list[Decompressed | Selection] = []
         for store in map(_opened, [source] if isinstance(source, (str, os.PathLike, Store)) else source):
+            selection = Selection(store, split=split, box_thr=box_thr, valid_ratio=valid_ratio)
             if decompress:
-                view = store if split is None else store.split(split)
-                options: dict[str, Any] = {"squeeze": squeeze, "max_person": max_person, "box_thr": box_thr}
-                self._views.append(view.decompressed(valid_ratio=valid_ratio, **options))
+                options: dict[str, Any] = {"squeeze": squeeze, "max_person": max_person}
+                self._views.append(Decompressed(selection.store, box_thr=selection.box_thr, **options))
             else:
+                self._views.append(selection)
+                #: Position of the first video of each store, and the number of all.
                 self._views.append(Selection(store, split=split, box_thr=box_thr, valid_ratio=valid_ratio))
-        #: Position of the first video of each store, and the number of all.
         self._starts = np.cumsum([0, *map(len, self._views)])
+        """Position of the first video of each store, and the number of all."""
         self.frames = frames
         self.transform = transform
         self.class_prob = class_prob
@@ -85,7 +86,7 @@ class SkeletonDataset(Dataset):
     @property
     def labels(self) -> NDArray[np.int64]:
         """The label of each video [videos]. Raises FieldNotFoundError if one has no integer as its label."""
-        return np.concatenate([np.zeros(0, np.int64), *map(integer_labels, self.stores)])
+        return np.concatenate([np.zeros(0, np.int64), *(store.labels for store in self.stores)])
 
     @property
     def shards(self) -> NDArray[np.int64]:
@@ -131,5 +132,5 @@ def _opened(source: Source) -> Store:
     if isinstance(source, (str, os.PathLike)):
         return open(source)
     if not isinstance(source, Store):
-        raise TypeError(f"a data set is made of stores, their views or paths, not of {type(source).__name__}")
+        raise TypeError(f"a data set is made of stores, their views or paths, not of {kind_of(source)}")
     return source

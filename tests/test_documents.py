@@ -27,7 +27,20 @@ from tests.support.other_readers import check_by_second_reader
 from tests.support.repository import REPOSITORY
 from tests.support.second_reader import SecondReader, decoded_chunk, shard_chunks
 
-PAGES = ("converting", "format", "design", "sources", "sources_ntu", "own_data", "checking", "joints", "splits")
+PAGES = (
+    "reading",
+    "performance",
+    "stores",
+    "converting",
+    "format",
+    "design",
+    "sources",
+    "sources_ntu",
+    "own_data",
+    "checking",
+    "joints",
+    "splits",
+)
 DOCUMENTS = ["README.md", *(f"docs/{page}.md" for page in PAGES)]
 TRAINING = "docs/training.md"
 FRAMEWORKS = {"torch": "mmaction-test", "mmaction": "mmaction-test", "pyskl": "pyskl-test"}

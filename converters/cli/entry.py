@@ -79,7 +79,8 @@ def main(arguments: list[str] | None = None) -> None:
 def _run(cli: click.Group, arguments: list[str] | None) -> None:
     import click
 
-    from converters.cli.progress import say
+    from converters.cli.command import LoadError
+    from converters.cli.printing import say
     from skelstore.errors import SkelstoreError
 
     if isinstance(sys.stdout, io.TextIOWrapper):  # names out of a file may hold lone surrogates
@@ -97,6 +98,9 @@ def _run(cli: click.Group, arguments: list[str] | None) -> None:
         terminated = isinstance(cause, _Terminated)
         say(f"{'terminated' if terminated else 'interrupted'}{_notes(cause)}")
         sys.exit(_TERMINATED if terminated else _INTERRUPTED)
+    except LoadError as error:
+        say(f"skelstore: {_import_sentence(error.__cause__ or error)}{_limit()}")
+        sys.exit(1)
     except SkelstoreError as error:
         first, *lines = str(error).split("\n")  # which are ours: str shows those of names escaped
         lines = [f"skelstore: {first}", *lines]
@@ -151,13 +155,13 @@ def _usage_lines(error: click.UsageError) -> list[str]:
 
 
 def _warn(message: Warning | str, *_: object, **__: object) -> None:
-    from converters.cli.progress import say
+    from converters.cli.printing import say
 
     say(f"warning: {message}")
 
 
 def _tell_of_thread(thread: threading.ExceptHookArgs) -> None:
-    from converters.cli.progress import say
+    from converters.cli.printing import say
 
     say(f"skelstore: a thread of it ended ({thread.exc_type.__name__}: {thread.exc_value})")
 
@@ -197,7 +201,7 @@ def _refuse_small_address_space() -> None:
         _end(f"skelstore: its libraries cannot be loaded{_limit()}", 1)
 
 
-def _import_sentence(error: Exception) -> str:
+def _import_sentence(error: BaseException) -> str:
     """Why the commands cannot be imported, and what to do. An error of ours says both itself."""
     if type(error).__module__ == "skelstore.errors":
         return str(error)

@@ -1,4 +1,4 @@
-"""Paths as the commands take them: local ones; a URL is answered as it was given."""
+"""Paths as the commands take them: local ones; a URL is refused."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ from typing import Any
 
 import click
 
+from converters.cli.command import loading
 from skelstore.errors import StoreError
-from skelstore.format.files import local_path
 
 
 class _LocalPath(click.Path):
-    """A path that is no URL. What may not be read is told by whoever reads it, as what is not there is."""
+    """A path that is no URL. Unreadable paths are reported by the code that opens them, as missing ones are."""
 
     def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
+        with loading():
+            from skelstore.format.files import local_path
         try:
             local_path(value)
         except StoreError as error:

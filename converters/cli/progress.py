@@ -1,21 +1,18 @@
-"""What a person is shown: lines, and how far a command is.
-
-Everything that the command line prints goes through here. Names come from outside, so every line is escaped.
-"""
+"""How far a command is: a line that is drawn again on a terminal, elsewhere a line now and then."""
 
 from __future__ import annotations
 
 import io
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
-import click
 from tqdm import tqdm
 from tqdm.utils import disp_trim
 
+from converters.cli.printing import say
 from skelstore.wording import escape
 
 if TYPE_CHECKING:
@@ -29,25 +26,6 @@ _RATE_AFTER = 3.0
 """Seconds before which there is no rate: it would say nothing."""
 _COLUMNS = 80
 """Width of a terminal that does not say it."""
-
-
-def show(*lines: str) -> None:
-    """Print lines to standard output: what a command was asked for. Raises OSError where that cannot be written."""
-    try:
-        if sys.stdout is None:
-            raise OSError(9, "it is closed")
-        click.echo("\n".join(map(escape, lines)))
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        reason = f"cannot be written ({error.strerror}); the command itself has done its work"
-        raise OSError(error.errno, reason, "standard output") from error
-
-
-def say(*lines: str) -> None:
-    """Print lines to standard error, if that can be written."""
-    with suppress(OSError, ValueError):
-        click.echo("\n".join(map(escape, lines)), err=True)
 
 
 @contextmanager

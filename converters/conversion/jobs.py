@@ -1,4 +1,4 @@
-"""Parts of a conversion, each written by one process: this one, another of this machine, one of a cluster.
+"""One part of a conversion, and the process that writes it: this one, a worker of this machine, one of a cluster.
 
 A part that is finished is never written again. Its folder is named after its identity (what it was made from, and
 how), and its receipt says so too: a run that was interrupted goes on from the parts that it left.
@@ -11,20 +11,19 @@ import os
 import secrets
 import shutil
 import threading
-from array import array
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
 from functools import lru_cache, partial
 from importlib.metadata import version
 from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from typing import NamedTuple
 
-from converters.conversion.source import LeftOut, Reached, Source, refusal, shown_name
-from converters.conversion.workers import Workers, finished, report_to_parent
-from skelstore.errors import SourceError, StoreError, UnsupportedValueError, WorkerError
+from converters.conversion.reporting import report_to_parent
+from converters.conversion.source import SkippedVideoError, Source, refusal
+from skelstore.errors import SourceError, StoreError, UnsupportedValueError
 from skelstore.format.schema import FORMAT_VERSION
 from skelstore.format.values import Json
+from skelstore.wording import file_name
 from skelstore.write import disk
 from skelstore.write.owners import as_shared_as
 from skelstore.write.part_records import find_part, keep_part
@@ -44,50 +43,6 @@ class Job(NamedTuple):
     identity: Json
 
 
-class Course:
-    """How far the jobs of a conversion are, told as ``advance`` and ``report`` want it told.
-
-    ``advance`` is called with the number of videos written since the last call, ``report`` with all that is known.
-    """
-
-    def __init__(self, advance: Callable[[int], None] | None, report: Callable[[Reached], None] | None) -> None:
-        self._advance = advance
-        self._report = report
-        self._done: dict[int, int] = {}
-        self._sizes = array("q")
-        self._known_bytes = 0
-        self._complete = False
-        self._videos = 0
-        self._bytes = 0
-
-    def know(self, sizes: Iterable[int], complete: bool) -> None:
-        """Take the sizes of videos that the source is known to have, and whether there are no more of them.
-
-        This may be called in another thread than the rest.
-        """
-        self._sizes.extend(sizes)
-        self._known_bytes = sum(self._sizes) if complete else self._known_bytes
-        self._complete = complete
-
-    def reach(self, job: Job, videos: int) -> None:
-        """Take that so many videos of a job are written: more than the last time, or no news."""
-        before = self._done.get(job.number, 0)
-        if videos <= before:
-            return
-        self._done[job.number] = videos
-        self._videos += videos - before
-        self._bytes += sum(self._sizes[job.start + before : job.start + videos])
-        if self._advance:
-            self._advance(videos - before)
-        self.tell()
-
-    def tell(self) -> None:
-        """Report how far it is."""
-        if self._report:
-            known = len(self._sizes)
-            self._report(Reached(self._videos, self._bytes, known, self._known_bytes, self._complete))
-
-
 class Outcome(NamedTuple):
     """What became of a job: its part, or the problems in its videos; and the videos that the source left out."""
 
@@ -104,7 +59,7 @@ def identity_of(source: Source, plan: Plan, start: int, stop: int) -> Json:
     return {
         "version": [version("skelstore"), FORMAT_VERSION],
         "dialect": source.dialect,
-        "source": shown_name(source.path),
+        "source": file_name(source.path),
         "settings": source.settings(),
         "videos": [start, stop],
         "named": hashlib.blake2b(repr(named).encode("utf-8", "surrogateescape"), digest_size=16).hexdigest(),
@@ -146,8 +101,8 @@ def _received(sent: Sent) -> tuple[Source, Plan]:
     data = sent.path.read_bytes()
     if hashlib.blake2b(data).digest() != sent.digest:
         raise StoreError(f"{sent.path} is not what was written for the workers: run the same command again")
-    found: tuple[Source, Plan] = ForkingPickler.loads(data)
-    return found
+    source_and_plan: tuple[Source, Plan] = ForkingPickler.loads(data)
+    return source_and_plan
 
 
 def sent_along(source: Source, plan: Plan, jobs: Iterable[Job], folder: Path) -> Iterator[tuple[Sent, Job]]:
@@ -160,41 +115,6 @@ def sent_along(source: Source, plan: Plan, jobs: Iterable[Job], folder: Path) ->
         yield sent, job
 
 
-def write_parts(source: Source, tasks: Iterator[tuple[Sent, Job]], workers: Workers, course: Course) -> list[Outcome]:
-    """Let the workers write the parts, until there are enough problems.
-
-    Raises WorkerError, when what others were at is finished, if one died; and what taking a task raises.
-    """
-    outcomes: dict[int, Outcome] = {}
-
-    jobs: dict[int, Job] = {}
-
-    def noted() -> Iterator[tuple[Sent, Job]]:
-        for sent, job in tasks:
-            jobs[job.number] = job
-            yield sent, job
-
-    def look() -> None:
-        for number, videos in workers.reports():
-            course.reach(jobs[number], videos)
-        course.tell()
-
-    with closing(finished(workers, _write_sent, noted(), look)) as ended:
-        for (_, job), future in ended:
-            try:
-                outcomes[job.number] = future.result()
-            except workers.died as error:
-                raise WorkerError(
-                    f"{source.path}: the process that wrote part {job.number + 1} "
-                    f"({source.place(job.start)} to {source.place(job.stop - 1)}) died: it was killed, or ran out of "
-                    "memory (then use fewer workers), or this is a script without `if __name__ == '__main__'`"
-                ) from error
-            course.reach(job, job.stop - job.start)
-            if enough(outcomes.values()):
-                break
-    return [outcomes[number] for number in sorted(outcomes)]
-
-
 def enough(outcomes: Iterable[Outcome]) -> bool:
     """Whether no more parts need to be written, since there are as many problems as are told."""
     return sum(len(outcome.problems) for outcome in outcomes) >= SHOWN_PROBLEMS
@@ -203,7 +123,7 @@ def enough(outcomes: Iterable[Outcome]) -> bool:
 _one_at_a_time = threading.Lock()
 
 
-def _write_sent(sent: Sent, job: Job) -> Outcome:
+def write_sent(sent: Sent, job: Job) -> Outcome:
     """``write_part`` in a worker. A Dask worker may have several threads, but a source is for one at a time."""
     with _one_at_a_time, as_shared_as(job.folder.parent):
         return write_part(*_received(sent), job, partial(report_to_parent, job.number))
@@ -230,7 +150,7 @@ def write_part(source: Source, plan: Plan, job: Job, reach: Callable[[int], None
             try:
                 annotation, origin = source.video(i)
                 writer.add(annotation, origin)
-            except LeftOut as error:
+            except SkippedVideoError as error:
                 left_out.append({"index": i, "name": error.name, "reason": error.reason})
             except (SourceError, UnsupportedValueError) as error:
                 problems.append(refusal(source, error, i))

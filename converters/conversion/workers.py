@@ -1,6 +1,7 @@
 """Processes that write parts, as executors of concurrent.futures: those of this machine, those of a Dask cluster.
 
-Only the standard library is imported with this module: a worker imports it before it can say what went wrong.
+Only the standard library, and ``reporting``, are imported with this module, since a worker imports it before it can
+report an error.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ import os
 import re
 import signal
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import (
@@ -27,17 +27,13 @@ from contextlib import ExitStack, contextmanager, suppress
 from multiprocessing import connection, get_context, parent_process
 from typing import Any, NamedTuple
 
+from converters.conversion.reporting import report_through
+
 _Task = tuple[Any, ...]
 
 _LOOK_EVERY = 0.5
 """Seconds after which the parent looks how far its workers are."""
-_REPORT_EVERY = 0.25
-"""Seconds between two reports of a worker, at least."""
 _FEWER = "use fewer --workers, or allow more processes and memory (ulimit -u, ulimit -v)"
-
-_to_parent: connection.Connection | None = None
-"""In a worker: where its reports go."""
-_next_report = 0.0
 
 
 class Workers(NamedTuple):
@@ -57,16 +53,6 @@ class Workers(NamedTuple):
             with suppress(EOFError, OSError):  # it has died, which its future says
                 while reader.poll():
                     yield reader.recv()
-
-
-def report_to_parent(number: int, reached: int) -> None:
-    """Let the parent of this worker know how far a task is, now and then; nothing in a process that is no worker."""
-    global _next_report
-    if _to_parent is None or time.monotonic() < _next_report:
-        return
-    _next_report = time.monotonic() + _REPORT_EVERY
-    with suppress(OSError):  # the parent has gone, or does not look
-        _to_parent.send((number, reached))
 
 
 @contextmanager
@@ -120,10 +106,8 @@ def _lost(executor: Executor) -> bool:
 
 def _begin(writer: connection.Connection) -> None:
     """Begin to be a worker: end with the parent, and import what a task needs, or end at once without a word."""
-    global _to_parent
-    _to_parent = writer
     try:
-        os.set_blocking(writer.fileno(), False)  # a parent that does not look must not hold the work up
+        report_through(writer)
         _end_with_parent()
         import converters.conversion.jobs  # noqa: F401
     except BaseException:
@@ -177,7 +161,7 @@ def cluster_workers(address: str) -> Iterator[Workers]:
         yield Workers([client.get_executor(pure=False)], True, (KilledWorker, CancelledError))
 
 
-def finished(
+def run_tasks(
     workers: Workers, function: Callable[..., Any], tasks: Iterator[_Task], look: Callable[[], None]
 ) -> Generator[tuple[_Task, Future[Any]], None, None]:
     """Call the function with each of the tasks, which are its arguments; give each task, and its future, as it ends.

@@ -8,17 +8,21 @@ given them.
 from __future__ import annotations
 
 import os
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
-from converters.conversion.convert import ConvertOptions, convert_source
 from converters.conversion.source import checked_annotation
-from converters.inputs.annotation_file import described, open_pickle
+from converters.dialects.dialect import LABEL_BY, SKIP_MISSING, TABLE, Dialect, recorded_missing
+from converters.inputs.annotation_file import describe, open_pickle
+from converters.inputs.candidate import Candidate
 from converters.inputs.listing import Entry, ListedFiles, filename_of, files_below, list_videos
 from converters.inputs.video_table import refuse
 from converters.pickles.file import PickleFile
 from skelstore.errors import SourceError
 from skelstore.format.files import absolute
 from skelstore.format.schema import Annotation, Origin, video_name
+
+if TYPE_CHECKING:
+    from converters.conversion.convert import ConvertOptions
 
 NAME = "extraction"
 
@@ -87,7 +91,7 @@ class ExtractedFiles(ListedFiles):
             return [self._named(entry, self._annotation(entry)) for entry in found]
         with pickle:
             if pickle.root_kind != "dict" or "annotations" in pickle.keys:
-                raise SourceError(f"{pickle.path} holds {described(pickle)}; expected an annotation or a list of them")
+                raise SourceError(f"{pickle.path} holds {describe(pickle)}; expected an annotation or a list of them")
             annotation = checked_annotation(pickle.root(), pickle.path, "the file")
         return [self._named(Entry(file, None, None, pickle.size), annotation)]
 
@@ -111,6 +115,32 @@ class ExtractedFiles(ListedFiles):
         return pickle
 
 
+def recognise(candidate: Candidate) -> bool:
+    """Whether it is a folder whose first pickle is a list; or labels are given beside annotations that are no data set.
+
+    With labels a folder counts whose first pickle cannot be read, or is a data set of its own: opening it reports all
+    such files.
+    """
+    if not candidate.labelled:
+        return candidate.is_folder and candidate.top == "list"
+    if candidate.top == "dict" or candidate.refusal is not None:
+        return candidate.is_folder
+    return candidate.top in ("list", "annotation")
+
+
+DIALECT = Dialect(
+    NAME,
+    "what pose extraction leaves, with labels and splits from a table or from names",
+    "pickles of annotations or of lists of them",
+    recognise=recognise,
+    open=ExtractedFiles,
+    options=(TABLE, LABEL_BY, SKIP_MISSING),
+    takes_folder=None,
+    suffixes=(".pkl",),
+    recorded=recorded_missing,
+)
+
+
 def convert(
     source: str | os.PathLike[str],
     destination: str | os.PathLike[str],
@@ -121,5 +151,7 @@ def convert(
     **options: Unpack[ConvertOptions],
 ) -> None:
     """Convert a file or folder. Raises SourceError as ``ExtractedFiles`` does, else what ``convert_source`` raises."""
+    from converters.conversion.convert import convert_source
+
     extracted = ExtractedFiles(source, table=table, label_by=label_by, skip_missing=skip_missing)
     convert_source(extracted, destination, **options)

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
-from converters.conversion.convert import ConvertOptions, convert_source
-from converters.conversion.source import KnownAtOnce, checked_annotation, shown_name, storable_name
-from converters.inputs.annotation_file import described, open_pickle
+from converters.conversion.source import KnownAtOnce, checked_annotation, storable_name
+from converters.dialects.dialect import Dialect
+from converters.inputs.annotation_file import describe, open_pickle
 from converters.inputs.listing import walk
 from skelstore.errors import SourceError
 from skelstore.format.files import absolute
 from skelstore.format.schema import Annotation, Origin
 from skelstore.format.values import Json
+from skelstore.wording import counted, file_name
+
+if TYPE_CHECKING:
+    from converters.conversion.convert import ConvertOptions
+    from skelstore import Store
 
 NAME = "single"
 FOLDER_NAME = "folder"
@@ -45,7 +51,7 @@ class SingleFiles(KnownAtOnce):
         file = self._files[index]
         with open_pickle(file, whole=True) as pickle:
             if pickle.root_kind != "dict" or "annotations" in pickle.keys:
-                raise SourceError(f"{file} holds {described(pickle)}; expected one annotation (a dict)")
+                raise SourceError(f"{file} holds {describe(pickle)}; expected one annotation (a dict)")
             annotation = checked_annotation(pickle.root(), file, "the file")
         return annotation, Origin(self._relative(index), 0, len(annotation)) if self._in_folder else None
 
@@ -62,7 +68,7 @@ class SingleFiles(KnownAtOnce):
         return {}
 
     def description(self) -> dict[str, Json]:
-        return {"name": shown_name(self.path), "size": int(self.sizes().sum()), "document": {"annotation": True}}
+        return {"name": file_name(self.path), "size": int(self.sizes().sum()), "document": {"annotation": True}}
 
     def close(self) -> None:
         """Nothing is held open between annotations."""
@@ -71,8 +77,67 @@ class SingleFiles(KnownAtOnce):
         return storable_name(self._files[index].relative_to(self.path).as_posix(), self.path)
 
 
+def _export_file(store: Store, out: Path, *, force: bool = False, advance: Callable[[int], None] | None = None) -> None:
+    from converters.outputs.document import write_value
+    from converters.outputs.output import new_file
+
+    if len(store) != 1:
+        raise SourceError(
+            f"{store.path} has {counted(len(store), 'video')}; a file of one annotation needs one: use --format"
+        )
+    with new_file(out, force=force) as file:
+        write_value(file, store[0])
+
+
+def _export_folder(
+    store: Store, out: Path, *, force: bool = False, advance: Callable[[int], None] | None = None
+) -> None:
+    """One file per video, with the name that it had in the source."""
+    from converters.outputs.document import write_value
+    from converters.outputs.origins import origins
+    from converters.outputs.output import new_folder
+
+    files = [origin.file if origin else None for origin in origins(store)]
+    with new_folder(out, force=force) as folder:
+        for i, name in enumerate(files):
+            if name is None:
+                raise SourceError(f"{store.path}: video {i} is not from a file of its own: use --format")
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if target.exists():
+                raise SourceError(f"{store.path}: {name!r} was the file of two of these videos: use --format")
+            with open(target, "xb") as file:
+                write_value(file, store[i])
+                file.flush()
+                os.fsync(file.fileno())
+            if advance:
+                advance(1)
+
+
+DIALECT = Dialect(
+    NAME,
+    "one annotation",
+    "a pickle that is one annotation",
+    recognise=lambda candidate: candidate.top == "annotation" and not candidate.is_folder and not candidate.labelled,
+    open=SingleFiles,
+    export=_export_file,
+)
+FOLDER_DIALECT = Dialect(
+    FOLDER_NAME,
+    "one annotation per file",
+    "a folder of such pickles",
+    recognise=lambda candidate: candidate.top == "annotation" and candidate.is_folder and not candidate.labelled,
+    open=SingleFiles,
+    takes_folder=True,
+    suffixes=(".pkl",),
+    export=_export_folder,
+)
+
+
 def convert(
     source: str | os.PathLike[str], destination: str | os.PathLike[str], **options: Unpack[ConvertOptions]
 ) -> None:
     """Convert a file or a folder. Raises SourceError if it is not of this dialect, else as ``convert_source``."""
+    from converters.conversion.convert import convert_source
+
     convert_source(SingleFiles(source), destination, **options)

@@ -1,25 +1,20 @@
-"""Writing a store back as the pickles of a dialect, one video at a time."""
+"""Writing a store back as the files of a dialect, one video at a time."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from pathlib import Path
-from typing import Literal, TypeAlias, get_args
+from typing import Any
 
-from converters.conversion.document import LIST_DOCUMENT, PYSKL_DOCUMENT
-from converters.dialects import bare_list, kinetics, single
-from converters.exporting.document import write_document, write_value
-from converters.exporting.kinetics import export_kinetics
-from converters.exporting.origins import origins
-from converters.exporting.output import new_file, new_folder
+from converters.choices import FORMATS as FORMATS
+from converters.choices import Format as Format
+from converters.dialects import bare_list, pyskl
+from converters.dialects.dialect import Dialect
+from converters.dialects.registry import DIALECTS
 from skelstore import Store
-from skelstore.errors import SourceError, StoreExistsError
+from skelstore.errors import SourceError
 from skelstore.format.files import local_path
-from skelstore.wording import counted
-
-Format: TypeAlias = Literal["pyskl", "list", "kinetics"]
-FORMATS: tuple[Format, ...] = get_args(Format)
+from skelstore.wording import closest
 
 
 def export(
@@ -46,55 +41,27 @@ def export(
     if kpfile_videos is not None and kpfile_videos < 1:
         raise SourceError(f"kpfile_videos is {kpfile_videos}, expected 1 or more")
     out = local_path(out)
-    dialect = format or store.source.get("dialect")
-    document = store.source.get("document")
-    if not isinstance(document, dict):
-        document = PYSKL_DOCUMENT
-    if dialect == kinetics.NAME:
-        folder = out.parent / "kpfiles" if kpfiles is None else Path(kpfiles)
-        contents = PYSKL_DOCUMENT if "annotation" in document else document
-        if force and kpfiles is None and not out.exists() and folder.is_dir() and any(folder.iterdir()):
-            raise StoreExistsError(
-                f"{folder} exists, and {out}, to which it would belong, does not: it may be the source's, so name it "
-                "with --kpfiles to replace it, or choose another place"
-            )
-        export_kinetics(store, out, folder, contents, kpfile_videos, force=force, advance=advance)
-        return
-    if kpfiles is not None or kpfile_videos is not None:
-        raise SourceError(f"{store.path}: kpfiles are written with the format kinetics only")
-    if dialect == single.FOLDER_NAME:
-        _export_folder(store, out, force=force, advance=advance)
-        return
-    if dialect == single.NAME:
-        if len(store) != 1:
+    dialect = _written_as(store, format)
+    given: dict[str, Any] = {"kpfiles": kpfiles, "kpfile_videos": kpfile_videos}
+    given = {name: value for name, value in given.items() if value is not None}
+    for name in given:
+        if name not in dialect.export_options:
+            takes = [other.name for other in DIALECTS.values() if name in other.export_options]
             raise SourceError(
-                f"{store.path} has {counted(len(store), 'video')}; a file of one annotation needs one: use --format"
+                f"{store.path}: {name} goes with the format {' or '.join(takes)}, not with {dialect.name}"
             )
-        with new_file(out, force=force) as file:
-            write_value(file, store[0])
-        return
-    if dialect == bare_list.NAME or (format is None and "annotations" in document):
-        document = LIST_DOCUMENT
-    elif "dict" not in document:
-        document = PYSKL_DOCUMENT
-    with new_file(out, force=force) as file:
-        write_document(file, document, store.splits, store, advance)
+    assert dialect.export is not None
+    dialect.export(store, out, force=force, advance=advance, **given)
 
 
-def _export_folder(store: Store, out: Path, *, force: bool, advance: Callable[[int], None] | None) -> None:
-    """One file a video, of the name that it had in the source."""
-    files = [origin.file if origin else None for origin in origins(store)]
-    with new_folder(out, force=force) as folder:
-        for i, name in enumerate(files):
-            if name is None:
-                raise SourceError(f"{store.path}: video {i} is not from a file of its own: use --format")
-            target = folder / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if target.exists():
-                raise SourceError(f"{store.path}: {name!r} was the file of two of these videos: use --format")
-            with open(target, "xb") as file:
-                write_value(file, store[i])
-                file.flush()
-                os.fsync(file.fileno())
-            if advance:
-                advance(1)
+def _written_as(store: Store, format: Format | None) -> Dialect:
+    """The dialect that is written: the one that is asked for, else that of the store, if it has a form of its own."""
+    name = format or store.source.get("dialect")
+    dialect = DIALECTS.get(name) if isinstance(name, str) else None
+    if dialect is not None and dialect.export is not None:
+        return dialect
+    if format is not None:
+        raise SourceError(f"format {format!r}; expected one of {', '.join(FORMATS)}{closest(format, FORMATS)}")
+    document = store.source.get("document")
+    is_list = isinstance(document, dict) and "annotations" in document
+    return bare_list.DIALECT if is_list else pyskl.DIALECT

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from converters.conversion.source import checked_annotation, explore_all, kind_name, shown_name
+from converters.conversion.source import checked_annotation, explore_all
 from converters.inputs.recognition import is_annotation, name_file, name_list
 from converters.pickles.file import PickleFile
 from skelstore.errors import SourceError
@@ -17,18 +17,23 @@ from skelstore.format import values
 from skelstore.format.files import absolute
 from skelstore.format.schema import Annotation, Origin
 from skelstore.format.values import Json
+from skelstore.wording import file_name, kind_of, shown_names
 
 
 class AnnotationFile:
     """Source of the annotations of one pickle: ``{'split': …, 'annotations': […], …}`` or a bare list.
 
-    ``pickle`` is the file, if ``open_pickle`` has opened it already. Raises SourceError if it is not of the dialect.
+    ``tops`` says which of the two the dialect has at the top: ``dict``, ``list``. Raises SourceError if the file is
+    not of the dialect.
     """
 
-    def __init__(self, path: str | os.PathLike[str], dialect: str, pickle: PickleFile | None = None) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], dialect: str, tops: tuple[Literal["dict", "list"], ...] = ("dict", "list")
+    ) -> None:
         self.path = absolute(path)
         self.dialect = dialect
-        self._pickle = pickle or open_pickle(path)
+        self._tops = tops
+        self._pickle = open_pickle(path)
         self._key = None if self._pickle.root_kind == "list" else "annotations"
         try:
             self.known = self._find_list()
@@ -50,15 +55,14 @@ class AnnotationFile:
 
     def _find_list(self) -> int:
         """Number of annotations, as far as the file is indexed. Raises SourceError if it is not of the dialect."""
-        wanted = {"pyskl": ("dict",), "list": ("list",)}.get(self.dialect, ("dict", "list"))
         count = None
-        if self._pickle.root_kind in wanted and holds_annotations(self._pickle):
+        if self._pickle.root_kind in self._tops and holds_annotations(self._pickle):
             count = self._pickle.elements(self._key)
         if count is None:
             expected = " or ".join(
-                {"dict": "a dict with a list 'annotations'", "list": "a list"}[kind] for kind in wanted
+                {"dict": "a dict with a list 'annotations'", "list": "a list"}[kind] for kind in self._tops
             )
-            raise SourceError(f"{self.path} holds {described(self._pickle)}; the dialect {self.dialect} is {expected}")
+            raise SourceError(f"{self.path} holds {describe(self._pickle)}; the dialect {self.dialect} is {expected}")
         return count
 
     def __len__(self) -> int:
@@ -87,7 +91,7 @@ class AnnotationFile:
 
     def description(self) -> dict[str, Json]:
         """``document``: the top of the pickle as a layout, in which splits and annotations are only named."""
-        return {"name": shown_name(self.path), "size": self._pickle.size, "document": self._document()}
+        return {"name": file_name(self.path), "size": self._pickle.size, "document": self._document()}
 
     def close(self) -> None:
         self._pickle.close()
@@ -132,14 +136,13 @@ def holds_annotations(pickle: PickleFile) -> bool:
     return pickle.root_kind == "list" or (pickle.root_kind == "dict" and "annotations" in pickle.keys)
 
 
-def described(pickle: PickleFile) -> str:
+def describe(pickle: PickleFile) -> str:
     """What a pickle holds at its top, for a message that declines it."""
     if pickle.root_kind == "dict":
-        shown = ", ".join(repr(key) for key in pickle.keys[:6])
-        return f"a dict with the keys {shown or '(none)'}{' …' if len(pickle.keys) > 6 else ''}"
+        return f"a dict with the keys {shown_names(pickle.keys, 6)}"
     if pickle.root_kind == "list":
         return "a list"
-    return f"a {kind_name(pickle.root())}"
+    return kind_of(pickle.root())
 
 
 def _decline_lookalike(pickle: PickleFile, key: str | None, known: int) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -18,10 +18,11 @@ import numpy as np
 from converters.inputs import archive
 from converters.inputs.array_file import npy_header
 from converters.inputs.axes import joints_in_row, other_reading
-from converters.pickles.arrays import Foreign, short
+from converters.pickles.arrays import Foreign
 from converters.pickles.file import PickleFile
 from skelstore.errors import SourceError
 from skelstore.format.files import open_regular
+from skelstore.wording import shown, shown_names
 
 OWN_DATA = "make a .npz of each video, with keypoint [M, T, V, C] and keypoint_score, and convert their folder"
 """The way to a store from anything else."""
@@ -74,7 +75,6 @@ _JSON_TOOLS: tuple[tuple[str, frozenset[str]], ...] = tuple(
         ("Kinetics-Skeleton", "frame_index skeleton"),
         ("the labels of Kinetics-Skeleton", "has_skeleton"),
         ("Toyota Smarthome", "njts"),
-        ("NW-UCLA", "file_name skeletons"),
         ("MediaPipe", "x y z visibility"),
     )
 )
@@ -127,6 +127,8 @@ def _name_text(path: Path, head: bytes) -> str:
 def name_json(text: bytes) -> str:
     """Which pose tool has written JSON that begins so."""
     keys = {key.decode() for key in _KEYS_OF_JSON.findall(text)}
+    if {"file_name", "skeletons"} <= keys:
+        return "is JSON as of NW-UCLA: convert it, or the folder that it is in, as --from nwucla"
     tool = next((tool for tool, needed in _JSON_TOOLS if needed <= keys), None)
     return f"is JSON{f' as of {tool}' if tool else ''}, which is not read: {_OWN_DATA}"
 
@@ -170,8 +172,7 @@ def name_npz(names: Collection[str]) -> str:
         return "has an array keypoints; expected keypoint: rename it, and convert the folder"
     if {"X", "y"} <= set(names) or {"x", "y"} <= set(names) or {"data", "label"} <= {name.lower() for name in names}:
         return f"has one array of all clips and one of their labels: save each clip, {_FILE_EACH}"
-    shown = ", ".join(short(name) for name in sorted(names)[:6]) or "(none)"
-    return f"has the arrays {shown}{' …' if len(names) > 6 else ''}; expected keypoint among them"
+    return f"has the arrays {shown_names(sorted(names), 6)}; expected keypoint among them"
 
 
 def name_array(shape: tuple[int, ...], kind: str) -> str | None:
@@ -241,6 +242,23 @@ def holds_annotation(pickle: PickleFile) -> bool:
     )
 
 
+def name_elements(pickle: PickleFile, key: str | None, dialect: str) -> str | None:
+    """What the list at the top of a pickle, or under a key of it, is if its first element is no annotation.
+
+    None if there is nothing to say of it. ``dialect``: the one that converts any list of dicts, if it is stated.
+    """
+    known = pickle.elements(key)
+    if not known:
+        return None
+    first = pickle.element(0, key)
+    if isinstance(first, dict) and is_annotation(first):
+        return None
+    said = name_list(first, pickle.element(1, key) if known > 1 else None)
+    if said is None and isinstance(first, dict):
+        return f"{name_dict(first.keys(), 'is a list of dicts')}; --from {dialect} converts them as they are"
+    return said
+
+
 def name_list(first: object, second: object) -> str | None:
     """What a list in a pickle is by its first two elements (None: there is none); None if it is one of dicts."""
     if isinstance(first, np.ndarray):
@@ -286,8 +304,7 @@ def name_dict(keys: Collection[Any], what: str = "is a dict") -> str:
             f"{what} as in CTR-GCN's raw_skes_data.pkl, not of annotations: convert the .skeleton files that it was "
             "made from (docs/sources_ntu.md)"
         )
-    shown = ", ".join(short(key) for key in list(keys)[:6]) or "(none)"
-    found = f"{what} with the keys {shown}{' …' if len(keys) > 6 else ''}, none of which is one of an annotation"
+    found = f"{what} with the keys {shown_names(keys, 6)}, none of which is one of an annotation"
     if "keypoints" in keys:
         return f"{found}: rename keypoints to keypoint, [M, T, V, C] of a whole video (docs/own_data.md)"
     return f"{found} (frame_dir, keypoint, label …): {_OWN_DATA}"
@@ -316,17 +333,17 @@ def is_label_pickle(value: object) -> bool:
 # --- folders
 
 
-def name_folder(path: Path) -> str:
-    """What a folder is that has no file of any dialect."""
+def name_folder(path: Path, suffixes: Sequence[str]) -> str:
+    """What a folder is that has no file of any dialect; ``suffixes`` are those of the dialects' files."""
     files = list(islice(_files(path), _MAX_LISTED))
     if any(file.name == "data.mdb" for file in files):
         return f"is an LMDB database, which is not read: {_OWN_DATA}"
-    expected = "expected .pkl, .npy, .npz or .skeleton files"
-    suffixes = Counter(file.suffix.lower() or "no suffix" for file in files).most_common(3)
-    if not suffixes:
+    expected = f"expected {', '.join(suffixes[:-1])} or {suffixes[-1]} files"
+    counts = Counter(file.suffix.lower() or "no suffix" for file in files).most_common(3)
+    if not counts:
         return f"is a folder without a file; {expected}"
-    found = ", ".join(f"{count} of {suffix}" for suffix, count in suffixes)
-    example = min(file for file in files if (file.suffix.lower() or "no suffix") == suffixes[0][0])
+    found = ", ".join(f"{count} of {suffix}" for suffix, count in counts)
+    example = min(file for file in files if (file.suffix.lower() or "no suffix") == counts[0][0])
     with suppress(OSError):
         if said := name_file(example):
             return f"is a folder with other files ({found}): {example.relative_to(path)} {said}"
@@ -350,13 +367,13 @@ def name_pair(files: Collection[Path]) -> str | None:
     for name, shape in clips.items():
         if len(shape) == 5 and tables:
             return (
-                f"has {short(name)}, {shape}, and {short(tables[0])}, the array of ST-GCN or 2s-AGCN and its labels, "
+                f"has {shown(name)}, {shape}, and {shown(tables[0])}, the array of ST-GCN or 2s-AGCN and its labels, "
                 f"which are not read: {GCN_REMEDY}"
             )
         other = next((other for other, of_labels in labels.items() if of_labels[0] == shape[0]), None)
         if other is not None:
             return (
-                f"has one array of all clips ({short(name)}, {shape}) and one of their labels ({short(other)}): save "
+                f"has one array of all clips ({shown(name)}, {shape}) and one of their labels ({shown(other)}): save "
                 f"each clip, {_FILE_EACH}"
             )
     return None

@@ -10,20 +10,17 @@ from __future__ import annotations
 import csv
 import os
 import re
-from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import Any, NoReturn
-
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet
+from typing import Any
 
 from converters.conversion.repetition import merge_repeats
+from converters.inputs import table_limits
+from converters.inputs.table_limits import check_names, refuse_large
 from skelstore.errors import SourceError
 from skelstore.format.files import open_regular
 from skelstore.format.values import INT_MAX, INT_MIN
-from skelstore.wording import join_lines
+from skelstore.wording import counted, join_lines, shown_names
 
 SHOWN_PROBLEMS = 20
 """So many problems are told of a data set; the rest is counted."""
@@ -35,12 +32,6 @@ _INTEGER = re.compile(r"-?\d{1,18}", re.ASCII)
 _PADDED = re.compile(r"[+-]?0\d")
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _PARQUET_MAGIC = b"PAR1"
-_MOST_ROWS = 1_000_000
-_MOST_COLUMNS = 1000
-_MOST_BYTES = 256 << 20
-_MOST_FOOTER_BYTES = 16 << 20
-_BATCH_ROWS = 4096
-_NUMBERS = (pa.types.is_null, pa.types.is_integer, pa.types.is_boolean, pa.types.is_floating)
 
 
 @dataclass(frozen=True)
@@ -77,10 +68,9 @@ def read_table(path: str | os.PathLike[str]) -> tuple[list[Row], list[str]]:
         is_parquet = file.read(len(_PARQUET_MAGIC)) == _PARQUET_MAGIC
     places, columns = _load_parquet(path) if is_parquet else _load_csv(path, problems)
     if not {"path", "frame_dir"} & columns.keys():
-        shown = ", ".join(map(repr, list(columns)[:10]))
         raise SourceError(
-            f"{path} has the columns {shown[:300]}; expected path (a file) or frame_dir (a name), and label, split, "
-            "height, width where they are known; a CSV file has commas between them"
+            f"{path} has the columns {shown_names(columns, 10)}; expected path (a file) or frame_dir (a name), and "
+            "label, split, height, width where they are known; a CSV file has commas between them"
         )
     if ("height" in columns) != ("width" in columns):
         raise SourceError(f"{path} has one of the columns height and width; expected both, or none")
@@ -103,11 +93,16 @@ def refuse(what: str, problems: list[str]) -> None:
     if not problems:
         return
     problems = merge_repeats(problems)
-    count = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
-    lines = [f"{what} has {count}:", *(f"  {text}" for text in problems[:SHOWN_PROBLEMS])]
+    lines = [f"{what} has {counted(len(problems), 'problem')}:", *(f"  {text}" for text in problems[:SHOWN_PROBLEMS])]
     if len(problems) > SHOWN_PROBLEMS:
-        lines.append(f"  … and {len(problems) - SHOWN_PROBLEMS} more")
+        lines.append(f"  … and {len(problems) - SHOWN_PROBLEMS:,} more")
     raise SourceError(join_lines(lines))
+
+
+def _load_parquet(path: Path) -> tuple[list[str], dict[str, list[Any]]]:
+    from converters.inputs.parquet_table import load_parquet  # pyarrow, which most runs do not need
+
+    return load_parquet(path)
 
 
 def _load_csv(path: Path, problems: list[str]) -> tuple[list[str], dict[str, list[Any]]]:
@@ -116,15 +111,15 @@ def _load_csv(path: Path, problems: list[str]) -> tuple[list[str], dict[str, lis
     rows: list[list[str]] = []
     try:
         with open(path, newline="", encoding="utf-8-sig", opener=open_regular) as file:
-            if (size := os.fstat(file.fileno()).st_size) > _MOST_BYTES:
-                _refuse_large(path, f"{size:,} bytes")
+            if (size := os.fstat(file.fileno()).st_size) > table_limits.MOST_BYTES:
+                refuse_large(path, f"{size:,} bytes")
             reader = csv.reader(file, strict=True, skipinitialspace=True)
             names = next(reader, [])
-            if len(names) > _MOST_COLUMNS:
-                _refuse_large(path, f"{len(names):,} columns")
+            if len(names) > table_limits.MOST_COLUMNS:
+                refuse_large(path, f"{len(names):,} columns")
             for cells in reader:
-                if len(rows) + len(problems) >= _MOST_ROWS:
-                    _refuse_large(path, f"more than {_MOST_ROWS:,} rows")
+                if len(rows) + len(problems) >= table_limits.MOST_ROWS:
+                    refuse_large(path, f"more than {table_limits.MOST_ROWS:,} rows")
                 place = f"{path.name}: line {reader.line_num}"
                 if len(cells) == len(names):
                     places.append(place)
@@ -135,103 +130,9 @@ def _load_csv(path: Path, problems: list[str]) -> tuple[list[str], dict[str, lis
         raise SourceError(f"{path} is not text in UTF-8 ({error.reason}); expected a CSV file") from None
     except csv.Error as error:
         raise SourceError(f"{path}: line {reader.line_num}: {error}; expected a CSV file") from None
-    _check_names(path, names)
+    check_names(path, names)
     columns = {name: [row[i] or None for row in rows] for i, name in enumerate(names)}
     return places, {name: cells if name in _AS_WRITTEN else _numbers(cells) for name, cells in columns.items()}
-
-
-def _load_parquet(path: Path) -> tuple[list[str], dict[str, list[Any]]]:
-    """The same of a Parquet file, whose columns have types; batch by batch, since its footer may lie."""
-    try:
-        with (
-            open(path, "rb", opener=open_regular) as file,
-            pyarrow.parquet.ParquetFile(
-                file,
-                thrift_string_size_limit=_MOST_FOOTER_BYTES,
-                thrift_container_size_limit=_MOST_FOOTER_BYTES,
-            ) as parquet,
-        ):
-            _check_size(path, parquet)
-            texts = _check_types(path, parquet.schema_arrow)
-        with (
-            open(path, "rb", opener=open_regular) as file,
-            # A text of a dictionary is brought once, however many cells say it.
-            pyarrow.parquet.ParquetFile(file, read_dictionary=texts) as parquet,
-        ):
-            columns = _load_batches(path, parquet)
-    except (pa.ArrowException, ValueError, OSError, MemoryError) as error:
-        if isinstance(error, SourceError) or (isinstance(error, OSError) and error.errno is not None):
-            raise
-        reason = str(error).partition("\n")[0][:200]
-        raise SourceError(f"{path} is not a Parquet file, or is damaged ({reason})") from None
-    rows = len(next(iter(columns.values()), []))
-    return [f"{path.name}: row {i + 1}" for i in range(rows)], columns
-
-
-def _check_size(path: Path, parquet: pyarrow.parquet.ParquetFile) -> None:
-    """Raise SourceError if a Parquet file says of itself that it is larger than a table of videos."""
-    found = parquet.metadata
-    stated = sum(found.row_group(i).total_byte_size for i in range(found.num_row_groups))
-    if found.num_rows > _MOST_ROWS or found.num_columns > _MOST_COLUMNS or not 0 <= stated <= _MOST_BYTES:
-        _refuse_large(
-            path, f"{found.num_rows:,} rows, {found.num_columns:,} columns and {stated:,} bytes once unpacked"
-        )
-
-
-def _refuse_large(path: Path, found: str) -> NoReturn:
-    raise SourceError(
-        f"{path} has {found}; expected a table of videos of at most {_MOST_ROWS:,} rows, {_MOST_COLUMNS:,} columns "
-        f"and {_MOST_BYTES:,} bytes: convert it in parts"
-    )
-
-
-def _check_types(path: Path, schema: pa.Schema) -> list[str]:
-    """The columns that are text. Raises SourceError for names and types of columns that no table has."""
-    _check_names(path, schema.names)
-    texts = []
-    for name, kind in zip(schema.names, schema.types, strict=True):
-        kind = kind.value_type if pa.types.is_dictionary(kind) else kind  # pandas: categories
-        if _is_text(kind):
-            texts.append(name)
-        elif not any(is_it(kind) for is_it in _NUMBERS):
-            raise SourceError(f"{path}: column {name!r} holds {kind}; expected numbers or text")
-    return texts
-
-
-def _load_batches(path: Path, parquet: pyarrow.parquet.ParquetFile) -> dict[str, list[Any]]:
-    """The cells of all columns, None for an empty one; pandas writes NaN for nothing."""
-    columns: dict[str, list[Any]] = {name: [] for name in parquet.schema_arrow.names}
-    rows = total = 0
-    for batch in parquet.iter_batches(batch_size=_BATCH_ROWS, use_threads=False):
-        batch.validate(full=True)
-        rows += batch.num_rows
-        total += sum(_unpacked_bytes(column) for column in batch.columns)
-        if rows > _MOST_ROWS or total > _MOST_BYTES:
-            _refuse_large(path, f"more than {rows - 1:,} rows or {total - 1:,} bytes once unpacked")
-        for name, column in zip(batch.schema.names, batch.columns, strict=True):
-            columns[name] += [None if cell == "" or cell != cell else cell for cell in column.to_pylist()]
-    return columns
-
-
-def _unpacked_bytes(column: pa.Array) -> int:
-    """Bytes of a column's cells, each text of a dictionary as often as it is said."""
-    if not pa.types.is_dictionary(column.type) or not _is_text(column.type.value_type):
-        return int(column.nbytes)
-    return int(pc.sum(pc.binary_length(column.dictionary).take(column.indices)).as_py() or 0) + 8 * len(column)
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
-
-
-def _check_names(path: Path, names: list[str]) -> None:
-    if twice := [repr(name) for name, count in Counter(names).items() if count > 1]:
-        raise SourceError(f"{path} has several columns of the name {', '.join(twice)[:300]}; expected one of each")
-    if odd := [repr(name) for name in names if name != name.strip() or not name]:
-        raise SourceError(
-            f"{path} has a column of the name {', '.join(odd)[:300]}; expected names without blanks around them, and a "
-            "name for each (pandas writes one for its index, unless index=False)"
-        )
 
 
 def _numbers(cells: list[str | None]) -> list[Any]:

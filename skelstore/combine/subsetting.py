@@ -11,7 +11,7 @@ from skelstore.errors import StoreError
 from skelstore.format.codecs import PROFILES, Profile
 from skelstore.format.values import Json
 from skelstore.read.identifiers import identifier, identifier_of
-from skelstore.read.store import Store
+from skelstore.read.store import Store, table_rows
 from skelstore.write.joining import join
 from skelstore.write.parts import Part, PartWriter
 from skelstore.write.planning import Planner
@@ -65,7 +65,7 @@ def subset(
         finally:
             if part:
                 part.abort()
-        kept = splits.cut(view.splits, lambda one: not ids.isdisjoint(splits.hashed(one)))
+        kept = splits.filter_ids(view.splits, lambda one: not ids.isdisjoint(splits.hashed(one)))
         join(parts, plan, kept, _source(view), workspace.store)
         workspace.commit()
 
@@ -76,7 +76,7 @@ def _profile(view: Store) -> Profile:
 
 def _identifier(view: Store) -> str:
     """The key by which ids of splits find videos. Raises StoreError if it is not that of the whole store."""
-    key = identifier(view._reader)
+    key = identifier(table_rows(view)[0])
     if len(view) and view.splits and (other := identifier_of(view.lazy(0))) != key:
         raise StoreError(
             f"{view.path}: its splits name videos by {key}, but those of a subset that begins with {view.name(0)!r} "

@@ -9,6 +9,9 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
+import skelstore.packages  # noqa: F401 - before pyarrow is imported
+
+# isort: split
 import numpy as np
 import pyarrow as pa
 

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import reprlib
 import struct
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any
 
 import numpy as np
 from numcodecs import blosc
 
+from skelstore.choices import PROFILES as PROFILES
+from skelstore.choices import Profile as Profile
 from skelstore.errors import StoreError
 from skelstore.format.files import flat_bytes
 from skelstore.format.values import Json
-
-Profile: TypeAlias = Literal["fast", "default", "small"]
-PROFILES: tuple[Profile, ...] = get_args(Profile)
+from skelstore.wording import counted
 
 CRC_BYTES = 4
 _BLOSC_SIZES = struct.Struct("<4xI4xI")
@@ -112,7 +112,7 @@ class ChunkCodec:
         """
         if not self.compressed:
             if len(encoded) != self.nbytes:
-                raise RuntimeError(f"it has {len(encoded)} bytes; expected {self.nbytes}")
+                raise RuntimeError(f"it has {counted(len(encoded), 'byte')}; expected {self.nbytes:,}")
             return encoded
         if len(encoded) < 16 or _BLOSC_SIZES.unpack_from(encoded) != (self.nbytes, len(encoded)):
             raise RuntimeError(f"its blosc header does not announce {self.nbytes} bytes in {len(encoded)}")

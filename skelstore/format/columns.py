@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import skelstore.packages  # noqa: F401 - before pyarrow is imported
+
+# isort: split
 import numpy as np
 import pyarrow as pa
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
-from skelstore.format.checksums import crc32c
+import google_crc32c
 
 FORMAT_VERSION = 1
 
@@ -31,7 +31,7 @@ def video_name(annotation: Annotation) -> str | None:
 
 def name_hash(name: str) -> int:
     """crc32c of a name's UTF-8 form (lone surrogates encoded as they are)."""
-    return crc32c(name.encode("utf-8", "surrogatepass"))
+    return int(google_crc32c.value(name.encode("utf-8", "surrogatepass")))
 
 
 ORIGIN_COLUMNS = ("skelstore.origin.file", "skelstore.origin.position", "skelstore.origin.keys")

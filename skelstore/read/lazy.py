@@ -7,10 +7,11 @@ from typing import Any
 
 from skelstore.errors import FieldNotFoundError, StoreError
 from skelstore.read.reader import Reader
+from skelstore.wording import closest
 
 
 class LazyAnnotation(Mapping[Any, Any]):
-    """One video, the one at ``row`` of the table, whose values are read when they are asked for, and kept."""
+    """One video, the one at ``row`` of the table, whose values are read on access, and kept."""
 
     def __init__(self, reader: Reader, row: int) -> None:
         self._row = row
@@ -42,8 +43,10 @@ class LazyAnnotation(Mapping[Any, Any]):
 
 
 def no_keys(reader: Reader, row: int, keys: Iterable[Any]) -> FieldNotFoundError:
-    """The error for keys that the annotation of a video does not have."""
+    """The error for keys that the annotation of a video does not have; similar keys are named."""
+    missing, there = list(keys), reader.entries(row)
+    close = next(filter(None, (closest(key, there) for key in missing)), "")
     return FieldNotFoundError(
-        f"{reader.path}: the video at position {row} has no {', '.join(map(repr, keys))}; it has "
-        f"{', '.join(map(str, reader.entries(row)))}"
+        f"{reader.path}: the video at position {row} has no {', '.join(map(repr, missing))}; it has "
+        f"{', '.join(map(str, there))}{close}"
     )

@@ -1,4 +1,4 @@
-"""A store, or a view of some of its videos."""
+"""A store, or a view of some of its videos; and its videos as training sees them, decompressed."""
 
 from __future__ import annotations
 
@@ -6,32 +6,29 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, SupportsIndex, get_args
+from typing import Any, NamedTuple, SupportsIndex, TypeVar, get_args, overload
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
-from skelstore.errors import (
-    AmbiguousVideoError,
-    FieldNotFoundError,
-    SplitNotFoundError,
-    StoreError,
-    VideoIndexError,
-    VideoNotFoundError,
-)
+from skelstore.errors import AmbiguousVideoError, MissingPackageError, StoreError, VideoIndexError, VideoNotFoundError
 from skelstore.format import values
 from skelstore.format.files import local_path
-from skelstore.format.schema import INTERNAL_COLUMNS, LAYOUT_COLUMN, ORIGIN_COLUMNS, Annotation, Origin
+from skelstore.format.schema import INTERNAL_COLUMNS, LAYOUT_COLUMN, Annotation, Origin
 from skelstore.joints import KnownJoints
-from skelstore.read import identifiers
+from skelstore.read import describing, videos
 from skelstore.read.arrays import Check
-from skelstore.read.decompressed import Decompressed
+from skelstore.read.decompressed import decompressed_frames
+from skelstore.read.decompression import check_max_person, decompress_pose, with_box_filter
 from skelstore.read.frames import Frames
+from skelstore.read.identifiers import names_like
 from skelstore.read.lazy import LazyAnnotation, no_keys
 from skelstore.read.reader import Reader, reopen
-from skelstore.splits import hashed
-from skelstore.wording import counted
+from skelstore.wording import closest, counted, kind_of
+
+T = TypeVar("T")
 
 
 class Field(NamedTuple):
@@ -46,11 +43,11 @@ class Field(NamedTuple):
 def open(path: str | os.PathLike[str], *, check: Check = "first") -> Store:
     """Open a store for reading.
 
-    ``check`` says when the checksum of a chunk is held against its bytes: on its ``first`` read in this process,
+    ``check`` says when the checksum of a chunk is compared with its bytes: on its ``first`` read in this process,
     ``always`` or ``never``.
 
-    Raises StoreNotFoundError if no store stands at ``path``, StoreError if it is none that this version reads or there
-    is no such ``check``, DamageError if its tables are not those that were written.
+    Raises StoreNotFoundError if there is no store at ``path``, StoreError if this version cannot read it or ``check``
+    is another word, DamageError if its tables are not those that were written.
     """
     if check not in get_args(Check):
         raise StoreError(f"check={check!r}; expected one of {', '.join(get_args(Check))}")
@@ -58,7 +55,7 @@ def open(path: str | os.PathLike[str], *, check: Check = "first") -> Store:
 
 
 class Store:
-    """Videos of a store, in order: all of them, or a view that ``split`` and ``select`` give.
+    """Videos of a store, in order: all of them, or a view that a slice, ``split``, ``select`` and ``at`` give.
 
     ``store[name]`` and ``store[position]`` are annotations: the very dicts that were written. Safe to use in
     forked and spawned workers and in threads; pickling sends the path, the view and which store it is, not the data.
@@ -72,13 +69,21 @@ class Store:
         self._rows = rows
         self._length = reader.metadata.videos if rows is None else len(rows)
 
-    def __reduce__(self) -> Any:
+    def __getstate__(self) -> Any:
         reader = self._reader
-        return _reopen, (str(reader.path), reader.check, reader.identity, self._rows, self._length)
+        return str(reader.path), reader.check, reader.identity, self._rows, self._length
+
+    def __setstate__(self, state: Any) -> None:
+        # Not __init__, which looks into the reader: its first use may raise an error.
+        path, check, identity, self._rows, self._length = state
+        self._reader = reopen(Path(path), check, identity)
 
     def __repr__(self) -> str:
-        whole = "" if self._rows is None else f" of {self._reader.metadata.videos}"
-        return f"<skelstore.Store {str(self._reader.path)!r}: {self._length}{whole} videos>"
+        """Path, number of videos, ids per split (of a whole store), dtype and axes per field; raises nothing."""
+        return describing.as_text(self._reader, self._length, self._rows is None)
+
+    def _repr_html_(self) -> str:
+        return describing.as_html(self._reader, self._length, self._rows is None)
 
     @property
     def path(self) -> Path:
@@ -107,6 +112,15 @@ class Store:
         return self._reader.joints
 
     @property
+    def labels(self) -> NDArray[np.int64]:
+        """The ``label`` of each video, int64 [videos], in the order of the view; no annotation is read.
+
+        ``np.bincount(store.labels)`` counts the videos per class. Raises FieldNotFoundError, with the position and
+        what was found, if a video has no label, or one that is not an integer.
+        """
+        return videos.integer_labels(self._reader, self._table_rows())
+
+    @property
     def class_names(self) -> list[str] | None:
         """The names of the classes, by label, or None if the store has none."""
         names = self.source.get("class_names")
@@ -133,6 +147,22 @@ class Store:
         table = self._reader.table.select([n for n in names if n not in INTERNAL_COLUMNS] or [LAYOUT_COLUMN])
         return table if self._rows is None else table.take(pa.array(self._rows))
 
+    @property
+    def zarr(self) -> Any:
+        """The store as a ``zarr.Group`` of zarr-python, read-only: ``store.zarr["keypoint"]`` is the array of all rows.
+
+        Of the whole store, even if this is a view. Raises MissingPackageError if zarr-python cannot be imported,
+        StoreReplacedError if there is another store at the path by now.
+        """
+        try:
+            import zarr
+        except ImportError as error:
+            raise MissingPackageError(
+                f"Store.zarr needs zarr-python, which cannot be imported ({error}): pip install zarr"
+            ) from error
+        self._reader.refuse_replaced()
+        return zarr.open_group(str(self._reader.path), mode="r")
+
     def __len__(self) -> int:
         return self._length
 
@@ -143,24 +173,51 @@ class Store:
         """Whether a video has that ``frame_dir`` (or, without one, ``filename``). Raises like ``index``."""
         return isinstance(name, str) and len(self._positions(name)) > 0
 
-    def __getitem__(self, key: str | SupportsIndex) -> Annotation:
-        """The annotation of a video, by name or by position (negative counts from the end).
+    @overload
+    def __getitem__(self, key: slice) -> Store: ...
 
-        Raises VideoNotFoundError, AmbiguousVideoError (several videos have the name) or VideoIndexError;
-        DamageError if its bytes are not those that were written.
+    @overload
+    def __getitem__(self, key: str | SupportsIndex) -> Annotation: ...
+
+    def __getitem__(self, key: str | SupportsIndex | slice) -> Annotation | Store:
+        """The annotation of a video, by name or by position (negative counts from the end); a view, by a slice.
+
+        ``store["S001C001P001R001A001"]``, ``store[-1]``, ``store[:100]``, ``store[::-1]``.
+
+        Raises VideoNotFoundError, which names similar names, AmbiguousVideoError (several videos have the name) or
+        VideoIndexError; DamageError if its bytes are not those that were written.
         """
         if type(key) is str:
             row = self._reader.find(key)
             if row is not None and (self._rows is None or (self._ascending and len(self._places([row])))):
                 return self._reader.annotation(row)
+        if isinstance(key, slice):
+            chosen = np.arange(*key.indices(self._length))
+            return Store(self._reader, chosen if self._rows is None else self._rows[chosen])
         return self._reader.annotation(self._locate(key))
+
+    @overload
+    def get(self, name: str) -> Annotation | None: ...
+
+    @overload
+    def get(self, name: str, default: T) -> Annotation | T: ...
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The annotation of the video of that name, or ``default`` if no video has it.
+
+        Raises AmbiguousVideoError if several videos have the name, TypeError for a name that is not a str, and
+        DamageError as ``store[name]``.
+        """
+        if not isinstance(name, str):
+            raise TypeError(f"get takes the name of a video (str), not {type(name).__name__}")
+        return self[name] if self._positions(name) else default
 
     def __getitems__(self, indices: Sequence[SupportsIndex]) -> list[Annotation]:
         """``read``, under the name by which PyTorch's fetcher asks for a batch."""
         return self.read(indices)
 
     def read(self, indices: Iterable[str | SupportsIndex]) -> list[Annotation]:
-        """Several annotations, in the order asked for; what is asked for twice comes twice. Raises like ``[]``."""
+        """Several annotations, in the order asked for; a video asked for twice comes twice. Raises like ``[]``."""
         rows = [self._locate(key) for key in indices]
         found: dict[int, Annotation] = {}
         annotations: list[Any] = [None] * len(rows)
@@ -185,7 +242,7 @@ class Store:
         A function is given, of a compressed video, the highest frame number plus 1.
 
         Raises FieldNotFoundError for a key that the video does not have, FrameIndexError for a frame that it does not
-        have, TypeError for frames that are no integers in one row and for ``fields`` that are one text, and as
+        have, TypeError for frames that are not integers in one dimension and for ``fields`` that are a str, and as
         ``store[key]``.
         """
         if isinstance(fields, str):
@@ -213,16 +270,27 @@ class Store:
     ) -> Decompressed:
         """The videos as PYSKL's PoseDataset and DecompressPose give them, computed when they are read.
 
-        As upstream, boxes are filtered by ``box_thr``, and videos by ``valid_ratio``, only if ``valid_ratio`` is a
-        float above 0. Raises FieldNotFoundError if that is so and the table lacks what it needs, ValueError if
-        ``max_person`` is negative.
+        ``box_thr``: only boxes with a ``box_score`` of at least that become persons. ``valid_ratio``, a float above 0:
+        only videos are kept of whose frames at least that share has such a box; as upstream, other values keep all.
+        Upstream ignores ``box_thr`` unless ``valid_ratio`` is a float above 0, and so do ``skelstore.torch``,
+        ``skelstore.mmaction2`` and ``skelstore.pyskl``; here ``box_thr`` filters boxes in any case.
+        ``squeeze`` and ``max_person`` are those of ``decompress_pose``.
+
+        Raises FieldNotFoundError if videos lack ``box_score`` and ``box_thr`` is given, or ``valid[box_thr]`` or
+        ``total_frames`` and ``valid_ratio`` filters; ValueError if ``max_person`` is negative. A video of which no box
+        is left raises EmptyVideoError when it is read.
         """
-        return Decompressed(self, box_thr=box_thr, squeeze=squeeze, max_person=max_person, valid_ratio=valid_ratio)
+        view = self
+        if videos.filters_videos(valid_ratio):
+            view = self.at(videos.valid_positions(self._reader, self._table_rows(), box_thr, valid_ratio))
+        elif box_thr is not None:
+            videos.require_box_scores(self._reader, self._table_rows(), f"box_thr={box_thr}")
+        return Decompressed(view, box_thr=box_thr, squeeze=squeeze, max_person=max_person)
 
     def lazy(self, key: str | SupportsIndex) -> LazyAnnotation:
         """The annotation of a video as a Mapping that reads a value when it is asked for; ``dict(…)`` reads all.
 
-        Raises as ``store[key]``; what is wrong with a value shows when it is read.
+        Raises as ``store[key]``; an error in a value is raised when it is read.
         """
         return LazyAnnotation(self._reader, self._locate(key))
 
@@ -236,8 +304,9 @@ class Store:
         if len(positions) == 1:
             return positions[0]
         if not positions:
+            close = closest(name, names_like(self._reader, self._rows, name))
             raise VideoNotFoundError(
-                f"{self._reader.path} has no video named {name!r} among {counted(self._length, 'video')}"
+                f"{self._reader.path} has no video named {name!r} among {counted(self._length, 'video')}{close}"
             )
         shown = ", ".join(map(str, positions[:5]))
         raise AmbiguousVideoError(
@@ -245,7 +314,7 @@ class Store:
         )
 
     def name(self, position: int) -> str | None:
-        """The name of a video: its ``frame_dir``, or where that is no text its ``filename``; None without either.
+        """The name of a video: its ``frame_dir``, or its ``filename`` if that is not a str; None without either.
 
         Raises VideoIndexError.
         """
@@ -255,43 +324,23 @@ class Store:
         """The videos of a split, in the order of the store.
 
         As PYSKL and MMAction2 do, ids are matched with ``filename`` if the first video has one, else with
-        ``frame_dir``. Raises SplitNotFoundError, which lists the splits there are.
+        ``frame_dir``. Raises SplitNotFoundError, which lists the splits there are, and names similar names.
         """
-        if name not in self.splits:
-            there = ", ".join(map(repr, self.splits)) or "no splits at all"
-            raise SplitNotFoundError(f"{self._reader.path} has no split {name!r}; there are {there}")
-        ids = self.splits[name]
-        if not isinstance(ids, (list, tuple, dict, np.ndarray)) or (isinstance(ids, np.ndarray) and not ids.ndim):
-            raise SplitNotFoundError(
-                f"{self._reader.path}: the split {name!r} is a {values.type_name(ids)}, not a list of ids"
-            )
-        rows = self._table_rows()
-        return Store(self._reader, rows[self._matches(ids)[rows]])
+        return self.at(videos.split_positions(self._reader, self._table_rows(), name))
 
     def select(self, expression: pc.Expression) -> Store:
         """The videos for which an Arrow expression over ``videos`` is true, e.g. ``pc.field("label") < 10``.
 
-        Raises FieldNotFoundError if it names a column that the table does not have, TypeError if it is no expression
-        that is true or false of the columns' types.
+        Raises FieldNotFoundError if it names a column that the table does not have, TypeError if it is not an
+        expression that is true or false of the columns' types.
         """
-        table = self.videos.append_column("", pa.array(np.arange(self._length)))
-        try:
-            found = table.filter(expression)
-        except pa.ArrowException as error:
-            if "No match for FieldRef" not in str(error):
-                raise TypeError(
-                    f"{self._reader.path}: {expression} selects no videos ({error}); expected an expression that is "
-                    'true or false, as pc.field("label") < 10'
-                ) from error
-            columns = ", ".join(self.videos.column_names)
-            raise FieldNotFoundError(f"{self._reader.path}: {error}; the table has the columns {columns}") from error
-        return self.at(found[""].to_numpy())
+        return self.at(videos.select_positions(self._reader, self.videos, expression))
 
     def at(self, positions: Sequence[int] | np.ndarray[Any, Any]) -> Store:
         """The videos at some positions [n], in that order; negative ones count from the end.
 
-        Raises VideoIndexError if there are none such, TypeError if they are no integers in one row (a mask is none:
-        give ``np.flatnonzero(mask)``).
+        Raises VideoIndexError if a position is out of range, TypeError if they are not integers in one dimension (of a
+        mask, give ``np.flatnonzero(mask)``).
         """
         chosen = np.asarray(positions)
         if chosen.ndim != 1 or (len(chosen) and chosen.dtype.kind not in "iu"):
@@ -309,15 +358,10 @@ class Store:
 
     def origins(self) -> list[Origin | None]:
         """For each video the file that it was converted from, where the source had many; else None."""
-        table = self._reader.table
-        if ORIGIN_COLUMNS[0] not in table.column_names:
-            return [None] * self._length
-        found = table.select(ORIGIN_COLUMNS).take(pa.array(self._table_rows()))
-        rows = zip(*(found[column].to_pylist() for column in ORIGIN_COLUMNS), strict=True)
-        return [None if file is None else Origin(file, position, keys) for file, position, keys in rows]
+        return videos.origins(self._reader, self._table_rows())
 
     def close(self) -> None:
-        """Let go of open files; the next read opens them again."""
+        """Close open files; the next read opens them again."""
         self._reader.files.close()
 
     def __enter__(self) -> Store:
@@ -335,9 +379,7 @@ class Store:
         try:
             position = key.__index__()
         except AttributeError:
-            raise TypeError(
-                f"a video is asked for by name (str) or position (int), not by {type(key).__name__}"
-            ) from None
+            raise TypeError(f"a video is asked for by name (str) or position (int), not by {kind_of(key)}") from None
         if position < 0:
             position += self._length
         if not 0 <= position < self._length:
@@ -361,29 +403,72 @@ class Store:
         """Whether the rows of this view are in the order of the table, each once, as ``split`` and ``select`` give."""
         return self._rows is not None and bool((np.diff(self._rows) > 0).all())
 
-    def _table_rows(self) -> np.ndarray[Any, Any]:
+    def _table_rows(self) -> NDArray[np.int64]:
         return np.arange(self._length) if self._rows is None else self._rows
 
-    def _matches(self, ids: Any) -> np.ndarray[Any, Any]:
-        """For each row of the table, whether its identifier is among the ids."""
-        reader = self._reader
-        keep = np.zeros(reader.metadata.videos, bool)
-        identifier = identifiers.identifier(reader)
-        texts = [i for i in ids if isinstance(i, str) and values.is_utf8(i)]
-        quick = np.zeros(len(keep), bool)  # rows whose identifier is a text in a column of its own
-        for name, column in reader.metadata.columns.items():
-            if column.path == (identifier,) and column.type == "str" and len(texts) == len(ids):
-                found = pc.is_in(reader.table[name], pa.array(texts, pa.large_utf8()))
-                keep |= found.to_numpy(zero_copy_only=False)
-                quick |= reader.table[name].is_valid().to_numpy(zero_copy_only=False)
-        wanted: set[Any] = set().union(*map(hashed, ids))
-        for row in np.flatnonzero(~quick).tolist():
-            entries = reader.entries(row)
-            keep[row] = identifier in entries and not wanted.isdisjoint(hashed(entries[identifier](row)))
-        return keep
+
+class Decompressed:
+    """What ``Store.decompressed`` gives: the annotations that training sees, by position or by name.
+
+    The definition is PYSKL's: ``PoseDataset`` with ``box_thr`` (pyskl/datasets/pose_dataset.py), then
+    ``DecompressPose`` (pyskl/datasets/pipelines/pose_related.py).
+    """
+
+    def __init__(self, store: Store, *, box_thr: float | None, squeeze: bool, max_person: int) -> None:
+        check_max_person(max_person)
+        self._store = store
+        self._box_thr = box_thr
+        self._squeeze = squeeze
+        self._max_person = max_person
+
+    @property
+    def store(self) -> Store:
+        """The compressed videos that are left."""
+        return self._store
+
+    def __len__(self) -> int:
+        return len(self._store)
+
+    def __iter__(self) -> Iterator[Annotation]:
+        return map(self._decompress, self._store)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._store
+
+    def __getitem__(self, key: str | SupportsIndex) -> Annotation:
+        """One video, decompressed. Raises as ``Store`` does, and as ``decompress_pose``."""
+        return self._decompress(self._store[key])
+
+    def read(self, indices: Iterable[str | SupportsIndex]) -> list[Annotation]:
+        """Several videos, decompressed, in the order asked for. Raises as ``[]``."""
+        return [self._decompress(annotation) for annotation in self._store.read(indices)]
+
+    def __getitems__(self, indices: Sequence[SupportsIndex]) -> list[Annotation]:
+        """``read``, under the name by which PyTorch's fetcher asks for a batch."""
+        return self.read(indices)
+
+    def read_one(self, key: str | SupportsIndex, *, frames: Frames) -> Annotation:
+        """One video with some of its frames, of which alone the rows are read.
+
+        ``keypoint`` is ``keypoint[:, frames]`` of ``self[key]``, and so is ``keypoint_score``; everything else,
+        ``total_frames`` included, is the same. ``frames`` are a slice, a range, integers, or a function that is given
+        the number of frames of the decompressed video and returns one of these.
+        Raises FrameIndexError for a frame that the video does not have, and as ``self[key]``.
+        """
+        reader, row = table_row(self._store, key)
+        options: dict[str, Any] = {"squeeze": self._squeeze, "max_person": self._max_person}
+        return decompressed_frames(reader, row, frames, box_thr=self._box_thr, **options)
+
+    def _decompress(self, annotation: Annotation) -> Annotation:
+        filtered = with_box_filter(annotation, self._box_thr)
+        return decompress_pose(filtered, squeeze=self._squeeze, max_person=self._max_person)
 
 
-def _reopen(path: str, check: Check, identity: bytes, rows: np.ndarray[Any, Any] | None, length: int) -> Store:
-    store = object.__new__(Store)  # not Store(…), which looks into the reader: its first use may raise an error
-    store._reader, store._rows, store._length = reopen(Path(path), check, identity), rows, length
-    return store
+def table_row(store: Store, key: str | SupportsIndex) -> tuple[Reader, int]:
+    """What reads a store, and the row of its table that a video has. Raises as ``store[key]``."""
+    return store._reader, store._locate(key)
+
+
+def table_rows(store: Store) -> tuple[Reader, NDArray[np.int64]]:
+    """What reads a store, and the rows of its table that the videos of a view have [videos], in the view's order."""
+    return store._reader, store._table_rows()

@@ -13,19 +13,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skelstore.errors import FrameIndexError
-from skelstore.read.decompressed import decompressed_frames
 from skelstore.read.decompression import squeezed_total
+from skelstore.read.store import Decompressed
 from skelstore.train.selection import Selection
+from skelstore.wording import counted
 
 Transform = Callable[[dict[str, Any]], Any]
 
-#: UniformSampleFrames looks at the skeletons, too, but that does not change what it draws: it mixes indices with
-#: themselves.
 SAMPLERS = ("UniformSampleFrames", "UniformSample")
-#: What is read when the frames are known, or needed only to know them.
+"""UniformSampleFrames looks at the skeletons, too, but that does not change what it draws: it mixes indices with
+themselves."""
 LATER = ("keypoint", "keypoint_score", "frame_inds")
-#: Where an annotation without these keeps the video to read them from.
+"""What is read when the frames are known, or needed only to know them."""
 VIDEO = "skelstore.video"
+"""Where an annotation without these keeps the video to read them from."""
 
 
 def deferred(selection: Selection, position: int) -> dict[str, Any]:
@@ -63,7 +64,7 @@ class SampledPipeline:
             if total != frames:
                 raise FrameIndexError(
                     f"{selection.store.path}: the video at position {position} has total_frames {total} and a keypoint "
-                    f"of {frames} frames"
+                    f"of {counted(frames, 'frame')}"
                 )
             sampled.update(self._sampler({**results, "total_frames": total}))
             inds = sampled["frame_inds"]
@@ -77,7 +78,7 @@ class SampledPipeline:
             read = store.read_one(position, fields=keys, frames=sample)
         else:
             options = {"squeeze": self._decompress.squeeze, "max_person": self._decompress.max_person}
-            read = decompressed_frames(store, position, sample, box_thr=selection.box_thr, **options)
+            read = Decompressed(store, box_thr=selection.box_thr, **options).read_one(position, frames=sample)
         if "num_person" in read:
             sampled.setdefault("num_person", read["num_person"])
         for name in ("keypoint", "keypoint_score"):

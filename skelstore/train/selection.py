@@ -8,20 +8,20 @@ from typing import Any, SupportsIndex
 import numpy as np
 from numpy.typing import NDArray
 
-from skelstore.errors import FieldNotFoundError
 from skelstore.format.schema import Annotation
-from skelstore.read.decompressed import valid_videos
 from skelstore.read.decompression import box_filter
 from skelstore.read.frames import Frames
 from skelstore.read.lazy import LazyAnnotation
-from skelstore.read.store import Store
+from skelstore.read.store import Store, table_rows
+from skelstore.read.videos import filters_videos, valid_positions
 
 
 class Selection:
     """Videos of a store after PoseDataset's filters: ``split``, then ``valid_ratio`` with ``box_thr``.
 
     Items are the annotations, with ``anno_inds`` (bool [N], the boxes above ``box_thr``) if boxes are filtered. As
-    upstream, ``valid_ratio`` and ``box_thr`` do nothing unless ``valid_ratio`` is a float above 0.
+    upstream, ``valid_ratio`` and ``box_thr`` do nothing unless ``valid_ratio`` is a float above 0; the ``box_thr`` of
+    ``Store.decompressed`` filters in any case.
 
     Raises SplitNotFoundError, which lists the splits there are, and FieldNotFoundError if the store lacks
     ``box_score``, ``total_frames`` or ``valid[box_thr]`` and boxes are to be filtered.
@@ -36,7 +36,11 @@ class Selection:
         valid_ratio: float | None = None,
     ) -> None:
         view = store if split is None else store.split(split)
-        self.store, self.box_thr = valid_videos(view, box_thr, valid_ratio)
+        self.box_thr: float | None = None
+        if filters_videos(valid_ratio):
+            view = view.at(valid_positions(*table_rows(view), box_thr, valid_ratio))
+            self.box_thr = box_thr
+        self.store = view
 
     def __len__(self) -> int:
         return len(self.store)
@@ -57,7 +61,7 @@ class Selection:
         return self.store.lazy(position)
 
     def at(self, positions: Sequence[int] | NDArray[Any]) -> Selection:
-        """The videos at some positions, in that order. Raises VideoIndexError if there are none such."""
+        """The videos at some positions, in that order. Raises VideoIndexError if one is out of range."""
         part = object.__new__(Selection)
         part.store, part.box_thr = self.store.at(positions), self.box_thr
         return part
@@ -69,22 +73,8 @@ class Selection:
         return annotation
 
 
-def integer_labels(store: Store) -> NDArray[np.int64]:
-    """The label of each video [videos]. Raises FieldNotFoundError if one has no integer as its label."""
-    found = store._reader.numbers("label")[store._table_rows()]
-    wrong = ~(found == np.floor(found))
-    if wrong.any():
-        at = int(wrong.argmax())
-        label = store.lazy(at).get("label")
-        raise FieldNotFoundError(
-            f"{store.path}: the video at position {at} has the label {label!r}; expected an integer: classes cannot be "
-            "told apart"
-        )
-    labels: NDArray[np.int64] = found.astype(np.int64)
-    return labels
-
-
 def shard_numbers(store: Store) -> NDArray[np.int64]:
     """For each video the number of the file in which its largest array begins [videos]."""
-    shards: NDArray[np.int64] = store._reader.shard_numbers()[store._table_rows()]
-    return shards
+    reader, rows = table_rows(store)
+    numbers: NDArray[np.int64] = reader.shard_numbers()[rows]
+    return numbers

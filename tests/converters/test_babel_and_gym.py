@@ -294,5 +294,5 @@ def test_boxes_that_do_not_belong_to_the_videos_are_refused(tmp_path: Path) -> N
     source.close()
     with pytest.raises(SourceError, match="--boxes goes with gym, not with list"):
         open_source(path, "list", boxes=tmp_path / "boxes.pkl")
-    with pytest.raises(SourceError, match="needs the pickle of the boxes"):
+    with pytest.raises(SourceError, match="the dialect gym needs --boxes, the pickle of FineGYM's ground-truth boxes"):
         open_source(path, "gym")

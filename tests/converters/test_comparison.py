@@ -87,7 +87,7 @@ def test_up_to_twenty_unreadable_videos_are_reported(tmp_path: Path) -> None:
         found = compare(store, source)
     source.close()
     assert len(found) == 21
-    assert "[1] is a int" in found[0]
+    assert "[1] is an int" in found[0]
     assert "more after these 20" in found[-1]
 
 

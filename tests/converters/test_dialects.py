@@ -204,7 +204,9 @@ def test_sources_that_cannot_be_opened(tmp_path: Path) -> None:
         open_source(tmp_path / "b.pkl")
     with pytest.raises(SourceError, match="'nonsense' is not known; expected one of " + ", ".join(DIALECTS)):
         open_source(path, "nonsense")
-    with pytest.raises(SourceError, match="needs the folder of the kpfiles"):
+    with pytest.raises(SourceError, match="did you mean 'kinetics'"):
+        open_source(path, "kinetic")
+    with pytest.raises(SourceError, match="needs --kpfiles, the folder of the kpfiles"):
         open_source(path, "kinetics")
     with pytest.raises(SourceError, match="--kpfiles goes with"):
         open_source(path, "list", kpfiles=tmp_path)
@@ -458,7 +460,7 @@ def test_only_the_first_of_very_many_problems_are_reported(tmp_path: Path) -> No
 def test_one_fault_in_many_videos_is_one_message(tmp_path: Path) -> None:
     path = dump(tmp_path / "a.pkl", [{"frame_dir": "a"}] + [{"a": {i}} for i in range(9)])
     with pytest.raises(
-        UnsupportedValueError, match=r"\[1\]\.a: .*\(and 8 more like it: \[2\], \[3\], \[4\] …\)$"
+        UnsupportedValueError, match=r"\[1\]\.a: .*\(and 8 more like it: \[2\], \[3\], \[4\], …\)$"
     ) as caught:
         bare_list.convert(path, tmp_path / "out.zarr", workers=1)
     sentence(caught, path)

@@ -26,7 +26,7 @@ from converters import export, open_source, samples
 from converters.comparison import compare
 from converters.conversion.convert import convert_source
 from converters.dialects import bare_list, pyskl, single
-from converters.exporting.output import new_file, new_folder
+from converters.outputs.output import new_file, new_folder
 from skelstore.errors import SkelstoreError, SourceError, StoreError, StoreExistsError
 from skelstore.format.codecs import PROFILES, Profile
 from skelstore.write import disk
@@ -443,12 +443,14 @@ def test_an_interrupt_leaves_nothing(tmp_path: Path, stores: Stores) -> None:
 
 def test_options_that_do_not_apply(tmp_path: Path, stores: Stores) -> None:
     with skelstore.open(stores["pyskl"][0]) as store:
-        with pytest.raises(SourceError, match="with the format kinetics only"):
+        with pytest.raises(SourceError, match="kpfile_videos goes with the format kinetics, not with pyskl"):
             export(store, tmp_path / "a.pkl", kpfile_videos=3)
-        with pytest.raises(SourceError, match="with the format kinetics only"):
+        with pytest.raises(SourceError, match="kpfiles goes with the format kinetics, not with pyskl"):
             export(store, tmp_path / "a.pkl", kpfiles=tmp_path / "k")
         with pytest.raises(StoreError, match="is not a folder: make it"):
             export(store, tmp_path / "no" / "a.pkl")
+        with pytest.raises(SourceError, match=r"format 'kinetic'; expected one of .*did you mean 'kinetics'"):
+            export(store, tmp_path / "a.pkl", format="kinetic")  # type: ignore[arg-type]
     with skelstore.open(stores["single"][0]) as store, pytest.raises(SourceError, match="has 0 videos"):
         export(store.select(pc.field("label") < -100), tmp_path / "b.pkl")
     assert not (tmp_path / "a.pkl").exists()
@@ -583,13 +585,13 @@ def test_sigterm_leaves_nothing(tmp_path: Path, stores: Stores, command: str) ->
     out.mkdir()
     code = f"""if True:
         import os, signal, sys
-        import converters.exporting.stores as stores, skelstore.combine.merging as merging
+        import converters.outputs.document as document, skelstore.combine.merging as merging
         from converters.cli import main
         def terminated(*_):
             assert os.listdir({str(out)!r})
             for _ in range(3):
                 os.kill(os.getpid(), signal.SIGTERM)
-        stores.write_document = merging.join = terminated
+        document.write_document = merging.join = terminated
         main(sys.argv[1:])
     """
     store = str(stores["pyskl"][0])

@@ -20,6 +20,7 @@ from converters.dialects import ntu
 from converters.dialects.ntu.raw_store import RawStore
 from converters.dialects.ntu.recipes import RECIPES
 from converters.dialects.ntu.source import NtuFiles
+from converters.dialects.registry import recorded_options
 from converters.inputs.ntu_names import Recipe
 from converters.samples.skeletons import skeleton_file, write_skeletons
 from skelstore.errors import SkelstoreError, SourceError, UnsupportedValueError
@@ -194,7 +195,7 @@ def test_options_that_do_not_fit(tmp_path: Path) -> None:
     for options in wrong:
         with pytest.raises(SourceError, match="expected one of"):
             NtuFiles(folder, **options)
-    with pytest.raises(SourceError, match=r"go with \.skeleton files"):
+    with pytest.raises(SourceError, match="--recipe goes with ntu, not with folder"):
         open_source(folder, "folder", recipe="raw")
     (tmp_path / "empty").mkdir()
     with pytest.raises(SourceError, match=r"has no \.skeleton file"):
@@ -253,7 +254,7 @@ def test_broken_files_are_left_out_and_recorded(tmp_path: Path, workers: int, mo
             assert_exact(list(store), expected_of(folder, names, recipe))
             assert_exact(store.splits, ntu_reference.splits(sorted(names), recipe, "ntu60"))
             source = store.source
-        again = open_source(folder, **ntu.options_of(source, skip_broken=True))
+        again = open_source(folder, **recorded_options(source))
         assert_exact(again.description()["recipe"], recipe)
 
 
@@ -467,4 +468,4 @@ def test_a_packed_file_that_is_larger_than_what_it_unpacks_to(tmp_path: Path) ->
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         archive.writestr("S001C001P001R001A001.skeleton", bytes(100_000))
         archive.infolist()[0].file_size = 10
-    check_damage_is_reported(path, "100000 bytes packed, 10 not")
+    check_damage_is_reported(path, "100,000 bytes packed, 10 not")

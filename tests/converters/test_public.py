@@ -3,26 +3,48 @@
 from __future__ import annotations
 
 import inspect
+import subprocess
+import sys
 from types import ModuleType
 
 import pytest
 
 import converters
 from converters.conversion.convert import ConvertOptions
-from converters.dialects import array_folder, babel, bare_list, extraction, gym, kinetics, ntu, pyskl, single
+from converters.dialects import array_folder, babel, bare_list, extraction, gym, kinetics, ntu, nwucla, pyskl, single
 from converters.dialects.registry import DIALECTS
+from tests.conftest import REPOSITORY
 
 
 def test_the_names_of_the_package() -> None:
-    assert converters.__all__ == ["export", "open_source"]
+    assert converters.__all__ == ["convert", "export", "open_source"]
     assert all(hasattr(converters, name) for name in converters.__all__)
 
 
 def test_the_dialects() -> None:
-    first = {"pyskl": pyskl, "list": bare_list, "single": single, "folder": single, "kinetics": kinetics}
-    assert (
-        first | {"gym": gym, "extraction": extraction, "arrays": array_folder, "babel": babel, "ntu": ntu} == DIALECTS
-    )
+    assert {
+        **{"pyskl": pyskl.DIALECT, "list": bare_list.DIALECT, "single": single.DIALECT},
+        **{"folder": single.FOLDER_DIALECT, "kinetics": kinetics.DIALECT, "gym": gym.DIALECT},
+        **{"extraction": extraction.DIALECT, "arrays": array_folder.DIALECT, "babel": babel.DIALECT},
+        **{"ntu": ntu.DIALECT, "nwucla": nwucla.DIALECT},
+    } == DIALECTS
+
+
+def test_an_option_is_declared_once_and_means_one_thing() -> None:
+    declared = {option.name: option for dialect in DIALECTS.values() for option in dialect.options}
+    taken = inspect.signature(converters.open_source).parameters
+    for dialect in DIALECTS.values():
+        for option in dialect.options:
+            assert option is declared[option.name]
+            assert option.name in taken
+            assert option.flag == "--" + option.name.replace("_", "-")
+            assert option.help.endswith(".")
+
+
+def test_the_declarations_load_neither_arrow_nor_codecs() -> None:
+    code = "import sys, converters.dialects.registry; print(*{name.partition('.')[0] for name in sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=REPOSITORY, check=True)
+    assert not {"pyarrow", "numcodecs", "click", "multiprocessing"} & set(done.stdout.split())
 
 
 @pytest.mark.parametrize("module", [pyskl, bare_list, single])
@@ -73,8 +95,9 @@ def test_the_options_of_all() -> None:
 def test_the_signatures_of_the_package() -> None:
     assert list(inspect.signature(converters.open_source).parameters) == [
         *("path", "dialect", "kpfiles", "skip_missing", "boxes", "table", "label_by"),
-        *("recipe", "task", "ignore", "skip_broken"),
+        *("recipe", "task", "ignore", "skip_broken", "split_by"),
     ]
+    assert list(inspect.signature(converters.convert).parameters) == ["source", "destination", "dialect", "options"]
     assert list(inspect.signature(converters.export).parameters) == [
         *("store", "out", "format", "kpfiles", "kpfile_videos", "force", "advance")
     ]

@@ -127,7 +127,6 @@ JSON: dict[str, object] = {
     "COCO's keypoints (results)": [{"image_id": 1, "category_id": 1, "keypoints": JOINT * 17, "score": 1.0}],
     "Kinetics-Skeleton": {"data": [{"frame_index": 1, "skeleton": []}], "label": "a", "label_index": 3},
     "MediaPipe": [[{"x": 0.5, "y": 0.5, "z": 0.0, "visibility": 0.9}]],
-    "NW-UCLA": {"file_name": "a01_s01_e00_v01", "skeletons": [], "label": 1},
     "Toyota Smarthome": {"frames": [[]], "njts": 13},
 }
 
@@ -142,6 +141,12 @@ def test_json_is_named_by_the_tool_that_writes_it(tmp_path: Path, tool: str) -> 
             with pytest.raises(SourceError) as caught:
                 open_source(source)
             assert f"is JSON as of {tool}, which is not read: make a .npz of each video" in str(caught.value)
+
+
+def test_json_that_another_dialect_reads(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text('{"file_name": "a01_s01_e00_v01", "skeletons": [], "label": 1}')
+    for dialect in ("pyskl", "ntu"):
+        assert "is JSON as of NW-UCLA: convert it, or the folder that it is in" in refusal(tmp_path / "a.json", dialect)
 
 
 def test_json_of_no_known_tool(tmp_path: Path) -> None:
@@ -266,7 +271,7 @@ def test_a_folder_of_an_array_and_its_labels(tmp_path: Path) -> None:
 
 def test_folders_of_other_files(tmp_path: Path) -> None:
     (tmp_path / "empty" / "sub").mkdir(parents=True)
-    assert "is a folder without a file; expected .pkl, .npy, .npz or .skeleton files" in refusal(tmp_path / "empty")
+    assert "is a folder without a file; expected .skeleton, .pkl, " in refusal(tmp_path / "empty")
     (tmp_path / "lmdb").mkdir()
     (tmp_path / "lmdb" / "data.mdb").write_bytes(bytes(8))
     assert "is an LMDB database" in refusal(tmp_path / "lmdb")
@@ -277,7 +282,7 @@ def test_folders_of_other_files(tmp_path: Path) -> None:
     assert "with other files (3 of .mat, 1 of .txt): 0.mat is a MATLAB file" in refusal(tmp_path / "mixed")
     (tmp_path / "binary").mkdir()
     (tmp_path / "binary" / "a.bin").write_bytes(bytes(9))
-    assert "(1 of .bin); expected .pkl" in refusal(tmp_path / "binary")
+    assert "(1 of .bin); expected .skeleton, .pkl, " in refusal(tmp_path / "binary")
     assert "with other files" in refusal(tmp_path / "binary", label_by="ntu")
 
 

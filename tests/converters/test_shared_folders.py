@@ -34,11 +34,11 @@ _COMMAND = f"""if True:
     import difflib, email.parser, os, sys
     from skelstore.format import chunking
     chunking.PART_BYTES = {PART_BYTES}
-    import converters.cli.commands
-    import converters.conversion
+    import converters.cli.commands, converters.cli.source_commands
     from converters.cli import main
+    from converters.conversion import convert
     user, umask, stop = int(sys.argv[1]), int(sys.argv[2], 8), int(sys.argv[3])
-    write_part = converters.conversion.write_part
+    write_part = convert.write_part
     done = 0
     def killed(*arguments):
         global done
@@ -46,7 +46,7 @@ _COMMAND = f"""if True:
             os.kill(os.getpid(), 9)
         done += 1
         return write_part(*arguments)
-    converters.conversion.write_part = killed
+    convert.write_part = killed
     os.setgroups([user, {LAB}])
     os.setgid(user)
     os.setuid(user)

@@ -237,7 +237,7 @@ def test_everything_is_printed_by_show_and_say() -> None:
     folder = Path(progress_module.__file__).parents[1]
     modules = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*.py")}
     printing = {name for name, path in modules.items() if re.search(r"\b(echo|print)\(", path.read_text())}
-    assert printing == {"cli/progress.py", "cli/entry.py", "demo.py", "samples/__main__.py", "bench/fresh.py"}
+    assert printing == {"cli/printing.py", "cli/entry.py", "demo.py", "samples/__main__.py", "bench/fresh.py"}
 
 
 def test_text_is_escaped_as_repr_does() -> None:
@@ -320,17 +320,58 @@ def test_a_limit_of_address_space_is_reported_in_a_sentence(
         assert "libraries cannot be loaded; the address space is limited to 300 MB" in line
 
 
-def test_libraries_that_cannot_be_imported_are_reported_in_a_sentence(tmp_path: Path) -> None:
-    (tmp_path / "numpy.py").write_text(f"raise ImportError({HOSTILE!r})")
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    for arguments in (["--version"], ["info", "x"], ["-h"]):
-        done = subprocess.run(
-            [COMMAND, *arguments], env=environment, capture_output=True, text=True, timeout=60, check=False
-        )
-        assert (done.returncode, done.stdout) == (1, "")
-        [line] = done.stderr.splitlines()
-        assert line.startswith("skelstore: its libraries cannot be loaded (ImportError: ")
-        assert line.isprintable()
+ARGUMENTS = {
+    **{name: ["x"] for name in ("info", "show", "check", "verify", "bench")},
+    **{name: ["x", "y"] for name in ("convert", "export")},
+    "derive": ["x", "y", "--recipe", "pyskl"],
+    "merge": ["x", "-o", "y"],
+    "relabel": ["x", "-o", "y", "--compact"],
+    "split": ["x", "-o", "y"],
+    "subset": ["x", "y", "--labels", "1"],
+}
+"""Arguments with which each command begins its work."""
+
+
+def with_broken(library: str, folder: Path, error: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the command with a library whose import raises an error."""
+    (folder / f"{library}.py").write_text(f"raise {error}")
+    environment = {**os.environ, "PYTHONPATH": str(folder)}
+    return subprocess.run(
+        [COMMAND, *arguments], env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+@pytest.mark.parametrize(
+    ("library", "arguments"),
+    [
+        *(("numpy", [name, *ARGUMENTS[name]]) for name in commands.commands),
+        *((library, ["info", "x"]) for library in ("pyarrow", "numcodecs", "click", "tqdm")),
+        *(("click", [option]) for option in ("--version", "-h")),
+        ("numpy", ["convert", "-h"]),
+    ],
+)
+def test_libraries_that_cannot_be_imported_are_reported_in_a_sentence(
+    tmp_path: Path, library: str, arguments: list[str]
+) -> None:
+    done = with_broken(library, tmp_path, f"ImportError({HOSTILE!r})", *arguments)
+    assert (done.returncode, done.stdout) == (1, "")
+    [line] = done.stderr.splitlines()
+    assert line.startswith("skelstore: its libraries cannot be loaded (ImportError: ")
+    assert line.isprintable()
+
+
+@pytest.mark.parametrize("error", ["MemoryError()", "OSError(12, 'no memory')", "SystemError('error return')"])
+def test_any_error_of_an_import_is_reported_in_a_sentence(tmp_path: Path, error: str) -> None:
+    done = with_broken("pyarrow", tmp_path, error, "info", "x")
+    assert (done.returncode, done.stdout) == (1, "")
+    [line] = done.stderr.splitlines()
+    assert line.startswith(f"skelstore: its libraries cannot be loaded ({error.partition('(')[0]}: ")
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["-h"]])
+def test_help_needs_no_library_that_a_command_needs(tmp_path: Path, arguments: list[str]) -> None:
+    done = with_broken("numpy", tmp_path, "ImportError('broken')", *arguments)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 # --------------------------------------------------------------------------------------------------- progress

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from converters.inputs import video_table
+from converters.inputs import table_limits
 from converters.inputs.naming import label_by_class_names, label_by_folders, label_by_ntu
 from converters.inputs.video_table import Row, read_table, refuse
 from converters.samples.pickles import ntu_names, ntu_split
@@ -110,7 +110,7 @@ def test_very_many_problems_are_reported_in_part(table: Path) -> None:
     with pytest.raises(SourceError) as error:
         refuse("clips.csv", found)
     lines = str(error.value).splitlines()
-    assert lines[0] == "clips.csv has 1000 problems:"
+    assert lines[0] == "clips.csv has 1,000 problems:"
     assert len(lines) == 22
     assert lines[-1] == "  … and 980 more"
 
@@ -118,7 +118,7 @@ def test_very_many_problems_are_reported_in_part(table: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("", "has the columns ;"),
+        ("", "has the columns (none);"),
         ("name;label\na;3\n", "has the columns 'name;label'"),
         ("path,path\na,b\n", "several columns of the name 'path'"),
         (",path\n0,a\n", "a column of the name ''; expected names without blanks"),
@@ -317,7 +317,7 @@ def test_parquet_tables_beyond_a_bound_are_refused_before_they_are_read(
     wide = parquet(table, {"path": ["a"], **{f"c{i}": [1] for i in range(1000)}})
     with pytest.raises(SourceError, match="1 rows, 1,001 columns"):
         read_table(wide)
-    monkeypatch.setattr(video_table, "_MOST_BYTES", 1 << 20)
+    monkeypatch.setattr(table_limits, "MOST_BYTES", 1 << 20)
     large = parquet(table, {"path": ["a"], "x": ["z" * (2 << 20)]}, compression="zstd", use_dictionary=False)
     assert large.stat().st_size < 4000
     with pytest.raises(SourceError, match=r"and 2,09\d,\d\d\d bytes once unpacked"):
@@ -326,7 +326,7 @@ def test_parquet_tables_beyond_a_bound_are_refused_before_they_are_read(
 
 def test_parquet_tables_that_repeat_texts(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A dictionary has a text once, and any number of cells refer to it."""
-    monkeypatch.setattr(video_table, "_MOST_BYTES", 8 << 20)
+    monkeypatch.setattr(table_limits, "MOST_BYTES", 8 << 20)
     path = parquet(table, {"path": pa.array(["z" * 100_000]).take(pa.array(np.zeros(1000, np.int32)))})
     assert path.stat().st_size < 210_000
     with pytest.raises(SourceError, match=r"or [\d,]+ bytes once unpacked"):
@@ -355,12 +355,12 @@ def test_csv_tables_beyond_a_bound(table: Path, monkeypatch: pytest.MonkeyPatch)
     table.write_text(",".join(f"c{i}" for i in range(1001)) + "\n")
     with pytest.raises(SourceError, match=r"clips\.csv has 1,001 columns; expected a table of videos of at most"):
         read_table(table)
-    monkeypatch.setattr(video_table, "_MOST_ROWS", 10)
+    monkeypatch.setattr(table_limits, "MOST_ROWS", 10)
     for line in ("a,1\n", "a,x\n", "a\n"):
         table.write_text("path,label\n" + line * 11)
         with pytest.raises(SourceError, match="more than 10 rows"):
             read_table(table)
-    monkeypatch.setattr(video_table, "_MOST_BYTES", 30)
+    monkeypatch.setattr(table_limits, "MOST_BYTES", 30)
     with pytest.raises(SourceError, match=r"clips\.csv has \d+ bytes"):
         read_table(table)
 

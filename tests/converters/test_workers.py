@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from concurrent.futures import ProcessPoolExecutor, process
 from itertools import pairwise
 from multiprocessing import active_children
@@ -14,10 +16,11 @@ import numpy as np
 import pytest
 
 from converters import open_source
-from converters.conversion import workers
+from converters.conversion import reporting, workers
 from converters.conversion.convert import convert_source
 from converters.conversion.source import Reached
 from skelstore.errors import WorkerError
+from tests.conftest import REPOSITORY
 from tests.support.source_contract import dump
 
 
@@ -57,9 +60,9 @@ def test_reports_grow_steadily(source: Path, tmp_path: Path, count: int) -> None
 
 
 def test_a_process_that_is_not_a_worker_reports_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workers, "_next_report", 0.0)
-    workers.report_to_parent(0, 1)
-    assert workers._next_report == 0.0
+    monkeypatch.setattr(reporting, "_next_report", 0.0)
+    reporting.report_to_parent(0, 1)
+    assert reporting._next_report == 0.0
 
 
 def test_parts_of_an_earlier_run_are_reported(source: Path, tmp_path: Path) -> None:
@@ -77,6 +80,12 @@ def test_parts_of_an_earlier_run_are_reported(source: Path, tmp_path: Path) -> N
     taken = convert_source(open_source(source), tmp_path / "a.zarr", workers=2, advance=advanced.append)
     assert taken > 0
     assert sum(advanced) == 1500
+
+
+def test_a_worker_begins_with_the_standard_library_alone() -> None:
+    code = "import sys, converters.conversion.workers; print(*{name.partition('.')[0] for name in sys.modules})"
+    done = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, cwd=REPOSITORY)
+    assert set(done.stdout.split()) - sys.stdlib_module_names == {"__main__", "__mp_main__", "converters"}
 
 
 def leave(writer: Any) -> None:

@@ -16,6 +16,7 @@ import skelstore
 from converters.samples.pickles import iter_kinetics_like
 from skelstore.errors import DecompressionError, EmptyVideoError, FieldNotFoundError, FrameIndexError, SkelstoreError
 from skelstore.read.decompression import box_filter, decompress_pose, with_box_filter
+from skelstore.train.selection import Selection
 from tests.support.contracts import write
 from tests.support.decompression import (
     REFUSED,
@@ -154,7 +155,7 @@ for total_frames in (1_000_000, 1_000_000_000):
 def test_a_video_that_does_not_fit_into_memory_is_refused_by_name() -> None:
     done = run_python(BEYOND_THE_MEMORY, check=True)
     tracks, frames = done.stdout.splitlines()
-    assert tracks.startswith("video 'clip7': 1000000 frames of 10 persons, for which there is not the memory (")
+    assert tracks.startswith("video 'clip7': 1,000,000 frames of 10 persons, for which there is not the memory (")
     assert frames.startswith("video 'clip7': total_frames is 1000000000, for which there is not the memory (")
 
 
@@ -237,19 +238,52 @@ def compressed(number: int, dtype: str = "<f2") -> Annotation:
 
 @pytest.mark.parametrize("valid_ratio", [None, 0.0, 0.1, 0.5, 0.9, 1])
 def test_a_view_has_the_videos_that_pose_dataset_keeps(tmp_path: Path, valid_ratio: float | None) -> None:
-    """Also if box_score has several dtypes and so is stored as several arrays."""
+    """Also if box_score has several dtypes and so is stored as several arrays. Selection follows upstream's rule."""
     videos = [compressed(number, ("<f2", "<f4")[number % 2]) for number in range(20)]
-    view = skelstore.open(write(tmp_path / "a.zarr", videos)).decompressed(box_thr=0.5, valid_ratio=valid_ratio)
+    store = skelstore.open(write(tmp_path / "a.zarr", videos))
     kept = [video for video in videos if keeps_video(video, 0.5, valid_ratio)]
-    box_thr = 0.5 if isinstance(valid_ratio, float) and valid_ratio else None
-    assert_exact(list(view), [decompress_pose(with_box_filter(video, box_thr)) for video in kept])
+    filters = isinstance(valid_ratio, float) and valid_ratio > 0
+    selection = Selection(store, box_thr=0.5, valid_ratio=valid_ratio)
+    assert selection.box_thr == (0.5 if filters else None)
+    masked = [video | {"anno_inds": video["box_score"] >= 0.5} if filters else video for video in kept]
+    assert_exact([selection[i] for i in range(len(selection))], masked)
+    view = store.decompressed(box_thr=0.5, valid_ratio=valid_ratio)
+    assert_exact(list(view), [decompress_pose(with_box_filter(video, 0.5)) for video in kept])
+    view = store.decompressed(box_thr=0.5 if filters else None, valid_ratio=valid_ratio)
+    assert_exact(list(view), [decompress_pose(with_box_filter(video, selection.box_thr)) for video in kept])
+    for i in range(len(view)):
+        some = {name: value[:, [0]] for name, value in view[i].items() if name in ("keypoint", "keypoint_score")}
+        assert_exact(view.read_one(i, frames=[0]), view[i] | some)
+
+
+def test_a_threshold_alone_filters_boxes(tmp_path: Path) -> None:
+    store = skelstore.open(write(tmp_path / "a.zarr", [compressed(number) for number in range(4)]))
+    assert "anno_inds" not in store.decompressed()[0]
+    for box_thr in (0.0, 0.5, 1.0):
+        view = store.decompressed(box_thr=box_thr)
+        assert_exact(view[1]["anno_inds"], store[1]["box_score"] >= box_thr)
+        assert_exact(view[1], decompress_pose(with_box_filter(store[1], box_thr)))
+    with pytest.raises(EmptyVideoError, match="'v1': no skeleton is left"):
+        store.decompressed(box_thr=1.5)["v1"]
+
+
+def test_a_threshold_alone_needs_box_scores(tmp_path: Path) -> None:
+    videos = [compressed(number) for number in range(4)]
+    del videos[2]["box_score"]
+    store = skelstore.open(write(tmp_path / "a.zarr", videos))
+    with pytest.raises(FieldNotFoundError, match=r"1 videos of 4 have no box_score, which box_thr=0\.5 needs"):
+        store.decompressed(box_thr=0.5)
+    with pytest.raises(FieldNotFoundError, match=r"the videos have no box_score, which box_thr=0\.5 needs"):
+        store.at([2]).decompressed(box_thr=0.5)
+    assert len(store.decompressed()) == len(store.decompressed(valid_ratio=0.0)) == 4
+    assert len(store.at([3, 0]).decompressed(box_thr=0.5)) == 2
 
 
 def test_a_view_reports_how_many_videos_have_no_box_score(tmp_path: Path) -> None:
     videos = [compressed(number, ("<f2", "<f4")[number % 2]) for number in range(6, 10)]
     del videos[2]["box_score"]
     store = skelstore.open(write(tmp_path / "a.zarr", videos))
-    with pytest.raises(FieldNotFoundError, match="1 videos of 4 have no box_score"):
+    with pytest.raises(FieldNotFoundError, match="1 of 4 videos has no box_score"):
         store.decompressed(box_thr=0.5, valid_ratio=0.1)
 
 

@@ -30,6 +30,7 @@ from tests.support.contracts import write
 COUNTS = {
     "coco-17": (17, 19, 8),
     "ntu-25": (25, 24, 10),
+    "kinect-20": (20, 19, 8),
     "openpose-18": (18, 17, 8),
     "body-25": (25, 24, 11),
     "halpe-26": (26, 27, 11),
@@ -40,6 +41,7 @@ COUNTS = {
 DEFINED = {
     "coco-17": {"openpose-18"},
     "ntu-25": set(),
+    "kinect-20": set(),
     "openpose-18": {"coco-17"},
     "body-25": {"coco-17", "openpose-18"},
     "halpe-26": {"coco-17", "openpose-18", "body-25"},
@@ -83,11 +85,14 @@ def test_pairs_are_those_of_the_published_configs() -> None:
 
 
 def test_graphs_are_those_of_the_published_models() -> None:
-    """NTU's bones as its authors number them, from 1; OpenPose's limbs; the hand of MediaPipe as in PYSKL."""
+    """Bones of NTU and NW-UCLA, numbered from 1 as in their code; OpenPose's limbs; MediaPipe's hand as in PYSKL."""
     kinect = [(1, 2), (2, 21), (3, 21), (4, 3), (5, 21), (6, 5), (7, 6), (8, 7), (9, 21), (10, 9), (11, 10), (12, 11)]
     kinect += [(13, 1), (14, 13), (15, 14), (16, 15), (17, 1), (18, 17), (19, 18), (20, 19), (22, 8), (23, 8)]
     kinect += [(24, 12), (25, 12)]
     assert {frozenset((a - 1, b - 1)) for a, b in kinect} == {frozenset(edge) for edge in LAYOUTS["ntu-25"].edges}
+    first = [(1, 2), (2, 3), (4, 3), (5, 3), (6, 5), (7, 6), (8, 7), (9, 3), (10, 9), (11, 10), (12, 11), (13, 1)]
+    first += [(14, 13), (15, 14), (16, 15), (17, 1), (18, 17), (19, 18), (20, 19)]
+    assert {frozenset((a - 1, b - 1)) for a, b in first} == {frozenset(edge) for edge in LAYOUTS["kinect-20"].edges}
     limbs = [(4, 3), (3, 2), (7, 6), (6, 5), (13, 12), (12, 11), (10, 9), (9, 8), (11, 1), (8, 1), (5, 1), (2, 1)]
     limbs += [(0, 1), (15, 0), (14, 0), (17, 15), (16, 14)]
     assert {frozenset(edge) for edge in limbs} == {frozenset(edge) for edge in LAYOUTS["openpose-18"].edges}
@@ -101,6 +106,8 @@ def test_joints_have_the_positions_of_their_papers() -> None:
         ("ntu-25", 20): "spine_shoulder",
         ("ntu-25", 3): "head",
         ("ntu-25", 11): "right_hand",
+        ("kinect-20", 2): "shoulder_center",
+        ("kinect-20", 11): "right_hand",
         ("openpose-18", 1): "neck",
         ("openpose-18", 4): "right_wrist",
         ("openpose-18", 17): "left_ear",
@@ -223,6 +230,7 @@ def test_arrays_of_another_layout(keypoint: Any, score: Any, match: str) -> None
     [
         ([(17, 2)], "coco-17"),
         ([(25, 3)], "ntu-25"),
+        ([(20, 3)], "kinect-20"),
         ([(25, 2)], "body-25"),
         ([(133, 2)], "wholebody-133"),
         ([(33, 3)], "mediapipe-33"),

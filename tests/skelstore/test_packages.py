@@ -34,7 +34,9 @@ def said(folder: Path, module: str, numpy: str, error: str) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("module", ["skelstore", "skelstore.errors", "converters.cli.source_commands"])
+@pytest.mark.parametrize(
+    "module", ["skelstore.read", "skelstore.write", "skelstore.torch", "converters.cli.source_commands"]
+)
 def test_pyarrow_that_refuses_numpy_1(tmp_path: Path, module: str) -> None:
     found = said(tmp_path, module, "1.26.4", f"ImportError({REFUSAL!r})")
     assert found == (
@@ -43,7 +45,43 @@ def test_pyarrow_that_refuses_numpy_1(tmp_path: Path, module: str) -> None:
     )
 
 
-def test_the_command_reports_it_in_one_line(tmp_path: Path) -> None:
+def importing_pyarrow() -> list[str]:
+    """Every module of skelstore that imports pyarrow."""
+    paths = REPOSITORY.glob("skelstore/**/*.py")
+    found = [path for path in paths if re.search(r"^import pyarrow", path.read_text(), re.MULTILINE)]
+    return [".".join(path.relative_to(REPOSITORY).with_suffix("").parts) for path in found]
+
+
+def test_no_module_imports_pyarrow_before_it_is_checked(tmp_path: Path) -> None:
+    """Whichever is imported first. Exported names that need pyarrow raise the same error."""
+    modules = importing_pyarrow()
+    assert len(modules) > 10
+    (tmp_path / "pyarrow").mkdir()
+    (tmp_path / "pyarrow/__init__.py").write_text(f"raise ImportError({REFUSAL!r})\n")
+    code = f"""if True:
+        import importlib
+        import sys
+        import numpy
+        numpy.__version__ = "1.26.4"
+        sys.path.insert(0, {str(tmp_path)!r})
+        def outcome(function, name):
+            for loaded in [name for name in sys.modules if name.partition(".")[0] == "skelstore"]:
+                del sys.modules[loaded]
+            try:
+                function(name)
+            except ImportError as error:
+                return type(error).__name__
+        print({{outcome(importlib.import_module, name) for name in {modules}}})
+        needed = "Decompressed Field LazyAnnotation Store Writer decompress_pose merge open subset".split()
+        print({{outcome(lambda name: getattr(importlib.import_module("skelstore"), name), name) for name in needed}})
+        print(outcome(importlib.import_module, "skelstore"), outcome(importlib.import_module, "skelstore.errors"))
+    """
+    done = run_python(code, check=True)
+    assert done.stdout.splitlines() == ["{'MissingPackageError'}"] * 2 + ["None None"]
+
+
+@pytest.mark.parametrize("arguments", [["convert", "a", "b"], ["info", "a"], ["bench", "a"]])
+def test_the_command_reports_it_in_one_line(tmp_path: Path, arguments: list[str]) -> None:
     (tmp_path / "pyarrow").mkdir()
     (tmp_path / "pyarrow/__init__.py").write_text(f"raise ImportError({REFUSAL!r})\n")
     code = f"""if True:
@@ -52,7 +90,7 @@ def test_the_command_reports_it_in_one_line(tmp_path: Path) -> None:
         numpy.__version__ = "1.26.4"
         sys.path.insert(0, {str(tmp_path)!r})
         from converters.cli import main
-        main(["--version"])
+        main({arguments})
     """
     done = run_python(code)
     assert (done.returncode, done.stdout) == (1, "")
@@ -69,7 +107,7 @@ def test_the_command_reports_it_in_one_line(tmp_path: Path) -> None:
     ],
 )
 def test_other_errors_of_pyarrow_are_left_as_they_are(tmp_path: Path, numpy: str, error: str) -> None:
-    assert said(tmp_path, "skelstore", numpy, error).startswith(error.split("(")[0])
+    assert said(tmp_path, "skelstore.read", numpy, error).startswith(error.split("(")[0])
 
 
 def test_the_sentence_names_the_bound_of_the_extra() -> None:

@@ -82,7 +82,8 @@ SIGNATURES = {
     "Store.__len__": "(self) -> 'int'",
     "Store.__iter__": "(self) -> 'Iterator[Annotation]'",
     "Store.__contains__": "(self, name: 'object') -> 'bool'",
-    "Store.__getitem__": "(self, key: 'str | SupportsIndex') -> 'Annotation'",
+    "Store.__getitem__": "(self, key: 'str | SupportsIndex | slice') -> 'Annotation | Store'",
+    "Store.get": "(self, name: 'str', default: 'Any' = None) -> 'Any'",
     "Store.__getitems__": "(self, indices: 'Sequence[SupportsIndex]') -> 'list[Annotation]'",
     "Store.read": "(self, indices: 'Iterable[str | SupportsIndex]') -> 'list[Annotation]'",
     "Store.read_one": "(self, key: 'str | SupportsIndex', *, fields: 'Iterable[Any] | None' = None, "
@@ -102,7 +103,7 @@ SIGNATURES = {
     "Store.close": "(self) -> 'None'",
 }
 
-PROPERTIES = {"class_names", "fields", "joints", "path", "profile", "source", "splits", "videos"}
+PROPERTIES = {"class_names", "fields", "joints", "labels", "path", "profile", "source", "splits", "videos", "zarr"}
 
 
 def test_the_exported_names() -> None:
@@ -114,6 +115,8 @@ def test_every_exported_name_has_a_docstring() -> None:
     for name in EXPORTED:
         thing = getattr(skelstore, name)
         assert thing.__doc__, name
+    for name in PROPERTIES - {"path"}:
+        assert getattr(skelstore.Store, name).__doc__, name
     for name in SIGNATURES:
         assert name.startswith("Store.__") or found(name).__doc__, name
 
@@ -162,6 +165,11 @@ def test_an_error_shows_its_sentence_as_it_is(name: str) -> None:
     assert str(kind("")) == ""
 
 
+def test_the_package_lists_the_first_steps_first() -> None:
+    text = skelstore.__doc__ or ""
+    assert text.index("skelstore.open(") < text.index("store[") < text.index("skelstore convert") < text.index("Writer")
+
+
 def test_an_unsupported_value_is_kept() -> None:
     error = skelstore.UnsupportedValueError("text", ".a[1]", 1j)
     assert (error.place, error.value) == (".a[1]", 1j)
@@ -174,7 +182,7 @@ IMPORT = """if True:
     before = state()
     files = set(os.listdir("/proc/self/fd")) if os.path.exists("/proc/self/fd") else set()
     handler = signal.getsignal(signal.SIGINT)
-    import skelstore
+    from skelstore import *
     assert handler is signal.getsignal(signal.SIGINT)
     if files:
         assert len(set(os.listdir("/proc/self/fd")) - files) == 0, set(os.listdir("/proc/self/fd")) - files

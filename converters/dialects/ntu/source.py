@@ -4,27 +4,32 @@ from __future__ import annotations
 
 import os
 import zipfile
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple, TypeAlias, Unpack
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
-from converters.conversion.convert import ConvertOptions, convert_source
 from converters.conversion.document import PYSKL_DOCUMENT
-from converters.conversion.source import KnownAtOnce, broken_video, shown_name, storable_name
-from converters.dialects.ntu.recipes import RECIPES, derived, raw
+from converters.conversion.source import KnownAtOnce, broken_video, storable_name
+from converters.dialects.dialect import Dialect, Option
+from converters.dialects.ntu.recipes import RECIPES, apply_recipe, raw
 from converters.dialects.ntu.skeleton_file import parse
 from converters.inputs import archive
 from converters.inputs.archive import Member
+from converters.inputs.candidate import Candidate
 from converters.inputs.listing import walk
 from converters.inputs.ntu_names import TASKS, Recipe, Sample, Task, ignored_names, in_order, sample, splits, task_of
+from converters.inputs.recognition import name_file
 from skelstore.errors import SourceError
 from skelstore.format.files import absolute, open_regular
 from skelstore.format.schema import Annotation, Origin
 from skelstore.format.values import Json
-from skelstore.wording import join_lines
+from skelstore.wording import file_name, join_lines
+
+if TYPE_CHECKING:
+    from converters.conversion.convert import ConvertOptions
 
 NAME = "ntu"
 SUFFIX = ".skeleton"
@@ -93,7 +98,7 @@ class NtuFiles(KnownAtOnce):
         one = self._samples[index]
         with broken_video(one.name, f"{self.path}: {self.place(index)}", left_out=self._skip_broken):
             found = raw(one.name, one.label, parse(self._read(self._file(one))))
-            return derived(self._recipe, found), None
+            return apply_recipe(self._recipe, found), None
 
     def files(self, start: int, stop: int) -> list[Path]:
         if not self.path.is_dir():
@@ -112,7 +117,7 @@ class NtuFiles(KnownAtOnce):
     def description(self) -> dict[str, Json]:
         """Recipe, task, the samples that were ignored; and the files that had no name of a sample."""
         return {
-            "name": shown_name(self.path),
+            "name": file_name(self.path),
             "size": int(self.sizes().sum()),
             "document": PYSKL_DOCUMENT,
             "recipe": self._recipe,
@@ -172,19 +177,40 @@ def _is_meant(path: str) -> bool:
     return name.lower().endswith(SUFFIX) and not name.startswith("._")
 
 
-def is_of_dialect(path: Path) -> bool:
+def recognise(candidate: Candidate) -> bool:
     """Whether there is a ``.skeleton`` file anywhere below a folder, or in a zip file."""
-    if path.is_dir():
-        return any(walk(path, (SUFFIX,)))
-    with open(path, "rb", opener=open_regular) as file:
-        zipped = zipfile.is_zipfile(file)
-    return zipped and any(_is_meant(member.path) for member in archive.members(path))
+    return candidate.has(SUFFIX) or any(map(_is_meant, candidate.members))
 
 
-def options_of(source: dict[str, Json], *, skip_broken: bool) -> dict[str, Any]:
-    """How the source of a store was opened, from what the store says of it."""
-    told = {key: source.get(key) for key in ("recipe", "task")}
-    return {**told, "ignore": source.get("ignored", ()), "skip_broken": skip_broken}
+def _open(path: Path, **options: Any) -> NtuFiles:
+    if path.is_file() and not zipfile.is_zipfile(path) and (said := name_file(path)):
+        raise SourceError(f"{path} {said}")
+    return NtuFiles(path, **options)
+
+
+def recorded(source: Mapping[str, Json]) -> dict[str, Any]:
+    """The options with which the source of a store was opened, from what the store says of it."""
+    stated = {key: source.get(key) for key in ("recipe", "task")}
+    return {**stated, "ignore": source.get("ignored", ()), "skip_broken": bool(source.get("left_out"))}
+
+
+_HEADING = "NTU RGB+D"
+DIALECT = Dialect(
+    NAME,
+    "raw NTU RGB+D, or what PYSKL and MMAction2 make of it",
+    "raw `.skeleton` files, in a folder or a zip file",
+    recognise=recognise,
+    open=_open,
+    options=(
+        Option("recipe", RECIPES, "What to make of .skeleton files (default: raw).", _HEADING),
+        Option("task", TASKS, "Whose splits (default: by the actions).", _HEADING),
+        Option("ignore", "file", "File that names samples to be left out.", _HEADING),
+        Option("skip_broken", "flag", "Leave out files that cannot be read, and record them.", _HEADING),
+    ),
+    takes_folder=None,
+    suffixes=(SUFFIX,),
+    recorded=recorded,
+)
 
 
 def convert(
@@ -201,5 +227,7 @@ def convert(
 
     Raises SourceError as ``NtuFiles`` does, else what ``convert_source`` raises.
     """
+    from converters.conversion.convert import convert_source
+
     files = NtuFiles(source, recipe=recipe, task=task, ignore=ignore, skip_broken=skip_broken)
     convert_source(files, destination, **options)

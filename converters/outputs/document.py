@@ -3,12 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, BinaryIO
 
+from converters.outputs.output import new_file
 from converters.pickles.writer import PickleWriter
+from skelstore import Store
 from skelstore.format import values
 from skelstore.format.schema import Annotation
 from skelstore.format.values import Json
+
+
+def export_document(
+    store: Store,
+    out: Path,
+    document: Json,
+    *,
+    force: bool = False,
+    advance: Callable[[int], None] | None = None,
+) -> None:
+    """Write a store to the file ``out`` as ``write_document`` does. Raises as ``new_file`` does."""
+    with new_file(out, force=force) as file:
+        write_document(file, document, store.splits, store, advance)
 
 
 def write_document(

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from converters.exporting.document import write_document, write_value
-from converters.exporting.origins import origins
-from converters.exporting.output import new_file, new_folder
+from converters.outputs.document import write_document, write_value
+from converters.outputs.origins import origins
+from converters.outputs.output import new_file, new_folder
 from converters.pickles.writer import PickleWriter
 from skelstore import Store
 from skelstore.errors import SourceError

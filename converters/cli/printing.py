@@ -1,0 +1,32 @@
+"""Lines on standard output and standard error.
+
+Everything that the command line prints goes through here. Names come from outside, so every line is escaped.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextlib import suppress
+
+import click
+
+from skelstore.wording import escape
+
+
+def show(*lines: str) -> None:
+    """Print lines to standard output: what a command was asked for. Raises OSError where that cannot be written."""
+    try:
+        if sys.stdout is None:
+            raise OSError(9, "it is closed")
+        click.echo("\n".join(map(escape, lines)))
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        reason = f"cannot be written ({error.strerror}); the command itself has done its work"
+        raise OSError(error.errno, reason, "standard output") from error
+
+
+def say(*lines: str) -> None:
+    """Print lines to standard error, if that can be written."""
+    with suppress(OSError, ValueError):
+        click.echo("\n".join(map(escape, lines)), err=True)
