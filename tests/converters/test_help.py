@@ -20,8 +20,8 @@ from converters.cli.commands import cli
 from converters.dialects.registry import DIALECTS
 from converters.samples.pickles import ntu_names, write_samples
 from converters.samples.skeletons import write_skeletons
-from tests.conftest import REPOSITORY
 from tests.support.processes import COMMAND
+from tests.support.repository import REPOSITORY
 
 COMMANDS: dict[str, Command] = cli.commands  # type: ignore[assignment]
 EXAMPLES = [example for command in COMMANDS.values() for example in command.examples]

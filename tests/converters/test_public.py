@@ -13,7 +13,7 @@ import converters
 from converters.conversion.convert import ConvertOptions
 from converters.dialects import array_folder, babel, bare_list, extraction, gym, kinetics, ntu, nwucla, pyskl, single
 from converters.dialects.registry import DIALECTS
-from tests.conftest import REPOSITORY
+from tests.support.repository import REPOSITORY
 
 
 def test_the_names_of_the_package() -> None:

@@ -21,7 +21,7 @@ from converters.inputs.candidate import Candidate
 from converters.samples.skeletons import write_skeletons
 from converters.samples.sources import babel_like
 from skelstore.errors import SourceError
-from tests.conftest import REPOSITORY
+from tests.support.repository import REPOSITORY
 from tests.support.source_contract import dump
 
 ANNOTATION = {"frame_dir": "a", "label": 0, "total_frames": 2, "keypoint": np.zeros((1, 2, 3, 2))}

@@ -20,7 +20,7 @@ from converters.conversion import reporting, workers
 from converters.conversion.convert import convert_source
 from converters.conversion.source import Reached
 from skelstore.errors import WorkerError
-from tests.conftest import REPOSITORY
+from tests.support.repository import REPOSITORY
 from tests.support.source_contract import dump
 
 
