@@ -671,7 +671,6 @@ def test_a_file_that_an_option_names_is_looked_for_first(source: Path, store: Pa
     for arguments in (
         ("convert", source, new, "--labels"),
         ("convert", source, new, "--boxes"),
-        ("convert", source, new, "--table"),
         ("convert", source, new, "--ignore"),
         ("relabel", store, "-o", new, "--map"),
         ("subset", store, new, "--ids"),
