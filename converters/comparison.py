@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from converters.conversion.source import LeftOut, Source, refusal, splits_without
-from converters.pickles.arrays import short
+from converters.conversion.source import SkippedVideoError, Source, refusal, splits_without
 from skelstore import Store
 from skelstore.equality import difference
 from skelstore.errors import SkelstoreError
 from skelstore.format.schema import video_name
 from skelstore.read.verification import WHOLE, Subset, share
-from skelstore.wording import counted
+from skelstore.wording import counted, shown
 
 _SHOWN = 20
 _ENOUGH = 2
@@ -30,7 +29,7 @@ def compare(
     # Of what a store says was left out, a source has already left out the beginning by itself.
     left_out = store.source.get("left_out", [])[len(described.get("left_out", [])) :]
     if len(store) != len(source) - len(left_out):
-        return [f"{store.path} has {counted(len(store), 'video')}; {source.path} has {len(source) - len(left_out)}"]
+        return [f"{store.path} has {counted(len(store), 'video')}; {source.path} has {len(source) - len(left_out):,}"]
     names = {entry["name"] for entry in left_out}
     chosen = share(subset, len(store))
     problems: list[str] = []
@@ -46,7 +45,7 @@ def compare(
         try:
             expected, _ = source.video(i)
         except SkelstoreError as error:
-            if isinstance(error, LeftOut) and error.name in names:
+            if isinstance(error, SkippedVideoError) and error.name in names:
                 skipped += 1
             else:
                 problems.append(refusal(source, error, i))
@@ -82,8 +81,8 @@ def _other_source(
         return []
     here, there = renamed[0]
     return [
-        f"{store.path} against {source.path}: all {compared} videos that were compared have other names, such as "
-        f"{short(here)} and {short(there)}: is it another source, or in another order?"
+        f"{store.path} against {source.path}: all {counted(compared, 'video')} that were compared have other names, "
+        f"such as {shown(here)} and {shown(there)}: is it another source, or in another order?"
     ]
 
 

@@ -85,7 +85,6 @@ def _coalesce(columns: Iterable[Any]) -> Any:
     return pc.coalesce(*wide) if wide else None
 
 
-#: Each column that can be computed, and how.
 COMPUTED: dict[str, Callable[[Store], Any]] = {
     "persons": _persons,
     "frames": _frames,
@@ -97,3 +96,4 @@ COMPUTED: dict[str, Callable[[Store], Any]] = {
     "repetition": lambda store: _named(store, "repetition"),
     "action": lambda store: _named(store, "action"),
 }
+"""Each column that can be computed, and how."""

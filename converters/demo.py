@@ -73,13 +73,13 @@ def _read(store: Store) -> list[str]:
     annotation = store[name]
     microseconds = 1e6 * (time.perf_counter() - start)
     shape = " x ".join(map(str, annotation["keypoint"].shape))
-    print(f"  store[{name!r}]: {len(annotation)} keys, keypoint {shape}, in {microseconds:.0f} microseconds")
+    print(f"  store[{name!r}]: {counted(len(annotation), 'key')}, keypoint {shape}, in {microseconds:.0f} microseconds")
     problems = []
     if text := difference(store[position], annotation, f"store[{position}]"):
         problems.append(text)
     for split, ids in list(store.splits.items())[:1]:
         view = store.split(split)
-        print(f"  store.split({split!r}): {len(view)} of {len(store)} videos")
+        print(f"  store.split({split!r}): {len(view):,} of {counted(len(store), 'video')}")
         wanted = set(ids)
         expected = [i for i in range(len(store)) if store.name(i) in wanted]
         found = [store.index(view.name(i) or "") for i in range(len(view))]

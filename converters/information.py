@@ -9,12 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from converters.pickles.arrays import short
-from converters.showing import shown_title
 from skelstore import Store
 from skelstore.joints import LAYOUTS
 from skelstore.splits import is_run
-from skelstore.wording import counted
+from skelstore.wording import counted, shown, shown_title
 
 _JOINT_FIELDS = ("keypoint", "keypoint_score")
 
@@ -62,8 +60,8 @@ def information(store: Store) -> dict[str, Any]:
 
 def shown_classes(names: Sequence[str]) -> str:
     """The first classes with their labels, and how many there are: ``0 'clap', 1 'wave'``."""
-    shown = ", ".join(f"{label} {short(name)}" for label, name in enumerate(names[:_SHOWN_CLASSES]))
-    return shown if len(names) <= _SHOWN_CLASSES else f"{shown} … ({len(names)} in all)"
+    first = ", ".join(f"{label} {shown(name)}" for label, name in enumerate(names[:_SHOWN_CLASSES]))
+    return first if len(names) <= _SHOWN_CLASSES else f"{first} … ({len(names):,} in all)"
 
 
 def notes(store: Store) -> list[str]:

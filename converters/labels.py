@@ -21,12 +21,12 @@ import skelstore
 from skelstore.combine.revision import revise
 from skelstore.errors import SourceError
 from skelstore.format.files import open_regular
-from skelstore.format.values import Json, crowded, is_utf8, type_name
+from skelstore.format.values import Json, crowded, is_utf8
 from skelstore.joints import stated
+from skelstore.wording import counted, kind_of, shown, shown_names
 
 __all__ = ["read_class_names", "read_mapping", "relabel"]
 
-_SHOWN = 5
 _MOST_BYTES = 64 << 20
 Label = int | str
 
@@ -67,13 +67,13 @@ def relabel(
             _refuse_beyond({changes.get(label, label) for label in counts}, class_names, str(store.path))
             source["class_names"] = list(class_names)
         if joints is not None:
-            source["joints"] = _stated(store, joints)
+            source["joints"] = _stated_layout(store, joints)
     change: Callable[[Any], Any] | None = (lambda label: _changed(label, changes)) if changes else None
     revise(path, out, labels=change, source=source, force=force)
     return changes
 
 
-def _stated(store: skelstore.Store, joints: str) -> Json:
+def _stated_layout(store: skelstore.Store, joints: str) -> Json:
     # V alone counts here, so the number of coordinates may be any.
     return stated(joints, [(count, 2) for count in store.joints.counts])
 
@@ -144,7 +144,7 @@ def _json_pairs(path: Path, text: str) -> Iterable[tuple[str, Label]]:
     for i, pair in enumerate(pairs):
         good = isinstance(pair, (list, tuple)) and len(pair) == 2
         if not good or not all(type(label) is int or (isinstance(label, str) and is_utf8(label)) for label in pair):
-            raise SourceError(f"{path}: entry {i} is {_short(pair)}; expected an old and a new label, int or text")
+            raise SourceError(f"{path}: entry {i} is {shown(pair)}; expected an old and a new label, int or text")
         yield str(pair[0]), _checked(path, pair[1])
 
 
@@ -157,7 +157,7 @@ def _csv_pairs(path: Path, text: str) -> Iterable[tuple[str, Label]]:
                 continue
             fields = [field.strip() for field in row]
             if len(fields) != 2 or not all(fields):
-                raise SourceError(f"{path}: line {reader.line_num} is {_short(row)}; expected old,new")
+                raise SourceError(f"{path}: line {reader.line_num} is {shown(row)}; expected old,new")
             rows.append((fields[0], fields[1]))
     except csv.Error as error:
         raise SourceError(f"{path} is no CSV file ({error}); expected lines old,new") from None
@@ -167,7 +167,7 @@ def _csv_pairs(path: Path, text: str) -> Iterable[tuple[str, Label]]:
     numbers = all(are_numbers)
     if len(rows) > 1 and not are_numbers[0] and all(are_numbers[1:]):
         raise SourceError(
-            f"{path}: the first line is {_short(','.join(rows[0]))}, and the new labels below it are numbers; expected "
+            f"{path}: the first line is {shown(','.join(rows[0]))}, and the new labels below it are numbers; expected "
             "a number there too, or no line above the labels but old,new"
         )
     return [(old, int(new) if numbers else new) for old, new in rows]
@@ -175,15 +175,8 @@ def _csv_pairs(path: Path, text: str) -> Iterable[tuple[str, Label]]:
 
 def _checked(path: Path, label: Label) -> Label:
     if isinstance(label, int) and not -(2**63) <= label < 2**63:
-        raise SourceError(f"{path}: the label {_short(label)} has more than 64 bits")
+        raise SourceError(f"{path}: the label {shown(label)} has more than 64 bits")
     return label
-
-
-def _short(value: object) -> str:
-    if isinstance(value, int) and abs(value) >= 1 << 64:  # which Python may refuse to show
-        return "a long number"
-    text = repr(value) if isinstance(value, (str, int)) else f"a {type_name(value)}"
-    return text if len(text) <= 60 else f"{text[:60]}…"
 
 
 def _plain(label: Any) -> Label:
@@ -192,7 +185,7 @@ def _plain(label: Any) -> Label:
         return str(label)
     if isinstance(label, (int, np.integer)) and not isinstance(label, bool):
         return int(label)
-    raise SourceError(f"the label is a {type_name(label)}; expected an int, a text, or a list of such")
+    raise SourceError(f"the label is {kind_of(label)}; expected an int, a text, or a list of such")
 
 
 def _count(store: skelstore.Store) -> Counter[Label]:
@@ -212,10 +205,10 @@ def _count(store: skelstore.Store) -> Counter[Label]:
 def _mapped(counts: Counter[Label], mapping: Mapping[str, Label], place: str) -> dict[Label, Label]:
     missing = [label for label in sorted(counts, key=_order) if str(label) not in mapping]
     if missing:
-        shown = ", ".join(repr(label) for label in missing[:_SHOWN]) + (", …" if len(missing) > _SHOWN else "")
-        videos = sum(counts[label] for label in missing)
+        places = sum(counts[label] for label in missing)
         raise SourceError(
-            f"{place}: {len(missing)} labels, in {videos} places, are not in the mapping: {shown}: add a line for each"
+            f"{place}: {counted(len(missing), 'label')}, in {counted(places, 'place')}, "
+            f"{'is' if len(missing) == 1 else 'are'} not in the mapping: {shown_names(missing)}: add a line for each"
         )
     return {label: mapping[str(label)] for label in counts}
 
@@ -249,6 +242,7 @@ def _refuse_beyond(labels: Iterable[Label], class_names: Sequence[str], place: s
     beyond = [label for label in labels if not (isinstance(label, int) and 0 <= label < len(class_names))]
     if beyond:
         raise SourceError(
-            f"{place}: the label {min(beyond, key=_order)!r} has no name: there are {len(class_names)}, for 0 to "
+            f"{place}: the label {min(beyond, key=_order)!r} has no name: there "
+            f"{'is' if len(class_names) == 1 else 'are'} {counted(len(class_names), 'name')}, for 0 to "
             f"{len(class_names) - 1}"
         )

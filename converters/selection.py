@@ -22,10 +22,9 @@ from skelstore import Store
 from skelstore.errors import FieldNotFoundError, SkelstoreError, SourceError, VideoNotFoundError
 from skelstore.format.files import open_regular
 from skelstore.format.values import crowded
-from skelstore.wording import counted
+from skelstore.wording import counted, shown_names
 
 _RANGE = re.compile(r"(-?\d{1,18})-(-?\d{1,18})")
-_SHOWN = 5
 _MOST_BYTES = 64 << 20
 _COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.Lt: operator.lt,
@@ -77,8 +76,8 @@ def with_names(store: Store, path: Path) -> Store:
         if (name := store.name(i)) is not None:
             places.setdefault(str(name), []).append(i)
     if missing := [name for name in names if name not in places]:
-        shown = ", ".join(map(repr, missing[:_SHOWN])) + (", …" if len(missing) > _SHOWN else "")
-        raise VideoNotFoundError(f"{path}: {store.path} has no video of {counted(len(missing), 'name')} in it: {shown}")
+        count = counted(len(missing), "name")
+        raise VideoNotFoundError(f"{path}: {store.path} has no video of {count} in it: {shown_names(missing)}")
     return store.at([i for name in names for i in places[name]])
 
 

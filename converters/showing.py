@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from converters.pickles.arrays import short
 from skelstore import Store
-from skelstore.format.values import type_name
 from skelstore.read.identifiers import identifier_of
 from skelstore.splits import hashed, is_run
+from skelstore.wording import class_name, full_repr, shown_title
 
 _LONGEST = 100
 
@@ -43,21 +42,10 @@ def portrait(store: Store, position: int) -> dict[str, Any]:
         "position": position,
         "name": store.name(position),
         "splits": [shown_title(name) for name, ids in store.splits.items() if _holds(ids, own)],
-        "values": [{"key": key if isinstance(key, str) else repr(key), **_value(v)} for key, v in annotation.items()],
+        "values": [
+            {"key": key if isinstance(key, str) else full_repr(key), **_value(v)} for key, v in annotation.items()
+        ],
     }
-
-
-def shown(value: object) -> str:
-    """``repr``; or ``short``, where that fails: Python writes no number of more than 4,300 digits."""
-    try:
-        return repr(value)
-    except ValueError:
-        return short(value)
-
-
-def shown_title(name: object) -> str:
-    """The name of a split, which is a text, but need not be one."""
-    return str(name) if isinstance(name, str) else shown(name)
 
 
 def _identifier(store: Store, annotation: dict[Any, Any]) -> set[Any]:
@@ -70,8 +58,12 @@ def _holds(ids: Any, own: set[Any]) -> bool:
     return (is_run(ids) or isinstance(ids, dict)) and any(not own.isdisjoint(hashed(one)) for one in ids)
 
 
+def _key(key: object) -> str:
+    return key if isinstance(key, str) else full_repr(key)
+
+
 def _value(value: Any) -> dict[str, Any]:
-    found: dict[str, Any] = {"type": type_name(value)}
+    found: dict[str, Any] = {"type": class_name(type(value))}
     if isinstance(value, np.ndarray):
         return found | {"dtype": value.dtype.str, "shape": list(value.shape)} | _range(value)
     return found | {"value": value.item() if isinstance(value, np.generic) else value}
@@ -94,14 +86,14 @@ def _json(value: Any) -> Any:
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, dict):
-        return {key if isinstance(key, str) else shown(key): _json(child) for key, child in value.items()}
+        return {_key(key): _json(child) for key, child in value.items()}
     if isinstance(value, (list, tuple)):
         return [_json(child) for child in value]
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     if value is None or isinstance(value, (bool, float, str)) or (isinstance(value, int) and value.bit_length() < 1024):
         return value
-    return shown(value)
+    return full_repr(value)
 
 
 def _range(array: np.ndarray[Any, Any]) -> dict[str, Any]:
@@ -124,7 +116,7 @@ def as_lines(found: dict[str, Any]) -> list[str]:
         if "dtype" in value:
             text = f"{value['dtype']} [{', '.join(map(str, value['shape']))}]{_range_text(value)}"
         else:
-            text = shown(value["value"])
+            text = full_repr(value["value"])
             text = f"{value['type']} {text if len(text) <= _LONGEST else f'{text[: _LONGEST - 1]}…'}"
         lines.append(f"  {value['key']:<{width}}  {text}")
     return lines

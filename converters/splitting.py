@@ -24,21 +24,19 @@ import skelstore
 from converters.computed_columns import COMPUTED, compute_column
 from converters.conversion.document import PYSKL_DOCUMENT
 from converters.dialects import bare_list, single
-from converters.showing import shown
 from skelstore import Store
 from skelstore.combine.revision import revise
 from skelstore.errors import SourceError, StoreError
 from skelstore.format.values import Json
 from skelstore.read.identifiers import identifier_of
 from skelstore.splits import hashed, is_run
-from skelstore.wording import counted
+from skelstore.wording import counted, full_repr, shown_names
 
 __all__ = ["UNSPLIT", "count_unsplit", "deal", "fold_splits", "parse_parts", "parse_pattern", "split", "unit_of_videos"]
 
 UNSPLIT = (bare_list.NAME, single.NAME, single.FOLDER_NAME)
 """Dialects whose files have no splits."""
 
-_SHOWN = 5
 _MOST_FOLDS = 1000
 
 
@@ -245,20 +243,19 @@ def _searched(store: Store, names: Sequence[str], pattern: str | re.Pattern[str]
 
 def _refuse_missing(store: Store, names: list[str], what: str) -> None:
     if names:
-        shown = ", ".join(map(repr, names[:_SHOWN])) + (", …" if len(names) > _SHOWN else "")
-        raise SourceError(
-            f"{store.path}: {counted(len(names), 'video has', 'videos have')} no group by {what!r}: {shown}"
-        )
+        videos = counted(len(names), "video has", "videos have")
+        raise SourceError(f"{store.path}: {videos} no group by {what!r}: {shown_names(names)}")
 
 
 def _classes(store: Store) -> list[str]:
-    return [shown(store.lazy(i).get("label")) for i in range(len(store))]
+    return [full_repr(store.lazy(i).get("label")) for i in range(len(store))]
 
 
 def _refuse_empty(store: Store, sides: Sequence[int], shares: Sequence[float], units: Sequence[str]) -> None:
     if empty := set(range(len(shares))) - set(sides):
         raise SourceError(
-            f"{store.path}: {len(set(units))} groups or videos do not fill {len(shares)} parts: {len(empty)} would be "
+            f"{store.path}: {counted(len(set(units)), 'group or video', 'groups or videos')} cannot fill "
+            f"{counted(len(shares), 'part')}: {len(empty)} would be "
             "empty; make fewer parts"
         )
 

@@ -32,6 +32,7 @@ from numpy.typing import NDArray
 
 from skelstore.errors import JointLayoutError
 from skelstore.format.values import Json
+from skelstore.wording import counted, shown_names
 
 __all__ = [
     "LAYOUTS",
@@ -125,7 +126,6 @@ _WHOLE_HAND = "hand_root " + " ".join(
     f"{finger}{i}" for finger in ("thumb", "forefinger", "middle_finger", "ring_finger", "pinky") for i in range(1, 5)
 )
 _COCO_EDGES = "15-13-11 16-14-12 11-12 5-11 6-12 5-6 5-7-9 6-8-10 1-2 0-1-3 0-2-4 3-5 4-6"
-#: Left and right of the 68 points of a face, which are counted from the person's right (iBUG 300-W).
 _FACE_PAIRS = (
     *((16 - i, i) for i in range(8)),
     *((43 - i, i) for i in range(17, 22)),
@@ -133,6 +133,7 @@ _FACE_PAIRS = (
     *((45, 36), (44, 37), (43, 38), (42, 39), (47, 40), (46, 41)),
     *((54, 48), (53, 49), (52, 50), (55, 59), (56, 58), (64, 60), (63, 61), (65, 67)),
 )
+"""Left and right of the 68 points of a face, which are counted from the person's right (iBUG 300-W)."""
 
 
 def _hand_edges(root: int) -> str:
@@ -229,11 +230,10 @@ LAYOUTS: dict[str, JointLayout] = {
 }
 """Each layout by its name."""
 
-#: Joints that are the mean of two others where a layout has none of its own. MMPose derives the neck so to draw in
-#: OpenPose's style (mmpose/visualization/local_visualizer.py), and shows it only where both shoulders are seen.
 _MEANS = {"neck": ("left_shoulder", "right_shoulder"), "mid_hip": ("left_hip", "right_hip")}
+"""Joints that are the mean of two others where a layout has none of its own. MMPose derives the neck so to draw in
+OpenPose's style (mmpose/visualization/local_visualizer.py), and shows it only where both shoulders are seen."""
 
-#: V and number of coordinates -> the layout that it is taken for, and what else it may be.
 _GUESSES: dict[tuple[int, int], tuple[str, str]] = {
     (17, 2): ("coco-17", "Human3.6M has 17 joints, too"),
     (18, 2): ("openpose-18", "other layouts of 18 joints exist"),
@@ -247,6 +247,7 @@ _GUESSES: dict[tuple[int, int], tuple[str, str]] = {
     (33, 3): ("mediapipe-33", "other layouts of 33 joints exist"),
     (133, 2): ("wholebody-133", "other layouts of 133 joints exist"),
 }
+"""V and number of coordinates -> the layout that it is taken for, and what else it may be."""
 
 
 def layout(name: str) -> JointLayout:
@@ -277,9 +278,9 @@ def convert(
     parents = [(name,) if name in place else _MEANS.get(name, (name,)) for name in target.joints]
     missing = [joint for joints in parents for joint in joints if joint not in place]
     if missing:
-        shown = ", ".join(missing[:5]) + (", …" if len(missing) > 5 else "")
         raise JointLayoutError(
-            f"{source.name} cannot be converted to {target.name}: it has no {shown}, and no rule says how to make them"
+            f"{source.name} cannot be converted to {target.name}: it has no {shown_names(missing)}, and no rule says "
+            "how to make them"
         )
     first = np.array([place[joints[0]] for joints in parents])
     second = np.array([place[joints[-1]] for joints in parents])
@@ -317,10 +318,14 @@ def recognise(shapes: Iterable[tuple[int, int]]) -> KnownJoints:
     found = sorted(set(shapes))
     counts = tuple(sorted({joints for joints, _ in found}))
     if len(found) != 1:
-        what = "several shapes: " + ", ".join(f"{v} joints in {c}D" for v, c in found) if found else "no keypoint"
+        what = (
+            "several shapes: " + ", ".join(f"{counted(v, 'joint')} in {c}D" for v, c in found)
+            if found
+            else "no keypoint"
+        )
         return KnownJoints(None, False, what, counts, ())
     ((joints, dimensions),) = found
-    what = f"{joints} joints in {dimensions}D"
+    what = f"{counted(joints, 'joint')} in {dimensions}D"
     if (joints, dimensions) not in _GUESSES:
         return KnownJoints(None, False, f"{what}, which is no layout that is known here", counts, ())
     name, doubt = _GUESSES[joints, dimensions]
@@ -388,14 +393,16 @@ def require_alike(first: KnownJoints, first_place: str, second: KnownJoints, sec
         return
     if first.counts == second.counts and first.layout == second.layout:
         return
-    shown = [f"{place} has {_shown(known)}" for known, place in ((first, first_place), (second, second_place))]
+    named = [f"{place} has {_describe(known)}" for known, place in ((first, first_place), (second, second_place))]
     raise JointLayoutError(
-        f"{' and '.join(shown)}: convert one of them to the joints of the other, or state the layout where it was "
+        f"{' and '.join(named)}: convert one of them to the joints of the other, or state the layout where it was "
         "recognised wrongly"
     )
 
 
-def _shown(known: KnownJoints) -> str:
+def _describe(known: KnownJoints) -> str:
     if known.layout is None:
-        return f"{' and '.join(map(str, known.counts))} joints of no known layout"
+        return (
+            f"{' and '.join(map(str, known.counts))} {'joint' if known.counts == (1,) else 'joints'} of no known layout"
+        )
     return f"{known.layout.name} ({known.reason})"

@@ -21,6 +21,7 @@ from skelstore.format.files import absolute
 from skelstore.read.store import open
 from skelstore.train.pipelines import SampledPipeline, deferred
 from skelstore.train.selection import Selection
+from skelstore.wording import kind_of
 
 try:
     import torch
@@ -136,7 +137,7 @@ class SkelStorePoseDataset(PoseDataset):
             positions = range(len(self.data_list))
             return self.data_list.at(positions[:indices] if indices >= 0 else positions[indices:])
         if not isinstance(indices, Sequence):
-            raise TypeError(f"indices are an int or a sequence of int, not {type(indices).__name__}")
+            raise TypeError(f"indices are an int or a sequence of int, not {kind_of(indices)}")
         return self.data_list.at([operator.index(i) for i in indices])
 
     def _completed(self, info: dict[str, Any], idx: int) -> dict[str, Any]:

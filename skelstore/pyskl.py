@@ -29,8 +29,8 @@ except ImportError as error:
 
 __all__ = ["SkelStorePoseDataset"]
 
-#: What PoseDataset takes out of every item.
 DROPPED = ("valid", "box_score")
+"""What PoseDataset takes out of every item."""
 
 
 class VideoInfo(Mapping[str, Any]):

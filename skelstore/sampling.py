@@ -8,6 +8,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from skelstore.wording import counted
+
 ClassProb: TypeAlias = Sequence[float] | Mapping[int, float]
 """How often the videos of each class are read in an epoch, by label; 1 for a class that it does not name."""
 
@@ -45,7 +47,9 @@ class EpochSampler:
         drop_last: bool = True,
     ) -> None:
         if not 0 <= rank < num_replicas:
-            raise ValueError(f"rank is {rank}, of {num_replicas} processes: give 0 to {num_replicas - 1}")
+            raise ValueError(
+                f"rank is {rank}, of {counted(num_replicas, 'process', 'processes')}: give 0 to {num_replicas - 1}"
+            )
         if window < 0 or seed < 0:
             raise ValueError(f"window is {window} and seed is {seed}: give 0 or more")
         self.epoch = 0

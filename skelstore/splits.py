@@ -9,7 +9,7 @@ import numpy as np
 
 from skelstore.equality import difference
 from skelstore.errors import MergeError
-from skelstore.format.values import type_name
+from skelstore.wording import kind_of
 
 
 def hashed(value: Any) -> set[Any]:
@@ -49,12 +49,12 @@ def _concatenated(name: Any, first: Any, second: Any) -> Any:
     if difference(first, second) is None:
         return first
     raise MergeError(
-        f"the split {name!r} is a {type_name(first)} in one store and a {type_name(second)} in another; expected lists "
+        f"the split {name!r} is {kind_of(first)} in one store and {kind_of(second)} in another; expected lists "
         "of ids, so rename it in one of the sources"
     )
 
 
-def cut(splits: Mapping[Any, Any], remains: Callable[[Any], bool]) -> dict[Any, Any]:
+def filter_ids(splits: Mapping[Any, Any], remains: Callable[[Any], bool]) -> dict[Any, Any]:
     """Splits with only the ids that remain, in their order; a split of which nothing remains is left out.
 
     What is no run of ids stays as it is.

@@ -15,7 +15,7 @@ from skelstore.read.frames import Frames
 from skelstore.read.store import Decompressed, Store, open
 from skelstore.sampling import ClassProb, EpochSampler
 from skelstore.train.selection import Selection, shard_numbers
-from skelstore.wording import counted
+from skelstore.wording import counted, kind_of
 
 try:
     from torch.utils.data import Dataset
@@ -70,8 +70,10 @@ class SkeletonDataset(Dataset):
                 self._views.append(Decompressed(selection.store, box_thr=selection.box_thr, **options))
             else:
                 self._views.append(selection)
-        #: Position of the first video of each store, and the number of all.
+                #: Position of the first video of each store, and the number of all.
+                self._views.append(Selection(store, split=split, box_thr=box_thr, valid_ratio=valid_ratio))
         self._starts = np.cumsum([0, *map(len, self._views)])
+        """Position of the first video of each store, and the number of all."""
         self.frames = frames
         self.transform = transform
         self.class_prob = class_prob
@@ -130,5 +132,5 @@ def _opened(source: Source) -> Store:
     if isinstance(source, (str, os.PathLike)):
         return open(source)
     if not isinstance(source, Store):
-        raise TypeError(f"a data set is made of stores, their views or paths, not of {type(source).__name__}")
+        raise TypeError(f"a data set is made of stores, their views or paths, not of {kind_of(source)}")
     return source

@@ -1,17 +1,29 @@
-"""Text in messages: what comes from outside cannot act on a terminal, and cannot look like a line of ours."""
+"""The words of messages: a value, the kind of a value, a count, a list of names, text from outside.
+
+What comes from outside cannot act on a terminal, and cannot look like a line of ours.
+"""
 
 from __future__ import annotations
 
 import os.path
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from itertools import islice
+from pathlib import Path
+from typing import Any
+
+_LONGEST = 120
+"""Characters of one value in a message."""
+_MOST_ITEMS = 8
+"""Items of one list or tuple in a message."""
+_LARGE = 1 << 64
+_BRACKETS: dict[type, str] = {list: "[…]", tuple: "(…)"}
 
 COMPARED_NAMES = 20_000
 """How many names ``closest`` looks at, at most."""
 
 _CLOSE_NAMES = 50
 _LONGEST_NAME = 200
-"""Names that are compared in full, of those that look most alike, and characters of a name, at most."""
+"""Bounds of ``closest``: names that are compared in full, and characters of a name."""
 
 
 class Lines(str):
@@ -39,6 +51,82 @@ def join_lines(lines: Iterable[str]) -> Lines:
 def counted(count: int, one: str, many: str | None = None) -> str:
     """A number and what it counts: ``1 video``, ``2,000 videos``; ``many`` is the plural, if it is not with an s."""
     return f"{count:,} {one if count == 1 else many or f'{one}s'}"
+
+
+def kind_of(value: object) -> str:
+    """What kind of value it is: ``a str``, ``an array of float32 [2, 3]``, ``a numpy.int64``, ``None``.
+
+    A value that stands for something else, as in the pickle reader, says what that is by ``kind_in_messages``.
+    """
+    if value is None:
+        return "None"
+    kind = type(value)
+    if hasattr(kind, "kind_in_messages"):
+        return str(getattr(value, "kind_in_messages"))  # noqa: B009  # any object may have it
+    name = class_name(kind)
+    if name == "numpy.ndarray":
+        array: Any = value
+        return f"an array of {_cut(str(array.dtype))} {list(array.shape)}"
+    return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
+
+
+def class_name(kind: type) -> str:
+    """The full name of a class, without ``builtins``: ``torch.Tensor``, ``int``."""
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def shown(value: object) -> str:
+    """A value, or the beginning of a long one: ``'S001'``, ``(1080, 1920)``; its kind where that says more.
+
+    It takes no time whatever the value is: no number is written with thousands of digits, and containers in containers
+    are not gone through.
+    """
+    kind = type(value)
+    if kind is list or kind is tuple:
+        items: Any = value
+        texts = [_BRACKETS.get(type(item)) or shown(item) for item in items[:_MOST_ITEMS]]
+        text = ", ".join([*texts, "…"] if len(items) > _MOST_ITEMS else texts)
+        return _cut(f"[{text}]" if kind is list else f"({text}{',' if len(items) == 1 else ''})")
+    if isinstance(value, int) and not -_LARGE < value < _LARGE:
+        return "more than 2**64" if value > 0 else "less than -2**64"
+    if isinstance(value, (str, bytes)):
+        text = repr(value[: _LONGEST + 1])
+        return text if len(value) <= _LONGEST and len(text) <= _LONGEST + 2 else f"{text[:_LONGEST]}…"
+    if value is None or isinstance(value, (int, float)) or _is_numpy_scalar(kind):
+        return _cut(repr(value))
+    return kind_of(value)
+
+
+def _is_numpy_scalar(kind: type) -> bool:
+    return kind.__module__ == "numpy" and any(base.__name__ == "generic" for base in kind.__mro__)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+
+
+def full_repr(value: object) -> str:
+    """``repr``; or ``shown``, where that fails: Python writes no number of more than 4,300 digits."""
+    try:
+        return repr(value)
+    except ValueError:
+        return shown(value)
+
+
+def shown_title(name: object) -> str:
+    """The name of a split, which is a text, but need not be one."""
+    return str(name) if isinstance(name, str) else shown(name)
+
+
+def shown_names(names: Collection[object], most: int = 5) -> str:
+    """Names as a list, of many the first: ``'a', 'b', …``; ``(none)`` if there are none."""
+    texts = [shown(name) for name in islice(names, most)]
+    return ", ".join([*texts, "…"] if len(names) > most else texts) or "(none)"
+
+
+def file_name(path: Path) -> str:
+    """The last part of a path, with ``?`` for what is not UTF-8."""
+    return path.name.encode("utf-8", "replace").decode()
 
 
 def closest(name: object, names: Iterable[object]) -> str:

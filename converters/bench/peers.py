@@ -27,12 +27,12 @@ class Peer:
     """One way to keep annotations and to get them back."""
 
     name: ClassVar[str] = ""
-    #: What it cannot do without: modules to import, programs on PATH, and how to install them.
     modules: ClassVar[tuple[str, ...]] = ()
+    """What it cannot do without: modules to import, programs on PATH, and how to install them."""
     program: ClassVar[str] = ""
     install: ClassVar[str] = ""
-    #: Whether ``get`` gives the annotation; a floor does only a part of the work.
     whole: ClassVar[bool] = True
+    """Whether ``get`` gives the annotation; a floor does only a part of the work."""
 
     def missing(self) -> str | None:
         """Why this peer cannot take part, and what to do about it; None if it can."""

@@ -22,18 +22,17 @@ from numpy.typing import NDArray
 
 import skelstore
 from converters.checks.problems import SHOWN, Report, Tally
-from converters.checks.video import Poses, as_int, poses, shown_kind, video_problems
+from converters.checks.video import Poses, as_int, poses, video_problems
 from converters.choices import MODELS, Model
-from converters.conversion.source import LeftOut
+from converters.conversion.source import SkippedVideoError
 from converters.dialects import ntu
 from converters.dialects.registry import open_source
-from converters.showing import shown, shown_title
 from skelstore.errors import SkelstoreError, SourceError, StoreError
 from skelstore.format import values
 from skelstore.format.schema import ROOT_KEY
 from skelstore.joints import JointLayout
 from skelstore.splits import is_run
-from skelstore.wording import counted
+from skelstore.wording import counted, full_repr, kind_of, shown, shown_names, shown_title
 
 __all__ = ["MODELS", "Model", "Videos", "check", "opened_for_check"]
 
@@ -126,7 +125,7 @@ def check(videos: Videos, model: Model | None = None, advance: Callable[[int], N
     for i in range(len(videos)):
         try:
             annotation = videos.annotation(i)
-        except LeftOut as error:
+        except SkippedVideoError as error:
             names.skip()
             left_out.append((error.name, error.reason))
             report.add("left-out", error.name, videos.place(i), error.reason)
@@ -163,7 +162,7 @@ def check(videos: Videos, model: Model | None = None, advance: Callable[[int], N
 
 def _digest(name: object) -> int:
     """64 bits of a name: two of a million names would fall together once in 10^7 data sets."""
-    text = name if isinstance(name, str) else f"\0{shown(name)}"
+    text = name if isinstance(name, str) else f"\0{full_repr(name)}"
     return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
 
 
@@ -190,7 +189,7 @@ class _Names:
             self._positions.append(position)
             return str(name)
         if needed or self._key in annotation:
-            found = f"{self._key} is {shown_kind(name)}" if self._key in annotation else f"{self._key} is missing"
+            found = f"{self._key} is {kind_of(name)}" if self._key in annotation else f"{self._key} is missing"
             report.add("name-missing", None, place, found)
         return None
 
@@ -251,7 +250,7 @@ class _Labels:
             if number is None:
                 continue  # of another type, which was reported
             if number < 0 or number >= (1 << 63 if self._limit is None else self._limit):
-                known = "" if self._limit is None else f", and there are {self._limit} class names"
+                known = "" if self._limit is None else f", and there are {counted(self._limit, 'class name')}"
                 report.add("label-range", name, place, f"label is {shown(number)}{known}")
             else:
                 self._labels.append(number)
@@ -289,7 +288,7 @@ class _Shapes:
             report.add("joints-layout", name, place, f"V is {shape[0]}, and {self._layout.name} was stated")
         if shape in self._tallies or len(self._tallies) < _MOST_SHAPES:
             tally = self._tallies.setdefault(shape, Tally())
-            tally.add(name, place, f"{shape[0]} joints in {shape[1]}D")
+            tally.add(name, place, f"{counted(shape[0], 'joint')} in {shape[1]}D")
 
     def finish(self, report: Report) -> None:
         if len(self._tallies) < 2:
@@ -310,7 +309,7 @@ def _check_splits(splits: Mapping[Any, Any], names: NDArray[np.uint64], report: 
     digests: dict[Any, NDArray[np.uint64]] = {}
     for title, ids in splits.items():
         if not isinstance(ids, dict) and not is_run(ids):
-            report.add("split-form", shown_title(title), "split", f"it is {shown_kind(ids)}")
+            report.add("split-form", shown_title(title), "split", f"it is {kind_of(ids)}")
             continue
         own = np.array([_digest(name) for name in ids], np.uint64)
         digests[title] = np.unique(own)
@@ -332,7 +331,7 @@ def _add_ids(report: Report, kind: str, title: str, ids: Any, which: NDArray[np.
         return
     places = np.flatnonzero(which)
     listed = list(ids)
-    first = ", ".join(shown(listed[i]) for i in places[:5].tolist()) + (", …" if len(places) > 5 else "")
+    first = shown_names([listed[i] for i in places[:6].tolist()])
     report.add(kind, title, "split", f"{len(places):,} of {counted(len(listed), 'id')}: {first}", len(places))
 
 

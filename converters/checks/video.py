@@ -14,36 +14,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converters.choices import Model
-from converters.pickles.arrays import Foreign
-from converters.showing import shown
-from skelstore.format.values import type_name
-from skelstore.wording import counted
+from skelstore.wording import counted, kind_of, shown
 
 __all__ = ["Poses", "Problem", "as_int", "poses", "video_problems"]
 
 Problem: TypeAlias = tuple[str, str]
 
-#: So far outside, in parts of the side, a joint is not there by an estimator's error alone.
 FAR = 0.1
-#: And so many of a hundred joints have to be there before height and width count as swapped.
+"""This far outside, in parts of the side, a joint is not there by an estimator's error alone."""
 FAR_PERCENT = 1
+"""At least this many of a hundred joints have to be there before height and width count as swapped."""
 
-#: A third coordinate up to here may be a score: estimators give up to 1.024.
 MOST_SCORE = 1.1
-#: Coordinates beyond this are pixels: skeletons in metres, or in parts of the image, do not reach it.
+"""A third coordinate up to here may be a score: estimators give up to 1.024."""
 LEAST_PIXELS = 20
-#: Coordinates divided by the sides of the image: joints that the image cuts off lie a little beyond 0 to 1.
+"""Coordinates beyond this are pixels: skeletons in metres, or in parts of the image, do not reach it."""
 FRACTIONS = (-1, 2)
+"""Coordinates divided by the sides of the image: joints that the image cuts off lie a little beyond 0 to 1."""
 
-#: Persons of a video that are compared from frame to frame.
 MOST_PERSONS = 10
-#: A row goes on in another row if that person is so many times nearer,
+"""Persons of a video that are compared from frame to frame."""
 NEARER = 4
-#: and its own person is further away than this part of the skeleton's extent.
+"""A row goes on in another row if that person is this many times nearer."""
 LEAST_JUMP = 0.1
+"""And if its own person is further away than this part of the skeleton's extent."""
 
-#: V of the graphs in pyskl/utils/graph.py: coco, openpose, handmp, nturgb+d.
 STGCN_JOINTS = (17, 18, 21, 25)
+"""V of the graphs in pyskl/utils/graph.py: coco, openpose, handmp, nturgb+d."""
 
 
 class Poses(NamedTuple):
@@ -91,7 +88,7 @@ def poses(annotation: Mapping[Any, Any]) -> Poses | Problem:
     if keypoint is None:
         return "keypoint-missing", "keypoint is missing" if "keypoint" not in annotation else "keypoint is None"
     if not isinstance(keypoint, np.ndarray) or keypoint.dtype.kind not in "fiu":
-        return "keypoint-shape", f"keypoint is {shown_kind(keypoint)}"
+        return "keypoint-shape", f"keypoint is {kind_of(keypoint)}"
     if keypoint.ndim == 4 and keypoint.shape[3] in (2, 3) and keypoint.shape[2]:
         score = annotation.get("keypoint_score")
         usable = isinstance(score, np.ndarray) and score.dtype.kind in "fiu" and score.shape == keypoint.shape[:3]
@@ -99,13 +96,6 @@ def poses(annotation: Mapping[Any, Any]) -> Poses | Problem:
     if keypoint.ndim == 3 and keypoint.shape[2] == 3 and keypoint.shape[1] and "frame_inds" in annotation:
         return Poses(keypoint[..., :2], keypoint[..., 2], True)
     return "keypoint-shape", f"keypoint has shape {keypoint.shape}"
-
-
-def shown_kind(value: object) -> str:
-    """What a value is, for a sentence."""
-    if isinstance(value, np.ndarray):
-        return f"an array of {value.dtype} of shape {value.shape}"
-    return f"a {value.name if isinstance(value, Foreign) else type_name(value)}"
 
 
 def as_int(value: object) -> int | None:
@@ -123,14 +113,14 @@ def _label(annotation: Mapping[Any, Any]) -> Iterator[Problem]:
         return
     if isinstance(label, np.ndarray) and label.dtype.kind in "fiub" and label.ndim <= 1:
         return
-    yield "label-type", f"label is {label!r}" if isinstance(label, (str, float)) else f"label is {shown_kind(label)}"
+    yield "label-type", f"label is {shown(label)}" if isinstance(label, (str, float)) else f"label is {kind_of(label)}"
 
 
 def _frames(annotation: Mapping[Any, Any], found: Poses) -> Iterator[Problem]:
     stated = annotation.get("total_frames")
     total = as_int(stated)
     if total is None:
-        yield "total-frames", "total_frames is missing" if stated is None else f"total_frames is {shown_kind(stated)}"
+        yield "total-frames", "total_frames is missing" if stated is None else f"total_frames is {kind_of(stated)}"
     if not found.compressed:
         frames = found.points.shape[1]
         if total is not None and total != frames:
@@ -139,7 +129,7 @@ def _frames(annotation: Mapping[Any, Any], found: Poses) -> Iterator[Problem]:
         return
     numbers = annotation["frame_inds"]
     if not _is_rows(numbers, len(found.points), "iu"):
-        yield "frame-inds", f"frame_inds is {shown_kind(numbers)}, for {counted(len(found.points), 'skeleton')}"
+        yield "frame-inds", f"frame_inds is {kind_of(numbers)}, for {counted(len(found.points), 'skeleton')}"
         return
     if not len(numbers):
         return
@@ -165,7 +155,7 @@ def _boxes(annotation: Mapping[Any, Any]) -> Iterator[Problem]:
     if score is None or not isinstance(numbers, np.ndarray) or numbers.ndim != 1:
         return
     if not _is_rows(score, len(numbers), "fiu"):
-        yield "box-score", f"box_score is {shown_kind(score)}, for {len(numbers)} frame_inds"
+        yield "box-score", f"box_score is {kind_of(score)}, for {len(numbers)} frame_inds"
         return
     if not isinstance(valid, dict):
         return
@@ -186,7 +176,7 @@ def _boxes(annotation: Mapping[Any, Any]) -> Iterator[Problem]:
 def _score_shape(annotation: Mapping[Any, Any], found: Poses) -> Iterator[Problem]:
     score = annotation.get("keypoint_score")
     if score is not None and not found.compressed and found.scores is None:
-        yield "score-shape", f"keypoint_score is {shown_kind(score)}, and keypoint has shape {found.points.shape}"
+        yield "score-shape", f"keypoint_score is {kind_of(score)}, and keypoint has shape {found.points.shape}"
 
 
 def _finite(found: Poses) -> Iterator[Problem]:
@@ -196,10 +186,10 @@ def _finite(found: Poses) -> Iterator[Problem]:
         good = np.isfinite(array)
         if not good.all():
             first = tuple(np.argwhere(~good)[0].tolist())
-            shown = "keypoint" if found.compressed else name
+            where = "keypoint" if found.compressed else name
             yield (
                 "not-finite",
-                f"{shown} has {counted(good.size - int(good.sum()), 'such value')}, the first at {list(first)}",
+                f"{where} has {counted(good.size - int(good.sum()), 'such value')}, the first at {list(first)}",
             )
 
 
@@ -310,8 +300,7 @@ def _extent(points: NDArray[Any], seen: NDArray[np.bool_]) -> NDArray[Any]:
 def _image_shape(annotation: Mapping[Any, Any]) -> Iterator[Problem]:
     if annotation.get("img_shape") is not None and _size(annotation) is None:
         shape = annotation["img_shape"]
-        known = isinstance(shape, (tuple, list)) and len(shape) < 5 and not any(isinstance(n, Foreign) for n in shape)
-        yield "img-shape", f"img_shape is {shown(shape)[:100]}" if known else f"img_shape is {shown_kind(shape)}"
+        yield "img-shape", f"img_shape is {shown(shape)}"
 
 
 def _size(annotation: Mapping[Any, Any]) -> tuple[int, int] | None:
@@ -345,12 +334,12 @@ def _image(annotation: Mapping[Any, Any], found: Poses) -> Iterator[Problem]:
     if not outside:
         return
     far = int(_beyond(x, y, width, height, FAR).sum())
-    shown = _describe_image(size, x, y)
+    sides = _describe_image(size, x, y)
     swappable = height != width and not _beyond(x, y, height, width, FAR).any()
     if swappable and far and 100 * far >= FAR_PERCENT * len(x):
-        yield "img-shape-swapped", shown
+        yield "img-shape-swapped", sides
         return
-    yield "outside", f"{outside:,} of {counted(len(x), 'joint')} ({100 * outside / len(x):.2g} %); {shown}"
+    yield "outside", f"{outside:,} of {counted(len(x), 'joint')} ({100 * outside / len(x):.2g} %); {sides}"
 
 
 def _are_fractions(axis: NDArray[Any]) -> bool:
@@ -393,7 +382,7 @@ def _stgcn(annotation: Mapping[Any, Any], found: Poses) -> Iterator[Problem]:
     if not scored:
         yield "stgcn-score", "2D without keypoint_score"
     if persons > 2:
-        yield "stgcn-cut", f"there are {persons} persons"
+        yield "stgcn-cut", f"there are {counted(persons, 'person')}"
     if annotation.get("img_shape") is None:
         yield "stgcn-img-shape", "img_shape is missing"
 

@@ -104,7 +104,7 @@ def convert_source(
         _raise_problems([problem for outcome in outcomes for problem in outcome.problems])
         parts = [outcome.part for outcome in outcomes if outcome.part is not None]
         left_out = [entry for outcome in outcomes for entry in outcome.left_out]
-        kept = _stated(source, joints, [field for part in parts for field in part.fields])
+        kept = _stated_layout(source, joints, [field for part in parts for field in part.fields])
         if class_names is not None:
             kept["class_names"] = list(class_names)
         try:
@@ -138,7 +138,7 @@ def _write(
     Gives the plan, what became of the parts, and what gives the top of the source, or raises what is wrong with it.
     """
     plan = _plan(source, profile)
-    _stated(source, joints, plan.grids)  # told as soon as it can be seen
+    _stated_layout(source, joints, plan.grids)  # told as soon as it can be seen
     jobs = _jobs(source, plan, workspace, course)
     if dask is None and not source.explore():  # no more processes than there are parts; a large source has many
         first = list(islice(jobs, workers))
@@ -195,7 +195,7 @@ def _give_up(workspace: Workspace, error: BaseException, resumed: bool) -> None:
             workspace.discard()
 
 
-def _stated(source: Source, joints: str | None, fields: Iterable[FieldIdentity]) -> dict[str, Json]:
+def _stated_layout(source: Source, joints: str | None, fields: Iterable[FieldIdentity]) -> dict[str, Json]:
     """What the store keeps of the layout that was stated for the joints; nothing if none was."""
     if joints is None:
         return {}
@@ -245,7 +245,9 @@ def _jobs(source: Source, plan: Plan, workspace: Workspace, course: Course) -> I
     """
     finished = _finished_parts(workspace)
     workspace.keep_parts(finished)
-    for number, (start, stop) in enumerate(chunking.cut(_sizes(source, course), chunking.PART_BYTES, PART_VIDEOS)):
+    for number, (start, stop) in enumerate(
+        chunking.plan_parts(_sizes(source, course), chunking.PART_BYTES, PART_VIDEOS)
+    ):
         identity = identity_of(source, plan, start, stop)
         folder = workspace.parts / part_name(number, identity)
         finished.discard(folder.name)

@@ -19,10 +19,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from converters.conversion.reporting import report_to_parent
-from converters.conversion.source import LeftOut, Source, refusal, shown_name
+from converters.conversion.source import SkippedVideoError, Source, refusal
 from skelstore.errors import SourceError, StoreError, UnsupportedValueError
 from skelstore.format.schema import FORMAT_VERSION
 from skelstore.format.values import Json
+from skelstore.wording import file_name
 from skelstore.write import disk
 from skelstore.write.owners import as_shared_as
 from skelstore.write.part_records import find_part, keep_part
@@ -58,7 +59,7 @@ def identity_of(source: Source, plan: Plan, start: int, stop: int) -> Json:
     return {
         "version": [version("skelstore"), FORMAT_VERSION],
         "dialect": source.dialect,
-        "source": shown_name(source.path),
+        "source": file_name(source.path),
         "settings": source.settings(),
         "videos": [start, stop],
         "named": hashlib.blake2b(repr(named).encode("utf-8", "surrogateescape"), digest_size=16).hexdigest(),
@@ -149,7 +150,7 @@ def write_part(source: Source, plan: Plan, job: Job, reach: Callable[[int], None
             try:
                 annotation, origin = source.video(i)
                 writer.add(annotation, origin)
-            except LeftOut as error:
+            except SkippedVideoError as error:
                 left_out.append({"index": i, "name": error.name, "reason": error.reason})
             except (SourceError, UnsupportedValueError) as error:
                 problems.append(refusal(source, error, i))

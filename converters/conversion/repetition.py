@@ -12,7 +12,7 @@ _SHOWN = 3
 def merge_repeats(problems: Iterable[str]) -> list[str]:
     """The problems, those that differ only in positions, lines, rows and bytes as the first of them, with a count.
 
-    ``a.pkl[0]: no label (and 29 more like it: [1], [2], [3] …)``
+    ``a.pkl[0]: no label (and 29 more like it: [1], [2], [3], …)``
     """
     alike: dict[str, list[str]] = {}
     for problem in problems:
@@ -23,8 +23,8 @@ def merge_repeats(problems: Iterable[str]) -> list[str]:
 def _others(first: str, others: list[str]) -> str:
     if not others:
         return ""
-    shown = ", ".join(_differing(first, other) for other in others[:_SHOWN])
-    return f" (and {len(others)} more like it: {shown}{' …' if len(others) > _SHOWN else ''})"
+    places = ", ".join(_differing(first, other) for other in others[:_SHOWN])
+    return f" (and {len(others):,} more like it: {places}{', …' if len(others) > _SHOWN else ''})"
 
 
 def _differing(first: str, other: str) -> str:

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from converters.pickles.arrays import Foreign
 from skelstore.errors import SkelstoreError, SourceError, UnsupportedValueError
 from skelstore.format.schema import Annotation, Origin
-from skelstore.format.values import Json, is_utf8, type_name
+from skelstore.format.values import Json, is_utf8
+from skelstore.wording import file_name, kind_of
 
 
-class LeftOut(SourceError):
+class SkippedVideoError(SourceError):
     """A video that its source leaves out: a conversion goes on without it, and records its name and the reason."""
 
     def __init__(self, name: str, reason: str) -> None:
@@ -30,11 +31,11 @@ def broken_video(name: str, place: str, *, left_out: bool) -> Iterator[None]:
     """What a SourceError inside becomes: one that begins with the place, or the video's being left out."""
     try:
         yield
-    except LeftOut:
+    except SkippedVideoError:
         raise
     except SourceError as error:
         if left_out:
-            raise LeftOut(name, str(error)) from None
+            raise SkippedVideoError(name, str(error)) from None
         raise SourceError(f"{place}: {error}") from None
 
 
@@ -77,8 +78,8 @@ class Source(Protocol):
     def video(self, index: int) -> tuple[Annotation, Origin | None]:
         """One annotation, and the file that it is from where there are many.
 
-        Raises SourceError, which names file and place, if it is not as the dialect says, LeftOut if it is to be left
-        out.
+        Raises SourceError, which names file and place, if it is not as the dialect says, SkippedVideoError if it is to
+        be left out.
         """
         ...
 
@@ -138,11 +139,11 @@ def refusal(source: Source, error: SkelstoreError, index: int | None = None) -> 
     if isinstance(error.value, Foreign):
         if index is None and _is_array_of_names(error.value) and place.startswith("split"):
             return (
-                f"{source.path}: {place}: {kind_name(error.value)} is not stored; expected a list of names: write "
+                f"{source.path}: {place}: {kind_of(error.value)} is not stored; expected a list of names: write "
                 f"{place} = list({place}) where the file is made"
             )
         return (
-            f"{source.path}: {place}: {kind_name(error.value)} is not data and "
+            f"{source.path}: {place}: {kind_of(error.value)} is not data and "
             "cannot be stored: turn it into NumPy arrays and Python values where the file is made"
         )
     return f"{source.path}: {place}{str(error.args[0]).removeprefix(error.place or 'the annotation')}"
@@ -154,7 +155,7 @@ def _is_array_of_names(value: Foreign) -> bool:
 
 
 def splits_without(splits: dict[Any, Any], left_out: list[Json]) -> dict[Any, Any]:
-    """The splits of a source without the videos that a conversion left out, as ``LeftOut`` was recorded."""
+    """The splits of a source without the videos that a conversion left out, as they were recorded."""
     names = {entry["name"] for entry in left_out}
     return {split: [name for name in ids if name not in names] for split, ids in splits.items()} if names else splits
 
@@ -163,21 +164,11 @@ def checked_annotation(value: object, path: Path, place: str) -> Annotation:
     """The value, if it is a dict. Raises SourceError that names what it is instead."""
     if isinstance(value, dict):
         return value
-    raise SourceError(f"{path}: {place} is a {kind_name(value)}; expected an annotation (a dict)")
-
-
-def kind_name(value: object) -> str:
-    """What a message calls a value of a pickle: its type, and for what is not data the byte where that is made."""
-    return f"{value.name} (byte {value.offset} of the file)" if isinstance(value, Foreign) else type_name(value)
+    raise SourceError(f"{path}: {place} is {kind_of(value)}; expected an annotation (a dict)")
 
 
 def storable_name(name: str, folder: Path) -> str:
     """The name of a file below a folder. Raises SourceError if it is not UTF-8, which no column of texts can hold."""
     if not is_utf8(name):
-        raise SourceError(f"{shown_name(folder)}: the file name {name!r} is not UTF-8: rename the file")
+        raise SourceError(f"{file_name(folder)}: the file name {name!r} is not UTF-8: rename the file")
     return name
-
-
-def shown_name(path: Path) -> str:
-    """The last part of a path, with ``?`` for what is not UTF-8."""
-    return path.name.encode("utf-8", "replace").decode()

@@ -23,6 +23,7 @@ from converters.inputs.recognition import name_array, name_npz, name_pair, npz_n
 from skelstore.errors import SourceError
 from skelstore.format.files import absolute
 from skelstore.format.schema import Annotation, Origin
+from skelstore.wording import counted, kind_of, shown
 
 if TYPE_CHECKING:
     from converters.conversion.convert import ConvertOptions
@@ -115,13 +116,15 @@ class ArrayFolder(ListedFiles):
             except SourceError as error:
                 problems.append(str(error))
         for first, *others in misread.values():
-            problems.append(first + (f" (and {len(others)} more files like it)" if others else ""))
+            problems.append(
+                first + (f" (and {counted(len(others), 'more file', 'more files')} like it)" if others else "")
+            )
         usual = Counter(forms.values()).most_common(1)
         for file, form in forms.items():
             if form != usual[0][0]:
                 problems.append(
-                    f"{self.path / file}: keypoint has {_shown(form)}; {usual[0][1]} of {len(forms)} files have "
-                    f"{_shown(usual[0][0])}: a data set has one form"
+                    f"{self.path / file}: keypoint has {_describe(form)}; {usual[0][1]:,} of "
+                    f"{counted(len(forms), 'file')} have {_describe(usual[0][0])}: a data set has one form"
                 )
         return problems
 
@@ -163,8 +166,8 @@ def _form(file: Path, video: Video) -> tuple[int, ...]:
     return keypoint[-2:]
 
 
-def _shown(form: tuple[int, ...]) -> str:
-    return f"{form[0]} joints of {form[1]} coordinates"
+def _describe(form: tuple[int, ...]) -> str:
+    return f"{counted(form[0], 'joint')} of {counted(form[1], 'coordinate')}"
 
 
 def _settle(file: Path, found: Annotation) -> None:
@@ -172,13 +175,12 @@ def _settle(file: Path, found: Annotation) -> None:
     for key in _SHAPE_KEYS:
         if isinstance(shape := found.get(key), np.ndarray):
             if shape.shape != (2,) or shape.dtype.kind not in "iu":
-                raise SourceError(f"{file}: {key} is {shape.dtype} {shape.shape}; expected height and width")
+                raise SourceError(f"{file}: {key} is {kind_of(shape)}; expected height and width")
             found[key] = tuple(shape.tolist())
     keypoint = found["keypoint"]
     total = found.get("total_frames", 0)
     if type(total) is not int:
-        shown = f"{total.dtype} {total.shape}" if isinstance(total, np.ndarray) else repr(total)
-        raise SourceError(f"{file}: total_frames is {shown[:80]}; expected a whole number")
+        raise SourceError(f"{file}: total_frames is {shown(total)}; expected a whole number")
     if "frame_inds" in found:
         last = int(found["frame_inds"].max()) + 1 if len(keypoint) else 0
         found.setdefault("total_frames", last)
@@ -188,7 +190,9 @@ def _settle(file: Path, found: Annotation) -> None:
             found[key] = found[key][None]
     frames = found["keypoint"].shape[1]
     if found.setdefault("total_frames", frames) != frames:
-        raise SourceError(f"{file}: total_frames is {found['total_frames']!r}, but keypoint has {frames} frames")
+        raise SourceError(
+            f"{file}: total_frames is {found['total_frames']!r}, but keypoint has {counted(frames, 'frame')}"
+        )
 
 
 def recognise(candidate: Candidate) -> bool:

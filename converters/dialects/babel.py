@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converters.conversion.document import LIST_DOCUMENT
-from converters.conversion.source import KnownAtOnce, shown_name
+from converters.conversion.source import KnownAtOnce
 from converters.dialects.dialect import TABLE, Dialect
 from converters.inputs.array_file import npy_header, read_entry
 from converters.inputs.candidate import Candidate
@@ -24,7 +24,8 @@ from converters.pickles.file import PickleFile
 from skelstore.errors import SourceError
 from skelstore.format.files import absolute
 from skelstore.format.schema import Annotation, Origin
-from skelstore.format.values import Json, type_name
+from skelstore.format.values import Json
+from skelstore.wording import counted, file_name, kind_of
 
 if TYPE_CHECKING:
     from converters.conversion.convert import ConvertOptions
@@ -58,7 +59,9 @@ class BabelSource(KnownAtOnce):
         self._labels: list[Any] | None = None
         columns = self._columns()
         if len(columns[0]) != self._count:
-            raise SourceError(f"{self._table} has {len(columns[0])} labels; {self.path} has {self._count} clips")
+            raise SourceError(
+                f"{self._table} has {counted(len(columns[0]), 'label')}; {self.path} has {counted(self._count, 'clip')}"
+            )
 
     def __len__(self) -> int:
         return self._count
@@ -99,7 +102,7 @@ class BabelSource(KnownAtOnce):
 
     def description(self) -> dict[str, Json]:
         size = self._size + self._table.stat().st_size
-        return {"name": shown_name(self.path), "size": size, "document": LIST_DOCUMENT}
+        return {"name": file_name(self.path), "size": size, "document": LIST_DOCUMENT}
 
     def close(self) -> None:
         """Nothing is held open between clips."""
@@ -140,12 +143,13 @@ def _read_columns(table: Path) -> list[Any]:
     columns = [label, root[0], *names]
     for column, name in zip(columns, ("label", "seg_id", "sid", "chunk_n", "anntr_id"), strict=True):
         if not (isinstance(column, (list, tuple)) or (isinstance(column, np.ndarray) and column.ndim == 1)):
-            found = column.name if isinstance(column, Foreign) else type_name(column)
-            raise SourceError(f"{table}: {name} is a {found}; expected a list in {_STRUCTURE}")
+            raise SourceError(f"{table}: {name} is {kind_of(column)}; expected a list in {_STRUCTURE}")
         if foreign := next((value for value in column if isinstance(value, Foreign)), None):
-            raise SourceError(f"{table}: {name} holds {foreign.name}; expected numbers and text")
+            raise SourceError(f"{table}: {name} holds {kind_of(foreign)}; expected numbers and text")
         if len(column) != len(label):
-            raise SourceError(f"{table}: {name} has {len(column)} elements and label {len(label)}; expected as many")
+            raise SourceError(
+                f"{table}: {name} has {counted(len(column), 'element')} and label {len(label):,}; expected as many"
+            )
     return columns
 
 
@@ -161,7 +165,7 @@ def recognise(candidate: Candidate) -> bool:
 DIALECT = Dialect(
     NAME,
     "BABEL's clips in one array, and their labels",
-    "a .npy of BABEL",
+    "a .npy of BABEL, with its label pickle",
     recognise=recognise,
     open=BabelSource,
     options=(TABLE,),

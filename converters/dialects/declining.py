@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from converters.dialects import array_folder, bare_list, extraction, pyskl, single
-from converters.inputs.annotation_file import described, holds_annotations
+from converters.inputs.annotation_file import describe, holds_annotations
 from converters.inputs.array_file import SUFFIXES
 from converters.inputs.candidate import Candidate
 from converters.inputs.recognition import (
@@ -84,7 +84,7 @@ def _decline_pickle(pickle: PickleFile, *, labelled: bool) -> SourceError:
     else:
         said = name_value(pickle.root())
     expected = "expected annotations: a dict with 'annotations', a list of dicts, or one annotation"
-    return SourceError(f"{pickle.path} {said or f'holds {described(pickle)}; {expected}'}")
+    return SourceError(f"{pickle.path} {said or f'holds {describe(pickle)}; {expected}'}")
 
 
 def _name_kpfile(pickle: PickleFile) -> str | None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from converters.conversion.source import checked_annotation
 from converters.dialects.dialect import LABEL_BY, SKIP_MISSING, TABLE, Dialect, recorded_missing
-from converters.inputs.annotation_file import described, open_pickle
+from converters.inputs.annotation_file import describe, open_pickle
 from converters.inputs.candidate import Candidate
 from converters.inputs.listing import Entry, ListedFiles, filename_of, files_below, list_videos
 from converters.inputs.video_table import refuse
@@ -91,7 +91,7 @@ class ExtractedFiles(ListedFiles):
             return [self._named(entry, self._annotation(entry)) for entry in found]
         with pickle:
             if pickle.root_kind != "dict" or "annotations" in pickle.keys:
-                raise SourceError(f"{pickle.path} holds {described(pickle)}; expected an annotation or a list of them")
+                raise SourceError(f"{pickle.path} holds {describe(pickle)}; expected an annotation or a list of them")
             annotation = checked_annotation(pickle.root(), pickle.path, "the file")
         return [self._named(Entry(file, None, None, pickle.size), annotation)]
 

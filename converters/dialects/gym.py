@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from converters.conversion.source import KnownAtOnce, kind_name, shown_name
+from converters.conversion.source import KnownAtOnce
 from converters.dialects.dialect import Dialect, Option
-from converters.inputs.annotation_file import AnnotationFile, described
+from converters.inputs.annotation_file import AnnotationFile, describe
 from converters.pickles.file import PickleFile
 from skelstore.errors import SourceError
 from skelstore.format.files import absolute
 from skelstore.format.schema import Annotation, Origin, video_name
 from skelstore.format.values import Json, is_storable_dtype
+from skelstore.wording import file_name, kind_of
 
 if TYPE_CHECKING:
     from converters.conversion.convert import ConvertOptions
@@ -84,7 +85,7 @@ class GymSource(KnownAtOnce):
     def description(self) -> dict[str, Json]:
         """As of the annotations; and in ``boxes`` the file, the videos without boxes, and the boxes without a video."""
         found = self._annotations.description()
-        boxes = {"name": shown_name(self._boxes.path), **self._unmatched}
+        boxes = {"name": file_name(self._boxes.path), **self._unmatched}
         return {**found, "size": found["size"] + self._boxes.size, "boxes": boxes}
 
     def close(self) -> None:
@@ -95,7 +96,7 @@ class GymSource(KnownAtOnce):
         """Names of the boxes that belong to a video."""
         if self._boxes.root_kind != "dict" or not self._boxes.keys:
             raise SourceError(
-                f"{self._boxes.path} holds {described(self._boxes)}; expected the boxes of FineGYM: a dict of the name "
+                f"{self._boxes.path} holds {describe(self._boxes)}; expected the boxes of FineGYM: a dict of the name "
                 "of each video to its boxes"
             )
         videos = [video_name(self._annotations.video(i)[0]) for i in range(len(self))]
@@ -118,9 +119,9 @@ def _box_array(value: object, place: str) -> NDArray[Any]:
     except (ValueError, TypeError, OverflowError):
         raise SourceError(f"{place} is a list of boxes that are not alike; expected as many for each frame") from None
     if not isinstance(boxes, np.ndarray):
-        raise SourceError(f"{place} is a {kind_name(boxes)}; expected an array of boxes, a frame each")
+        raise SourceError(f"{place} is {kind_of(boxes)}; expected an array of boxes, a frame each")
     if boxes.ndim < 2 or boxes.shape[-1] not in (4, 5) or not is_storable_dtype(boxes.dtype):
-        raise SourceError(f"{place} is {boxes.dtype} {boxes.shape}; expected boxes of 4 numbers, or 5 with a score")
+        raise SourceError(f"{place} is {kind_of(boxes)}; expected boxes of 4 numbers, or 5 with a score")
     return boxes
 
 

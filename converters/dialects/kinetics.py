@@ -23,7 +23,6 @@ from converters.conversion.source import checked_annotation, explore_all, storab
 from converters.dialects.dialect import SKIP_MISSING, Dialect, Option, recorded_missing
 from converters.inputs.annotation_file import AnnotationFile
 from converters.inputs.listing import walk
-from converters.pickles.arrays import short
 from converters.pickles.file import PickleFile
 from converters.pickles.spans import step
 from skelstore.errors import SourceError, StoreExistsError
@@ -31,7 +30,7 @@ from skelstore.format import values
 from skelstore.format.files import absolute
 from skelstore.format.schema import Annotation, Origin
 from skelstore.format.values import Json
-from skelstore.wording import join_lines
+from skelstore.wording import counted, join_lines, shown
 
 if TYPE_CHECKING:
     from converters.conversion.convert import ConvertOptions
@@ -203,18 +202,18 @@ class KineticsSource:
             self._left_out.append({"index": entry, "name": known, "reason": found})
 
     def _missing_sentence(self) -> str:
-        shown = []
+        lines = []
         for entry in self._left_out[:_SHOWN_MISSING]:
             name = entry["name"]
-            known = self._contents.place(entry["index"]) if name is None else short(values.decode(name))
-            shown.append(f"  {known} ({entry['reason']})")
+            known = self._contents.place(entry["index"]) if name is None else shown(values.decode(name))
+            lines.append(f"  {known} ({entry['reason']})")
         if (more := len(self._left_out) - _SHOWN_MISSING) > 0:
-            shown.append(f"  … and {more} more")
+            lines.append(f"  … and {more:,} more")
         first = (
-            f"{self.path}: the skeletons of {len(self._left_out)} of {len(self._contents)} videos are missing; bring "
-            f"their kpfiles, or leave them out with --skip-missing:"
+            f"{self.path}: the skeletons of {len(self._left_out):,} of {counted(len(self._contents), 'video')} are "
+            "missing; bring their kpfiles, or leave them out with --skip-missing:"
         )
-        return join_lines([first, *shown])
+        return join_lines([first, *lines])
 
     def _find(self, index: int, annotation: Annotation) -> _Place | str:
         """Where the skeletons of a video are, or why they are nowhere."""
@@ -226,13 +225,13 @@ class KineticsSource:
             key = annotation["frame_dir"] if isinstance(annotation.get("frame_dir"), str) else name
             file = self._resolve(index, raw_file)
             if file is None:
-                return f"its kpfile {short(raw_file)} is not in {self._folder}"
+                return f"its kpfile {shown(raw_file)} is not in {self._folder}"
             return self._place_in(index, file, key) or f"its kpfile {file} does not have it"
         if (file := self._inside(index, f"{name}.pkl")) is not None:
             return _Place(index, file, -1, os.path.getsize(self._folder / file))
         file = self._catalogue.get(name)
         if file is None:
-            return f"neither a file {short(name + '.pkl')} nor a kpfile that has it is in {self._folder}"
+            return f"neither a file {shown(name + '.pkl')} nor a kpfile that has it is in {self._folder}"
         return self._place_in(index, file, name) or f"its kpfile {file} does not have it"
 
     def _place_in(self, index: int, file: str, key: str) -> _Place | None:
@@ -251,12 +250,12 @@ class KineticsSource:
             self._resolved[raw_file] = next(found, None)
         return self._resolved[raw_file]
 
-    def _inside(self, index: int, path: str, shown: str | None = None) -> str | None:
+    def _inside(self, index: int, path: str, written: str | None = None) -> str | None:
         """The path if it is a file below the kpfiles' folder, else None. Raises SourceError if it leads out of it."""
         if ".." in PurePosixPath(path).parts:
             raise SourceError(
-                f"{self.path}: {self._contents.place(index)}: {short(shown or path)} leads outside of {self._folder}; "
-                "kpfiles are read from that folder only"
+                f"{self.path}: {self._contents.place(index)}: {shown(written or path)} leads outside of "
+                f"{self._folder}; kpfiles are read from that folder only"
             )
         # A link in the folder may lead anywhere: --kpfiles named the folder, the pickle names only what is in it.
         there = not PurePosixPath(path).is_absolute() and os.path.isfile(self._folder / path)

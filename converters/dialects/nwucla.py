@@ -26,7 +26,8 @@ from converters.inputs.video_table import refuse
 from skelstore.errors import SourceError
 from skelstore.format.files import absolute, open_regular
 from skelstore.format.schema import Annotation, Origin
-from skelstore.format.values import Json, crowded, type_name
+from skelstore.format.values import Json, crowded
+from skelstore.wording import kind_of, shown
 
 if TYPE_CHECKING:
     from converters.conversion.convert import ConvertOptions
@@ -129,41 +130,39 @@ def _read(file: Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:  # not UTF-8 is a ValueError, too
         raise SourceError(f"{file} is not JSON ({error}): bring the file anew") from None
     if not isinstance(clip, dict):
-        raise SourceError(f"{file} holds a {type_name(clip)}; expected an object with file_name, skeletons and label")
+        raise SourceError(f"{file} holds {kind_of(clip)}; expected an object with file_name, skeletons and label")
     for key in ("file_name", "skeletons", "label"):
         if key not in clip:
             raise SourceError(f"{file} has no {key!r}; expected an object with file_name, skeletons and label")
     if not isinstance(clip["file_name"], str):
-        raise SourceError(f"{file}: file_name is a {type_name(clip['file_name'])}; expected the name of the clip")
+        raise SourceError(f"{file}: file_name is {kind_of(clip['file_name'])}; expected the name of the clip")
     label = clip["label"]
     if type(label) is not int or not 1 <= label <= len(CLASSES):
-        raise SourceError(f"{file}: label is {_shown(label)}; expected a whole number from 1 to {len(CLASSES)}")
+        raise SourceError(f"{file}: label is {shown(label)}; expected a whole number from 1 to {len(CLASSES)}")
     return clip
 
 
 def _keypoint(file: Path, skeletons: object) -> NDArray[np.float64]:
     """The joints [1, T, 20, 3]. Raises SourceError for the first frame, joint or coordinate that is something else."""
     if not isinstance(skeletons, list) or not skeletons:
-        raise SourceError(f"{file}: skeletons is {_shown(skeletons)}; expected a list of frames")
+        raise SourceError(f"{file}: skeletons is {_sized(skeletons)}; expected a list of frames")
     for t, frame in enumerate(skeletons):
         if not isinstance(frame, list) or len(frame) != JOINTS:
-            raise SourceError(f"{file}: skeletons[{t}] is {_shown(frame)}; expected a list of {JOINTS} joints")
+            raise SourceError(f"{file}: skeletons[{t}] is {_sized(frame)}; expected a list of {JOINTS} joints")
         for v, joint in enumerate(frame):
             if not isinstance(joint, list) or len(joint) != COORDINATES:
-                raise SourceError(f"{file}: skeletons[{t}][{v}] is {_shown(joint)}; expected [x, y, z] in metres")
+                raise SourceError(f"{file}: skeletons[{t}][{v}] is {_sized(joint)}; expected [x, y, z] in metres")
             for c, value in enumerate(joint):
                 if type(value) not in (int, float):
-                    raise SourceError(f"{file}: skeletons[{t}][{v}][{c}] is {_shown(value)}; expected a number")
+                    raise SourceError(f"{file}: skeletons[{t}][{v}][{c}] is {shown(value)}; expected a number")
     try:
         return np.array([skeletons], np.float64)
     except OverflowError:
         raise SourceError(f"{file}: skeletons has a whole number beyond float64; expected metres") from None
 
 
-def _shown(value: object) -> str:
-    if isinstance(value, list):
-        return f"a list of length {len(value)}"
-    return f"a {type_name(value)}" if isinstance(value, dict) else repr(value)[:80]
+def _sized(value: object) -> str:
+    return f"a list of length {len(value)}" if isinstance(value, list) else shown(value)
 
 
 def recognise(candidate: Candidate) -> bool:

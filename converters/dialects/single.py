@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from converters.conversion.source import KnownAtOnce, checked_annotation, shown_name, storable_name
+from converters.conversion.source import KnownAtOnce, checked_annotation, storable_name
 from converters.dialects.dialect import Dialect
-from converters.inputs.annotation_file import described, open_pickle
+from converters.inputs.annotation_file import describe, open_pickle
 from converters.inputs.listing import walk
 from skelstore.errors import SourceError
 from skelstore.format.files import absolute
 from skelstore.format.schema import Annotation, Origin
 from skelstore.format.values import Json
-from skelstore.wording import counted
+from skelstore.wording import counted, file_name
 
 if TYPE_CHECKING:
     from converters.conversion.convert import ConvertOptions
@@ -51,7 +51,7 @@ class SingleFiles(KnownAtOnce):
         file = self._files[index]
         with open_pickle(file, whole=True) as pickle:
             if pickle.root_kind != "dict" or "annotations" in pickle.keys:
-                raise SourceError(f"{file} holds {described(pickle)}; expected one annotation (a dict)")
+                raise SourceError(f"{file} holds {describe(pickle)}; expected one annotation (a dict)")
             annotation = checked_annotation(pickle.root(), file, "the file")
         return annotation, Origin(self._relative(index), 0, len(annotation)) if self._in_folder else None
 
@@ -68,7 +68,7 @@ class SingleFiles(KnownAtOnce):
         return {}
 
     def description(self) -> dict[str, Json]:
-        return {"name": shown_name(self.path), "size": int(self.sizes().sum()), "document": {"annotation": True}}
+        return {"name": file_name(self.path), "size": int(self.sizes().sum()), "document": {"annotation": True}}
 
     def close(self) -> None:
         """Nothing is held open between annotations."""

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from converters.conversion.source import checked_annotation, explore_all, kind_name, shown_name
+from converters.conversion.source import checked_annotation, explore_all
 from converters.inputs.recognition import is_annotation, name_file, name_list
 from converters.pickles.file import PickleFile
 from skelstore.errors import SourceError
@@ -17,6 +17,7 @@ from skelstore.format import values
 from skelstore.format.files import absolute
 from skelstore.format.schema import Annotation, Origin
 from skelstore.format.values import Json
+from skelstore.wording import file_name, kind_of, shown_names
 
 
 class AnnotationFile:
@@ -61,7 +62,7 @@ class AnnotationFile:
             expected = " or ".join(
                 {"dict": "a dict with a list 'annotations'", "list": "a list"}[kind] for kind in self._tops
             )
-            raise SourceError(f"{self.path} holds {described(self._pickle)}; the dialect {self.dialect} is {expected}")
+            raise SourceError(f"{self.path} holds {describe(self._pickle)}; the dialect {self.dialect} is {expected}")
         return count
 
     def __len__(self) -> int:
@@ -90,7 +91,7 @@ class AnnotationFile:
 
     def description(self) -> dict[str, Json]:
         """``document``: the top of the pickle as a layout, in which splits and annotations are only named."""
-        return {"name": shown_name(self.path), "size": self._pickle.size, "document": self._document()}
+        return {"name": file_name(self.path), "size": self._pickle.size, "document": self._document()}
 
     def close(self) -> None:
         self._pickle.close()
@@ -135,14 +136,13 @@ def holds_annotations(pickle: PickleFile) -> bool:
     return pickle.root_kind == "list" or (pickle.root_kind == "dict" and "annotations" in pickle.keys)
 
 
-def described(pickle: PickleFile) -> str:
+def describe(pickle: PickleFile) -> str:
     """What a pickle holds at its top, for a message that declines it."""
     if pickle.root_kind == "dict":
-        shown = ", ".join(repr(key) for key in pickle.keys[:6])
-        return f"a dict with the keys {shown or '(none)'}{' …' if len(pickle.keys) > 6 else ''}"
+        return f"a dict with the keys {shown_names(pickle.keys, 6)}"
     if pickle.root_kind == "list":
         return "a list"
-    return f"a {kind_name(pickle.root())}"
+    return kind_of(pickle.root())
 
 
 def _decline_lookalike(pickle: PickleFile, key: str | None, known: int) -> None:

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from skelstore.errors import SourceError
 from skelstore.format.files import open_regular
+from skelstore.wording import counted
 
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
 _LOCAL_MAGIC = b"PK\x03\x04"
@@ -49,8 +50,8 @@ def members(path: Path) -> list[Member]:
     for member in found:
         if not 0 <= member.offset <= member.offset + member.packed <= size:
             raise SourceError(
-                f"{path}: {member.path[:200]!r} is said to be at byte {member.offset} and {member.packed} bytes long, "
-                f"of {size}: bring the file anew"
+                f"{path}: {member.path[:200]!r} is said to be at byte {member.offset} and "
+                f"{counted(member.packed, 'byte')} long, of {size:,}: bring the file anew"
             )
     _refuse_shared(path, found)
     return found
@@ -73,7 +74,8 @@ def read(path: Path, member: Member) -> bytes:
         raise SourceError("it is encrypted, or packed by a method other than deflate: unpack the zip file")
     if member.packed > 2 * member.size + _MOST_OVERHEAD:
         raise SourceError(
-            f"the zip file is damaged where it lies ({member.packed} bytes packed, {member.size} not): bring it anew"
+            f"the zip file is damaged where it lies ({counted(member.packed, 'byte')} packed, {member.size:,} not): "
+            "bring it anew"
         )
     with open(path, "rb", opener=open_regular) as file:
         file.seek(member.offset)

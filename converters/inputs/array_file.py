@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from skelstore.errors import SourceError
 from skelstore.format.files import open_regular, pread
 from skelstore.format.values import is_storable_dtype
+from skelstore.wording import counted
 
 MAGIC = b"\x93NUMPY"
 SUFFIXES = (".npy", ".npz")
@@ -153,8 +154,8 @@ def _members(path: Path) -> Iterator[tuple[zipfile.ZipFile, dict[str, zipfile.Zi
                     raise SourceError(f"{path}: {info.filename!r} is not one array of a name of its own")
                 if info.file_size > _MAX_RATIO * (info.compress_size + 1):
                     raise SourceError(
-                        f"{path}: {name} states {info.file_size} bytes in {info.compress_size} packed ones, which "
-                        "cannot be"
+                        f"{path}: {name} states {counted(info.file_size, 'byte')} in {info.compress_size:,} packed "
+                        "ones, which cannot be"
                     )
                 if info.compress_type not in _METHODS or not 0 <= info.header_offset < size:
                     raise SourceError(f"{path}: {name} is packed as NumPy does not, or lies outside of the file")
@@ -162,7 +163,7 @@ def _members(path: Path) -> Iterator[tuple[zipfile.ZipFile, dict[str, zipfile.Zi
             unpacked = sum(info.file_size for info in members.values())
             if len(members) > _MAX_MEMBERS or unpacked > _MAX_UNPACKED:
                 raise SourceError(
-                    f"{path} has more than {_MAX_MEMBERS} arrays or {_MAX_UNPACKED} bytes of them; expected one video"
+                    f"{path} has more than {_MAX_MEMBERS} arrays or {_MAX_UNPACKED:,} bytes of them; expected one video"
                 )
             yield archive, members
     except SourceError:
@@ -171,12 +172,12 @@ def _members(path: Path) -> Iterator[tuple[zipfile.ZipFile, dict[str, zipfile.Zi
         raise SourceError(f"{path} is not an .npz file, or is damaged ({error})") from None
 
 
-def _header(file: BinaryIO, size: int, shown: str) -> Header:
+def _header(file: BinaryIO, size: int, where: str) -> Header:
     """The header at the beginning of a file of that size, checked against it."""
-    return _parse_header(io.BytesIO(file.read(_MAX_HEADER)), size, shown)
+    return _parse_header(io.BytesIO(file.read(_MAX_HEADER)), size, where)
 
 
-def _parse_header(file: BinaryIO, size: int, shown: str) -> Header:
+def _parse_header(file: BinaryIO, size: int, where: str) -> Header:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Python 2 wrote numbers that NumPy mends and warns of
@@ -186,43 +187,43 @@ def _parse_header(file: BinaryIO, size: int, shown: str) -> Header:
             elif version == (2, 0):
                 shape, fortran, dtype = np.lib.format.read_array_header_2_0(file)
             else:
-                raise SourceError(f"{shown} is an array file of version {version[0]}.{version[1]}; expected 1 or 2")
+                raise SourceError(f"{where} is an array file of version {version[0]}.{version[1]}; expected 1 or 2")
     except SourceError:
         raise
     except _BAD_HEADER as error:
         reason = str(error).partition("\n")[0][:200]
-        raise SourceError(f"{shown} is not an array file of NumPy, or is damaged ({reason})") from None
+        raise SourceError(f"{where} is not an array file of NumPy, or is damaged ({reason})") from None
     if dtype.hasobject:
         raise SourceError(
-            f"{shown} is an array of Python objects, which is a pickle inside and is not read: save it as an array of "
+            f"{where} is an array of Python objects, which is a pickle inside and is not read: save it as an array of "
             "numbers"
         )
     text = dtype.kind == "U" and shape == () and dtype.itemsize <= _MAX_TEXT
     if not (is_storable_dtype(dtype) or text):
-        raise SourceError(f"{shown} is an array of {str(dtype)[:80]}; expected numbers")
+        raise SourceError(f"{where} is an array of {str(dtype)[:80]}; expected numbers")
     if not all(type(n) is int and n >= 0 for n in shape):
-        raise SourceError(f"{shown} has the shape {shape}; expected lengths of at least 0")
+        raise SourceError(f"{where} has the shape {shape}; expected lengths of at least 0")
     header = Header(dtype, shape, fortran, file.tell())
     stated = header.offset + header.size * dtype.itemsize
     if stated != size:
         raise SourceError(
-            f"{shown} has {size} bytes; its header says {stated} ({dtype} of shape {shape}): it is damaged"
+            f"{where} has {counted(size, 'byte')}; its header says {stated:,} ({dtype} of shape {shape}): it is damaged"
         )
     return header
 
 
-def _array(file: BinaryIO, size: int, shown: str) -> NDArray[Any]:
+def _array(file: BinaryIO, size: int, where: str) -> NDArray[Any]:
     beginning = file.read(_MAX_HEADER)
-    header = _parse_header(io.BytesIO(beginning), size, shown)
+    header = _parse_header(io.BytesIO(beginning), size, where)
     data = beginning[header.offset :] + file.read(max(size - len(beginning), 0))
     if len(data) != size - header.offset:
-        raise SourceError(f"{shown} ends after {header.offset + len(data)} bytes of {size}: it is damaged")
+        raise SourceError(f"{where} ends after {header.offset + len(data):,} of {counted(size, 'byte')}: it is damaged")
     if header.dtype.kind == "b" and data.strip(b"\0\1"):
-        raise SourceError(f"{shown} has values of bool that are neither 0 nor 1: it is damaged")
+        raise SourceError(f"{where} has values of bool that are neither 0 nor 1: it is damaged")
     if header.dtype.kind == "U" and (np.frombuffer(data, f"{header.dtype.str[0]}u4") > sys.maxunicode).any():
-        raise SourceError(f"{shown} has letters that Unicode does not have: it is damaged")  # NumPy would make a str
+        raise SourceError(f"{where} has letters that Unicode does not have: it is damaged")  # NumPy would make a str
     flat = np.frombuffer(data, header.dtype, header.size)
     try:
         return flat.reshape(header.shape, order="F" if header.fortran_order else "C").copy(order="C")
     except ValueError as error:  # more axes than NumPy has
-        raise SourceError(f"{shown} cannot be read ({error})") from None
+        raise SourceError(f"{where} cannot be read ({error})") from None

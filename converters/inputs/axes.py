@@ -35,7 +35,7 @@ class Reading(NamedTuple):
         if self.clips == 1:
             return f"it looks like {self.axes} of one clip: save {ordered.replace('[i]', '[0]')}"
         if self.clips:
-            what = f"{self.axes}, {self.clips} clips in one array"
+            what = f"{self.axes}, {self.clips:,} clips in one array"
             return f"it looks like {what}: save {ordered} for each clip i, a file each"
         return f"it looks like {self.axes}: save {ordered}"
 

@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converters.conversion.document import LIST_DOCUMENT, PYSKL_DOCUMENT
-from converters.conversion.source import KnownAtOnce, shown_name, storable_name
+from converters.conversion.source import KnownAtOnce, storable_name
 from converters.inputs.naming import LABEL_BY, label_by_class_names, label_by_folders, label_by_ntu
 from converters.inputs.video_table import Row, read_table, refuse
 from skelstore.errors import SourceError
 from skelstore.format.files import absolute
 from skelstore.format.values import Json
+from skelstore.wording import counted, file_name
 
 
 class Entry(NamedTuple):
@@ -87,7 +88,7 @@ class Listing:
     def description(self, path: Path) -> dict[str, Json]:
         """What a store keeps of it: with splits, an export is a dict as of PYSKL, else a list."""
         found: dict[str, Json] = {
-            "name": shown_name(path),
+            "name": file_name(path),
             "size": sum(video.entry.size for video in self.videos),
             "document": PYSKL_DOCUMENT if self.splits() else LIST_DOCUMENT,
         }
@@ -248,14 +249,16 @@ def _matched(
             continue  # a problem that has been told
         matching = found.get(wanted, [])
         if not matching and left_out is not None:
-            left_out.append({"index": index, "name": wanted, "reason": f"it is not in {shown_name(path)}"})
+            left_out.append({"index": index, "name": wanted, "reason": f"it is not in {file_name(path)}"})
         elif not matching:
             problems.append(f"{row.place}: {wanted!r} is not in {path}; bring it, or leave it out with --skip-missing")
         elif len(matching) > 1:
             problems.append(
-                f"{row.place}: {wanted!r} is a list of {len(matching)} annotations; list them by frame_dir, not path"
+                f"{row.place}: {wanted!r} is a list of {counted(len(matching), 'annotation')}; list them by "
+                "frame_dir, not path"
                 if by_path
-                else f"{row.place}: {len(matching)} videos have the frame_dir {wanted!r}; list their files by path"
+                else f"{row.place}: {counted(len(matching), 'video')} have the frame_dir {wanted!r}; list their "
+                "files by path"
             )
         elif matching[0] in used:
             problems.append(f"{row.place}: {wanted!r} is that of {used[matching[0]]}, too; expected one row for each")
@@ -277,10 +280,12 @@ def _unnamed(videos: Iterable[Video], key: str) -> list[str]:
         found.setdefault(video.identifier(key), []).append(video.row.place)
     problems = []
     for name, places in found.items():
-        shown = f"{', '.join(places[:3])}{' …' if len(places) > 3 else ''}"
+        first = f"{', '.join(places[:3])}{', …' if len(places) > 3 else ''}"
         if name is None or (key == "filename" and not name):
             text = "" if name is None else " that is a text"
-            problems.append(f"{shown}: no {key}{text}; give one by a --table with path and {key}")
+            problems.append(f"{first}: no {key}{text}; give one by a --table with path and {key}")
         elif len(places) > 1:
-            problems.append(f"{shown}: {len(places)} videos have the {key} {name!r}; give each its own by a --table")
+            problems.append(
+                f"{first}: {counted(len(places), 'video')} have the {key} {name!r}; give each its own by a --table"
+            )
     return problems

@@ -18,10 +18,11 @@ import numpy as np
 from converters.inputs import archive
 from converters.inputs.array_file import npy_header
 from converters.inputs.axes import joints_in_row, other_reading
-from converters.pickles.arrays import Foreign, short
+from converters.pickles.arrays import Foreign
 from converters.pickles.file import PickleFile
 from skelstore.errors import SourceError
 from skelstore.format.files import open_regular
+from skelstore.wording import shown, shown_names
 
 OWN_DATA = "make a .npz of each video, with keypoint [M, T, V, C] and keypoint_score, and convert their folder"
 """The way to a store from anything else."""
@@ -126,6 +127,8 @@ def _name_text(path: Path, head: bytes) -> str:
 def name_json(text: bytes) -> str:
     """Which pose tool has written JSON that begins so."""
     keys = {key.decode() for key in _KEYS_OF_JSON.findall(text)}
+    if {"file_name", "skeletons"} <= keys:
+        return "is JSON as of NW-UCLA: convert it, or the folder that it is in, as --from nwucla"
     tool = next((tool for tool, needed in _JSON_TOOLS if needed <= keys), None)
     return f"is JSON{f' as of {tool}' if tool else ''}, which is not read: {_OWN_DATA}"
 
@@ -169,8 +172,7 @@ def name_npz(names: Collection[str]) -> str:
         return "has an array keypoints; expected keypoint: rename it, and convert the folder"
     if {"X", "y"} <= set(names) or {"x", "y"} <= set(names) or {"data", "label"} <= {name.lower() for name in names}:
         return f"has one array of all clips and one of their labels: save each clip, {_FILE_EACH}"
-    shown = ", ".join(short(name) for name in sorted(names)[:6]) or "(none)"
-    return f"has the arrays {shown}{' …' if len(names) > 6 else ''}; expected keypoint among them"
+    return f"has the arrays {shown_names(sorted(names), 6)}; expected keypoint among them"
 
 
 def name_array(shape: tuple[int, ...], kind: str) -> str | None:
@@ -302,8 +304,7 @@ def name_dict(keys: Collection[Any], what: str = "is a dict") -> str:
             f"{what} as in CTR-GCN's raw_skes_data.pkl, not of annotations: convert the .skeleton files that it was "
             "made from (docs/sources_ntu.md)"
         )
-    shown = ", ".join(short(key) for key in list(keys)[:6]) or "(none)"
-    found = f"{what} with the keys {shown}{' …' if len(keys) > 6 else ''}, none of which is one of an annotation"
+    found = f"{what} with the keys {shown_names(keys, 6)}, none of which is one of an annotation"
     if "keypoints" in keys:
         return f"{found}: rename keypoints to keypoint, [M, T, V, C] of a whole video (docs/own_data.md)"
     return f"{found} (frame_dir, keypoint, label …): {_OWN_DATA}"
@@ -366,13 +367,13 @@ def name_pair(files: Collection[Path]) -> str | None:
     for name, shape in clips.items():
         if len(shape) == 5 and tables:
             return (
-                f"has {short(name)}, {shape}, and {short(tables[0])}, the array of ST-GCN or 2s-AGCN and its labels, "
+                f"has {shown(name)}, {shape}, and {shown(tables[0])}, the array of ST-GCN or 2s-AGCN and its labels, "
                 f"which are not read: {GCN_REMEDY}"
             )
         other = next((other for other, of_labels in labels.items() if of_labels[0] == shape[0]), None)
         if other is not None:
             return (
-                f"has one array of all clips ({short(name)}, {shape}) and one of their labels ({short(other)}): save "
+                f"has one array of all clips ({shown(name)}, {shape}) and one of their labels ({shown(other)}): save "
                 f"each clip, {_FILE_EACH}"
             )
     return None

@@ -20,7 +20,7 @@ from converters.inputs.table_limits import check_names, refuse_large
 from skelstore.errors import SourceError
 from skelstore.format.files import open_regular
 from skelstore.format.values import INT_MAX, INT_MIN
-from skelstore.wording import join_lines
+from skelstore.wording import counted, join_lines, shown_names
 
 SHOWN_PROBLEMS = 20
 """So many problems are told of a data set; the rest is counted."""
@@ -68,10 +68,9 @@ def read_table(path: str | os.PathLike[str]) -> tuple[list[Row], list[str]]:
         is_parquet = file.read(len(_PARQUET_MAGIC)) == _PARQUET_MAGIC
     places, columns = _load_parquet(path) if is_parquet else _load_csv(path, problems)
     if not {"path", "frame_dir"} & columns.keys():
-        shown = ", ".join(map(repr, list(columns)[:10]))
         raise SourceError(
-            f"{path} has the columns {shown[:300]}; expected path (a file) or frame_dir (a name), and label, split, "
-            "height, width where they are known; a CSV file has commas between them"
+            f"{path} has the columns {shown_names(columns, 10)}; expected path (a file) or frame_dir (a name), and "
+            "label, split, height, width where they are known; a CSV file has commas between them"
         )
     if ("height" in columns) != ("width" in columns):
         raise SourceError(f"{path} has one of the columns height and width; expected both, or none")
@@ -94,10 +93,9 @@ def refuse(what: str, problems: list[str]) -> None:
     if not problems:
         return
     problems = merge_repeats(problems)
-    count = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
-    lines = [f"{what} has {count}:", *(f"  {text}" for text in problems[:SHOWN_PROBLEMS])]
+    lines = [f"{what} has {counted(len(problems), 'problem')}:", *(f"  {text}" for text in problems[:SHOWN_PROBLEMS])]
     if len(problems) > SHOWN_PROBLEMS:
-        lines.append(f"  … and {len(problems) - SHOWN_PROBLEMS} more")
+        lines.append(f"  … and {len(problems) - SHOWN_PROBLEMS:,} more")
     raise SourceError(join_lines(lines))
 
 

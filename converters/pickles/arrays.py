@@ -14,10 +14,11 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from converters.pickles.opcodes import Refusal
+from converters.pickles.opcodes import PickleError
+from skelstore.wording import counted, kind_of, shown
 
-#: Characters of a text out of a file that a message shows, where it is longer or cannot be shown as it is.
 _NAME_SHOWN = 120
+"""Characters of a text out of a file that a message shows, where it is longer or cannot be shown as it is."""
 
 
 class Foreign:
@@ -31,9 +32,15 @@ class Foreign:
 
     def __init__(self, name: str, offset: int) -> None:
         # A name out of a file may hold anything, and it goes into messages and onto terminals.
-        shown = len(name) <= _NAME_SHOWN and name.isprintable()
-        self.name = name if shown else f"{ascii(name[:_NAME_SHOWN])[:_NAME_SHOWN]}…"
+        is_shown = len(name) <= _NAME_SHOWN and name.isprintable()
+        self.name = name if is_shown else f"{ascii(name[:_NAME_SHOWN])[:_NAME_SHOWN]}…"
         self.offset = offset
+
+    @property
+    def kind_in_messages(self) -> str:
+        name = self.name.removeprefix("builtins.")
+        kind = f"a {name}" if name != self.name or " " in name else f"a {name} object"
+        return f"{kind} (byte {self.offset} of the file)"
 
     def __repr__(self) -> str:
         return f"Foreign({self.name!r}, {self.offset})"
@@ -49,27 +56,34 @@ class Named:
         self.offset = offset
         self.make = NAMES[name]
 
+    @property
+    def kind_in_messages(self) -> str:
+        return f"the name {self.name}"
 
-class Parts(tuple[object, ...]):
+
+class PendingTuple(tuple[object, ...]):
     """A tuple with something in it that is not data by itself: the parts of an array."""
 
     __slots__ = ()
+    kind_in_messages = "a tuple"
 
 
 class Buffer:
     """The bytes of a bytearray, which is what protocol 5 keeps the data of an array in."""
 
     __slots__ = ("data", "offset")
+    kind_in_messages = "a bytearray"
 
     def __init__(self, data: bytes, offset: int) -> None:
         self.data = data
         self.offset = offset
 
 
-class DtypePart:
+class PendingDtype:
     """A numpy.dtype: ``dtype`` when it is one of those that are data, else ``foreign`` says what it is."""
 
     __slots__ = ("code", "complete", "dtype", "foreign", "offset")
+    kind_in_messages = "a numpy.dtype"
 
     def __init__(self, code: str, foreign: str, offset: int) -> None:
         self.code = code
@@ -81,15 +95,15 @@ class DtypePart:
     def build(self, state: object, offset: int) -> None:
         """Take the state that follows: the byte order, and for plain dtypes nothing else."""
         if self.complete:
-            raise Refusal(offset, "the state of a dtype is given twice; the file is damaged")
+            raise PickleError(offset, "the state of a dtype is given twice; the file is damaged")
         self.complete = True
         if self.foreign:
             return
         if type(state) is not tuple or len(state) not in (8, 9):
-            if type(state) is Parts:
+            if type(state) is PendingTuple:
                 self.foreign = "void"
                 return
-            raise Refusal(offset, "the state of a dtype was not found as NumPy writes it; the file is damaged")
+            raise PickleError(offset, "the state of a dtype was not found as NumPy writes it; the file is damaged")
         version, order, subarray, names, fields, size, alignment, flags = state[:8]
         if not (subarray is None and names is None and fields is None):
             self.foreign = "void"
@@ -98,27 +112,30 @@ class DtypePart:
             self.foreign = f"{self.code} with metadata"
             return
         if type(order) is not str or order not in ("<", ">", "|", "="):
-            raise Refusal(offset, f"the byte order {short(order)} was found, expected '<', '>', '|' or '='")
+            raise PickleError(offset, f"the byte order {shown(order)} was found, expected '<', '>', '|' or '='")
         if type(version) is not int or version not in (3, 4) or type(flags) is not int or flags not in (0, 8):
-            raise Refusal(offset, "the state of a dtype was not found as NumPy writes it; the file is damaged")
+            raise PickleError(offset, "the state of a dtype was not found as NumPy writes it; the file is damaged")
         text = self.code[0] == "U"
         width = int(self.code[1:]) * (4 if text else 1)
         expected = ((width,), (4,)) if text else ((-1, width), (-1, width))
         if order == "|" and width > 1:
-            raise Refusal(offset, f"a dtype {self.code} without a byte order was found; the file is damaged")
+            raise PickleError(offset, f"a dtype {self.code} without a byte order was found; the file is damaged")
         if type(size) is not int or type(alignment) is not int or size not in expected[0]:
-            raise Refusal(offset, f"a dtype {self.code} of {short(size)} bytes an item was found, expected {width}")
+            raise PickleError(
+                offset, f"a dtype {self.code} of {shown(size)} bytes per item was found, expected {width}"
+            )
         if alignment not in expected[1]:
-            raise Refusal(
-                offset, f"a dtype {self.code} aligned to {short(alignment)} bytes was found; the file is damaged"
+            raise PickleError(
+                offset, f"a dtype {self.code} aligned to {shown(alignment)} bytes was found; the file is damaged"
             )
         self.dtype = _dtype(order, self.code)
 
 
-class ArrayPart:
+class PendingArray:
     """A numpy.ndarray that was made and waits for its state; ``array`` when it has it. Subclasses are foreign."""
 
     __slots__ = ("array", "offset")
+    kind_in_messages = "an array"
 
     def __init__(self, offset: int) -> None:
         self.offset = offset
@@ -127,12 +144,14 @@ class ArrayPart:
     def build(self, state: object, offset: int) -> NDArray[np.generic] | Foreign:
         """The array that the state describes."""
         if self.array is not None:
-            raise Refusal(offset, "the state of an array is given twice; the file is damaged")
-        if type(state) is not Parts or len(state) != 5 or type(state[0]) is not int or state[0] != 1:
-            raise Refusal(offset, "the state of an array was not found as NumPy writes it; the file is damaged")
+            raise PickleError(offset, "the state of an array is given twice; the file is damaged")
+        if type(state) is not PendingTuple or len(state) != 5 or type(state[0]) is not int or state[0] != 1:
+            raise PickleError(offset, "the state of an array was not found as NumPy writes it; the file is damaged")
         _, shape, dtype, fortran, data = state
         if not (_is_flag(fortran, True) or _is_flag(fortran, False)):
-            raise Refusal(offset, f"the memory order {short(fortran)} of an array was found, expected True or False")
+            raise PickleError(
+                offset, f"the memory order {shown(fortran)} of an array was found, expected True or False"
+            )
         array = _array(data, dtype, shape, "F" if fortran else "C", self.offset)
         if not isinstance(array, Foreign) and not array.dtype.isnative:
             # Here NumPy gives the order of the machine, and in _frombuffer that of the file.
@@ -174,40 +193,41 @@ def _bytes(data: object, what: str, offset: int) -> bytes:
         try:
             return data.encode("latin-1")
         except UnicodeEncodeError:
-            raise Refusal(offset, f"{what} whose data are text was found, expected bytes") from None
-    raise Refusal(offset, f"{what} whose data are a {type(data).__name__} was found, expected bytes")
+            raise PickleError(offset, f"{what} whose data are text was found, expected bytes") from None
+    raise PickleError(offset, f"{what} whose data are {kind_of(data)} was found, expected bytes")
 
 
 def _array(data: object, part: object, shape: object, order: str, offset: int) -> NDArray[np.generic] | Foreign:
     if type(part) is Foreign:
         return Foreign(f"numpy.ndarray of dtype {part.name}", offset)
-    if type(part) is not DtypePart:
-        raise Refusal(offset, f"an array whose dtype is a {type(part).__name__} was found; the file is damaged")
+    if type(part) is not PendingDtype:
+        raise PickleError(offset, f"an array whose dtype is {kind_of(part)} was found; the file is damaged")
     if part.foreign:
         return Foreign(f"numpy.ndarray of dtype {part.foreign}", offset)
     dtype = part.dtype
     if dtype is None:
-        raise Refusal(offset, "an array was found whose dtype has no state; the file is damaged")
+        raise PickleError(offset, "an array was found whose dtype has no state; the file is damaged")
     if dtype.kind == "U":
         return Foreign("numpy.ndarray of dtype str", offset)
     if type(shape) is not tuple or len(shape) > 32:
-        raise Refusal(offset, "an array was found whose shape is not a tuple of at most 32 numbers")
+        raise PickleError(offset, "an array was found whose shape is not a tuple of at most 32 numbers")
     size = dtype.itemsize
     for length in shape:
         if type(length) is not int or length < 0:
-            raise Refusal(offset, f"an array of shape {short(shape)} was found, expected whole numbers from 0 on")
+            raise PickleError(offset, f"an array of shape {shown(shape)} was found, expected whole numbers from 0 on")
         size *= length
     raw = _bytes(data, "an array", offset)
     if size != len(raw):
-        raise Refusal(
+        raise PickleError(
             offset,
-            f"an array of shape {short(shape)} and dtype {dtype.str} was found with {len(raw)} bytes of data, "
-            f"expected {short(size)}; the file is damaged",
+            f"an array of shape {shown(shape)} and dtype {dtype.str} was found with {counted(len(raw), 'byte')} of "
+            "data, "
+            f"expected {shown(size)}; the file is damaged",
         )
     try:
         return np.ndarray(shape, dtype, raw, order="F" if order == "F" else "C")
     except (ValueError, OverflowError, MemoryError):  # a length of zero lets the others be anything
-        raise Refusal(offset, f"an array of shape {short(shape)} was found, larger than NumPy can make") from None
+        raise PickleError(offset, f"an array of shape {shown(shape)} was found, larger than NumPy can make") from None
 
 
 def _is_flag(value: object, flag: bool) -> bool:
@@ -219,27 +239,13 @@ def _is_text(value: object, *options: str) -> bool:
     return type(value) is str and value in options
 
 
-def short(value: object) -> str:
-    """A value out of a file, as a message shows it."""
-    # Neither a long tuple nor a number of 4,000 digits belongs in a sentence; and tuples in tuples may be 2**60.
-    if type(value) is tuple:
-        items = ", ".join(type(item).__name__ if type(item) is tuple else short(item) for item in value[:8])
-        return f"({items}{', …' if len(value) > 8 else ',' if len(value) == 1 else ''})"
-    if type(value) is int:
-        return str(value) if abs(value) < 1 << 64 else "more than 2**64" if value > 0 else "less than -2**64"
-    if type(value) is str or type(value) is bytes:
-        text = repr(value[:_NAME_SHOWN])
-        return text if len(value) <= _NAME_SHOWN and len(text) <= _NAME_SHOWN + 2 else f"{text[:_NAME_SHOWN]}…"
-    return repr(value) if value is None or type(value) in (float, bool) else type(value).__name__
-
-
 def _make_array(args: tuple[object, ...], offset: int) -> object:
     kind = args[0] if len(args) == 3 else None
     if not isinstance(kind, (Named, Foreign)):
-        raise Refusal(offset, "numpy's _reconstruct was found with other arguments than NumPy writes")
+        raise PickleError(offset, "numpy's _reconstruct was found with other arguments than NumPy writes")
     if kind.name != "numpy.ndarray" or isinstance(kind, Foreign):
         return Foreign(kind.name, offset)
-    return ArrayPart(offset)
+    return PendingArray(offset)
 
 
 def _make_from_buffer(args: tuple[object, ...], offset: int) -> object:
@@ -253,10 +259,10 @@ def _make_from_buffer(args: tuple[object, ...], offset: int) -> object:
             or any(type(axis) is not int for axis in axes)
             or sorted(axes) != list(range(array.ndim))
         ):
-            raise Refusal(offset, "an array was found whose axes are not in some order of its axes")
+            raise PickleError(offset, "an array was found whose axes are not in some order of its axes")
         return array.transpose(axes)
     if len(args) not in (4, 5) or (len(args) == 5 and args[4] is not None) or not _is_text(args[3], "C", "F"):
-        raise Refusal(offset, "numpy's _frombuffer was found with other arguments than NumPy writes")
+        raise PickleError(offset, "numpy's _frombuffer was found with other arguments than NumPy writes")
     return _array(args[0], args[1], args[2], str(args[3]), offset)
 
 
@@ -264,38 +270,39 @@ def _make_scalar(args: tuple[object, ...], offset: int) -> object:
     part = args[0] if args else None
     if type(part) is Foreign:
         return Foreign(f"numpy scalar of dtype {part.name}", offset)
-    if type(part) is not DtypePart or len(args) != 2:
-        raise Refusal(offset, "a numpy scalar was found with other arguments than NumPy writes")
+    if type(part) is not PendingDtype or len(args) != 2:
+        raise PickleError(offset, "a numpy scalar was found with other arguments than NumPy writes")
     if part.foreign:
         return Foreign(f"numpy scalar of dtype {part.foreign}", offset)
     dtype = part.dtype
     if dtype is None:
-        raise Refusal(offset, "a numpy scalar was found whose dtype has no state; the file is damaged")
+        raise PickleError(offset, "a numpy scalar was found whose dtype has no state; the file is damaged")
     raw = _bytes(args[1], "a numpy scalar", offset)
     if len(raw) != dtype.itemsize:
-        raise Refusal(
+        raise PickleError(
             offset,
-            f"a numpy scalar of dtype {dtype.str} with {len(raw)} bytes of data was found, expected {dtype.itemsize}",
+            f"a numpy scalar of dtype {dtype.str} with {counted(len(raw), 'byte')} of data was found, expected "
+            f"{dtype.itemsize}",
         )
     if dtype.kind == "U":
         decode = utf_32_be_decode if dtype.str[0] == ">" else utf_32_le_decode
         try:
             text = decode(raw, "surrogatepass", True)[0]
         except UnicodeDecodeError:
-            raise Refusal(offset, "a numpy string with a character beyond Unicode was found") from None
+            raise PickleError(offset, "a numpy string with a character beyond Unicode was found") from None
         return np.str_(text.rstrip("\0"))  # NumPy pads with zeros and takes them off again
     return np.ndarray((1,), dtype, raw)[0]
 
 
 def _make_dtype(args: tuple[object, ...], offset: int) -> object:
     if len(args) != 3 or not _is_flag(args[1], False) or not _is_flag(args[2], True):
-        raise Refusal(offset, "numpy.dtype was found with other arguments than NumPy writes")
+        raise PickleError(offset, "numpy.dtype was found with other arguments than NumPy writes")
     code = args[0]
     if isinstance(code, (Foreign, Named)):
-        return DtypePart("", code.name, offset)
+        return PendingDtype("", code.name, offset)
     if type(code) is not str or len(code) > 40:
-        raise Refusal(offset, "numpy.dtype was found with other arguments than NumPy writes")
-    return DtypePart(code, "" if _PLAIN.fullmatch(code) else _dtype_name(code), offset)
+        raise PickleError(offset, "numpy.dtype was found with other arguments than NumPy writes")
+    return PendingDtype(code, "" if _PLAIN.fullmatch(code) else _dtype_name(code), offset)
 
 
 def _make_encoded(args: tuple[object, ...], offset: int) -> object:

@@ -1,4 +1,4 @@
-"""The containers a pickle builds, and the limits they are held to.
+"""The containers that a pickle builds, their limits, and what its calls give.
 
 A few bytes can stand for a great deal: containers that share containers that share containers, a thousand in each
 other, keys that all fall into one place of a dict. What is built here is checked for all that while it is built.
@@ -11,24 +11,29 @@ from typing import Any
 
 import numpy as np
 
-from converters.pickles.arrays import ArrayPart, Buffer, DtypePart, Foreign, Named, Parts
+from converters.pickles.arrays import NAMES, Buffer, Foreign, Named, PendingArray, PendingDtype, PendingTuple
 from converters.pickles.limits import NODE_BYTES, Limits
-from converters.pickles.opcodes import CONTAINER_WEIGHT, MAX_DEPTH, MAX_NUMBER_KEYS, MAX_SAME_HASH, Refusal
+from converters.pickles.opcodes import CONTAINER_WEIGHT, MAX_DEPTH, MAX_NUMBER_KEYS, MAX_SAME_HASH, PickleError
+from skelstore.wording import kind_of
 
-CONTAINERS = frozenset((list, dict, tuple, Parts))
-_PARTS = frozenset((Named, Buffer, DtypePart, ArrayPart, Parts))
-#: Tells of types, all at once, that none of them needs a closer look when it comes into a container.
-all_plain = (CONTAINERS | _PARTS).isdisjoint
+_RECONSTRUCTORS = frozenset(
+    ("copyreg._reconstructor", "copy_reg._reconstructor", "copyreg.__newobj__", "copyreg.__newobj_ex__")
+)
+
+CONTAINERS = frozenset((list, dict, tuple, PendingTuple))
+_PENDING = frozenset((Named, Buffer, PendingDtype, PendingArray, PendingTuple))
+all_plain = (CONTAINERS | _PENDING).isdisjoint
+"""Tells of types, all at once, that none of them needs a closer look when it comes into a container."""
 _NUMBERS = frozenset((int, float, bool))
 _KEYS = frozenset((str, bytes, int, float, bool, type(None)))
 _all_keys = _KEYS.issuperset
 
-#: What a NumPy scalar costs where it is written out.
 _SCALAR_BYTES = CONTAINER_WEIGHT * NODE_BYTES
-#: Numbers below it are not worth counting.
+"""What a NumPy scalar costs where it is written out."""
 _FEW = 1 << 64
-#: What a character takes at most: JSON has "\\u0000" for it.
+"""Numbers below it are not worth counting."""
 _CHARACTER_BYTES = 6
+r"""What a character takes at most: JSON has "\u0000" for it."""
 
 
 def _text_bytes(text: str) -> int:
@@ -43,7 +48,7 @@ _SIZES: dict[type, Callable[[Any], int]] = {
     np.ndarray: lambda value: value.nbytes,
     Buffer: lambda value: len(value.data),
     **dict.fromkeys((float, bool, type(None)), lambda value: 0),
-    **dict.fromkeys((Named, Foreign, DtypePart, ArrayPart), lambda value: 0),
+    **dict.fromkeys((Named, Foreign, PendingDtype, PendingArray), lambda value: 0),
 }
 
 
@@ -63,7 +68,7 @@ class NumberKeys:
         self._hashes: dict[int, int] = {}
 
     def add(self, keys: Iterable[object], offset: int) -> None:
-        """Count those that are numbers. Raises Refusal if there are too many, or too many that collide."""
+        """Count those that are numbers. Raises PickleError if there are too many, or too many that collide."""
         hashes = self._hashes
         for key in keys:
             if type(key) in _NUMBERS:
@@ -72,17 +77,12 @@ class NumberKeys:
                 if self._count > MAX_NUMBER_KEYS or same > MAX_SAME_HASH:
                     what = "numbers" if self._count > MAX_NUMBER_KEYS else "numbers with the same hash"
                     most = MAX_NUMBER_KEYS if self._count > MAX_NUMBER_KEYS else MAX_SAME_HASH
-                    raise Refusal(offset, f"more than {most} {what} as keys of one dict were found")
+                    raise PickleError(offset, f"more than {most} {what} as keys of one dict were found")
 
 
 def is_fixed(value: object) -> bool:
     """Whether nothing can change a value which the memo holds, so that it may be handed out again and again."""
     return type(value) not in CONTAINERS or (type(value) is tuple and CONTAINERS.isdisjoint(map(type, value)))
-
-
-def kind_of(value: object) -> str:
-    """How a message calls a value."""
-    return value.name if isinstance(value, (Foreign, Named)) else type(value).__name__
 
 
 class Containers:
@@ -130,7 +130,7 @@ class Containers:
     def fold(self, items: list[object], offset: int) -> object:
         """The tuple of items that are not all plain."""
         depth = self._depth(items, offset)
-        value = tuple(items) if _PARTS.isdisjoint(map(type, items)) else Parts(items)
+        value = tuple(items) if _PENDING.isdisjoint(map(type, items)) else PendingTuple(items)
         if depth > 1:
             self._depths[id(value)] = depth
         return value
@@ -140,9 +140,9 @@ class Containers:
         if type(target) is not list:
             if type(target) is Foreign:
                 return
-            raise Refusal(offset, f"items are appended to a {kind_of(target)}, expected a list; the file is damaged")
+            raise PickleError(offset, f"items are appended to {kind_of(target)}, expected a list; the file is damaged")
         self._grow(target, items, offset)
-        if not _PARTS.isdisjoint(map(type, items)):
+        if not _PENDING.isdisjoint(map(type, items)):
             items = [self.finished(item, offset) for item in items]
         target.extend(items)
 
@@ -151,23 +151,23 @@ class Containers:
         if type(target) is not dict:
             if type(target) is Foreign:
                 return
-            raise Refusal(offset, f"items are set in a {kind_of(target)}, expected a dict; the file is damaged")
+            raise PickleError(offset, f"items are set in {kind_of(target)}, expected a dict; the file is damaged")
         if len(keys) != len(values):
-            raise Refusal(offset, "a key without a value was found; the file is damaged")
+            raise PickleError(offset, "a key without a value was found; the file is damaged")
         self._grow(target, values, offset)
-        if not _PARTS.isdisjoint(map(type, values)):
+        if not _PENDING.isdisjoint(map(type, values)):
             values = [self.finished(value, offset) for value in values]
         self._check_keys(keys, target, offset)
         before = len(target)
         target.update(zip(keys, values, strict=True))
         if len(target) != before + len(keys):
-            raise Refusal(offset, "a key was found twice in one dict; the file is damaged")
+            raise PickleError(offset, "a key was found twice in one dict; the file is damaged")
 
     def _check_keys(self, keys: list[object], target: dict[object, object], offset: int) -> None:
         kinds = set(map(type, keys))
         if not _all_keys(kinds):
             found = next(kind_of(key) for key in keys if type(key) not in _KEYS)
-            raise Refusal(offset, f"a {found} as the key of a dict was found, expected text or a number")
+            raise PickleError(offset, f"{found} as the key of a dict was found, expected text or a number")
         if not _NUMBERS.isdisjoint(kinds):
             if not target:  # another dict may have had its id
                 self._numbers[id(target)] = NumberKeys()
@@ -176,7 +176,7 @@ class Containers:
     def _grow(self, target: object, items: Sequence[object], offset: int) -> None:
         """Check the limits before the items come into the list or dict."""
         if self._frozen and id(target) in self._frozen:
-            raise Refusal(offset, "a list or dict that contains itself was found, which is not data")
+            raise PickleError(offset, "a list or dict that contains itself was found, which is not data")
         self.nodes += len(items)
         if self.nodes > self._most_nodes:
             self._limits.check(self.nodes, self.shared, offset)
@@ -192,11 +192,11 @@ class Containers:
             return Foreign(value.name, value.offset)  # type: ignore[attr-defined]
         if kind is Buffer:
             return Foreign("builtins.bytearray", value.offset)  # type: ignore[attr-defined]
-        if kind is DtypePart:
+        if kind is PendingDtype:
             return Foreign("numpy.dtype", value.offset)  # type: ignore[attr-defined]
-        if kind is ArrayPart:
-            raise Refusal(offset, "an array without its data was found; the file is damaged")
-        if kind is Parts:
+        if kind is PendingArray:
+            raise PickleError(offset, "an array without its data was found; the file is damaged")
+        if kind is PendingTuple:
             # Each only once: they may be shared to make a great many of a few.
             if id(value) not in self._tuples:
                 self._tuples[id(value)] = value, tuple(self.finished(item, offset) for item in value)  # type: ignore[attr-defined]
@@ -239,5 +239,28 @@ class Containers:
             if type(item) in CONTAINERS:
                 depth = max(depth, depths.get(id(item), 1) + 1)
         if depth > MAX_DEPTH:
-            raise Refusal(offset, f"containers more than {MAX_DEPTH} deep in each other were found")
+            raise PickleError(offset, f"containers more than {MAX_DEPTH} deep in each other were found")
         return depth
+
+
+def resolve_global(name: str, offset: int) -> Named | Foreign:
+    """What the name of a global stands for: a function of ``NAMES``, or something foreign."""
+    return Named(name, offset) if name in NAMES else Foreign(name, offset)
+
+
+def reduce(function: object, args: object, offset: int) -> object:
+    """What REDUCE gives. Nothing is called but functions of ``NAMES``. Raises PickleError."""
+    if type(args) is not tuple and type(args) is not PendingTuple:
+        raise PickleError(offset, f"a call with {kind_of(args)} was found, expected a tuple of arguments")
+    if type(function) is Named:
+        return function.make(args, offset)
+    if type(function) is Foreign and function.name in _RECONSTRUCTORS and args:
+        return call(args[0], offset)
+    return call(function, offset)
+
+
+def call(function: object, offset: int) -> Foreign:
+    """What a call of anything but a name of ``NAMES`` gives. Raises PickleError if it is not a function."""
+    if isinstance(function, (Foreign, Named)):
+        return Foreign(function.name, offset)
+    raise PickleError(offset, f"a call of {kind_of(function)} was found, expected a function; the file is damaged")

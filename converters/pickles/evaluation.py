@@ -10,11 +10,9 @@ from array import array
 from collections.abc import Callable
 from struct import Struct, error
 
-from converters.pickles.arrays import ArrayPart, Buffer, DtypePart, Foreign
-from converters.pickles.calls import called, named, reduced
-from converters.pickles.containers import CONTAINERS, Containers, all_plain, kind_of
+from converters.pickles.arrays import Buffer, Foreign, PendingArray, PendingDtype
+from converters.pickles.containers import CONTAINERS, Containers, all_plain, call, reduce, resolve_global
 from converters.pickles.limits import Limits
-from converters.pickles.literals import LINE_LITERALS, counted_literal
 from converters.pickles.opcodes import (
     ADDITEMS,
     APPEND,
@@ -41,6 +39,7 @@ from converters.pickles.opcodes import (
     GET,
     GLOBAL,
     INST,
+    LINE_LITERALS,
     LIST,
     LONG_BINGET,
     LONG_BINPUT,
@@ -65,11 +64,13 @@ from converters.pickles.opcodes import (
     TUPLE1,
     TUPLE2,
     TUPLE3,
-    Refusal,
+    PickleError,
+    counted_literal,
     opcode_name,
     read_name,
     read_slot,
 )
+from skelstore.wording import kind_of
 
 _u16 = Struct("<H").unpack_from
 _u32 = Struct("<I").unpack_from
@@ -81,8 +82,8 @@ _BINARY_GETS = frozenset((BINGET, LONG_BINGET))
 _BINARY_PUTS = frozenset((BINPUT, LONG_BINPUT))
 _MISSING = object()
 _STOPPED = object()
-#: What the machine runs into where the bytes are not those that the first pass went through.
 CHANGED = (IndexError, KeyError, ValueError, TypeError, AttributeError, OverflowError, error)
+"""What the machine runs into where the bytes are not those that the first pass went through."""
 _ATOMS = frozenset((str, bytes, int, float, bool))
 
 
@@ -120,13 +121,13 @@ class Evaluation:
         """The value that ``span`` makes, which stands at offset ``at`` of the file.
 
         ``slot`` is the number of memo slots in use there, ``next_fetched`` where to go on in ``fetched``.
-        Raises Refusal.
+        Raises PickleError.
         """
         try:
             return self._containers.finished(self._run(span, at, next_fetched, slot), at)
         except CHANGED:
             # The first pass went through here without finding this.
-            raise Refusal(at, "the file has changed since it was indexed, or is damaged") from None
+            raise PickleError(at, "the file has changed since it was indexed, or is damaged") from None
 
     def peek(self, span: bytes, at: int, next_fetched: int, slot: int, until: int) -> bool:
         """Run no further than to the slot before place ``until`` in ``fetched``; whether ``memo`` is right then.
@@ -136,7 +137,7 @@ class Evaluation:
         """
         try:
             stopped = self._run(span, at, next_fetched, slot, until) is _STOPPED
-        except (*CHANGED, Refusal):
+        except (*CHANGED, PickleError):
             return False  # the span ends here, or the whole value has a fault to tell of
         return stopped and all(map(_is_whole, self.memo.values()))
 
@@ -217,16 +218,16 @@ class Evaluation:
                 elif op == REDUCE:
                     args = pop()
                     containers.drop(args)
-                    stack[-1] = reduced(stack[-1], args, at + i - 1)
+                    stack[-1] = reduce(stack[-1], args, at + i - 1)
                 elif op == BUILD:
                     state = pop()
                     target = stack[-1]
-                    if type(target) is ArrayPart:
+                    if type(target) is PendingArray:
                         stack[-1] = target.build(state, at + i - 1)
-                    elif type(target) is DtypePart:
+                    elif type(target) is PendingDtype:
                         target.build(state, at + i - 1)
                     elif type(target) is not Foreign:
-                        raise Refusal(at + i - 1, f"a state is given to a {kind_of(target)}, which has none")
+                        raise PickleError(at + i - 1, f"a state is given to {kind_of(target)}, which has none")
                     containers.drop(state)
                 elif op == TUPLE3:
                     items = stack[-3:]
@@ -339,13 +340,13 @@ class Evaluation:
                         del stack[marks.pop() :]
                         push(Foreign(name, start))
                     else:
-                        push(named(name, start))
+                        push(resolve_global(name, start))
                 elif op == STACK_GLOBAL:
                     module, name_ = stack[-2:]
                     if type(module) is not str or type(name_) is not str:
-                        raise Refusal(at + i - 1, "a global was found whose name is not text; the file is damaged")
+                        raise PickleError(at + i - 1, "a global was found whose name is not text; the file is damaged")
                     pop()
-                    stack[-1] = named(f"{module}.{name_}", at + i - 1)
+                    stack[-1] = resolve_global(f"{module}.{name_}", at + i - 1)
                 elif op in (LIST, DICT):
                     if not marks:
                         break
@@ -368,15 +369,17 @@ class Evaluation:
                     place = marks.pop()
                     del stack[place:]
                     if type(stack[-1]) is not Foreign:
-                        raise Refusal(at + i - 1, f"items are added to a {kind_of(stack[-1])}, expected a set")
+                        raise PickleError(at + i - 1, f"items are added to {kind_of(stack[-1])}, expected a set")
                 elif op in (NEWOBJ, NEWOBJ_EX, OBJ):
                     place = marks.pop() if op == OBJ else len(stack) - (2 if op == NEWOBJ else 3)
-                    stack[place] = called(stack[place], at + i - 1)
+                    stack[place] = call(stack[place], at + i - 1)
                     del stack[place + 1 :]
                 else:
-                    raise Refusal(at + i - 1, f"opcode {opcode_name(op)} was found where the first pass saw another")
+                    raise PickleError(
+                        at + i - 1, f"opcode {opcode_name(op)} was found where the first pass saw another"
+                    )
         except UnicodeDecodeError:
-            raise Refusal(at + i - 1, "text which is not UTF-8 was found; the file is damaged") from None
+            raise PickleError(at + i - 1, "text which is not UTF-8 was found; the file is damaged") from None
         if len(stack) != 1 or marks:
             raise IndexError
         return stack[0]
@@ -385,9 +388,9 @@ class Evaluation:
         value = self.memo.get(slot, _MISSING)
         if value is _MISSING:
             value = self.memo[slot] = self.resolve(slot, offset)
-        if type(value) is ArrayPart:
+        if type(value) is PendingArray:
             if value.array is None:
-                raise Refusal(offset, "an array is used before it is complete; the file is damaged")
+                raise PickleError(offset, "an array is used before it is complete; the file is damaged")
             value = value.array
         if type(value) in CONTAINERS:
             self._containers.share(value, offset)

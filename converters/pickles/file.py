@@ -7,7 +7,7 @@
             annotation = pickled.element(i, "annotations")
 
 What can be in there: None, bool, int, float, str, bytes, tuple, list, dict, NumPy arrays and scalars of bool, integer
-and float, and numpy.str_. Anything else comes as a :class:`~converters.pickle_values.Foreign` in its place.
+and float, and numpy.str_. Anything else comes as a :class:`~converters.pickles.arrays.Foreign` in its place.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from converters.pickles.arrays import Foreign, short
 from converters.pickles.containers import NumberKeys
 from converters.pickles.evaluation import Evaluation
 from converters.pickles.index import read_indexes
 from converters.pickles.limits import EVALUATION_BYTES, Budget
 from converters.pickles.memo import MISSING, Memo, copied
-from converters.pickles.opcodes import EMPTY_DICT, Refusal
+from converters.pickles.opcodes import EMPTY_DICT, PickleError
 from converters.pickles.spans import Index, Spans
 from skelstore.errors import SourceError
 from skelstore.format.files import absolute, open_regular
+from skelstore.wording import kind_of, shown
 
 Key = str | bytes | int | float | bool | None
 
-#: How much of an annotation is read for the strings at its beginning.
 PEEK_BYTES = 1024
-#: A value may need another that needs another: so many evaluations run inside the one that needs them, and when that
-#: is not enough, so many times as many are gone through beginning with the last.
+"""How much of an annotation is read for the strings at its beginning."""
 MAX_CHAIN = 50
 MAX_CHAINS = 200
+"""A value may need another that needs another: ``MAX_CHAIN`` evaluations run inside the one that needs them, and up to
+``MAX_CHAINS`` such chains, the last one first."""
 
 _OF_A_PROCESS = frozenset(("_fd", "_memo", "_growth", "_budget", "_refused", "_listed"))
 _Running = frozenset[tuple[int, int]]
@@ -49,10 +49,10 @@ _KEY_TYPES = (str, bytes, int, float, bool, type(None))
 
 
 def _nothing_more(slot: int, offset: int) -> object:
-    raise Refusal(offset, f"memo slot {slot} is not known yet")
+    raise PickleError(offset, f"memo slot {slot} is not known yet")
 
 
-class _Far(Exception):
+class _TooDeepError(Exception):
     """The value at ``place`` is needed, MAX_CHAIN evaluations deep."""
 
     def __init__(self, place: tuple[int, int], offset: int) -> None:
@@ -117,9 +117,9 @@ class PickleFile:
                 self._growth = None
             self.root_kind = self._index.root_kind
             self.keys, self._numbers = self._read_keys()
-        except Refusal as refusal:
+        except PickleError as error:
             self.close()
-            raise self._error(refusal) from None
+            raise self._error(error) from None
         except BaseException as error:
             self.close()
             if isinstance(error, OSError):
@@ -128,7 +128,7 @@ class PickleFile:
 
     def value(self, key: Key) -> object:
         """The value of a key of the root dict, whole. Raises KeyError when there is no such key, and SourceError."""
-        return self._unit(self._number(key), -1, f" (in {short(key)})")
+        return self._unit(self._number(key), -1, f" (in {shown(key)})")
 
     def root(self) -> object:
         """What the whole file holds, in memory at once. Raises SourceError."""
@@ -136,8 +136,8 @@ class PickleFile:
             self._budget.check(0)
             evaluation = self._evaluation(frozenset(), 0)
             return evaluation.run(self._read(0, self._index.stop + 1), 0, 0, 0)
-        except Refusal as refusal:
-            raise self._error(refusal) from None
+        except PickleError as error:
+            raise self._error(error) from None
 
     def elements(self, key: Key = None) -> int | None:
         """How many elements the root list has, or for a root dict the list that is the value of ``key``.
@@ -162,7 +162,7 @@ class PickleFile:
             raise IndexError(f"{self.path}: element {i} was asked for, but there are {len(listed)}")
         if isinstance(listed, list):
             return copied(listed[i])
-        place = f"element {i}" if number < 0 else f"element {i} of {short(key)}"
+        place = f"element {i}" if number < 0 else f"element {i} of {shown(key)}"
         return self._unit(i if number < 0 else number, -1 if number < 0 else i, f" (in {place})")
 
     def element_sizes(self, key: Key = None) -> NDArray[np.int64]:
@@ -252,11 +252,10 @@ class PickleFile:
             key = self._unit(number, -1, " (a key)")
             offset = self._index.root.starts[number]
             if type(key) not in _KEY_TYPES:
-                kind = key.name if isinstance(key, Foreign) else type(key).__name__
-                raise Refusal(offset, f"a {kind} as the key of a dict was found, expected text or a number")
+                raise PickleError(offset, f"{kind_of(key)} as the key of a dict was found, expected text or a number")
             checked.add((key,), offset)
             if key in numbers:
-                raise Refusal(offset, "a key was found twice in one dict; the file is damaged")
+                raise PickleError(offset, "a key was found twice in one dict; the file is damaged")
             numbers[key] = len(keys)  # type: ignore[index]
             keys.append(key)  # type: ignore[arg-type]
         return keys, numbers
@@ -270,18 +269,18 @@ class PickleFile:
                 # Only the value that is asked for is the caller's.
                 try:
                     value, _ = self._evaluate(*waiting[-1], frozenset(), int(len(waiting) > 1))
-                except _Far as far:
-                    if far.place in waiting:
-                        raise _holds_itself(far.offset) from None
+                except _TooDeepError as deep:
+                    if deep.place in waiting:
+                        raise _holds_itself(deep.offset) from None
                     if len(waiting) >= MAX_CHAINS:
-                        raise Refusal(far.offset, "a value was found that needs too many others first") from None
-                    waiting.append(far.place)
+                        raise PickleError(deep.offset, "a value was found that needs too many others first") from None
+                    waiting.append(deep.place)
                 else:
                     waiting.pop()
                     if not waiting:
                         return value
-        except Refusal as refusal:
-            raise self._error(refusal, place) from None
+        except PickleError as error:
+            raise self._error(error, place) from None
 
     def _evaluate(self, number: int, element: int, running: _Running, chain: int) -> tuple[object, dict[int, object]]:
         """Value ``number`` of the root, or an element of it, and the memo slots that were set or read for it.
@@ -295,12 +294,12 @@ class PickleFile:
         slot = spans.slots[i]
         self._budget.check(start)
         if start in self._refused:
-            raise Refusal(*self._refused[start])
+            raise PickleError(*self._refused[start])
         evaluation = self._evaluation(running | {(number, element)}, chain)
         try:
             value = evaluation.run(self._read(start, stop), start, bisect_left(self._index.fetched, slot), slot)
-        except Refusal as refusal:
-            self._refused[start] = refusal.offset, refusal.text
+        except PickleError as error:
+            self._refused[start] = error.offset, error.text
             raise
         finally:
             if chain:
@@ -350,12 +349,12 @@ class PickleFile:
         if number < 0 or (number, element) in running:
             raise _holds_itself(offset)
         if chain >= MAX_CHAIN:
-            raise _Far((number, element), offset)
+            raise _TooDeepError((number, element), offset)
         memo = self._peek(number, element)
         if slot not in memo:
             memo = self._evaluate(number, element, running, chain + 1)[1]
         if slot not in memo:
-            raise Refusal(offset, "the file has changed since it was indexed")
+            raise PickleError(offset, "the file has changed since it was indexed")
         return copied(memo[slot])
 
     # The file.
@@ -367,11 +366,11 @@ class PickleFile:
             try:
                 self._fd = open_regular(self.path)
             except FileNotFoundError:
-                raise Refusal(offset, "the file was taken away since it was indexed") from None
+                raise PickleError(offset, "the file was taken away since it was indexed") from None
             status = os.fstat(self._fd)
             if status.st_size != self.size or status.st_mtime_ns != self._stamp:
                 self.close()
-                raise Refusal(offset, "the file has changed since it was indexed")
+                raise PickleError(offset, "the file has changed since it was indexed")
         return self._fd
 
     def _read(self, start: int, stop: int) -> bytes:
@@ -381,19 +380,19 @@ class PickleFile:
             while len(data) < stop - start:  # one call reads 2 GiB at most
                 more = os.pread(fd, stop - start - len(data), start + len(data))
                 if not more:
-                    raise Refusal(start + len(data), "the file ends here, and was longer when it was indexed")
+                    raise PickleError(start + len(data), "the file ends here, and was longer when it was indexed")
                 data += more
         except OSError as error:
             error.filename = str(self.path)
             raise
         return data
 
-    def _error(self, refusal: Refusal, place: str = "") -> SourceError:
+    def _error(self, error: PickleError, place: str = "") -> SourceError:
         if self._fd >= 0 and os.fstat(self._fd).st_mtime_ns != self._stamp:
             text = "the file has changed while it was read; wait until it is complete, and begin again"
-            return SourceError(f"{self.path}: byte {refusal.offset}{place}: {text}")
-        return SourceError(f"{self.path}: byte {refusal.offset}{place}: {refusal.text}")
+            return SourceError(f"{self.path}: byte {error.offset}{place}: {text}")
+        return SourceError(f"{self.path}: byte {error.offset}{place}: {error.text}")
 
 
-def _holds_itself(offset: int) -> Refusal:
-    return Refusal(offset, "a list or dict that contains itself was found, which is not data")
+def _holds_itself(offset: int) -> PickleError:
+    return PickleError(offset, "a list or dict that contains itself was found, which is not data")

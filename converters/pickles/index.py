@@ -51,14 +51,15 @@ from converters.pickles.opcodes import (
     STOP,
     TEXT_VALUES,
     TUPLE,
-    Refusal,
+    PickleError,
     check_beginning,
     opcode_name,
 )
 from converters.pickles.spans import WINDOW, Index, Notes, Spans
+from skelstore.wording import counted
 
-#: More than any opcode needs of the window without looking whether it is there.
 MARGIN = 32
+"""More than any opcode needs of the window without looking whether it is there."""
 
 _BINARY_GETS = frozenset((BINGET, LONG_BINGET))
 _BINARY_PUTS = frozenset((BINPUT, LONG_BINPUT))
@@ -73,16 +74,16 @@ def read_indexes(fd: int, size: int) -> Iterator[Index]:
     """Read the pickle in the file ``fd`` of ``size`` bytes once.
 
     Gives the index as far as it goes, time and again while the elements of a long list come, and at the end the whole.
-    Raises Refusal where the file is no pickle, or cut short.
+    Raises PickleError where the file is no pickle, or cut short.
     """
     check_beginning(os.pread(fd, 512, 0))
     try:
         yield from _read_indexes(Notes(fd, size))
     except (IndexError, error):
         # The window ends before the file does only with a margin that every opcode fits in.
-        raise Refusal(size, "the file ends inside a value; it is cut short, so fetch it again") from None
+        raise PickleError(size, "the file ends inside a value; it is cut short, so fetch it again") from None
     except ValueError:
-        raise Refusal(size, "the file has changed while it was read; wait until it is complete") from None
+        raise PickleError(size, "the file has changed while it was read; wait until it is complete") from None
 
 
 def _read_indexes(notes: Notes) -> Iterator[Index]:
@@ -110,18 +111,20 @@ def _read_indexes(notes: Notes) -> Iterator[Index]:
         if i >= high:
             at = base + i
             if at >= size:
-                raise Refusal(size, "the file ends without a STOP opcode; it is cut short, so fetch it again")
+                raise PickleError(size, "the file ends without a STOP opcode; it is cut short, so fetch it again")
             if at >= frame_stop:
                 if at > frame_stop:
-                    raise Refusal(frame_stop, "an opcode goes beyond the frame it stands in; the file is damaged")
+                    raise PickleError(frame_stop, "an opcode goes beyond the frame it stands in; the file is damaged")
                 frame_stop = size + 1
             if i >= len(buf) - MARGIN:
                 if len(stack) > MAX_STACK or len(marks) > MAX_STACK:
-                    raise Refusal(at, f"more than {MAX_STACK} values wait on the stack, expected a list of annotations")
+                    raise PickleError(
+                        at, f"more than {MAX_STACK} values wait on the stack, expected a list of annotations"
+                    )
                 buf, base, i = os.pread(fd, WINDOW, at), at, 0
             high = min(len(buf) if base + len(buf) >= size else len(buf) - MARGIN, frame_stop - base)
             if i >= high and not (i == 0 and buf):
-                raise Refusal(base + i, "the file became shorter while it was read; fetch it again")
+                raise PickleError(base + i, "the file became shorter while it was read; fetch it again")
 
         op = buf[i]
         if op == memoize:
@@ -161,7 +164,7 @@ def _read_indexes(notes: Notes) -> Iterator[Index]:
             i += length
         elif length := FOLDS[op]:
             if len(stack) - length < fence:
-                raise Refusal(base + i, f"opcode {opcode_name(op)} finds too few values; the file is damaged")
+                raise PickleError(base + i, f"opcode {opcode_name(op)} finds too few values; the file is damaged")
             if length > 1:
                 del stack[1 - length :], slots[1 - length :]
             if stack[-1] < 0:
@@ -172,14 +175,14 @@ def _read_indexes(notes: Notes) -> Iterator[Index]:
             if following == FRAME and base + i + 10 < size:
                 following = buf[i + 10]
             if following in MEMO_WRITES:
-                raise Refusal(base + i, "a mark is put into the memo, expected a value; the file is damaged")
+                raise PickleError(base + i, "a mark is put into the memo, expected a value; the file is damaged")
             fence = len(stack)
             marks.append(fence)
             mark_offsets.append(base + i)
             i += 1
         elif op in _TO_MARK:
             if not marks:
-                raise Refusal(base + i, f"opcode {opcode_name(op)} finds no mark; the file is damaged")
+                raise PickleError(base + i, f"opcode {opcode_name(op)} finds no mark; the file is damaged")
             place, start = marks.pop(), mark_offsets.pop()
             fence = marks[-1] if marks else 0
             if op in (LIST, DICT):
@@ -202,7 +205,7 @@ def _read_indexes(notes: Notes) -> Iterator[Index]:
                         notes.hand_over(spans, base + i, items, item_slots)
             elif op == DICT:
                 if len(items) % 2:
-                    raise Refusal(base + i, "a key without a value was found; the file is damaged")
+                    raise PickleError(base + i, "a key without a value was found; the file is damaged")
                 if not place and not marks:
                     root_dict = notes.open_dict(start)
                     if items:
@@ -212,24 +215,24 @@ def _read_indexes(notes: Notes) -> Iterator[Index]:
                 i = _line(notes, buf, _line(notes, buf, i, base), base)
         elif op == BUILD:
             if len(stack) - 2 < fence:
-                raise Refusal(base + i, "opcode BUILD finds too few values; the file is damaged")
+                raise PickleError(base + i, "opcode BUILD finds too few values; the file is damaged")
             if stack[-2] < 0:
                 raise _changed(base + i)
             del stack[-1], slots[-1]
             i += 1
         elif op in _INTO_CONTAINER:
             if not marks:
-                raise Refusal(base + i, f"opcode {opcode_name(op)} finds no mark; the file is damaged")
+                raise PickleError(base + i, f"opcode {opcode_name(op)} finds no mark; the file is damaged")
             place, start = marks.pop(), mark_offsets.pop()
             fence = marks[-1] if marks else 0
             if place - 1 < fence:
-                raise Refusal(base + i, f"opcode {opcode_name(op)} finds no container; the file is damaged")
+                raise PickleError(base + i, f"opcode {opcode_name(op)} finds no container; the file is damaged")
             target = stack[place - 1]
             if target < 0:
                 raise _changed(base + i)
             if op == SETITEMS:
                 if (len(stack) - place) % 2:
-                    raise Refusal(base + i, "a key without a value was found; the file is damaged")
+                    raise PickleError(base + i, "a key without a value was found; the file is damaged")
                 if place == 1 and root_dict is not None and len(stack) > 1:
                     count = len(root_dict)
                     notes.extend(root_dict, start, base + i, stack[1:], slots[1:])
@@ -266,19 +269,21 @@ def _read_indexes(notes: Notes) -> Iterator[Index]:
             else:
                 length = _u64(buf, i + 1)[0]
             if length > size - base - i - 1 - width:
-                raise Refusal(
+                raise PickleError(
                     base + i,
-                    f"a value of {length} bytes is announced where the file holds {size - base - i - 1 - width} more; "
-                    "the file is cut short or damaged, so fetch it again",
+                    f"a value of {counted(length, 'byte')} is announced where the file has "
+                    f"{size - base - i - 1 - width:,} more; the file is cut short or damaged, so fetch it again",
                 )
             if op == LONG4 and length > MAX_INTEGER_BYTES:
-                raise Refusal(base + i, f"an integer of {length} bytes was found, expected at most {MAX_INTEGER_BYTES}")
+                raise PickleError(
+                    base + i, f"an integer of {length} bytes was found, expected at most {MAX_INTEGER_BYTES}"
+                )
             push(base + i)
             push_slot(slot)
             i += 1 + width + length
         elif op == APPEND:
             if len(stack) - 2 < fence:
-                raise Refusal(base + i, "opcode APPEND finds too few values; the file is damaged")
+                raise PickleError(base + i, "opcode APPEND finds too few values; the file is damaged")
             if stack[-2] < 0:
                 raise _changed(base + i)
             if len(stack) - 1 == listed_top and listed is not None and stack[-2] == listed.start:
@@ -292,7 +297,7 @@ def _read_indexes(notes: Notes) -> Iterator[Index]:
             i += 1
         elif op == SETITEM:
             if len(stack) - 3 < fence:
-                raise Refusal(base + i, "opcode SETITEM finds too few values; the file is damaged")
+                raise PickleError(base + i, "opcode SETITEM finds too few values; the file is damaged")
             if stack[-3] < 0:
                 raise _changed(base + i)
             if len(stack) == 3 and root_dict is not None and not marks:
@@ -328,43 +333,47 @@ def _read_indexes(notes: Notes) -> Iterator[Index]:
         elif op == FRAME:
             stop = base + i + 9 + _u64(buf, i + 1)[0]
             if frame_stop <= size:
-                raise Refusal(base + i, "a frame begins inside another; the file is damaged")
+                raise PickleError(base + i, "a frame begins inside another; the file is damaged")
             if stop > size:
-                raise Refusal(
+                raise PickleError(
                     base + i,
-                    f"a frame of {stop - base - i - 9} bytes is announced where the file holds {size - base - i - 9} "
-                    "more; the file is cut short or damaged, so fetch it again",
+                    f"a frame of {counted(stop - base - i - 9, 'byte')} is announced where the file has "
+                    f"{size - base - i - 9:,} more; the file is cut short or damaged, so fetch it again",
                 )
             frame_stop = stop
             high = min(high, frame_stop - base)
             i += 9
         elif op == PROTO:
             if base + i:
-                raise Refusal(base + i, "a second pickle header was found inside the pickle; the file is damaged")
+                raise PickleError(base + i, "a second pickle header was found inside the pickle; the file is damaged")
             if buf[1] >= 4:
                 memoize = MEMOIZE
             i += 2
         elif op == STOP:
             break
         elif op in REFUSED:
-            raise Refusal(base + i, REFUSED[op])
+            raise PickleError(base + i, REFUSED[op])
         elif op == MEMOIZE:
-            raise Refusal(base + i, "MEMOIZE was found, which exists from protocol 4 on only; the file is damaged")
+            raise PickleError(base + i, "MEMOIZE was found, which exists from protocol 4 on only; the file is damaged")
         else:
-            raise Refusal(base + i, f"byte 0x{op:02x} was found, expected an opcode; the file is damaged")
+            raise PickleError(base + i, f"byte 0x{op:02x} was found, expected an opcode; the file is damaged")
 
     stop = base + i
     if len(stack) != 1 or marks:
-        raise Refusal(stop, f"the pickle ends with {len(stack)} values, expected one; the file is damaged")
+        raise PickleError(
+            stop, f"the pickle ends with {counted(len(stack), 'value')}, expected one; the file is damaged"
+        )
     if frame_stop <= size and frame_stop != stop + 1:
-        raise Refusal(stop, f"the pickle ends before its frame does, at byte {frame_stop}; the file is damaged")
+        raise PickleError(stop, f"the pickle ends before its frame does, at byte {frame_stop}; the file is damaged")
     if stop + 1 != size:
-        raise Refusal(stop + 1, f"{size - stop - 1} bytes follow the pickle's end, expected none")
+        raise PickleError(
+            stop + 1, f"{counted(size - stop - 1, 'byte follows', 'bytes follow')} the pickle's end, expected none"
+        )
     yield notes.finish(stop)
 
 
-def _changed(offset: int) -> Refusal:
-    return Refusal(offset, "a value out of the memo is changed, which no pickler does; the file is damaged")
+def _changed(offset: int) -> PickleError:
+    return PickleError(offset, "a value out of the memo is changed, which no pickler does; the file is damaged")
 
 
 def _is_value(place: int, marks: list[int]) -> bool:

@@ -7,25 +7,26 @@ what evaluations cost is counted over the file.
 
 from __future__ import annotations
 
-from converters.pickles.opcodes import Refusal
+from converters.pickles.opcodes import PickleError
 
-#: What a value costs by being in a container, in bytes.
 NODE_BYTES = 16
-#: Values in one element when everything it shares is written out, a container counting for CONTAINER_WEIGHT.
+"""What a value costs by being in a container, in bytes."""
 MAX_NODES = 10_000_000
-#: The same for a small file, where NODES_PER_BYTE would allow fewer.
+"""Values in one element when everything it shares is written out, a container counting for CONTAINER_WEIGHT."""
 MIN_NODES = 1_000_000
 NODES_PER_BYTE = 2
-#: Bytes that shared values expand to, in one element and in all together: this much, or so many times the file's size.
+"""The same for a small file; above, this many per byte of the file."""
 SHARED_BYTES = 16 << 20
 SHARED_FACTOR = 16
-#: An element that expands to less than so many times its bytes does not count among all.
+"""Bytes that shared values expand to, in one element and in all together: this much, or this many times the file's
+size."""
 PLAIN_FACTOR = 8
-#: Bytes that are evaluated because other values refer to something in them, each time that they are.
+"""An element that expands to less than this many times its bytes does not count among all."""
 WORK_BYTES = 8 << 20
 WORK_FACTOR = 8
-#: What an evaluation costs beside its bytes.
+"""Bytes that are evaluated because other values refer to something in them, each time that they are."""
 EVALUATION_BYTES = 64
+"""What an evaluation costs beside its bytes."""
 
 
 class Limits:
@@ -38,15 +39,15 @@ class Limits:
         self.shared = max(SHARED_BYTES, SHARED_FACTOR * size)
 
     def check(self, nodes: int, shared: int, offset: int) -> None:
-        """Raise Refusal if an element has more."""
+        """Raise PickleError if an element has more."""
         if nodes > self.nodes:
-            raise Refusal(
+            raise PickleError(
                 offset,
                 f"more than {self.nodes} values were found in one place, counting shared ones as often as used; "
                 "expected what one video needs",
             )
         if shared > self.shared:
-            raise Refusal(
+            raise PickleError(
                 offset,
                 f"shared values were found that expand to more than {self.shared} bytes in one place, expected at most "
                 f"{SHARED_FACTOR} times the size of the file; write them once",
@@ -64,16 +65,16 @@ class Budget:
         self._counted: set[int] = set()  # where the elements begin that have counted
 
     def check(self, offset: int) -> None:
-        """Raise Refusal if the bounds are passed. They stay so: no element is read any more."""
+        """Raise PickleError if the bounds are passed. They stay so: no element is read any more."""
         if self._expanded <= self.limits.shared and self._work <= self._most_work:
             return
         if self._expanded > self.limits.shared:
-            raise Refusal(
+            raise PickleError(
                 offset,
                 f"values shared by many others were found that expand to more than {self.limits.shared} bytes in all, "
                 f"expected at most {SHARED_FACTOR} times the size of the file; write each video with values of its own",
             )
-        raise Refusal(
+        raise PickleError(
             offset,
             f"more than {self._most_work} bytes have to be read for values that others share, expected at most "
             f"{WORK_FACTOR} times the size of the file; write each video with values of its own",

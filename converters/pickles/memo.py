@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 
-from converters.pickles.arrays import ArrayPart, Buffer, DtypePart, Foreign, Named
+from converters.pickles.arrays import Buffer, Foreign, Named, PendingArray, PendingDtype
 from converters.pickles.containers import is_fixed, payload
 
-#: Values that other values share are kept up to so many bytes (of the file), besides numbers and short text.
 CACHE_BYTES = 64 << 20
-#: What keeping any value costs, in the same reckoning.
+"""Values that other values share are kept up to this many bytes (of the file), besides numbers and short text."""
 CACHE_ENTRY = 256
+"""What keeping any value costs, in the same reckoning."""
 
 MISSING = object()
-_SMALL = (bool, int, float, type(None), Named, DtypePart, Foreign, np.generic)
-#: Values of so many bytes are not worth counting, however often they are shared.
+_SMALL = (bool, int, float, type(None), Named, PendingDtype, Foreign, np.generic)
 _TINY_BYTES = 64
-#: Text of so many bytes is small.
+"""Values of at most this many bytes are not worth counting, however often they are shared."""
 _SMALL_BYTES = 1024
+"""Text of at most this many bytes is small."""
 
 
 class Memo:
@@ -76,7 +76,7 @@ def copied(value: object) -> object:
 
 
 def _settled(value: object) -> object:
-    return value.array if type(value) is ArrayPart else value
+    return value.array if type(value) is PendingArray else value
 
 
 def _weight(value: object, size: int) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import re
 from _codecs import escape_decode, raw_unicode_escape_decode  # the plain functions: they import no codec
+from collections.abc import Callable
 
 # Values whose argument has a fixed length, or none.
 NONE, NEWTRUE, NEWFALSE = 0x4E, 0x88, 0x89
@@ -34,7 +35,6 @@ NEWOBJ, NEWOBJ_EX, OBJ, INST = 0x81, 0x92, 0x6F, 0x69
 # The frame of it all.
 PROTO, FRAME, STOP = 0x80, 0x95, 0x2E
 
-#: Opcodes that are refused wherever they stand, and why.
 REFUSED = {
     0x50: "a persistent id was found, which refers to something outside the file; dump the data themselves",
     0x51: "a persistent id was found, which refers to something outside the file; dump the data themselves",
@@ -47,17 +47,18 @@ REFUSED = {
     0x31: "a POP_MARK opcode was found, which only values that contain themselves need",
     0x32: "a DUP opcode was found, which no pickler writes",
 }
+"""Opcodes that are refused wherever they stand, and why."""
 
-#: Length in bytes, opcode included, of those that put one value on the stack and need no look at their argument.
 FIXED = bytearray(256)
+"""Length in bytes, opcode included, of those that put one value on the stack and need no look at their argument."""
 for _op, _length in (
     (NONE, 1), (NEWTRUE, 1), (NEWFALSE, 1), (BININT, 5), (BININT1, 2), (BININT2, 3), (BINFLOAT, 9),
     (EMPTY_TUPLE, 1), (EMPTY_SET, 1),
 ):  # fmt: skip
     FIXED[_op] = _length
 
-#: How many values on top of the stack an opcode turns into one.
 FOLDS = bytearray(256)
+"""How many values on top of the stack an opcode turns into one."""
 for _op, _length in (
     (TUPLE1, 1),
     (TUPLE2, 2),
@@ -69,8 +70,8 @@ for _op, _length in (
 ):
     FOLDS[_op] = _length
 
-#: Width in bytes of the length in front of a counted argument.
 COUNTED = bytearray(256)
+"""Width in bytes of the length in front of a counted argument."""
 for _op, _length in (
     (SHORT_BINUNICODE, 1), (SHORT_BINBYTES, 1), (SHORT_BINSTRING, 1), (LONG1, 1),
     (BINUNICODE, 4), (BINBYTES, 4), (BINSTRING, 4), (LONG4, 4),
@@ -81,32 +82,32 @@ for _op, _length in (
 MEMO_WRITES = frozenset((PUT, BINPUT, LONG_BINPUT, MEMOIZE))
 TEXT_VALUES = frozenset((INT, LONG, FLOAT, STRING, UNICODE))
 
-#: What a file of protocol 0 or 1 can begin with.
 FIRST_OPCODES = TEXT_VALUES.union(
     (NONE, BININT, BININT1, BININT2, BINFLOAT, MARK, EMPTY_TUPLE, EMPTY_LIST, EMPTY_DICT, GLOBAL),
     (SHORT_BINSTRING, BINSTRING, BINUNICODE),
 )
+"""What a file of protocol 0 or 1 can begin with."""
 
 HIGHEST_PROTOCOL = 5
-#: Containers in containers.
 MAX_DEPTH = 100
-#: An empty container costs 64 bytes of memory where its opcode takes one byte of the file.
+"""Containers in containers."""
 CONTAINER_WEIGHT = 8
-#: Values waiting on the stack. Picklers hand over 1,000 items at a time; only a tuple can hold more.
+"""An empty container costs 64 bytes of memory where its opcode takes one byte of the file."""
 MAX_STACK = 500_000
-#: Numbers as keys of one dict, and how many of them may have the same hash: those make a dict quadratic.
+"""Values waiting on the stack. Picklers hand over 1,000 items at a time; only a tuple can hold more."""
 MAX_NUMBER_KEYS = 10_000
 MAX_SAME_HASH = 16
-#: The bytes of one integer: its conversion to decimal is quadratic.
+"""Numbers as keys of one dict, and how many of them may have the same hash: those make a dict quadratic."""
 MAX_INTEGER_BYTES = 4096
-#: Memo indices out of sequence.
+"""The bytes of one integer: its conversion to decimal is quadratic."""
 MAX_ODD_SLOTS = 200_000
+"""Memo indices out of sequence."""
 MAX_SLOTS = 1 << 32
-#: A line that holds a number or a memo index.
 MAX_NUMBER_LINE = 64
+"""A line that holds a number or a memo index."""
 
-#: As Python writes it, without zeros in front: int() takes those for decimal, the pickle module in C for octal.
 _INTEGER = re.compile(rb"0|-?[1-9][0-9]*")
+"""As Python writes it, without zeros in front: int() takes those for decimal, the pickle module in C for octal."""
 _FLOAT = re.compile(rb"[+-]?(?:[0-9]+\.?[0-9]*(?:[eE][+-]?[0-9]+)?|\.[0-9]+(?:[eE][+-]?[0-9]+)?|inf|nan)")
 _ESCAPED = re.compile(rb"(?:[^\\]|\\(?:[\\'\"abfnrtv]|x[0-9a-fA-F]{2}))*", re.DOTALL)
 
@@ -126,7 +127,7 @@ _SIGNATURES = (
 )
 
 
-class Refusal(Exception):
+class PickleError(Exception):
     """What is wrong with a pickle: ``offset`` in the file and a ``text`` to follow it. Never leaves this package."""
 
     def __init__(self, offset: int, text: str) -> None:
@@ -141,9 +142,9 @@ def opcode_name(opcode: int) -> str:
 
 
 def check_beginning(head: bytes) -> None:
-    """Raise Refusal when ``head``, the first bytes of a file, cannot be those of a pickle."""
+    """Raise PickleError when ``head``, the first bytes of a file, cannot be those of a pickle."""
     if not head:
-        raise Refusal(0, "the file is empty, so it is not a pickle; fetch it again")
+        raise PickleError(0, "the file is empty, so it is not a pickle; fetch it again")
     looks = next((what for signature, what in _SIGNATURES if head.startswith(signature)), "")
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if not looks and text.startswith((b"<!doctype", b"<html", b"<?xml", b"<head")):
@@ -151,23 +152,23 @@ def check_beginning(head: bytes) -> None:
     if not looks and text.startswith((b"{", b"[")):
         looks = "JSON"
     if looks:
-        raise Refusal(0, f"this is not a pickle but looks like {looks}")
+        raise PickleError(0, f"this is not a pickle but looks like {looks}")
     if head[0] == PROTO:
         if len(head) < 2:
-            raise Refusal(1, "the file ends after one byte; it is cut short, so fetch it again")
+            raise PickleError(1, "the file ends after one byte; it is cut short, so fetch it again")
         if head[1] > HIGHEST_PROTOCOL:
-            raise Refusal(0, f"a pickle of protocol {head[1]} is announced, expected at most {HIGHEST_PROTOCOL}")
+            raise PickleError(0, f"a pickle of protocol {head[1]} is announced, expected at most {HIGHEST_PROTOCOL}")
     elif head[0] not in FIRST_OPCODES:
-        raise Refusal(0, f"this is not a pickle: it begins with {head[:8]!r}")
+        raise PickleError(0, f"this is not a pickle: it begins with {head[:8]!r}")
 
 
 def read_slot(line: bytes, offset: int) -> int:
     """The memo index in the line of a PUT or GET."""
     if len(line) > MAX_NUMBER_LINE or not line.isdigit():
-        raise Refusal(offset, f"the memo index {line[:20]!r} was found, expected decimal digits")
+        raise PickleError(offset, f"the memo index {line[:20]!r} was found, expected decimal digits")
     slot = int(line)
     if slot >= MAX_SLOTS:
-        raise Refusal(offset, f"the memo index {slot} was found, expected less than {MAX_SLOTS}")
+        raise PickleError(offset, f"the memo index {slot} was found, expected less than {MAX_SLOTS}")
     return slot
 
 
@@ -187,9 +188,9 @@ def read_long(line: bytes, offset: int) -> int:
 
 def _read_digits(digits: bytes, line: bytes, offset: int) -> int:
     if len(digits) > MAX_INTEGER_BYTES:
-        raise Refusal(offset, f"the integer {line[:20]!r} was found, expected up to {MAX_INTEGER_BYTES} digits")
+        raise PickleError(offset, f"the integer {line[:20]!r} was found, expected up to {MAX_INTEGER_BYTES} digits")
     if not _INTEGER.fullmatch(digits):
-        raise Refusal(
+        raise PickleError(
             offset,
             f"the integer {line[:20]!r} was found, expected decimal digits as Python writes them (no 0 or + in front)",
         )
@@ -199,22 +200,22 @@ def _read_digits(digits: bytes, line: bytes, offset: int) -> int:
 def read_float(line: bytes, offset: int) -> float:
     """The value in the line of a FLOAT."""
     if len(line) > MAX_NUMBER_LINE or not _FLOAT.fullmatch(line):
-        raise Refusal(offset, f"the number {line[:20]!r} was found, expected a float as Python writes it")
+        raise PickleError(offset, f"the number {line[:20]!r} was found, expected a float as Python writes it")
     value = float(line)
     if math.isinf(value) and not line.endswith(b"inf"):
-        raise Refusal(offset, f"the number {line[:20]!r} was found, expected one that a float can hold")
+        raise PickleError(offset, f"the number {line[:20]!r} was found, expected one that a float can hold")
     return value
 
 
 def read_string(line: bytes, offset: int) -> str:
     """The value in the line of a STRING, which is Python 2's repr of a byte string, one character a byte."""
     if len(line) < 2 or line[:1] != line[-1:] or line[0] not in b"'\"":
-        raise Refusal(offset, "a Python 2 string without its quotes was found; the file is damaged")
+        raise PickleError(offset, "a Python 2 string without its quotes was found; the file is damaged")
     inner = line[1:-1]
     if b"\\" not in inner:
         return inner.decode("latin-1")
     if not _ESCAPED.fullmatch(inner):
-        raise Refusal(offset, "a Python 2 string with an unknown escape was found; the file is damaged")
+        raise PickleError(offset, "a Python 2 string with an unknown escape was found; the file is damaged")
     return bytes(escape_decode(inner)[0]).decode("latin-1")
 
 
@@ -223,7 +224,7 @@ def read_unicode(line: bytes, offset: int) -> str:
     try:
         return raw_unicode_escape_decode(line)[0]
     except UnicodeDecodeError:
-        raise Refusal(offset, "text with a broken escape was found; the file is damaged") from None
+        raise PickleError(offset, "text with a broken escape was found; the file is damaged") from None
 
 
 def read_name(line: bytes, offset: int) -> str:
@@ -231,4 +232,31 @@ def read_name(line: bytes, offset: int) -> str:
     try:
         return line.decode("utf-8")
     except UnicodeDecodeError:
-        raise Refusal(offset, f"the name {line[:40]!r} was found, expected UTF-8; the file is damaged") from None
+        raise PickleError(offset, f"the name {line[:40]!r} was found, expected UTF-8; the file is damaged") from None
+
+
+LINE_LITERALS: dict[int, Callable[[bytes, int], object]] = {
+    INT: read_int,
+    LONG: read_long,
+    FLOAT: read_float,
+    STRING: read_string,
+    UNICODE: read_unicode,
+}
+"""Opcode -> a function from its line, and the offset of the opcode, to the value."""
+
+
+def counted_literal(op: int, data: bytes, offset: int) -> object:
+    """The value of a literal whose bytes follow their count; ``offset`` is that of its opcode. Raises PickleError."""
+    if op in (LONG1, LONG4):
+        if len(data) > MAX_INTEGER_BYTES:
+            raise PickleError(
+                offset, f"an integer of {len(data)} bytes was found, expected at most {MAX_INTEGER_BYTES}"
+            )
+        return int.from_bytes(data, "little", signed=True)
+    if op in (SHORT_BINSTRING, BINSTRING):
+        return data.decode("latin-1")
+    if op == BINUNICODE8:
+        return data.decode("utf-8", "surrogatepass")
+    if op == BINBYTES8:
+        return data
+    raise PickleError(offset, f"opcode {opcode_name(op)} was found where the first pass saw another")

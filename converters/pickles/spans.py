@@ -11,16 +11,16 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from converters.pickles.opcodes import BINGET, LONG_BINGET, MAX_NUMBER_LINE, MAX_ODD_SLOTS, Refusal, read_slot
+from converters.pickles.opcodes import BINGET, LONG_BINGET, MAX_NUMBER_LINE, MAX_ODD_SLOTS, PickleError, read_slot
 
 WINDOW = 1 << 18
-#: An index that is not whole yet is given when so many bytes more were gone through; see ``step``.
 GROWTH_BYTES = 4 << 20
-#: Lists of the root dict whose elements can be read one by one; those beyond are read whole.
+"""An index that is not whole yet is given when this many more bytes have been read; see ``step``."""
 MAX_LISTS = 4096
+"""Lists of the root dict whose elements can be read one by one; those beyond are read whole."""
 
-#: Greater than every memo slot; ends the list of slots that are fetched.
 NO_SLOT = 1 << 62
+"""Greater than every memo slot; ends the list of slots that are fetched."""
 
 _FRAMES = re.compile(rb"(?:\x95.{8})*", re.DOTALL)
 _OPENING = re.compile(rb"(?:[\]}]|\([ld])(?:\x94|q.|r.{4}|p[0-9]+\n)?(?:\x95.{8})*\(?(?:\x95.{8})*", re.DOTALL)
@@ -174,16 +174,18 @@ class Notes:
         elif slot in self.odd:
             self.odd_fetched.add(slot)
         else:
-            raise Refusal(offset, f"memo slot {slot} is read, but nothing was put there; the file is damaged")
+            raise PickleError(offset, f"memo slot {slot} is read, but nothing was put there; the file is damaged")
 
     def put(self, slot: int, slots: int, sequential: bool, offset: int) -> None:
         """A memo index that does not follow the one before."""
         if sequential:
-            raise Refusal(offset, f"memo slot {slot} is set by number, expected MEMOIZE from protocol 4 on")
+            raise PickleError(offset, f"memo slot {slot} is set by number, expected MEMOIZE from protocol 4 on")
         if slot < slots or slot in self.odd:
-            raise Refusal(offset, f"memo slot {slot} is set a second time; the file is damaged")
+            raise PickleError(offset, f"memo slot {slot} is set a second time; the file is damaged")
         if len(self.odd) >= MAX_ODD_SLOTS:
-            raise Refusal(offset, f"more than {MAX_ODD_SLOTS} memo slots are numbered out of sequence; no pickler does")
+            raise PickleError(
+                offset, f"more than {MAX_ODD_SLOTS} memo slots are numbered out of sequence; no pickler does"
+            )
         self.odd[slot] = offset
 
     def slot_read_at(self, offset: int) -> int:
@@ -205,7 +207,7 @@ class Notes:
             if end >= 0:
                 return start + end + 1
             start += len(window)
-        raise Refusal(offset, "the file ends inside a line; it is cut short, so fetch it again")
+        raise PickleError(offset, "the file ends inside a line; it is cut short, so fetch it again")
 
     def number_line(self, buf: bytes, i: int, offset: int) -> tuple[int, int]:
         """The memo index in the line at ``i``, and where the line ends."""
@@ -213,7 +215,7 @@ class Notes:
         if end < 0:  # the window may just end here
             line, newline, _ = os.pread(self.fd, MAX_NUMBER_LINE, offset + 1).partition(b"\n")
             if not newline and offset + MAX_NUMBER_LINE >= self.size:
-                raise Refusal(offset, "the file ends inside a line; it is cut short, so fetch it again")
+                raise PickleError(offset, "the file ends inside a line; it is cut short, so fetch it again")
             return read_slot(line, offset), i + len(line) + 1
         return read_slot(buf[i:end], offset), end + 1
 

@@ -17,19 +17,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skelstore.errors import UnsupportedValueError
+from skelstore.wording import kind_of
 
 __all__ = ["PickleWriter", "dumps"]
 
-#: Strings up to this many bytes are remembered, and written once.
 SHARED_STRING_BYTES = 64
-#: How many strings are remembered: as values, and in all. The rest is for dictionary keys, which come back in
-#: every annotation and must find a place after the names of a large split took theirs.
+"""Strings up to this many bytes are remembered, and written once."""
 SHARED_VALUES = 100_000
 SHARED_STRINGS = 150_000
-#: Items a list or dictionary hands to the loader's stack at a time, as the pickle module does.
+"""How many strings are remembered: as values, and in all. The rest is for dictionary keys, which come back in
+every annotation and must find a place after the names of a large split took theirs."""
 BATCH = 1000
-#: Bytes that go to the file directly, in place of a copy to the buffer.
+"""Items a list or dictionary hands to the loader's stack at a time, as the pickle module does."""
 DIRECT_BYTES = 16 * 1024
+"""Bytes that go to the file directly, in place of a copy to the buffer."""
 BUFFER_BYTES = 64 * 1024
 
 NUMPY_TYPES = frozenset(np.dtype(code).type for code in "?bhilqBHILQefd")
@@ -360,9 +361,3 @@ def sized(short: bytes, long: bytes, longest: bytes, size: int) -> bytes:
     if size < 1 << 32:
         return long + size.to_bytes(4, "little")
     return longest + size.to_bytes(8, "little")
-
-
-def kind_of(value: object) -> str:
-    """Type of `value` for a message, with its module unless built in."""
-    kind = type(value)
-    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"

@@ -9,23 +9,23 @@ from numpy.typing import NDArray
 
 __all__ = ["Quantiles", "box_scores", "detections", "draw", "joint_scores", "rows", "skeletons"]
 
-#: Probabilities and the values at them, both ascending.
 Quantiles = tuple[tuple[float, ...], tuple[float, ...]]
+"""Probabilities and the values at them, both ascending."""
 
-#: Skeletons in a video of Kinetics-400: 469 on average.
 DETECTIONS = (
     (0, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1),
     (9, 82, 108, 155, 260, 405, 836, 1893, 3585, 3703),
 )
-#: Part of the sampled frames in which a person was found.
+"""Skeletons in a video of Kinetics-400: 469 on average."""
 SEEN = ((0, 0.05, 0.1, 0.25, 0.5, 1), (0.05, 0.48, 0.66, 0.92, 1, 1))
+"""Part of the sampled frames in which a person was found."""
 BOX_SCORES = (
     (0, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1),
     (0.5, 0.552, 0.608, 0.784, 0.955, 0.993, 0.998, 0.999, 0.9995, 1),
 )
 MAX_PERSONS = 25
-#: How far a joint gets from the place of its person, in half sizes of a body, but for noise.
 REACH = 2.5
+"""How far a joint gets from the place of its person, in half sizes of a body, but for noise."""
 
 
 def draw(rank: float, quantiles: Quantiles) -> float:

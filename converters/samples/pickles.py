@@ -35,17 +35,17 @@ __all__ = [
 Annotation = dict[str, Any]
 Split = dict[str, list[str]]
 
-#: Subjects of NTU RGB+D 60 whose clips are in the cross-subject training split.
 TRAIN_SUBJECTS = frozenset([1, 2, 4, 5, 8, 9, 13, 14, 15, 16, 17, 18, 19, 25, 27, 28, 31, 34, 35, 38])
-#: The first class, counted from 0, of those that two persons act.
+"""Subjects of NTU RGB+D 60 whose clips are in the cross-subject training split."""
 FIRST_MUTUAL_CLASS = 49
+"""The first class, counted from 0, of those that two persons act."""
 
-#: Frames of a clip of NTU RGB+D, as quantiles.
 NTU_FRAMES = ((0, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 1), (60, 63, 70, 84, 105, 135, 220, 300))
-#: Frames of a video of Kinetics-400, as quantiles.
+"""Frames of a clip of NTU RGB+D, as quantiles."""
 KINETICS_FRAMES = ((0, 0.05, 0.1, 0.25, 1), (164, 212, 260, 300, 302))
-#: (height, width) of Kinetics videos scaled to a short side of 320; the first ones are the most frequent.
+"""Frames of a video of Kinetics-400, as quantiles."""
 KINETICS_SHAPES = ((320, 568), (320, 568), (320, 568), (320, 568), (320, 426), (320, 426), (320, 426), (568, 320))
+"""(height, width) of Kinetics videos scaled to a short side of 320; the first ones are the most frequent."""
 BOX_THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9)
 ID_LETTERS = np.frombuffer(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_", np.uint8)
 

@@ -19,7 +19,7 @@ from skelstore.joints import require_alike
 from skelstore.read.identifiers import identifier
 from skelstore.read.reader import Reader
 from skelstore.splits import joined
-from skelstore.wording import counted, join_lines
+from skelstore.wording import counted, join_lines, shown_names
 
 _SHOWN = 5
 _JOINT_FIELDS = ("keypoint", "keypoint_score")
@@ -201,7 +201,7 @@ def _trailing(one: Input, name: str) -> str:
 
 def _dtype_and_axes(one: Input, name: str) -> str:
     array, ragged = one.reader.arrays[name].metadata, one.reader.metadata.fields[name].ragged
-    return f"{one.casts.get(name, array.dtype)} with {ragged + len(array.trailing)} axes"
+    return f"{one.casts.get(name, array.dtype)} with {counted(ragged + len(array.trailing), 'axis', 'axes')}"
 
 
 def _dtype_axes_and_shape(one: Input, name: str) -> str:
@@ -220,8 +220,7 @@ def _kind(column: str) -> str:
 
 
 def _examples(names: Sequence[str]) -> str:
-    shown = ", ".join(repr(name) if len(name) <= 60 else f"{name[:57]!r}…" for name in names[:_SHOWN])
-    return f"{shown}, …" if len(names) > _SHOWN else shown
+    return shown_names(names)
 
 
 def _listed(forms: set[str]) -> str:

@@ -65,7 +65,7 @@ def subset(
         finally:
             if part:
                 part.abort()
-        kept = splits.cut(view.splits, lambda one: not ids.isdisjoint(splits.hashed(one)))
+        kept = splits.filter_ids(view.splits, lambda one: not ids.isdisjoint(splits.hashed(one)))
         join(parts, plan, kept, _source(view), workspace.store)
         workspace.commit()
 

@@ -100,8 +100,8 @@ def shard_runs(start: int, stop: int, rows_of_shard: int) -> Iterator[ShardRun]:
         start += end - offset
 
 
-def cut(sizes: Iterable[int], target: int, longest: int) -> Iterator[tuple[int, int]]:
-    """Cut a run of items into parts of about ``target`` bytes and at most ``longest`` items: (first, last + 1).
+def plan_parts(sizes: Iterable[int], target: int, longest: int) -> Iterator[tuple[int, int]]:
+    """The parts of a run of items, each of about ``target`` bytes and at most ``longest`` items: (first, last + 1).
 
     A part is given as soon as the one after it is full, for the sizes may take their time to become known. The last one
     or two are given in up to ``LAST_PIECES`` pieces: who writes them side by side is done at about the same time then.

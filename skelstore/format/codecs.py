@@ -18,6 +18,7 @@ from skelstore.choices import Profile as Profile
 from skelstore.errors import StoreError
 from skelstore.format.files import flat_bytes
 from skelstore.format.values import Json
+from skelstore.wording import counted
 
 CRC_BYTES = 4
 _BLOSC_SIZES = struct.Struct("<4xI4xI")
@@ -111,7 +112,7 @@ class ChunkCodec:
         """
         if not self.compressed:
             if len(encoded) != self.nbytes:
-                raise RuntimeError(f"it has {len(encoded)} bytes; expected {self.nbytes}")
+                raise RuntimeError(f"it has {counted(len(encoded), 'byte')}; expected {self.nbytes:,}")
             return encoded
         if len(encoded) < 16 or _BLOSC_SIZES.unpack_from(encoded) != (self.nbytes, len(encoded)):
             raise RuntimeError(f"its blosc header does not announce {self.nbytes} bytes in {len(encoded)}")

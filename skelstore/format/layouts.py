@@ -17,6 +17,7 @@ from skelstore.format import values
 from skelstore.format.metadata import ColumnMetadata
 from skelstore.format.schema import Annotation
 from skelstore.format.values import Json
+from skelstore.wording import kind_of
 
 MAX_LAYOUTS = 256
 MAX_COLUMNS = 512
@@ -90,9 +91,7 @@ class Shredder:
     def shred(self, annotation: Annotation) -> Shredded:
         """Take one annotation apart. Raises UnsupportedValueError, with its place, for a value no store can hold."""
         if type(annotation) is not dict:
-            raise UnsupportedValueError(
-                f"an annotation is a {values.type_name(annotation)}; expected a dict", "", annotation
-            )
+            raise UnsupportedValueError(f"an annotation is {kind_of(annotation)}; expected a dict", "", annotation)
         tokens: list[Any] = []
         leaves: list[Any] = []
         try:
@@ -255,7 +254,7 @@ class Assembler:
         """The annotation of a video."""
         annotation: Annotation = self._compiled[layout](row)
         if type(annotation) is not dict:
-            raise StoreError(f"video {row} of the table is a {values.type_name(annotation)}, not a dict")
+            raise StoreError(f"video {row} of the table is {kind_of(annotation)}, not a dict")
         return annotation
 
     def entries(self, layout: int, row: int) -> dict[Any, Callable[[int], Any]]:

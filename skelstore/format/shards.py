@@ -19,6 +19,7 @@ from skelstore.errors import DamageError
 from skelstore.format.checksums import crc32c
 from skelstore.format.codecs import CRC_BYTES, ChunkCodec
 from skelstore.format.files import LocalFile
+from skelstore.wording import counted
 
 DIGEST_BYTES = 16
 MISSING = 2**64 - 1
@@ -128,12 +129,14 @@ class Shard:
         size = file.size()
         if size != expected.size:
             raise DamageError(
-                f"{file.path} has {size} bytes; the manifest says {expected.size}: it was cut short or replaced, so "
+                f"{file.path} has {counted(size, 'byte')}; the manifest says {expected.size:,}: it was cut short or "
+                "replaced, so "
                 "fetch or convert the store again"
             )
         if size < tail:
             raise DamageError(
-                f"{file.path} has {size} bytes, fewer than the {tail} that the index of its {chunks} chunks takes, so "
+                f"{file.path} has {counted(size, 'byte')}, fewer than the {tail:,} of the index of "
+                f"{counted(chunks, 'chunk')}, so "
                 "fetch or convert the store again"
             )
         data = file.read(size - tail, tail)

@@ -18,6 +18,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from skelstore.errors import StoreError, UnsupportedValueError
+from skelstore.wording import counted, kind_of
 
 Json: TypeAlias = Any
 
@@ -49,12 +50,6 @@ _DTYPES = {dtype.name: dtype for dtype in _ARRAY_DTYPES} | {
     swapped.str: swapped for dtype in _ARRAY_DTYPES for swapped in (dtype, dtype.newbyteorder())
 }
 _KEY_TYPES = (str, bytes, int, float, bool)
-
-
-def type_name(value: object) -> str:
-    """Full name of a value's type, as an error message shows it (``torch.Tensor``, ``int``)."""
-    kind = type(value)
-    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
 
 def is_storable_dtype(dtype: np.dtype[Any]) -> bool:
@@ -106,7 +101,7 @@ def encode(value: object, place: str = "", depth: int = 0) -> Json:
     if kind is np.ndarray:
         return _encode_array(value, place)  # type: ignore[arg-type]
     if kind not in (list, tuple, dict):
-        raise _unsupported(value, place, type_name(value))
+        raise _unsupported(value, place, kind_of(value))
     if depth >= MAX_DEPTH:
         raise _unsupported(value, place, f"a {kind.__name__} more than {MAX_DEPTH} containers deep")
     if kind is dict:
@@ -121,7 +116,7 @@ def _encode_entries(value: dict[object, object], place: str, depth: int) -> list
         raise _unsupported(value, place, f"a dict with more than {MAX_COLLIDING} keys of one hash")
     for key, child in value.items():
         if type(key) not in _KEY_TYPES:
-            raise _unsupported(key, place, f"a dict key of type {type_name(key)}")
+            raise _unsupported(key, place, f"a dict with {kind_of(key)} as a key")
         below = f"{place}.{key}" if type(key) is str else f"{place}[{key!r}]"
         entries.append([encode(key), encode(child, below, depth + 1)])
     return entries
@@ -139,7 +134,7 @@ def _encode_text(text: str) -> Json:
 
 def _encode_array(array: np.ndarray[Any, Any], place: str) -> Json:
     if not is_storable_dtype(array.dtype):
-        raise _unsupported(array, place, f"an array of dtype {array.dtype}")
+        raise _unsupported(array, place, kind_of(array))
     return {"ndarray": [array.dtype.str, list(array.shape), _base64(array.tobytes())]}
 
 
@@ -205,9 +200,7 @@ def check_keys(keys: list[Any]) -> None:
     """Raise StoreError for what cannot be the keys of one dict of a store."""
     for key in keys:
         if type(key) not in _KEY_TYPES:
-            raise StoreError(
-                f"a stored dict has a key of type {type_name(key)}, expected str, bytes, int, float or bool"
-            )
+            raise StoreError(f"a stored dict has {kind_of(key)} as a key; expected str, bytes, int, float or bool")
     if colliding_keys(keys):
         raise StoreError(f"a stored dict has more than {MAX_COLLIDING} keys of one hash, which no data have by chance")
 
@@ -225,10 +218,10 @@ def _decode_numpy_scalar(name: str, body: Json, *, depth: int) -> Any:
 def _decode_array(name: str, shape: list[int], body: str) -> np.ndarray[Any, Any]:
     dtype = named_dtype(name)
     if len(shape) > _MAX_AXES:
-        raise StoreError(f"a stored array has {len(shape)} axes, expected at most {_MAX_AXES}")
+        raise StoreError(f"a stored array has {len(shape):,} axes, expected at most {_MAX_AXES}")
     data = bytearray(base64.b64decode(body, validate=True))
     if math.prod(shape) * dtype.itemsize != len(data) or any(n < 0 for n in shape):
-        raise StoreError(f"a stored array of dtype {name} and shape {shape} has {len(data)} bytes")
+        raise StoreError(f"a stored array of dtype {name} and shape {shape} has {counted(len(data), 'byte')}")
     return np.frombuffer(data, dtype).reshape(shape)
 
 
@@ -263,7 +256,7 @@ def crowded(text: str | bytes) -> str:
     brackets = (text.count("["), text.count("{")) if isinstance(text, str) else (text.count(b"["), text.count(b"{"))
     if brackets[0] + 2 * brackets[1] <= _MAX_SMALL + len(text) // _SMALL_BYTES:
         return ""
-    return f"it has {sum(brackets)} lists and objects in {len(text)} bytes, more than any data have"
+    return f"it has {sum(brackets):,} lists and objects in {len(text):,} bytes, more than any data have"
 
 
 def loads(text: str | bytes) -> Json:

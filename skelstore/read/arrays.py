@@ -23,16 +23,16 @@ from skelstore.format.shards import Shard, ShardFile
 Check: TypeAlias = Literal["first", "always", "never"]
 
 _BUFFERS_A_READ = 1000
-"""Of one vectored read, of which Linux takes 1024 buffers."""
+"""Buffers per vectored read; Linux takes up to 1024."""
 
 _CHECKSUM = memoryview(bytearray(CRC_BYTES))
-"""Where the checksums between plain chunks are read to, and not looked at."""
+"""Where the checksums between plain chunks are read to, if they are not compared."""
 
 
 class ArrayReader:
     """Reads runs of rows of one array.
 
-    ``check`` says when a chunk's crc32c is held against its bytes: on its ``first`` read in this process,
+    ``check`` says when a chunk's crc32c is compared with its bytes: on its ``first`` read in this process,
     ``always`` or ``never``.
     """
 
@@ -82,7 +82,7 @@ class ArrayReader:
         return out.reshape(dims + self._trailing)
 
     def shard(self, number: int) -> Shard:
-        """A shard, whose index is read when it is first met.
+        """A shard; its index is read on first use.
 
         Raises DamageError if it is not as the manifest says, StoreReplacedError if it is of another store.
         """
@@ -199,7 +199,7 @@ class ArrayReader:
         return out
 
     def _read_chunks(self, shard: Shard, first: int, stop: int) -> memoryview:
-        """Chunks as they lie in the file, each closed by its checksum."""
+        """Chunks as they are in the file, each followed by its checksum."""
         if stop > len(shard.checked):
             raise DamageError(f"{shard.file.path}: chunk {stop - 1} is missing, but a video has rows in it")
         begin = shard.bounds[first]

@@ -27,6 +27,7 @@ from numpy.typing import ArrayLike, NDArray
 from skelstore.errors import DecompressionError, EmptyVideoError, FieldNotFoundError
 from skelstore.format.schema import video_name
 from skelstore.read.frames import Frames, positions
+from skelstore.wording import counted
 
 __all__ = [
     "box_filter",
@@ -38,8 +39,8 @@ __all__ = [
 ]
 
 
-#: One joint of a compressed row: moving x and y as one number is several times faster than as two.
 JOINT = np.dtype({"names": ["xy", "score"], "formats": ["u4", "f2"], "offsets": [0, 4], "itemsize": 6})
+"""One joint of a compressed row: moving x and y as one number is several times faster than as two."""
 MOST_FRAMES = np.iinfo(np.int16).max
 
 
@@ -83,7 +84,11 @@ def decompress_pose(annotation: Mapping[str, Any], *, squeeze: bool = True, max_
     try:
         result["keypoint"], result["keypoint_score"] = _tracks(keypoint, starts, counts, persons, max_person)
     except MemoryError as error:
-        _refuse(result, f"{len(starts)} frames of {persons} persons, for which there is not the memory ({error})")
+        _refuse(
+            result,
+            f"{counted(len(starts), 'frame')} of {counted(persons, 'person')}, for which there is not the memory "
+            f"({error})",
+        )
     return result
 
 
@@ -198,7 +203,7 @@ def _selected(annotation: Mapping[str, Any], count: int) -> NDArray[np.intp]:
     try:
         rows: NDArray[np.intp] = np.arange(count)[annotation["anno_inds"]]
     except (IndexError, ValueError) as error:
-        _refuse(annotation, f"anno_inds does not fit the {count} rows of keypoint ({error})")
+        _refuse(annotation, f"anno_inds does not fit the {counted(count, 'row')} of keypoint ({error})")
     if rows.ndim != 1:
         _refuse(annotation, f"anno_inds selects an array of shape {rows.shape}, expected a mask or positions, [N]")
     return rows

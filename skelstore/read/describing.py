@@ -7,10 +7,9 @@ import reprlib
 from collections.abc import Iterator
 from itertools import islice
 
-from skelstore.format.values import type_name
 from skelstore.read.reader import Reader
 from skelstore.splits import is_run
-from skelstore.wording import counted, escape
+from skelstore.wording import counted, escape, kind_of
 
 _SHOWN = 8
 """Splits, and fields, that are shown at most."""
@@ -58,7 +57,7 @@ def _parts(reader: Reader, whole: bool) -> Iterator[tuple[str, list[str]]]:
 def _splits(reader: Reader) -> Iterator[str]:
     for name, ids in reader.splits.items():
         shown = reprlib.repr(name)  # which bounds its length
-        yield f"{shown} {len(ids):,}" if is_run(ids) or isinstance(ids, dict) else f"{shown} (a {type_name(ids)})"
+        yield f"{shown} {len(ids):,}" if is_run(ids) or isinstance(ids, dict) else f"{shown} ({kind_of(ids)})"
 
 
 def _fields(reader: Reader) -> Iterator[str]:

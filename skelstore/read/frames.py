@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from skelstore.errors import FrameIndexError
 from skelstore.format.values import INT_MAX
 from skelstore.read.arrays import ArrayReader
+from skelstore.wording import counted
 
 Numbers: TypeAlias = slice | range | Sequence[int] | NDArray[Any]
 Frames: TypeAlias = Numbers | Callable[[int], Numbers]
@@ -23,7 +24,7 @@ GAP_BYTES = 32 << 10
 """Bytes that are read and decoded in the time that one more read costs (about 15 us)."""
 
 LONG_VIDEO_ROWS = 4096
-"""Of ``frame_inds``: up to so many are read as a whole, which takes a few microseconds."""
+"""Up to this length ``frame_inds`` are read as a whole, which takes a few microseconds."""
 STRIDE = 1024
 REMEMBERED_VIDEOS = 1024
 
@@ -31,7 +32,7 @@ REMEMBERED_VIDEOS = 1024
 def positions(frames: Frames, total: int) -> NDArray[np.int64]:
     """The frames as positions 0 to ``total`` - 1, in the order asked for; negative ones count from the end.
 
-    Raises FrameIndexError if one is outside, TypeError if it is no integer.
+    Raises FrameIndexError if one is out of range, TypeError if one is not an integer.
     """
     if callable(frames):
         frames = frames(total)
@@ -41,7 +42,7 @@ def positions(frames: Frames, total: int) -> NDArray[np.int64]:
     found = np.where(wanted < 0, wanted + total, wanted)
     outside = (found < 0) | (found >= total)
     if outside.any():
-        raise FrameIndexError(f"frame {wanted[outside][0]} of a video of {total} frames")
+        raise FrameIndexError(f"frame {wanted[outside][0]} of a video of {counted(total, 'frame')}")
     return found
 
 
@@ -50,7 +51,8 @@ def rows_of_frames(frames: Frames, frame_inds: NDArray[Any]) -> NDArray[np.int64
 
     Frames are the numbers that ``frame_inds`` [N] holds (1-based in Kinetics-400); a slice is one of such numbers, and
     a function is given the highest of them plus 1.
-    Raises FrameIndexError if that is no number, or for frames beyond 64 bits; TypeError if one is no integer.
+    Raises FrameIndexError if that is not finite, or a frame does not fit in 64 bits; TypeError if one is not an
+    integer.
     """
     if callable(frames) or isinstance(frames, slice):
         frames = _settled(frames, _stop(frame_inds))
@@ -62,8 +64,8 @@ def rows_of_frames(frames: Frames, frame_inds: NDArray[Any]) -> NDArray[np.int64
 class FrameNumbers:
     """``frame_inds`` of compressed videos: which rows have the frames that are asked for.
 
-    Those of a long video are read once as a whole. If they ascend, every so manieth is remembered, and later only the
-    rows between two of those are read.
+    Those of a long video are read once as a whole. If they ascend, every `STRIDE`-th of them is cached, and later only
+    the rows between two of those are read.
     """
 
     def __init__(self, array: ArrayReader) -> None:
@@ -93,7 +95,7 @@ class FrameNumbers:
         return found
 
     def _learn(self, first: int, count: int) -> NDArray[Any]:
-        """Every so manieth frame number, and the last; nothing if they do not ascend."""
+        """Every `STRIDE`-th frame number, and the last; an empty array if they do not ascend."""
         whole = self._array.read(first, count)
         ascending = np.can_cast(whole.dtype, np.int64) and bool((whole[1:] >= whole[:-1]).all())
         if len(self._known) >= REMEMBERED_VIDEOS:
@@ -105,8 +107,7 @@ class FrameNumbers:
 def read_rows(array: ArrayReader, first: int, persons: int, length: int, chosen: NDArray[np.int64]) -> NDArray[Any]:
     """The same rows of each person, of whom each has ``length`` rows from the row ``first``: [n, *trailing].
 
-    Rows that lie near to each other are read together; a gap of more than a chunk, and more than `GAP_BYTES`, is left
-    out.
+    Rows close to each other are read together; a gap of more than a chunk, and of more than `GAP_BYTES`, is skipped.
     """
     count = len(chosen)
     if count and persons and chosen[-1] - chosen[0] == count - 1 and (np.diff(chosen) == 1).all():
@@ -135,7 +136,7 @@ def runs(ascending: NDArray[np.int64], gap: int) -> Iterator[tuple[int, int]]:
 
 
 def _settled(frames: Frames, stop: int) -> range | Sequence[int] | NDArray[Any]:
-    """The frames without a function or a slice, of a video whose frames are below ``stop``."""
+    """The frames, a function called and a slice resolved, of a video whose frames are below ``stop``."""
     if callable(frames):
         frames = frames(stop)
     return range(*frames.indices(stop)) if isinstance(frames, slice) else frames
@@ -152,7 +153,7 @@ def _stop(frame_inds: NDArray[Any]) -> int:
 
 
 def _integers(frames: range | Sequence[int] | NDArray[Any]) -> NDArray[np.int64]:
-    """The frames as they are. Raises TypeError if one is no integer, FrameIndexError if one is beyond any video."""
+    """The frames as int64 [n]. Raises TypeError if one is not an integer, FrameIndexError if it is beyond any video."""
     if isinstance(frames, np.ndarray):
         if frames.dtype.kind not in "iu" or frames.ndim != 1:
             raise TypeError(f"frames are integers in one row, not {frames.dtype} of shape {frames.shape}")

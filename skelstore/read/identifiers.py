@@ -15,7 +15,7 @@ from skelstore.wording import COMPARED_NAMES
 
 
 def names(reader: Reader) -> list[str | None]:
-    """The name of each video; None for one that has none."""
+    """The name of each video; None for a video without a name."""
     found = _texts(reader, "frame_dir")
     return [reader.name(row) if name is None else name for row, name in enumerate(found)]
 
@@ -58,7 +58,7 @@ def identifier_of(first: Container[object]) -> str:
 
 
 def ids(reader: Reader, key: str) -> list[Any]:
-    """What a split must list to hold every video: the value of a key of each. Raises MergeError if one has no such."""
+    """What a split must list to hold every video: the value of a key of each. Raises MergeError if a video lacks it."""
     found: list[Any] = []
     for row, text in enumerate(_texts(reader, key)):
         if text is None:

@@ -57,24 +57,25 @@ from skelstore.read.table import (
     read_table,
     text_column,
 )
+from skelstore.wording import counted
 
 _LARGE = 1 << 30
-"""Bytes of a video that may be more than there is memory for."""
+"""A video of more bytes than this may not fit in memory."""
 
 E = TypeVar("E", bound=SkelstoreError)
 
 _OPENINGS = 20
-"""How often a store that is being replaced is opened anew, before that is an error."""
+"""How many times a store that is being replaced is opened again before that is an error."""
 
 _PAUSE = 0.01
-"""Seconds until a store that has no name for a moment, while it is being replaced, is looked for again."""
+"""Seconds to wait for a store that has no name for a moment, while it is being replaced."""
 
 _MANY_AXES = 32
-"""What every NumPy can make; from 2.0 on it is 64."""
+"""Axes that an array can have in every NumPy; from 2.0 on it is 64."""
 
 
 def _within_memory(read: Callable[..., Any], what: str) -> Callable[..., Any]:
-    """The function, with an error of ours where there is not the memory: a damaged table may ask for any amount."""
+    """The function, with StoreError instead of MemoryError: a damaged table may ask for any amount."""
 
     def within(*arguments: Any) -> Any:
         try:
@@ -86,7 +87,7 @@ def _within_memory(read: Callable[..., Any], what: str) -> Callable[..., Any]:
 
 
 def _placed(error: E, path: Path, place: object) -> E:
-    """The error, with the place where the sentence names no file of the store."""
+    """The error, with the place before its message if that names no file of the store."""
     return error if str(path) in str(error.args[0]) else type(error)(f"{place}: {error}")
 
 
@@ -131,7 +132,7 @@ class Reader:
         self.table: pa.Table = read_table(self.files, VIDEOS_KEY, self.manifest.files.get(VIDEOS_KEY))
         if len(self.table) != self.metadata.videos:
             raise StoreError(
-                f"{path / VIDEOS_KEY} has {len(self.table)} videos; {ROOT_KEY} says {self.metadata.videos}"
+                f"{path / VIDEOS_KEY} has {counted(len(self.table), 'video')}; {ROOT_KEY} says {self.metadata.videos:,}"
             )
         self._layouts = numeric_column(self.table, LAYOUT_COLUMN, pa.int32())
         if len(self._layouts) and not 0 <= self._layouts.min() <= self._layouts.max() < len(self.metadata.layouts):
@@ -175,7 +176,7 @@ class Reader:
             raise StoreError(f"{self.path}: some frames of video {row} are more than there is memory for") from error
 
     def _some_frames(self, row: int, keys: Iterable[Any], wanted: Frames) -> Annotation:
-        """The values of some keys of a video, arrays that have one entry a frame cut down to some frames.
+        """The values of some keys of a video, arrays that have one entry per frame cut down to some frames.
 
         Dense videos ([M, T, …]): every array whose second axis is as long as that of ``keypoint``. Compressed ones
         ([N, …] with ``frame_inds``): every array that is as long as ``frame_inds``. Other values stay whole. Arrays
@@ -234,7 +235,7 @@ class Reader:
         return frames.read_rows(self.arrays[name], int(self._places[name][0][row]), 1, count, rows)
 
     def numbers(self, *path: Any) -> np.ndarray[Any, Any]:
-        """For each video the number at a path of keys in its annotation, as float64; NaN if there is none."""
+        """The number at a path of keys in each annotation, float64 [videos]; NaN if there is no number."""
         found = np.full(self.metadata.videos, np.nan)
         for name, column in self.metadata.columns.items():
             arrow = self.table[name]
@@ -261,7 +262,7 @@ class Reader:
         return numbers
 
     def find(self, name: str) -> int | None:
-        """Position of the only video of that name, if it is found at first sight; None says nothing."""
+        """Position of the only video of that name, if one look-up finds it; None decides nothing."""
         start, video, count = self._names
         try:
             encoded = name.encode()
@@ -284,7 +285,7 @@ class Reader:
         return [row for i in range(start(bucket), stop) if self.name(row := video(i)) == name]
 
     def name(self, row: int) -> str | None:
-        """The name of a video: its ``frame_dir``, or else ``filename``, if that is a text."""
+        """The name of a video: its ``frame_dir``, or else its ``filename``, if that is a str."""
         entries = self.entries(row)
         return video_name({key: entries[key](row) for key in ("frame_dir", "filename") if key in entries})
 
@@ -327,7 +328,7 @@ class Reader:
 
     @cached_property
     def _frame_dir(self) -> Callable[[int], bytes]:
-        """UTF-8 form of a video's ``frame_dir``; empty where that is missing or no plain text."""
+        """UTF-8 form of a video's ``frame_dir``; empty if that is missing or not a str."""
         columns = self.metadata.columns.items()
         name = next((name for name, c in columns if c.path == ("frame_dir",) and c.type == "str"), None)
         return text_column(self.table, name) if name is not None else lambda row: b""

@@ -26,7 +26,7 @@ from skelstore.read.frames import Frames
 from skelstore.read.identifiers import names_like
 from skelstore.read.lazy import LazyAnnotation, no_keys
 from skelstore.read.reader import Reader, reopen
-from skelstore.wording import closest, counted
+from skelstore.wording import closest, counted, kind_of
 
 T = TypeVar("T")
 
@@ -217,7 +217,7 @@ class Store:
         return self.read(indices)
 
     def read(self, indices: Iterable[str | SupportsIndex]) -> list[Annotation]:
-        """Several annotations, in the order asked for; what is asked for twice comes twice. Raises like ``[]``."""
+        """Several annotations, in the order asked for; a video asked for twice comes twice. Raises like ``[]``."""
         rows = [self._locate(key) for key in indices]
         found: dict[int, Annotation] = {}
         annotations: list[Any] = [None] * len(rows)
@@ -242,7 +242,7 @@ class Store:
         A function is given, of a compressed video, the highest frame number plus 1.
 
         Raises FieldNotFoundError for a key that the video does not have, FrameIndexError for a frame that it does not
-        have, TypeError for frames that are no integers in one row and for ``fields`` that are one text, and as
+        have, TypeError for frames that are not integers in one dimension and for ``fields`` that are a str, and as
         ``store[key]``.
         """
         if isinstance(fields, str):
@@ -290,7 +290,7 @@ class Store:
     def lazy(self, key: str | SupportsIndex) -> LazyAnnotation:
         """The annotation of a video as a Mapping that reads a value when it is asked for; ``dict(…)`` reads all.
 
-        Raises as ``store[key]``; what is wrong with a value shows when it is read.
+        Raises as ``store[key]``; an error in a value is raised when it is read.
         """
         return LazyAnnotation(self._reader, self._locate(key))
 
@@ -379,9 +379,7 @@ class Store:
         try:
             position = key.__index__()
         except AttributeError:
-            raise TypeError(
-                f"a video is asked for by name (str) or position (int), not by {type(key).__name__}"
-            ) from None
+            raise TypeError(f"a video is asked for by name (str) or position (int), not by {kind_of(key)}") from None
         if position < 0:
             position += self._length
         if not 0 <= position < self._length:

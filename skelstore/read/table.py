@@ -16,10 +16,11 @@ from skelstore.format.arrow_file import load_table
 from skelstore.format.checksums import FileEntry, crc32c
 from skelstore.format.columns import ARROW_TYPES, numpy_dtype
 from skelstore.format.files import LocalFiles, open_regular
+from skelstore.wording import counted
 
 COPIED_BYTES = 4 << 20
-"""A table below this size is copied, which takes a millisecond or two: what happens to the file then is no matter.
-A larger one is mapped: whoever cuts it short or writes into it, instead of replacing it, does so to its readers too."""
+"""A smaller table is copied into memory, which takes a millisecond or two; later changes of the file do no harm.
+A larger one is mapped: truncating the file or writing into it, instead of replacing it, affects its readers."""
 SPLITS_TYPES = {"name": pa.large_utf8(), "ids": pa.large_list(pa.large_utf8()), "value": pa.large_utf8()}
 NAMES_TYPES = {"bucket": pa.int64(), "video": pa.int64()}
 """Columns that ``splits.arrow`` and ``names.arrow`` have, by the format."""
@@ -73,7 +74,8 @@ def _verified_bytes(path: Path, expected: FileEntry) -> pa.Buffer:
             size = os.fstat(file.fileno()).st_size
             if size != expected.size:
                 raise DamageError(
-                    f"{path} has {size} bytes; the manifest says {expected.size}: it is damaged or of another version, "
+                    f"{path} has {counted(size, 'byte')}; the manifest says {expected.size:,}: it is damaged or of "
+                    "another version, "
                     "so fetch or convert the store again"
                 )
             if size < COPIED_BYTES:
@@ -99,7 +101,7 @@ def _verified_bytes(path: Path, expected: FileEntry) -> pa.Buffer:
 
 
 def numeric_column(table: pa.Table, name: str, kind: pa.DataType) -> np.ndarray[Any, Any]:
-    """A column as NumPy values without a copy (booleans with one); values of null cells are of no meaning.
+    """A column as NumPy values without a copy (booleans with one); values of null cells are undefined.
 
     Raises StoreError if the table has no such column of the type.
     """

@@ -1,4 +1,4 @@
-"""Holding a store against its manifest, as thoroughly as asked for, whole or in shares."""
+"""Checking a store against its manifest: how thoroughly, and whole or in shares, is up to the caller."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from skelstore.format.files import local_path
 from skelstore.format.schema import MANIFEST_KEY, ROOT_KEY
 from skelstore.read.reader import Reader
 from skelstore.read.table import numeric_column
+from skelstore.wording import counted
 
 Subset: TypeAlias = tuple[int, int]
 """(n, m): the n-th of m shares, n from 1 on. The m shares together are everything, and none is in two."""
@@ -32,7 +33,7 @@ _LITTER = re.compile(r"\.DS_Store|\._.*|Thumbs\.db|desktop\.ini|\.nfs.*", re.IGN
 
 
 def share(subset: Subset, count: int) -> range:
-    """Which of ``count`` things are in a share: every m-th, from the n-th on. Raises StoreError if there is no such."""
+    """Which of ``count`` items are in a share: every m-th, from the n-th on. Raises StoreError unless 1 <= n <= m."""
     n, m = subset
     if not 1 <= n <= m:
         raise StoreError(f"share {n} of {m} was asked for; the shares are counted from 1 on")
@@ -54,7 +55,8 @@ def verify(
     read, too. Of a ``subset`` (n, m), every m-th shard is opened and every m-th video read, beginning with the n-th;
     the rest of the structure takes no time and is checked whole. What ``find_litter`` finds is no problem.
 
-    ``advance`` is called with the bytes of each shard done. Raises StoreError if there is no such level or subset.
+    ``advance`` is called with the bytes of each shard done. Raises StoreError for an unknown level, and unless
+    1 <= n <= m.
     """
     if level not in LEVELS:
         raise StoreError(f"level {level!r}; expected one of {', '.join(LEVELS)}")
@@ -93,7 +95,8 @@ def _check_shards(reader: Reader, level: Level, subset: Subset, advance: Callabl
         if count <= there:  # a number out of a file, of any size
             shards += [(name, shard) for shard in range(count)]
         else:
-            yield f"{reader.path / name / ROOT_KEY} speaks of {count} shards; the manifest names {there} of all arrays"
+            shards_there = counted(count, "shard")
+            yield f"{reader.path / name / ROOT_KEY} names {shards_there}; the manifest names {there:,} of all arrays"
     taken = share(subset, len(shards))
     for i, (name, shard) in enumerate(shards):
         array = reader.arrays[name]
@@ -133,17 +136,17 @@ def _compare_files(reader: Reader) -> Iterator[str]:
         try:
             status = file.stat()
         except OSError:  # a link may lead nowhere
-            yield f"{file} is missing; the manifest says {size} bytes"
+            yield f"{file} is missing; the manifest says {counted(size, 'byte')}"
             continue
         if not stat.S_ISREG(status.st_mode):
-            yield f"{file} is not a regular file; the manifest says {size} bytes"
+            yield f"{file} is not a regular file; the manifest says {counted(size, 'byte')}"
         elif status.st_size != size:
-            yield f"{file} has {status.st_size} bytes; the manifest says {size}"
+            yield f"{file} has {counted(status.st_size, 'byte')}; the manifest says {size:,}"
     yield from sorted(_find_strangers(reader.path, {ROOT_KEY, MANIFEST_KEY, *sizes}))
 
 
 def _find_strangers(store: Path, keys: set[str]) -> Iterator[str]:
-    """What is in the folder of a store beside its files; a folder that is not of the store is not looked into."""
+    """What else is in the folder of a store; a folder that does not belong to the store is reported, not searched."""
     folders = {str(folder) for key in keys for folder in PurePosixPath(key).parents}
     for folder, subfolders, names in os.walk(store):
         for name in names:
@@ -182,7 +185,7 @@ def _compare_bytes(file: Path, expected: FileEntry) -> list[str]:
 
 
 def _check_rows(reader: Reader, name: str) -> list[str]:
-    """Videos whose rows are the rows of another video too; that they lie within the array is seen to on opening."""
+    """Videos whose rows are the rows of another video too; that they are within the array is checked on opening."""
     field = reader.metadata.fields[name]
     column = reader.table[f"{name}.row"]
     has = np.flatnonzero(column.is_valid().to_numpy(zero_copy_only=False)) if len(column) else np.zeros(0, np.int64)

@@ -20,7 +20,7 @@ from skelstore.format.schema import ORIGIN_COLUMNS, Origin
 from skelstore.read.identifiers import identifier
 from skelstore.read.reader import Reader
 from skelstore.splits import hashed
-from skelstore.wording import closest
+from skelstore.wording import closest, counted, kind_of
 
 
 def split_positions(reader: Reader, rows: NDArray[np.int64], name: Any) -> NDArray[np.int64]:
@@ -31,7 +31,7 @@ def split_positions(reader: Reader, rows: NDArray[np.int64], name: Any) -> NDArr
         raise SplitNotFoundError(f"{reader.path} has no split {name!r}; there are {there}{close}")
     ids = reader.splits[name]
     if not isinstance(ids, (list, tuple, dict, np.ndarray)) or (isinstance(ids, np.ndarray) and not ids.ndim):
-        raise SplitNotFoundError(f"{reader.path}: the split {name!r} is a {values.type_name(ids)}, not a list of ids")
+        raise SplitNotFoundError(f"{reader.path}: the split {name!r} is {kind_of(ids)}, not a list of ids")
     return np.flatnonzero(_matches(reader, ids)[rows])
 
 
@@ -143,5 +143,9 @@ def require_box_scores(reader: Reader, rows: NDArray[np.int64], options: str) ->
 
 def _refuse_missing(reader: Reader, name: str, missing: NDArray[np.bool_], options: str) -> None:
     if missing.any():
-        videos = "the videos have" if missing.all() else f"{missing.sum()} videos of {len(missing)} have"
+        videos = (
+            "the videos have"
+            if missing.all()
+            else f"{missing.sum():,} of {counted(len(missing), 'video')} {'has' if missing.sum() == 1 else 'have'}"
+        )
         raise FieldNotFoundError(f"{reader.path}: {videos} no {name}, which {options} needs")

@@ -16,16 +16,17 @@ from skelstore.errors import FrameIndexError
 from skelstore.read.decompression import squeezed_total
 from skelstore.read.store import Decompressed
 from skelstore.train.selection import Selection
+from skelstore.wording import counted
 
 Transform = Callable[[dict[str, Any]], Any]
 
-#: UniformSampleFrames looks at the skeletons, too, but that does not change what it draws: it mixes indices with
-#: themselves.
 SAMPLERS = ("UniformSampleFrames", "UniformSample")
-#: What is read when the frames are known, or needed only to know them.
+"""UniformSampleFrames looks at the skeletons, too, but that does not change what it draws: it mixes indices with
+themselves."""
 LATER = ("keypoint", "keypoint_score", "frame_inds")
-#: Where an annotation without these keeps the video to read them from.
+"""What is read when the frames are known, or needed only to know them."""
 VIDEO = "skelstore.video"
+"""Where an annotation without these keeps the video to read them from."""
 
 
 def deferred(selection: Selection, position: int) -> dict[str, Any]:
@@ -63,7 +64,7 @@ class SampledPipeline:
             if total != frames:
                 raise FrameIndexError(
                     f"{selection.store.path}: the video at position {position} has total_frames {total} and a keypoint "
-                    f"of {frames} frames"
+                    f"of {counted(frames, 'frame')}"
                 )
             sampled.update(self._sampler({**results, "total_frames": total}))
             inds = sampled["frame_inds"]

@@ -87,7 +87,7 @@ def test_every_video_that_cannot_be_read_is_told_up_to_twenty(tmp_path: Path) ->
         found = compare(store, source)
     source.close()
     assert len(found) == 21
-    assert "[1] is a int" in found[0]
+    assert "[1] is an int" in found[0]
     assert "more after these 20" in found[-1]
 
 

@@ -120,7 +120,7 @@ def test_a_pickle_that_is_damaged_behind_what_the_workers_have(tmp_path: Path, w
     for damaged, told in (
         (data[:-40], "cut short"),
         (data[:-1] + b"\x85.", "a tuple"),
-        (data + b".", "1 bytes follow"),
+        (data + b".", "1 byte follows"),
     ):
         path.write_bytes(damaged)
         with pytest.raises(SourceError, match=rf"a\.pkl.*{told}"):
@@ -195,7 +195,7 @@ def test_a_conversion_that_has_told_enough_problems_ends(
         bare_list.convert(path, tmp_path / "a.zarr", workers=workers, advance=done.append)
     lines = str(caught.value).splitlines()
     assert len(lines) == 2
-    assert re.search(r"\(and 19 more like it: \[\d+\], \[\d+\], \[\d+\] …\)", lines[0])
+    assert re.search(r"\(and 19 more like it: \[\d+\], \[\d+\], \[\d+\], …\)", lines[0])
     assert lines[-1] == "… and perhaps more after these 20"
     assert 20 <= sum(done) < 40
     assert os.listdir(tmp_path) == ["a.pkl"]

@@ -460,7 +460,7 @@ def test_of_very_many_problems_the_first_are_told(tmp_path: Path) -> None:
 def test_one_fault_in_many_videos_is_one_message(tmp_path: Path) -> None:
     path = dump(tmp_path / "a.pkl", [{"frame_dir": "a"}] + [{"a": {i}} for i in range(9)])
     with pytest.raises(
-        UnsupportedValueError, match=r"\[1\]\.a: .*\(and 8 more like it: \[2\], \[3\], \[4\] …\)$"
+        UnsupportedValueError, match=r"\[1\]\.a: .*\(and 8 more like it: \[2\], \[3\], \[4\], …\)$"
     ) as caught:
         bare_list.convert(path, tmp_path / "out.zarr", workers=1)
     sentence(caught, path)

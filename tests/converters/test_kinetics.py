@@ -191,7 +191,7 @@ def test_a_raw_file_is_not_looked_for_where_the_process_stands(tmp_path: Path, m
     (tmp_path / "kpfiles").mkdir()
     for raw_file in ("data/0.pkl", str(tmp_path / "here" / "data" / "0.pkl")):
         contents(tmp_path, entry("a", raw_file=raw_file))
-        with pytest.raises(SourceError, match="1 of 1 videos are missing"):
+        with pytest.raises(SourceError, match="1 of 1 video are missing"):
             open_source(tmp_path / "toc.pkl", kpfiles=tmp_path / "kpfiles")
 
 
@@ -395,7 +395,7 @@ def test_a_damaged_kpfile_is_named(tmp_path: Path) -> None:
 def test_a_video_of_a_kpfile_that_is_no_dict_is_named(tmp_path: Path, value: object) -> None:
     contents(tmp_path, entry("a", raw_file="0.pkl"))
     dump(tmp_path / "kpfiles" / "0.pkl", {"a": value})
-    with pytest.raises(SkelstoreError, match=r"0\.pkl: 'a' is a .*expected an annotation"):
+    with pytest.raises(SkelstoreError, match=r"0\.pkl: 'a' is .*; expected an annotation"):
         kinetics.convert(tmp_path / "toc.pkl", tmp_path / "a.zarr", kpfiles=tmp_path / "kpfiles", workers=1)
 
 

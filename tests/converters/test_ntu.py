@@ -468,4 +468,4 @@ def test_a_packed_file_that_is_larger_than_what_it_unpacks_to(tmp_path: Path) ->
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         archive.writestr("S001C001P001R001A001.skeleton", bytes(100_000))
         archive.infolist()[0].file_size = 10
-    check_damage_is_told(path, "100000 bytes packed, 10 not")
+    check_damage_is_told(path, "100,000 bytes packed, 10 not")

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from converters.conversion.source import LeftOut
-from converters.dialects.ntu.recipes import derived, raw
+from converters.conversion.source import SkippedVideoError
+from converters.dialects.ntu.recipes import apply_recipe, raw
 from converters.dialects.ntu.skeleton_file import parse
 from converters.inputs.ntu_names import Recipe
 from converters.samples.pickles import ntu_names
@@ -26,7 +26,7 @@ FIRST = 72057594037931101
 
 
 def made(recipe: Recipe, data: bytes) -> dict[str, Any]:
-    return derived(recipe, raw(NAME, 49, parse(data)))
+    return apply_recipe(recipe, raw(NAME, 49, parse(data)))
 
 
 def check_recipes(data: bytes) -> None:
@@ -40,10 +40,10 @@ def check_recipes(data: bytes) -> None:
     except ntu_reference.UpstreamFails:
         with pytest.raises(SourceError, match="PYSKL fails on it too") as error:
             made("pyskl", data)
-        assert not isinstance(error.value, LeftOut)
+        assert not isinstance(error.value, SkippedVideoError)
         return
     if tracks is None:
-        with pytest.raises(LeftOut, match="no frame has a body"):
+        with pytest.raises(SkippedVideoError, match="no frame has a body"):
             made("pyskl", data)
         return
     expected = {"frame_dir": NAME, "label": 49, "keypoint": tracks, "total_frames": tracks.shape[1]}

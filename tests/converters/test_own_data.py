@@ -126,7 +126,7 @@ def test_a_table_by_path_names_what_has_no_name(tmp_path: Path) -> None:
     table = write(tmp_path / "t.csv", "path,label,split\n2.pkl,2,val\n0.pkl,0,train\n")
     lines = refusal(lambda: open_source(tmp_path / "pkl", table=table))
     assert lines == [
-        f"{table} has a problem:",
+        f"{table} has 1 problem:",
         "  t.csv: line 2, t.csv: line 3: 2 videos have the frame_dir 'undefined'; give each its own by a --table",
     ]
 
@@ -375,7 +375,7 @@ def test_values_that_contradict_each_other_are_told_together(tmp_path: Path) -> 
     lines = str(error.value).splitlines()
     assert len(lines) == 2
     assert "a.npz: total_frames is 5, but keypoint has 4 frames" in lines[0]
-    assert "b.npz: img_shape is float64 (3,); expected height and width" in lines[1]
+    assert "b.npz: img_shape is an array of float64 [3]; expected height and width" in lines[1]
     for key in ("frame_inds", "keypoint_score"):
         save(tmp_path / "npy" / "c.npy", good)
         table = write(tmp_path / "t.csv", f"path,{key}\nc.npy,1\n")
@@ -435,7 +435,8 @@ def test_filenames_that_no_split_could_tell_apart(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("more", [{}, {"frame_inds": np.arange(4)}])
 @pytest.mark.parametrize(
-    ("total", "shown"), [(np.array([4, 4]), "int64 (2,)"), (np.array([4]), "int64 (1,)"), (4.0, "4.0"), ("4", "'4'")]
+    ("total", "shown"),
+    [(np.array([4, 4]), "an array of int64 [2]"), (np.array([4]), "an array of int64 [1]"), (4.0, "4.0"), ("4", "'4'")],
 )
 def test_a_number_of_frames_that_is_none(tmp_path: Path, more: dict[str, Any], total: Any, shown: str) -> None:
     save(tmp_path / "a.npz", keypoint=points(4, 17, 3), total_frames=total, **more)

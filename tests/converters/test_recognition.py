@@ -143,6 +143,12 @@ def test_json_is_named_by_the_tool_that_writes_it(tmp_path: Path, tool: str) -> 
             assert f"is JSON as of {tool}, which is not read: make a .npz of each video" in str(caught.value)
 
 
+def test_json_that_another_dialect_reads(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text('{"file_name": "a01_s01_e00_v01", "skeletons": [], "label": 1}')
+    for dialect in ("pyskl", "ntu"):
+        assert "is JSON as of NW-UCLA: convert it, or the folder that it is in" in refusal(tmp_path / "a.json", dialect)
+
+
 def test_json_of_nobody(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text("[1, 2]")
     assert "is JSON, which is not read" in refusal(tmp_path / "a.json")

@@ -10,7 +10,7 @@ from converters.conversion.repetition import merge_repeats
 
 def test_problems_that_differ_in_their_position_are_one() -> None:
     problems = [f"a.pkl[{i}]: no label" for i in range(30)]
-    assert merge_repeats(problems) == ["a.pkl[0]: no label (and 29 more like it: [1], [2], [3] …)"]
+    assert merge_repeats(problems) == ["a.pkl[0]: no label (and 29 more like it: [1], [2], [3], …)"]
     assert merge_repeats(problems[:2]) == ["a.pkl[0]: no label (and 1 more like it: [1])"]
 
 

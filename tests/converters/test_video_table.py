@@ -110,7 +110,7 @@ def test_very_many_problems_are_told_in_part(table: Path) -> None:
     with pytest.raises(SourceError) as error:
         refuse("clips.csv", found)
     lines = str(error.value).splitlines()
-    assert lines[0] == "clips.csv has 1000 problems:"
+    assert lines[0] == "clips.csv has 1,000 problems:"
     assert len(lines) == 22
     assert lines[-1] == "  … and 980 more"
 
@@ -118,7 +118,7 @@ def test_very_many_problems_are_told_in_part(table: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("", "has the columns ;"),
+        ("", "has the columns (none);"),
         ("name;label\na;3\n", "has the columns 'name;label'"),
         ("path,path\na,b\n", "several columns of the name 'path'"),
         (",path\n0,a\n", "a column of the name ''; expected names without blanks"),

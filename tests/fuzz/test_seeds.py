@@ -10,8 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from converters.pickles import literals, spans
-from converters.pickles import opcodes as opcodes
+from converters.pickles import opcodes, spans
 from converters.pickles.file import PickleFile
 from skelstore.errors import SourceError
 from tests.fuzz import documents, pickles, stores
@@ -61,7 +60,7 @@ def test_each_reader_of_the_pickle_module_is_asked(
     if reader == "DataUnpickler":
         monkeypatch.setattr(pickles.DataUnpickler, "load", lambda self: 8)
     for opcode in (opcodes.INT, opcodes.LONG):
-        monkeypatch.setitem(literals.LINE_LITERALS, opcode, lambda line, offset: int(line))
+        monkeypatch.setitem(opcodes.LINE_LITERALS, opcode, lambda line, offset: int(line))
     with pytest.raises(AssertionError):
         pickles.check_pickle(data, inputs)
     inputs.close()

@@ -172,7 +172,7 @@ def test_a_blosc_header_that_announces_another_size_is_refused(profile: Profile,
 def test_a_plain_chunk_of_another_size_is_refused(change: int) -> None:
     chunk = np.zeros((64, 17, 2), "<f2")
     with pytest.raises(
-        (DamageError, RuntimeError), match=f"it has {chunk.nbytes + change} bytes; expected {chunk.nbytes}"
+        (DamageError, RuntimeError), match=f"it has {chunk.nbytes + change:,} bytes; expected {chunk.nbytes:,}"
     ):
         codec_of("fast", chunk).decode(memoryview(bytes(chunk.nbytes + change)))
 

@@ -155,7 +155,7 @@ for total_frames in (1_000_000, 1_000_000_000):
 def test_what_does_not_fit_into_memory_is_refused_with_the_name() -> None:
     done = run_python(BEYOND_THE_MEMORY, check=True)
     tracks, frames = done.stdout.splitlines()
-    assert tracks.startswith("video 'clip7': 1000000 frames of 10 persons, for which there is not the memory (")
+    assert tracks.startswith("video 'clip7': 1,000,000 frames of 10 persons, for which there is not the memory (")
     assert frames.startswith("video 'clip7': total_frames is 1000000000, for which there is not the memory (")
 
 
@@ -283,7 +283,7 @@ def test_a_view_tells_how_many_videos_have_no_box_score(tmp_path: Path) -> None:
     videos = [compressed(number, ("<f2", "<f4")[number % 2]) for number in range(6, 10)]
     del videos[2]["box_score"]
     store = skelstore.open(write(tmp_path / "a.zarr", videos))
-    with pytest.raises(FieldNotFoundError, match="1 videos of 4 have no box_score"):
+    with pytest.raises(FieldNotFoundError, match="1 of 4 videos has no box_score"):
         store.decompressed(box_thr=0.5, valid_ratio=0.1)
 
 

@@ -89,10 +89,10 @@ def test_a_table_of_another_size_is_not_read(path: Path, key: str) -> None:
     for size in (0, expected.size - 1, expected.size + 1, 1 << 40):
         os.truncate(path / key, size)
         begun = time.process_time()
-        with pytest.raises(DamageError, match=f"{key} has {size} bytes; the manifest says {expected.size}"):
+        with pytest.raises(DamageError, match=f"{key} has {size:,} bytes; the manifest says {expected.size:,}"):
             read(path, key, expected)
         for level in LEVELS:
-            assert any(f"{key} has {size} bytes" in problem for problem in verify(path, level=level))
+            assert any(f"{key} has {size:,} bytes" in problem for problem in verify(path, level=level))
         assert time.process_time() - begun < 5, "the holes of a sparse file are read"
 
 

@@ -132,7 +132,7 @@ def test_what_cannot_be_held_is_refused_with_its_place(value: Any) -> None:
         if type(value) is not dict:
             assert caught.value.value is value
             kind = type(value)
-            assert kind.__name__ in str(caught.value) or "an array of dtype" in str(caught.value)
+            assert kind.__name__ in str(caught.value) or "an array of" in str(caught.value)
 
 
 def nested(depth: int, kind: str) -> Any:
@@ -276,20 +276,22 @@ def test_text_that_is_no_json_is_a_store_error(text: bytes) -> None:
 @pytest.mark.parametrize(
     ("found", "expected", "place"),
     [
-        (1, 1.0, "the value is a int; expected a float"),
-        (True, 1, "the value is a bool; expected a int"),
+        (1, 1.0, "the value is an int; expected a float"),
+        (True, 1, "the value is a bool; expected an int"),
         (np.int64(1), 1, "numpy.int64"),
         ((1,), [1], "the value is a tuple; expected a list"),
         (0.0, -0.0, "the value is 0.0; expected -0.0"),
         ({"a": 1, "b": 2}, {"b": 2, "a": 1}, "a key of the dict"),
         ({"a": None}, {}, "keys"),
         ({"a": [1, {"b": 2}]}, {"a": [1, {"b": 3}]}, ".a[1].b is 2; expected 3"),
-        ([1], [1, 2], "1 elements; expected 2"),
-        (np.zeros(2, "<f4"), np.zeros(2, ">f4"), "the array is <f4"),
-        (np.zeros(2), np.zeros((2, 1)), "expected <f8 (2, 1)"),
-        (np.zeros(1), -np.zeros(1), "expected array([-0.])"),
+        ([1], [1, 2], "1 element; expected 2"),
+        (np.zeros(2, "<f4"), np.zeros(2, ">f4"), "the value is an array of float32 [2]; expected an array of >f4 [2]"),
+        (np.zeros(2), np.zeros((2, 1)), "expected an array of float64 [2, 1]"),
+        (np.zeros(1), -np.zeros(1), "the array[0] is 0.0; expected -0.0"),
+        ({"a": np.eye(2)}, {"a": np.ones((2, 2))}, ".a[0, 1] is 0.0; expected 1.0"),
+        (np.array(1), np.array(2), "the array is 1; expected 2"),
         (np.str_("a"), np.str_("a\0"), "expected"),
-        ({1: 0}, {True: 0}, "a key of the dict is a int; expected a bool"),
+        ({1: 0}, {True: 0}, "a key of the dict is an int; expected a bool"),
         ("a", "b", "the value is 'a'; expected 'b'"),
     ],
 )
@@ -334,12 +336,12 @@ def test_many_long_keys_come_back(value: dict[int, None]) -> None:
 
 @pytest.mark.parametrize("key", [None, {"tuple": [1]}, {"numpy": ["int8", "01"]}, {"numpy": ["str", "a"]}, []])
 def test_a_key_of_another_type(key: Any) -> None:
-    with pytest.raises(StoreError, match=r"a key of type|form that the format gives"):
+    with pytest.raises(StoreError, match=r" as a key; expected str|form that the format gives"):
         values.decode({"dict": [[key, 1]]})
 
 
 def test_an_array_of_many_axes() -> None:
-    with pytest.raises(StoreError, match="100000 axes"):
+    with pytest.raises(StoreError, match="100,000 axes"):
         values.decode({"ndarray": ["<f2", [2**60] * 100_000, ""]})
 
 

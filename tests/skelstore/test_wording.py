@@ -1,13 +1,19 @@
-"""What is counted is in the singular or the plural; the names closest to one that was not found."""
+"""Values, kinds of values, counts and lists of names in messages; the names closest to one that was not found."""
 
 from __future__ import annotations
 
 import time
+from collections import OrderedDict
+from itertools import count
 
+import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skelstore.wording import closest, counted
+from converters.pickles.arrays import Foreign
+from skelstore.wording import closest, counted, kind_of, shown, shown_names
+from tests.support import strategies
 
 
 def test_one_and_many() -> None:
@@ -48,3 +54,54 @@ def test_one_wrong_character_is_recognised(name: str, others: list[str], data: s
     """In upper or lower case, and of any number of names."""
     at = data.draw(st.integers(0, len(name) - 1))
     assert repr(name) in closest(name[:at].upper() + "-" + name[at + 1 :], [*others, name])
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "text"),
+    [
+        (None, "None", "None"),
+        (1, "an int", "1"),
+        (True, "a bool", "True"),
+        (10**5000, "an int", "more than 2**64"),
+        (-(2**64), "an int", "less than -2**64"),
+        ("a\n", "a str", r"'a\n'"),
+        ("a" * 121, "a str", f"'{'a' * 119}…"),
+        (b"a", "a bytes", "b'a'"),
+        ((1080, 1920), "a tuple", "(1080, 1920)"),
+        ((1,), "a tuple", "(1,)"),
+        ([1, [2], ()], "a list", "[1, […], (…)]"),
+        (list(range(9)), "a list", "[0, 1, 2, 3, 4, 5, 6, 7, …]"),
+        ({"a": 1}, "a dict", "a dict"),
+        (OrderedDict(), "a collections.OrderedDict", "a collections.OrderedDict"),
+        (np.zeros((2, 3), np.float32), "an array of float32 [2, 3]", "an array of float32 [2, 3]"),
+        (np.zeros(0, ">f4"), "an array of >f4 [0]", "an array of >f4 [0]"),
+        (np.int64(1), "a numpy.int64", repr(np.int64(1))),
+        (np.ma.zeros(2), "a numpy.ma.MaskedArray", "a numpy.ma.MaskedArray"),
+        (Foreign("torch.Tensor", 17), "a torch.Tensor object (byte 17 of the file)", ""),
+        (Foreign("builtins.set", 17), "a set (byte 17 of the file)", ""),
+    ],
+    ids=count(),  # pytest would write out the long numbers
+)
+def test_a_value_and_its_kind(value: object, kind: str, text: str) -> None:
+    assert kind_of(value) == kind
+    assert shown(value) == (text or kind)
+
+
+@given(strategies.values)
+def test_no_value_is_long_or_on_several_lines(value: object) -> None:
+    for text in (shown(value), kind_of(value)):
+        assert text.isprintable()
+        assert len(text) < 200
+
+
+def test_a_value_that_expands_to_very_many_is_shown_at_once() -> None:
+    value: tuple[object, ...] = ()
+    for _ in range(100):
+        value = (value,) * 8
+    assert shown(value) == f"({', '.join(['(…)'] * 8)})"
+
+
+def test_many_names_are_shown_by_the_first() -> None:
+    assert shown_names(["a", "b"]) == "'a', 'b'"
+    assert shown_names(dict.fromkeys("abc"), 2) == "'a', 'b', …"
+    assert shown_names([]) == "(none)"

@@ -81,7 +81,7 @@ def test_a_refused_video_leaves_no_trace_after_the_plan_is_made_either(
     with skelstore.Writer(tmp_path / "a.zarr") as writer:
         for number in range(after):
             writer.add(video(number))
-        with pytest.raises(UnsupportedValueError, match=r"^\.new\.x: object cannot be stored"):
+        with pytest.raises(UnsupportedValueError, match=r"^\.new\.x: an object cannot be stored"):
             writer.add(video(99) | {"new": {"y": np.zeros(4), "x": object()}})
         writer.add(video(50))
     store = skelstore.open(tmp_path / "a.zarr")

@@ -13,7 +13,7 @@ import skelstore
 from converters.conversion.document import PYSKL_DOCUMENT
 from converters.conversion.source import KnownAtOnce, broken_video
 from converters.dialects import ntu
-from converters.dialects.ntu.recipes import BODY_FIELDS, RECIPES, derived
+from converters.dialects.ntu.recipes import BODY_FIELDS, RECIPES, apply_recipe
 from converters.dialects.ntu.skeleton_file import JOINTS
 from converters.inputs.ntu_names import Recipe, Task, in_order, sample, splits, task_of
 from skelstore.errors import SourceError
@@ -73,7 +73,7 @@ class RawStore(KnownAtOnce):
     def video(self, index: int) -> tuple[Annotation, Origin | None]:
         name = self.place(index)
         with broken_video(name, f"{self.path}: {name}", left_out=self._skip_broken):
-            return derived(self._recipe, self._store.read_one(self._rows[index], fields=_KEYS)), None
+            return apply_recipe(self._recipe, self._store.read_one(self._rows[index], fields=_KEYS)), None
 
     def files(self, start: int, stop: int) -> list[Path]:
         return [self.path / ROOT_KEY]  # which holds the checksums of all others

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skelstore.errors import SourceError
+from skelstore.wording import counted, shown
 
 JOINTS = 25
 JOINT_VALUES = 12
@@ -26,7 +27,6 @@ _BLANK = b" \t\r\n"
 _IS_BLANK = np.array([code in _BLANK for code in range(256)])
 _COUNT = re.compile(rb"[0-9]{1,15}")
 _BODY_ID = re.compile(rb"-?[0-9]{1,19}")
-_SHOWN = 40
 _KEPT_BYTES = 4 << 20
 
 
@@ -155,7 +155,7 @@ class _Text:
                     tokens[index].cast(pa.float64())
                 except pa.ArrowInvalid:
                     line = self.line_of_token(index)
-                    raise SourceError(f"line {line + 1}: {_shown(self.token(index))} is not a number") from None
+                    raise SourceError(f"line {line + 1}: {shown(self.token(index).decode())} is not a number") from None
             raise
         return found
 
@@ -187,7 +187,10 @@ def _stray(data: bytes) -> SourceError:
 def _total_frames(text: _Text) -> int:
     total_frames = _number(text, 0, "the number of frames")
     if total_frames > len(text) - 1:
-        raise SourceError(f"line 1: {total_frames} frames are declared; the file has {len(text) - 1} more lines")
+        raise SourceError(
+            f"line 1: {counted(total_frames, 'frame is', 'frames are')} declared; the file has "
+            f"{counted(len(text) - 1, 'more line')}"
+        )
     return total_frames
 
 
@@ -198,7 +201,8 @@ def _walk(text: _Text, total_frames: int) -> Iterator[tuple[int, int]]:
     for frame in range(total_frames):
         if line >= count:
             raise SourceError(
-                f"line {count}: the file ends after {frame} frames; line 1 declares {total_frames}: it is cut short"
+                f"line {count}: the file ends after {counted(frame, 'frame')}; line 1 declares {total_frames:,}: it "
+                "is cut short"
             )
         bodies = _number(text, line, f"the number of bodies of frame {frame + 1}")
         for body in range(bodies):
@@ -207,7 +211,9 @@ def _walk(text: _Text, total_frames: int) -> Iterator[tuple[int, int]]:
             yield frame, start
         line += 1 + bodies * _BODY_LINES
     if line < count:
-        raise SourceError(f"line {line + 1}: more text after the last of {total_frames} frames; expected the end")
+        raise SourceError(
+            f"line {line + 1}: more text after the last of {counted(total_frames, 'frame')}; expected the end"
+        )
 
 
 def _check_body(text: _Text, start: int, bodies: int, declared: int) -> None:
@@ -217,7 +223,7 @@ def _check_body(text: _Text, start: int, bodies: int, declared: int) -> None:
     if start + 1 < len(text) and text.line(start + 1) != _JOINTS_LINE:
         joints = _number(text, start + 1, "the number of joints")
         if joints != JOINTS:
-            raise SourceError(f"line {start + 2}: {joints} joints; expected the {JOINTS} of Kinect v2")
+            raise SourceError(f"line {start + 2}: {counted(joints, 'joint')}; expected the {JOINTS} of Kinect v2")
     if start + _BODY_LINES > len(text):
         raise SourceError(
             f"line {len(text)}: the file ends within a body; line {declared + 1} declares {bodies} of "
@@ -239,7 +245,7 @@ def _check_finite(text: _Text, numbers: NDArray[np.float64]) -> None:
     if not finite.all():
         token = int(finite.argmin())
         line = text.line_of_token(token)
-        raise SourceError(f"line {line + 1}: {_shown(text.token(token))}; expected a finite number")
+        raise SourceError(f"line {line + 1}: {shown(text.token(token).decode())}; expected a finite number")
 
 
 def _states(joints: NDArray[np.float64], rows: NDArray[np.intp]) -> NDArray[np.uint8]:
@@ -258,20 +264,16 @@ def _body_id(text: _Text, line: int) -> int:
     token = text.line(line).split(maxsplit=1)[0]
     if _BODY_ID.fullmatch(token) and -(1 << 63) <= (found := int(token)) < 1 << 63:
         return found
-    raise SourceError(f"line {line + 1}: body id {_shown(token)}; expected an integer of 64 bits")
+    raise SourceError(f"line {line + 1}: body id {shown(token.decode())}; expected an integer of 64 bits")
 
 
 def _number(text: _Text, line: int, what: str) -> int:
     found = text.line(line)
     if not _COUNT.fullmatch(found):
-        raise SourceError(f"line {line + 1}: {_shown(found) if found else 'a blank line'}; expected {what}")
+        raise SourceError(f"line {line + 1}: {shown(found.decode()) if found else 'a blank line'}; expected {what}")
     return int(found)
 
 
 def _values(text: _Text, line: int) -> str:
     count = len(text.line(line).split())
     return f"{count} value{'s'[: count != 1]}"
-
-
-def _shown(found: bytes) -> str:
-    return repr(found[:_SHOWN].decode("ascii")) + " …" * (len(found) > _SHOWN)

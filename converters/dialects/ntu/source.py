@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converters.conversion.document import PYSKL_DOCUMENT
-from converters.conversion.source import KnownAtOnce, broken_video, shown_name, storable_name
+from converters.conversion.source import KnownAtOnce, broken_video, storable_name
 from converters.dialects.dialect import Dialect, Option
-from converters.dialects.ntu.recipes import RECIPES, derived, raw
+from converters.dialects.ntu.recipes import RECIPES, apply_recipe, raw
 from converters.dialects.ntu.skeleton_file import parse
 from converters.inputs import archive
 from converters.inputs.archive import Member
@@ -26,7 +26,7 @@ from skelstore.errors import SourceError
 from skelstore.format.files import absolute, open_regular
 from skelstore.format.schema import Annotation, Origin
 from skelstore.format.values import Json
-from skelstore.wording import join_lines
+from skelstore.wording import file_name, join_lines
 
 if TYPE_CHECKING:
     from converters.conversion.convert import ConvertOptions
@@ -98,7 +98,7 @@ class NtuFiles(KnownAtOnce):
         one = self._samples[index]
         with broken_video(one.name, f"{self.path}: {self.place(index)}", left_out=self._skip_broken):
             found = raw(one.name, one.label, parse(self._read(self._file(one))))
-            return derived(self._recipe, found), None
+            return apply_recipe(self._recipe, found), None
 
     def files(self, start: int, stop: int) -> list[Path]:
         if not self.path.is_dir():
@@ -117,7 +117,7 @@ class NtuFiles(KnownAtOnce):
     def description(self) -> dict[str, Json]:
         """Recipe, task, the samples that were ignored; and the files that had no name of a sample."""
         return {
-            "name": shown_name(self.path),
+            "name": file_name(self.path),
             "size": int(self.sizes().sum()),
             "document": PYSKL_DOCUMENT,
             "recipe": self._recipe,
