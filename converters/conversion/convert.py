@@ -246,7 +246,9 @@ def _jobs(source: Source, plan: Plan, workspace: Workspace, course: Course) -> I
     """
     finished = _finished_parts(workspace)
     workspace.keep_parts(finished)
-    for number, (start, stop) in enumerate(chunking.cut(_sizes(source, course), chunking.PART_BYTES, PART_VIDEOS)):
+    for number, (start, stop) in enumerate(
+        chunking.plan_parts(_sizes(source, course), chunking.PART_BYTES, PART_VIDEOS)
+    ):
         identity = identity_of(source, plan, start, stop)
         folder = workspace.parts / part_name(number, identity)
         finished.discard(folder.name)

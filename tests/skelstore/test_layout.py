@@ -75,7 +75,7 @@ def full_parts(sizes: list[int], target: int, longest: int) -> list[tuple[int, i
 def test_a_cut_is_a_partition_into_parts_that_are_as_large_as_asked(
     sizes: list[int], target: int, longest: int
 ) -> None:
-    parts = list(chunking.cut(iter(sizes), target, longest))
+    parts = list(chunking.plan_parts(iter(sizes), target, longest))
     assert [i for first, stop in parts for i in range(first, stop)] == list(range(len(sizes)))
     assert all(0 < stop - first <= longest for first, stop in parts)
     full = full_parts(sizes, target, longest)
@@ -106,22 +106,22 @@ def test_a_part_is_cut_as_soon_as_the_one_after_it_is_full(sizes: list[int], tar
         taken = len(sizes) + 1
 
     full = full_parts(sizes, target, longest)
-    for number, part in enumerate(chunking.cut(slowly(), target, longest)):
+    for number, part in enumerate(chunking.plan_parts(slowly(), target, longest)):
         if taken <= len(sizes):
             assert part == full[number]
             assert taken == full[number + 1][1]
 
 
 def test_a_cut_of_an_example() -> None:
-    assert list(chunking.cut([1, 9, 5, 5, 20, 1], 10, 100)) == [(0, 2), (2, 4), (4, 5), (5, 6)]
-    assert list(chunking.cut([5] * 7, 10, 100)) == [(0, 2), (2, 4), (4, 5), (5, 6), (6, 7)]
-    assert list(chunking.cut([1] * 35, 10, 100)) == [(0, 10), (10, 20), (20, 24), (24, 28), (28, 32), (32, 35)]
-    assert list(chunking.cut([1] * 10, 10, 100)) == [(0, 10)]
-    assert list(chunking.cut([0] * 5, 10, 2)) == [(0, 2), (2, 4), (4, 5)]
-    assert list(chunking.cut([], 10, 2)) == []
-    assert list(chunking.cut([2, 1, 0], 2, 3)) == [(0, 1), (1, 3)]
-    assert list(chunking.cut([8, 2, 2, 2], 8, 8)) == [(0, 1), (1, 4)]
-    assert list(chunking.cut([1, 1, 1, 1, 0], 3, 8)) == [(0, 1), (1, 2), (2, 3), (3, 5)]
+    assert list(chunking.plan_parts([1, 9, 5, 5, 20, 1], 10, 100)) == [(0, 2), (2, 4), (4, 5), (5, 6)]
+    assert list(chunking.plan_parts([5] * 7, 10, 100)) == [(0, 2), (2, 4), (4, 5), (5, 6), (6, 7)]
+    assert list(chunking.plan_parts([1] * 35, 10, 100)) == [(0, 10), (10, 20), (20, 24), (24, 28), (28, 32), (32, 35)]
+    assert list(chunking.plan_parts([1] * 10, 10, 100)) == [(0, 10)]
+    assert list(chunking.plan_parts([0] * 5, 10, 2)) == [(0, 2), (2, 4), (4, 5)]
+    assert list(chunking.plan_parts([], 10, 2)) == []
+    assert list(chunking.plan_parts([2, 1, 0], 2, 3)) == [(0, 1), (1, 3)]
+    assert list(chunking.plan_parts([8, 2, 2, 2], 8, 8)) == [(0, 1), (1, 4)]
+    assert list(chunking.plan_parts([1, 1, 1, 1, 0], 3, 8)) == [(0, 1), (1, 2), (2, 3), (3, 5)]
 
 
 @given(

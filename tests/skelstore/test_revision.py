@@ -195,6 +195,6 @@ def test_no_file_outside_of_the_stores_is_linked(tmp_path: Path, more: dict[str,
     files["manifest.json"] = json.dumps(manifest).encode()
     old = lay_out(tmp_path / "old.zarr", sign_root(files, json.loads(files["zarr.json"])))
     (tmp_path / "deep").mkdir()
-    with pytest.raises(StoreError, match=re.escape("'../secret' is no name of a file in a store")):
+    with pytest.raises(StoreError, match=re.escape("'../secret' cannot be the name of a file in a store")):
         revise(old, tmp_path / "deep" / "new.zarr", splits=SPLITS)
     assert not list((tmp_path / "deep").iterdir())
