@@ -34,7 +34,7 @@ from skelstore.joints import keypoint_shapes, stated
 from skelstore.wording import join_lines
 from skelstore.write.joining import join
 from skelstore.write.owners import as_shared_as
-from skelstore.write.part_records import RECEIPT_KEY, part_name
+from skelstore.write.part_records import PART_RECORD_KEY, part_name
 from skelstore.write.parts import PART_VIDEOS
 from skelstore.write.planning import Plan, Planner
 from skelstore.write.workspace import Workspace
@@ -172,8 +172,8 @@ def _write(
 
 
 def _finished_parts(workspace: Workspace) -> set[str]:
-    """Names of the parts with a receipt. One that is at work may have one already, in a folder of another name."""
-    return {path.parent.name for path in workspace.parts.glob(f"*/{RECEIPT_KEY}") if "." not in path.parent.name}
+    """Names of the parts with a part record; the folder of a part that is being written has a dot in its name."""
+    return {path.parent.name for path in workspace.parts.glob(f"*/{PART_RECORD_KEY}") if "." not in path.parent.name}
 
 
 def _give_up(workspace: Workspace, error: BaseException, resumed: bool) -> None:
@@ -184,7 +184,7 @@ def _give_up(workspace: Workspace, error: BaseException, resumed: bool) -> None:
     """
     at_fault = isinstance(error, UnsupportedValueError) or (isinstance(error, SourceError) and not resumed)
     again = "command again with the right layout" if isinstance(error, JointLayoutError) else "same command again"
-    workspace.tell_place(error)
+    workspace.add_place(error)
     if workspace.committed:
         workspace.leave()
         error.add_note(f"{workspace.destination} is complete; {workspace.folder}, beside it, can be deleted")

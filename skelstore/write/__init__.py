@@ -1,1 +1,1 @@
-"""Writing a store: parts, their joining, and files that appear whole."""
+"""Writing a store: parts, joining them, and files that appear only when they are complete."""
