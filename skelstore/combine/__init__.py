@@ -1,1 +1,1 @@
-"""Stores made of stores: merged, cut down, or with other tables."""
+"""Making stores from stores: merging, subsetting, and revising tables."""

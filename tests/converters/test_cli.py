@@ -277,7 +277,7 @@ def test_merge_of_what_does_not_fit(run: Any, tmp_path: Path, store: Path) -> No
     assert (done.status, done.out) == (1, "")
     first, conflict, advice = done.err.splitlines()
     assert first.startswith("skelstore: the stores contradict each other")
-    assert conflict.startswith("ids: 6 names of videos")
+    assert conflict.startswith("ids: 6 video names both in")
     assert "--allow ids" in advice
     assert run("merge", store, store, "-o", tmp_path / "b.zarr", "--allow", "ids", "--copy").status == 0
     assert len(skelstore.open(tmp_path / "b.zarr")) == 12

@@ -143,12 +143,12 @@ def test_labels_that_cannot_be_changed(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"video 0 \('a'\): its label is an array"):
         revise(array, tmp_path / "out.zarr", labels=lambda label: label)
     plain = write(tmp_path / "plain.zarr", clips(1))
-    with pytest.raises(StoreError, match="its new label is no number"):
+    with pytest.raises(StoreError, match="its new label is not a number"):
         revise(plain, tmp_path / "out.zarr", labels=lambda _: np.zeros(3))
     with pytest.raises(UnsupportedValueError):
         revise(plain, tmp_path / "out.zarr", labels=lambda _: object())
     whole = write(tmp_path / "whole.zarr", [{"label": 1, **{f"k{i}": i for i in range(200)}}])
-    with pytest.raises(StoreError, match="kept whole, as JSON"):
+    with pytest.raises(StoreError, match="stored whole, as JSON"):
         revise(whole, tmp_path / "out.zarr", labels=lambda label: label)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["array.zarr", "plain.zarr", "whole.zarr"]
 
