@@ -86,7 +86,7 @@ def test_joints_are_stated(tmp_path: Path) -> None:
         assert store.joints.stated
         assert store.joints.layout == skelstore.joints.LAYOUTS["ntu-25"]
         assert store[0]["label"] == samples.ntu3d_like(1)["annotations"][0]["label"]
-    with pytest.raises(JointLayoutError, match="coco-17 has 17 joints, and there are keypoints with 25"):
+    with pytest.raises(JointLayoutError, match="coco-17 has 17 joints, but there are keypoints with 25"):
         relabel(path, tmp_path / "c.zarr", joints="coco-17")
 
 
