@@ -843,8 +843,8 @@ def test_class_names_of_a_table_are_numbered_and_shown(tmp_path: Path, run: Any)
     (tmp_path / "names.txt").write_text("wave\nclap\njump\nsit\nstand\nrun\n")
     options = ("--table", tmp_path / "t.csv", "--labels", tmp_path / "names.txt", "--force")
     line = check_sentence(run("convert", tmp_path / "clips", tmp_path / "a.zarr", *options))
-    assert "the class 'clap' is label 0" in line
-    assert "label 1 by --labels" in line
+    assert "the class 'clap' has label 0" in line
+    assert "label 1 in --labels" in line
 
 
 def test_only_what_points_to_kinetics_has_a_hint_to_it(tmp_path: Path, run: Any) -> None:
