@@ -1,4 +1,4 @@
-"""Writing a store back as the pickles of a dialect, one video at a time."""
+"""Exporting a store as the pickles of a dialect, one video at a time."""
 
 from __future__ import annotations
 
@@ -34,14 +34,15 @@ def export(
 ) -> None:
     """Write the videos of a store, or of a view, as pickles that load with Python 3.7 and NumPy 1 and 2.
 
-    ``format`` is the dialect that the store was made from, if None: then the same values come out that went in.
-    ``out`` is a file; for a store made from a folder of annotations, a folder. For ``kinetics`` it is the table of
-    contents, and the kpfiles go to the folder ``kpfiles`` (default: ``kpfiles`` beside it): as they were, or
-    ``kpfile_videos`` videos a file. ``advance`` is called with the number of videos that were written.
+    If ``format`` is None, the dialect from which the store was made is used; the export then has the same values as the
+    source. ``out`` is a file or, for a store made from a folder of annotations, a folder. For ``kinetics`` it is the
+    table of contents, and the kpfiles go to the folder ``kpfiles`` (default: ``kpfiles`` beside ``out``): the same
+    kpfiles as in the source, or ``kpfile_videos`` videos per kpfile. ``advance`` is called with the number of videos
+    written since the last call.
 
-    Raises StoreExistsError if something stands there and ``force`` is false, and with ``force`` if a folder that would
-    be replaced holds anything but pickles, or is beside ``out`` and nothing says that it belongs to it; StoreError if
-    there is no folder to write to; SourceError if the store does not hold what the format needs.
+    Raises StoreExistsError if the destination exists and ``force`` is false. With ``force``, it is raised if a folder
+    to be replaced holds anything but pickles, or is beside ``out`` without a sign that it belongs to it. Raises
+    StoreError if the folder to write to is missing; SourceError if the store does not have what the format needs.
     """
     if kpfile_videos is not None and kpfile_videos < 1:
         raise SourceError(f"kpfile_videos is {kpfile_videos}, expected 1 or more")
@@ -55,20 +56,21 @@ def export(
         contents = PYSKL_DOCUMENT if "annotation" in document else document
         if force and kpfiles is None and not out.exists() and folder.is_dir() and any(folder.iterdir()):
             raise StoreExistsError(
-                f"{folder} exists, and {out}, to which it would belong, does not: it may be the source's, so name it "
-                "with --kpfiles to replace it, or choose another place"
+                f"{folder} exists, but {out}, to which it would belong, does not: it may belong to the source, so name "
+                "it with --kpfiles to replace it, or choose another place"
             )
         export_kinetics(store, out, folder, contents, kpfile_videos, force=force, advance=advance)
         return
     if kpfiles is not None or kpfile_videos is not None:
-        raise SourceError(f"{store.path}: kpfiles are written with the format kinetics only")
+        raise SourceError(f"{store.path}: kpfiles are written only with the format kinetics")
     if dialect == single.FOLDER_NAME:
         _export_folder(store, out, force=force, advance=advance)
         return
     if dialect == single.NAME:
         if len(store) != 1:
             raise SourceError(
-                f"{store.path} has {counted(len(store), 'video')}; a file of one annotation needs one: use --format"
+                f"{store.path} has {counted(len(store), 'video')}; a file of one annotation needs exactly one: use "
+                "--format"
             )
         with new_file(out, force=force) as file:
             write_value(file, store[0])
@@ -82,16 +84,16 @@ def export(
 
 
 def _export_folder(store: Store, out: Path, *, force: bool, advance: Callable[[int], None] | None) -> None:
-    """One file a video, of the name that it had in the source."""
+    """Write one file per video, with the name that it had in the source."""
     files = [origin.file if origin else None for origin in origins(store)]
     with new_folder(out, force=force) as folder:
         for i, name in enumerate(files):
             if name is None:
-                raise SourceError(f"{store.path}: video {i} is not from a file of its own: use --format")
+                raise SourceError(f"{store.path}: video {i} does not come from a separate file: use --format")
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
             if target.exists():
-                raise SourceError(f"{store.path}: {name!r} was the file of two of these videos: use --format")
+                raise SourceError(f"{store.path}: two of these videos come from the file {name!r}: use --format")
             with open(target, "xb") as file:
                 write_value(file, store[i])
                 file.flush()
