@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from converters.conversion.source import LeftOut, Source, refusal, splits_without
+from converters.conversion.source import SkippedVideoError, Source, refusal, splits_without
 from converters.pickles.arrays import short
 from skelstore import Store
 from skelstore.equality import difference
@@ -47,7 +47,7 @@ def compare(
         try:
             expected, _ = source.video(i)
         except SkelstoreError as error:
-            if isinstance(error, LeftOut) and error.name in names:
+            if isinstance(error, SkippedVideoError) and error.name in names:
                 skipped += 1
             else:
                 problems.append(refusal(source, error, i))

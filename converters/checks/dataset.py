@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 import skelstore
 from converters.checks.problems import SHOWN, Report, Tally
 from converters.checks.video import MODELS, Model, Poses, as_int, poses, shown_kind, video_problems
-from converters.conversion.source import LeftOut
+from converters.conversion.source import SkippedVideoError
 from converters.dialects import ntu
 from converters.dialects.registry import open_source
 from converters.showing import shown, shown_title
@@ -126,7 +126,7 @@ def check(videos: Videos, model: Model | None = None, advance: Callable[[int], N
     for i in range(len(videos)):
         try:
             annotation = videos.annotation(i)
-        except LeftOut as error:
+        except SkippedVideoError as error:
             names.skip()
             left_out.append((error.name, error.reason))
             report.add("left-out", error.name, videos.place(i), error.reason)

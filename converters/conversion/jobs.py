@@ -20,7 +20,7 @@ from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from typing import NamedTuple
 
-from converters.conversion.source import LeftOut, Reached, Source, refusal, shown_name
+from converters.conversion.source import Reached, SkippedVideoError, Source, refusal, shown_name
 from converters.conversion.workers import Workers, finished, report_to_parent
 from skelstore.errors import SourceError, StoreError, UnsupportedValueError, WorkerError
 from skelstore.format.schema import FORMAT_VERSION
@@ -230,7 +230,7 @@ def write_part(source: Source, plan: Plan, job: Job, reach: Callable[[int], None
             try:
                 annotation, origin = source.video(i)
                 writer.add(annotation, origin)
-            except LeftOut as error:
+            except SkippedVideoError as error:
                 left_out.append({"index": i, "name": error.name, "reason": error.reason})
             except (SourceError, UnsupportedValueError) as error:
                 problems.append(refusal(source, error, i))

@@ -16,7 +16,7 @@ from skelstore.format.schema import Annotation, Origin
 from skelstore.format.values import Json, is_utf8, type_name
 
 
-class LeftOut(SourceError):
+class SkippedVideoError(SourceError):
     """A video that the source skips: a conversion continues without it and records its name and the reason."""
 
     def __init__(self, name: str, reason: str) -> None:
@@ -27,14 +27,17 @@ class LeftOut(SourceError):
 
 @contextmanager
 def broken_video(name: str, place: str, *, left_out: bool) -> Iterator[None]:
-    """Convert a SourceError in the block to LeftOut if ``left_out`` is true, else put the place before its message."""
+    """Handle a SourceError in the block: skip the video if ``left_out``, else put the place before the message.
+
+    A skipped video is raised as SkippedVideoError.
+    """
     try:
         yield
-    except LeftOut:
+    except SkippedVideoError:
         raise
     except SourceError as error:
         if left_out:
-            raise LeftOut(name, str(error)) from None
+            raise SkippedVideoError(name, str(error)) from None
         raise SourceError(f"{place}: {error}") from None
 
 
@@ -77,8 +80,8 @@ class Source(Protocol):
     def video(self, index: int) -> tuple[Annotation, Origin | None]:
         """One annotation and, if the source has many files, the file that it comes from.
 
-        Raises SourceError, which names file and place, if the annotation is not as the dialect says; LeftOut if the
-        source skips it.
+        Raises SourceError, which names file and place, if the annotation is not as the dialect says; SkippedVideoError
+        if the source skips it.
         """
         ...
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from converters.conversion.source import LeftOut
+from converters.conversion.source import SkippedVideoError
 from converters.dialects.ntu.recipes import derived, raw
 from converters.dialects.ntu.skeleton_file import parse
 from converters.inputs.ntu_names import Recipe
@@ -41,10 +41,10 @@ def check_recipes(data: bytes) -> None:
     except ntu_reference.UpstreamFails:
         with pytest.raises(SourceError, match="PYSKL fails on it too") as error:
             made("pyskl", data)
-        assert not isinstance(error.value, LeftOut)
+        assert not isinstance(error.value, SkippedVideoError)
         return
     if tracks is None:
-        with pytest.raises(LeftOut, match="no frame has a body"):
+        with pytest.raises(SkippedVideoError, match="no frame has a body"):
             made("pyskl", data)
         return
     expected = {"frame_dir": NAME, "label": 49, "keypoint": tracks, "total_frames": tracks.shape[1]}

@@ -13,7 +13,7 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from converters.conversion.source import LeftOut
+from converters.conversion.source import SkippedVideoError
 from converters.dialects.ntu.skeleton_file import JOINTS, Skeleton
 from converters.inputs.ntu_names import Recipe
 from skelstore.errors import SourceError
@@ -43,7 +43,8 @@ def raw(name: str, label: int, skeleton: Skeleton) -> Annotation:
 def derived(recipe: Recipe, annotation: Annotation) -> Annotation:
     """The annotation of another recipe from one of ``raw``: ``keypoint`` float16 [M, T, 25, 3].
 
-    Raises LeftOut for a video in which no frame has a body (``pyskl``), SourceError where upstream fails as well.
+    Raises SkippedVideoError for a video in which no frame has a body (``pyskl``), SourceError where upstream fails as
+    well.
     """
     name, total_frames = annotation["frame_dir"], annotation["total_frames"]
     frames, ids, position = (annotation[key] for key in BODY_FIELDS)
@@ -54,7 +55,7 @@ def derived(recipe: Recipe, annotation: Annotation) -> Annotation:
     if recipe == "mmaction2":
         keypoint = _strongest_slots(total_frames, frames, position).astype(np.float16)
     elif not len(ids):
-        raise LeftOut(name, "no frame has a body")
+        raise SkippedVideoError(name, "no frame has a body")
     else:
         keypoint = _tracks(_bodies(frames, ids, position.astype(np.float32))).astype(np.float16)
     return {
