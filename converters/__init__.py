@@ -1,4 +1,4 @@
-"""Foreign dialects of skeleton data, to and from skelstore, and the command line."""
+"""Converting dialects of skeleton data to and from skelstore, and the command line."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["convert", "export", "open_source"]
 
 
 def __getattr__(name: str) -> Any:
-    # Imported when it is asked for: the command line, and workers, say in a sentence what cannot be imported.
+    # Imported lazily, so that the command line and workers can report a failed import in a sentence.
     if name == "export":
         from converters.exporting.stores import export
 

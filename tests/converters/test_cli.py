@@ -252,7 +252,7 @@ def test_merge_of_what_does_not_fit(run: Any, tmp_path: Path, store: Path) -> No
     assert (done.status, done.out) == (1, "")
     first, conflict, advice = done.err.splitlines()
     assert first.startswith("skelstore: the stores contradict each other")
-    assert conflict.startswith("ids: 6 names of videos")
+    assert conflict.startswith("ids: 6 video names both in")
     assert "--allow ids" in advice
     assert run("merge", store, store, "-o", tmp_path / "b.zarr", "--allow", "ids", "--copy").status == 0
     assert len(skelstore.open(tmp_path / "b.zarr")) == 12
@@ -818,8 +818,8 @@ def test_class_names_of_a_table_are_numbered_and_shown(tmp_path: Path, run: Any)
     (tmp_path / "names.txt").write_text("wave\nclap\njump\nsit\nstand\nrun\n")
     options = ("--table", tmp_path / "t.csv", "--labels", tmp_path / "names.txt", "--force")
     line = check_sentence(run("convert", tmp_path / "clips", tmp_path / "a.zarr", *options))
-    assert "the class 'clap' is label 0" in line
-    assert "label 1 by --labels" in line
+    assert "the class 'clap' has label 0" in line
+    assert "label 1 in --labels" in line
 
 
 def test_only_what_points_to_kinetics_has_a_hint_to_it(tmp_path: Path, run: Any) -> None:

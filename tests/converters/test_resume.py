@@ -47,7 +47,7 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def finished_parts(destination: Path) -> list[Path]:
-    """Folders of the parts that stand beside a destination, each with its receipt."""
+    """Folders of the parts that stand beside a destination, each with its part record."""
     parts = destination.with_name(destination.name + ".partial") / "parts"
     return sorted(path.parent for path in parts.glob("*/part.json") if "." not in path.parent.name)
 
@@ -254,13 +254,13 @@ def test_a_part_that_is_damaged_is_written_again(
     assert tree(tmp_path / "a.zarr") == expected
 
 
-def test_a_receipt_that_says_nonsense(tmp_path: Path, source: Path, expected: dict[str, bytes]) -> None:
+def test_a_part_record_that_says_nonsense(tmp_path: Path, source: Path, expected: dict[str, bytes]) -> None:
     first, second, third, fourth = interrupted(source, tmp_path / "a.zarr")
     (first / "part.json").write_text("[]")
     (second / "part.json").write_text("{}")
     (third / "part.json").write_text("[" * 100_000)
-    receipt = json.loads((fourth / "part.json").read_text())
-    (fourth / "part.json").write_text(json.dumps(receipt | {"rows": "many"}))
+    record = json.loads((fourth / "part.json").read_text())
+    (fourth / "part.json").write_text(json.dumps(record | {"rows": "many"}))
     assert taken(source, tmp_path / "a.zarr") == 0
     assert tree(tmp_path / "a.zarr") == expected
 

@@ -264,7 +264,7 @@ def test_names_in_a_file(store: skelstore.Store, tmp_path: Path) -> None:
     (tmp_path / "names.json").write_text(json.dumps(["line\nbreak", "a"]))
     assert chosen(with_names(store, tmp_path / "names.json")) == ["line\nbreak", "a"]
     file.write_text("a\n" + "\n".join(f"no{i}" for i in range(1000)))
-    with pytest.raises(VideoNotFoundError, match=r"has no video of 1,000 names in it: 'no0', .*'no4', …$"):
+    with pytest.raises(VideoNotFoundError, match=r"has no video for 1,000 names in it: 'no0', .*'no4', …$"):
         with_names(store, file)
 
 

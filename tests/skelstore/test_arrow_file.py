@@ -54,7 +54,7 @@ def test_what_takes_more_than_its_bytes_is_refused_before_it_is_read() -> None:
         assert len(said) == 1, title
         assert len(said[0]) < 400, title
     assert "compressed" in found["videos compressed by zstd"][0]
-    assert "by a dictionary" in found["a dictionary column"][0]
+    assert "dictionary-encoded" in found["a dictionary column"][0]
     assert "share bytes" in found["columns that share bytes"][0]
 
 

@@ -201,8 +201,8 @@ class Conversion(Scenario):
         self.begin()
 
     def check_state(self, done: Done, how: str) -> str:
-        receipts = [path for path in self.work.glob("a.zarr.partial/parts/*/part.json") if "." not in path.parent.name]
-        self._finished = {file.stat().st_ino for path in receipts for file in path.parent.glob("*/c.*")}
+        records = [path for path in self.work.glob("a.zarr.partial/parts/*/part.json") if "." not in path.parent.name]
+        self._finished = {file.stat().st_ino for path in records for file in path.parent.glob("*/c.*")}
         kept = "no parts kept" if not self._finished else "parts kept"
         destination = self.work / "a.zarr"
         found = {f"a.zarr/{name}": data for name, data in tree(destination).items()}
