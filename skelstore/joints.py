@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 
 from skelstore.errors import JointLayoutError
 from skelstore.format.values import Json
-from skelstore.wording import counted
+from skelstore.wording import counted, shown_names
 
 __all__ = [
     "LAYOUTS",
@@ -281,7 +281,8 @@ def convert(
     missing = [joint for joints in parents for joint in joints if joint not in place]
     if missing:
         raise JointLayoutError(
-            f"{source.name} cannot be converted to {target.name}: it has no {shown_names(missing)}, and no rule to derive them"
+            f"{source.name} cannot be converted to {target.name}: it has no {shown_names(missing)}, "
+            "and no rule to derive them"
         )
     first = np.array([place[joints[0]] for joints in parents])
     second = np.array([place[joints[-1]] for joints in parents])
