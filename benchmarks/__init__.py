@@ -1,4 +1,4 @@
-"""Every performance figure of skelstore, against what people use instead, in one run.
+"""Measure every performance figure of skelstore against the alternatives, in one run.
 
-``python -m benchmarks --help``. Benchmarks are data plus reasons: each module says what is measured and why so.
+``python -m benchmarks --help``. Each module says what it measures, on which data and why.
 """

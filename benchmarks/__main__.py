@@ -16,7 +16,11 @@ from converters.bench.results import Result
 
 
 class Sizes(NamedTuple):
-    """How much of everything: the real sizes, or the smallest that run the same code."""
+    """The sizes of all benchmarks: the real ones, or the smallest that run the same code.
+
+    `conversion` is in bytes; the larger file has four times as many. `samples` are read by all `workers` together.
+    `loaders` are numbers of workers of a DataLoader.
+    """
 
     name: str
     conversion: int
@@ -32,8 +36,6 @@ class Sizes(NamedTuple):
     loaders: tuple[int, ...]
 
 
-#: `conversion` is bytes, and four times as many for the larger file; `samples` are read by all `workers` together;
-#: `loaders` are the numbers of workers of a DataLoader.
 REAL = Sizes(
     name="real",
     conversion=1_000_000_000,
@@ -128,17 +130,19 @@ BENCHMARKS: dict[str, Callable[[Sizes, Path], Iterator[Result]]] = {
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"which: {', '.join(BENCHMARKS)} (all)")
-    parser.add_argument("--smallest", action="store_true", help="everything once, in sizes that mean nothing")
-    parser.add_argument("--data", type=Path, metavar="DIR", help="keep the data sets there (a temporary folder)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all results there")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw microseconds a video (needs matplotlib)")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"benchmarks to run: {', '.join(BENCHMARKS)} (all)")
+    parser.add_argument("--smallest", action="store_true", help="run everything once, in sizes too small to measure")
+    parser.add_argument(
+        "--data", type=Path, metavar="DIR", help="folder that keeps the data sets (default: a temporary one)"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all results to this file")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw microseconds per video (needs matplotlib)")
     options = parser.parse_args(arguments)
     names = options.names or list(BENCHMARKS)
     if unknown := [name for name in names if name not in BENCHMARKS]:
         parser.error(f"no benchmark {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
     if options.plot and "reading" not in names:
-        parser.error("--plot draws the benchmark reading, which is not asked for")
+        parser.error("--plot draws the benchmark reading, which was not requested")
     if options.plot and not importlib.util.find_spec("matplotlib"):
         parser.error("--plot needs matplotlib: pip install matplotlib")
     sizes = SMALLEST if options.smallest else REAL

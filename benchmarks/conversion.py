@@ -1,4 +1,4 @@
-"""Converting a pickle on one core, and on two: array bytes a second, and memory that must not grow with the file."""
+"""Converting a pickle on one core and on two: array bytes per second, and memory that must not grow with the file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from converters.bench.results import Result, Wanted
 SPEED = Wanted(150)
 PEAK = Wanted(400, at_least=False)
 SAME_PEAK = Wanted(1.15, at_least=False)
-"""The same memory for four times the data, but for what a table of four times the videos takes."""
+"""Four times the data must take the same memory, except for the larger table of videos."""
 ON_TWO_CORES = Wanted(1.7)
 
 
@@ -31,7 +31,7 @@ def convert(source: str, destination: str, workers: int) -> dict[str, float]:
 
 
 def load(source: str) -> dict[str, float]:
-    """What the conversion is held against: ``pickle.load`` of the same file."""
+    """The baseline of the conversion: ``pickle.load`` of the same file."""
     import pickle
 
     from converters.bench import memory
@@ -43,7 +43,7 @@ def load(source: str) -> dict[str, float]:
 
 
 def convert_twice(data: Synthetic, folder: Path) -> dict[str, float]:
-    """Two conversions at once, of one worker each: what two processes can reach on this machine."""
+    """Run two conversions at once with one worker each: the limit of two processes on this machine."""
     destinations = [folder / f"conversion-{data.kind}-{number}.zarr" for number in (1, 2)]
     try:
         running = [fresh.start(convert, source=data.pickle, destination=path, workers=1) for path in destinations]
@@ -56,9 +56,9 @@ def convert_twice(data: Synthetic, folder: Path) -> dict[str, float]:
 def measure(sets: list[Synthetic], folder: Path, rounds: int) -> Result:
     """Convert each data set with one worker, with two, and twice at once, in turn.
 
-    The last set is a larger one like the first.
+    The last data set is a larger one of the same kind as the first.
     """
-    result = Result("conversion", "a pickle to a store, profile default; MB of arrays a second")
+    result = Result("conversion", "a pickle to a store, profile default; MB of arrays per second")
     peaks = {}
     for data in sets:
         source = data.pickle
@@ -81,7 +81,7 @@ def measure(sets: list[Synthetic], folder: Path, rounds: int) -> Result:
             seconds = statistics.median(run["s"] for run in found)
             converted = 2 * megabytes if name == "twice at once" else megabytes
             result.measurements[f"{kind}, {name}"] = {"MB/s": converted / seconds, "s": seconds}
-            if name in ("1 worker", "pickle.load"):  # elsewhere it is other processes that take memory
+            if name in ("1 worker", "pickle.load"):  # with more workers, other processes take the memory
                 result.measurements[f"{kind}, {name}"]["peak MB"] = max(run["peak MB"] for run in found)
         one, two, twice, pickled = (result.measurements[f"{kind}, {name}"] for name in runs)
         peaks[data.kind, data.count] = one["peak MB"]

@@ -1,6 +1,6 @@
 """Synthetic data sets of a given size, as pickles and as stores.
 
-What the content decides (lengths, detections, smoothness) follows real data, see ``converters.samples.pickles``.
+Lengths, detections and smoothness follow real data; see ``converters.samples.pickles``.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from converters.bench import fresh
 from converters.bench.data import Annotation, DataSet, array_bytes
 from converters.samples import motion, pickles
 
-#: Videos that are made up; a larger data set is these again under other names, or making it would take hours.
 DISTINCT = 4000
-#: Rows of every array of a video of `contents`: what is measured there is what a video costs apart from its arrays.
+"""Number of generated videos. A larger data set repeats them under other names: generating more would take hours."""
 TINY_ROWS = 2
+"""Rows of every array of a video of `contents`, which measures what a video costs apart from its arrays."""
 
 
 def kinetics(count: int) -> Iterator[Annotation]:
@@ -33,7 +33,7 @@ def kinetics(count: int) -> Iterator[Annotation]:
 
 
 def contents(count: int) -> Iterator[Annotation]:
-    """As many videos as Kinetics-400 has, with the columns of its table of contents and next to nothing in the arrays.
+    """As many videos as Kinetics-400 has, with the columns of its table of contents and nearly empty arrays.
 
     Real entries hold 2 KB of ``frame_inds`` and ``box_score``, so a real table of contents is slower to load.
     """
@@ -43,7 +43,7 @@ def contents(count: int) -> Iterator[Annotation]:
 
 
 def ntu_short(count: int) -> Iterator[Annotation]:
-    """NTU-like videos of half as many frames: 6 KB each."""
+    """NTU-like videos with half as many frames: 6 KB each."""
     for annotation in samples.iter_ntu_like(count):
         keypoint, score = (np.ascontiguousarray(annotation[key][:, ::2]) for key in ("keypoint", "keypoint_score"))
         yield annotation | {"total_frames": keypoint.shape[1], "keypoint": keypoint, "keypoint_score": score}
@@ -58,7 +58,7 @@ KINDS: dict[str, Callable[[int], Iterator[Annotation]]] = {
 
 
 def annotations(kind: str, count: int) -> Iterator[Annotation]:
-    """Videos of a kind: `DISTINCT` ones at most, then the same under other names. No two share an array."""
+    """Videos of a kind: at most `DISTINCT` different ones, repeated under other names. No two share an array."""
     distinct = list(KINDS[kind](min(count, DISTINCT)))
     for i in range(count):
         again, place = divmod(i, len(distinct))
@@ -70,13 +70,13 @@ def annotations(kind: str, count: int) -> Iterator[Annotation]:
 
 
 def videos_of(kind: str, size: int) -> int:
-    """How many videos have arrays of so many bytes."""
+    """How many videos have arrays of ``array_bytes`` bytes in total."""
     some = [array_bytes(annotation) for annotation in KINDS[kind](200)]
     return max(1, round(size / (sum(some) / len(some))))
 
 
 def write_pickle(kind: str, count: int, path: str) -> dict[str, Any]:
-    """Write a pickle of ``split`` and ``annotations``, as PYSKL's are. Called in a fresh process: it takes memory."""
+    """Write a pickle of ``split`` and ``annotations``, as PYSKL has. It takes memory, so it runs in a fresh process."""
     found = list(annotations(kind, count))
     names = [annotation["frame_dir"] for annotation in found]
     split = {"train": [name for i, name in enumerate(names) if i % 12], "val": names[::12]}
@@ -91,8 +91,8 @@ def write_pickle(kind: str, count: int, path: str) -> dict[str, Any]:
 class Synthetic(DataSet):
     """A synthetic data set below a folder.
 
-    The pickle outlives the run if the folder does; stores and what peers build are made by the code of today, anew in
-    each run.
+    Later runs reuse the pickle if the folder is kept. Stores and the files of peers are rebuilt in each run, with the
+    current code.
     """
 
     def __init__(self, kind: str, count: int, folder: Path) -> None:
@@ -111,6 +111,6 @@ class Synthetic(DataSet):
 
 
 def _generator_version() -> str:
-    """Changes with the code that makes up the data, so that nothing old is taken for new."""
+    """A digest of the code that generates the data, so that old data are not reused after a change."""
     sources = (pickles.__file__, motion.__file__, __file__)
     return hashlib.blake2b(b"".join(Path(source).read_bytes() for source in sources), digest_size=4).hexdigest()

@@ -1,4 +1,4 @@
-"""Merging two stores, against converting the two pickles that they came from."""
+"""Merging two stores, compared with converting the two pickles that they were made from."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SPEED = Wanted(10)
 
 
 def merge(stores: Sequence[str], destination: str, copy: bool) -> dict[str, float]:
-    """Merge in this process, which does nothing else. The stores have names in common: they are of one kind."""
+    """Merge in this process, which does nothing else. The stores have names in common because they are of one kind."""
     import skelstore
 
     start = time.perf_counter()
@@ -26,10 +26,10 @@ def merge(stores: Sequence[str], destination: str, copy: bool) -> dict[str, floa
 
 
 def measure(pairs: Sequence[tuple[Synthetic, Synthetic]], folder: Path, rounds: int) -> Result:
-    """Convert both of a pair with two workers, and merge the stores by links and by copies, in turn."""
+    """Convert both pickles with two workers, then merge the stores by links and by copies, in turn."""
     result = Result("merging", "two stores to one, profile default; seconds")
     for pair in pairs:
-        kind = f"{pair[0].kind}, {sum(data.array_bytes for data in pair) / 1e9:.3g} GB in all"
+        kind = f"{pair[0].kind}, {sum(data.array_bytes for data in pair) / 1e9:.3g} GB in total"
         result.conditions[kind] = f"{pair[0].count:,} and {pair[1].count:,} videos"
         stores = [folder / f"merging-{i}.zarr" for i in range(2)]
         merged = folder / "merging-both.zarr"

@@ -1,4 +1,4 @@
-"""Bytes of a whole store, tables and all, against the pickle that it was converted from."""
+"""Bytes of a whole store, tables included, compared with the pickle that it was converted from."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WANTED = {"default": Wanted(0.80, at_least=False), "small": Wanted(0.62, at_leas
 
 
 def real_file() -> Path:
-    """The real HRNet keypoints, which may not be committed: below SKELSTORE_REAL, or beside the repository."""
+    """The real HRNet keypoints, below SKELSTORE_REAL or beside the repository. They may not be committed."""
     folder = os.environ.get("SKELSTORE_REAL") or Path(__file__).resolve().parents[2] / "shared" / "real"
     return Path(folder) / REAL
 

@@ -1,7 +1,7 @@
-"""Reading raw NTU RGB+D: our reader against reading line by line, and a conversion on one core and on two.
+"""Reading raw NTU RGB+D: our reader compared with reading line by line, and a conversion on one core and on two.
 
-The peers are written anew here, in the way in which PYSKL's ntu_preproc.py (x, y, z of every joint through NumPy) and
-MMAction2's gen_ntu_rgbd_raw.py (every value through ``float`` into dicts) read a file; they are not the scripts.
+The peers are not the upstream scripts. They are written here to read a file as PYSKL's ntu_preproc.py does (x, y, z of
+each joint through NumPy) and as MMAction2's gen_ntu_rgbd_raw.py does (each value through ``float`` into dicts).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from converters.samples.skeletons import write_skeletons
 
 DISTINCT = 60
 READ_ALONE = 500
-"""Files that are read line by line: all would take minutes."""
+"""Number of files that are read line by line. Reading all of them would take minutes."""
 AS_FAST = Wanted(2)
 WANTED = {("skelstore", "as PYSKL reads"): AS_FAST, ("skelstore", "as MMAction2 reads"): AS_FAST}
 
@@ -40,7 +40,7 @@ _JOINT_KEYS = [
 
 
 def as_pyskl_reads(path: Path) -> dict[int, Any]:
-    """Positions [F, 25, 3] of each body id, of which each line becomes an array of three numbers."""
+    """Positions [F, 25, 3] of each body id; each line becomes an array of three numbers."""
     lines = iter(path.read_text().split("\n"))
     bodies: dict[int, list[Any]] = {}
     for _ in range(int(next(lines))):
@@ -54,7 +54,7 @@ def as_pyskl_reads(path: Path) -> dict[int, Any]:
 
 
 def as_mmaction2_reads(path: Path) -> list[Any]:
-    """Frames of bodies, in which every value is an entry of a dict."""
+    """Frames of bodies; each value is an entry of a dict."""
     frames = []
     with open(path) as file:
         for _ in range(int(file.readline())):
@@ -87,7 +87,7 @@ def convert(source: str, destination: str, recipe: Any, workers: int) -> dict[st
 
 
 def read_some(source: str) -> dict[str, float]:
-    """Read the first files as PYSKL does, in this process; gives the seconds that all would take."""
+    """Read the first files as PYSKL does, in this process; return the seconds that all would take."""
     paths = sorted(Path(source).iterdir())
     start = time.perf_counter()
     for path in paths[:READ_ALONE]:
@@ -96,14 +96,14 @@ def read_some(source: str) -> dict[str, float]:
 
 
 def measure(folder: Path, count: int, rounds: int) -> Result:
-    """Read some files in turn, then convert a folder of ``count`` files, which are so many names of 60 contents."""
+    """Read some files in turn, then convert a folder of ``count`` files: ``count`` names for 60 different contents."""
     source = folder / f"skeletons-{count}"
     if not source.exists():
         _write(source, count)
     paths = sorted(source.iterdir())
     megabytes = sum(path.stat().st_size for path in paths) / 1e6
     result = Result("skeletons", "raw NTU RGB+D (.skeleton files)")
-    result.conditions["files"] = f"{count:,} of {1000 * megabytes / count:.0f} KB, made up"
+    result.conditions["files"] = f"{count:,} of {1000 * megabytes / count:.0f} KB, generated"
     sides = {"skelstore": read, "as PYSKL reads": as_pyskl_reads, "as MMAction2 reads": as_mmaction2_reads}
     times = interleave(sides, shuffles(paths[:DISTINCT], rounds))
     result.measurements |= {name: found.values() for name, found in times.items()}

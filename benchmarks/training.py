@@ -1,7 +1,7 @@
-"""PyTorch's DataLoader on a store against PoseDataset on the pickle; and clips of long videos, sampled before reading.
+"""PyTorch's DataLoader on a store compared with PoseDataset on the pickle; and clips sampled from long videos.
 
-PoseDataset is MMAction2's where that is installed; else a data set that holds the pickle, as PYSKL's does. Each run is
-a fresh process with forked workers, PyTorch's default on Linux, and reads one epoch in random order.
+PoseDataset is MMAction2's if it is installed, otherwise a data set that holds the pickle in memory, as PYSKL's does.
+Each run is a fresh process with forked workers, PyTorch's default on Linux, and reads one epoch in random order.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ BATCH = 32
 CLIP = 48
 SPEED = Wanted(1)
 MEMORY = Wanted(3)
-#: Frames of a long video: six minutes at 25 a second.
 LONG = 9000
+"""Frames of a long video: six minutes at 25 frames per second."""
 LONG_VIDEOS = 40
 
 
@@ -52,7 +52,7 @@ class HeldPickle:
 
 
 class Nothing:
-    """As many samples that are read from nowhere: what the processes take by themselves."""
+    """As many samples without reading: what the processes cost by themselves."""
 
     def __init__(self, count: int) -> None:
         self._count = count
@@ -67,7 +67,7 @@ class Nothing:
 
 
 def clip(annotation: Annotation) -> Any:
-    """A short pipeline, the same for all: so many frames of the first person as a tensor [CLIP, V, 3]."""
+    """A short pipeline, the same for all sides: CLIP frames of the first person as a tensor [CLIP, V, 3]."""
     import torch
 
     keypoint, score = annotation["keypoint"], annotation["keypoint_score"]
@@ -99,7 +99,7 @@ def dataset_of(side: str, path: str, count: int) -> Any:
 
 
 def epoch(side: str, path: str, count: int, workers: int) -> dict[str, float]:
-    """Read the second epoch: in the first each chunk is checked, once in a process. Called in a fresh process."""
+    """Time the second epoch; in the first each process checks each chunk once. Called in a fresh process."""
     warnings.simplefilter("ignore")
     import torch
     from torch.utils.data import DataLoader
@@ -130,7 +130,7 @@ def epoch(side: str, path: str, count: int, workers: int) -> dict[str, float]:
             start += time.perf_counter() - paused
     return {
         "samples/s": left * size / (time.perf_counter() - start),
-        "private MB in all": private,
+        "private MB in total": private,
         "start s": opened,
     }
 
@@ -149,7 +149,7 @@ def private_megabytes() -> float:
 
 
 def measure(data: Synthetic, rounds: int, workers: tuple[int, ...]) -> Result:
-    """An epoch of each side with each number of workers, in turn."""
+    """Measure an epoch of each side with each number of workers, in turn."""
     result = Result("training", "an epoch of PyTorch's DataLoader, random order, a fresh process each")
     result.conditions = {"videos": data.count, "pickle MB": data.pickle.stat().st_size / 1e6, "rounds": rounds}
     result.conditions["PoseDataset"] = "of MMAction2" if has_mmaction() else "a copy from the pickle in memory"
@@ -157,7 +157,7 @@ def measure(data: Synthetic, rounds: int, workers: tuple[int, ...]) -> Result:
         result.skipped["training"] = "torch is not installed: pip install 'skelstore[torch]'"
         return result
     if not Path("/proc/self/smaps_rollup").exists():
-        result.skipped["training"] = "this system does not tell the memory of a process (/proc/self/smaps_rollup)"
+        result.skipped["training"] = "this system does not report the memory of a process (/proc/self/smaps_rollup)"
         return result
     paths: dict[str, Path] = {f"store, {profile}": split_store(data, profile) for profile in ("fast", "default")}
     paths |= {"pickle": data.pickle, "nothing": data.pickle}
@@ -172,16 +172,16 @@ def measure(data: Synthetic, rounds: int, workers: tuple[int, ...]) -> Result:
         for side, figures in medians.items():
             result.measurements[f"{side}, {count} workers"] = figures
         pickled, nothing = medians["pickle"], medians["nothing"]
-        of = "private MB in all"
+        of = "private MB in total"
         wanted = MEMORY if count == max(workers) else None
         for side in [side for side in paths if side.startswith("store")]:
             ours = medians[side]
             name = f"{side}, against PoseDataset, {count} workers"
-            result.claim(name, ours["samples/s"] / pickled["samples/s"], "x the samples a second", SPEED)
+            result.claim(name, ours["samples/s"] / pickled["samples/s"], "x the samples per second", SPEED)
             name = f"PoseDataset against {side}, {count} workers"
             result.claim(name, pickled[of] / ours[of], "x its private memory", wanted)
             own = (pickled[of] - nothing[of]) / max(ours[of] - nothing[of], 0.1)
-            result.claim(f"{name}, processes' own left out", own, "x its private memory")
+            result.claim(f"{name}, without that of empty processes", own, "x its private memory")
     return result
 
 
@@ -190,7 +190,7 @@ def _medians(runs: list[dict[str, float]]) -> dict[str, float]:
 
 
 def split_store(data: Synthetic, profile: Profile) -> Path:
-    """A store that has the splits of the pickle."""
+    """Write a store with the splits of the pickle."""
     path = data.folder / f"splits-{profile}.zarr"
     with open(data.pickle, "rb") as file:
         content = pickle.load(file)
@@ -202,7 +202,7 @@ def split_store(data: Synthetic, profile: Profile) -> Path:
 
 
 def measure_sampled(folder: Path, calls: int, rounds: int) -> Result:
-    """A clip of a long video: the whole read and then cut, against only the chunks of the clip's frames."""
+    """Measure a clip of a long video: read the whole video and cut it, or read only the chunks of the clip's frames."""
     result = Result("sampled", "48 frames of a long video: read whole and cut, or only these read")
     result.conditions = {"videos": LONG_VIDEOS, "frames": LONG, "profile": "default"}
     random = np.random.default_rng(0)
@@ -243,6 +243,6 @@ def spread(total: int) -> Any:
 
 
 def cut(annotation: Annotation, pick: Callable[[int], Any]) -> Annotation:
-    """The annotation with those frames of its arrays."""
+    """The annotation with only those frames of its arrays."""
     chosen = pick(annotation["keypoint"].shape[1])
     return annotation | {name: annotation[name][:, chosen] for name in ("keypoint", "keypoint_score")}

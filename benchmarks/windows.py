@@ -1,4 +1,4 @@
-"""A window of 64 frames of an hour-long video, against the same of a short one: what a frame sampler asks for."""
+"""A window of 64 frames, as a frame sampler reads it: from an hour-long video and from a short one."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def dense(name: str, total: int, noise: np.random.Generator) -> Annotation:
 
 
 def compressed(name: str, total: int, noise: np.random.Generator) -> Annotation:
-    """One or two skeletons a frame, [N, 17, 3]."""
+    """One or two skeletons per frame, [N, 17, 3]."""
     frame_inds = np.repeat(np.arange(1, total + 1, dtype=np.int32), 1 + (np.arange(total) % 3 == 0))
     keypoint = np.cumsum(noise.normal(size=(len(frame_inds), 17, 3)), axis=0).astype(np.float16)
     return {"frame_dir": name, "total_frames": total, "frame_inds": frame_inds, "keypoint": keypoint}
 
 
 def measure(folder: Path, long: int, short_videos: int, calls: int, rounds: int) -> Result:
-    """Random windows of one video of ``long`` frames, and of many short ones, in the same store."""
+    """Measure random windows of one video of ``long`` frames and of many short ones, in the same store."""
     result = Result("windows", f"{FRAMES} consecutive frames at random, by position, warm")
     result.conditions = {"frames of the long video": long, "frames of a short video": SHORT, "rounds": rounds}
     noise = np.random.default_rng(0)
@@ -68,6 +68,6 @@ def measure(folder: Path, long: int, short_videos: int, calls: int, rounds: int)
 
 
 def _window(store: skelstore.Store, videos: int, total: int, chance: float) -> Annotation:
-    """A window that the number 0 to 1 chooses, of one of the first videos."""
+    """A window of one of the first videos, chosen by a number from 0 to 1."""
     video, place = divmod(int(chance * videos * (total - FRAMES)), total - FRAMES)
     return store.read_one(video, frames=range(1 + place, 1 + place + FRAMES))

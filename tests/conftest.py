@@ -1,4 +1,4 @@
-"""What every test gets: nothing may be left open or running behind it, and where real files are found."""
+"""Fixtures of all tests: no test may leave anything open or running; and where the real files are."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from hypothesis import is_hypothesis_test, settings
 from tests.support.leaks import children, leaks, open_files, threads
 from tests.support.repository import REPOSITORY
 
-# A shared machine stalls now and then: a deadline would fail tests that are right.
+# A shared machine stalls now and then; a deadline would make correct tests fail.
 settings.register_profile("skelstore", deadline=None)
 settings.register_profile("thorough", settings.get_profile("skelstore"))
 settings.load_profile("skelstore")
 
-#: How many times the examples of a test the profile ``thorough`` tries: ``pytest --hypothesis-profile=thorough``.
 THOROUGH = 10
+"""The profile ``thorough`` (``pytest --hypothesis-profile=thorough``) tries this many times the examples of a test."""
 
 
 def pytest_configure() -> None:
-    """Let processes that tests start take an interrupt: a shell that runs us in the background has it ignored."""
+    """Make processes that tests start react to an interrupt, which a shell makes its background jobs ignore."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Multiply the examples of every property test under the profile ``thorough``, those that state a number too."""
+    """Multiply the examples of property tests under the profile ``thorough``, also if a test states their number."""
     if settings.get_current_profile_name() != "thorough":
         return
     for test in {item.obj for item in items if isinstance(item, pytest.Function) and is_hypothesis_test(item.obj)}:
-        stated = test._hypothesis_internal_use_settings  # Hypothesis has no public way to change them afterwards
+        stated = test._hypothesis_internal_use_settings  # Hypothesis has no public way to change them later
         test._hypothesis_internal_use_settings = settings(stated, max_examples=THOROUGH * stated.max_examples)
 
 
@@ -66,7 +66,7 @@ def no_leaked_processes() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def real_folder() -> Path:
-    """Folder of real files from public repositories, which may not be committed; skip where it is missing."""
+    """Folder of real files from public repositories, which may not be committed. Skip the test if it is missing."""
     stated = os.environ.get("SKELSTORE_REAL")
     folder = Path(stated) if stated else REPOSITORY.parent / "shared" / "real"
     if not folder.is_dir():
@@ -76,7 +76,7 @@ def real_folder() -> Path:
 
 @pytest.fixture(scope="session")
 def real_file(real_folder: Path) -> Callable[[str], Path]:
-    """Path of one real file by its name in the folder, such as ``ntu/x.skeleton``; skip by that name."""
+    """Path of a real file by its name in the folder, such as ``ntu/x.skeleton``. Skip the test if it is missing."""
 
     def find(name: str) -> Path:
         path = real_folder / name

@@ -23,7 +23,7 @@ from converters.samples.sources import write_sources
 from skelstore.write import parts
 from tests.support.document_blocks import blocks, check_blocks
 from tests.support.framework_data import close_log, mend_mmaction2, mend_mmcv
-from tests.support.other_readers import assert_read_alike
+from tests.support.other_readers import check_by_second_reader
 from tests.support.repository import REPOSITORY
 from tests.support.second_reader import SecondReader, decoded_chunk, shard_chunks
 
@@ -43,8 +43,8 @@ PAGES = (
 )
 DOCUMENTS = ["README.md", *(f"docs/{page}.md" for page in PAGES)]
 TRAINING = "docs/training.md"
-#: Frameworks that blocks of it need, each named behind the language, and where their tests run.
 FRAMEWORKS = {"torch": "mmaction-test", "mmaction": "mmaction-test", "pyskl": "pyskl-test"}
+"""Frameworks that blocks of it need, named after the language of the block -> the target of make that tests them."""
 PROFILES = ["fast", "default", "small"]
 VIDEOS = 40
 
@@ -52,7 +52,7 @@ VIDEOS = 40
 
 
 def odd_annotations() -> list[dict[Any, Any]]:
-    """Annotations in which every form of the format occurs."""
+    """Annotations that use every feature of the format."""
     nan = np.frombuffer(bytes.fromhex("ff7e"), ">f2").astype(np.float16)
     every = {f"numpy.{name}": np.dtype(name).type(1) for name in ["bool", "int8", "int16", "int32", "int64"]}
     every |= {f"numpy.u{name}": np.dtype(f"u{name}").type(200) for name in ["int8", "int16", "int32", "int64"]}
@@ -82,12 +82,12 @@ def test_second_reader_reads_every_form(tmp_path: Path, profile: Any) -> None:
         writer.splits["train"] = ["a", "a", "nobody"]
         writer.splits[3] = (1, "b")
         writer.splits["\ud800"] = np.arange(3)
-    assert_read_alike(tmp_path / "odd.zarr", annotations)
+    check_by_second_reader(tmp_path / "odd.zarr", annotations)
 
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_second_reader_reads_many_parts(tmp_path: Path, profile: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Parts begin on shard boundaries, so arrays have padding, absent chunks and videos across shards."""
+    """Parts begin on shard boundaries, so arrays have padding, missing chunks and videos that span shards."""
     monkeypatch.setattr(parts, "PART_VIDEOS", 7)
     data = ntu_like(VIDEOS)
     with skelstore.Writer(tmp_path / "ntu.zarr", profile=profile) as writer:
@@ -95,7 +95,7 @@ def test_second_reader_reads_many_parts(tmp_path: Path, profile: Any, monkeypatc
             writer.add(annotation)
         writer.splits |= data["split"]
     assert len(list((tmp_path / "ntu.zarr" / "keypoint").glob("c.*"))) > 1
-    assert_read_alike(tmp_path / "ntu.zarr", data["annotations"])
+    check_by_second_reader(tmp_path / "ntu.zarr", data["annotations"])
 
 
 @pytest.mark.parametrize("videos", [0, 1])
@@ -103,7 +103,7 @@ def test_second_reader_reads_small_stores(tmp_path: Path, videos: int) -> None:
     with skelstore.Writer(tmp_path / "small.zarr") as writer:
         for annotation in odd_annotations()[:videos]:
             writer.add(annotation)
-    assert_read_alike(tmp_path / "small.zarr")
+    check_by_second_reader(tmp_path / "small.zarr")
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +123,7 @@ def test_second_reader_reads_converted_samples(samples: Path, tmp_path: Path, so
     opened = open_source(samples / source, kpfiles=kpfiles if kpfiles.is_dir() else None)
     convert_source(opened, tmp_path / "s.zarr", profile="small")
     opened.close()
-    assert_read_alike(tmp_path / "s.zarr")
+    check_by_second_reader(tmp_path / "s.zarr")
     about = SecondReader(tmp_path / "s.zarr").about["source"]
     known = {"dialect", "name", "size", "document", "kpfiles", "left_out", "boxes", "class_names", "joints", "unlisted"}
     known |= {"recipe", "task"}
@@ -143,7 +143,7 @@ def test_code_blocks_run(samples: Path, document: str, monkeypatch: pytest.Monke
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 @pytest.mark.filterwarnings("ignore")
 def test_blocks_that_need_a_framework_run(tmp_path: Path, framework: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After those that need none, which convert the data."""
+    """Run after the blocks without a framework, which convert the data."""
     if checkout := os.environ.get("PYSKL_CHECKOUT", ""):
         monkeypatch.syspath_prepend(checkout)
         mend_mmcv()
@@ -151,7 +151,7 @@ def test_blocks_that_need_a_framework_run(tmp_path: Path, framework: str, monkey
         pytest.skip(f"{framework} is not installed here: see `make {FRAMEWORKS[framework]}`")
     assert any(block.needs == framework for block in blocks(TRAINING))
     mend_mmaction2(monkeypatch)
-    write_samples(tmp_path, VIDEOS if framework == "torch" else 20)  # PoseC3D takes a second a video without a GPU
+    write_samples(tmp_path, VIDEOS if framework == "torch" else 20)  # PoseC3D takes a second per video without a GPU
     monkeypatch.chdir(tmp_path)
     check_blocks(TRAINING, "")
     left = check_blocks(TRAINING, framework)
@@ -177,7 +177,7 @@ def test_readme_begins_with_working_code() -> None:
 
 
 def test_example_bytes_of_the_format_are_a_shard(tmp_path: Path) -> None:
-    """The dump in docs/format.md is read as the table below it says, and holds the arrays of the example."""
+    """The dump in docs/format.md can be read as the table below it says and holds the arrays of the example."""
     (dump,) = (block.text for block in blocks("docs/format.md") if block.language == "hexdump")
     data = bytes.fromhex("".join(line.partition(":")[2] for line in dump.splitlines()))
     (chunk,) = shard_chunks(data, 1, "1eb2c327c55815c78f188618dd1df48e")
@@ -190,7 +190,7 @@ def test_example_bytes_of_the_format_are_a_shard(tmp_path: Path) -> None:
     (shown,) = (json.loads(block.text) for block in blocks("docs/format.md") if block.language == "json")
     about = SecondReader(tmp_path / "tiny.zarr").about
     assert shown == {key: about[key] for key in shown}
-    assert_read_alike(tmp_path / "tiny.zarr")
+    check_by_second_reader(tmp_path / "tiny.zarr")
 
 
 def test_links_of_documents_lead_somewhere() -> None:

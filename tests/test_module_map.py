@@ -1,4 +1,4 @@
-"""The map of modules in docs/design.md holds, and so does what it promises: layers, no circle, no private doors."""
+"""The map of modules in docs/design.md is complete; its layers hold, without circular imports or private access."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ PACKAGES = ["skelstore", "converters"]
 
 
 def modules(package: str) -> dict[str, Path]:
-    """Dotted name below the package -> file, of every module that is not the file of a folder."""
+    """Dotted name below the package -> file, for every module except ``__init__`` and ``__main__``."""
     folder = REPOSITORY / package
     paths = [path for path in folder.rglob("*.py") if not path.stem.startswith("__")]
     return {".".join(path.relative_to(folder).with_suffix("").parts): path for path in paths}
 
 
 def mapped(package: str) -> dict[str, tuple[int, int]]:
-    """Dotted name of each module in the map -> number of its row, and its place in that row."""
+    """Dotted name of each module in the map -> number of its row and position in that row."""
     text = (REPOSITORY / "docs/design.md").read_text()
     section = text.split(f"| {package} | what it knows |")[1].split("\n\n")[0]
     places = {}
@@ -31,13 +31,13 @@ def mapped(package: str) -> dict[str, tuple[int, int]]:
         folder = re.findall(r"`([\w/]+)/`", room)
         prefix = f"{folder[0]}/".replace("/", ".") if folder else ""
         for place, name in enumerate(re.findall(r"`(\w+)`", names)):
-            assert prefix + name not in places, f"{prefix}{name} stands twice in the map"
+            assert prefix + name not in places, f"{prefix}{name} is in the map twice"
             places[prefix + name] = number, place
     return places
 
 
 def imported(path: Path, package: str) -> Iterator[str]:
-    """Modules of the package that a module imports anywhere, for type checkers and in functions too."""
+    """Modules of the package that a module imports, also inside functions and for type checkers."""
     known = modules(package)
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and f"{node.module}.".startswith(f"{package}."):
@@ -57,8 +57,8 @@ def test_the_map_lists_every_module(package: str) -> None:
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_a_module_imports_only_what_stands_before_it(package: str) -> None:
-    """From rows above its own, and from what stands before it in its own row."""
+def test_a_module_imports_only_earlier_modules(package: str) -> None:
+    """From rows above its own, and from modules before it in its own row."""
     place = mapped(package)
     backwards = [
         f"{module} imports {name}"
@@ -70,7 +70,7 @@ def test_a_module_imports_only_what_stands_before_it(package: str) -> None:
 
 
 @pytest.mark.parametrize(("one", "other"), [("read.", "write."), ("write.", "read.")])
-def test_reading_and_writing_know_nothing_of_each_other(one: str, other: str) -> None:
+def test_reading_and_writing_do_not_import_each_other(one: str, other: str) -> None:
     files = modules("skelstore")
     across = [
         f"{module} imports {name}"
@@ -82,14 +82,14 @@ def test_reading_and_writing_know_nothing_of_each_other(one: str, other: str) ->
     assert across == []
 
 
-#: Underscore names that are somebody's interface: of named tuples, of the standard library.
 OPEN = {"_asdict", "_fields", "_make", "_replace", "_exit"}
-#: What concurrent.futures has no other name for.
+"""Underscore names that are part of an interface: of named tuples, of the standard library."""
 UNAVOIDABLE = {"executor._executor_manager_thread", "executor._processes"}
+"""Names for which concurrent.futures has no public equivalent."""
 
 
 def private_doors(tree: ast.Module) -> Iterator[str]:
-    """Underscore names of other objects than self and cls, and of other modules, that a module uses.
+    """Underscore names that a module uses of other modules and of objects other than self and cls.
 
     A function may use those of a parameter that is annotated with a class of the same module.
     """
@@ -121,7 +121,7 @@ def test_no_module_reaches_into_another(package: str) -> None:
     assert found == set()
 
 
-def test_private_doors_are_seen() -> None:
+def test_private_doors_are_found() -> None:
     code = """if True:
     from a import b, _c
     class Own:

@@ -1,4 +1,4 @@
-"""frame_dir is data: whatever it holds is stored, found and exported as it is, and no path is made of it."""
+"""A frame_dir is data: it is stored, found and exported unchanged, and no path is built from it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ from tests.support.source_contract import dump, load
 LONG = "n" * 10_000
 COMPOSED, DECOMPOSED = (unicodedata.normalize(form, "é") for form in ("NFC", "NFD"))
 
-#: What no file can be called, or not everywhere, or not beside the others.
 NAMES = [
     "",
     ".",
@@ -60,8 +59,9 @@ NAMES = [
     "keypoint",
     "\ud800",
 ]
-#: Those of them that MMAction2 finds a file by, on any file system that takes bytes for names.
+"""Names that a file cannot have at all, not on every file system, or not beside the others."""
 FILES = [name for name in NAMES if name not in ("/", "\ud800") and "\0" not in name and len(name) < 200]
+"""Those by which MMAction2 finds a file, on any file system whose names are bytes."""
 FILES = [name for name in FILES if not name.startswith(("..", "/")) and "/../" not in name] + [".."]
 
 
@@ -83,7 +83,7 @@ def dataset(names: list[str]) -> dict[str, Any]:
 
 
 def check_found(path: Path, annotations: list[dict[str, Any]]) -> None:
-    """Each video by its name, by a reader that knows nothing else."""
+    """Find each video by its name, with a reader that knows nothing else."""
     with skelstore.open(path) as store:
         for i, annotation in enumerate(annotations):
             assert annotation["frame_dir"] in store
@@ -94,7 +94,7 @@ def check_found(path: Path, annotations: list[dict[str, Any]]) -> None:
 
 
 @pytest.mark.parametrize("dialect", ["pyskl", "list"])
-def test_names_there_and_back(tmp_path: Path, dialect: str) -> None:
+def test_names_round_trip(tmp_path: Path, dialect: str) -> None:
     data = dataset(NAMES)
     value = data if dialect == "pyskl" else data["annotations"]
     module: Any = pyskl if dialect == "pyskl" else bare_list
@@ -109,8 +109,8 @@ def test_names_there_and_back(tmp_path: Path, dialect: str) -> None:
     assert_exact(load(tmp_path / "out.pkl"), value)
 
 
-def test_no_name_is_in_the_files_of_a_store(tmp_path: Path) -> None:
-    """The files are the same for other names, and nothing comes to be beside them."""
+def test_no_file_of_a_store_is_named_after_a_video(tmp_path: Path) -> None:
+    """The files are the same for other names, and no others appear beside them."""
     plain = [f"video {i}" for i in range(len(NAMES))]
     for folder, names in ("odd", NAMES), ("plain", plain):
         pyskl.convert(dump(tmp_path / folder / "a.pkl", dataset(names)), tmp_path / folder / "a.zarr", workers=1)
@@ -119,7 +119,7 @@ def test_no_name_is_in_the_files_of_a_store(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("videos", [1, 5, None])
 def test_kpfiles_are_named_by_number(tmp_path: Path, videos: int | None) -> None:
-    """Names are the keys in kpfiles; a kpfile of one video is not called after it."""
+    """Names are the keys in kpfiles; a kpfile with one video is not named after it."""
     data = dataset(NAMES)
     pyskl.convert(dump(tmp_path / "a.pkl", data), tmp_path / "a.zarr", workers=1)
     out = tmp_path / "out"
@@ -136,14 +136,14 @@ def test_kpfiles_are_named_by_number(tmp_path: Path, videos: int | None) -> None
             assert_exact(store[name]["keypoint"], data["annotations"][i]["keypoint"])
 
 
-def test_one_file_a_video_there_and_back(tmp_path: Path) -> None:
-    """MMAction2's layout: the files come out under the names that they had, byte for byte of the name."""
+def test_one_file_per_video_round_trips(tmp_path: Path) -> None:
+    """MMAction2's layout: the files are exported under the names that they had, byte for byte."""
     toc = {"split": {"all": FILES}, "annotations": [entry(name, i) for i, name in enumerate(FILES)]}
     dump(tmp_path / "toc.pkl", toc)
     for i, name in enumerate(FILES):
         dump(tmp_path / "kpfiles" / f"{name}.pkl", skeleton(i))
     if len(tree(tmp_path / "kpfiles")) < len(set(FILES)):
-        pytest.skip("this file system takes some of the names for the same")
+        pytest.skip("some of the names are the same to this file system")
     kinetics.convert(tmp_path / "toc.pkl", tmp_path / "a.zarr", kpfiles=tmp_path / "kpfiles", workers=1)
     expected = [{**entry(name, i), **skeleton(i)} for i, name in enumerate(FILES)]
     check_found(tmp_path / "a.zarr", expected)
@@ -159,7 +159,7 @@ def test_one_file_a_video_there_and_back(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in FILES])
 def test_a_name_that_no_file_has_is_missing(tmp_path: Path, name: str) -> None:
-    """In MMAction2's layout, which makes paths of names: nothing outside of the folder is read or looked for."""
+    """In MMAction2's layout, which builds paths from names: nothing outside the folder is read or looked for."""
     for path in (tmp_path / "x.pkl", tmp_path / "b.pkl", tmp_path / "kpfiles" / "y.pkl"):
         dump(path, skeleton(1))
     dump(tmp_path / "toc.pkl", {"split": {}, "annotations": [entry(name, 0)]})
@@ -169,7 +169,7 @@ def test_a_name_that_no_file_has_is_missing(tmp_path: Path, name: str) -> None:
     assert len(lines) <= 2
     assert all(line.isprintable() and len(line) < 500 + len(os.fspath(tmp_path)) for line in lines)
     os.remove(tmp_path / "kpfiles" / "y.pkl")
-    dump(tmp_path / "kpfiles" / "0.pkl", {name: skeleton(7)})  # as a key of a kpfile it is a name like any other
+    dump(tmp_path / "kpfiles" / "0.pkl", {name: skeleton(7)})  # as a key of a kpfile it is like any other name
     if ".." in name.split("/"):
         return
     kinetics.convert(tmp_path / "toc.pkl", tmp_path / "a.zarr", kpfiles=tmp_path / "kpfiles", workers=1)

@@ -8,8 +8,8 @@ import re
 from tests.support.repository import REPOSITORY
 
 TESTS = REPOSITORY / "tests"
-#: Finds imports from test modules, also in code that a test runs in another process.
 TEST_MODULE = re.compile(r"(?:from|import) tests[\w. ]*[. ](?:test_\w+|conftest)\b")
+"""Finds imports from test modules, also in code that a test runs in another process."""
 
 
 def test_nothing_is_imported_from_test_modules() -> None:

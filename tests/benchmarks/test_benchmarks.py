@@ -1,4 +1,4 @@
-"""The benchmarks compare like with like: every peer gives the annotation, and who is left out is named."""
+"""The benchmarks compare like with like: every peer gives the annotation, and skipped peers are named."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from tests.support.processes import run_python
 from tests.support.repository import REPOSITORY
 
 VIDEOS = 12
-#: Their runtimes keep threads and descriptors for the life of the process: not of this one, in which other tests fork.
 KEEPS_RUNNING = {"Lance", "tensorstore", "zarrs"}
+"""Peers whose runtimes keep threads and descriptors until the process ends. They run in another one: tests fork."""
 
 
 @pytest.fixture(scope="module", params=["kinetics", "ntu_short"])
@@ -54,7 +54,7 @@ def test_every_peer_gives_the_annotation(peer: Peer, data: Synthetic, tmp_path: 
 
 
 def test_a_data_set_may_be_larger_than_one_value_of_a_pickle(data: Synthetic, monkeypatch: pytest.MonkeyPatch) -> None:
-    """240,000 videos are: the data-only reader gives no value of over ten million parts."""
+    """240,000 videos are larger: the data-only reader gives no value of more than ten million parts."""
     expected = data.load()
     monkeypatch.setattr(limits, "MAX_NODES", 500)
     with PickleFile(data.pickle) as file, pytest.raises(SourceError, match="more than"):
@@ -63,7 +63,7 @@ def test_a_data_set_may_be_larger_than_one_value_of_a_pickle(data: Synthetic, mo
 
 
 def test_floors_touch_the_chunks_of_the_video(data: Synthetic) -> None:
-    """The codec's floor decodes what the video needs, no more and no less: the rows are among those of its chunks."""
+    """The codec's floor decodes exactly what the video needs: the rows are among those of its chunks."""
     store, codec = data.store("default"), floors.BareCodec()
     codec.build(data, store)
     for places, annotation in zip(codec.runs.values(), data.load(), strict=True):
@@ -80,7 +80,7 @@ def test_floors_touch_the_chunks_of_the_video(data: Synthetic) -> None:
             assert_exact(found.reshape(run.shape), annotation[run.field])
 
 
-def test_bare_read_brings_the_bytes_of_the_video(data: Synthetic, tmp_path: Path) -> None:
+def test_bare_read_reads_the_bytes_of_the_video(data: Synthetic, tmp_path: Path) -> None:
     read = floors.BareRead()
     read.build(data, tmp_path)
     read.open()
@@ -108,13 +108,13 @@ def test_a_peer_that_is_not_installed_is_skipped_by_name(data: Synthetic, tmp_pa
     assert list(tmp_path.iterdir()) == []
 
 
-def test_memcached_that_is_not_there_is_skipped_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_memcached_is_skipped_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Memcached, "modules", ())
     monkeypatch.setenv("PATH", "")
     assert "apt install memcached" in str(Memcached().missing())
 
 
-def test_json_has_the_claims_and_what_is_behind_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_has_the_claims_and_their_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["--smallest", "size", "--json", str(tmp_path / "out.json")])
     assert "synthetic ntu, small" in capsys.readouterr().out
     content = json.loads((tmp_path / "out.json").read_text())
@@ -135,7 +135,7 @@ def test_usage_errors(arguments: list[str], capsys: pytest.CaptureFixture[str]) 
     assert "reading" in capsys.readouterr().err
 
 
-def test_sides_are_timed_in_turn_on_one_order() -> None:
+def test_sides_are_timed_in_turn_in_the_same_order() -> None:
     calls: list[tuple[str, int]] = []
     sides = {name: lambda key, name=name: calls.append((name, key)) for name in "ab"}
     times = timing.interleave(sides, timing.shuffles(range(5), rounds=3))
@@ -163,8 +163,8 @@ def test_verdicts() -> None:
     assert "REACHED" not in "\n".join(report.lines(result, verdicts=False)).upper()
 
 
-def test_the_loop_orders_persons_of_crowded_frames_only_when_there_are_too_many() -> None:
-    """What the loop is to do, by hand: two persons in frame 3, one in frame 5, scores 1, 2 and 3."""
+def test_the_loop_sorts_persons_only_when_a_frame_has_too_many() -> None:
+    """The expected result, by hand: two persons in frame 3, one in frame 5, scores 1, 2 and 3."""
     keypoint = np.zeros((3, 4, 3), np.float16)
     keypoint[:, :, 2] = [[1], [2], [3]]
     annotation = {"frame_inds": np.array([3, 3, 5], np.int16), "keypoint": keypoint, "total_frames": 9}

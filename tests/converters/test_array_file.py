@@ -1,4 +1,4 @@
-"""Array files of NumPy: read as they were written, and any other bytes refused with a sentence."""
+"""Array files of NumPy round-trip, and any other bytes are refused with a sentence."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def header(text: str, version: int = 1) -> bytes:
 
 
 def refused_or(read: Callable[[Path], Any], path: Path) -> Any:
-    """What is read, or None if it is refused with a sentence that names the file."""
+    """The array that is read, or None if the file is refused with a sentence that names it."""
     try:
         return read(path)
     except SourceError as error:
@@ -52,7 +52,7 @@ def file(tmp_path: Path) -> Path:
 
 @given(ARRAYS, st.booleans())
 @settings(max_examples=60)
-def test_any_array_comes_back(array: np.ndarray[Any, Any], fortran: bool) -> None:
+def test_any_array_round_trips(array: np.ndarray[Any, Any], fortran: bool) -> None:
     written = np.asfortranarray(array) if fortran and array.ndim else array
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "a.npy"
@@ -118,7 +118,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_is_no_array_of_numbers_is_refused(tmp_path: Path, name: str) -> None:
+def test_files_that_are_not_arrays_of_numbers_are_refused(tmp_path: Path, name: str) -> None:
     data, reason = REFUSED[name]
     path = tmp_path / "a.npy"
     path.write_bytes(data)
@@ -135,8 +135,8 @@ def test_what_is_no_array_of_numbers_is_refused(tmp_path: Path, name: str) -> No
     assert reason in str(error.value)
 
 
-def test_nothing_is_allocated_for_what_a_header_says(tmp_path: Path) -> None:
-    """1e12 floats that are not there are refused by arithmetic, mapped or not."""
+def test_nothing_is_allocated_before_a_header_is_checked(tmp_path: Path) -> None:
+    """A header for 1e12 missing floats is refused by arithmetic, mapped or not."""
     path = tmp_path / "a.npy"
     path.write_bytes(header("{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000,), }"))
     for read in (npy_header, read_npy):
@@ -145,13 +145,13 @@ def test_nothing_is_allocated_for_what_a_header_says(tmp_path: Path) -> None:
 
 
 def test_a_zip_bomb_is_refused_before_it_is_unpacked(file: Path) -> None:
-    """A member whose size is honest but too much for one video, and one that states what deflate cannot do."""
+    """A member whose true size is too large for one video, and one that states an impossible ratio of deflate."""
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("keypoint.npy", "w") as member:
         member.write(header("{'descr': '|u1', 'fortran_order': False, 'shape': (3000000000, ), }"))
         for _ in range(3):
             member.write(bytes(1 << 20))
     data = bytearray(file.read_bytes())
-    place = data.rindex(b"PK\1\2") + 24  # of the size in the directory
+    place = data.rindex(b"PK\1\2") + 24  # the size in the directory
     for size, reason in ((3 << 30, "cannot be"), (1 << 31, "cannot be"), (5_000_000, "cannot be")):
         struct.pack_into("<I", data, place, size)
         file.write_bytes(data)
@@ -174,7 +174,7 @@ def test_an_archive_that_is_damaged_is_refused(file: Path) -> None:
         damaged = bytearray(whole)
         damaged[place] ^= 0x55
         file.write_bytes(damaged)
-        found = refused_or(read_npz, file)  # a byte may say nothing of the data, such as a date
+        found = refused_or(read_npz, file)  # a byte may be irrelevant to the data, such as a date
         assert found is None or found["keypoint"].tobytes() == np.arange(5000.0).tobytes()
     for length in (0, 10, len(whole) // 2, len(whole) - 1):
         file.write_bytes(whole[:length])
@@ -187,7 +187,7 @@ def test_an_archive_of_other_things_is_refused(file: Path) -> None:
         with zipfile.ZipFile(file, "w") as archive:
             for name in names:
                 archive.writestr(name, npy(np.zeros(1)))
-        file.write_bytes(file.read_bytes().replace(b"b.npy", b"a.npy"))  # two of one name
+        file.write_bytes(file.read_bytes().replace(b"b.npy", b"a.npy"))  # two members with the same name
         with pytest.raises(SourceError, match="not one array of a name of its own"):
             read_npz(file)
     with zipfile.ZipFile(file, "w") as archive:
@@ -236,7 +236,7 @@ def test_any_archive_is_read_or_refused(changes: list[tuple[int, int]], cut: int
 
 
 def test_a_header_is_not_longer_than_numpy_takes(tmp_path: Path) -> None:
-    """In version 2 a header states its own length, up to 4 GiB, which a bomb in an .npz would fill."""
+    """In version 2 a header states its own length, up to 4 GiB; a bomb in an .npz could fill that."""
     long = b"\x93NUMPY\2\0" + (64 << 20).to_bytes(4, "little") + b" " * (64 << 20)
     file = tmp_path / "a.npz"
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:

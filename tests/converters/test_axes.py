@@ -1,4 +1,4 @@
-"""Whether the shape of an array without names is that of a video: orders of axes that would become other persons."""
+"""Shapes of arrays without names of axes: other orders, which would mix up persons, frames or joints."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ JOINTS = st.sampled_from([13, 17, 18, 20, 25, 33, 133])
 
 @st.composite
 def videos(draw: st.DrawFn) -> tuple[int, int, int, int]:
-    """Shapes [M, T, V, C] that read as such: all but three persons in 2D, which may be x, y, z of two."""
+    """Shapes [M, T, V, C] that are unambiguous: all except three persons in 2D, which may be x, y, z of two."""
     shape = draw(PERSONS), draw(st.integers(1, 400)), draw(JOINTS), draw(st.sampled_from([2, 3]))
     return (2, *shape[1:]) if (shape[0], shape[3]) == (3, 2) else shape
 
@@ -62,13 +62,13 @@ def test_a_whole_data_set_in_one_array(n: int, t: int, v: int, c: int) -> None:
     assert other_reading((n, 2, t, v, c)) == ("[N, M, T, V, C]", None, n)
 
 
-def test_joints_and_frames_that_changed_places() -> None:
+def test_exchanged_joints_and_frames() -> None:
     assert other_reading((17, 900, 2)) == ("[V, T, C]", (1, 0, 2), 0)
     assert other_reading((17, 543, 3)) is None  # 17 frames of MediaPipe's whole body
 
 
 @pytest.mark.parametrize("shape", [(), (17,), (30, 17), (30, 17, 4), (1, 30, 17, 4), (0, 30, 17, 2), (1,) * 7])
-def test_what_is_of_no_order_at_all_has_no_reading(shape: tuple[int, ...]) -> None:
+def test_a_shape_of_no_known_order_has_no_reading(shape: tuple[int, ...]) -> None:
     assert other_reading(shape) is None
 
 

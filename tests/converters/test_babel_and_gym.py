@@ -1,4 +1,4 @@
-"""BABEL and FineGYM's boxes: equal to an independent reference, and what does not fit together refused."""
+"""BABEL and the boxes of FineGYM equal an independent reference, and data that do not fit together are refused."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.support.source_contract import check_source, dump, load
 
 
 def reference(clips: np.ndarray[Any, Any], labels: Any) -> list[dict[str, Any]]:
-    """MMAction2's annotations of BABEL, number by number, from the description: clips [N, C, T, V, M]."""
+    """MMAction2's annotations of BABEL, value by value, from the description: clips [N, C, T, V, M]."""
     segments, (actions, sequences, chunks, annotators) = labels
     annotations = []
     for n in range(clips.shape[0]):
@@ -51,7 +51,7 @@ def write_babel(folder: Path, clips: np.ndarray[Any, Any], labels: Any) -> Path:
 # ------------------------------------------------------------------------------------------ BABEL
 
 
-def test_babel_is_what_mmaction2_makes_of_it(tmp_path: Path) -> None:
+def test_babel_is_converted_as_by_mmaction2(tmp_path: Path) -> None:
     clips, labels = babel_like(5)
     path = write_babel(tmp_path, clips, labels)
     expected = [annotation | {"keypoint": None} for annotation in reference(clips[..., :1, :1, :], labels)]
@@ -138,7 +138,7 @@ LABELS: dict[str, Callable[[Any, Any], Any]] = {
 
 
 @pytest.mark.parametrize("name", LABELS)
-def test_labels_that_are_not_babels_are_refused(tmp_path: Path, name: str) -> None:
+def test_labels_in_another_form_are_refused(tmp_path: Path, name: str) -> None:
     clips, labels = babel_like(3)
     path = write_babel(tmp_path, clips, LABELS[name](*labels))
     with pytest.raises(SourceError, match="val_label_60"):
@@ -170,7 +170,7 @@ def test_any_pickle_is_labels_or_refused(value: object) -> None:
     assert "val_label_60.pkl" in text
 
 
-def test_an_array_that_is_not_babels_is_refused(tmp_path: Path) -> None:
+def test_arrays_in_another_form_are_refused(tmp_path: Path) -> None:
     clips, labels = babel_like(3)
     path = write_babel(tmp_path, clips[0], labels)
     with pytest.raises(SourceError, match=r"it looks like \[C, T, V, M\]"):
@@ -252,7 +252,7 @@ def test_boxes_of_another_form_are_refused_by_name(tmp_path: Path, name: str) ->
     assert not (tmp_path / "g.zarr").exists()
 
 
-def test_boxes_that_are_no_data_are_named(tmp_path: Path) -> None:
+def test_boxes_that_are_not_data_are_named(tmp_path: Path) -> None:
     path = dump(tmp_path / "gym.pkl", [{"frame_dir": "a"}])
     source = GymSource(path, dump(tmp_path / "boxes.pkl", {"a": Path("x")}))
     with pytest.raises(

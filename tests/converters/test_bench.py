@@ -1,4 +1,4 @@
-"""`skelstore bench`: a sample of a person's own store, measured beside other ways to keep it."""
+"""`skelstore bench`: a sample of a user's own store, measured beside other ways to store it."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_sample_is_bounded_in_bytes(kinetics: Path, tmp_path: Path, monkeypatc
     assert len(data.sample_of(kinetics, VIDEOS, tmp_path).names) == 1
 
 
-def test_videos_without_a_name_of_their_own_are_left_out(tmp_path: Path) -> None:
+def test_videos_without_a_unique_name_are_left_out(tmp_path: Path) -> None:
     path = tmp_path / "a.zarr"
     with skelstore.Writer(path) as writer:
         for name in ("twice", "once", "twice", ""):
@@ -67,7 +67,7 @@ def test_peers_that_cannot_hold_the_data_are_left_out_with_the_reason(tmp_path: 
         writer.add(video("a name with spaces", 3))
         writer.add(video("n" * 600, 3, "<f4"))
     sample = data.sample_of(path, 10, tmp_path)
-    # The others keep threads for the life of the process: not of this one, in which other tests fork.
+    # The others keep threads for the life of the process, in which other tests fork.
     peers = [peer for peer in reading.peers() if peer.name not in ("Lance", "tensorstore", "zarrs")]
     found = reading.measure(sample, tmp_path, 5, 1, [*peers, StoreAsItIs(path)])
     assert {"fast", "default", "small", "pickle files", "your store"} <= found.measurements.keys()
@@ -99,7 +99,7 @@ def test_the_command(
     assert "REACHED" not in shown.out.upper()
 
 
-def test_what_is_no_store_ends_in_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_path_that_is_not_a_store_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         entry.main(["bench", str(tmp_path / "nothing.zarr")])
     assert caught.value.code == 1

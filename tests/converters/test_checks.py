@@ -1,4 +1,4 @@
-"""What a check finds: each defect by itself, real and sample files, and the numeric checks against slow loops."""
+"""What a check finds: each defect by itself, in real and sample files; the numeric checks against slow loops."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ ALL = [f"clip{i}" for i in range(6)]
 
 
 def clean_compressed(count: int = 4) -> dict[str, Any]:
-    """The same as Kinetics has it: rows of detections, boxes and what is valid."""
+    """The same in the form of Kinetics: rows of detections, with boxes and ``valid``."""
     random = np.random.default_rng(4)
     data: dict[str, Any] = {"split": {"train": [f"clip{i}" for i in range(count)]}, "annotations": []}
     for i in range(count):
@@ -146,7 +146,7 @@ def swapped(annotation: Annotation) -> None:
 
 
 def swap_rows(annotation: Annotation) -> None:
-    """Two persons who hardly move, and change rows in one frame."""
+    """Two persons who hardly move and change rows in one frame."""
     for key in ("keypoint", "keypoint_score"):
         annotation[key][:, 1:] = annotation[key][:, :1]
         annotation[key][:, 3] = annotation[key][::-1, 3]
@@ -157,7 +157,6 @@ def eleven_joints(annotation: Annotation) -> None:
         annotation[key] = annotation[key][:, :, :11]
 
 
-#: Kind of problem, and what makes it in one annotation of the clean data.
 DENSE_DEFECTS: list[tuple[str, Callable[[Annotation], None]]] = [
     ("keypoint-missing", drop("keypoint")),
     ("keypoint-missing", put("keypoint", None)),
@@ -204,6 +203,7 @@ DENSE_DEFECTS: list[tuple[str, Callable[[Annotation], None]]] = [
     ("label-range", put("label", [0, -1])),
     ("label-gap", put("label", 4)),
 ]
+"""Kind of problem -> the change to one annotation of the clean data that causes it."""
 COMPRESSED_DEFECTS: list[tuple[str, Callable[[Annotation], None]]] = [
     ("keypoint-shape", drop("frame_inds")),
     ("keypoint-shape", remake("keypoint", lambda points: points[..., :2])),
@@ -305,7 +305,7 @@ def test_splits_of_different_protocols_may_overlap(splits: dict[Any, Any]) -> No
     assert kinds(checked({**clean(), "split": {**splits, "all": ALL}})) == {}
 
 
-def test_axes_that_are_exchanged_are_named() -> None:
+def test_exchanged_axes_are_named() -> None:
     data = clean()
     for annotation in data["annotations"][1:]:
         for key in ("keypoint", "keypoint_score"):
@@ -328,7 +328,7 @@ def test_names() -> None:
             del data["annotations"][1]["frame_dir"]
         assert kinds(checked(data)) == ({"name-missing": 1} if found else {})
     data = clean()
-    for annotation in data["annotations"]:  # PYSKL matches filename if the first video has it
+    for annotation in data["annotations"]:  # PYSKL matches filename if the first video has one
         annotation["filename"], annotation["frame_dir"] = annotation["frame_dir"], "undefined"
     assert kinds(checked(data)) == {}
 
@@ -417,7 +417,7 @@ def test_all_problems_at_once_with_the_first_names() -> None:
 
 
 def test_memory_does_not_grow_with_problems_or_videos() -> None:
-    """4,000 bad videos more take some bytes each: what is kept of a video is a digest, a place and a label."""
+    """4,000 more bad videos take a few bytes each: only a digest, a position and a label are kept of a video."""
     bad = {"frame_dir": "x", "label": 0, "keypoint": np.full((1, 50, 17, 2), math.nan), "total_frames": 3}
 
     def videos(count: int) -> Videos:
@@ -460,7 +460,7 @@ def test_a_damaged_store_is_a_problem(tmp_path: Path) -> None:
     shard.write_bytes(damaged)
     with opened_for_check(path) as videos:
         report = check(videos)
-    assert kinds(report) == {"unreadable": len(report.problems["unreadable"].examples)}, "their ids are there"
+    assert kinds(report) == {"unreadable": len(report.problems["unreadable"].examples)}, "their ids can be read"
     example = report.problems["unreadable"].examples[0]
     assert example.name == "clip0"
     assert "c.0" in example.found
@@ -468,7 +468,7 @@ def test_a_damaged_store_is_a_problem(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("damaged", ["label", "frame_dir"])
 def test_a_store_of_which_nothing_can_be_read_is_reported(tmp_path: Path, damaged: str) -> None:
-    """Labels, or names, that are arrays lie in shards, too."""
+    """Labels or names that are arrays are in shards, too."""
     annotations = [{"frame_dir": "twice", **one} for one in clean()["annotations"]]
     for annotation in annotations:
         annotation |= {"frame_dir": "twice", damaged: np.arange(500.0)}
@@ -515,7 +515,7 @@ def test_raw_ntu_is_checked_as_a_recipe_makes_it(tmp_path: Path) -> None:
         pass
     with opened_for_check(tmp_path / "ntu", recipe="pyskl") as videos:
         report = check(videos)
-    assert kinds(report) == {"left-out": 1}, "and its id is not missed"
+    assert kinds(report) == {"left-out": 1}, "its id is not reported as missing"
     assert report.problems["left-out"].examples[0] == (names[1], f"{names[1]}.skeleton", "no frame has a body")
     with opened_for_check(tmp_path / "ntu", recipe="pyskl", ignore=[names[1]]) as videos:
         assert kinds(check(videos)) == {}
@@ -550,7 +550,7 @@ def test_long_numbers_in_splits_and_counts() -> None:
     assert kinds(checked(clean(), left_out=[(10**5000, "why")])) == {}
 
 
-def test_what_a_store_says_of_its_source_may_be_anything(tmp_path: Path) -> None:
+def test_the_source_of_a_store_may_hold_anything(tmp_path: Path) -> None:
     for i, left_out in enumerate([5, [5], [{}], {"a": 1}]):
         path = write(tmp_path / f"{i}.zarr", clean()["annotations"], source={"left_out": left_out})
         with pytest.raises(StoreError, match="left out is not as the format says"), opened_for_check(path):
@@ -564,7 +564,7 @@ def test_missing_kpfiles_are_problems(tmp_path: Path) -> None:
     with opened_for_check(toc, kpfiles=tmp_path / "k400" / "kpfiles") as videos:
         report = check(videos)
     assert report.problems["skeletons-missing"].count == 4
-    assert report.errors == 4, "ids of what is left out are not missed a second time"
+    assert report.errors == 4, "ids of videos that are left out are not reported again"
     with opened_for_check(toc) as videos:
         assert kinds(check(videos))["keypoint-missing"] == 12
 
@@ -604,7 +604,7 @@ def test_real_hrnet_annotations(real_file: Callable[[str], Path]) -> None:
 
 
 def test_real_table_of_contents(real_file: Callable[[str], Path]) -> None:
-    """Nine of its entries count frames that a box score, rounded to float16, is a hair above: no problem."""
+    """In nine entries ``valid`` differs because box scores were rounded to float16: no problem."""
     with opened_for_check(real_file("annotations/k400_toc_100.pkl")) as videos:
         report = check(videos)
     assert kinds(report) == {"keypoint-missing": 100, "label-gap": 1}
@@ -628,7 +628,7 @@ def with_score_in_keypoint(make: Callable[[], dict[str, Any]]) -> dict[str, Any]
 
 @pytest.mark.parametrize("model", [None, *MODELS])
 def test_a_score_as_third_coordinate(model: Any) -> None:
-    """One error says what to do; a model's checks go by what comes of it."""
+    """One error says what to do; the checks for a model assume that it was done."""
     data = with_score_in_keypoint(clean)
     report = checked(data, model)
     assert kinds(report) == {"score-coordinate": 6}
@@ -652,7 +652,7 @@ def test_a_score_as_third_coordinate(model: Any) -> None:
         lambda points: points * [1, 1, 0],
     ],
 )
-def test_what_is_3d_is_no_score(change: Callable[[Any], Any]) -> None:
+def test_3d_data_are_not_taken_for_scores(change: Callable[[Any], Any]) -> None:
     data = with_score_in_keypoint(clean)
     for annotation in data["annotations"]:
         annotation["keypoint"] = change(annotation["keypoint"])
@@ -692,7 +692,7 @@ def slow_swaps(points: Any) -> list[bool]:
 
 @given(st.data(), st.tuples(st.integers(2, 4), st.integers(2, 4), st.integers(1, 3)), st.sampled_from([2, 3]))
 def test_swaps_against_loops(data: Any, shape: tuple[int, int, int], axes: int) -> None:
-    """Whole numbers, in which no rounding comes in, of persons who are near to a place of their own or another's."""
+    """Integers, so that nothing is rounded, for persons near their own place or that of another."""
     places = st.sampled_from([0.0, 1.0, 2.0, 3.0, 40.0, 41.0, 80.0, 82.0])
     points = data.draw(hnp.arrays(np.float32, (*shape, axes), elements=places))
     if data.draw(st.booleans()):
@@ -717,17 +717,17 @@ def test_every_swap_of_persons_apart_is_counted(seed: int, persons: int, three: 
     assert find_swaps(mixed).tolist() == (order[:, 1:] != order[:, :-1]).any(axis=0).tolist()
 
 
-def test_someone_who_leaves_or_is_alone_swaps_nothing() -> None:
+def test_a_person_who_leaves_or_is_alone_causes_no_swap() -> None:
     data = clean()
     points = data["annotations"][0]["keypoint"]
     points[:, 1:] = points[:, :1]
     left = points.copy()
-    left[0, 3:], left[1, 3:] = points[1, 3:], 0  # the second goes on in the row of the first
+    left[0, 3:], left[1, 3:] = points[1, 3:], 0  # the second continues in the row of the first
     assert not find_swaps(left).any()
     assert find_swaps(points[:1]).tolist() == [False] * (points.shape[1] - 1)
 
 
-def test_the_samples_have_no_swaps_and_their_coordinates_are_what_they_should_be() -> None:
+def test_the_samples_have_no_swaps_and_correct_coordinates() -> None:
     for data in (samples.ntu_like(30), samples.ntu3d_like(30)):
         report = checked(data, None)
         assert not {"persons-swapped", "fractions", "score-coordinate", "split-none"} & set(kinds(report))
@@ -743,7 +743,7 @@ SCORE = st.sampled_from([0.0, 0.5, 1.0, math.nan])
 
 
 def slow_dense(annotation: Annotation) -> dict[str, int]:
-    """Of the numeric kinds, how many cases an annotation has; numbers of joints seen outside under "outside"."""
+    """Number of cases of each numeric kind in an annotation; under "outside" the number of joints outside the image."""
     points, scores = annotation["keypoint"], annotation.get("keypoint_score")
     persons, frames, joints, _ = points.shape
     cells = [(m, t, v) for m in range(persons) for t in range(frames) for v in range(joints)]
@@ -800,7 +800,7 @@ def test_dense_numbers_against_loops(data: Any, dims: tuple[int, int], joints: i
     st.sampled_from([np.float16, np.float32]),
 )
 def test_compressed_numbers_against_loops(rows: Any, total: int, valid: dict[float, int], dtype: Any) -> None:
-    """The scores are far from the thresholds, so rounding does not come in."""
+    """The scores are far from the thresholds, so rounding does not matter."""
     frame_inds = np.array([frame for frame, _ in rows], np.int16)
     annotation = {
         "keypoint": np.ones((len(rows), 2, 3)),
@@ -853,9 +853,7 @@ KEYS = ["keypoint", "keypoint_score", "frame_inds", "box_score", "valid", "total
     st.dictionaries(st.sampled_from(["train", "val", "test"]), VALUE, max_size=2),
     st.sampled_from([None, *MODELS]),
 )
-def test_whatever_stands_in_an_annotation_there_is_a_report(
-    annotations: list[Annotation], splits: dict[str, Any], model: Any
-) -> None:
+def test_any_annotation_gives_a_report(annotations: list[Annotation], splits: dict[str, Any], model: Any) -> None:
     before = copy.deepcopy(annotations)
     report = checked({"annotations": annotations, "split": splits}, model)
     assert json.loads(json.dumps(report.to_json()))["videos"] == len(annotations)

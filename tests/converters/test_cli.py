@@ -1,4 +1,4 @@
-"""The installed command: what each command prints and writes, its exit statuses, and how it is interrupted."""
+"""The installed command: output, files, exit statuses and interruption of each command."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def store(tmp_path: Path, source: Path, run: Any) -> Path:
 
 
 def check_sentence(done: Done) -> str:
-    """An error of the data is one sentence on stderr, exit status 1, and nothing else."""
+    """Check that an error in the data is one sentence on stderr, exit status 1 and nothing else."""
     assert done.status == 1, (done.out, done.err)
     assert done.out == ""
     assert "Traceback" not in done.err
@@ -153,7 +153,7 @@ def test_show_of_odd_videos(run: Any, tmp_path: Path) -> None:
             writer.add(video)
         writer.splits[3] = ("-x",)
     lines = run("show", tmp_path / "a.zarr", "1").out.splitlines()
-    assert lines[0] == "video 0: '1'", "a name goes before a position"
+    assert lines[0] == "video 0: '1'", "a name takes precedence over a position"
     assert "  odd        <f8 [4], 0 to 1.5, 25% zeros, 2 not finite" in lines
     assert "  none       NoneType None" in lines
     assert "  3          numpy.float32 1.5" in lines
@@ -208,7 +208,7 @@ def test_odd_splits_and_names_are_shown(run: Any, tmp_path: Path) -> None:
 
 
 def test_lists_that_were_splits_become_one_data_set(run: Any, tmp_path: Path) -> None:
-    """MMAction2 0.x keeps a bare list a split; merged and exported they are a pickle of PYSKL."""
+    """MMAction2 0.x has one bare list per split; merged and exported they are a pickle of PYSKL."""
     parts = {"train": samples.bare_list_like(5, seed=1), "val": samples.bare_list_like(3, seed=2)}
     for split, found in parts.items():
         for i, annotation in enumerate(found):
@@ -247,7 +247,7 @@ def test_a_merge_is_exported_as_the_pickle_of_all(run: Any, tmp_path: Path, sour
     assert run("verify", store, "--level", "decode", "--against", tmp_path / "all.pkl").status == 0
 
 
-def test_merge_of_what_does_not_fit(run: Any, tmp_path: Path, store: Path) -> None:
+def test_merge_of_stores_that_do_not_fit(run: Any, tmp_path: Path, store: Path) -> None:
     done = run("merge", store, store, "-o", tmp_path / "b.zarr")
     assert (done.status, done.out) == (1, "")
     first, conflict, advice = done.err.splitlines()
@@ -264,7 +264,7 @@ def test_merge_of_what_does_not_fit(run: Any, tmp_path: Path, store: Path) -> No
     assert "is not there" in check_sentence(run("merge", tmp_path / "no.zarr", "-o", tmp_path / "c.zarr"))
 
 
-def test_merge_says_how_many_videos_are_in_no_split(run: Any, tmp_path: Path, store: Path) -> None:
+def test_merge_reports_how_many_videos_are_in_no_split(run: Any, tmp_path: Path, store: Path) -> None:
     write(tmp_path / "mine.zarr", [{"frame_dir": "mine", "label": 1}, {"label": 2}])
     done = run("merge", store, tmp_path / "mine.zarr", "-o", tmp_path / "b.zarr")
     assert (done.status, done.out) == (0, f"{tmp_path / 'b.zarr'}: 8 videos\n")
@@ -304,7 +304,7 @@ def test_subset(run: Any, tmp_path: Path, store: Path) -> None:
     assert_exact(load(tmp_path / "split.pkl")["annotations"], list(whole.split(split)))
 
 
-def test_subset_of_nothing_and_of_nonsense(run: Any, tmp_path: Path, store: Path) -> None:
+def test_empty_and_invalid_subsets(run: Any, tmp_path: Path, store: Path) -> None:
     out = tmp_path / "b.zarr"
     assert run("subset", store, out).status == 2
     assert "none of 6 videos is chosen" in check_sentence(run("subset", store, out, "--labels", "999"))
@@ -449,13 +449,13 @@ def test_verify(tmp_path: Path, store: Path, source: Path, run: Any) -> None:
 
 
 @pytest.mark.parametrize("subset", ["0/2", "3/2", "1", "1/2/3", "a/b", "-1/2", "1/", "", "1/9" + 30 * "9"])
-def test_a_share_that_is_none_is_wrong_usage(store: Path, subset: str, run: Any) -> None:
+def test_an_invalid_share_is_a_usage_error(store: Path, subset: str, run: Any) -> None:
     done = run("verify", store, "--subset", subset)
     assert done.status == 2
     assert "expected N/M" in done.err
 
 
-def test_verify_notes_what_the_system_has_left_in_a_store(store: Path, run: Any) -> None:
+def test_verify_notes_files_that_the_system_has_left_in_a_store(store: Path, run: Any) -> None:
     (store / "keypoint" / ".DS_Store").write_bytes(b"x")
     done = run("verify", store, "--level", "decode")
     assert done.status == 0
@@ -472,7 +472,7 @@ def test_verify_of_a_damaged_store(store: Path, run: Any) -> None:
     data = bytearray(shard.read_bytes())
     data[len(data) // 3] ^= 1
     shard.write_bytes(data)
-    assert run("verify", store).status == 0, "sizes and structure are as they were"
+    assert run("verify", store).status == 0, "sizes and structure have not changed"
     done = run("verify", store, "--level", "decode")
     assert done.status == 1
     assert shard.name in done.err
@@ -488,7 +488,7 @@ def test_verify_of_a_damaged_store(store: Path, run: Any) -> None:
 
 
 def test_check(tmp_path: Path, source: Path, store: Path, run: Any) -> None:
-    """Problems are told on stdout, whole, and errors by the exit status; warnings are none."""
+    """Problems are reported in full on stdout, errors also by the exit status; warnings are not errors."""
     for path in (source, store):
         done = run("check", path)
         assert (done.status, done.err) == (0, "")
@@ -529,7 +529,7 @@ def test_split(tmp_path: Path, store: Path, run: Any) -> None:
     check_sentence(run("split", tmp_path / "nothing", "-o", tmp_path / "d.zarr"))
 
 
-def test_split_of_a_bare_list_says_how_to_export_it(tmp_path: Path, run: Any) -> None:
+def test_split_of_a_bare_list_explains_how_to_export_it(tmp_path: Path, run: Any) -> None:
     assert run("convert", dump(tmp_path / "l.pkl", samples.bare_list_like(6)), tmp_path / "l.zarr").status == 0
     done = run("split", tmp_path / "l.zarr", "-o", tmp_path / "m.zarr")
     assert done.status == 0
@@ -564,7 +564,7 @@ def test_relabel_names_and_joints(tmp_path: Path, source: Path, run: Any) -> Non
     check_sentence(run("convert", source, tmp_path / "c.zarr", "--joints", "ntu-25"))
 
 
-def test_recognised_joints_are_told_as_a_guess(store: Path, run: Any) -> None:
+def test_recognised_joints_are_reported_as_a_guess(store: Path, run: Any) -> None:
     assert "joints    17: perhaps coco-17 (17 joints in 2D; Human3.6M has 17 joints, too)\n" in run("info", store).out
 
 
@@ -601,7 +601,7 @@ def test_recognised_joints_are_told_as_a_guess(store: Path, run: Any) -> None:
         ["relabel", "a.zarr", "-o", "b.zarr", "--compact", "--map", "a.csv"],
     ],
 )
-def test_wrong_use_ends_with_status_2(run: Any, arguments: Sequence[str]) -> None:
+def test_usage_errors_end_with_status_2(run: Any, arguments: Sequence[str]) -> None:
     done = run(*arguments)
     assert done.status == 2
     assert done.out == ""
@@ -615,7 +615,7 @@ def test_no_command_shows_the_help(run: Any) -> None:
     assert "Usage: skelstore" in done.out + done.err
 
 
-def test_data_at_fault_ends_with_status_1_and_a_sentence(tmp_path: Path, source: Path, store: Path, run: Any) -> None:
+def test_faulty_data_end_with_status_1_and_a_sentence(tmp_path: Path, source: Path, store: Path, run: Any) -> None:
     (tmp_path / "text.pkl").write_text("hello, world\n")
     (tmp_path / "empty.pkl").write_bytes(b"")
     (tmp_path / "short.pkl").write_bytes(source.read_bytes()[:-100])
@@ -650,7 +650,7 @@ def test_data_at_fault_ends_with_status_1_and_a_sentence(tmp_path: Path, source:
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
-def test_what_may_not_be_read_is_named(tmp_path: Path, source: Path, run: Any) -> None:
+def test_an_unreadable_file_is_named(tmp_path: Path, source: Path, run: Any) -> None:
     source.chmod(0)
     assert str(source) in check_sentence(run("convert", source, tmp_path / "a.zarr"))
     source.chmod(0o644)
@@ -658,10 +658,8 @@ def test_what_may_not_be_read_is_named(tmp_path: Path, source: Path, run: Any) -
     check_sentence(run("convert", source, tmp_path / "closed" / "a.zarr"))
 
 
-def test_what_may_not_be_read_is_not_for_the_options_to_say(
-    store: Path, run: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """By which click would end with a page of usage: an argument that is wrong is none that is used wrongly."""
+def test_an_unreadable_file_is_not_a_usage_error(store: Path, run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """click would exit with the usage: a wrong argument is not a wrong use of the command."""
     monkeypatch.setattr(os, "access", lambda *_, **__: False)
     assert run("info", store).status == 0
 
@@ -682,7 +680,7 @@ def test_a_file_that_an_option_names_is_looked_for_first(source: Path, store: Pa
             assert str(named) in done.err
 
 
-def test_bench_says_at_once_what_it_cannot_write(store: Path, run: Any, tmp_path: Path) -> None:
+def test_bench_reports_at_once_what_it_cannot_write(store: Path, run: Any, tmp_path: Path) -> None:
     for option, named, what in (
         ("--json", tmp_path / "no" / "x.json", "there is no folder"),
         ("--plot", tmp_path / "x.foo", "cannot be drawn"),
@@ -692,7 +690,7 @@ def test_bench_says_at_once_what_it_cannot_write(store: Path, run: Any, tmp_path
         assert what in done.err or "needs matplotlib" in done.err
 
 
-def test_a_fault_of_ours_is_a_sentence_too(source: Path, run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_internal_error_is_reported_in_a_sentence(source: Path, run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> None:
         raise ZeroDivisionError("oh")
 
@@ -725,7 +723,7 @@ def test_what_ends_a_conversion(
     assert len(done.err.strip().splitlines()) == 1
 
 
-def test_a_reader_of_a_pipe_that_leaves_is_no_error(store: Path) -> None:
+def test_a_closed_pipe_is_not_an_error(store: Path) -> None:
     read, written = os.pipe()
     os.close(read)
     with open(written, "wb") as pipe:
@@ -738,7 +736,7 @@ def test_a_reader_of_a_pipe_that_leaves_is_no_error(store: Path) -> None:
 
 
 def terminal() -> tuple[int, int]:
-    """Both ends of a terminal of 80 columns; a new one has none, in which no bar has room."""
+    """Both ends of a terminal of 80 columns; a new one has 0, which is too narrow for a bar."""
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (24, 80))
     return ours, theirs
@@ -761,7 +759,7 @@ def test_a_bar_on_a_terminal(tmp_path: Path) -> None:
                 if select.select([ours], [], [], 0.1)[0]:
                     try:
                         data = os.read(ours, 65536)
-                    except OSError:  # the other side has closed
+                    except OSError:  # the other end is closed
                         break
                     if not data:
                         break
@@ -790,7 +788,7 @@ def test_a_bar_leaves_no_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize("command", [["convert", "URL", "a.zarr"], ["convert", "a.pkl", "URL"], ["info", "URL"]])
-def test_a_url_is_wrong_use(command: list[str], run: Any) -> None:
+def test_a_url_is_a_usage_error(command: list[str], run: Any) -> None:
     url = "s3://bucket/a.zarr"
     done = run(*(url if word == "URL" else word for word in command))
     assert done.status == 2
@@ -822,7 +820,7 @@ def test_class_names_of_a_table_are_numbered_and_shown(tmp_path: Path, run: Any)
     assert "label 1 in --labels" in line
 
 
-def test_only_what_points_to_kinetics_has_a_hint_to_it(tmp_path: Path, run: Any) -> None:
+def test_only_annotations_with_a_raw_file_get_the_hint_to_kpfiles(tmp_path: Path, run: Any) -> None:
     dump(tmp_path / "a.pkl", [{"frame_dir": "a", "label": 3}])
     done = run("convert", tmp_path / "a.pkl", tmp_path / "a.zarr")
     assert done.err == "note: no video has a keypoint\n"

@@ -1,4 +1,4 @@
-"""Holding a store against its source finds every kind of change, with its place."""
+"""Comparing a store with its source finds every kind of change, with its place."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.source_contract import dump
 
 
 def compared(tmp_path: Path, change: Callable[[dict[Any, Any]], Any]) -> list[str]:
-    """The problems of a store of the sample against the sample with a change."""
+    """The problems of a store of the sample compared with a changed sample."""
     pyskl.convert(dump(tmp_path / "a.pkl", samples.ntu_like(5)), tmp_path / "a.zarr", workers=1)
     data = samples.ntu_like(5)
     changed = change(data)
@@ -68,17 +68,17 @@ def test_a_change_is_found_with_its_place(tmp_path: Path, name: str) -> None:
     assert all("\n" not in text and str(tmp_path / "a.zarr") in text for text in found)
 
 
-def test_no_change_is_no_problem(tmp_path: Path) -> None:
+def test_no_change_gives_no_problem(tmp_path: Path) -> None:
     assert compared(tmp_path, lambda _: None) == []
 
 
-def test_another_number_of_videos_is_told(tmp_path: Path) -> None:
+def test_another_number_of_videos_is_reported(tmp_path: Path) -> None:
     [text] = compared(tmp_path, lambda d: d["annotations"].pop() and None)
     assert "has 5 videos" in text
     assert "has 4" in text
 
 
-def test_every_video_that_cannot_be_read_is_told_up_to_twenty(tmp_path: Path) -> None:
+def test_up_to_twenty_unreadable_videos_are_reported(tmp_path: Path) -> None:
     source = open_source(dump(tmp_path / "a.pkl", [{"label": 0}, *range(49)]), "list")
     with skelstore.Writer(tmp_path / "a.zarr") as writer:
         for _ in range(50):
@@ -91,7 +91,7 @@ def test_every_video_that_cannot_be_read_is_told_up_to_twenty(tmp_path: Path) ->
     assert "more after these 20" in found[-1]
 
 
-def test_every_changed_video_is_told_up_to_twenty(tmp_path: Path) -> None:
+def test_up_to_twenty_changed_videos_are_reported(tmp_path: Path) -> None:
     def change(data: dict[Any, Any]) -> None:
         for annotation in data["annotations"]:
             annotation["label"] = -7
@@ -124,21 +124,21 @@ def compared_names(tmp_path: Path, here: list[dict[str, Any]], there: list[dict[
 
 
 @pytest.mark.parametrize("count", [2, 19, 20, 30])
-def test_another_source_is_one_sentence(tmp_path: Path, count: int) -> None:
+def test_another_source_is_reported_in_one_sentence(tmp_path: Path, count: int) -> None:
     here, there = (named(*(f"{letter}{i}" for i in range(count))) for letter in "vw")
     [text] = compared_names(tmp_path, here, there)
     assert f"all {min(count, 20)} compared videos have other names, such as 'v0' and 'w0'" in text
     assert "is it another source" in text
 
 
-def test_some_other_names_are_no_other_source(tmp_path: Path) -> None:
+def test_some_changed_names_do_not_make_another_source(tmp_path: Path) -> None:
     [text] = compared_names(tmp_path, named("a", "b", "c"), named("a", "x", "c"))
     assert "[1].frame_dir is 'b'; expected 'x'" in text
     [text] = compared_names(tmp_path, named("a"), named("x"))
     assert "[0].frame_dir is 'a'; expected 'x'" in text
 
 
-def test_differences_stand_under_one_heading(tmp_path: Path) -> None:
+def test_differences_are_listed_under_one_heading(tmp_path: Path) -> None:
     here, there = named("a", "b", "c"), named("a", "x", "y")
     found = compared_names(tmp_path, here, there)
     assert len(found) == 2

@@ -1,4 +1,4 @@
-"""Converting: any number of processes give the same store, in bounded memory, and nothing half-made stands."""
+"""Converting: any number of processes give the same store, in bounded memory, and never an incomplete one."""
 
 from __future__ import annotations
 
@@ -54,9 +54,9 @@ def test_any_number_of_workers_gives_the_same_store(tmp_path: Path, large: Path)
 
 @pytest.fixture
 def in_small_steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Parts of a few videos, of sources that are explored a few at a time.
+    """Make parts of a few videos, and explore sources a few videos at a time.
 
-    How many videos were known each time that a source was sent to the workers.
+    Returns the list of the numbers of videos that were known whenever the source was sent to the workers.
     """
     monkeypatch.setattr(chunking, "PART_BYTES", 20_000)
     monkeypatch.setattr(planning, "SAMPLE_VIDEOS", 2)
@@ -64,11 +64,11 @@ def in_small_steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     known: list[int] = []
     send = jobs._send
 
-    def told(source: Source, *arguments: Any) -> Sent:
+    def recording(source: Source, *arguments: Any) -> Sent:
         known.append(source.known)
         return send(source, *arguments)
 
-    monkeypatch.setattr(jobs, "_send", told)
+    monkeypatch.setattr(jobs, "_send", recording)
     return known
 
 
@@ -81,7 +81,7 @@ def clips(count: int) -> list[dict[str, Any]]:
 def test_workers_begin_before_all_of_a_pickle_is_known(
     tmp_path: Path, in_small_steps: list[int], order: list[str]
 ) -> None:
-    annotations = clips(3000)  # which picklers hand over a thousand at a time
+    annotations = clips(3000)  # picklers write a thousand at a time
     top = {"split": {"train": [one["frame_dir"] for one in annotations[::2]]}, "annotations": annotations}
     path = tmp_path / "a.pkl"
     dump(path, {key: top[key] for key in order})
@@ -113,8 +113,8 @@ def test_workers_begin_before_all_of_kinetics_is_known(tmp_path: Path, in_small_
 
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.usefixtures("in_small_steps")
-def test_a_pickle_that_is_damaged_behind_what_the_workers_have(tmp_path: Path, workers: int) -> None:
-    """Told as ever, with the place; nothing is left."""
+def test_a_pickle_that_is_damaged_after_the_indexed_part(tmp_path: Path, workers: int) -> None:
+    """It is reported as usual, with the place; nothing is left."""
     path = dump(tmp_path / "a.pkl", clips(1200))
     data = path.read_bytes()
     for damaged, told in (
@@ -145,7 +145,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path, large: Path) -> None
     assert int(done.stdout) < 150_000, "kB above what the imports take"
 
 
-def test_a_taken_destination(tmp_path: Path) -> None:
+def test_an_existing_destination(tmp_path: Path) -> None:
     path = dump(tmp_path / "a.pkl", samples.ntu_like(3))
     out = tmp_path / "out.zarr"
     pyskl.convert(path, out, workers=1)
@@ -171,7 +171,7 @@ def test_a_taken_destination(tmp_path: Path) -> None:
     assert sorted(os.listdir(tmp_path)) == ["a.pkl", "b.pkl", "folder", "out.zarr"]
 
 
-def test_what_stops_a_conversion_leaves_nothing(tmp_path: Path) -> None:
+def test_a_stopped_conversion_leaves_nothing(tmp_path: Path) -> None:
     path = dump(tmp_path / "a.pkl", samples.ntu_like(3))
 
     def stop(_: int) -> None:
@@ -183,10 +183,8 @@ def test_what_stops_a_conversion_leaves_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_conversion_that_has_told_enough_problems_ends(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
-) -> None:
-    """No more parts are written for a store that cannot come to be."""
+def test_a_conversion_ends_after_enough_problems(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int) -> None:
+    """No more parts are written for a store that cannot be completed."""
     monkeypatch.setattr(chunking, "PART_BYTES", 8_000)
     keypoint = np.zeros((1, 50, 17, 2), "<f2")
     path = dump(tmp_path / "a.pkl", [{"keypoint": keypoint + i, "bad": {1}} for i in range(90)])
@@ -202,10 +200,10 @@ def test_a_conversion_that_has_told_enough_problems_ends(
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_what_cannot_be_stored_beside_the_videos_is_refused(
+def test_values_beside_the_videos_that_cannot_be_stored_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
 ) -> None:
-    """After what is wrong with the videos, though with several workers it is found before."""
+    """They are reported after problems of the videos, though several workers find them before."""
     monkeypatch.setattr(chunking, "PART_BYTES", 8_000)
     annotations: list[dict[str, object]] = [{"keypoint": np.zeros((1, 50, 17, 2), "<f2")} for _ in range(9)]
     top = {"split": {}, "annotations": annotations, "about": [{1}]}
@@ -227,13 +225,13 @@ def test_a_store_of_the_samples_passes_the_contract(tmp_path: Path) -> None:
         check_store(store, data["annotations"], data["split"])
 
 
-def test_nothing_converts_to_an_empty_store(tmp_path: Path) -> None:
+def test_an_empty_source_converts_to_an_empty_store(tmp_path: Path) -> None:
     bare_list.convert(dump(tmp_path / "a.pkl", []), tmp_path / "a.zarr")
     with skelstore.open(tmp_path / "a.zarr") as store:
         check_store(store, [], {})
 
 
-def test_a_source_that_changes_meanwhile_is_told(tmp_path: Path) -> None:
+def test_a_source_that_changes_meanwhile_is_reported(tmp_path: Path) -> None:
     path = dump(tmp_path / "a.pkl", samples.ntu_like(3))
     source = open_source(path)
     source.close()

@@ -1,6 +1,6 @@
-"""Commands that are killed, and that meet full and failing disks: nothing is lost, and a repeat goes on.
+"""Commands that are killed or meet full and failing disks: nothing is lost, and a repeated command continues.
 
-A sample of the calls at which `python -m tests.support.crashes` does so.
+The tests take a sample of the calls that `python -m tests.support.crashes` tries.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def strace() -> None:
-    """Skip where no command can be hindered at a call."""
+    """Skip the test where strace cannot make calls fail."""
     if reason := why_no_strace():
         pytest.skip(reason)
 
 
 def sample(calls: list[Call], several: int) -> list[Call]:
-    """The first and the last of every kind of call, which are few, and some of the others."""
+    """The first and the last call of every kind, and some of the others."""
     first = {call.name: call for call in reversed(calls)}
     last = {call.name: call for call in calls}
     return sorted({*first.values(), *last.values(), *calls[:: max(1, len(calls) // several)]}, key=calls.index)
@@ -75,8 +75,8 @@ def test_an_export_that_replaces_files(tmp_path: Path, export: type[Scenario], h
 
 @pytest.mark.usefixtures("strace")
 @pytest.mark.parametrize("nth", [1, 2])
-def test_where_names_cannot_be_exchanged(tmp_path: Path, nth: int) -> None:
-    """Then the old store is moved aside first; killed between the two renames, the next run moves it back."""
+def test_replacing_a_store_where_names_cannot_be_exchanged(tmp_path: Path, nth: int) -> None:
+    """The old store is moved aside first; after a kill between the two renames the next run moves it back."""
     make_source(tmp_path / "a.pkl", 6)
     work = tmp_path / "work"
     work.mkdir()
@@ -107,7 +107,7 @@ def test_where_names_cannot_be_exchanged(tmp_path: Path, nth: int) -> None:
 @pytest.mark.usefixtures("strace")
 @pytest.mark.parametrize("force", [False, True])
 def test_a_power_cut_after_any_call(tmp_path: Path, force: bool) -> None:
-    """Whatever is lost of what was not synced: the store is not there, the old one, or complete."""
+    """Whichever unsynced writes are lost: the store is missing, the old one, or complete."""
     scenario = Conversion(tmp_path, force=force)
     scenario.reset()
     before, after = scenario.before, scenario.after
@@ -132,7 +132,7 @@ def test_a_power_cut_after_any_call(tmp_path: Path, force: bool) -> None:
 
 
 def limited(arguments: Sequence[object], size: int) -> Done:
-    """Run a command with RLIMIT_FSIZE: a write beyond ``size`` bytes fails, as where no file may be so large."""
+    """Run a command with RLIMIT_FSIZE: a write beyond ``size`` bytes of a file fails."""
     return run(command(*arguments), preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size)))
 
 
@@ -203,7 +203,7 @@ def test_a_full_disk(tmp_path: Path, full_disk: Path, workers: int) -> None:
     assert os.listdir(full_disk) == ["a.zarr"]
 
 
-def test_links_that_cannot_be_made_are_copies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_that_cannot_be_linked_are_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = make_source(tmp_path / "a.pkl")
     assert run_here("convert", source, tmp_path / "a.zarr", "--workers", "1").status == 0
 

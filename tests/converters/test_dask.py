@@ -1,4 +1,4 @@
-"""Converting on a Dask cluster of real processes: the same store, though workers die and share a process."""
+"""Converting on a Dask cluster of real processes: the same store, though workers die and share processes."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Cluster(NamedTuple):
 
 @contextlib.contextmanager
 def local_cluster(folder: Path, **environment: str) -> Iterator[Cluster]:
-    """A scheduler and two worker processes of two threads each, in a folder of their own."""
+    """A scheduler and two worker processes with two threads each, in their own folder."""
     script = folder / "cluster.py"
     script.write_text(_CLUSTER)
     variables = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **environment}
@@ -66,7 +66,7 @@ def local_cluster(folder: Path, **environment: str) -> Iterator[Cluster]:
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A pickle of which 20 parts are made."""
+    """A pickle that is converted to 20 parts."""
     return make_source(tmp_path_factory.mktemp("source") / "a.pkl", videos=80)
 
 
@@ -76,7 +76,7 @@ def expected(source: Path) -> dict[str, bytes]:
 
 
 def run_and_meanwhile(arguments: list[str], parts: Path, act: Callable[[int], None]) -> tuple[int, str]:
-    """Run a command, and call ``act`` with its process id when three parts are finished: its status and messages."""
+    """Run a command, call ``act`` with its process id after three parts; return its status and messages."""
     with subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
         deadline = time.monotonic() + 60
         while len(list(parts.glob("*[!.]????????/part.json"))) < 3:
@@ -88,7 +88,7 @@ def run_and_meanwhile(arguments: list[str], parts: Path, act: Callable[[int], No
     return process.returncode, err
 
 
-def test_a_worker_that_is_killed_changes_nothing(tmp_path: Path, source: Path, expected: dict[str, bytes]) -> None:
+def test_a_killed_worker_changes_nothing(tmp_path: Path, source: Path, expected: dict[str, bytes]) -> None:
     with local_cluster(tmp_path) as cluster:
         arguments = command("convert", source, tmp_path / "a.zarr", "--dask", cluster.address)
         status, err = run_and_meanwhile(
@@ -100,7 +100,7 @@ def test_a_worker_that_is_killed_changes_nothing(tmp_path: Path, source: Path, e
         assert not (tmp_path / "a.zarr.partial").exists()
 
 
-def test_a_part_that_dask_gives_up_is_named_and_the_rest_is_kept(
+def test_a_part_that_dask_abandons_is_named_and_the_rest_is_kept(
     tmp_path: Path, source: Path, expected: dict[str, bytes]
 ) -> None:
     with local_cluster(tmp_path, DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES="0") as cluster:
@@ -122,9 +122,7 @@ def test_a_part_that_dask_gives_up_is_named_and_the_rest_is_kept(
     assert tree(tmp_path / "a.zarr") == expected
 
 
-def test_an_interrupt_leaves_what_a_repeat_goes_on_from(
-    tmp_path: Path, source: Path, expected: dict[str, bytes]
-) -> None:
+def test_an_interrupted_conversion_is_resumed(tmp_path: Path, source: Path, expected: dict[str, bytes]) -> None:
     with local_cluster(tmp_path) as cluster:
         arguments = command("convert", source, tmp_path / "a.zarr", "--dask", cluster.address)
         status, err = run_and_meanwhile(
@@ -141,7 +139,7 @@ def test_an_interrupt_leaves_what_a_repeat_goes_on_from(
 
 
 def test_kinetics_by_relative_paths(tmp_path: Path) -> None:
-    """The workers stand elsewhere, and their threads share the kpfiles that a process has open."""
+    """The workers have another working directory, and their threads share the open kpfiles of their process."""
     samples.write_samples(tmp_path / "samples", videos=60)
     k400 = Path("samples/k400")
     with local_cluster(tmp_path / "samples") as cluster:
@@ -152,7 +150,7 @@ def test_kinetics_by_relative_paths(tmp_path: Path) -> None:
     assert tree(tmp_path / "one.zarr") == tree(tmp_path / "dask.zarr")
 
 
-def test_nobody_at_the_address(tmp_path: Path, source: Path) -> None:
+def test_no_scheduler_at_the_address(tmp_path: Path, source: Path) -> None:
     arguments = command("convert", source, tmp_path / "a.zarr", "--dask", "tcp://127.0.0.1:9")
     done = run(arguments, env={**os.environ, "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "1s"})
     assert done.status == 1

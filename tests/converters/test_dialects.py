@@ -1,4 +1,4 @@
-"""Every dialect: recognised from its files, read alike, and what is none of them declined with a sentence."""
+"""Every dialect is recognised from its files and fulfils the contract; all else is declined with a sentence."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def recognise(path: Path) -> str:
 
 
 class Thing:
-    """A class of nobody's."""
+    """A class that is not data."""
 
     def __init__(self) -> None:
         self.x = 1
@@ -44,7 +44,7 @@ Point = collections.namedtuple("Point", "x y")
 
 
 def sentence(error: pytest.ExceptionInfo[BaseException], path: Path | None = None) -> str:
-    """The message, if it reads as one."""
+    """The message, after checking that it is one sentence."""
     text = str(error.value)
     assert text
     assert "\n" not in text
@@ -171,7 +171,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("forced", "actual"), [(f, a) for f, others in WRONG.items() for a in others])
-def test_a_wrong_dialect_that_is_stated_is_declined(tmp_path: Path, forced: str, actual: str) -> None:
+def test_a_wrong_stated_dialect_is_declined(tmp_path: Path, forced: str, actual: str) -> None:
     path = dump(tmp_path / "a.pkl", WRONG[forced][actual])
 
     def convert() -> None:
@@ -184,7 +184,7 @@ def test_a_wrong_dialect_that_is_stated_is_declined(tmp_path: Path, forced: str,
 
 
 @pytest.mark.parametrize("forced", ["pyskl", "list", "single"])
-def test_a_folder_is_no_file(tmp_path: Path, forced: str) -> None:
+def test_a_folder_is_not_a_file(tmp_path: Path, forced: str) -> None:
     dump(tmp_path / "f" / "a.pkl", {"frame_dir": "a"})
     with pytest.raises(SourceError, match="is a folder; the dialect"):
         open_source(tmp_path / "f", forced)
@@ -192,13 +192,13 @@ def test_a_folder_is_no_file(tmp_path: Path, forced: str) -> None:
         open_source(tmp_path / "f" / "a.pkl", "folder")
 
 
-def test_a_store_is_no_source(tmp_path: Path) -> None:
+def test_a_store_is_not_a_source(tmp_path: Path) -> None:
     bare_list.convert(dump(tmp_path / "a.pkl", [{"frame_dir": "a"}]), tmp_path / "a.zarr")
     with pytest.raises(SourceError, match=r"a\.zarr is a store already"):
         open_source(tmp_path / "a.zarr")
 
 
-def test_what_opens_no_source(tmp_path: Path) -> None:
+def test_sources_that_cannot_be_opened(tmp_path: Path) -> None:
     path = dump(tmp_path / "a.pkl", [])
     with pytest.raises(SourceError, match="is not there"):
         open_source(tmp_path / "b.pkl")
@@ -262,7 +262,7 @@ FILES: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_file_that_is_no_pickle_of_annotations_is_declined(tmp_path: Path, name: str) -> None:
+def test_a_file_that_is_not_a_pickle_of_annotations_is_declined(tmp_path: Path, name: str) -> None:
     path = tmp_path / "a.pkl"
     path.write_bytes(FILES[name])
     for dialect in (None, "pyskl", "list"):
@@ -289,7 +289,7 @@ def test_a_folder_without_pickles_is_declined(tmp_path: Path) -> None:
         open_source(tmp_path / "f")
 
 
-def test_a_file_in_a_folder_that_is_no_annotation_is_named(tmp_path: Path) -> None:
+def test_a_file_in_a_folder_that_is_not_an_annotation_is_named(tmp_path: Path) -> None:
     dump(tmp_path / "f" / "a.pkl", {"frame_dir": "a"})
     dump(tmp_path / "f" / "b.pkl", [1])
     dump(tmp_path / "f" / "c.pkl", {"annotations": []})
@@ -336,7 +336,7 @@ UNSTORABLE: dict[str, tuple[Callable[[Path], Any], str]] = {
 
 
 @pytest.mark.parametrize("name", UNSTORABLE)
-def test_what_no_store_can_hold_is_refused_by_name_at_its_place(tmp_path: Path, name: str) -> None:
+def test_a_value_that_no_store_can_hold_is_refused_with_its_place(tmp_path: Path, name: str) -> None:
     make, named = UNSTORABLE[name]
     sources = tmp_path / "in"
     sources.mkdir()
@@ -390,8 +390,8 @@ def test_a_value_at_the_top_is_refused_too(tmp_path: Path, place: str, name: str
 
 
 @pytest.mark.parametrize("ids", [np.array(["a"]), np.array(["a"], object), {"a"}, frozenset("a")])
-def test_a_split_that_is_no_list_is_refused_with_its_remedy(tmp_path: Path, ids: Any) -> None:
-    """What train_test_split of scikit-learn gives, and what is made of sets."""
+def test_a_split_that_is_not_a_list_is_refused_with_a_remedy(tmp_path: Path, ids: Any) -> None:
+    """Such as train_test_split of scikit-learn gives, and sets."""
     for protocol in (2, 4):
         path = dump(tmp_path / "a.pkl", {"split": {"train": ids}, "annotations": [{"frame_dir": "a"}]}, protocol)
         with pytest.raises(SkelstoreError, match=r"write split\['train'\] = list\(split\['train'\]\) where") as caught:
@@ -399,7 +399,7 @@ def test_a_split_that_is_no_list_is_refused_with_its_remedy(tmp_path: Path, ids:
         sentence(caught, path)
 
 
-def test_a_split_of_numpy_texts_is_taken(tmp_path: Path) -> None:
+def test_a_split_of_numpy_texts_is_accepted(tmp_path: Path) -> None:
     ids = list(np.array(["a", "b"]))
     path = dump(
         tmp_path / "a.pkl", {"split": {"train": ids}, "annotations": [{"frame_dir": np.str_("a")}, {"frame_dir": "b"}]}
@@ -422,7 +422,7 @@ def test_a_torch_tensor_is_refused_by_name_at_its_place(tmp_path: Path) -> None:
         assert list(tmp_path.iterdir()) == [path]
 
 
-def test_several_problems_are_told_at_once(tmp_path: Path) -> None:
+def test_several_problems_are_reported_at_once(tmp_path: Path) -> None:
     annotations: list[Any] = [{"frame_dir": f"v{i}"} for i in range(9)]
     annotations[2]["a"] = {1}
     annotations[3] = None
@@ -447,7 +447,7 @@ def test_several_problems_are_told_at_once(tmp_path: Path) -> None:
         assert re.search(place + r"\b.*" + named if "." in place else place + ".*" + named, line), line
 
 
-def test_of_very_many_problems_the_first_are_told(tmp_path: Path) -> None:
+def test_only_the_first_of_very_many_problems_are_reported(tmp_path: Path) -> None:
     path = dump(tmp_path / "a.pkl", [{f"a{i}": {i}} for i in range(100)])
     with pytest.raises(UnsupportedValueError) as caught:
         bare_list.convert(path, tmp_path / "out.zarr", workers=1)
@@ -483,7 +483,7 @@ def test_any_value_that_is_refused_leaves_nothing(value: Any) -> None:
             path = dump(Path(folder) / "a.pkl", [{"frame_dir": "a"}, {"frame_dir": "b", "foo": value}])
         except Exception:  # it cannot be pickled either
             return
-        # A key that is no key of data is refused by the reader, which knows the element but not its keys.
+        # An invalid key is refused by the reader, which knows the element but not its keys.
         with pytest.raises(
             UnsupportedValueError, match=r"a\.pkl: (\[1\]\.foo|byte \d+ \(in element 1\): a [\w.]+ as the key)"
         ):

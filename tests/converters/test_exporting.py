@@ -1,4 +1,4 @@
-"""Export gives back what was converted: held against Python's own unpickler on generated, sample and real data."""
+"""Export restores what was converted, checked with Python's own unpickler on generated, sample and real data."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ protocols = st.integers(0, 5)
 
 
 def converted(path: Path, destination: Path, dialect: str | None = None, **options: Any) -> skelstore.Store:
-    """The store of a source, opened; the caller closes it."""
+    """Convert a source; return the open store, which the caller closes."""
     source = open_source(path, dialect)
     try:
         convert_source(source, destination, workers=1, **options)
@@ -53,7 +53,7 @@ def converted(path: Path, destination: Path, dialect: str | None = None, **optio
 
 
 def modules_of(path: Path) -> set[str]:
-    """The module of every global that a pickle names; its protocol is held below 5 on the way."""
+    """The module of every global in a pickle; also check that its protocol is below 5."""
     data = path.read_bytes()
     for opcode, argument, _ in pickletools.genops(data):
         assert opcode.proto <= 4, opcode.name
@@ -70,7 +70,7 @@ def modules_of(path: Path) -> set[str]:
 
 
 def check_portable(path: Path) -> None:
-    """Hold a pickle to what NumPy 1 and 2 and Python 3.7 load."""
+    """Check that NumPy 1 and 2 and Python 3.7 can load a pickle."""
     assert modules_of(path) <= {"numpy", "numpy.core.multiarray", "_codecs"}
 
 
@@ -83,7 +83,7 @@ tops = st.dictionaries(
 
 @st.composite
 def documents(draw: st.DrawFn) -> dict[Any, Any]:
-    """The top of a pickle of PYSKL: split before or after the annotations, or missing; further keys anywhere."""
+    """The top level of a pickle of PYSKL: split before or after the annotations, or missing; more keys anywhere."""
     data = draw(strategies.datasets(max_size=5))
     items = list(draw(tops).items())
     items = [(key, value) for key, value in items if not isinstance(key, str) or key not in ("split", "annotations")]
@@ -179,7 +179,7 @@ def test_big_endian_fortran_and_strided_arrays(tmp_path: Path, protocol: int) ->
     assert_exact(load(tmp_path / "b.pkl"), load(path))
 
 
-def test_ids_that_are_no_texts_and_no_split_at_all(tmp_path: Path) -> None:
+def test_ids_that_are_not_texts_and_a_missing_split(tmp_path: Path) -> None:
     splits = {"train": ["b", "a", "b", "nobody", 3, None, b"x"], "empty": [], 7: ("a",)}
     path = dump(tmp_path / "a.pkl", {"annotations": [{"frame_dir": "a"}, {"frame_dir": "b"}, {}], "split": splits})
     with converted(path, tmp_path / "a.zarr") as store:
@@ -189,7 +189,7 @@ def test_ids_that_are_no_texts_and_no_split_at_all(tmp_path: Path) -> None:
     assert_exact(load(tmp_path / "b.pkl"), load(path))
 
 
-def test_real_files_come_out_as_they_went_in(real_folder: Path, tmp_path: Path) -> None:
+def test_real_files_round_trip(real_folder: Path, tmp_path: Path) -> None:
     paths = sorted((real_folder / "annotations").glob("*.pkl"))
     if not paths:
         pytest.skip(f"no pickles in {real_folder}")
@@ -206,7 +206,7 @@ def test_real_files_come_out_as_they_went_in(real_folder: Path, tmp_path: Path) 
 
 @pytest.fixture
 def stores(tmp_path: Path) -> dict[str, tuple[Path, list[dict[Any, Any]], dict[Any, Any]]]:
-    """For each dialect a store, its annotations and its splits."""
+    """Dialect -> a store, its annotations and its splits."""
     data = samples.ntu_like(6)
     folder = tmp_path / "in"
     made: dict[str, tuple[Path, list[dict[Any, Any]], dict[Any, Any]]] = {}
@@ -297,7 +297,7 @@ def listing(folder: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("format_", ["pyskl", "list", "kinetics", None])
-def test_what_stands_there_is_refused_and_replaced_by_force(tmp_path: Path, stores: Stores, format_: Any) -> None:
+def test_an_existing_destination_is_refused_and_replaced_by_force(tmp_path: Path, stores: Stores, format_: Any) -> None:
     out = tmp_path / "out"
     out.mkdir()
     for dialect in ("pyskl", "single"):
@@ -322,7 +322,7 @@ def test_a_folder_is_refused_and_replaced_by_force(tmp_path: Path, stores: Store
     out = tmp_path / "out"
     out.mkdir()
     with skelstore.open(stores["folder"][0]) as store:
-        export(store, out)  # an empty folder is taken over
+        export(store, out)  # an empty folder is used
         before = listing(out)
         (out / "other.pkl").write_bytes(b"x")
         with pytest.raises(StoreExistsError, match="out exists"):
@@ -338,7 +338,7 @@ def test_a_folder_is_refused_and_replaced_by_force(tmp_path: Path, stores: Store
     assert not [name for name in listing(tmp_path) if "twice" in name]
 
 
-def test_the_root_of_all_folders_is_no_destination(stores: Stores) -> None:
+def test_the_root_directory_is_not_a_destination(stores: Stores) -> None:
     with skelstore.open(stores["folder"][0]) as store, pytest.raises(StoreError, match="/ cannot be replaced"):
         export(store, "/", force=True)
     with pytest.raises(StoreError, match="/ cannot be a store"):
@@ -359,8 +359,8 @@ def test_a_folder_replaces_no_file_and_nothing_beside_it(tmp_path: Path, stores:
 
 
 @pytest.mark.parametrize("make", [new_file, new_folder])
-def test_two_exports_to_one_name_at_once(tmp_path: Path, make: Callable[..., AbstractContextManager[Any]]) -> None:
-    """The second would write over what the first has written."""
+def test_two_exports_to_the_same_name_at_once(tmp_path: Path, make: Callable[..., AbstractContextManager[Any]]) -> None:
+    """The second would overwrite what the first has written."""
     with make(tmp_path / "a"):
         before = listing(tmp_path)
         for force in (False, True):
@@ -392,7 +392,7 @@ def test_kpfiles_take_no_folder_that_holds_the_store_or_the_table(tmp_path: Path
 
 
 @pytest.mark.parametrize("videos", [0, -1])
-def test_kpfiles_hold_at_least_a_video(tmp_path: Path, stores: Stores, videos: int) -> None:
+def test_kpfiles_hold_at_least_one_video(tmp_path: Path, stores: Stores, videos: int) -> None:
     with (
         skelstore.open(stores["pyskl"][0]) as store,
         pytest.raises(SourceError, match=f"kpfile_videos is {videos}, expected 1 or more"),
@@ -401,7 +401,7 @@ def test_kpfiles_hold_at_least_a_video(tmp_path: Path, stores: Stores, videos: i
 
 
 @pytest.mark.parametrize("document", [5, "x", None, []])
-def test_a_document_that_is_none_is_that_of_pyskl(tmp_path: Path, document: Any) -> None:
+def test_with_an_invalid_document_the_export_is_as_pyskl(tmp_path: Path, document: Any) -> None:
     with skelstore.Writer(tmp_path / "s.zarr", source={"dialect": "strange", "document": document}) as writer:
         writer.add({"frame_dir": "a"})
     with skelstore.open(tmp_path / "s.zarr") as store:
@@ -441,7 +441,7 @@ def test_an_interrupt_leaves_nothing(tmp_path: Path, stores: Stores) -> None:
             assert listing(out) == []
 
 
-def test_what_is_no_option_here(tmp_path: Path, stores: Stores) -> None:
+def test_options_that_do_not_apply(tmp_path: Path, stores: Stores) -> None:
     with skelstore.open(stores["pyskl"][0]) as store:
         with pytest.raises(SourceError, match="only with the format kinetics"):
             export(store, tmp_path / "a.pkl", kpfile_videos=3)
@@ -462,7 +462,7 @@ def pc_false() -> Any:
     return pc.field("label") < -100
 
 
-# ------------------------------------------------------------------------------ what is beside the name
+# ----------------------------------------------------------------------------- files beside the destination
 
 
 @pytest.mark.parametrize("name", ["a.partial", "a.partial.lock"])
@@ -495,7 +495,7 @@ def test_a_pipe_beside_the_name_is_refused_without_waiting(
         (tmp_path / name).unlink()
 
 
-def test_what_a_killed_export_left_is_replaced(tmp_path: Path) -> None:
+def test_leftovers_of_a_killed_export_are_replaced(tmp_path: Path) -> None:
     for name in ("a.partial", "a.partial.lock"):
         (tmp_path / name).write_bytes(b"half of it")
     with new_file(tmp_path / "a") as file:
@@ -536,7 +536,7 @@ def test_a_folder_that_is_a_link_is_replaced_where_it_is(tmp_path: Path) -> None
 
 
 def test_a_folder_of_a_lower_layer_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a container a folder of the image can have no other name: rename says EXDEV."""
+    """In a container a folder of the image cannot be renamed: rename fails with EXDEV."""
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "old.pkl").write_bytes(b"x")
     fixed, rename = (tmp_path / "a").stat().st_ino, os.rename
@@ -556,7 +556,7 @@ def test_a_folder_of_a_lower_layer_is_replaced(tmp_path: Path, monkeypatch: pyte
 
 @pytest.mark.parametrize("code", [errno.EINVAL, errno.EIO])
 def test_a_name_that_cannot_be_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
-    """EINVAL says that the file system cannot do it at all, as SMB: then the export is as good as it gets."""
+    """EINVAL means that the file system, such as SMB, cannot do it at all; then the export succeeds without it."""
     fsync = os.fsync
 
     def refuse(fd: int) -> None:

@@ -1,4 +1,4 @@
-"""What a person is shown before a command runs: help, examples, names that are close, completion in a shell."""
+"""What users see before a command runs: help, examples, suggestions of close names, completion in a shell."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from tests.support.processes import COMMAND
 
 COMMANDS: dict[str, Command] = cli.commands  # type: ignore[assignment]
 EXAMPLES = [example for command in COMMANDS.values() for example in command.examples]
-#: The headings of the options that dialects declare, each once.
 OF_DIALECTS = [
     heading
     for heading in dict.fromkeys(option.heading for dialect in DIALECTS.values() for option in dialect.options)
     if heading != "Source"
 ]
-#: Run the command line, and print what is loaded then.
+"""The headings of the options that dialects declare, each once."""
 LOADED = """
 import atexit, json, sys
 atexit.register(lambda: print(json.dumps([*sys.modules]), file=sys.stderr))
 from converters.cli import main
 main()
 """
+"""Run the command line and print the modules that are loaded then."""
 HEAVY = {"pyarrow", "numcodecs", "tqdm", "matplotlib", "converters.bench"}
 
 
@@ -85,7 +85,7 @@ def test_commands_are_listed_in_the_order_of_work() -> None:
         ("merge", ["Conflicts", "Output"]),
     ],
 )
-def test_options_stand_below_headings(name: str, headings: list[str]) -> None:
+def test_options_are_below_headings(name: str, headings: list[str]) -> None:
     lines = help_of(name).splitlines()
     shown = [line[:-1] for line in lines if line.endswith(":") and not line.startswith(" ")]
     assert shown == [*headings, "Help", "Examples"]
@@ -110,8 +110,8 @@ def test_options_of_a_source_are_those_that_its_dialects_declare() -> None:
         assert all(options[flag].help == declared[flag].help for flag in expected)
 
 
-#: Options that share a name and no more: a file of figures, labels of videos, folders that are written, ...
 OTHERS = {"--json": ["bench"], "--labels": ["subset"], "--kpfiles": ["export"], "--recipe": ["derive"]}
+"""Options that have only the name in common: a file of figures, labels of videos, folders that are written, ..."""
 OTHERS |= {"--skip-broken": ["derive"], "--subset": [], "--split": []}
 
 
@@ -137,7 +137,7 @@ def test_every_command_has_examples_that_fit_a_terminal() -> None:
 
 
 def test_the_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """In their order, on sample data. Those of ``bench``, which takes a minute, are parsed; README.md has another."""
+    """They run in order, on sample data. Those of ``bench``, which takes a minute, are only parsed."""
     write_samples(tmp_path, 40)
     write_skeletons(tmp_path / "nturgb+d_skeletons", ntu_names(6))
     (tmp_path / "coarse.csv").write_text("".join(f"{label},{label // 10}\n" for label in range(60)))
@@ -148,13 +148,13 @@ def test_the_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
         if words[0] == "bench":
             COMMANDS["bench"].make_context("bench", words[1:])
             continue
-        entry.main(words)  # which exits if anything is wrong
+        entry.main(words)  # exits if anything is wrong
         said = capsys.readouterr()
         assert "Error" not in said.err, (example, said.err)
         assert said.out
 
 
-# ----------------------------------------------------------------------------------------- names that are close
+# ----------------------------------------------------------------------------------------- close names
 
 
 @pytest.mark.parametrize(
@@ -181,7 +181,7 @@ def test_an_option_that_is_close_is_named() -> None:
 
 
 def completion(shell: str, *words: str) -> dict[str, str]:
-    """What the script of a shell sets to complete the last word."""
+    """The variables that the script of a shell sets to complete the last word."""
     at = words[-1] if shell == "fish" else str(len(words) - 1)
     return {"_SKELSTORE_COMPLETE": f"{shell}_complete", "COMP_WORDS": " ".join(words), "COMP_CWORD": at}
 
@@ -212,7 +212,7 @@ def test_commands_and_options_are_completed(shell: str) -> None:
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_the_documented_script_is_one(shell: str) -> None:
+def test_the_documented_script_is_output(shell: str) -> None:
     """The lines of docs/converting.md, whose output a shell reads."""
     assert f"_SKELSTORE_COMPLETE={shell}_source skelstore" in (REPOSITORY / "docs/converting.md").read_text()
     done = run(_SKELSTORE_COMPLETE=f"{shell}_source")
@@ -221,7 +221,7 @@ def test_the_documented_script_is_one(shell: str) -> None:
 
 
 def loaded(*arguments: str, **environment: str) -> set[str]:
-    """The modules that a call of the command line has loaded in the end."""
+    """The modules that are loaded at the end of a call of the command line."""
     done = subprocess.run(
         [sys.executable, "-c", LOADED, *arguments],
         capture_output=True,
@@ -245,7 +245,7 @@ def test_help_loads_nothing_but_click(arguments: list[str]) -> None:
 def test_completion_loads_little(shell: str, command: str) -> None:
     modules = loaded(**completion(shell, "skelstore", *([command, "--"] if command else [""])))
     assert not modules & HEAVY
-    if command in ("", "export", "info", "show", "subset", "merge", "split", "bench"):  # which need no dialect
+    if command in ("", "export", "info", "show", "subset", "merge", "split", "bench"):  # these need no dialect
         assert "numpy" not in modules
 
 

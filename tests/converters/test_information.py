@@ -1,4 +1,4 @@
-"""What ``skelstore info`` tells, held against the data."""
+"""The output of ``skelstore info``, checked against the data."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_a_store_of_anything(tmp_path: Path) -> None:
 
 
 def test_axes_are_those_of_each_array(tmp_path: Path) -> None:
-    """[M, T] of persons and frames, [N] of rows in a run, and what every video has as its length."""
+    """[M, T] of persons and frames, [N] of contiguous rows, and the length of every video."""
     rows = {"frame_inds": np.arange(4), "keypoint": np.zeros((4, 17, 3)), "angle": np.zeros((4, 5, 2))}
     longer = {"frame_inds": np.arange(7), "keypoint": np.zeros((7, 17, 3)), "angle": np.zeros((7, 5, 2))}
     assert shapes(tmp_path / "rows.zarr", [rows, longer]) == {

@@ -1,4 +1,4 @@
-"""Kinetics-400: both layouts there and back, paths that lead outside, and skeletons that are missing."""
+"""Kinetics-400: both layouts round-trip; paths that point outside; missing skeletons."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def contents(folder: Path, *annotations: dict[str, Any], **top: Any) -> Path:
 
 
 def files_of(folder: Path) -> dict[str, Any]:
-    """What every file below a folder holds, by name."""
+    """Path of every file below a folder -> the value in it."""
     return {
         p.relative_to(folder).as_posix(): load(p)
         for p in sorted(folder.rglob("*"), key=lambda p: p.as_posix())
@@ -47,7 +47,7 @@ def files_of(folder: Path) -> dict[str, Any]:
 
 
 def round_trip(folder: Path, kpfiles: str = "kpfiles", **options: Any) -> skelstore.Store:
-    """Convert, hold against the source, export beside it; the store is left open."""
+    """Convert, compare with the source, export beside it; return the open store."""
     source = open_source(folder / "toc.pkl", kpfiles=folder / kpfiles, **options)
     kinetics.convert(folder / "toc.pkl", folder / "a.zarr", kpfiles=folder / kpfiles, workers=1, **options)
     store = skelstore.open(folder / "a.zarr")
@@ -62,7 +62,7 @@ def round_trip(folder: Path, kpfiles: str = "kpfiles", **options: Any) -> skelst
 
 
 @pytest.mark.parametrize("videos_a_file", [0, 1, 7])
-def test_both_layouts_there_and_back(tmp_path: Path, videos_a_file: int) -> None:
+def test_both_layouts_round_trip(tmp_path: Path, videos_a_file: int) -> None:
     pairs = samples.iter_kinetics_like(20, 0, videos_a_file)
     written = samples.written_to_kpfiles if videos_a_file else samples.written_to_own_files
     split = samples.kinetics_split(samples.kinetics_names(20, 0))
@@ -90,7 +90,7 @@ def test_the_order_of_a_kpfile_is_kept(tmp_path: Path) -> None:
 
 @st.composite
 def tables(draw: st.DrawFn) -> tuple[list[dict[str, Any]], dict[str, dict[str, Any]]]:
-    """Entries with names of their own, and kpfiles that hold them in any order, with any values."""
+    """Entries with unique names, and kpfiles that hold them in any order, with any values."""
     names = draw(st.lists(st.text(st.characters(exclude_characters="\0"), max_size=6), unique=True, max_size=6))
     entries, kpfiles = [], {}
     for name in draw(st.permutations(names)):
@@ -105,7 +105,7 @@ def tables(draw: st.DrawFn) -> tuple[list[dict[str, Any]], dict[str, dict[str, A
 
 @given(tables())
 @settings(max_examples=25)
-def test_any_table_there_and_back(table: tuple[list[dict[str, Any]], dict[str, dict[str, Any]]]) -> None:
+def test_any_table_round_trips(table: tuple[list[dict[str, Any]], dict[str, dict[str, Any]]]) -> None:
     entries, kpfiles = table
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -185,7 +185,7 @@ def test_a_raw_file_is_resolved_below_the_folder(tmp_path: Path, raw_file: str, 
     assert_exact(files_of(tmp_path / "out" / "kpfiles"), files_of(tmp_path / "kpfiles"))
 
 
-def test_a_raw_file_is_not_looked_for_where_the_process_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_raw_file_is_not_looked_for_in_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dump(tmp_path / "here" / "data" / "0.pkl", {"a": pack()})
     monkeypatch.chdir(tmp_path / "here")
     (tmp_path / "kpfiles").mkdir()
@@ -207,7 +207,7 @@ def test_a_raw_file_with_dots_is_refused(tmp_path: Path, raw_file: str, skip_mis
 
 @pytest.mark.parametrize("raw_file", ["file.pkl", "data/file.pkl", "sub/0.pkl", "inside.pkl"])
 def test_kpfiles_may_be_links(tmp_path: Path, raw_file: str) -> None:
-    """A shared copy or a cache of downloads is a folder of links; the user has named it."""
+    """A shared copy or a download cache is a folder of links that the user has chosen."""
     dump(tmp_path / "elsewhere" / "0.pkl", {"a": pack()})
     folder = tmp_path / "kpfiles"
     folder.mkdir()
@@ -235,7 +235,7 @@ def test_kpfiles_may_be_links_in_both_layouts(tmp_path: Path) -> None:
     source.close()
 
 
-def test_a_link_to_a_folder_is_not_searched_in_silence(tmp_path: Path) -> None:
+def test_a_link_to_a_folder_is_not_skipped_silently(tmp_path: Path) -> None:
     dump(tmp_path / "elsewhere" / "0.pkl", {"a": pack()})
     (tmp_path / "kpfiles").mkdir()
     (tmp_path / "kpfiles" / "sub").symlink_to(tmp_path / "elsewhere")
@@ -252,7 +252,7 @@ def test_the_folder_itself_may_be_a_link(tmp_path: Path) -> None:
         assert_exact(store["a"], entry("a", raw_file="k/0.pkl") | pack())
 
 
-def test_the_folder_must_be_one(tmp_path: Path) -> None:
+def test_kpfiles_must_be_a_folder(tmp_path: Path) -> None:
     contents(tmp_path, entry("a"))
     for folder in (tmp_path / "no", tmp_path / "toc.pkl"):
         with pytest.raises(SourceError, match="is not a folder; --kpfiles takes"):
@@ -274,7 +274,7 @@ def test_without_raw_file_the_kpfiles_are_searched(tmp_path: Path) -> None:
 ODD_NAMES = ["a b", "é😀", "-x", "%41", "a%2Fb", "CON", "a\nb", "x.pkl", "Abc", "aBC", "a'\"", "~", "0"]
 
 
-def test_odd_names_in_the_layout_of_one_file_a_video(tmp_path: Path) -> None:
+def test_odd_names_in_the_layout_with_one_file_per_video(tmp_path: Path) -> None:
     contents(tmp_path, *(entry(name) for name in ODD_NAMES))
     for i, name in enumerate(ODD_NAMES):
         dump(tmp_path / "kpfiles" / f"{name}.pkl", pack(i))
@@ -284,7 +284,7 @@ def test_odd_names_in_the_layout_of_one_file_a_video(tmp_path: Path) -> None:
     assert_exact(files_of(tmp_path / "out" / "kpfiles"), files_of(tmp_path / "kpfiles"))
 
 
-def test_names_that_differ_by_case_only_are_keys_of_their_own(tmp_path: Path) -> None:
+def test_names_that_differ_only_by_case_are_different_keys(tmp_path: Path) -> None:
     names = ["jf7RDuUTrsQ", "JF7RDuUTrsQ", "jf7rduutrsq"]
     contents(tmp_path, *(entry(name, raw_file="0.pkl") for name in names))
     dump(tmp_path / "kpfiles" / "0.pkl", {name: pack(i) for i, name in enumerate(names)})
@@ -315,7 +315,7 @@ def test_an_absolute_frame_dir_reads_nothing(tmp_path: Path) -> None:
 
 @pytest.fixture
 def gaps(tmp_path: Path) -> Path:
-    """A table of contents of six videos, of which two have skeletons."""
+    """A table of contents of six videos, two of which have skeletons."""
     contents(
         tmp_path,
         entry("a", raw_file="0.pkl"),
@@ -329,7 +329,7 @@ def gaps(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_all_that_is_missing_is_told_at_once(gaps: Path) -> None:
+def test_all_missing_videos_are_reported_at_once(gaps: Path) -> None:
     with pytest.raises(SourceError) as caught:
         kinetics.convert(gaps / "toc.pkl", gaps / "a.zarr", kpfiles=gaps / "kpfiles", workers=1)
     first, *lines = str(caught.value).splitlines()
@@ -347,7 +347,7 @@ def test_all_that_is_missing_is_told_at_once(gaps: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [Path("a"), 10**5000], ids=["no data", "long"])
-def test_a_name_that_is_no_text_is_left_out_by_its_place(tmp_path: Path, name: object) -> None:
+def test_a_video_whose_name_is_not_a_text_is_left_out_by_position(tmp_path: Path, name: object) -> None:
     contents(tmp_path, entry("a"), {"frame_dir": name})
     dump(tmp_path / "kpfiles" / "0.pkl", {"a": pack()})
     with pytest.raises(SourceError, match=r"(?m)^  annotations\[1\] \(it has no frame_dir"):
@@ -357,7 +357,7 @@ def test_a_name_that_is_no_text_is_left_out_by_its_place(tmp_path: Path, name: o
     source.close()
 
 
-def test_what_is_missing_can_be_left_out_and_is_recorded(gaps: Path) -> None:
+def test_missing_videos_can_be_left_out_and_are_recorded(gaps: Path) -> None:
     with round_trip(gaps, skip_missing=True) as store:
         assert [a["frame_dir"] for a in store] == ["a", "e"]
         left_out = store.source["left_out"]
@@ -392,7 +392,7 @@ def test_a_damaged_kpfile_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("value", [None, np.zeros((3, 17, 3)), [1], "x", {1}])
-def test_a_video_of_a_kpfile_that_is_no_dict_is_named(tmp_path: Path, value: object) -> None:
+def test_a_video_of_a_kpfile_that_is_not_a_dict_is_named(tmp_path: Path, value: object) -> None:
     contents(tmp_path, entry("a", raw_file="0.pkl"))
     dump(tmp_path / "kpfiles" / "0.pkl", {"a": value})
     with pytest.raises(SkelstoreError, match=r"0\.pkl: 'a' is .*; expected an annotation"):
@@ -456,7 +456,7 @@ def test_a_pyskl_store_as_kinetics_and_back(tmp_path: Path) -> None:
     assert_exact(files_of(tmp_path / "out" / "kpfiles"), files_of(tmp_path / "kpfiles"))
 
 
-def test_videos_without_a_name_of_their_own_have_no_place_in_a_kpfile(tmp_path: Path) -> None:
+def test_videos_without_a_unique_name_cannot_be_in_a_kpfile(tmp_path: Path) -> None:
     for names in (["a", "a"], ["a", None]):
         with skelstore.Writer(tmp_path / "p.zarr", force=True) as writer:
             for name in names:
@@ -466,7 +466,7 @@ def test_videos_without_a_name_of_their_own_have_no_place_in_a_kpfile(tmp_path: 
         assert os.listdir(tmp_path) == ["p.zarr"]
 
 
-def test_kpfiles_that_stand_there_are_refused(tmp_path: Path) -> None:
+def test_existing_kpfiles_are_refused(tmp_path: Path) -> None:
     contents(tmp_path, entry("a", raw_file="0.pkl"))
     dump(tmp_path / "kpfiles" / "0.pkl", {"a": pack()})
     with round_trip(tmp_path) as store:
@@ -480,7 +480,7 @@ def test_kpfiles_that_stand_there_are_refused(tmp_path: Path) -> None:
         assert_exact(files_of(tmp_path / "kpfiles"), before)
         export(store, tmp_path / "again.pkl", kpfiles=tmp_path / "kpfiles", force=True)
         assert_exact(files_of(tmp_path / "kpfiles"), before)
-        export(store, tmp_path / "again.pkl", force=True)  # now there is the one that they belong to
+        export(store, tmp_path / "again.pkl", force=True)  # now the table of contents exists that they belong to
     assert_exact(files_of(tmp_path / "kpfiles"), before)
 
 

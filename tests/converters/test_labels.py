@@ -1,4 +1,4 @@
-"""Relabelling: exact labels and types, class names that go along, and files of any content."""
+"""Relabelling: exact labels and types, class names that follow their labels, and files of any content."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ def test_a_mapping_to_texts_and_of_several_to_one(tmp_path: Path) -> None:
     assert_exact(found, ["a", "b", "a"])
 
 
-def test_compact_numbers_what_is_there(tmp_path: Path) -> None:
+def test_compact_numbers_the_labels_in_use(tmp_path: Path) -> None:
     path = store_of(tmp_path, 1999, 4, np.int64(-1), [4, 1999], class_names=[str(i) for i in range(2000)])
     found, store = relabelled(path, compact=True)
     assert_exact(found, [2, 1, np.int64(0), [1, 2]])
     assert store.class_names is None, "-1 had no name"
 
 
-def test_class_names_go_along(tmp_path: Path) -> None:
+def test_class_names_follow_their_labels(tmp_path: Path) -> None:
     found, store = relabelled(store_of(tmp_path, 2, 0, class_names=["a", "b", "c"]), compact=True)
     assert (found, store.class_names) == ([1, 0], ["a", "c"])
 
@@ -76,7 +76,7 @@ def test_class_names_by_themselves(tmp_path: Path) -> None:
     found, store = relabelled(tmp_path / "b.zarr", mapping=mapping, class_names=["x", "y"], force=True)
     assert (found, store.class_names) == ([0, 0, [0, 1]], ["x", "y"])
     _, store = relabelled(tmp_path / "b.zarr", mapping={"0": 1, "1": 0}, force=True)
-    assert store.class_names is None, "nobody said what they are called now"
+    assert store.class_names is None, "the new class names are unknown"
 
 
 def test_joints_are_stated(tmp_path: Path) -> None:
@@ -128,14 +128,14 @@ def test_a_conversion_keeps_class_names_and_joints(tmp_path: Path) -> None:
     assert sorted(found.name for found in tmp_path.iterdir()) == ["a.pkl", "a.zarr"]
 
 
-def test_other_joints_further_on_are_seen_too(tmp_path: Path) -> None:
-    """Behind the videos that the chunks are planned on."""
+def test_other_joints_further_on_are_found_too(tmp_path: Path) -> None:
+    """They come after the videos that the chunks are planned with."""
     videos = [{"frame_dir": str(i), "keypoint": np.ones((1, 1, 17, 2), np.float16)} for i in range(300)]
     videos[-1]["keypoint"] = np.ones((1, 1, 25, 2), np.float16)
     source = AnnotationFile(dump(tmp_path / "a.pkl", videos), "list", ("list",))
     with pytest.raises(JointLayoutError, match="keypoints with 25"):
         convert_source(source, tmp_path / "b.zarr", joints="coco-17")
-    assert convert_source(source, tmp_path / "b.zarr") == 1, "the part is finished whatever is stated of it"
+    assert convert_source(source, tmp_path / "b.zarr") == 1, "the part is finished whatever joints are stated"
 
 
 # ------------------------------------------------------------------------------------------------ the files
@@ -190,7 +190,7 @@ def test_mappings(name: str, data: bytes, mapping: dict[str, Any]) -> None:
         ("a.json", b'{"1": ' + b"9" * 5000 + b"}", "is not JSON"),
     ],
 )
-def test_mappings_that_are_none(name: str, data: bytes, match: str) -> None:
+def test_invalid_mappings(name: str, data: bytes, match: str) -> None:
     with pytest.raises(SourceError, match=match):
         read(read_mapping, name, data)
 
@@ -219,7 +219,7 @@ def test_class_names(name: str, data: bytes, names: list[str]) -> None:
         ("a.json", b'["a", "\\ud800"]', "name 2"),
     ],
 )
-def test_class_names_that_are_none(name: str, data: bytes, match: str) -> None:
+def test_invalid_class_names(name: str, data: bytes, match: str) -> None:
     with pytest.raises(SourceError, match=match):
         read(read_class_names, name, data)
 
@@ -252,7 +252,7 @@ def test_a_huge_file_is_not_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["[" + "[]," * 700_000 + "[]]", "[[1, " + "9" * 5000 + "]]", "[" * 100_000])
-def test_json_that_takes_more_than_its_bytes(tmp_path: Path, text: str) -> None:
+def test_json_that_takes_more_memory_than_its_bytes(tmp_path: Path, text: str) -> None:
     path = tmp_path / "labels.json"
     path.write_text(text)
     for read in (read_mapping, read_class_names):

@@ -52,12 +52,12 @@ def zipped(folder: Path, method: int = zipfile.ZIP_DEFLATED) -> Path:
 
 
 def names_of(source: NtuFiles) -> list[str]:
-    """All names in the first benchmark's splits."""
+    """All names in the splits of the first benchmark."""
     return source.splits()["xsub_train"] + source.splits()["xsub_val"]
 
 
 def expected_of(folder: Path, names: list[str], recipe: Recipe) -> list[dict[str, Any]]:
-    """What the reference makes of the files of the names."""
+    """The annotations that the reference makes from the files with these names."""
     found = []
     for name in names:
         frames = ntu_reference.read((folder / f"{name}.skeleton").read_bytes())
@@ -124,7 +124,7 @@ def test_both_data_sets_of_a_folder_with_actions_above_60(tmp_path: Path) -> Non
     assert sorted(names_of(first)) == sorted(NAMES_60)
     assert len(whole) == 8
     assert len(first) == 5
-    assert len(NtuFiles(folder, recipe="mmaction2", task="ntu60")) == 8, "as the script, which leaves none out"
+    assert len(NtuFiles(folder, recipe="mmaction2", task="ntu60")) == 8, "as in the script, which leaves none out"
     assert whole.description()["task"] == "ntu120"
 
 
@@ -163,10 +163,10 @@ def test_the_published_lists_by_their_form(tmp_path: Path) -> None:
     assert len(NtuFiles(folder, ignore=tmp_path / "list.txt")) == 1
 
 
-# --------------------------------------------------------------------------------------- what is refused
+# ------------------------------------------------------------------------------------------------- refusals
 
 
-def test_names_that_are_none(tmp_path: Path) -> None:
+def test_invalid_names(tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "skeletons")
     for name in ("mine", "S001C001P001R001A000", "S001C001P001R001A001_2"):
         shutil.copy(folder / f"{NAMES_60[0]}.skeleton", folder / f"{name}.skeleton")
@@ -206,7 +206,7 @@ def test_options_that_do_not_fit(tmp_path: Path) -> None:
 
 
 def break_some(folder: Path) -> dict[str, str]:
-    """Break two of the files, and take the bodies out of a third; gives the name of each broken one and its line."""
+    """Break two of the files and remove the bodies of a third; return the names and lines of the broken ones."""
     (folder / f"{NAMES_60[1]}.skeleton").write_bytes(b"")
     path = folder / f"{NAMES_60[2]}.skeleton"
     start = path.read_bytes().index(b"\n72057") + 1
@@ -269,7 +269,7 @@ def test_pyskl_leaves_a_sample_without_a_body_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("names", [NAMES_60[:1], NAMES_60[:3]])
-def test_parts_of_which_everything_is_left_out(
+def test_parts_in_which_every_sample_is_left_out(
     tmp_path: Path, names: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("skelstore.format.chunking.PART_BYTES", 1)
@@ -292,8 +292,8 @@ def test_stored_zip_files(tmp_path: Path) -> None:
     assert_exact([source.video(i)[0] for i in range(2)], expected_of(folder, NAMES_60[:2], "raw"))
 
 
-def check_damage_is_told(path: Path, what: str) -> None:
-    """Hold that every sample of a zip file is refused with its name, or the file at once."""
+def check_damage_is_reported(path: Path, what: str) -> None:
+    """Check that every sample of a zip file is refused with its name, or the file as a whole."""
 
     def read_all() -> None:
         source = NtuFiles(path)
@@ -310,16 +310,16 @@ def test_damaged_zip_files(tmp_path: Path) -> None:
     whole = zipped(folder).read_bytes()
     damaged = tmp_path / "damaged.zip"
     damaged.write_bytes(whole[: len(whole) // 2])
-    check_damage_is_told(damaged, "is no zip file that can be read")
+    check_damage_is_reported(damaged, "is no zip file that can be read")
     for position in range(200, len(whole) // 2, 5000):
         damaged.write_bytes(whole[:position] + bytes([whole[position] ^ 0x10]) + whole[position + 1 :])
-        check_damage_is_told(damaged, "the zip file is damaged where it lies")
+        check_damage_is_reported(damaged, "the zip file is damaged where it lies")
     with zipfile.ZipFile(damaged, "w", zipfile.ZIP_BZIP2) as archive:
         archive.write(folder / f"{NAMES_60[0]}.skeleton", f"{NAMES_60[0]}.skeleton")
-    check_damage_is_told(damaged, "packed by a method other than deflate")
+    check_damage_is_reported(damaged, "packed by a method other than deflate")
 
 
-def test_zip_files_whose_directory_leads_astray(tmp_path: Path) -> None:
+def test_zip_files_with_a_misleading_directory(tmp_path: Path) -> None:
     path = tmp_path / "astray.zip"
     name = f"{NAMES_60[0]}.skeleton"
     with zipfile.ZipFile(path, "w") as archive:
@@ -338,9 +338,9 @@ def test_zip_files_whose_directory_leads_astray(tmp_path: Path) -> None:
         head[20:24] = head[42:46] = b"\xff" * 4
         head[30:32] = len(extra).to_bytes(2, "little")
         rewritten(bytes(head) + extra)
-        check_damage_is_told(path, r"is said to be at byte|is no zip file that can be read")
+        check_damage_is_reported(path, r"is said to be at byte|is no zip file that can be read")
     rewritten(entry.replace(b"S001", b"\0" + b"001"))
-    check_damage_is_told(path, "is no zip file that can be read|has no .skeleton file")
+    check_damage_is_reported(path, "is no zip file that can be read|has no .skeleton file")
 
 
 def test_a_zip_file_that_promises_less_than_it_unpacks_to(tmp_path: Path) -> None:
@@ -349,9 +349,9 @@ def test_a_zip_file_that_promises_less_than_it_unpacks_to(tmp_path: Path) -> Non
         archive.writestr(f"{NAMES_60[0]}.skeleton", bytes(100 << 20))
     data = path.read_bytes()
     path.write_bytes(data.replace((100 << 20).to_bytes(4, "little"), (1000).to_bytes(4, "little")))
-    check_damage_is_told(path, "damaged where it lies")
+    check_damage_is_reported(path, "damaged where it lies")
     path.write_bytes(data.replace((100 << 20).to_bytes(4, "little"), (3 << 30).to_bytes(4, "little")))
-    check_damage_is_told(path, "the file has 3,221,225,472 bytes")
+    check_damage_is_reported(path, "the file has 3,221,225,472 bytes")
 
 
 # ------------------------------------------------------------------------------------------- the commands
@@ -389,7 +389,7 @@ def test_the_commands(tmp_path: Path, run: Callable[..., Any]) -> None:
 
 
 def test_archives_that_are_merged_raw_and_then_derived(tmp_path: Path) -> None:
-    """NTU RGB+D 120 comes as two archives; with one that leaves a file out, which is no sample."""
+    """NTU RGB+D 120 comes as two archives; here the first contains a file that is left out."""
     first, second = folder_of(tmp_path / "1", NAMES_60), folder_of(tmp_path / "2", NAMES_120[len(NAMES_60) :])
     (first / "notes.skeleton").write_bytes(b"")
     for folder in (first, second):
@@ -409,7 +409,7 @@ def test_archives_that_are_merged_raw_and_then_derived(tmp_path: Path) -> None:
     assert found[0][2]["left_out"][0]["name"] == "notes.skeleton"
 
 
-def test_verify_tells_a_changed_file(tmp_path: Path, run: Callable[..., Any]) -> None:
+def test_verify_reports_a_changed_file(tmp_path: Path, run: Callable[..., Any]) -> None:
     folder = folder_of(tmp_path / "skeletons")
     ntu.convert(folder, tmp_path / "s.zarr", recipe="mmaction2")
     (folder / f"{NAMES_60[2]}.skeleton").write_bytes(skeleton_file(NAMES_60[2], [99]))
@@ -443,7 +443,7 @@ def test_the_names_of_the_classes_are_derived_too(tmp_path: Path) -> None:
         assert store.class_names == names
 
 
-def test_a_file_that_may_not_be_read(tmp_path: Path) -> None:
+def test_an_unreadable_file(tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "skeletons", NAMES_60[:1])
     source = NtuFiles(folder)
     os.unlink(folder / f"{NAMES_60[0]}.skeleton")
@@ -452,7 +452,7 @@ def test_a_file_that_may_not_be_read(tmp_path: Path) -> None:
 
 
 def test_zip_files_whose_entries_share_bytes(tmp_path: Path) -> None:
-    """So that a few bytes unpack to any number of files."""
+    """With shared bytes a small archive unpacks to any number of files."""
     path = tmp_path / "shared.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for i in range(3):
@@ -468,4 +468,4 @@ def test_a_packed_file_that_is_larger_than_what_it_unpacks_to(tmp_path: Path) ->
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         archive.writestr("S001C001P001R001A001.skeleton", bytes(100_000))
         archive.infolist()[0].file_size = 10
-    check_damage_is_told(path, "100,000 bytes packed, 10 not")
+    check_damage_is_reported(path, "100,000 bytes packed, 10 not")

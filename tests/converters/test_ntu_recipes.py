@@ -1,4 +1,4 @@
-"""Both recipes, array for array equal to a slow reference that was written from their description."""
+"""Both recipes are equal, array by array, to a slow reference that was written from their description."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def made(recipe: Recipe, data: bytes) -> dict[str, Any]:
 
 
 def check_recipes(data: bytes) -> None:
-    """Hold what both recipes make of a file equal to the reference, or both refuse it."""
+    """Check that both recipes equal the reference for a file, or that both refuse it."""
     frames = ntu_reference.read(data)
     keypoint = ntu_reference.mmaction2(frames)
     expected = {"frame_dir": NAME, "label": 49, "keypoint": keypoint, "total_frames": len(frames)}
@@ -67,7 +67,7 @@ def test_the_recipes_on_real_files(real_file: Callable[[str], Path], name: str) 
 
 
 def file_of(bodies: list[tuple[int, int, int, np.ndarray[Any, Any]]], total: int, shift: float = 0.01) -> bytes:
-    """A file of bodies (id, first frame, frame after the last, positions), which move ``shift`` in x a frame."""
+    """A file of bodies (id, first frame, frame after the last, positions) that move ``shift`` in x per frame."""
     random = np.random.default_rng(0)
     lines = [str(total)]
     for frame in range(total):
@@ -79,7 +79,7 @@ def file_of(bodies: list[tuple[int, int, int, np.ndarray[Any, Any]]], total: int
 
 
 def person(x: float, width: float = 0.2) -> np.ndarray[Any, Any]:
-    """Positions [25, 3] of somebody 1 m high at x."""
+    """Positions [25, 3] of a person 1 m high at x."""
     at = np.linspace(0, 1, 25)
     return np.stack([x + width * at, at, np.full(25, 3.0)], axis=1)
 
@@ -95,7 +95,7 @@ def test_pyskl_moves_a_body_that_was_away_to_an_earlier_time() -> None:
     found = made("pyskl", file_of(gone, 40, shift=0.1))
     tracks = first_x(found["keypoint"])
     returned = next(track for track in tracks if track[0] < 2)
-    assert returned[2] == pytest.approx(1 + 20 * 0.1, abs=0.01), "what was at frame 20 stands at frame 2"
+    assert returned[2] == pytest.approx(1 + 20 * 0.1, abs=0.01), "frame 20 has become frame 2"
     assert returned[22:] == [0] * 18
 
 
@@ -105,7 +105,7 @@ def test_pyskl_drops_frames_without_a_body_and_mmaction2_keeps_them() -> None:
     assert made("mmaction2", data)["keypoint"].shape == (1, 15, 25, 3)
 
 
-def test_mmaction2_puts_bodies_into_slots_by_their_order_whoever_they_are() -> None:
+def test_mmaction2_puts_bodies_into_slots_by_their_order_not_their_id() -> None:
     data = file_of([(FIRST, 0, 5, person(1)), (FIRST + 1, 0, 10, person(7))], 10)
     [strong, weak] = first_x(made("mmaction2", data)["keypoint"])
     assert strong[:5] == pytest.approx([1.0, 1.01, 1.02, 1.03, 1.04], abs=0.01)
@@ -119,7 +119,7 @@ def test_mmaction2_ignores_a_fifth_body() -> None:
     assert_exact(made("mmaction2", file_of([*four, fifth], 20)), made("mmaction2", file_of(four, 20)))
 
 
-def test_without_a_body_mmaction2_gives_no_person() -> None:
+def test_without_a_body_mmaction2_has_no_person() -> None:
     assert made("mmaction2", b"3\n0\n0\n0\n")["keypoint"].shape == (0, 3, 25, 3)
     assert made("mmaction2", b"0\n")["keypoint"].shape == (0, 0, 25, 3)
 
@@ -136,7 +136,7 @@ def test_pyskl_drops_bodies_that_are_wide(width: float, persons: int) -> None:
     assert len(made("pyskl", data)["keypoint"]) == persons
 
 
-def test_pyskl_fails_where_none_of_several_bodies_is_left() -> None:
+def test_pyskl_fails_if_none_of_several_bodies_is_left() -> None:
     data = file_of([(FIRST, 0, 8, person(1)), (FIRST + 1, 0, 9, person(2))], 10)
     with pytest.raises(SourceError, match="none has more than 11 frames"):
         made("pyskl", data)

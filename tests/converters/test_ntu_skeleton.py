@@ -1,4 +1,4 @@
-"""The reader of ``.skeleton`` files: equal to a slow one on valid files, a sentence with the line for all others."""
+"""The reader of ``.skeleton`` files equals a slow one on valid files and refuses all others with the line."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.ntu_files import REAL, one_body, skeleton_files
 
 
 def check_parsed(data: bytes) -> None:
-    """Hold the arrays of a file equal, bit for bit, to those of the slow reader."""
+    """Check that the arrays of a file equal those of the slow reader bit by bit."""
     found = {
         key: np.ascontiguousarray(value) if key != "total_frames" else value
         for key, value in parse(data)._asdict().items()
@@ -58,7 +58,7 @@ def test_real_files(real_file: Callable[[str], Path], name: str) -> None:
     assert skeleton.total_frames == len(np.unique(skeleton.frame_inds))
 
 
-def test_body_ids_that_one_float_would_stand_for_stay_apart() -> None:
+def test_body_ids_that_are_equal_as_floats_stay_apart() -> None:
     lines = one_body(2, (1 << 62) + 1)
     lines[30] = lines[30].replace(str((1 << 62) + 1), str((1 << 62) + 2))
     skeleton = parse("\n".join(lines).encode())
@@ -75,7 +75,7 @@ def test_a_file_without_a_body_or_a_frame() -> None:
 
 
 def changed(line: int, text: str | None, *further: str) -> bytes:
-    """The small file with a line (from 1) replaced by others, or taken out."""
+    """The small file with a line (from 1) replaced by others, or removed."""
     lines = one_body()
     lines[line - 1 : line] = [] if text is None else [text, *further]
     return "\n".join(lines).encode()
@@ -127,7 +127,7 @@ BROKEN: dict[str, tuple[bytes, str]] = {
 
 
 @pytest.mark.parametrize("what", BROKEN)
-def test_broken_files_are_told_with_the_line(what: str) -> None:
+def test_broken_files_are_reported_with_the_line(what: str) -> None:
     data, beginning = BROKEN[what]
     with pytest.raises(SourceError) as error:
         parse(data)
@@ -140,7 +140,7 @@ def test_windows_line_ends_change_nothing() -> None:
 
 
 def check_result_or_error(data: bytes) -> None:
-    """Hold that a file is read, as the slow reader does it too, or refused in a sentence."""
+    """Check that a file is read as by the slow reader, or refused with a sentence."""
     refused = None
     try:
         skeleton = parse(data)

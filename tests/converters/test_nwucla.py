@@ -1,4 +1,4 @@
-"""NW-UCLA's JSON: values as they are in the files, labels and splits as CTR-GCN has them, and what is wrong named."""
+"""NW-UCLA's JSON: exact values, labels and splits as in CTR-GCN, and errors that name what is wrong."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LABELS = (1, 5, 10)
 
 
 def clip(name: str, label: int, frames: int = 3, seed: int = 0) -> dict[str, Any]:
-    """What a file holds."""
+    """The content of a file."""
     joints = np.random.default_rng([seed, label]).normal(0, 1, (frames, 20, 3))
     return {"file_name": name, "skeletons": joints.tolist(), "label": label}
 
@@ -40,7 +40,7 @@ def write(folder: Path, clips: list[dict[str, Any]]) -> Path:
 
 
 def expected(folder: Path) -> list[dict[str, Any]]:
-    """The annotations by the module json and NumPy alone, as the feeder reads the files."""
+    """The annotations, read with only the module json and NumPy, as the feeder reads the files."""
     annotations = []
     for file in sorted(folder.rglob("*.json")):
         held = json.loads(file.read_text())
@@ -98,7 +98,7 @@ def test_a_store_and_its_export(folder: Path, tmp_path: Path) -> None:
     assert_exact(load(tmp_path / "pyskl.pkl"), {"split": {}, "annotations": expected(folder)})
 
 
-def test_it_is_recognised_from_what_a_file_holds(folder: Path, tmp_path: Path) -> None:
+def test_it_is_recognised_from_the_content_of_a_file(folder: Path, tmp_path: Path) -> None:
     with closing(open_source(folder.parent)) as source:
         assert source.dialect == "nwucla"
     (folder / "a.json").write_text("{}")
@@ -153,7 +153,7 @@ WRONG: dict[str, tuple[object, str]] = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_a_file_that_is_not_as_it_should_be_is_named(tmp_path: Path, name: str) -> None:
+def test_an_invalid_file_is_named(tmp_path: Path, name: str) -> None:
     content, reason = WRONG[name]
     path = write(tmp_path / "f", []) / f"{NAMES[0]}.json"
     path.write_bytes(content if isinstance(content, bytes) else json.dumps(content).encode())

@@ -1,4 +1,4 @@
-"""Folders of people's own: extraction output and arrays, with labels and splits from a table, names or folders."""
+"""Users' own folders: extraction output and arrays, with labels and splits from a table, names or folders."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def save(path: Path, *array: Any, **members: Any) -> Path:
 
 
 def refusal(call: Callable[[], object]) -> list[str]:
-    """The lines of the refusal."""
+    """The lines of the error message."""
     with pytest.raises(SourceError) as error:
         call()
     return str(error.value).splitlines()
@@ -68,7 +68,7 @@ def refusal(call: Callable[[], object]) -> list[str]:
 # ------------------------------------------------------------------------------------------ extraction
 
 
-def test_one_annotation_a_file_by_ntu_names(samples: Path, tmp_path: Path) -> None:
+def test_one_annotation_per_file_by_ntu_names(samples: Path, tmp_path: Path) -> None:
     expected = [load(samples / "extracted" / f"{name}.pkl") for name in ntu_names(VIDEOS)]
     assert expected[0]["keypoint"].dtype == np.float32
     source = open_source(samples / "extracted", label_by="ntu")
@@ -108,8 +108,8 @@ def test_one_list_with_a_table(samples: Path, tmp_path: Path) -> None:
     assert source.description()["unlisted"] == 2
 
 
-def test_a_table_by_path_names_what_has_no_name(tmp_path: Path) -> None:
-    """Real files have been seen with a frame_dir of '' or 'undefined' for all."""
+def test_a_table_by_path_names_videos_without_a_name(tmp_path: Path) -> None:
+    """Some real files have the frame_dir '' or 'undefined' for all videos."""
     for i in range(3):
         dump(tmp_path / "pkl" / f"{i}.pkl", {"frame_dir": "undefined", "label": "A1", "keypoint": points(1, 2, 3, 2)})
     table = write(tmp_path / "t.csv", "path,frame_dir,label,split\n2.pkl,two,2,val\n0.pkl,zero,0,train\n")
@@ -131,7 +131,7 @@ def test_a_table_by_path_names_what_has_no_name(tmp_path: Path) -> None:
     ]
 
 
-def test_a_folder_a_class_of_pickles(tmp_path: Path) -> None:
+def test_one_folder_of_pickles_per_class(tmp_path: Path) -> None:
     for i, folder in enumerate(("train/wave", "train/clap", "val/wave")):
         dump(tmp_path / "pkl" / folder / f"{i}.pkl", [{"frame_dir": f"{i}a"}, {"frame_dir": f"{i}b"}])
     source = open_source(tmp_path / "pkl", label_by="folders")
@@ -141,7 +141,7 @@ def test_a_folder_a_class_of_pickles(tmp_path: Path) -> None:
     source.close()
 
 
-def test_problems_of_a_table_of_pickles_are_told_together(samples: Path, tmp_path: Path) -> None:
+def test_problems_of_a_table_of_pickles_are_reported_together(samples: Path, tmp_path: Path) -> None:
     table = write(tmp_path / "t.csv", "frame_dir,label\nclip000,0\nnobody,1\nclip000,x\nclip001\n")
     lines = refusal(lambda: ExtractedFiles(samples / "parts", table=table))
     assert lines[0] == f"{table} has 4 problems:"
@@ -153,7 +153,7 @@ def test_problems_of_a_table_of_pickles_are_told_together(samples: Path, tmp_pat
     assert "2 videos have the frame_dir 'a'" in refusal(lambda: ExtractedFiles(double, table=table))[1]
 
 
-def test_pickles_of_something_else_are_told_together(tmp_path: Path) -> None:
+def test_pickles_of_something_else_are_reported_together(tmp_path: Path) -> None:
     dump(tmp_path / "pkl" / "a.pkl", {"split": {}, "annotations": []})
     dump(tmp_path / "pkl" / "b.pkl", [1])
     dump(tmp_path / "pkl" / "c.pkl", "text")
@@ -166,7 +166,7 @@ def test_pickles_of_something_else_are_told_together(tmp_path: Path) -> None:
 
 
 def test_a_real_annotation_gets_a_label(real_file: Callable[[str], Path], tmp_path: Path) -> None:
-    """A file whose label is a text ('A1'), as custom scripts write it."""
+    """A file whose label is a text ('A1'), as custom scripts write."""
     path = real_file("annotations/single_annotation.pkl")
     annotation = load(path)
     name = annotation["frame_dir"]
@@ -226,7 +226,7 @@ def test_a_folder_of_arrays_alone(samples: Path) -> None:
 
 
 def test_an_annotation_that_savez_wrote(tmp_path: Path) -> None:
-    """``np.savez("clip.npz", **annotation)`` comes back as the annotation that it was."""
+    """``np.savez("clip.npz", **annotation)`` is read as the same annotation."""
     for i, annotation in enumerate(iter_ntu_like(3)):
         save(tmp_path / "npz" / f"{i}.npz", **annotation, visible=annotation["keypoint_score"] > 0.5)
     expected = [{**a, "visible": a["keypoint_score"] > 0.5} for a in iter_ntu_like(3)]
@@ -263,7 +263,7 @@ def test_any_arrays(videos: list[tuple[int, int, bool]], dtype: str, coordinates
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for i, (persons, frames, packed) in enumerate(videos):
-            packed |= (persons, coordinates) == (3, 2)  # else it may be x, y, z of two persons
+            packed |= (persons, coordinates) == (3, 2)  # otherwise it may be x, y, z of two persons
             keypoint = points(max(persons, 1), frames, 5, coordinates).astype(dtype)
             score = np.zeros((max(persons, 1), frames, 5), np.float16)
             stored, stored_score = (keypoint[0], score[0]) if persons == 0 else (keypoint, score)
@@ -277,7 +277,7 @@ def test_any_arrays(videos: list[tuple[int, int, bool]], dtype: str, coordinates
         check_source(ArrayFolder(folder), expected, {})
 
 
-def test_all_problems_of_a_table_of_arrays_are_told_together(tmp_path: Path) -> None:
+def test_all_problems_of_a_table_of_arrays_are_reported_together(tmp_path: Path) -> None:
     folder = tmp_path / "npy"
     save(folder / "a.npy", points(4, 17, 2))
     save(folder / "b.npy", points(17, 2))
@@ -296,7 +296,7 @@ def test_all_problems_of_a_table_of_arrays_are_told_together(tmp_path: Path) -> 
     assert len(refusal(lambda: ArrayFolder(folder, table=table))) == 22
 
 
-def test_names_of_arrays_are_their_own(tmp_path: Path) -> None:
+def test_names_of_arrays_must_be_unique(tmp_path: Path) -> None:
     folder = tmp_path / "npy"
     save(folder / "a.npy", points(4, 17, 2))
     save(folder / "a.npz", keypoint=points(4, 17, 2))
@@ -306,7 +306,7 @@ def test_names_of_arrays_are_their_own(tmp_path: Path) -> None:
     assert [source.video(i)[0]["frame_dir"] for i in range(2)] == ["a", "b"]
 
 
-def test_all_arrays_of_a_wrong_shape_are_told_together(tmp_path: Path) -> None:
+def test_all_arrays_of_a_wrong_shape_are_reported_together(tmp_path: Path) -> None:
     good = points(4, 17, 2)
     wrong: dict[str, tuple[Any, str]] = {
         "axes.npy": (points(17, 2), r"float32 (17, 2); expected [M, T, V, C], or [T, V, C] for one person"),
@@ -354,8 +354,8 @@ def test_axes_in_another_order_are_refused_once_for_all_files(tmp_path: Path) ->
     assert "it looks like [N, T, V, C], 12 clips in one array" in line
 
 
-def test_axes_that_are_stated_are_taken(tmp_path: Path) -> None:
-    """By total_frames or a score in their shape: three persons in 2D, a crowd."""
+def test_stated_axes_are_accepted(tmp_path: Path) -> None:
+    """They are stated by total_frames or by the shape of a score: three persons in 2D, a crowd."""
     three, crowd = points(3, 30, 25, 2), points(20, 4, 17, 2)
     save(tmp_path / "three" / "a.npz", keypoint=three, total_frames=30)
     save(tmp_path / "three" / "b.npz", keypoint=three, keypoint_score=three[..., 0])
@@ -365,7 +365,7 @@ def test_axes_that_are_stated_are_taken(tmp_path: Path) -> None:
     assert_exact(open_source(tmp_path / "crowd").video(0)[0]["keypoint"], crowd)
 
 
-def test_values_that_contradict_each_other_are_told_together(tmp_path: Path) -> None:
+def test_values_that_contradict_each_other_are_reported_together(tmp_path: Path) -> None:
     good = points(4, 17, 2)
     save(tmp_path / "npz" / "a.npz", keypoint=good, total_frames=5)
     save(tmp_path / "npz" / "b.npz", keypoint=good, img_shape=np.zeros(3))
@@ -386,7 +386,7 @@ def test_values_that_contradict_each_other_are_told_together(tmp_path: Path) -> 
 
 
 def three_clips(folder: Path, where: str) -> None:
-    """Three videos of class folders, each with a filename that is not its frame_dir."""
+    """Three videos in class folders, each with a filename that differs from its frame_dir."""
     for i, place in enumerate(("train/a", "train/b", "val/a")):
         keypoint = points(1, 4, 17, 2)
         if where == "pickle":
@@ -400,7 +400,7 @@ def three_clips(folder: Path, where: str) -> None:
 
 @pytest.mark.parametrize("where", ["pickle", "npz", "table", "parquet"])
 def test_splits_go_by_filename_if_the_first_video_has_one(tmp_path: Path, where: str) -> None:
-    """As PYSKL, MMAction2 and ``Store.split`` match the ids."""
+    """PYSKL, MMAction2 and ``Store.split`` match ids in this way."""
     three_clips(tmp_path / "data", where)
     options: dict[str, Any] = {"label_by": "folders"}
     expected = ["f0", "f1"]
@@ -421,7 +421,7 @@ def test_splits_go_by_filename_if_the_first_video_has_one(tmp_path: Path, where:
         assert [video["filename"] for video in store] == [*expected, "f2"][: len(store)]
 
 
-def test_filenames_that_no_split_could_tell_apart(tmp_path: Path) -> None:
+def test_filenames_that_no_split_could_distinguish(tmp_path: Path) -> None:
     for i, name in enumerate(({"filename": "x"}, {"filename": "x"}, {"filename": 5}, {})):
         dump(tmp_path / "pkl" / "train" / "a" / f"{i}.pkl", {"frame_dir": f"clip{i}", **name})
     assert refusal(lambda: open_source(tmp_path / "pkl", label_by="folders"))[1:] == [
@@ -438,7 +438,7 @@ def test_filenames_that_no_split_could_tell_apart(tmp_path: Path) -> None:
     ("total", "shown"),
     [(np.array([4, 4]), "an array of int64 [2]"), (np.array([4]), "an array of int64 [1]"), (4.0, "4.0"), ("4", "'4'")],
 )
-def test_a_number_of_frames_that_is_none(tmp_path: Path, more: dict[str, Any], total: Any, shown: str) -> None:
+def test_an_invalid_number_of_frames(tmp_path: Path, more: dict[str, Any], total: Any, shown: str) -> None:
     save(tmp_path / "a.npz", keypoint=points(4, 17, 3), total_frames=total, **more)
     assert (
         f"a.npz: total_frames is {shown}; expected a whole number" in refusal(lambda: ArrayFolder(tmp_path).video(0))[0]
@@ -447,7 +447,7 @@ def test_a_number_of_frames_that_is_none(tmp_path: Path, more: dict[str, Any], t
     assert type(ArrayFolder(tmp_path).video(0)[0]["total_frames"]) is int
 
 
-# ------------------------------------------------------------------------------------------ which is it
+# ---------------------------------------------------------------------------------------------- recognition
 
 
 def test_how_folders_are_recognised(samples: Path, tmp_path: Path) -> None:
@@ -469,7 +469,7 @@ def test_how_folders_are_recognised(samples: Path, tmp_path: Path) -> None:
 
 
 def nested(folder: Path, kind: str) -> tuple[Path, Callable[[], Any]]:
-    """A source with a file in a folder, and how it is opened."""
+    """A source with a file in a subfolder, and a function that opens it."""
     inner = folder / "data" / "a"
     inner.mkdir(parents=True)
     if kind == "arrays":
@@ -486,7 +486,7 @@ def nested(folder: Path, kind: str) -> tuple[Path, Callable[[], Any]]:
 
 
 @pytest.mark.parametrize("kind", ["arrays", "ntu", "kinetics", "folder", "extraction"])
-def test_no_folder_is_passed_over_in_silence(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_folder_is_skipped_silently(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     inner, opened = nested(tmp_path, kind)
     (inner / f"._{next(inner.iterdir()).name}").write_bytes(b"macOS")
     source = opened()
@@ -522,7 +522,7 @@ def test_suffixes_in_upper_case(tmp_path: Path) -> None:
     assert source.video(0)[0]["frame_dir"] == NAME_OF_NTU[0]
 
 
-def test_options_that_do_not_go_together(samples: Path, tmp_path: Path) -> None:
+def test_options_that_cannot_be_combined(samples: Path, tmp_path: Path) -> None:
     table = samples / "clips.csv"
     pyskl = samples / "gym" / "gym_hrnet.pkl"
     for call, reason in (

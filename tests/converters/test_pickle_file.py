@@ -1,4 +1,4 @@
-"""PickleFile as an object: its parts, in any order, from several processes, and what it says when one is wrong."""
+"""PickleFile as an object: its parts in any order, from several processes, and its error messages."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PROTOCOLS = range(6)
 
 
 def annotations(count: int, seed: int = 0) -> list[dict[str, Any]]:
-    """Annotations as PYSKL has them, which share what they share there."""
+    """Annotations as in PYSKL, which share the same values as there."""
     chance = np.random.default_rng(seed)
     shape = (1080, 1920)
     return [
@@ -56,7 +56,7 @@ def splits_of(listed: list[dict[str, Any]]) -> dict[str, list[str]]:
 
 @pytest.fixture
 def opened(tmp_path: Path) -> Iterator[Callable[..., PickleFile]]:
-    """Opens a value, or the bytes of a pickle, as a PickleFile."""
+    """A function that opens a value, or the bytes of a pickle, as a PickleFile."""
     files: list[PickleFile] = []
 
     def opening(value: Any, protocol: int = 4) -> PickleFile:
@@ -73,7 +73,7 @@ def opened(tmp_path: Path) -> Iterator[Callable[..., PickleFile]]:
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize("order", ["split first", "annotations first"])
 def test_a_dataset_in_any_order_of_reading(opened: Callable[..., PickleFile], protocol: int, order: str) -> None:
-    """2,500 elements: picklers hand over 1,000 at a time. The names in the splits are shared with the annotations."""
+    """2,500 elements, because picklers write 1,000 at a time. The splits share names with the annotations."""
     listed = annotations(2500)
     value: dict[str, Any] = {"split": splits_of(listed), "annotations": listed}
     if order == "annotations first":
@@ -117,10 +117,10 @@ def test_annotations_that_are_one_object(opened: Callable[..., PickleFile], prot
     assert_exact(pickled.value("same"), second["keypoint"])
 
 
-def test_no_two_readings_share_what_can_be_changed(opened: Callable[..., PickleFile]) -> None:
+def test_readings_share_no_mutable_values(opened: Callable[..., PickleFile]) -> None:
     shared: dict[str, Any] = {"valid": {0.5: 1.0}, "list": [1]}
     value = {"annotations": [{"a": shared}, {"a": shared, "b": shared}, ([1], shared)]}
-    first, second = opened(value), opened(value)  # the element that has it first is read first, or not
+    first, second = opened(value), opened(value)  # the first element with it is read first, or not
     for pickled, i in [*product([first], (1, 0, 2, 1, 0, 2)), *product([second], (0, 1, 2, 0, 1, 2))]:
         found: Any = pickled.element(i, "annotations")
         part = found[1] if i == 2 else found["a"]
@@ -128,7 +128,7 @@ def test_no_two_readings_share_what_can_be_changed(opened: Callable[..., PickleF
         part["list"].append(2)
         part["valid"].clear()
         if i == 1:
-            assert found["a"] is found["b"], "what one element has twice is one object, as in the pickle"
+            assert found["a"] is found["b"], "a value that an element has twice is one object, as in the pickle"
 
 
 def test_a_list_under_two_keys(opened: Callable[..., PickleFile]) -> None:
@@ -143,7 +143,7 @@ def test_a_list_under_two_keys(opened: Callable[..., PickleFile]) -> None:
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_a_kpfile(opened: Callable[..., PickleFile], protocol: int) -> None:
-    """A dict of dicts by name, over 1,000 of them, as PYSKL keeps Kinetics in."""
+    """A dict of over 1,000 dicts by name, as PYSKL stores Kinetics."""
     value = {annotation.pop("frame_dir"): annotation for annotation in annotations(1003)}
     pickled = opened(value, protocol)
     assert pickled.keys == list(value)
@@ -183,14 +183,14 @@ def test_short_and_odd_roots(opened: Callable[..., PickleFile], protocol: int) -
 
 
 def test_lists_that_only_look_like_values_of_the_dict(opened: Callable[..., PickleFile]) -> None:
-    """They begin where a value begins, and come to be part of one."""
+    """They begin where a value may begin and become part of one."""
     pickled = opened({"a": ([1, 2],), "b": ([3],), "c": [[5, 6], 7], "d": {"e": [8]}})
     assert [pickled.elements(key) for key in "abcd"] == [None, None, 2, None]
     assert_exact(pickled.element(0, "c"), [5, 6])
 
 
 def test_lists_and_dicts_that_are_filled_when_they_are_made(opened: Callable[..., PickleFile]) -> None:
-    """No Python writes them so, but others do: LIST and DICT with items, and more items after that."""
+    """No Python writes this, but other programs do: LIST and DICT with items, followed by more items."""
     data = b"(S'a'\n(I1\nI2\nlI3\naS'b'\n(I4\nlp0\nd(S'c'\ng0\nu."
     pickled = opened(data)
     assert pickled.keys == ["a", "b", "c"]
@@ -213,7 +213,7 @@ def test_memo_slots_out_of_sequence(opened: Callable[..., PickleFile]) -> None:
 
 
 class _Mixing(pickle._Pickler):  # type: ignore[misc,name-defined]
-    """Puts values into the memo by number and in sequence, by turns."""
+    """Puts values into the memo by number and in sequence, alternately."""
 
     chance = random.Random(4)
 
@@ -240,7 +240,7 @@ def test_memo_slots_by_number_and_in_sequence(opened: Callable[..., PickleFile],
 def test_a_split_of_what_annotations_share(
     opened: Callable[..., PickleFile], protocol: int, shared: str, last: bool
 ) -> None:
-    """Whatever the split has of them, it is whole, though the split is read first and stands behind."""
+    """The split is complete although it is read first and is after the annotations in the file."""
     listed: list[dict[str, Any]] = []
     for i in range(9):
         annotation = {"name": f"S{i:05}", "shape": (i, 1080), "boxes": [[i], (i, [])], "array": np.arange(i + 400)}
@@ -265,7 +265,7 @@ def test_a_split_costs_no_arrays(opened: Callable[..., PickleFile], monkeypatch:
     monkeypatch.setattr(PickleFile, "_read", lambda *span: read.append(span[2] - span[1]) or real_read(*span))
     assert pickled.value("split") == [annotation["frame_dir"] for annotation in listed]
     assert 50 < len(read) < 55
-    assert sum(read) < 500_000 < 8_000_000, "all but the last, which may end anywhere, by their beginnings"
+    assert sum(read) < 500_000 < 8_000_000, "the beginnings of all but the last, which may end anywhere"
 
 
 def test_sizes_of_elements(opened: Callable[..., PickleFile]) -> None:
@@ -277,7 +277,7 @@ def test_sizes_of_elements(opened: Callable[..., PickleFile]) -> None:
         assert list(opened(listed, protocol).element_sizes()) != []
 
 
-def test_what_is_not_there(opened: Callable[..., PickleFile]) -> None:
+def test_missing_keys_elements_and_files(opened: Callable[..., PickleFile]) -> None:
     pickled = opened({"annotations": [1, 2], "split": {}, "short": []})
     for call in (pickled.value, pickled.elements, pickled.element_sizes):
         with pytest.raises(KeyError, match="anno"):
@@ -329,7 +329,7 @@ def test_a_file_that_changed_is_not_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("protocol", [0, 2, 4, 5])
-def test_a_file_that_changes_while_it_is_open_gives_no_nonsense(tmp_path: Path, protocol: int) -> None:
+def test_a_file_that_changes_while_it_is_open_gives_no_wrong_values(tmp_path: Path, protocol: int) -> None:
     listed = annotations(3)
     path = tmp_path / "x.pkl"
     data = pickle.dumps({"annotations": listed}, protocol)
@@ -374,7 +374,7 @@ def test_a_file_that_changes_while_it_is_indexed(
     assert refused > 10
 
 
-def test_a_file_that_is_taken_away(opened: Callable[..., PickleFile]) -> None:
+def test_a_removed_file(opened: Callable[..., PickleFile]) -> None:
     pickled = opened({"annotations": annotations(3)})
     pickled.close()
     pickled.path.unlink()
@@ -383,7 +383,7 @@ def test_a_file_that_is_taken_away(opened: Callable[..., PickleFile]) -> None:
 
 
 def every_element(pickled: PickleFile) -> list[str]:
-    """Read all elements of the root list; the refusals."""
+    """Read all elements of the root list; return the refusals."""
     refusals = []
     for i in range(pickled.elements() or 0):
         try:
@@ -393,7 +393,7 @@ def every_element(pickled: PickleFile) -> list[str]:
     return refusals
 
 
-def test_what_all_elements_share_is_bounded(opened: Callable[..., PickleFile]) -> None:
+def test_values_that_all_elements_share_are_bounded(opened: Callable[..., PickleFile]) -> None:
     array = np.zeros(100_000, "u1")
     assert every_element(opened([{"a": array} for _ in range(160)])) == []
     pickled = opened([{"a": array} for _ in range(300)])
@@ -402,11 +402,11 @@ def test_what_all_elements_share_is_bounded(opened: Callable[..., PickleFile]) -
     refusals = every_element(pickled)
     assert 16 << 20 <= (300 - len(refusals)) * 100_000 <= 17 << 20
     assert "expand to more than 16777216 bytes in all" in refusals[0]
-    assert len(every_element(pickled)) == 300, "and no element is read any more"
+    assert len(every_element(pickled)) == 300, "no element is read after that"
 
 
-def test_what_has_to_be_read_for_others_is_bounded(tmp_path: Path) -> None:
-    """12,000 elements that each need a list of the first, of which the cache holds a few."""
+def test_values_read_for_other_elements_are_bounded(tmp_path: Path) -> None:
+    """12,000 elements that each need one of the lists of the first, a few of which fit into the cache."""
     lists = b"".join(b"]" + hostile_pickles.put(slot) for slot in range(60_000))
     needing = b"".join(
         b"}(K\x00N" + hostile_pickles.text("x") + hostile_pickles.get(slot) + b"u" for slot in range(12_000)
@@ -416,8 +416,8 @@ def test_what_has_to_be_read_for_others_is_bounded(tmp_path: Path) -> None:
         assert "have to be read for values that others share" in every_element(pickled)[-1]
 
 
-def test_what_cannot_be_read_is_tried_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of lists that each hold the one before all beyond the hundredth are too deep."""
+def test_an_unreadable_element_is_tried_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a chain of lists that each contain the previous one, all beyond the hundredth are too deep."""
     chain = b"".join(
         b"]" + hostile_pickles.put(slot) + hostile_pickles.get(slot - 1) + b"a" for slot in range(1, 2_000)
     )
@@ -437,7 +437,7 @@ def test_what_cannot_be_read_is_tried_once(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_a_list_without_an_index_is_evaluated_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that two memo slots hold, which no pickler writes, is not read by element."""
+    """A list in two memo slots, which no pickler writes, is not read by element."""
     listed = b"".join(b"}K\x00K\x01s" for _ in range(1_000))
     data = hostile_pickles.old(b"}(", hostile_pickles.text("annotations"), b"]q\0q\1(", listed, b"eu")
     (tmp_path / "x.pkl").write_bytes(data)
@@ -445,7 +445,7 @@ def test_a_list_without_an_index_is_evaluated_once(tmp_path: Path, monkeypatch: 
         first: Any = pickled.element(0, "annotations")
         first[0] = 2
         monkeypatch.setattr(PickleFile, "value", None)
-        assert pickled.element(0, "annotations") == {0: 1}, "a caller gets an element of its own"
+        assert pickled.element(0, "annotations") == {0: 1}, "each caller gets its own element"
         assert all(pickled.element(i, "annotations") == {0: 1} for i in range(1_000))
 
 
@@ -454,7 +454,7 @@ def test_it_can_be_pickled_and_opens_by_itself(opened: Callable[..., PickleFile]
     pickled = opened({"split": splits_of(listed), "annotations": listed})
     pickled.value("split")
     sent = pickle.dumps(pickled)
-    assert len(sent) < 20 * (2000 + 2000) + 4000, "the index goes along, and nothing that was read"
+    assert len(sent) < 20 * (2000 + 2000) + 4000, "the index is pickled, cached values are not"
     copy = pickle.loads(sent)
     assert (copy.path, copy.size, copy.keys, copy.root_kind) == (pickled.path, pickled.size, pickled.keys, "dict")
     assert_exact(copy.element(1999, "annotations"), listed[1999])
@@ -494,7 +494,7 @@ def test_a_forked_process_leaves_the_file_open_here(opened: Callable[..., Pickle
     assert_exact(pickled.element(1, "annotations"), listed[1])
 
 
-def test_nothing_stays_open(tmp_path: Path) -> None:
+def test_no_file_stays_open(tmp_path: Path) -> None:
     path = tmp_path / "x.pkl"
     path.write_bytes(pickle.dumps([1]))
     PickleFile(path)
@@ -512,7 +512,7 @@ def test_nothing_stays_open(tmp_path: Path) -> None:
 
 
 def chained(count: int, protocol: int) -> bytes:
-    """Annotations each of which has an array of the one before."""
+    """Annotations, each of which has an array of the previous one."""
     arrays = [np.full(5, i) for i in range(count)]
     listed = [{"own": arrays[i], "before": arrays[max(0, i - 1)]} for i in range(count)]
     return pickle.dumps({"annotations": listed}, protocol)
@@ -527,7 +527,7 @@ def test_values_shared_along_a_chain(opened: Callable[..., PickleFile], protocol
         assert_exact(found["before"], np.full(5, max(0, i - 1)))
 
 
-def test_what_is_kept_is_bounded(opened: Callable[..., PickleFile], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cache_is_bounded(opened: Callable[..., PickleFile], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memo, "CACHE_BYTES", 100_000)
     arrays = [np.full(10_000, i, "u1") for i in range(100)]
     value = {"first": arrays, "second": [{"a": array} for array in arrays]}
@@ -539,7 +539,7 @@ def test_what_is_kept_is_bounded(opened: Callable[..., PickleFile], monkeypatch:
         assert pickled._memo._costs.keys() == pickled._memo._cache.keys()
 
 
-def test_memory_does_not_grow_with_what_is_read(opened: Callable[..., PickleFile]) -> None:
+def test_memory_does_not_grow_with_the_elements_read(opened: Callable[..., PickleFile]) -> None:
     chance = np.random.default_rng(0)
     listed = [
         {"frame_dir": f"v{i}", "img_shape": (i, i), "keypoint": chance.integers(0, 255, 40_000, "u1")}
@@ -565,7 +565,7 @@ def test_memory_does_not_grow_with_what_is_read(opened: Callable[..., PickleFile
 
 
 def test_values_longer_than_the_window(opened: Callable[..., PickleFile]) -> None:
-    """Opcodes, lines and payloads that cross the edges of what the first pass has in memory."""
+    """Opcodes, lines and payloads that cross the edges of the window of the first pass."""
     chance = random.Random(0)
     for protocol in PROTOCOLS:
         listed: list[Any] = []
@@ -597,7 +597,7 @@ def test_every_offset_at_the_edge_of_the_window(opened: Callable[..., PickleFile
 )
 def test_real_files(name: str, real_file: Callable[[str], Path]) -> None:
     path = real_file(name)
-    value = pickle.loads(path.read_bytes())  # a file that this machine's owner put there
+    value = pickle.loads(path.read_bytes())  # a file that the user put there
     with PickleFile(path) as pickled:
         assert pickled.root_kind == "dict"
         assert pickled.keys == list(value)
@@ -613,11 +613,11 @@ def test_real_files(name: str, real_file: Callable[[str], Path]) -> None:
 
 
 def test_the_product_has_no_other_reader() -> None:
-    """That nothing in the two packages loads a pickle otherwise."""
+    """Nothing else in the two packages loads a pickle."""
     peers = {REPOSITORY / f"converters/bench/{name}.py" for name in ("fresh", "opening", "peers", "workers")}
     sources = {*REPOSITORY.glob("converters/**/*.py"), *REPOSITORY.glob("skelstore/**/*.py")}
     assert peers < sources
-    for source in sources - peers:  # these measure pickle.load on what they have written, in processes of their own
+    for source in sources - peers:  # these measure pickle.load on their own files, in other processes
         text = source.read_text()
         for name in ("pickle.load", "pickle.Unpickler", "import_module(", "__import__("):
             used = [line for line in text.splitlines() if name in line and not line.strip().startswith(("#", '"'))]

@@ -1,4 +1,4 @@
-"""Hostile and damaged pickles: only data or a refusal ever comes out, and nothing is imported or run."""
+"""Hostile and damaged pickles give data or a refusal, and nothing is imported or run."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ from tests.support.small_pickle import small_sample
 SMALL = hostile_pickles.small()
 HEAVY = [title for title, data in hostile_pickles.every() if len(data) > hostile_pickles.SMALL]
 
-#: What comes out of some of them as data: there is nothing wrong with it, or not with all that is read of it.
 HARMLESS = {
     "a memo index of 2**32-1",
     "a chain of 50,000 annotations, each needing the one before",
 }
+"""Attacks that are read as data, because there is nothing wrong with what is read of them."""
 
 
 def test_the_kept_files_are_those_of_the_script() -> None:
@@ -65,7 +65,7 @@ def test_nothing_is_imported_or_run(
 
 
 def reports(paths: list[Path]) -> list[dict[str, Any]]:
-    """What reading the files does in a process that has imported the reader and nothing else."""
+    """Read the files in a process that has imported only the reader; return its report of each."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.support.reading_pickles", *map(str, paths)],
         cwd=REPOSITORY,
@@ -81,16 +81,16 @@ def reports(paths: list[Path]) -> list[dict[str, Any]]:
 def check_report(report: dict[str, Any], title: str) -> None:
     assert report["bad"] or title in HARMLESS
     assert report["imported"] == []
-    assert report["events"] == [], "an audit hook heard of more than the file being opened"
+    assert report["events"] == [], "an audit hook saw more than the opening of the file"
     assert report["seconds"] < 5
-    assert report["megabytes"] < 110, "of the whole process, without the libraries' own pages"
+    assert report["megabytes"] < 110, "of the whole process, without the pages of libraries"
 
 
-PROC = pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="no /proc, which tells the peak of memory")
+PROC = pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="no /proc, which has the peak of memory")
 
 
 @PROC
-def test_an_audit_hook_hears_nothing_of_the_small_ones() -> None:
+def test_an_audit_hook_sees_nothing_of_the_small_ones() -> None:
     found = reports([hostile_pickles.KEPT / hostile_pickles.file_name(title) for title, _ in SMALL])
     assert len(found) == len(SMALL)
     for report, (title, _) in zip(found, SMALL, strict=True):
@@ -145,7 +145,7 @@ MESSAGES = {
 
 
 @pytest.mark.parametrize("name", MESSAGES)
-def test_what_a_refusal_says(name: str, tmp_path: Path) -> None:
+def test_messages_of_refusals(name: str, tmp_path: Path) -> None:
     path = tmp_path / "x.pkl"
     path.write_bytes(next(data for found, data in hostile_pickles.every() if found == name))
     messages = [str(value) for _, value in everything(path) if isinstance(value, SourceError)]
@@ -159,7 +159,7 @@ INTEGER_LINES = st.text("0123456789+-L _x", min_size=1, max_size=6).map(str.enco
 @example(line=b"010", opcode="I")
 @example(line=b"-0", opcode="I")
 @example(line=b"010L", opcode="L")
-def test_an_integer_in_text_is_refused_or_what_python_reads_in_c(line: bytes, opcode: str) -> None:
+def test_an_integer_in_text_is_refused_or_read_as_by_the_c_reader(line: bytes, opcode: str) -> None:
     try:
         found = LINE_LITERALS[ord(opcode)](line, 0)
     except PickleError:
@@ -168,14 +168,14 @@ def test_an_integer_in_text_is_refused_or_what_python_reads_in_c(line: bytes, op
 
 
 @given(value=st.integers())
-def test_an_integer_in_text_as_python_writes_it(value: int) -> None:
+def test_an_integer_in_text_as_written_by_python(value: int) -> None:
     digits = str(value).encode()
     assert_exact([LINE_LITERALS[INT](digits, 0), LINE_LITERALS[LONG](digits + b"L", 0)], [value, value])
 
 
 @given(line=st.text("0123456789.+-eEinfax", min_size=1, max_size=8).map(str.encode))
 @example(line=b"1e999")
-def test_a_float_in_text_is_refused_or_what_python_reads_in_c(line: bytes) -> None:
+def test_a_float_in_text_is_refused_or_read_as_by_the_c_reader(line: bytes) -> None:
     try:
         found = LINE_LITERALS[FLOAT](line, 0)
     except PickleError:
@@ -199,15 +199,15 @@ REFUSED_AT_ONCE = {
 
 
 @pytest.mark.parametrize("data", REFUSED_AT_ONCE.values(), ids=REFUSED_AT_ONCE)
-def test_what_no_pickler_does_is_refused_at_once(data: bytes, tmp_path: Path) -> None:
-    """The first pass finds it, so that reading one element never depends on another that changes it."""
+def test_opcodes_that_no_pickler_writes_are_refused_at_once(data: bytes, tmp_path: Path) -> None:
+    """The first pass finds it, so reading one element never depends on another one that changes it."""
     path = tmp_path / "x.pkl"
     path.write_bytes(data)
     with pytest.raises(SourceError, match=r"x\.pkl: byte \d+: "):
         PickleFile(path)
 
 
-def test_a_plain_dtype_with_fields_is_none(tmp_path: Path) -> None:
+def test_a_dtype_with_fields_is_not_plain(tmp_path: Path) -> None:
     names = b"N" + hostile_pickles.text("a") + b"\x85}J\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00"
     path = tmp_path / "x.pkl"
     path.write_bytes(hostile_pickles.whole(hostile_pickles.array(kind=hostile_pickles.dtype("f4", "<", names))))
@@ -217,7 +217,7 @@ def test_a_plain_dtype_with_fields_is_none(tmp_path: Path) -> None:
 
 
 def test_the_attacks_would_work_on_pickle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """That the corpus is what it says it is: some of it does run when the pickle module loads it."""
+    """The attacks are real: some of them run when the pickle module loads them."""
     monkeypatch.chdir(tmp_path)
     names = {
         "os.system by GLOBAL and REDUCE",
@@ -269,7 +269,7 @@ def test_flipped_bytes_give_a_value_or_a_refusal(protocol: int, tmp_path: Path) 
 
 @pytest.mark.parametrize("protocol", range(6))
 def test_moved_and_missing_pieces_give_a_value_or_a_refusal(protocol: int, tmp_path: Path) -> None:
-    """Cuts and doublings, which leave the opcodes in a wrong order rather than wrong."""
+    """Removed and repeated pieces: the opcodes are valid, but in a wrong order."""
     data = small_sample(protocol)
     path = tmp_path / "x.pkl"
     chance = random.Random(protocol)
@@ -284,8 +284,8 @@ def test_moved_and_missing_pieces_give_a_value_or_a_refusal(protocol: int, tmp_p
                 check_plain(value)
 
 
-def test_what_pickle_refuses_is_refused(tmp_path: Path) -> None:
-    """Where the pickle module cannot load a damaged file, this reader gives no data either, but for other reasons."""
+def test_pickles_that_python_refuses_are_refused(tmp_path: Path) -> None:
+    """If the pickle module cannot load a damaged file, this reader refuses it too, though for other reasons."""
     data = small_sample(4)
     path = tmp_path / "x.pkl"
     for place in range(0, len(data), 3):
@@ -322,7 +322,7 @@ def test_what_pickle_refuses_is_refused(tmp_path: Path) -> None:
         (b"\x80", "cut short"),
     ],
 )
-def test_what_is_not_a_pickle_is_recognised(data: bytes, looks: str, tmp_path: Path) -> None:
+def test_files_other_than_pickles_are_recognised(data: bytes, looks: str, tmp_path: Path) -> None:
     path = tmp_path / "x.pkl"
     path.write_bytes(data)
     with pytest.raises(SourceError, match=looks):

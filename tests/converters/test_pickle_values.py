@@ -1,4 +1,4 @@
-"""What the pickle reader makes of values, against the pickle module."""
+"""The values that the pickle reader gives, compared with the pickle module."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ NUMBER_DTYPES = st.one_of(
 
 @st.composite
 def arrays(draw: st.DrawFn) -> np.ndarray:
-    """Arrays of any bits and 0 to 5 dimensions, empty ones included, in any order of memory."""
+    """Arrays of any bits with 0 to 5 dimensions, also empty, in any memory layout."""
     dtype = draw(NUMBER_DTYPES)
     shape = draw(hnp.array_shapes(min_dims=0, max_dims=5, min_side=0, max_side=4))
     size = int(np.prod(shape)) * dtype.itemsize
@@ -84,7 +84,7 @@ KEYS = st.one_of(TEXT, st.binary(max_size=4), st.integers(), st.floats(allow_nan
 
 
 def shared(value: Any) -> list[Any]:
-    """The value several times over: the memo has to be right."""
+    """The value several times, to test the memo."""
     return [value, (value, 1), {"again": value, "more": [value]}, value]
 
 
@@ -101,7 +101,7 @@ VALUES = st.recursive(LEAVES, containers, max_leaves=12)
 
 
 def dumped_plainly(value: object, protocol: int) -> bytes:
-    """By the pickler in Python, but for empty arrays in protocol 5: it takes them and b"" for one object."""
+    """Pickled by the pickler in Python, except empty arrays in protocol 5, which it confuses with b""."""
     file = io.BytesIO()
     try:
         pickle._Pickler(file, protocol).dump(value)
@@ -127,7 +127,7 @@ WAYS = (pickle.dumps, dumped_plainly, dumped_short, dumped_without_memo)
 
 
 def as_numpy_1(data: bytes) -> bytes:
-    """The pickle with NumPy's modules named as NumPy 1 did, and without frames, whose lengths would be wrong."""
+    """The pickle with NumPy's modules named as in NumPy 1, and without frames, whose lengths would be wrong."""
     places = [place for _, _, place in pickletools.genops(data)] + [len(data)]
     opcodes = [data[start:stop] for start, stop in pairwise(places)]
     result = b"".join(opcode for opcode in opcodes if opcode[0] != 0x95)
@@ -140,7 +140,7 @@ def as_numpy_1(data: bytes) -> bytes:
 
 @pytest.fixture
 def read(tmp_path: Path) -> Callable[[bytes], Any]:
-    """The value in a pickle, by the reader, as a whole."""
+    """A function that reads the whole value of a pickle with the reader."""
 
     def reading(data: bytes) -> Any:
         path = tmp_path / "x.pkl"
@@ -152,7 +152,7 @@ def read(tmp_path: Path) -> Callable[[bytes], Any]:
 
 
 def assert_read(path: Path, data: bytes) -> None:
-    """Hold every way to read the pickle against what the pickle module loads."""
+    """Check every way to read the pickle against the value that the pickle module loads."""
     path.write_bytes(data)
     value = pickle.loads(data)
     with PickleFile(path) as pickled:
@@ -231,7 +231,7 @@ def test_arrays_are_read_as_numpy_1_pickles_them(tmp_path: Path, value: Any, pro
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_the_dtypes_and_orders_of_arrays(tmp_path: Path, protocol: int) -> None:
-    """One of each, whatever Hypothesis comes by."""
+    """One of each, whatever Hypothesis draws."""
     arrays = [
         np.arange(24, dtype=code).reshape(2, 3, 4).astype(order + code)
         for code in ("i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8")
@@ -265,7 +265,6 @@ PYTHON_2_VALUE = {
         | {"none": None, "e": {}, "neg": -5, "img_shape": (1080, 1920), "n": 2**70, "s": 0.25, "u": (), "t": []}
     ],
 }
-#: The value above as Python 2.7.18 writes it, by cPickle and by pickle, in protocols 0, 1 and 2.
 PYTHON_2 = {
     "cPickle-0": b"(dp1\nS'split'\np2\n(dp3\nS'train'\np4\n(lp5\nS'S001'\np6\naVv\xe9\np7\nassS'annotations'\np8\n"
     b"(lp9\n(dp10\nS'frame_dir'\np11\ng6\nsS'big'\np12\nI70000\nsS'raw'\np13\nS'\\xff\\n\\'\"\\\\'\np14\nsS'original_shape'\n"
@@ -292,6 +291,7 @@ PYTHON_2 = {
     b"q\x14U\x03negq\x15J\xfb\xff\xff\xffU\timg_shapeq\x16h\x0fU\x01nq\x17L1180591620717411303424L\nU\x01sq\x18G?\xd0"
     b"\x00\x00\x00\x00\x00\x00U\x01uq\x19)U\x01tq\x1a]q\x1buau.",
 }
+"""The value above, written by cPickle and pickle of Python 2.7.18 in protocols 0, 1 and 2."""
 
 
 @pytest.mark.parametrize("data", PYTHON_2.values(), ids=PYTHON_2)
@@ -368,7 +368,7 @@ FOREIGN = {
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize("kind", FOREIGN)
-def test_what_is_not_data_is_foreign_in_its_place(tmp_path: Path, kind: str, protocol: int) -> None:
+def test_values_that_are_not_data_are_foreign_in_their_place(tmp_path: Path, kind: str, protocol: int) -> None:
     value, name = FOREIGN[kind]
     path = tmp_path / "x.pkl"
     annotations = [{"frame_dir": "a"}, {"frame_dir": "b", "foo": [0, (1, value)], "label": 3}, {"foo": value}]
@@ -429,7 +429,7 @@ def test_shared_values_up_to_the_limit(read: Callable[[bytes], Any]) -> None:
     ids=["str", "bytes", "np.str_", "array", "tuple"],
 )
 def test_shared_bytes_up_to_the_limit(read: Callable[[bytes], Any], large: Any) -> None:
-    """Of a small file 16 MiB, of a large one 16 times its size, with 100,000 bytes for each reference."""
+    """The limit is 16 MiB, or 16 times the size of a large file; here with 100,000 bytes per reference."""
     assert len(read(pickle.dumps([large] * 160))) == 160
     with pytest.raises(SourceError, match="expand to more than 16777216 bytes"):
         read(pickle.dumps([large] * 180))
@@ -438,13 +438,13 @@ def test_shared_bytes_up_to_the_limit(read: Callable[[bytes], Any], large: Any) 
 
 
 def test_short_text_is_shared_without_limit(read: Callable[[bytes], Any]) -> None:
-    """Names in splits, keys: short ones cost no more than other values."""
+    """Short texts, such as keys and names in splits, cost no more than other values."""
     value = {"names": [f"S{number:063}" for number in range(1_000)], "splits": []}
     value["splits"] = [value["names"]] * 5 + [list(value["names"]) for _ in range(40)]
     assert_exact(read(pickle.dumps(value)), value)
 
 
-def test_numbers_with_one_hash_as_keys(read: Callable[[bytes], Any]) -> None:
+def test_numbers_with_the_same_hash_as_keys(read: Callable[[bytes], Any]) -> None:
     prime = (1 << 61) - 1
     assert_exact(read(pickle.dumps({number * prime: 0 for number in range(16)})), {n * prime: 0 for n in range(16)})
     for keys in (range(17), range(2_000)):
@@ -454,10 +454,10 @@ def test_numbers_with_one_hash_as_keys(read: Callable[[bytes], Any]) -> None:
 
 
 @pytest.mark.parametrize("protocol", [2, 4, 5])
-def test_what_an_array_was_made_of_is_forgotten(
+def test_the_parts_of_an_array_are_forgotten(
     read: Callable[[bytes], Any], protocol: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The parts go, and what gets their place in memory must not be taken for as deep as they were."""
+    """The parts are freed, and objects at the same addresses must not be taken for as deep as they were."""
     dropped: list[object] = []
     drop = Containers.drop
 
@@ -469,10 +469,10 @@ def test_what_an_array_was_made_of_is_forgotten(
     monkeypatch.setattr(Containers, "drop", noting)
     read(pickle.dumps(np.zeros((1, 2)), protocol))
     nested = [value for value in dropped if isinstance(value, tuple) and any(type(part) is tuple for part in value)]
-    assert len(nested) == (1 if protocol == 5 else 2), "the arguments, and the state but in protocol 5"
+    assert len(nested) == (1 if protocol == 5 else 2), "the arguments and, except in protocol 5, the state"
 
 
-def test_many_lists_and_dicts_one_after_the_other(read: Callable[[bytes], Any]) -> None:
-    """Nothing adds up from one to the next: not depth, not numbers as keys."""
+def test_many_lists_and_dicts_in_sequence(read: Callable[[bytes], Any]) -> None:
+    """Neither depth nor numbers as keys are added up from one to the next."""
     value = [[{number: [number]}, (number, ((number,),))] for number in range(30_000)]
     assert_exact(read(pickle.dumps(value, 2)), value)

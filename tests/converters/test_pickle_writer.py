@@ -1,4 +1,4 @@
-"""The pickle writer, against the pickle module: what is written loads as what was given."""
+"""The pickle writer: what it writes is loaded by the pickle module as the same value."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ NUMBER_DTYPES = st.one_of(
 
 @st.composite
 def arrays(draw: st.DrawFn) -> np.ndarray:
-    """Arrays of 0 to 4 dimensions, zero-size included, of any bits, as wholes and as views in other orders."""
+    """Arrays of any bits with 0 to 4 dimensions, also of size zero, contiguous and as views in other orders."""
     dtype = draw(NUMBER_DTYPES)
     shape = draw(hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=4))
     size = int(np.prod(shape)) * dtype.itemsize
@@ -81,14 +81,14 @@ VALUES = st.recursive(
 
 
 @given(VALUES)
-def test_loads_as_what_was_given(value: object) -> None:
+def test_values_round_trip(value: object) -> None:
     written = dumps(value)
     assert_exact(pickle.loads(written), value)
     assert dumps(pickle.loads(written)) == written
 
 
 @given(st.dictionaries(TEXT, st.one_of(VALUES, st.lists(VALUES, max_size=4)), max_size=4))
-def test_streamed_containers_load_as_what_was_given(value: dict[str, Any]) -> None:
+def test_streamed_containers_round_trip(value: dict[str, Any]) -> None:
     file = io.BytesIO()
     writer = PickleWriter(file)
     with writer.streamed_dict():
@@ -132,11 +132,11 @@ def test_repeated_strings_and_dtypes_are_written_once_and_shared() -> None:
     assert loaded["split"]["train"][7] is loaded["annotations"][7]["frame_dir"]
 
 
-def test_long_strings_are_not_remembered() -> None:
+def test_long_strings_are_not_memoized() -> None:
     assert dumps(["a" * 65] * 2).count(b"a" * 65) == 2
 
 
-def test_the_memo_is_bounded_and_keys_still_find_room(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_memo_is_bounded_and_has_room_for_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer, "SHARED_VALUES", 10)
     monkeypatch.setattr(writer, "SHARED_STRINGS", 12)
     value = [[f"name{index}" for index in range(30)] * 2, [{"key": 1, "other": 2, "third": 3}] * 2]

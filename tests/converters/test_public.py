@@ -1,4 +1,4 @@
-"""The public surface of ``converters``: what others may import, and how each dialect converts."""
+"""The public API of ``converters``: what others may import, and how each dialect converts."""
 
 from __future__ import annotations
 

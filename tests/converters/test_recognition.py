@@ -1,4 +1,4 @@
-"""What no dialect takes is named for what it is, with the next step; and annotations are never taken for it."""
+"""Files that no dialect reads are identified, with the next step; and annotations are never taken for them."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ from tests.support.source_contract import dump
 
 CLIP = np.zeros((3, 30, 25, 2), np.float32)
 NO_BLAME = ("opcode", "cut short", "fetch it again", "Kinetics")
-"""What no message for these files says."""
+"""Words that no message about these files contains."""
 
 
 def refusal(path: Path, dialect: str | None = None, **options: Any) -> str:
-    """The sentence that declines a source."""
+    """The message that declines a source."""
     with pytest.raises(SourceError) as caught:
         open_source(path, dialect, **options)
     text = str(caught.value)
@@ -149,7 +149,7 @@ def test_json_that_another_dialect_reads(tmp_path: Path) -> None:
         assert "is JSON as of NW-UCLA: convert it, or the folder that it is in" in refusal(tmp_path / "a.json", dialect)
 
 
-def test_json_of_nobody(tmp_path: Path) -> None:
+def test_json_of_no_known_tool(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text("[1, 2]")
     assert "is JSON, which is not read" in refusal(tmp_path / "a.json")
 
@@ -244,7 +244,7 @@ def test_a_stated_dialect_converts_dicts_without_the_keys_of_an_annotation(tmp_p
             assert source.video(0)[0] == odd, dialect
 
 
-def test_a_folder_of_one_pickle_a_frame(tmp_path: Path) -> None:
+def test_a_folder_with_one_pickle_per_frame(tmp_path: Path) -> None:
     for t in range(2):
         dump(tmp_path / "f" / f"{t:06d}.pkl", {**INSTANCE, "frame_id": t})
     text = refusal(tmp_path / "f")

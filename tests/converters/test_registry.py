@@ -1,4 +1,4 @@
-"""What the dialects say of themselves is what the registry, the documents and the exports go by."""
+"""The registry, the documents and the exports agree with the declarations of the dialects."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def table_of_dialects() -> str:
     return "\n".join(lines)
 
 
-def test_the_table_in_the_document_is_what_the_dialects_say() -> None:
+def test_the_table_in_the_document_matches_the_dialects() -> None:
     text = (REPOSITORY / "docs" / "sources.md").read_text(encoding="utf-8")
     expected = table_of_dialects()
     assert expected in text, f"docs/sources.md: the table of dialects is to be\n{expected}"
@@ -57,7 +57,7 @@ def test_the_formats_of_an_export_are_the_dialects_that_write_any_store() -> Non
     assert all(dialect.export for dialect in DIALECTS.values() if dialect.export_any or dialect.export_options)
 
 
-def test_a_dialect_is_said_in_a_line() -> None:
+def test_a_dialect_is_described_in_one_line() -> None:
     for name, dialect in DIALECTS.items():
         assert dialect.name == name
         assert "\n" not in dialect.summary + dialect.reads
@@ -99,14 +99,14 @@ def sources(folder: Path) -> dict[str, tuple[Path, dict[str, Any]]]:
 
 
 def recognising(path: Path, given: dict[str, Any]) -> list[str]:
-    """The dialects that say that a source is theirs."""
+    """The dialects that recognise a source."""
     with closing(Candidate(path, given, SUFFIXES)) as found:
         return [dialect.name for dialect in DIALECTS.values() if dialect.recognise(found)]
 
 
 def test_a_source_is_recognised_by_its_dialect_and_no_other(tmp_path: Path) -> None:
     for name, (path, given) in sources(tmp_path).items():
-        others = {"kinetics": "pyskl", "gym": "list"}  # but for the option they would be these
+        others = {"kinetics": "pyskl", "gym": "list"}  # without the option they would be these
         assert set(recognising(path, given)) - {others.get(name)} == {name}
         assert recognise(path, given).name == name
         with closing(open_source(path, **given)) as source:
@@ -163,14 +163,14 @@ def test_anything_is_converted_by_one_function(tmp_path: Path) -> None:
                 assert len(source) == len(opened)
 
 
-def test_a_stated_dialect_is_converted_so(tmp_path: Path) -> None:
+def test_a_source_is_converted_by_a_stated_dialect(tmp_path: Path) -> None:
     path = dump(tmp_path / "a.pkl", [{"pose": 1}])
     converters.convert(path, tmp_path / "a.zarr", dialect="list")
     with skelstore.open(tmp_path / "a.zarr") as store:
         assert store[0] == {"pose": 1}
 
 
-def test_options_of_convert_that_are_wrong(tmp_path: Path) -> None:
+def test_wrong_options_of_convert(tmp_path: Path) -> None:
     path = dump(tmp_path / "a.pkl", [ANNOTATION])
     with pytest.raises(TypeError, match=r"'kpfile'; did you mean .*'kpfiles'"):
         converters.convert(path, tmp_path / "a.zarr", kpfile=tmp_path)
@@ -181,7 +181,7 @@ def test_options_of_convert_that_are_wrong(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.pkl"]
 
 
-def test_options_that_are_not_given_go_with_everything(tmp_path: Path) -> None:
+def test_options_left_at_their_defaults_fit_every_dialect(tmp_path: Path) -> None:
     path = dump(tmp_path / "a.pkl", [ANNOTATION])
     nothing: dict[str, Any] = {"kpfiles": None, "skip_missing": False, "ignore": [], "task": None, "split_by": None}
     with closing(open_source(path, **nothing)) as source:

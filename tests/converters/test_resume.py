@@ -1,4 +1,4 @@
-"""A conversion that was interrupted goes on from its finished parts, and only from those that still fit."""
+"""An interrupted conversion resumes from its finished parts, and only from those that still fit."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def finished_parts(destination: Path) -> list[Path]:
-    """Folders of the parts that stand beside a destination, each with its part record."""
+    """Folders of the finished parts beside a destination, each with its part record."""
     parts = destination.with_name(destination.name + ".partial") / "parts"
     return sorted(path.parent for path in parts.glob("*/part.json") if "." not in path.parent.name)
 
 
 def interrupt_after(videos: int) -> Callable[[int], None]:
-    """An ``advance`` that ends a conversion like Ctrl-C when so many videos are written."""
+    """An ``advance`` that interrupts a conversion like Ctrl-C after ``videos`` videos."""
     left = [videos]
 
     def advance(n: int) -> None:
@@ -65,7 +65,7 @@ def interrupt_after(videos: int) -> Callable[[int], None]:
 
 
 def interrupted(source: Path, destination: Path, videos: int = 18) -> list[Path]:
-    """Interrupt a conversion when so many videos are written: the parts that it had finished."""
+    """Interrupt a conversion after ``videos`` videos; return the parts that it has finished."""
     with pytest.raises(KeyboardInterrupt) as caught:
         pyskl.convert(source, destination, workers=1, advance=interrupt_after(videos))
     assert "run the same command again" in caught.value.__notes__[0]
@@ -73,8 +73,8 @@ def interrupted(source: Path, destination: Path, videos: int = 18) -> list[Path]
     return finished_parts(destination)
 
 
-def taken(source: Path, destination: Path, **options: object) -> int:
-    """Convert: how many parts were taken from the run before."""
+def reused(source: Path, destination: Path, **options: object) -> int:
+    """Convert; return how many parts were reused from the previous run."""
     opened = open_source(source)
     return convert_source(opened, destination, **{"workers": 1, **options})  # type: ignore[arg-type]
 
@@ -84,7 +84,7 @@ def taken(source: Path, destination: Path, **options: object) -> int:
 
 @contextlib.contextmanager
 def running(source: Path, destination: Path, workers: int) -> Iterator[subprocess.Popen[str]]:
-    """A conversion, in a process group of its own, that has finished some parts."""
+    """A conversion in its own process group that has finished some parts."""
     with subprocess.Popen(
         command("convert", source, destination, "--workers", workers),
         stdout=subprocess.PIPE,
@@ -111,7 +111,7 @@ def workers_of(process: subprocess.Popen[str]) -> list[int]:
 
 
 def assert_group_ends(group: int) -> None:
-    """Nobody of a process group is left after a moment."""
+    """Check that no process of a group is left after a moment."""
     deadline = time.monotonic() + 10
     while True:
         try:
@@ -127,7 +127,7 @@ def assert_group_ends(group: int) -> None:
 @pytest.mark.parametrize(
     ("signum", "status", "word"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
 )
-def test_an_interrupt_ends_with_130_and_is_gone_on_from(
+def test_an_interrupted_conversion_ends_with_130_and_is_resumed(
     tmp_path: Path,
     source: Path,
     expected: dict[str, bytes],
@@ -137,7 +137,7 @@ def test_an_interrupt_ends_with_130_and_is_gone_on_from(
     status: int,
     word: str,
 ) -> None:
-    """Ctrl-C reaches every process of a terminal's group, Slurm's SIGTERM those of a job; `kill` only the one."""
+    """Ctrl-C reaches every process of a terminal's group, SIGTERM of Slurm those of a job, `kill` only one."""
     destination = tmp_path / "a.zarr"
     with running(source, destination, workers) as process:
         os.kill(-process.pid if to == "group" else process.pid, signum)
@@ -164,14 +164,12 @@ def test_the_workers_of_a_killed_parent_end(tmp_path: Path, source: Path, expect
         assert process.returncode == -signal.SIGKILL
         assert_group_ends(process.pid)
     kept = len(finished_parts(tmp_path / "a.zarr"))
-    assert taken(source, tmp_path / "a.zarr", workers=2) == kept
+    assert reused(source, tmp_path / "a.zarr", workers=2) == kept
     assert tree(tmp_path / "a.zarr") == expected
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="workers are found in /proc")
-def test_a_worker_that_is_killed_is_told_with_its_part(
-    tmp_path: Path, source: Path, expected: dict[str, bytes]
-) -> None:
+def test_a_killed_worker_is_reported_with_its_part(tmp_path: Path, source: Path, expected: dict[str, bytes]) -> None:
     destination = tmp_path / "a.zarr"
     with running(source, destination, 2) as process:
         os.kill(workers_of(process)[0], signal.SIGKILL)
@@ -186,31 +184,31 @@ def test_a_worker_that_is_killed_is_told_with_its_part(
     assert "run the same command again" in sentence
     kept = finished_parts(destination)
     assert len(kept) >= 3
-    assert taken(source, destination, workers=2) == len(kept)
+    assert reused(source, destination, workers=2) == len(kept)
     assert tree(destination) == expected
 
 
-def test_a_worker_error_is_no_fault_of_the_data() -> None:
+def test_a_worker_error_is_not_a_fault_of_the_data() -> None:
     assert issubclass(WorkerError, RuntimeError)
     assert not issubclass(WorkerError, SourceError)
 
 
 def test_more_workers_than_parts(tmp_path: Path, source: Path, expected: dict[str, bytes]) -> None:
     interrupted(source, tmp_path / "a.zarr", 4 * PARTS - 3)
-    assert taken(source, tmp_path / "a.zarr", workers=3) == PARTS - 1
+    assert reused(source, tmp_path / "a.zarr", workers=3) == PARTS - 1
     assert tree(tmp_path / "a.zarr") == expected
 
 
-# ---------------------------------------------------------------------------------------- what is taken
+# ------------------------------------------------------------------------------------------- reuse of parts
 
 
-def test_finished_parts_are_taken_as_they_are(tmp_path: Path, source: Path, expected: dict[str, bytes]) -> None:
+def test_finished_parts_are_used_as_they_are(tmp_path: Path, source: Path, expected: dict[str, bytes]) -> None:
     kept = interrupted(source, tmp_path / "a.zarr")
     assert len(kept) == 4
     files = {file.stat().st_ino for part in kept for file in part.glob("*/c.*")}
     videos: list[int] = []
-    assert taken(source, tmp_path / "a.zarr", advance=videos.append) == 4
-    assert videos[:4] == [4] * 4, "a part that is taken is told at once"
+    assert reused(source, tmp_path / "a.zarr", advance=videos.append) == 4
+    assert videos[:4] == [4] * 4, "a reused part is reported at once"
     assert sum(videos) == 4 * PARTS
     assert files <= {file.stat().st_ino for file in (tmp_path / "a.zarr").glob("*/c.*")}
     assert tree(tmp_path / "a.zarr") == expected
@@ -220,21 +218,21 @@ def test_a_wrong_layout_of_joints_leaves_the_finished_parts(tmp_path: Path, sour
     kept = interrupted(source, tmp_path / "a.zarr")
     assert kept
     with pytest.raises(JointLayoutError) as caught:
-        taken(source, tmp_path / "a.zarr", joints="ntu-25")
+        reused(source, tmp_path / "a.zarr", joints="ntu-25")
     assert "run the command again with the right layout" in caught.value.__notes__[0]
     assert finished_parts(tmp_path / "a.zarr") == kept
-    assert taken(source, tmp_path / "a.zarr", joints="coco-17") == len(kept)
+    assert reused(source, tmp_path / "a.zarr", joints="coco-17") == len(kept)
 
 
 def test_an_interrupted_run_may_be_interrupted_again(tmp_path: Path, source: Path, expected: dict[str, bytes]) -> None:
     assert [len(interrupted(source, tmp_path / "a.zarr", videos)) for videos in (6, 18, 19, 43)] == [1, 4, 4, 10]
-    assert taken(source, tmp_path / "a.zarr") == 10
+    assert reused(source, tmp_path / "a.zarr") == 10
     assert tree(tmp_path / "a.zarr") == expected
 
 
 @pytest.mark.parametrize("file", ["0/c.0.0.0", "videos.arrow", "part.json"])
 @pytest.mark.parametrize("how", ["flipped", "cut short", "emptied", "removed", "of another part"])
-def test_a_part_that_is_damaged_is_written_again(
+def test_a_damaged_part_is_written_again(
     tmp_path: Path, source: Path, expected: dict[str, bytes], file: str, how: str
 ) -> None:
     first, second, *_ = interrupted(source, tmp_path / "a.zarr")
@@ -250,22 +248,22 @@ def test_a_part_that_is_damaged_is_written_again(
             "of another part": (first / file).read_bytes(),
         }
         (second / file).write_bytes(changed[how])
-    assert taken(source, tmp_path / "a.zarr") == 3
+    assert reused(source, tmp_path / "a.zarr") == 3
     assert tree(tmp_path / "a.zarr") == expected
 
 
-def test_a_part_record_that_says_nonsense(tmp_path: Path, source: Path, expected: dict[str, bytes]) -> None:
+def test_an_invalid_part_record(tmp_path: Path, source: Path, expected: dict[str, bytes]) -> None:
     first, second, third, fourth = interrupted(source, tmp_path / "a.zarr")
     (first / "part.json").write_text("[]")
     (second / "part.json").write_text("{}")
     (third / "part.json").write_text("[" * 100_000)
     record = json.loads((fourth / "part.json").read_text())
     (fourth / "part.json").write_text(json.dumps(record | {"rows": "many"}))
-    assert taken(source, tmp_path / "a.zarr") == 0
+    assert reused(source, tmp_path / "a.zarr") == 0
     assert tree(tmp_path / "a.zarr") == expected
 
 
-def test_what_lies_about_is_removed(tmp_path: Path, source: Path, expected: dict[str, bytes]) -> None:
+def test_leftovers_are_removed(tmp_path: Path, source: Path, expected: dict[str, bytes]) -> None:
     kept = interrupted(source, tmp_path / "a.zarr")
     parts = kept[0].parent
     (parts / f"{kept[0].name}.12345678").mkdir()
@@ -273,12 +271,12 @@ def test_what_lies_about_is_removed(tmp_path: Path, source: Path, expected: dict
     (parts / "a file").write_text("x")
     (parts.parent / "store" / "keypoint").mkdir()
     (parts.parent / "store" / "keypoint" / "c.0.0.0").write_bytes(b"of the join that was interrupted")
-    assert taken(source, tmp_path / "a.zarr") == 4
+    assert reused(source, tmp_path / "a.zarr") == 4
     assert tree(tmp_path / "a.zarr") == expected
     assert os.listdir(tmp_path) == ["a.zarr"]
 
 
-def test_a_destination_that_is_taken_meanwhile(tmp_path: Path, source: Path, expected: dict[str, bytes]) -> None:
+def test_a_destination_that_is_created_meanwhile(tmp_path: Path, source: Path, expected: dict[str, bytes]) -> None:
     destination = tmp_path / "a.zarr"
 
     def take(_: int) -> None:
@@ -290,18 +288,18 @@ def test_a_destination_that_is_taken_meanwhile(tmp_path: Path, source: Path, exp
     destination.rmdir()
     kept = len(finished_parts(destination))
     assert kept >= PARTS
-    assert taken(source, destination) == kept
+    assert reused(source, destination) == kept
     assert tree(destination) == expected
 
 
-# --------------------------------------------------------------------------------- what is not the same
+# -------------------------------------------------------------------- changes after which nothing is reused
 
 
 def check_starts_afresh(source: Path, destination: Path, **options: object) -> None:
-    """Nothing is taken, and the store is that of an undisturbed run."""
-    assert taken(source, destination, **options) == 0
+    """Check that nothing is reused and the store equals that of an undisturbed run."""
+    assert reused(source, destination, **options) == 0
     alone = destination.with_name("alone.zarr")
-    assert taken(source, alone, **options) == 0
+    assert reused(source, alone, **options) == 0
     assert tree(destination) == tree(alone)
 
 
@@ -316,7 +314,7 @@ def test_another_source_starts_afresh(tmp_path: Path, source: Path) -> None:
 
 
 def test_a_source_that_was_changed_starts_afresh(tmp_path: Path) -> None:
-    """Changed in place, of the same size, with the old time of change put back: its ctime tells."""
+    """Changed in place to the same size with the old mtime; the ctime shows it."""
     source = make_source(tmp_path / "b.pkl", videos=40)
     interrupted(source, tmp_path / "a.zarr")
     before = source.stat()
@@ -329,7 +327,7 @@ def test_a_source_that_was_changed_starts_afresh(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_source_that_changes_meanwhile_is_told(tmp_path: Path, workers: int) -> None:
+def test_a_source_that_changes_meanwhile_is_reported(tmp_path: Path, workers: int) -> None:
     source = make_source(tmp_path / "b.pkl", videos=80)
     opened = open_source(source)
 
@@ -391,7 +389,7 @@ def test_skeletons_that_are_missing_meanwhile_cost_no_parts(
 
 
 def test_a_folder_with_another_file_in_it(tmp_path: Path) -> None:
-    """The parts after the new file hold other videos; those before it stay."""
+    """The parts after the new file hold other videos; those before it are reused."""
     folder = tmp_path / "one"
     folder.mkdir()
     for i in range(40):
@@ -400,6 +398,6 @@ def test_a_folder_with_another_file_in_it(tmp_path: Path) -> None:
         convert_source(open_source(folder), tmp_path / "a.zarr", workers=1, advance=interrupt_after(33))
     assert len(finished_parts(tmp_path / "a.zarr")) == 6
     samples.write_value(folder / "12x.pkl", {"frame_dir": "new", "text": "x" * 9000})
-    assert taken(folder, tmp_path / "a.zarr") == 2
-    taken(folder, tmp_path / "alone.zarr")
+    assert reused(folder, tmp_path / "a.zarr") == 2
+    reused(folder, tmp_path / "alone.zarr")
     assert tree(tmp_path / "a.zarr") == tree(tmp_path / "alone.zarr")

@@ -1,4 +1,4 @@
-"""The sample data of sources that are not one pickle: the same for the same seed, in the form of the real files."""
+"""Sample data of sources other than one pickle: the same for the same seed, in the form of the real files."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_the_same_seed_gives_the_same_data() -> None:
 
 @pytest.mark.parametrize("count", [0, 1, 5])
 def test_babel_like(count: int) -> None:
-    """As BABEL's create_dataset.py leaves it: NumPy's numbers and texts in lists, ids of several clips alike."""
+    """As create_dataset.py of BABEL writes it: NumPy's numbers and texts in lists, the same id for several clips."""
     clips, (segments, (labels, sids, chunks, annotators)) = babel_like(count)
     assert (clips.dtype, clips.shape) == (np.float64, (count, 3, 150, 25, 1))
     assert {len(column) for column in (segments, labels, sids, chunks, annotators)} == {count}

@@ -139,7 +139,7 @@ def test_kinetics_like() -> None:
     assert "raw_file" not in next(samples.iter_kinetics_like(1, 0))[0]
 
 
-def test_detections_a_video_are_distributed_as_in_the_real_table() -> None:
+def test_detections_per_video_are_distributed_as_in_the_real_table() -> None:
     counts = [len(keypoint) for _, keypoint in samples.iter_kinetics_like(1500, 0)]
     assert 9 <= min(counts) < 60
     assert 3400 < max(counts) <= 3703
@@ -190,7 +190,9 @@ def test_skeleton_files() -> None:
     bodies = [len(np.unique(skeleton.body_id)) for skeleton in parsed]
     assert min(bodies) == 1
     assert max(bodies) > 2
-    assert any(len(np.unique(skeleton.frame_inds)) < skeleton.total_frames for skeleton in parsed), "frames of nobody"
+    assert any(len(np.unique(skeleton.frame_inds)) < skeleton.total_frames for skeleton in parsed), (
+        "frames without a body"
+    )
     assert any((np.diff(skeleton.body_id) < 0).any() for skeleton in parsed), "ids that do not ascend"
 
 

@@ -1,4 +1,4 @@
-"""Choosing videos by labels, names and expressions, against Python's own answer; an expression is never run."""
+"""Selecting videos by labels, names and expressions, compared with Python itself; an expression is never run."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ def test_expressions(store: skelstore.Store, text: str, expected: list[str]) -> 
         "total_frames\0 < 3",
     ],
 )
-def test_what_is_no_expression_is_refused_and_not_run(
+def test_invalid_expressions_are_refused_and_not_run(
     store: skelstore.Store, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -182,7 +182,7 @@ def test_what_is_no_expression_is_refused_and_not_run(
     assert not (tmp_path / "made").exists()
 
 
-def test_a_column_that_is_not_there_is_named_with_those_that_are(store: skelstore.Store) -> None:
+def test_a_missing_column_is_named_with_the_existing_ones(store: skelstore.Store) -> None:
     with pytest.raises(
         FieldNotFoundError,
         match=r"no column 'lable' \(perhaps 'label'\); the table has the columns .*label.*total_frames",
@@ -200,18 +200,18 @@ def test_a_column_that_is_not_there_is_named_with_those_that_are(store: skelstor
         ("label < 3 and total_frames =7", "as total_frames == 7"),
     ],
 )
-def test_one_equals_sign_is_answered_with_two(store: skelstore.Store, text: str, hint: str) -> None:
+def test_one_equals_sign_gets_a_hint_to_use_two(store: skelstore.Store, text: str, hint: str) -> None:
     with pytest.raises(SourceError, match=hint):
         where(store, text)
 
 
-def test_other_mistakes_are_not_taken_for_a_comparison(store: skelstore.Store) -> None:
+def test_other_mistakes_are_not_mistaken_for_a_comparison(store: skelstore.Store) -> None:
     for text in ("label == ", "label <= 3 and", "action == 'a = b' or"):
         with pytest.raises(SourceError, match="expected one like label < 10"):
             where(store, text)
 
 
-def test_names_of_what_people_mean(tmp_path: Path) -> None:
+def test_computed_columns(tmp_path: Path) -> None:
     data = samples.ntu_like(12)["annotations"]
     with skelstore.open(write(tmp_path / "a.zarr", data)) as store:
         for column, of_name in (("setup", 1), ("camera", 5), ("subject", 9), ("repetition", 13), ("action", 17)):
@@ -224,7 +224,7 @@ def test_names_of_what_people_mean(tmp_path: Path) -> None:
         assert chosen(where(store, text)) == expected
 
 
-def test_a_column_goes_before_a_computed_one(tmp_path: Path) -> None:
+def test_a_column_takes_precedence_over_a_computed_one(tmp_path: Path) -> None:
     videos = [{"frame_dir": "S001C001P007R001A001", "subject": 3}, {"frame_dir": "\ud800S001C001P003R001A001"}]
     with skelstore.open(write(tmp_path / "a.zarr", videos)) as store:
         assert chosen(where(store, "subject == 3")) == [videos[0]["frame_dir"]]
@@ -272,7 +272,7 @@ def test_names_in_a_file(store: skelstore.Store, tmp_path: Path) -> None:
     ("name", "data"),
     [("a.txt", b"\xff\xfe"), ("a.json", b"{"), ("a.json", b"{}"), ("a.json", b"[1]"), ("a.json", b"[" * 100_000)],
 )
-def test_a_file_of_names_that_is_none(store: skelstore.Store, tmp_path: Path, name: str, data: bytes) -> None:
+def test_an_invalid_file_of_names(store: skelstore.Store, tmp_path: Path, name: str, data: bytes) -> None:
     (tmp_path / name).write_bytes(data)
     with pytest.raises(SourceError, match="expected"):
         with_names(store, tmp_path / name)

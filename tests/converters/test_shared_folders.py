@@ -1,4 +1,4 @@
-"""Folders in which several people work: nobody stands in another's way, and everybody is told whose a thing is."""
+"""Folders in which several people work: nobody blocks another, and messages name the owner."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ALICE, BOB = 1, 65534
 NAMES = {ALICE: "daemon", BOB: "nobody"}
 PARTS = 10
 
-# As another user the modules of a private environment could not be read: they are imported before.
+# Another user cannot read the modules of a private environment, so they are imported before.
 _COMMAND = f"""if True:
     import difflib, email.parser, os, sys
     from skelstore.format import chunking
@@ -57,8 +57,8 @@ _COMMAND = f"""if True:
 
 @pytest.fixture
 def lab() -> Iterator[Path]:
-    """A folder of the group in which everybody of it may write, and a source that all may read."""
-    top = Path(tempfile.mkdtemp(dir="/tmp"))  # pytest's own folders are private
+    """A folder in which every member of the group may write, and a source that all may read."""
+    top = Path(tempfile.mkdtemp(dir="/tmp"))  # the folders of pytest are private
     try:
         top.chmod(0o755)
         make_source(top / "a.pkl", videos=4 * PARTS).chmod(0o644)
@@ -71,7 +71,7 @@ def lab() -> Iterator[Path]:
 
 
 def run_as(user: int, *arguments: object, umask: int = 0o022, stop: int = -1) -> tuple[int, str]:
-    """Run a command as a user; killed when so many parts are written."""
+    """Run a command as a user; kill it after ``stop`` parts."""
     command = [sys.executable, "-B", "-c", _COMMAND, str(user), f"{umask:o}", str(stop), *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     return done.returncode, done.stdout + done.stderr
@@ -83,7 +83,7 @@ def convert_as(user: int, lab: Path, *options: str, umask: int = 0o022, stop: in
 
 
 @pytest.mark.parametrize("umask", [0o002, 0o022])
-def test_a_killed_conversion_of_a_colleague_is_told_before_the_work(lab: Path, umask: int) -> None:
+def test_a_colleagues_killed_conversion_is_reported_before_the_work(lab: Path, umask: int) -> None:
     assert convert_as(ALICE, lab, umask=umask, stop=4)[0] == -9
     before = sorted(lab.rglob("*"))
     for options in ((), ("--shared",)):
@@ -99,7 +99,7 @@ def test_a_killed_conversion_of_a_colleague_is_told_before_the_work(lab: Path, u
 
 
 @pytest.mark.parametrize("umask", [0o002, 0o022, 0o077])
-def test_a_colleague_goes_on_with_a_shared_conversion(lab: Path, umask: int) -> None:
+def test_a_colleague_resumes_a_shared_conversion(lab: Path, umask: int) -> None:
     assert convert_as(ALICE, lab, "--shared", umask=umask, stop=4)[0] == -9
     status, said = convert_as(BOB, lab, umask=umask)
     assert status == 1
@@ -113,7 +113,7 @@ def test_a_colleague_goes_on_with_a_shared_conversion(lab: Path, umask: int) -> 
         assert path.stat().st_gid == LAB
         assert path.stat().st_mode & stat.S_IWGRP
     assert run_as(BOB, "verify", lab / "a.zarr", "--level", "decode")[0] == 0
-    assert convert_as(BOB, lab, "--force")[0] == 0, "what is shared may be replaced"
+    assert convert_as(BOB, lab, "--force")[0] == 0, "a shared store may be replaced"
     assert {path.stat().st_uid for path in lab.rglob("*")} == {BOB}
 
 
@@ -128,13 +128,13 @@ def test_a_folder_of_another_group_is_not_shared(lab: Path) -> None:
 
 @pytest.mark.parametrize("command", ["convert", "merge"])
 @pytest.mark.parametrize("why", ["not theirs", "sticky", "closed"])
-def test_a_store_that_cannot_be_replaced_is_told_before_the_work(lab: Path, why: str, command: str) -> None:
+def test_a_store_that_cannot_be_replaced_is_reported_before_the_work(lab: Path, why: str, command: str) -> None:
     assert convert_as(ALICE, lab, umask=0o022 if why == "not theirs" else 0o002)[0] == 0
     lab.chmod({"not theirs": 0o2775, "sticky": 0o3775, "closed": 0o2755}[why])
     before = {path: path.stat().st_ino for path in lab.rglob("*")}
     for _ in range(2):
         if command == "convert":
-            status, said = convert_as(BOB, lab, "--force", stop=0)  # a part that was begun would kill it
+            status, said = convert_as(BOB, lab, "--force", stop=0)  # a part that is begun would kill it
         else:
             status, said = run_as(BOB, "merge", lab / "a.zarr", "-o", lab / "a.zarr", "--force")
         assert status == 1
@@ -147,7 +147,7 @@ def test_a_store_that_cannot_be_replaced_is_told_before_the_work(lab: Path, why:
 
 
 @pytest.mark.parametrize("kind", ["a.pkl.partial", "a.pkl.partial.lock"])
-def test_what_an_export_of_a_colleague_left_is_told(lab: Path, kind: str) -> None:
+def test_leftovers_of_a_colleagues_export_are_reported(lab: Path, kind: str) -> None:
     assert convert_as(ALICE, lab)[0] == 0
     (lab / kind).write_bytes(b"")
     os.chown(lab / kind, ALICE, LAB)

@@ -1,4 +1,4 @@
-"""New splits: every video on one side, shares as asked for, groups whole, the same for the same seed."""
+"""New splits: every video in one part, the requested shares, whole groups, the same for the same seed."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ SHARES = st.lists(st.integers(1, 9).map(float), min_size=2, max_size=5)
 
 @given(st.lists(st.integers(0, 4).map(str), max_size=60), SHARES, st.integers(0, 3))
 def test_dealt_class_by_class(classes: list[str], shares: list[float], seed: int) -> None:
-    """Every video by itself: each class, and the whole, is shared out to within a video or two a part."""
+    """Without groups, the shares of each class and of the whole are exact to one or two videos per part."""
     units = [f"clip{i}" for i in range(len(classes))]
     sides = deal(units, classes, shares, seed)
     assert sides == deal(units, classes, shares, seed)
@@ -94,7 +94,7 @@ def test_another_seed_is_another_split() -> None:
 
 
 def test_the_same_split_in_another_process(ntu: Path, tmp_path: Path) -> None:
-    """Whatever PYTHONHASHSEED is."""
+    """With any PYTHONHASHSEED."""
     code = f"from converters.splitting import split; print(split({str(ntu)!r}, {str(tmp_path / 'x.zarr')!r}, folds=3))"
     done = run_python(code, check=True, env={"PYTHONHASHSEED": "7"})
     assert done.stdout.strip() == str(split(ntu, tmp_path / "y.zarr", folds=3))
@@ -107,7 +107,7 @@ def test_units_with_one_name_in_two_groups() -> None:
         unit_of_videos(["a", "a"], ["1", "2"], "x")
 
 
-def test_the_leak_check_sees_a_leak() -> None:
+def test_the_leak_check_finds_a_leak() -> None:
     names, units = ["a", "b", "c"], ["1", "2", "1"]
     _refuse_leaks({"train": ["a", "c"], "val": ["b"]}, names, units, 2)
     with pytest.raises(SourceError, match="group '1' is in both train and val"):
@@ -207,14 +207,14 @@ def test_an_export_has_the_new_splits(tmp_path: Path, document: Any) -> None:
         ({"folds": 4, "pattern": r"C(\d{3})"}, "3 groups or videos are too few for 4 parts: 1 would be empty"),
     ],
 )
-def test_what_cannot_be_split(ntu: Path, tmp_path: Path, options: Any, match: str) -> None:
+def test_videos_that_cannot_be_split(ntu: Path, tmp_path: Path, options: Any, match: str) -> None:
     with pytest.raises(SourceError, match=match.replace("(", r"\(")):
         split(ntu, tmp_path / "a.zarr", **options)
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("document", [{"dict": 5}, {"dict": [5]}, {"dict": [[1, 2, 3]]}, {"dict": [[1, 2]]}])
-def test_a_document_that_is_none(tmp_path: Path, document: Any) -> None:
+def test_an_invalid_document(tmp_path: Path, document: Any) -> None:
     path = write(tmp_path / "a.zarr", [{"frame_dir": "a"}, {"frame_dir": "b"}], source={"document": document})
     with pytest.raises(StoreError, match="document of its source is not as the format says"):
         split(path, tmp_path / "b.zarr", folds=2)
@@ -265,8 +265,8 @@ PATTERN = st.sampled_from(
 
 
 @given(st.lists(NAME, max_size=6), PATTERN, st.sampled_from([0, re.I, re.S]))
-def test_a_pattern_finds_what_pythons_own_finds(names: list[str], pattern: str, flags: int) -> None:
-    """But for a line's end, which Python's $ passes over at the end of a text."""
+def test_a_pattern_matches_as_in_python(names: list[str], pattern: str, flags: int) -> None:
+    """Except for a newline at the end of a text, before which Python's $ matches."""
     search = re.compile(pattern, flags)
     names = [name.rstrip("\n") for name in names]
     found = [search.search(name) for name in names]
@@ -294,7 +294,7 @@ def test_parts() -> None:
 @pytest.mark.parametrize(
     "text", ["", "train", "train=", "=1", "a=1,", "a=0.5,a=0.5", "a=0.5,b=0.4", "a=1,b=0", "a=-1,b=2", "a=nan,b=1"]
 )
-def test_parts_that_are_none(text: str) -> None:
+def test_invalid_parts(text: str) -> None:
     with pytest.raises(SourceError):
         parse_parts(text)
 

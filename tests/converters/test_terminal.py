@@ -1,4 +1,4 @@
-"""What the command line prints on a terminal, and where it cannot print: names from outside never act on it."""
+"""What the command line prints on a terminal, and where it cannot print: names from files never control it."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from tests.support.processes import COMMAND
 from tests.support.source_contract import dump
 
 FAKED = "FAKED"
-#: OSC, BEL, CSI, a carriage return and a newline before a faked line, C1, and marks of direction.
 HOSTILE = f"\x1b]0;PWN\x07\x1b[2J\r\n{FAKED}\x9b31m\t\u202e\u2066\u2069\u200e\u200f\u061c"
+"""OSC, BEL, CSI, a carriage return and a newline before a faked line, C1, and bidirectional controls."""
 RUN_ALL = """
 import json, sys
 from converters.cli import main
@@ -44,7 +44,7 @@ for arguments in json.load(open(sys.argv[1])):
 
 
 def on_terminal(*command: object, columns: int = 200, timeout: float = 300) -> str:
-    """What a process prints on a terminal of a size."""
+    """The output of a process on a terminal with ``columns`` columns."""
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (24, columns))
     shown = b""
@@ -54,7 +54,7 @@ def on_terminal(*command: object, columns: int = 200, timeout: float = 300) -> s
             while select.select([ours], [], [], timeout)[0]:
                 try:
                     data = os.read(ours, 65536)
-                except OSError:  # the other side has closed
+                except OSError:  # the other end is closed
                     break
                 if not data:
                     break
@@ -66,7 +66,7 @@ def on_terminal(*command: object, columns: int = 200, timeout: float = 300) -> s
 
 
 def check_tame(shown: str) -> None:
-    """Nothing but printable characters, and the newlines and carriage returns that we print."""
+    """Check that there are only printable characters, and the newlines and carriage returns of skelstore."""
     assert {c for c in shown if not c.isprintable()} <= {"\r", "\n"}
     assert not re.search(rf"[\r\n]\s*{FAKED}", shown)
 
@@ -95,7 +95,6 @@ def _twice() -> dict[str, Any]:
     return data
 
 
-#: Place of the hostile text -> the data that has it there.
 PLACES: dict[str, Callable[[], Any]] = {
     "name": lambda: _first(lambda a: a.update(frame_dir=HOSTILE)),
     "split": lambda: {**_videos(), "split": {HOSTILE: [], HOSTILE + "1": ["nobody"]}},
@@ -113,6 +112,7 @@ PLACES: dict[str, Callable[[], Any]] = {
     "a list of dicts": lambda: [{HOSTILE: HOSTILE}],
     "a dict": lambda: {HOSTILE: 1},
 }
+"""Place of the hostile text -> the data with the text at that place."""
 
 
 def _on_a_source(source: Path, folder: Path) -> Iterator[list[str]]:
@@ -196,7 +196,7 @@ def _files(folder: Path) -> Iterator[list[str]]:
 
 @pytest.mark.slow
 def test_no_text_from_outside_acts_on_a_terminal(tmp_path: Path) -> None:
-    """Every command over every place, on a terminal."""
+    """Every command with every place, on a terminal."""
     calls = [*_wrong_use(), *_files(tmp_path)]
     for number, make in enumerate(PLACES.values()):
         folder = tmp_path / str(number)
@@ -215,7 +215,7 @@ def test_no_text_from_outside_acts_on_a_terminal(tmp_path: Path) -> None:
     assert "converting: " in shown, "there was a terminal"
 
 
-def test_a_file_that_is_none_of_the_store_is_named_on_one_line(tmp_path: Path) -> None:
+def test_a_file_that_is_not_of_the_store_is_named_on_one_line(tmp_path: Path) -> None:
     source = dump(tmp_path / "a.pkl", _videos())
     assert "4 videos" in on_terminal(COMMAND, "convert", source, tmp_path / "a.zarr", "--workers", "1")
     (tmp_path / "a.zarr" / HOSTILE).write_text("1")
@@ -224,11 +224,11 @@ def test_a_file_that_is_none_of_the_store_is_named_on_one_line(tmp_path: Path) -
     assert escape(HOSTILE) in shown
 
 
-def test_what_workers_refuse_is_shown_on_lines_of_ours(tmp_path: Path) -> None:
+def test_refusals_of_workers_are_escaped(tmp_path: Path) -> None:
     videos = [{"frame_dir": str(i), "keypoint": np.ones((1, 2, 17, 2)), HOSTILE: {i}} for i in range(3)]
     shown = on_terminal(COMMAND, "convert", dump(tmp_path / "a.pkl", videos), tmp_path / "a.zarr", "--workers", "2")
     check_tame(shown)
-    assert shown.count(escape(HOSTILE)) == 1, "what differs in the place alone is one message"
+    assert shown.count(escape(HOSTILE)) == 1, "problems that differ only in their place are one message"
     assert "(and 2 more like it: [1], [2])" in shown
 
 
@@ -248,7 +248,7 @@ def test_text_is_escaped_as_repr_does() -> None:
     lines = join_lines(["a\nb", "c"])
     assert lines == "a\\nb\nc"
     assert escape(lines) == lines
-    assert escape(f"x{lines}") == "xa\\nb\\nc", "a part of another text is text from outside"
+    assert escape(f"x{lines}") == "xa\\nb\\nc", "a part of a text is not trusted"
 
 
 @pytest.mark.parametrize("kind", [StoreError, SourceError, UnsupportedValueError])
@@ -258,7 +258,7 @@ def test_an_error_shows_names_escaped(kind: type[Exception]) -> None:
     assert str(kind()) == "" if kind is not UnsupportedValueError else True
 
 
-# ---------------------------------------------------------------------------------- where nothing can be printed
+# ----------------------------------------------------------------------------- where nothing can be printed
 
 
 @pytest.fixture(scope="module")
@@ -279,7 +279,7 @@ def shell(line: str, *arguments: object) -> subprocess.CompletedProcess[str]:
     [">&-", pytest.param(">/dev/full", marks=pytest.mark.skipif("linux" not in sys.platform, reason="no /dev/full"))],
 )
 @pytest.mark.parametrize("arguments", [["info"], ["info", "--json"], ["show"], ["verify"], ["check"]])
-def test_output_that_cannot_be_written_ends_in_a_sentence(store: Path, where: str, arguments: list[str]) -> None:
+def test_output_that_cannot_be_written_is_reported_in_a_sentence(store: Path, where: str, arguments: list[str]) -> None:
     done = shell(f'"$0" "$@" {where}', *arguments, store)
     assert done.returncode == 1
     [line] = done.stderr.splitlines()
@@ -287,7 +287,7 @@ def test_output_that_cannot_be_written_ends_in_a_sentence(store: Path, where: st
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_closed_standard_error_hinders_nothing(store: Path, tmp_path: Path, workers: int) -> None:
+def test_a_closed_standard_error_does_no_harm(store: Path, tmp_path: Path, workers: int) -> None:
     source = store.with_name("a.pkl")
     done = shell('"$0" "$@" 2>&-', "convert", source, tmp_path / "a.zarr", "--workers", workers)
     assert (done.returncode, done.stderr) == (0, "")
@@ -304,7 +304,9 @@ def test_a_closed_standard_error_hinders_nothing(store: Path, tmp_path: Path, wo
 @pytest.mark.skipif("linux" not in sys.platform, reason="only Linux holds processes to a limit of address space")
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize("megabytes", [60, 300, 540, 900, 1500])
-def test_a_limit_of_address_space_ends_in_a_sentence(store: Path, tmp_path: Path, megabytes: int, workers: int) -> None:
+def test_a_limit_of_address_space_is_reported_in_a_sentence(
+    store: Path, tmp_path: Path, megabytes: int, workers: int
+) -> None:
     source = store.with_name("a.pkl")
     limited = f'ulimit -v {megabytes * 1024}; exec "$0" "$@"'
     done = shell(limited, "convert", source, tmp_path / "a.zarr", "--workers", workers)
@@ -318,7 +320,6 @@ def test_a_limit_of_address_space_ends_in_a_sentence(store: Path, tmp_path: Path
         assert "libraries cannot be loaded; the address space is limited to 300 MB" in line
 
 
-#: Arguments with which each command begins its work.
 ARGUMENTS = {
     **{name: ["x"] for name in ("info", "show", "check", "verify", "bench")},
     **{name: ["x", "y"] for name in ("convert", "export")},
@@ -328,10 +329,11 @@ ARGUMENTS = {
     "split": ["x", "-o", "y"],
     "subset": ["x", "y", "--labels", "1"],
 }
+"""Arguments with which each command begins its work."""
 
 
 def with_broken(library: str, folder: Path, error: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the command where importing a library raises an error."""
+    """Run the command with a library whose import raises an error."""
     (folder / f"{library}.py").write_text(f"raise {error}")
     environment = {**os.environ, "PYTHONPATH": str(folder)}
     return subprocess.run(
@@ -348,7 +350,9 @@ def with_broken(library: str, folder: Path, error: str, *arguments: str) -> subp
         ("numpy", ["convert", "-h"]),
     ],
 )
-def test_libraries_that_cannot_be_imported_are_a_sentence(tmp_path: Path, library: str, arguments: list[str]) -> None:
+def test_libraries_that_cannot_be_imported_are_reported_in_a_sentence(
+    tmp_path: Path, library: str, arguments: list[str]
+) -> None:
     done = with_broken(library, tmp_path, f"ImportError({HOSTILE!r})", *arguments)
     assert (done.returncode, done.stdout) == (1, "")
     [line] = done.stderr.splitlines()
@@ -357,7 +361,7 @@ def test_libraries_that_cannot_be_imported_are_a_sentence(tmp_path: Path, librar
 
 
 @pytest.mark.parametrize("error", ["MemoryError()", "OSError(12, 'no memory')", "SystemError('error return')"])
-def test_whatever_an_import_raises_is_a_sentence(tmp_path: Path, error: str) -> None:
+def test_any_error_of_an_import_is_reported_in_a_sentence(tmp_path: Path, error: str) -> None:
     done = with_broken("pyarrow", tmp_path, error, "info", "x")
     assert (done.returncode, done.stdout) == (1, "")
     [line] = done.stderr.splitlines()
@@ -378,7 +382,7 @@ def lines_of(capsys: pytest.CaptureFixture[str]) -> list[str]:
 
 
 class Clock:
-    """The time that tqdm sees."""
+    """The clock of tqdm."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 2e9
@@ -423,7 +427,7 @@ def test_rate_and_time_left(capsys: pytest.CaptureFixture[str], clock: Clock) ->
 
 
 def test_there_is_no_rate_in_the_first_seconds(clock: Clock) -> None:
-    """Nor in those after a time in which nothing was done."""
+    """Nor in the first seconds after a pause."""
     with progress_module._open("exporting", 10_000, " videos") as line:
         shown = []
         for n in (0, 0, 100, 100, 100, 100):
@@ -434,7 +438,7 @@ def test_there_is_no_rate_in_the_first_seconds(clock: Clock) -> None:
     assert shown == [False, False, False, False, True, True]
 
 
-def test_more_than_the_total_is_no_fault(clock: Clock) -> None:
+def test_more_than_the_total_is_accepted(clock: Clock) -> None:
     for total, unit in ((0, "B"), (10**6, "B"), (0, " videos")):
         with progress_module._open("verifying", total, unit) as line:
             clock.now += 10
@@ -442,7 +446,7 @@ def test_more_than_the_total_is_no_fault(clock: Clock) -> None:
             assert str(line).startswith("verifying: 5")
 
 
-def test_lines_become_rarer_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str], clock: Clock) -> None:
+def test_lines_become_less_frequent_without_a_terminal(capsys: pytest.CaptureFixture[str], clock: Clock) -> None:
     with progress("verifying", 10**12, "B") as advance:
         for _ in range(3600):
             clock.now += 1
@@ -454,8 +458,8 @@ def test_lines_become_rarer_where_there_is_no_terminal(capsys: pytest.CaptureFix
 
 
 @pytest.mark.parametrize("columns", [30, 0])
-def test_a_line_is_drawn_again_on_a_terminal(columns: int, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Within its width, or that of a usual one where it does not say its own; and is erased in the end."""
+def test_a_line_is_redrawn_on_a_terminal(columns: int, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Within its width, or a usual one if the terminal states none; and erased at the end."""
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (2 if columns else 0, columns))
     with os.fdopen(theirs, "w") as screen:
@@ -478,7 +482,7 @@ def test_a_line_is_drawn_again_on_a_terminal(columns: int, clock: Clock, monkeyp
     assert "\n" not in shown
 
 
-def test_a_terminal_that_hangs_up_hinders_nothing(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_terminal_that_hangs_up_does_no_harm(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     ours, theirs = pty.openpty()
     with os.fdopen(theirs, "w") as screen:
         monkeypatch.setattr(sys, "stderr", screen)
@@ -495,7 +499,7 @@ def test_a_terminal_that_hangs_up_hinders_nothing(clock: Clock, monkeypatch: pyt
             screen.close()
 
 
-def test_a_line_on_a_terminal_is_as_wide_as_that(tmp_path: Path) -> None:
+def test_a_line_is_as_wide_as_the_terminal(tmp_path: Path) -> None:
     source = dump(tmp_path / "a.pkl", samples.ntu_like(30))
     shown = on_terminal(COMMAND, "convert", source, tmp_path / "a.zarr", "--workers", "1", columns=30)
     drawn = shown.split("\r\n")[0].split("\r")
@@ -503,7 +507,9 @@ def test_a_line_on_a_terminal_is_as_wide_as_that(tmp_path: Path) -> None:
     assert all(len(text) < 30 for text in drawn[:-1])
 
 
-def test_say_is_silent_where_nobody_listens(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+def test_say_is_silent_without_standard_error(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(sys, "stderr", None)
     say("a")
     with progress("working", 2, " videos") as advance:

@@ -1,4 +1,4 @@
-"""Tables of videos: what their cells mean, all problems with their rows, and any bytes a table or refused."""
+"""Tables of videos: the meaning of cells, problems with their rows; any bytes are a table or refused."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_paths_are_those_below_the_folder(table: Path) -> None:
     ]
 
 
-def test_all_problems_are_told_with_their_rows(table: Path) -> None:
+def test_all_problems_are_reported_with_their_rows(table: Path) -> None:
     header = "path,frame_dir,label,height,width\n"
     third = "b.npy,y,99999999999999999999,2,2\n"
     found = problems(table, header + ",x,clap,1,1\na.npy,,1.5,3,\n" + third + "c.npy,z,-1,x,3\n")
@@ -96,7 +96,7 @@ def test_all_problems_are_told_with_their_rows(table: Path) -> None:
     ]
 
 
-def test_rows_of_another_length_are_told_too(table: Path) -> None:
+def test_rows_of_another_length_are_reported_too(table: Path) -> None:
     found = problems(table, "frame_dir,label\na,1\n\nb\nc,1,2\nd,1\ne,x\n")
     assert [text.partition("; ")[0] for text in found] == [
         *("clips.csv: line 4: 1 cells", "clips.csv: line 5: 3 cells"),
@@ -105,7 +105,7 @@ def test_rows_of_another_length_are_told_too(table: Path) -> None:
     ]
 
 
-def test_very_many_problems_are_told_in_part(table: Path) -> None:
+def test_very_many_problems_are_reported_in_part(table: Path) -> None:
     found = problems(table, "frame_dir,label\n" + "".join(f"a,{i}.5\n" for i in range(1000)))
     with pytest.raises(SourceError) as error:
         refuse("clips.csv", found)
@@ -128,7 +128,7 @@ def test_very_many_problems_are_told_in_part(table: Path) -> None:
         ('path\na.npy\nb"x"\n"c"x\n', "line 4"),
     ],
 )
-def test_what_is_no_table_is_refused(table: Path, text: str, reason: str) -> None:
+def test_invalid_tables_are_refused(table: Path, text: str, reason: str) -> None:
     table.write_text(text)
     with pytest.raises(SourceError) as error:
         read_table(table)
@@ -175,7 +175,7 @@ CELLS = st.text(st.characters(exclude_characters="\r\n\0", exclude_categories=("
 @given(st.lists(st.tuples(CELLS, CELLS), min_size=1, max_size=5))
 @settings(max_examples=60)
 def test_any_text_is_a_frame_dir_as_it_was_written(cells: list[tuple[str, str]]) -> None:
-    """Python's own CSV writer is the other side."""
+    """The table is written by Python's own CSV writer."""
     file = io.StringIO(newline="")
     csv.writer(file, quoting=csv.QUOTE_ALL).writerows([("frame_dir", "split"), *cells])
     with tempfile.TemporaryDirectory() as folder:
@@ -246,7 +246,7 @@ def test_a_class_above_60_makes_it_ntu_120() -> None:
 
 
 def test_other_names_with_a_class() -> None:
-    """What ntu_pose_extraction.py takes a label from: three digits behind the first A."""
+    """ntu_pose_extraction.py takes the label from three digits after the first A."""
     labelled, wrong = label_by_ntu([Row("a")], ["P003_A012_rgb"])
     assert (labelled[0].label, labelled[0].splits, wrong) == (11, (), [])
     _, wrong = label_by_ntu([Row("a"), Row("b"), Row("c")], ["clip", "A000", "A001"])
@@ -310,7 +310,7 @@ def parquet(path: Path, columns: dict[str, Any], **options: Any) -> Path:
 def test_parquet_tables_beyond_a_bound_are_refused_before_they_are_read(
     table: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pa.parquet.ParquetFile, "iter_batches", None)  # which would fail
+    monkeypatch.setattr(pa.parquet.ParquetFile, "iter_batches", None)  # reading would fail
     many = parquet(table, {"path": pa.array(["a"]).take(pa.array(np.zeros(1_000_001, np.int32)))})
     with pytest.raises(SourceError, match=r"clips\.parquet has 1,000,001 rows, 1 columns .* in parts"):
         read_table(many)
@@ -324,8 +324,8 @@ def test_parquet_tables_beyond_a_bound_are_refused_before_they_are_read(
         read_table(large)
 
 
-def test_parquet_tables_whose_texts_are_said_again_and_again(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A dictionary has a text once, and the cells as often as they please."""
+def test_parquet_tables_that_repeat_texts(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dictionary has a text once, and any number of cells refer to it."""
     monkeypatch.setattr(table_limits, "MOST_BYTES", 8 << 20)
     path = parquet(table, {"path": pa.array(["z" * 100_000]).take(pa.array(np.zeros(1000, np.int32)))})
     assert path.stat().st_size < 210_000
@@ -366,7 +366,7 @@ def test_csv_tables_beyond_a_bound(table: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize("text", ["path\n\0\n", 'path\n"a\n', "path\n" + "a" * 200_000 + "\n"])
-def test_csv_files_of_odd_text_are_told(table: Path, text: str) -> None:
+def test_csv_files_with_odd_text_are_reported(table: Path, text: str) -> None:
     table.write_text(text, encoding="utf-8")
     with pytest.raises(SourceError, match=r"clips\.csv"):
         refuse(table.name, read_table(table)[1])

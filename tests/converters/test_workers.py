@@ -1,4 +1,4 @@
-"""Processes that write parts: how they report, and what becomes of those that do not start."""
+"""Processes that write parts: their reports, and those that do not start."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_reports_grow_steadily(source: Path, tmp_path: Path, count: int) -> None
     assert any(0 < report.videos < 300 for report in reports), "before the first part is finished"
 
 
-def test_a_process_that_is_no_worker_reports_to_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_is_not_a_worker_reports_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reporting, "_next_report", 0.0)
     reporting.report_to_parent(0, 1)
     assert reporting._next_report == 0.0
@@ -89,13 +89,11 @@ def test_a_worker_begins_with_the_standard_library_alone() -> None:
 
 
 def leave(writer: Any) -> None:
-    """In place of what a worker begins with: end before it can do anything."""
+    """Replaces the main function of a worker: end before doing anything."""
     os._exit(1)
 
 
-def test_a_worker_that_cannot_begin_is_a_sentence(
-    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_worker_that_cannot_start_is_reported(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "_begin", leave)
     with pytest.raises(WorkerError, match=r"the process that wrote part 1 .* died"):
         convert_source(open_source(source), tmp_path / "a.zarr", workers=2)
@@ -103,10 +101,10 @@ def test_a_worker_that_cannot_begin_is_a_sentence(
 
 
 @pytest.mark.parametrize("started", [0, 1])
-def test_a_worker_for_which_there_is_no_thread_is_a_sentence(
+def test_a_worker_for_which_no_thread_starts_is_reported(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, started: int
 ) -> None:
-    """The process is there already then, and nobody would ever tell it to end."""
+    """The process already runs by then and would never receive the order to end."""
     calls = 0
     launch = ProcessPoolExecutor._start_executor_manager_thread
 
@@ -125,18 +123,16 @@ def test_a_worker_for_which_there_is_no_thread_is_a_sentence(
     assert not active_children()
 
 
-def test_a_worker_that_nobody_looks_after_is_a_sentence(
-    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The thread that hands tasks out ends where it can start no thread of its own."""
+def test_a_worker_whose_thread_ends_is_reported(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread that sends tasks ends if it cannot start another thread."""
     monkeypatch.setattr(process._ExecutorManagerThread, "run", lambda thread: None)
     with pytest.raises(WorkerError, match="died"):
         convert_source(open_source(source), tmp_path / "a.zarr", workers=2)
     assert not active_children()
 
 
-def test_a_worker_that_is_killed_is_seen(tmp_path: Path) -> None:
-    source = dump(tmp_path / "a.pkl", make_videos(8000))  # far from done when the first report comes
+def test_a_killed_worker_is_noticed(tmp_path: Path) -> None:
+    source = dump(tmp_path / "a.pkl", make_videos(8000))  # far from done at the first report
 
     def kill(n: int) -> None:
         for child in active_children():

@@ -1,4 +1,4 @@
-"""A source that was opened by a relative path stays what it was when the working directory changes."""
+"""A source that was opened by a relative path stays the same when the working directory changes."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def everything(source: Any) -> tuple[list[Any], dict[Any, Any], list[Path]]:
-    """What a source gives, and its files."""
+    """All that a source gives, and its files."""
     videos = [source.video(i) for i in range(len(source))]
     return videos, source.splits(), source.files(0, len(source))
 

@@ -1,8 +1,8 @@
 """``python -m tests.fuzz TARGET [--seconds N] [--runs N] [--corpus FOLDER]``: run one fuzzer.
 
-Needs atheris (``pip install 'skelstore[fuzz]'``; Linux). It ends with status 0 when the time or the number of runs is
-over, and at the first finding otherwise: the input is then in the corpus folder's ``findings``, and is tried again by
-``python -m tests.fuzz TARGET FILE``.
+Needs atheris (``pip install 'skelstore[fuzz]'``; Linux). It ends with status 0 after the time or number of runs, or at
+the first finding. The input of a finding is in ``findings`` of the corpus folder; ``python -m tests.fuzz TARGET FILE``
+tries it again.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 TARGETS = ("pickles", "stores", "documents")
-#: Seconds one input may take. It takes a fraction of one; the rest is for a machine that is busy otherwise.
 TIMEOUT = 20
-#: MB one process may hold, the libraries and the corpus included.
+"""Seconds that one input may take. It takes a fraction of one; the rest is a margin for a busy machine."""
 MEMORY = 1000
+"""MB that one process may take, including the libraries and the corpus."""
 
 
 def main() -> None:
@@ -55,7 +55,7 @@ def main() -> None:
 
 
 def _escaped(word: bytes) -> str:
-    """A word as libFuzzer's dictionaries write it."""
+    """A word as written in a dictionary of libFuzzer."""
     return "".join(f"\\x{byte:02x}" for byte in word)
 
 

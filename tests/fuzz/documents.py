@@ -1,6 +1,6 @@
-"""Fuzz target: the JSON of a store, and values in it, are read as what they say or refused by an error of ours.
+"""Fuzz target: the JSON of a store, and the values in it, are read correctly or refused with an error of skelstore.
 
-An input is which reader it is for, and text. What is decoded is encoded again, and must come out the same.
+An input is the number of the reader, then text. Decoded values are encoded again and must round-trip.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ MAX_BYTES = 8192
 
 
 def check_value(text: bytes) -> None:
-    """A cell of a table: what it decodes to is decoded again from its own encoding."""
+    """A cell of a table: the decoded value is encoded and decoded again."""
     value = values.decode(values.loads(text))
     try:
         again = values.dumps(values.encode(value))
     except UnsupportedValueError:
-        return  # as deep as may be read is deeper than is written
+        return  # values may be read that are nested deeper than any that is written
     check_same(values.decode(values.loads(again)), value)
 
 
@@ -48,7 +48,7 @@ def check_manifest(text: bytes) -> None:
 
 
 def check_root(text: bytes) -> None:
-    """The root, signed: without that no change would get any further."""
+    """The root, signed: an unsigned change would be refused at once."""
     root = from_bytes(text, "zarr.json")
     files = sign_root({"manifest.json": b"{}"}, root)
     StoreMetadata.from_bytes(files["zarr.json"], "zarr.json")
@@ -58,7 +58,7 @@ CHECKS: tuple[Callable[[bytes], None], ...] = (check_value, check_array, check_m
 
 
 def check_document(data: bytes) -> None:
-    """Have one of the readers read the text."""
+    """Let one of the readers read the text."""
     if data:
         with contextlib.suppress(StoreError):
             CHECKS[data[0] % len(CHECKS)](data[1:])
@@ -81,5 +81,5 @@ def seeds() -> Iterator[bytes]:
 
 
 def target() -> Callable[[bytes], Any]:
-    """What the fuzzer calls with each input."""
+    """The function that the fuzzer calls with each input."""
     return check_document

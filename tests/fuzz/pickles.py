@@ -1,4 +1,4 @@
-"""Fuzz target: the pickle reader gives data, or refuses with an error of ours; nothing else."""
+"""Fuzz target: the pickle reader gives data or refuses with an error of skelstore, nothing else."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from tests.support import hostile_pickles
 from tests.support.reading_pickles import Found, check_plain, check_same, check_sentence, everything
 from tests.support.small_pickle import small_sample
 
-#: Bytes of an input: enough for several annotations, and for what a mutation inserts.
 MAX_BYTES = 4096
-#: A memo index that the reader in C may meet.
+"""Bytes of an input: enough for several annotations and the insertions of mutations."""
 HIGHEST_SLOT = 1 << 16
+"""The highest memo index that is given to the reader in C."""
 
 
 class Inputs:
-    """One anonymous file in memory that takes each input in turn: no name is made, nothing touches a disk."""
+    """One anonymous file in memory that holds each input in turn, without a name or a disk."""
 
     def __init__(self) -> None:
         self._fd = os.memfd_create("input")
@@ -41,10 +41,10 @@ class Inputs:
 
 
 def check_pickle(data: bytes, inputs: Inputs) -> None:
-    """Read everything in a pickle by every way there is, some of it before the whole is indexed.
+    """Read everything in a pickle in every way, some of it before the whole is indexed.
 
-    Each value is plain data and, where another way or the pickle module gives it too, equal to that. AssertionError if
-    not; any exception but SourceError passes through.
+    Each value must be plain data, and equal to what other ways of reading and the pickle module give. Raises
+    AssertionError if not; any exception except SourceError passes through.
     """
     inputs.put(data)
     found: list[Found] = []
@@ -59,7 +59,7 @@ def check_pickle(data: bytes, inputs: Inputs) -> None:
     whole = found[0].value
     for place, value in found[1:]:
         if any(key != key for key in place):
-            continue  # a dict finds NaN by identity alone, and each reading makes one of its own
+            continue  # a dict finds NaN only by identity, and each reading makes a new one
         part = whole
         for key in place:
             part = part[key]
@@ -70,13 +70,13 @@ def check_pickle(data: bytes, inputs: Inputs) -> None:
 
 
 def loaded_otherwise(data: bytes) -> Iterator[Any]:
-    """What the readers of the pickle module give, which may refuse what they like: that in Python, and that in C.
+    """What the two readers of the pickle module give, in Python and in C. They may refuse anything.
 
-    For what our reader has found to be data only.
+    Only for pickles that our reader has found to be data.
     """
     for reader in (DataUnpickler, DataUnpicklerInC):
         if reader is DataUnpicklerInC and highest_slot(data) > HIGHEST_SLOT:
-            continue  # it makes a table as long as the highest memo index
+            continue  # it allocates a table as long as the highest memo index
         with contextlib.suppress(Exception):
             yield reader(io.BytesIO(data), encoding="latin-1").load()
 
@@ -85,13 +85,13 @@ def highest_slot(data: bytes) -> int:
     """The highest memo index that a pickle sets by number."""
     try:
         opcodes = list(pickletools.genops(data))
-    except Exception:  # what it does not know may hide any
+    except Exception:  # an unknown opcode may hide any index
         return 1 << 32
     return max((arg for opcode, arg, _ in opcodes if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT")), default=0)
 
 
 class DataNames:
-    """The names that arrays are made of, for a reader of the pickle module; no other is looked up."""
+    """Looks up only the names that arrays are made of, for a reader of the pickle module."""
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) in (("numpy", "ndarray"), ("numpy", "dtype")):
@@ -108,11 +108,11 @@ class DataNames:
 
 
 class DataUnpickler(DataNames, pickle._Unpickler):  # type: ignore[misc,name-defined]
-    """The reader of the pickle module that is written in Python."""
+    """The reader of the pickle module in Python."""
 
 
 class DataUnpicklerInC(DataNames, pickle.Unpickler):
-    """The reader of the pickle module that is written in C, which everybody's ``pickle.load`` is."""
+    """The reader of the pickle module in C, which ``pickle.load`` uses."""
 
 
 def _latin(text: str, codec: str) -> bytes:
@@ -122,7 +122,7 @@ def _latin(text: str, codec: str) -> bytes:
 
 
 def cut_down(annotation: dict[str, Any]) -> dict[str, Any]:
-    """An annotation with arrays of at most two entries an axis."""
+    """The annotation with arrays of at most two entries per axis."""
     return {
         key: value[tuple(slice(2) for _ in value.shape)].copy() if isinstance(value, np.ndarray) else value
         for key, value in annotation.items()
@@ -130,7 +130,7 @@ def cut_down(annotation: dict[str, Any]) -> dict[str, Any]:
 
 
 def seeds() -> Iterator[bytes]:
-    """Where the search begins: every format in every protocol, and all attacks."""
+    """The seeds of the search: every format in every protocol, and all attacks."""
     formats: list[Any] = [
         {"split": {"train": ["a"]}, "annotations": [cut_down(a) for a in samples.iter_ntu_like(2)]},
         [cut_down(a) for a in samples.iter_bare_list_like(2)],
@@ -147,7 +147,7 @@ def seeds() -> Iterator[bytes]:
 
 
 def words() -> Iterator[bytes]:
-    """What a mutation may insert whole: the names that mean something, and pieces of arrays."""
+    """Words that a mutation may insert: meaningful names, and pieces of arrays."""
     for module, attribute in (
         ("numpy", "dtype"),
         ("numpy", "ndarray"),
@@ -191,8 +191,8 @@ def words() -> Iterator[bytes]:
 
 
 def target() -> Callable[[bytes], None]:
-    """What the fuzzer calls with each input."""
-    spans.GROWTH_BYTES = 1  # indexed in steps, however small it is
+    """The function that the fuzzer calls with each input."""
+    spans.GROWTH_BYTES = 1  # index in steps, however small the file is
     inputs = Inputs()
 
     def run(data: bytes) -> None:

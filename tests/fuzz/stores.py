@@ -1,6 +1,6 @@
-"""Fuzz target: opening, reading and verifying a store gives values, or an error of ours, whatever a file of it holds.
+"""Fuzz target: opening, reading and verifying a store with any file content gives values or an error of skelstore.
 
-An input is one file of a store: its number, whether the store vouches for it, and its bytes.
+An input is one file of a store: its number, whether the store is signed for it, and its bytes.
 """
 
 from __future__ import annotations
@@ -14,35 +14,35 @@ from typing import Any
 from skelstore.format.codecs import PROFILES
 from tests.support.small_store import check_free_reading, lay_out, made, seal, sign, sign_root
 
-#: Bytes of an input: a little more than any file of these stores has.
 MAX_BYTES = 8192
-#: Where memory looks like a disk, if it does.
+"""Bytes of an input: a little more than the largest file of these stores."""
 MEMORY = Path("/dev/shm")
+"""A file system in memory, if there is one."""
 
 
 class Stores:
     """A store of each profile on the disk, in which one file at a time is replaced."""
 
     def __init__(self, folder: Path) -> None:
-        self._files = [made(profile, first=3, stop=6) for profile in PROFILES]  # three that are not alike
+        self._files = [made(profile, first=3, stop=6) for profile in PROFILES]  # three different videos
         self._paths = [lay_out(folder / p, files) for p, files in zip(PROFILES, self._files, strict=True)]
         self.places = [(number, key) for number, files in enumerate(self._files) for key in sorted(files)]
 
     def seeds(self) -> Iterator[bytes]:
-        """The inputs that leave a file as it is."""
+        """The inputs that leave a file unchanged."""
         for place, (number, key) in enumerate(self.places):
-            for vouched in (0, 1):
-                yield bytes((place, vouched)) + self._files[number][key]
+            for signed in (0, 1):
+                yield bytes((place, signed)) + self._files[number][key]
 
     def check(self, data: bytes, read: Callable[[Path], object] = check_free_reading) -> None:
-        """Read the store with the file of an input in its place, and put back what was there."""
+        """Read the store with a file replaced by that of the input, then restore it."""
         if len(data) < 2:
             return
         number, key = self.places[data[0] % len(self.places)]
         files, path = self._files[number], self._paths[number]
         changed = {key: data[2:]}
         if data[1] & 1:
-            signed = vouched(files, key, data[2:])
+            signed = with_signed(files, key, data[2:])
             changed = {name: content for name, content in signed.items() if content != files[name]}
         for name, content in changed.items():
             _replace(path / name, content)
@@ -53,8 +53,8 @@ class Stores:
                 _replace(path / name, files[name])
 
 
-def vouched(files: dict[str, bytes], key: str, content: bytes) -> dict[str, bytes]:
-    """The files of a store with one of them replaced, and all checksums made to agree as far as they can be."""
+def with_signed(files: dict[str, bytes], key: str, content: bytes) -> dict[str, bytes]:
+    """The files of a store with one of them replaced and all checksums updated, as far as possible."""
     root = json.loads(files["zarr.json"])
     if key == "zarr.json":
         try:
@@ -77,7 +77,7 @@ def vouched(files: dict[str, bytes], key: str, content: bytes) -> dict[str, byte
 
 
 def _replace(path: Path, content: bytes) -> None:
-    path.unlink(missing_ok=True)  # a new file, so that a memory map of the old one stays whole
+    path.unlink(missing_ok=True)  # a new file, so that a memory map of the old one stays valid
     path.write_bytes(content)
 
 
@@ -87,7 +87,7 @@ def seeds() -> Iterator[bytes]:
 
 
 def words() -> Iterator[bytes]:
-    """Pieces of JSON that mean something to a store, and sizes that are none."""
+    """Meaningful pieces of the JSON of a store, and invalid sizes."""
     for node in (
         "json",
         "str",
@@ -108,7 +108,7 @@ def words() -> Iterator[bytes]:
 
 
 def target() -> Callable[[bytes], Any]:
-    """What the fuzzer calls with each input."""
-    # The folder stays when the fuzzer ends, which it does without leaving Python in order; the next one takes it over.
+    """The function that the fuzzer calls with each input."""
+    # The fuzzer ends without running cleanup, so the folder stays; the next run reuses it.
     folder = (MEMORY if MEMORY.is_dir() else Path(tempfile.gettempdir())) / "skelstore-fuzz"
     return Stores(folder).check

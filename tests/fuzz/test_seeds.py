@@ -1,4 +1,4 @@
-"""The fuzz targets take what their search begins with, so that a search that finds nothing means something."""
+"""The fuzz targets accept their own seeds, so that a search without findings is meaningful."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ def _is_known_in_steps(path: str) -> bool:
     return False
 
 
-def test_the_pickle_module_is_asked_too(inputs: pickles.Inputs, monkeypatch: pytest.MonkeyPatch) -> None:
-    """That the comparison with it can fail."""
+def test_values_are_compared_with_the_pickle_module(inputs: pickles.Inputs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The comparison with it can fail."""
     monkeypatch.setattr(pickles.DataUnpickler, "load", lambda self: {"split": {}, "annotations": []})
     with pytest.raises(AssertionError):
         pickles.check_pickle(pickles.small_sample(4), inputs)
@@ -53,10 +53,10 @@ def test_the_pickle_module_is_asked_too(inputs: pickles.Inputs, monkeypatch: pyt
 
 
 @pytest.mark.parametrize(("data", "reader"), [(b"I010\n.", "DataUnpicklerInC"), (b"L5\n.", "DataUnpickler")])
-def test_each_reader_of_the_pickle_module_is_asked(
+def test_both_readers_of_the_pickle_module_are_compared(
     data: bytes, reader: str, inputs: pickles.Inputs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """INT with a 0 in front is octal for that in C, and nothing for that in Python."""
+    """INT with a leading 0 is octal for the reader in C and invalid for the one in Python."""
     if reader == "DataUnpickler":
         monkeypatch.setattr(pickles.DataUnpickler, "load", lambda self: 8)
     for opcode in (opcodes.INT, opcodes.LONG):
@@ -73,7 +73,7 @@ def test_names_of_code_are_not_looked_up() -> None:
                 reader(io.BytesIO(b"c%b\n%b\n." % name)).load()
 
 
-def test_the_reader_in_c_is_spared_large_indices() -> None:
+def test_large_memo_indices_are_kept_from_the_c_reader() -> None:
     assert pickles.highest_slot(b"Nr\xff\xff\xff\xff.") > pickles.HIGHEST_SLOT
     assert pickles.highest_slot(b"Np99999999\n.") > pickles.HIGHEST_SLOT
     assert pickles.highest_slot(b"\xfe") > pickles.HIGHEST_SLOT
@@ -81,12 +81,12 @@ def test_the_reader_in_c_is_spared_large_indices() -> None:
 
 
 @pytest.mark.parametrize("other", [[1], (1, 2), [1, 2.0], [1, True], [1, np.int64(2)], {1: 2}, [1, np.array(2)]])
-def test_a_difference_is_seen(other: object) -> None:
+def test_a_difference_is_found(other: object) -> None:
     with pytest.raises(AssertionError):
         check_same([1, 2], other)
 
 
-def test_what_is_not_plain_is_seen(tmp_path: Path) -> None:
+def test_values_that_are_not_plain_are_found(tmp_path: Path) -> None:
     for value in ({1j}, [np.array([1j])], {(1,): 2}, [object()], [pickle]):
         with pytest.raises(AssertionError):
             check_plain(value)
@@ -107,7 +107,7 @@ def test_stores(tmp_path: Path) -> None:
     for seed in held.seeds():
         assert len(seed) <= stores.MAX_BYTES
         held.check(seed, lambda path: opened.append(read_freely(path)))
-    assert all(opened), "what is left as it is stays a store, vouched for or not"
+    assert all(opened), "an unchanged store can be read, signed anew or not"
     _, key = held.places[0]
     held.check(bytes((0, 0)) + b"damage", lambda path: opened.append(read_freely(path)))
     assert not opened[-1] or key.startswith(("names", "splits", "keypoint/c"))

@@ -1,6 +1,6 @@
-"""Decompression against MMAction2's own operator, in the environment that ``make mmaction-test`` installs.
+"""Decompression compared with MMAction2's own operator, in the environment that ``make mmaction-test`` installs.
 
-PYSKL's operator has the same lines but for its call of SciPy, which fails on SciPy 1.11 and later.
+PYSKL's operator has the same lines except its call of SciPy, which fails with SciPy 1.11 and later.
 """
 
 from __future__ import annotations
@@ -26,10 +26,9 @@ with warnings.catch_warnings():
     from mmaction.datasets import PoseDataset
     from mmaction.datasets.transforms import DecompressPose
 
-# SciPy 1.9 and 1.10 announce what MMAction2 has prepared for.
+# SciPy 1.9 and 1.10 warn of a change that MMAction2 is prepared for.
 pytestmark = pytest.mark.filterwarnings("ignore:Unlike other reduction functions:FutureWarning")
 
-#: What upstream answers instead of failing, and whether it squeezes then; skelstore.decompression says why we do not.
 ANSWERED_UPSTREAM = {
     ("unsigned going down", True),
     ("unsigned going down", False),
@@ -37,10 +36,13 @@ ANSWERED_UPSTREAM = {
     ("unequal lengths", False),
     ("negative", False),
 }
+"""Cases, and whether they are squeezed, in which upstream returns a result; skelstore.read.decompression says why
+skelstore refuses them.
+"""
 
 
 def upstream(annotation: dict[str, Any], squeeze: bool, max_person: int) -> dict[str, Any]:
-    """What MMAction2 gives; it changes its input."""
+    """The result of MMAction2, which changes its input."""
     result: dict[str, Any] = DecompressPose(squeeze=squeeze, max_person=max_person)(copy.copy(annotation))
     return result
 
@@ -98,7 +100,7 @@ def test_box_filter_equals_upstream(box_thr: float, valid_ratio: float | None) -
     ],
 )
 @pytest.mark.filterwarnings("ignore")
-def test_what_is_refused_fails_upstream_or_is_listed(name: str, annotation: dict[str, Any], squeeze: bool) -> None:
+def test_refused_annotations_fail_upstream_or_are_listed(name: str, annotation: dict[str, Any], squeeze: bool) -> None:
     with pytest.raises(DecompressionError):
         decompress_pose(annotation, squeeze=squeeze)
     if (name, squeeze) in ANSWERED_UPSTREAM:

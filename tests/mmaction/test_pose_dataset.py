@@ -1,4 +1,4 @@
-"""``SkelStorePoseDataset`` against MMAction2's own PoseDataset: the same items and tensors, on real files too."""
+"""``SkelStorePoseDataset`` compared with MMAction2's own PoseDataset: equal items and tensors, also on real files."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ with warnings.catch_warnings():
     from skelstore.mmaction2 import SkelStorePoseDataset
 
 pytestmark = [
-    # SciPy 1.9 and 1.10 announce what MMAction2 has prepared for.
+    # SciPy 1.9 and 1.10 warn of a change that MMAction2 is prepared for.
     pytest.mark.filterwarnings("ignore:Unlike other reduction functions:FutureWarning"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
     pytest.mark.filterwarnings("ignore::UserWarning"),
@@ -66,7 +66,7 @@ def ntu(tmp_path_factory: pytest.TempPathFactory) -> Data:
 
 
 def both(data: Data, pipeline: Any = (), split: str | None = "", **options: Any) -> tuple[Any, Any]:
-    """PoseDataset on the pickles, and ours on the store; without a split PoseDataset reads a bare list."""
+    """PoseDataset on the pickles and SkelStorePoseDataset on the store; without a split, upstream reads a bare list."""
     split = data.splits[0] if split == "" else split
     options = {"pipeline": list(pipeline), "split": split} | options
     if data.kpfiles:
@@ -95,7 +95,7 @@ def test_items_are_those_of_pose_dataset(
 
 
 def test_the_filters_do_something(data: Data) -> None:
-    """Or the test above would show nothing."""
+    """Otherwise the test above would be meaningless."""
     lengths = {thr: len(both(data, box_thr=thr, valid_ratio=0.3)[1]) for thr in THRESHOLDS}
     everything = len(both(data, valid_ratio=0.0)[1])
     assert 0 < lengths[0.9] < everything
@@ -125,7 +125,7 @@ def assert_same_tensors(theirs: Any, ours: Any, count: int) -> None:
 def test_tensors_of_a_real_config_are_equal(
     data: Data, name: str, valid_ratio: float, box_thr: float, read_sampled: bool
 ) -> None:
-    """The pipelines of PoseC3D's configs, K400's with DecompressPose, under the same seeds."""
+    """The pipelines of PoseC3D's configs, that of K400 with DecompressPose, with the same seeds."""
     init_default_scope("mmaction")
     pipeline = Config.fromfile(K400_CONFIG if data.kpfiles else NTU_CONFIG)[name]
     if not data.kpfiles and valid_ratio:
@@ -141,7 +141,7 @@ def test_tensors_of_a_real_config_are_equal(
 
 @pytest.mark.parametrize(("clip_len", "num_clips"), [(16, 2), (1, 1), (1, 3)])
 def test_read_sampled_gives_the_same_dict(data: Data, clip_len: int, num_clips: int) -> None:
-    """What stands behind PoseDecode is equal key by key, and only there the skeletons are read."""
+    """The result after PoseDecode is equal key by key, and only there skeletons are read."""
     init_default_scope("mmaction")
     sampler = {"type": "UniformSampleFrames", "clip_len": clip_len, "num_clips": num_clips}
     pipeline = [sampler, {"type": "PoseDecode"}]
@@ -162,7 +162,7 @@ def test_read_sampled_needs_a_sampler_first(ntu: Data) -> None:
 @pytest.mark.parametrize("serialize_data", [True, False])
 @pytest.mark.parametrize("indices", [None, 0, 3, -4, [2, 0, 5], [1], (4, 4), []])
 def test_indices_and_subsets(ntu: Data, indices: Any, serialize_data: bool) -> None:
-    if indices not in (0, []):  # serializing nothing fails upstream
+    if indices not in (0, []):  # serializing an empty list fails upstream
         theirs, ours = both(ntu, indices=indices, serialize_data=serialize_data)
         assert_same_items(theirs, ours)
     if indices is None:
@@ -171,7 +171,7 @@ def test_indices_and_subsets(ntu: Data, indices: Any, serialize_data: bool) -> N
     subset, expected = ours.get_subset(indices), theirs.get_subset(indices)
     assert type(subset) is SkelStorePoseDataset
     assert_same_items(expected, subset)
-    assert len(ours) == len(theirs)  # as it was
+    assert len(ours) == len(theirs)  # unchanged
     ours.get_subset_(indices)
     theirs.get_subset_(indices)
     assert_same_items(theirs, ours)
@@ -236,8 +236,8 @@ def test_arguments_of_the_bases(ntu: Data, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("test_mode", [False, True])
-def test_a_pipeline_that_gives_none(ntu: Data, test_mode: bool) -> None:
-    """Another video is drawn in training, as upstream does; a test fails."""
+def test_a_pipeline_that_returns_none(ntu: Data, test_mode: bool) -> None:
+    """In training another video is drawn, as upstream does; in test mode it is an error."""
     for dataset in both(ntu, [lambda results: results if results["sample_idx"] % 2 else None], test_mode=test_mode):
         assert dataset[1]["sample_idx"] == 1
         np.random.seed(0)
@@ -248,7 +248,7 @@ def test_a_pipeline_that_gives_none(ntu: Data, test_mode: bool) -> None:
             assert dataset[0]["sample_idx"] % 2
 
 
-def test_no_annotation_is_held(ntu: Data) -> None:
+def test_no_annotation_is_kept_in_memory(ntu: Data) -> None:
     _, ours = both(ntu)
     assert len(pickle.dumps(ours)) < 20_000 < ntu.pickle.stat().st_size
     again = pickle.loads(pickle.dumps(ours))
@@ -274,7 +274,7 @@ def keypoints(items: list[dict[str, Any]]) -> torch.Tensor:
 
 
 def test_a_real_config_builds_it_and_trains(ntu: Data, tmp_path: Path) -> None:
-    """STGCN++ of MMAction2's zoo, made small, trained for an epoch by mmengine's Runner from the store."""
+    """A smaller STGCN++ of MMAction2's zoo, trained from the store for an epoch by mmengine's Runner."""
     config = Config.fromfile(CONFIGS / "stgcnpp" / "stgcnpp_8xb16-joint-u100-80e_ntu60-xsub-keypoint-2d.py")
     losses = []
     for kind, path in (("PoseDataset", ntu.pickle), ("SkelStorePoseDataset", ntu.store)):
@@ -297,10 +297,10 @@ def test_a_real_config_builds_it_and_trains(ntu: Data, tmp_path: Path) -> None:
     assert len(losses[0]) > 1
 
 
-# --- bad use -----------------------------------------------------------------------------------------------
+# --- misuse -----------------------------------------------------------------------------------------------
 
 
-def test_a_missing_split_lists_the_splits_there_are(ntu: Data) -> None:
+def test_a_missing_split_lists_the_existing_splits(ntu: Data) -> None:
     with pytest.raises(skelstore.SplitNotFoundError, match="there are 'xsub_train', 'xsub_val', 'xview_train'"):
         SkelStorePoseDataset(str(ntu.store), pipeline=[], split="train")
 

@@ -1,4 +1,4 @@
-"""``SkelStorePoseDataset`` of PYSKL against its own PoseDataset, memcached included, on a checkout of PYSKL.
+"""``SkelStorePoseDataset`` for PYSKL compared with PYSKL's own PoseDataset, memcached included, on a checkout of PYSKL.
 
 Set PYSKL_CHECKOUT to a checkout and run this with mmcv 1.x installed: see `make pyskl-test`. Nothing of PYSKL is in
 this repository.
@@ -65,7 +65,7 @@ def k400(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 @pytest.fixture(scope="module")
 def memcached() -> Iterator[tuple[str, int]]:
-    """A server of our own."""
+    """A server for these tests."""
     if reason := Memcached().missing():
         pytest.skip(reason)
     server = Server(200_000_000)
@@ -98,7 +98,7 @@ def test_items_are_those_of_pose_dataset(ntu: Data, box_thr: float, valid_ratio:
 def test_kinetics_without_memcached_is_kinetics_with_it(
     k400: Data, memcached: tuple[str, int], name: str, valid_ratio: float, box_thr: float, read_sampled: bool
 ) -> None:
-    """Items, and tensors after the K400 config, under the same seeds; upstream has a real server."""
+    """Items, and tensors after the K400 config, with the same seeds; upstream uses a real server."""
     options = {"box_thr": box_thr, "valid_ratio": valid_ratio, "split": "train", "test_mode": name != "train_pipeline"}
     served = options | {"memcached": True, "mc_cfg": memcached}
     with pytest.warns(UserWarning, match="needs no memcached") as seen:
@@ -161,7 +161,7 @@ def test_class_prob_is_served_by_pyskls_loader(ntu: Data) -> None:
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_real_config_builds_it(ntu: Data, workers: int) -> None:
-    """Batches of STGCN++'s config in RepeatDataset; `type` and `ann_file` differ, nothing else."""
+    """Batches of STGCN++'s config in RepeatDataset; only `type` and `ann_file` differ."""
     config = Config.fromfile(str(NTU_CONFIG))
     batches = []
     for kind, path in (("PoseDataset", ntu.pickle), ("SkelStorePoseDataset", ntu.store)):
@@ -175,7 +175,7 @@ def test_a_real_config_builds_it(ntu: Data, workers: int) -> None:
     assert all(torch.equal(a, b) for a, b in zip(*batches, strict=True))
 
 
-def test_bad_use_is_told(ntu: Data, tmp_path: Path) -> None:
+def test_misuse_is_reported(ntu: Data, tmp_path: Path) -> None:
     with pytest.raises(skelstore.SplitNotFoundError, match="there are 'xsub_train'"):
         SkelStorePoseDataset(str(ntu.store), [], split="nothing")
     with pytest.raises(ValueError, match=r"box_thr is 0\.4"):

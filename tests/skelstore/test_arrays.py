@@ -1,4 +1,4 @@
-"""Our shards and those of zarr-python are the same: each reads what the other wrote."""
+"""Shards of skelstore and of zarr-python are the same: each reads what the other wrote."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ grids = st.builds(lambda chunk, chunks: Grid(chunk, chunk * chunks), st.integers
 
 @st.composite
 def row_arrays(draw: st.DrawFn) -> Rows:
-    """The rows of a whole array, in any layout of memory."""
+    """The rows of a whole array, in any memory layout."""
     rows, trailing = draw(st.integers(0, 150)), draw(trailings)
     return draw(strategies.arrays(st.just((rows, *trailing))))
 
@@ -48,7 +48,7 @@ def row_arrays(draw: st.DrawFn) -> Rows:
 def write_array(
     folder: Path, data: Rows, grid: Grid, profile: Profile, cuts: list[int]
 ) -> tuple[ArrayMetadata, dict[str, ShardFile]]:
-    """Write an array ``x`` in as many pieces as there are cuts; its metadata, and what a manifest says of it."""
+    """Write an array ``x`` in pieces, divided at the cuts; return its metadata and its entries of the manifest."""
     (folder / "x").mkdir()
     planned = ArrayMetadata.plan(data.dtype, data.shape[1:], grid, profile)
     writer = ArrayWriter(folder / "x", planned)
@@ -68,7 +68,7 @@ OPENED: list[LocalFiles] = []
 
 @pytest.fixture(autouse=True)
 def close_what_is_opened() -> Iterator[None]:
-    """A failure that Hypothesis remembers keeps its array, and so the files of it."""
+    """Close the files of arrays that Hypothesis keeps with a failure."""
     yield
     while OPENED:
         OPENED.pop().close()
@@ -94,12 +94,12 @@ def scratch() -> Iterator[Path]:
     cuts=st.lists(st.integers(0, 150), max_size=5),
     runs=st.lists(st.tuples(st.integers(0, 150), st.integers(0, 150)), max_size=8),
 )
-def test_any_run_of_rows_is_the_slice_of_the_whole(
+def test_any_run_of_rows_is_the_slice_of_the_array(
     data: Rows, grid: Grid, profile: Profile, check: Check, cuts: list[int], runs: list[tuple[int, int]]
 ) -> None:
     with scratch() as folder:
         array = opened(folder, *write_array(folder, data, grid, profile, cuts), check)
-        for a, b in [*runs, (0, len(data)), *runs]:  # twice: the second time no checksum is due
+        for a, b in [*runs, (0, len(data)), *runs]:  # twice: the second time no checksum is computed
             start, stop = sorted((min(a, len(data)), min(b, len(data))))
             assert_exact(array.read(start, stop - start), np.ascontiguousarray(data[start:stop]))
 
@@ -113,10 +113,10 @@ def test_any_run_of_rows_is_the_slice_of_the_whole(
     ragged=st.integers(0, 3),
     seed=st.integers(0, 2**32 - 1),
 )
-def test_a_video_of_any_ragged_shape_is_the_slice_too(
+def test_a_video_of_any_ragged_shape_is_that_slice(
     data: Rows, grid: Grid, profile: Profile, check: Check, ragged: int, seed: int
 ) -> None:
-    """0 to 3 ragged axes, cold and warm, over videos that overlap and lie in any order."""
+    """0 to 3 ragged axes, cold and warm, for videos that overlap and are in any order."""
     noise = np.random.default_rng(seed)
     with scratch() as folder:
         array = opened(folder, *write_array(folder, data, grid, profile, []), check)
@@ -156,7 +156,7 @@ def test_zarr_python_reads_what_we_write(data: Rows, grid: Grid, profile: Profil
 @settings(max_examples=40)
 @given(data=row_arrays(), grid=grids, profile=st.sampled_from(PROFILES), check=st.sampled_from(CHECKS))
 def test_we_read_what_zarr_python_writes(data: Rows, grid: Grid, profile: Profile, check: Check) -> None:
-    """zarr-python writes the shards; they get our digest between the last chunk and the index, and nothing else."""
+    """zarr-python writes the shards; only our digest is inserted between the last chunk and the index."""
     with scratch() as folder:
         metadata = replace(ArrayMetadata.plan(data.dtype, data.shape[1:], grid, profile), rows=len(data))
         (folder / "x").mkdir()
@@ -175,7 +175,7 @@ def test_we_read_what_zarr_python_writes(data: Rows, grid: Grid, profile: Profil
 
 
 def add_digest(path: Path, chunks: int) -> ShardFile:
-    """Put the digest of a shard between its last chunk and its index; what a manifest would say of the file."""
+    """Insert the digest of a shard between its last chunk and its index; return its entry of the manifest."""
     data = path.read_bytes()
     tail = 16 * chunks + 4
     body, index = data[:-tail], data[-tail:]
@@ -198,7 +198,7 @@ def add_digest(path: Path, chunks: int) -> ShardFile:
     profile=st.sampled_from(PROFILES),
 )
 @settings(max_examples=25)
-def test_a_shard_that_is_trimmed_is_what_a_shard_of_that_size_would_have_been(
+def test_a_trimmed_shard_is_equal_to_one_written_at_that_size(
     rows: int, chunk_rows: int, spare: int, profile: Profile
 ) -> None:
     data = np.arange(rows * 3, dtype="<i4").reshape(rows, 3)
@@ -216,7 +216,7 @@ def test_a_shard_that_is_trimmed_is_what_a_shard_of_that_size_would_have_been(
 
 
 @pytest.mark.parametrize("dtype", strategies.DTYPES, ids=str)
-def test_the_metadata_of_every_dtype_comes_back(dtype: np.dtype[Any]) -> None:
+def test_the_metadata_of_every_dtype_round_trip(dtype: np.dtype[Any]) -> None:
     for profile in PROFILES:
         for trailing in [(), (17, 2)]:
             metadata = replace(ArrayMetadata.plan(dtype, trailing, Grid(8, 64), profile), rows=1000)
@@ -245,14 +245,14 @@ def replace_by_folder(folder: Path, metadata: ArrayMetadata, shards: dict[str, S
 
 
 def swap(folder: Path, metadata: ArrayMetadata, shards: dict[str, ShardFile]) -> None:
-    """Two shards of one size change places: every checksum of a chunk still holds."""
+    """Two shards of the same size are exchanged: every checksum of a chunk is still right."""
     (folder / "x" / "c.1.0").rename(folder / "x" / "c")
     (folder / "x" / "c.0.0").rename(folder / "x" / "c.1.0")
     (folder / "x" / "c").rename(folder / "x" / "c.0.0")
 
 
 def swap_sizes_too(folder: Path, metadata: ArrayMetadata, shards: dict[str, ShardFile]) -> None:
-    """The same, with a manifest whose sizes would fit."""
+    """The same, with a manifest of fitting sizes."""
     swap(folder, metadata, shards)
     a, b = shards["x/c.0.0"], shards["x/c.1.0"]
     shards["x/c.0.0"], shards["x/c.1.0"] = a._replace(size=b.size), b._replace(size=a.size)
@@ -267,7 +267,7 @@ def cut_to(length: Callable[[int], int]) -> Damage:
 
 
 def cut_with_entry(folder: Path, metadata: ArrayMetadata, shards: dict[str, ShardFile]) -> None:
-    """Cut short, and the manifest agrees: its last bytes are no index then."""
+    """Cut short, with a manifest that agrees: the last bytes are not an index."""
     cut_to(lambda size: size - 24)(folder, metadata, shards)
     shards["x/c.1.0"] = shards["x/c.1.0"]._replace(size=shards["x/c.1.0"].size - 24)
 
@@ -288,7 +288,7 @@ def flip(offset: int) -> Damage:
 
 
 def with_index(change: Callable[[np.ndarray[Any, Any]], None]) -> Damage:
-    """A shard whose index says something else, under a right checksum, as a hostile writer would make it."""
+    """A shard with another index and a right checksum, as a hostile writer would make it."""
 
     def damage(folder: Path, metadata: ArrayMetadata, shards: dict[str, ShardFile]) -> None:
         path = folder / "x" / "c.1.0"
@@ -390,7 +390,7 @@ def test_damage_is_an_error_that_names_the_file_and_spares_the_others(
         assert_exact(array.read(0, 16), DATA[:16])
 
 
-def test_chunks_that_are_whole_are_read_beside_one_that_is_damaged(tmp_path: Path) -> None:
+def test_intact_chunks_are_read_beside_a_damaged_one(tmp_path: Path) -> None:
     metadata, shards = write_array(tmp_path, DATA, GRID, "fast", [])
     flip(4 * 20 + 4)(tmp_path, metadata, shards)  # the second chunk of shard 1: rows 20 to 24
     array = opened(tmp_path, metadata, shards)
@@ -403,7 +403,7 @@ def test_chunks_that_are_whole_are_read_beside_one_that_is_damaged(tmp_path: Pat
         array.read(20, 1)
 
 
-def test_checks_always_see_what_happens_later(tmp_path: Path) -> None:
+def test_checks_always_find_later_damage(tmp_path: Path) -> None:
     metadata, shards = write_array(tmp_path, DATA, GRID, "default", [])
     always = opened(tmp_path, metadata, shards, "always")
     for _ in range(2):
@@ -478,12 +478,12 @@ def inner(**changed: Any) -> Any:
         inner(codecs=5),
     ],
 )
-def test_metadata_that_the_format_does_not_have_is_a_store_error(node: Any) -> None:
+def test_metadata_outside_the_format_are_a_store_error(node: Any) -> None:
     with pytest.raises(StoreError, match="some place"):
         ArrayMetadata.from_json(node, "some place")
 
 
-def test_a_writer_that_is_aborted_lets_go_of_its_file(tmp_path: Path) -> None:
+def test_an_aborted_writer_closes_its_file(tmp_path: Path) -> None:
     writer = ArrayWriter(tmp_path, ArrayMetadata.plan(np.dtype("<f4"), (5,), Grid(2, 100), "fast"))
     writer.append(DATA[:10])
     assert any(str(tmp_path) in name for name in open_files().values())

@@ -1,4 +1,4 @@
-"""Arrow files: what the format has is read as it is, everything else is refused before it is unpacked."""
+"""Arrow files: those of the format are read exactly, everything else is refused before it is unpacked."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_the_tables_of_a_store_are_read() -> None:
 
 
 def refused(files: dict[str, bytes]) -> list[str]:
-    """What is said of the Arrow files that are refused, none of whose columns is read."""
+    """The error of a table that is refused before any of its columns is read."""
     said = []
     for key, data in files.items():
         if key.endswith(".arrow") and data != made("default", first=3, stop=6)[key]:
@@ -44,8 +44,8 @@ def refused(files: dict[str, bytes]) -> list[str]:
     return said
 
 
-def test_what_takes_more_than_its_bytes_is_refused_before_it_is_read() -> None:
-    later = (" without ", " of int32", "a footer of 8 ")  # which the reader, or Arrow, refuses
+def test_tables_that_take_more_than_their_bytes_are_refused_unread() -> None:
+    later = (" without ", " of int32", "a footer of 8 ")  # the reader, or Arrow, refuses it
     found = {
         title: refused(files) for title, files in hostile_stores.tables() if not any(part in title for part in later)
     }

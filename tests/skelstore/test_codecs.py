@@ -1,4 +1,4 @@
-"""The coding of a chunk: each profile, every dtype; zarr-python decodes what we encode, and we what it encodes."""
+"""Encoding of chunks with every profile and dtype; zarr-python decodes what skelstore encodes and the reverse."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def codec_of(profile: Profile, chunk: Chunk) -> ChunkCodec:
 
 
 def array_of_one_chunk(folder: str, profile: Profile, chunk: Chunk) -> Path:
-    """A Zarr array of one chunk, without a shard; the path of the file of the chunk."""
+    """A Zarr array of one chunk, without a shard; and the path of the file of the chunk."""
     node = {
         "zarr_format": 3,
         "node_type": "array",
@@ -53,7 +53,7 @@ def array_of_one_chunk(folder: str, profile: Profile, chunk: Chunk) -> Path:
 
 
 @given(chunk=chunks, profile=st.sampled_from(PROFILES))
-def test_a_chunk_comes_back(chunk: Chunk, profile: Profile) -> None:
+def test_a_chunk_round_trips(chunk: Chunk, profile: Profile) -> None:
     codec = codec_of(profile, chunk)
     encoded = codec.encode(chunk)
     assert bytes(codec.decode(memoryview(encoded))) == chunk.tobytes()
@@ -131,7 +131,7 @@ def test_crc32c_is_that_of_rfc_3720() -> None:
 
 
 HEADER = struct.Struct("<BBBBIII")
-"""Of blosc: version, versionlz, flags, typesize, bytes decoded, block size, bytes encoded."""
+"""Header of blosc: version, versionlz, flags, typesize, bytes decoded, block size, bytes encoded."""
 
 
 @pytest.mark.parametrize("profile", ["default", "small"])
@@ -206,6 +206,6 @@ def blosc(**changed: Any) -> dict[str, Any]:
         ["bytes", {}, None],
     ],
 )
-def test_a_chain_that_the_format_does_not_have_is_a_store_error(codecs: list[Any]) -> None:
+def test_a_codec_chain_outside_the_format_is_a_store_error(codecs: list[Any]) -> None:
     with pytest.raises(StoreError, match=r"chunks are (encoded|transposed)"):
         ChunkCodec(codecs, (64, 17, 2), np.dtype("<f2"))

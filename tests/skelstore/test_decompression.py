@@ -1,4 +1,4 @@
-"""Decompression against a slow reference written in plain loops, and what it refuses."""
+"""Decompression compared with a slow reference in plain loops, and annotations that it refuses."""
 
 from __future__ import annotations
 
@@ -76,13 +76,13 @@ def test_crowded_frames_keep_the_best_and_equal_ones_in_order() -> None:
     assert list(found) == ["frame_dir", "total_frames", "keypoint", "num_person", "keypoint_score"]
     assert found["num_person"] == 3
     assert found["keypoint"][:, :, 0, 0].tolist() == [[3, 6], [2, 5], [4, 0]]
-    # Nobody is sorted as long as no frame has more than max_person.
+    # Persons are sorted only if some frame has more than max_person.
     assert decompress_pose(annotation, max_person=4)["keypoint"][:, 1, 0, 0].tolist() == [5, 6, 0, 0]
 
 
 @pytest.mark.parametrize("joints", [2, 7, 8, 17, 25, 133])
 def test_scores_are_summed_as_numpy_sums_float16(joints: int) -> None:
-    """Large numbers that cancel: the width of the accumulator and the order of the sum decide who is best."""
+    """Large numbers that cancel: the width of the accumulator and the order of the sum decide which person is best."""
     random = np.random.default_rng(joints)
     keypoint = random.random((2000, joints, 3)).astype(np.float16)
     keypoint[:, :, 2] = random.choice([16384, -16384, 2**-12, 2**-11], (2000, joints))
@@ -112,7 +112,7 @@ def test_squeezing_needs_an_order_only(inds: list[float]) -> None:
     assert found["keypoint"][:, :, 0, 0].tolist() == [[1, 3], [2, 0]]
 
 
-def test_anno_inds_stays_and_other_values_are_shared() -> None:
+def test_anno_inds_is_kept_and_other_values_are_shared() -> None:
     label = [1, 2]
     annotation = video([0, 1, 2], anno_inds=np.array([False, True, False]), label=label)
     found = decompress_pose(annotation)
@@ -152,7 +152,7 @@ for total_frames in (1_000_000, 1_000_000_000):
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the memory in use is read from /proc")
-def test_what_does_not_fit_into_memory_is_refused_with_the_name() -> None:
+def test_a_video_that_does_not_fit_into_memory_is_refused_by_name() -> None:
     done = run_python(BEYOND_THE_MEMORY, check=True)
     tracks, frames = done.stdout.splitlines()
     assert tracks.startswith("video 'clip7': 1,000,000 frames of 10 persons, for which there is not the memory (")
@@ -223,7 +223,7 @@ def test_with_box_filter() -> None:
 
 
 def compressed(number: int, dtype: str = "<f2") -> Annotation:
-    """A video of Kinetics: two persons a frame, ``valid`` for one threshold."""
+    """A video of Kinetics: two persons per frame, ``valid`` for one threshold."""
     inds = np.repeat(np.arange(1, 4 + number % 4), 2)
     random = np.random.default_rng(number)
     return {
@@ -238,7 +238,7 @@ def compressed(number: int, dtype: str = "<f2") -> Annotation:
 
 @pytest.mark.parametrize("valid_ratio", [None, 0.0, 0.1, 0.5, 0.9, 1])
 def test_a_view_has_the_videos_that_pose_dataset_keeps(tmp_path: Path, valid_ratio: float | None) -> None:
-    """Also where box_score has several dtypes, and so is kept as several arrays. Upstream's rule is the selection's."""
+    """Also if box_score has several dtypes and so is stored as several arrays. Selection follows upstream's rule."""
     videos = [compressed(number, ("<f2", "<f4")[number % 2]) for number in range(20)]
     store = skelstore.open(write(tmp_path / "a.zarr", videos))
     kept = [video for video in videos if keeps_video(video, 0.5, valid_ratio)]
@@ -279,7 +279,7 @@ def test_a_threshold_alone_needs_box_scores(tmp_path: Path) -> None:
     assert len(store.at([3, 0]).decompressed(box_thr=0.5)) == 2
 
 
-def test_a_view_tells_how_many_videos_have_no_box_score(tmp_path: Path) -> None:
+def test_a_view_reports_how_many_videos_have_no_box_score(tmp_path: Path) -> None:
     videos = [compressed(number, ("<f2", "<f4")[number % 2]) for number in range(6, 10)]
     del videos[2]["box_score"]
     store = skelstore.open(write(tmp_path / "a.zarr", videos))
@@ -328,7 +328,7 @@ def test_some_frames_are_refused_as_the_whole_is(
 
 
 @pytest.mark.parametrize("total_frames", [10**13, 2**62, 2**63])
-def test_more_frames_than_there_is_memory_for(total_frames: int) -> None:
+def test_more_frames_than_fit_into_memory(total_frames: int) -> None:
     with pytest.raises(DecompressionError, match=f"video 'clip7': total_frames is {total_frames}, for which"):
         decompress_pose(video([0], total_frames=total_frames), squeeze=False)
 
@@ -341,7 +341,7 @@ def test_lists_of_unequal_length_are_refused(field: str) -> None:
         with_box_filter(video([0, 1], box_score=[[1], [2, 3]]), 0.5)
 
 
-def test_a_frame_that_is_not_there_is_told_with_its_video(tmp_path: Path) -> None:
+def test_a_missing_frame_is_reported_with_its_video(tmp_path: Path) -> None:
     view = skelstore.open(write(tmp_path / "a.zarr", [compressed(0)])).decompressed()
     with pytest.raises(FrameIndexError, match=r"a\.zarr.*: video 0: frame 3 of a video of 3 frames"):
         view.read_one(0, frames=[3])

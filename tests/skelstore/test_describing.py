@@ -1,4 +1,4 @@
-"""What a console, a debugger and a notebook show of a store; nothing in it makes that fail, or act."""
+"""What a console, a debugger and a notebook show of a store; no content of a store makes it fail or controls it."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_a_damaged_store_is_shown(tmp_path: Path, key: str) -> None:
         assert ("<td>unavailable (DamageError)</td>" in html(store)) == (key == "splits.arrow")
 
 
-def test_a_store_that_is_gone_is_shown(tmp_path: Path) -> None:
+def test_a_removed_store_is_shown(tmp_path: Path) -> None:
     path = write(tmp_path / "a.zarr", annotations(), {"train": []})
     with skelstore.open(path) as store:
         sent = [pickle.dumps(store), pickle.dumps(store[1:])]
@@ -89,7 +89,7 @@ def test_a_store_that_is_gone_is_shown(tmp_path: Path) -> None:
 @given(
     name=st.text() | st.binary() | st.integers() | st.tuples(st.text(), st.none()), path=st.text("<&>\"'é", min_size=1)
 )
-def test_what_strangers_wrote_is_text(tmp_path_factory: pytest.TempPathFactory, name: Any, path: str) -> None:
+def test_names_from_files_are_shown_as_text(tmp_path_factory: pytest.TempPathFactory, name: Any, path: str) -> None:
     folder = tmp_path_factory.mktemp("strange") / f"{path}\n\x1b"
     with skelstore.open(write(folder, [{"frame_dir": "v"}], {name: ["v"], "<script>": []})) as store:
         assert repr(store).isprintable()

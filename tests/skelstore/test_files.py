@@ -1,4 +1,4 @@
-"""Regular files are opened; what would block, or give bytes without end, is refused by name."""
+"""Regular files are opened; files that would block or never end are refused by name."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def make_pipe(path: Path) -> None:
 
 def make_socket(path: Path) -> None:
     before = os.getcwd()
-    os.chdir(path.parent)  # the path of a socket is short
+    os.chdir(path.parent)  # the path of a socket must be short
     try:
         with socket.socket(socket.AF_UNIX) as listening:
             listening.bind(path.name)
@@ -69,7 +69,7 @@ def test_a_folder_is_refused(tmp_path: Path) -> None:
         open_regular(tmp_path)
 
 
-def test_a_small_file_is_not_read_beyond_what_it_may_have(tmp_path: Path) -> None:
+def test_a_small_file_is_not_read_beyond_its_allowed_size(tmp_path: Path) -> None:
     files = LocalFiles(tmp_path)
     (tmp_path / "sparse").touch()
     os.truncate(tmp_path / "sparse", 1 << 40)
@@ -80,7 +80,7 @@ def test_a_small_file_is_not_read_beyond_what_it_may_have(tmp_path: Path) -> Non
         files.read_all("pipe", 100)
 
 
-def test_the_files_that_say_which_store_this_is(tmp_path: Path) -> None:
+def test_the_files_that_identify_a_store(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"one")
     files, same, other = LocalFiles(tmp_path), LocalFiles(tmp_path), LocalFiles(tmp_path)
     assert not files.was_replaced()
@@ -140,7 +140,7 @@ def test_a_url_is_answered_as_it_was_given(url: str) -> None:
 
 
 @pytest.mark.parametrize("url", URLS[:4])
-def test_a_url_that_became_a_path_is_one_still(url: str) -> None:
+def test_a_url_that_became_a_path_is_still_a_url(url: str) -> None:
     with pytest.raises(SkelstoreError, match="is a URL"):
         skelstore.open(Path(url))
 
@@ -151,7 +151,7 @@ def test_a_file_url_is_a_path_without_its_scheme(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", ["a", "a:b", "C:/a", "/a/https://b", "./https:/b", "a:/b", ":/a", ""])
-def test_what_looks_a_little_like_a_url_is_a_path(path: str) -> None:
+def test_a_path_that_resembles_a_url_is_a_path(path: str) -> None:
     assert local_path(path) == Path(path)
 
 

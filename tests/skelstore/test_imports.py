@@ -1,4 +1,4 @@
-"""What is loaded by what is imported: an error next to nothing, reading nothing that writes; and ``python -m``."""
+"""Modules loaded by imports: almost none by errors, none that write by reading; and ``python -m``."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def loaded(code: str, *arguments: str) -> set[str]:
         "from skelstore.format.schema import LAYOUT_COLUMN, Origin, PARTIAL_SUFFIX",
     ],
 )
-def test_what_needs_no_arrays_loads_none(code: str) -> None:
+def test_modules_without_arrays_load_no_array_library(code: str) -> None:
     modules = loaded(code)
     assert not modules & HEAVY
     assert not {name for name in modules if name.startswith(("skelstore.read", "skelstore.write", "converters"))}

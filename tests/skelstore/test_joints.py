@@ -1,4 +1,4 @@
-"""Layouts of joints: their tables against facts from elsewhere, conversion against a loop, and what a store keeps."""
+"""Layouts of joints: tables compared with other sources, conversion with a loop, and what a store keeps."""
 
 from __future__ import annotations
 
@@ -38,7 +38,6 @@ COUNTS = {
     "hand-21": (21, 20, 0),
     "mediapipe-33": (33, 35, 16),
 }
-#: A layout and those that it becomes, beside itself.
 DEFINED = {
     "coco-17": {"openpose-18"},
     "ntu-25": set(),
@@ -50,6 +49,7 @@ DEFINED = {
     "hand-21": set(),
     "mediapipe-33": {"coco-17", "openpose-18"},
 }
+"""A layout -> the layouts that it can be converted to, besides itself."""
 
 # ------------------------------------------------------------------------------------------------- the tables
 
@@ -85,7 +85,7 @@ def test_pairs_are_those_of_the_published_configs() -> None:
 
 
 def test_graphs_are_those_of_the_published_models() -> None:
-    """The bones of NTU and NW-UCLA, from 1 as their code has them; OpenPose's limbs; MediaPipe's hand as of PYSKL."""
+    """Bones of NTU and NW-UCLA, numbered from 1 as in their code; OpenPose's limbs; MediaPipe's hand as in PYSKL."""
     kinect = [(1, 2), (2, 21), (3, 21), (4, 3), (5, 21), (6, 5), (7, 6), (8, 7), (9, 21), (10, 9), (11, 10), (12, 11)]
     kinect += [(13, 1), (14, 13), (15, 14), (16, 15), (17, 1), (18, 17), (19, 18), (20, 19), (22, 8), (23, 8)]
     kinect += [(24, 12), (25, 12)]
@@ -100,7 +100,7 @@ def test_graphs_are_those_of_the_published_models() -> None:
     assert {frozenset(edge) for edge in hand} == {frozenset(edge) for edge in LAYOUTS["hand-21"].edges}
 
 
-def test_joints_stand_where_their_papers_have_them() -> None:
+def test_joints_have_the_positions_of_their_papers() -> None:
     facts = {
         ("coco-17", 9): "left_wrist",
         ("ntu-25", 20): "spine_shoulder",
@@ -201,7 +201,7 @@ def test_large_float16_do_not_overflow() -> None:
 
 
 @pytest.mark.parametrize("way", [("body-25", "openpose-18", "coco-17"), ("halpe-26", "body-25", "coco-17")])
-def test_a_detour_gives_the_same(way: tuple[str, str, str]) -> None:
+def test_a_conversion_by_way_of_another_layout_gives_the_same(way: tuple[str, str, str]) -> None:
     first, second, third = (LAYOUTS[name] for name in way)
     keypoint = np.random.default_rng(1).random((2, 3, len(first), 2))
     direct = convert(keypoint, None, first, third).keypoint
@@ -269,7 +269,7 @@ def test_a_store_keeps_what_was_stated(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("video", [{"keypoint": np.ones((1, 3, 17, 2))}, {"keypoint": np.ones((4, 17, 3))}])
 def test_a_store_without_a_statement_is_recognised(tmp_path: Path, video: dict[str, Any]) -> None:
-    """Dense and compressed; the third channel of a compressed one is a score."""
+    """Dense and compressed; the third channel of compressed keypoints is a score."""
     with skelstore.open(write(tmp_path / "a.zarr", [video])) as store:
         assert (store.joints.layout, store.joints.stated) == (LAYOUTS["coco-17"], False)
         assert store.source["joints"] == {"layout": "coco-17", "derived": [], "guess": store.joints.reason}
@@ -278,7 +278,7 @@ def test_a_store_without_a_statement_is_recognised(tmp_path: Path, video: dict[s
 
 
 def test_a_guess_is_kept_only_while_it_fits() -> None:
-    """Of data without a known layout nothing is kept; what was stated, or is not understood, stays as it is."""
+    """Nothing is kept for data without a known layout; stated joints, and statements not understood, are kept."""
     guess = with_joints({"name": "x"}, [(17, 2)])
     assert guess["name"] == "x"
     assert guess["joints"]["layout"] == "coco-17"
@@ -299,14 +299,14 @@ JSON = st.recursive(
 
 
 @given(JSON)
-def test_whatever_a_store_says_of_its_joints_can_be_read(node: Any) -> None:
+def test_any_statement_of_joints_can_be_read(node: Any) -> None:
     found = known_joints(node, [(17, 2)])
     assert found.counts == (17,)
     assert found.layout in LAYOUTS.values()
     assert found.stated == (isinstance(node, dict) and node.get("layout") in list(LAYOUTS))
 
 
-def test_unlike_joints_do_not_go_together() -> None:
+def test_different_joints_cannot_be_merged() -> None:
     coco, body, eleven, none = (recognise(shapes) for shapes in ([(17, 2)], [(25, 2)], [(11, 2)], []))
     other = known_joints(stated("body-25", []), [(17, 2)])
     require_alike(coco, "a", coco, "b")

@@ -1,4 +1,4 @@
-"""Where rows lie, against brute force."""
+"""Positions of rows, compared with brute force."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_parts_begin_on_shard_boundaries_and_share_no_shard(rows_of_parts: list[
         if not rows:
             continue
         assert offset % shard_rows == 0
-        assert offset - last < shard_rows, "a whole shard is left out"
+        assert offset - last < shard_rows, "a whole shard is skipped"
         shards = {row // shard_rows for row in range(offset, offset + rows)}
         assert not shards & taken, "two parts write one shard"
         taken |= shards
@@ -57,7 +57,7 @@ def test_parts_begin_on_shard_boundaries_and_share_no_shard(rows_of_parts: list[
 
 
 def full_parts(sizes: list[int], target: int, longest: int) -> list[tuple[int, int]]:
-    """Parts cut one after the other, each as soon as it is full; the last one may not be."""
+    """Parts in sequence, each ended as soon as it is full; the last one may not be full."""
     parts = []
     first = 0
     for stop in range(1, len(sizes) + 1):
@@ -72,9 +72,7 @@ def full_parts(sizes: list[int], target: int, longest: int) -> list[tuple[int, i
 @example([8, 2, 2, 2], 8, 8)
 @example([1, 1, 1, 1, 0], 3, 8)
 @example([1, 1, 1, 9, 0], 3, 8)
-def test_a_cut_is_a_partition_into_parts_that_are_as_large_as_asked(
-    sizes: list[int], target: int, longest: int
-) -> None:
+def test_a_plan_is_a_partition_into_parts_of_the_requested_size(sizes: list[int], target: int, longest: int) -> None:
     parts = list(chunking.plan_parts(iter(sizes), target, longest))
     assert [i for first, stop in parts for i in range(first, stop)] == list(range(len(sizes)))
     assert all(0 < stop - first <= longest for first, stop in parts)
@@ -82,8 +80,8 @@ def test_a_cut_is_a_partition_into_parts_that_are_as_large_as_asked(
     alike = [one == other for one, other in zip(full, parts, strict=False)]
     whole = alike.index(False) if False in alike else len(alike)
     last = sizes[full[whole][0] :] if whole < len(full) else []
-    assert len(full) - whole <= 2, "more than the last two are in pieces"
-    assert sum(last) == 0 or sum(last) > target or len(last) >= longest, "what fits into one part is in pieces"
+    assert len(full) - whole <= 2, "more than the last two are divided"
+    assert sum(last) == 0 or sum(last) > target or len(last) >= longest, "videos that fit into one part are divided"
     for first, stop in parts[whole:-1]:
         assert sum(sizes[first:stop]) * chunking.LAST_PIECES >= sum(last) or stop - first == longest
     for first, stop in parts[whole:]:
@@ -95,8 +93,8 @@ def test_a_cut_is_a_partition_into_parts_that_are_as_large_as_asked(
 
 
 @given(st.lists(small, max_size=40), st.integers(1, 100), st.integers(1, 8))
-def test_a_part_is_cut_as_soon_as_the_one_after_it_is_full(sizes: list[int], target: int, longest: int) -> None:
-    """Of a source that is still being explored, nothing more is needed to begin."""
+def test_a_part_is_planned_as_soon_as_the_next_one_is_full(sizes: list[int], target: int, longest: int) -> None:
+    """A source that is still being explored needs no more to begin."""
     taken = 0
 
     def slowly() -> Iterator[int]:
@@ -137,7 +135,7 @@ def test_a_grid_has_whole_chunks_in_a_shard_and_a_part_in_a_shard(
     assert shard_rows % chunk_rows == 0
     assert shard_rows >= max(int(part_rows * 1.25), chunk_rows)
     assert shard_rows < int(part_rows * 1.25) + 1 + chunk_rows
-    assert chunk_rows < 16 or chunk_rows % 8 == 0, "bitshuffle leaves rows over"
+    assert chunk_rows < 16 or chunk_rows % 8 == 0, "bitshuffle leaves a remainder of rows"
     if chunk_rows > 1:
         assert chunk_bytes / 2 <= chunk_rows * row_bytes <= chunk_bytes * 1.5
 

@@ -1,4 +1,4 @@
-"""Annotations taken apart and put together again, without a file between."""
+"""Annotations shredded and assembled again, without a file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.processes import run_python
 
 
 def reassembled(annotations: list[Annotation]) -> tuple[list[Annotation], Shredder]:
-    """Annotations through a Shredder and an Assembler, with dicts where a store has columns and arrays."""
+    """Pass annotations through a Shredder and an Assembler, with dicts for the columns and arrays of a store."""
     shredder = Shredder()
     rows = [shredder.shred(annotation) for annotation in annotations]
     columns: dict[Any, dict[int, Any]] = {}
@@ -47,20 +47,18 @@ def reassembled(annotations: list[Annotation]) -> tuple[list[Annotation], Shredd
 
 
 @given(strategies.annotation_lists())
-def test_any_annotations_come_back(annotations: list[Annotation]) -> None:
+def test_any_annotations_round_trip(annotations: list[Annotation]) -> None:
     found, shredder = reassembled(annotations)
     assert_exact(found, annotations)
     for field in shredder.fields:
         assert 0 <= field.ragged <= 64
         row_bytes = math.prod(field.trailing) * np.dtype(field.dtype).itemsize
-        assert 0 < row_bytes <= 1 << 20, "a row of an array must have bytes, and not too many"
+        assert 0 < row_bytes <= 1 << 20, "a row of an array must have at least one byte, and not too many"
 
 
 @settings(max_examples=20)
 @given(annotations=strategies.annotation_lists(), limit=st.integers(0, 3))
-def test_any_annotations_come_back_when_there_are_too_many_structures(
-    annotations: list[Annotation], limit: int
-) -> None:
+def test_any_annotations_round_trip_with_too_many_structures(annotations: list[Annotation], limit: int) -> None:
     for name in ("MAX_LAYOUTS", "MAX_COLUMNS", "MAX_FIELDS", "MAX_VARIANTS"):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(layouts, name, limit)
@@ -71,7 +69,7 @@ def test_any_annotations_come_back_when_there_are_too_many_structures(
 
 
 @given(strategies.annotation_lists())
-def test_an_array_is_the_rows_of_its_field(annotations: list[Annotation]) -> None:
+def test_an_array_is_stored_as_rows_of_its_field(annotations: list[Annotation]) -> None:
     shredder = Shredder()
     for annotation in annotations:
         shredded = shredder.shred(annotation)
@@ -145,7 +143,7 @@ def test_the_ragged_axes_of_an_array(key: str, shape: tuple[int, ...], ragged: i
 @pytest.mark.parametrize(
     "keys", [[1, 1.0, True], [0.0, -0.0], [b"a", "a"], [math.inf, -math.inf], [2**64, float(2**64)], [0, False]]
 )
-def test_keys_that_python_calls_equal_are_told_apart(keys: list[Any]) -> None:
+def test_keys_that_are_equal_in_python_are_distinguished(keys: list[Any]) -> None:
     annotations = [{key: np.full(2, i)} for i, key in enumerate(keys)] + [{key: i} for i, key in enumerate(keys)]
     found, shredder = reassembled(annotations)
     assert_exact(found, annotations)
@@ -153,7 +151,7 @@ def test_keys_that_python_calls_equal_are_told_apart(keys: list[Any]) -> None:
     assert len(set(shredder.fields)) == len(keys)
 
 
-def test_nothing_is_learnt_from_an_annotation_that_is_refused() -> None:
+def test_a_refused_annotation_changes_nothing() -> None:
     shredder = Shredder()
     with pytest.raises(UnsupportedValueError) as caught:
         shredder.shred({"a": 1, "x": np.zeros(3), "b": {"c": [object()]}})
@@ -165,7 +163,7 @@ def test_nothing_is_learnt_from_an_annotation_that_is_refused() -> None:
 
 
 @given(container=st.sampled_from(["list", "dict", "tuple", "top"]), value=strategies.refused_values())
-def test_a_refused_value_is_refused_wherever_it_stands(container: str, value: Any) -> None:
+def test_a_refused_value_is_refused_at_any_depth(container: str, value: Any) -> None:
     annotation = {
         "list": {"frame_dir": "a", "x": [1, value]},
         "dict": {"frame_dir": "a", "x": {"y": value}},
@@ -195,7 +193,7 @@ def test_a_refused_value_is_refused_wherever_it_stands(container: str, value: An
         {"tuple": [{"column": 99}]},
     ],
 )
-def test_a_layout_that_the_format_does_not_have_is_a_store_error(node: Any) -> None:
+def test_a_layout_outside_the_format_is_a_store_error(node: Any) -> None:
     with pytest.raises(StoreError, match=r"layout|stored value"):
         Assembler([node], {}, {})
 
@@ -203,8 +201,8 @@ def test_a_layout_that_the_format_does_not_have_is_a_store_error(node: Any) -> N
 @pytest.mark.parametrize("kind", ["tuple", "dict"])
 @pytest.mark.parametrize("bottom", [{"value": None}, {"column": "none"}])
 @pytest.mark.parametrize("depth", [200, 5000])
-def test_a_layout_that_nests_without_end_is_a_store_error(kind: str, bottom: Any, depth: int) -> None:
-    """In a process of its own: a message that quotes that of the level below grows without end too."""
+def test_a_deeply_nested_layout_is_a_store_error(kind: str, bottom: Any, depth: int) -> None:
+    """In another process: a message that quotes that of each level below would grow without bound."""
     code = f"""if True:
         from skelstore import StoreError
         from skelstore.format.layouts import Assembler

@@ -16,7 +16,7 @@ from converters.bench.workers import read_store
 
 VIDEOS = 240_000
 PRIVATE_MB = 30
-"""Of a worker, above what its imports take."""
+"""Of a worker, beyond its imports."""
 
 pytestmark = [
     pytest.mark.slow,
@@ -47,7 +47,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def read_by_name(path: str) -> dict[str, float]:
-    """Read a whole epoch by name; memory after each half of it, without what the names themselves take."""
+    """Read a whole epoch by name; return the memory after each half, without that of the names."""
     from converters.bench import memory
 
     before = memory.now()
@@ -63,7 +63,7 @@ def read_by_name(path: str) -> dict[str, float]:
 
 
 def hold_the_table(path: str) -> dict[str, float]:
-    """What must not happen: every video's metadata as Python objects."""
+    """The case that must not happen: the metadata of every video as Python objects."""
     from converters.bench import memory
 
     before = memory.now()
@@ -85,7 +85,7 @@ def test_reading_by_name_stays_small_and_flat(store: Path) -> None:
     assert found["second half"] - found["first half"] < 1
 
 
-def test_the_measure_would_tell(store: Path) -> None:
+def test_the_measure_detects_a_held_table(store: Path) -> None:
     found = fresh.run(hold_the_table, path=store)
     assert found["videos"] == VIDEOS
     assert found["private MB"] > PRIVATE_MB

@@ -1,4 +1,4 @@
-"""Merging: the videos of all stores, one after the other, in files that are linked; conflicts are told together."""
+"""Merging: the videos of all stores in order, in linked files; all conflicts are reported together."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from tests.support import strategies
 from tests.support.contracts import check_store, write, written
 from tests.support.exact import assert_exact
 from tests.support.files import names_in, tree
-from tests.support.other_readers import assert_read_alike, check_without_us
+from tests.support.other_readers import check_by_second_reader, check_by_zarr_python
 
 Annotation = dict[Any, Any]
 
@@ -54,15 +54,15 @@ def videos(prefix: str, count: int = 6, frames: int = 20, **more: Any) -> list[A
 
 
 def check_merged(path: Path, annotations: list[Annotation], splits: dict[Any, Any]) -> None:
-    """Hold a merged store against the videos of all, by every way of reading that there is."""
+    """Check a merged store against the videos of all stores, with every reader."""
     assert verify(path, level="decode") == []
     check_store(skelstore.open(path), annotations, splits)
-    check_without_us(path, annotations)
-    assert_read_alike(path, annotations)
+    check_by_zarr_python(path, annotations)
+    check_by_second_reader(path, annotations)
 
 
 def joined_by_hand(first: Any, second: Any) -> Any:
-    """The ids of two splits of one name."""
+    """The ids of two splits with the same name."""
     if isinstance(first, np.ndarray) and isinstance(second, np.ndarray):
         return np.array([*first, *second], first.dtype)
     return [*first, *second] if type(first) is not type(second) else type(first)([*first, *second])
@@ -90,7 +90,7 @@ def stores_of(datasets: Sequence[strategies.Dataset], profiles: Sequence[Profile
     other=st.sampled_from(PROFILES),
     copy=st.booleans(),
 )
-def test_a_merge_is_all_videos_one_after_the_other(
+def test_a_merge_has_all_videos_in_order(
     profile: Profile, datasets: list[strategies.Dataset], part: int, recoded: int, other: Profile, copy: bool
 ) -> None:
     splits: dict[Any, Any] = {}
@@ -105,7 +105,7 @@ def test_a_merge_is_all_videos_one_after_the_other(
         whole = paths[0].with_name("whole.zarr")
         skelstore.merge(paths, whole, allow=CONFLICTS, copy=copy)
         check_merged(whole, annotations, splits)
-        assert [tree(path) for path in paths] == before, "a store that is merged does not change"
+        assert [tree(path) for path in paths] == before, "merging does not change the stores"
         again = paths[0].with_name("again.zarr")
         skelstore.merge([whole, paths[0], whole], again, allow=CONFLICTS)
         assert_exact(list(skelstore.open(again)), [*annotations, *datasets[0].annotations, *annotations])
@@ -123,13 +123,13 @@ def test_many_shards_of_other_chunks_stay_apart_and_small_ones_do_not(
     skelstore.merge(paths, tmp_path / "all.zarr")
     store = skelstore.open(tmp_path / "all.zarr")
     keypoints = [name for name in store.fields if name.split(".")[0] == "keypoint"]
-    # Without compression a chunk has the same size whatever a video has.
+    # Without compression the size of a chunk does not depend on the videos.
     assert keypoints == ["keypoint", "keypoint.float16.2.17x2"][: 1 if profile == "fast" else 2]
     assert len(list((tmp_path / "all.zarr" / "keypoint").glob("c.*"))) > 4
     check_merged(tmp_path / "all.zarr", [annotation for part in parts for annotation in part], {})
 
 
-def test_the_largest_store_says_how_small_ones_are_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_largest_store_decides_the_chunks_of_small_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chunking, "PART_BYTES", 30_000)
     small, large = videos("a", 1, 30), videos("b", 90, 20)
     write(tmp_path / "small.zarr", small)
@@ -150,7 +150,9 @@ def test_runs_cover_the_rows_of_all_videos_and_no_others(runs: list[tuple[int, i
     covered = [row for start, stop in zip(starts, stops, strict=True) for row in range(start, stop)]
     assert covered == sorted({row for start, n in runs for row in range(start, start + n)})
     for start, n in runs:
-        assert any(a <= start and start + n <= b for a, b in zip(starts, stops, strict=True)), "a video is in one run"
+        assert any(a <= start and start + n <= b for a, b in zip(starts, stops, strict=True)), (
+            "each video is in one run"
+        )
 
 
 def test_stores_without_videos(tmp_path: Path) -> None:
@@ -204,7 +206,7 @@ def test_copies_share_nothing(tmp_path: Path, two: list[Path]) -> None:
 
 @pytest.mark.parametrize("reason", [errno.EXDEV, errno.EPERM, errno.EMLINK])
 @pytest.mark.parametrize("ranges", ["works", "refused", "copies nothing", "absent"])
-def test_where_links_are_not_to_be_had_files_are_copied(
+def test_files_are_copied_where_links_are_unavailable(
     tmp_path: Path, two: list[Path], monkeypatch: pytest.MonkeyPatch, reason: int, ranges: str
 ) -> None:
     def no_link(*_: Any) -> None:
@@ -225,7 +227,9 @@ def test_where_links_are_not_to_be_had_files_are_copied(
     check_merged(tmp_path / "all.zarr", [*videos("a"), *videos("b")], {"t": ["a0"]})
 
 
-def test_another_failure_of_a_link_is_told(tmp_path: Path, two: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_failure_of_a_link_is_reported(
+    tmp_path: Path, two: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     def no_space(*_: Any) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -241,7 +245,9 @@ def test_a_store_is_appended_to_by_replacing_it(tmp_path: Path, two: list[Path])
     with skelstore.open(two[0]) as reading:
         skelstore.merge(two, two[0], force=True)
         assert_exact(
-            reading[5], videos("a")[5], "whoever reads the old store goes on or is told, and never gets others"
+            reading[5],
+            videos("a")[5],
+            "a reader of the old store continues or gets an error, and never gets other videos",
         )
     check_merged(two[0], [*videos("a"), *videos("b")], {"t": ["a0"]})
     assert names_in(tmp_path) == ["a.zarr", "b.zarr"]
@@ -251,7 +257,7 @@ def test_a_store_is_appended_to_by_replacing_it(tmp_path: Path, two: list[Path])
 
 
 def check_conflict(paths: list[Path], kind: str, *sentences: str) -> None:
-    """The stores are refused for conflicts of one kind, in these sentences, and merge when it is allowed."""
+    """Check that stores are refused for conflicts of one kind, with these sentences, and merged if it is allowed."""
     out = paths[0].with_name("all.zarr")
     with pytest.raises(MergeError) as caught:
         skelstore.merge(paths, out)
@@ -317,7 +323,7 @@ def test_raw_skeletons_beside_keypoints(tmp_path: Path, order: int) -> None:
     )
 
 
-def test_raw_skeletons_beside_others_or_none_are_no_conflict(tmp_path: Path) -> None:
+def test_raw_skeletons_beside_others_or_none_are_not_a_conflict(tmp_path: Path) -> None:
     raw = {"dialect": "ntu", "recipe": "raw"}
     paths = [write(tmp_path / f"{i}.zarr", [{"frame_dir": f"r{i}"}], source=raw) for i in range(2)]
     skelstore.merge([*paths, write(tmp_path / "none.zarr", [])], tmp_path / "all.zarr")
@@ -359,8 +365,8 @@ def test_a_cast_writes_float16_as_float32(
     assert [tree(path) for path in paths] == before
 
 
-def test_a_cast_leaves_all_else(tmp_path: Path) -> None:
-    """Arrays of another place, shape or dtype; and one store may have both dtypes."""
+def test_a_cast_changes_nothing_else(tmp_path: Path) -> None:
+    """Such as arrays at another place, of another shape or dtype; and one store may have both dtypes."""
     first = [video("a", box=np.ones(3, "<f2"), flow=np.ones((2, 2), "<f4")), video("b", dtype="<f4")]
     second = [video("c", box=np.ones(3, "<f8"), flow=np.ones((2, 3), "<f2")), {"frame_dir": "d"}]
     paths = [write(tmp_path / "1.zarr", first), write(tmp_path / "2.zarr", second)]
@@ -386,7 +392,7 @@ def test_labels_of_other_types(tmp_path: Path) -> None:
     check_conflict(paths, "labels", "text in", "array in", "dict or tuple in")
 
 
-def test_mixed_data_that_has_a_form_in_common_is_no_conflict(tmp_path: Path) -> None:
+def test_mixed_data_with_a_form_in_common_are_not_a_conflict(tmp_path: Path) -> None:
     first = [video("a", joints=17), video("b", joints=25, dtype="f4"), {"frame_dir": "c", "label": "text"}]
     paths = [write(tmp_path / "1.zarr", first), write(tmp_path / "2.zarr", [video("d", joints=25, dtype="f4"), {}])]
     skelstore.merge(paths, tmp_path / "all.zarr")
@@ -399,7 +405,7 @@ def source_with(**top: Any) -> dict[str, Any]:
 
 
 def source_of(path: Path) -> dict[str, Any]:
-    """What a store says of its source, but for its joints, which nobody stated."""
+    """The source of a store, without its joints, which were not stated."""
     with skelstore.open(path) as store:
         source = dict(store.source)
     assert source.pop("joints")["guess"]
@@ -415,7 +421,7 @@ def test_the_top_of_the_sources(tmp_path: Path) -> None:
     assert source_of(tmp_path / "all.zarr") == source_with(classes=["drink"], of="a", more=3)
 
 
-def test_all_conflicts_are_told_together(tmp_path: Path) -> None:
+def test_all_conflicts_are_reported_together(tmp_path: Path) -> None:
     a = videos("a", 20)
     raw = {"recipe": "raw"}
     b = [{**annotation, "label": "text"} for annotation in videos("a", 20, joints=25, dtype="f4")]
@@ -510,7 +516,7 @@ def test_videos_as_splits_are_found_by_filename_if_the_first_has_one(tmp_path: P
         ),
     ],
 )
-def test_what_is_known_of_the_sources(tmp_path: Path, sources: list[dict[str, Any]], expected: dict[str, Any]) -> None:
+def test_information_about_the_sources(tmp_path: Path, sources: list[dict[str, Any]], expected: dict[str, Any]) -> None:
     paths = [write(tmp_path / f"{i}.zarr", videos(f"{i}", 1), source={"": 1, **s}) for i, s in enumerate(sources)]
     skelstore.merge(paths, tmp_path / "all.zarr")
     assert source_of(tmp_path / "all.zarr") == expected
@@ -528,7 +534,7 @@ def test_what_is_known_of_the_sources(tmp_path: Path, sources: list[dict[str, An
         {"dialect": []},
     ],
 )
-def test_a_source_that_is_no_such_thing_is_told(tmp_path: Path, two: list[Path], source: dict[str, Any]) -> None:
+def test_an_invalid_source_is_reported(tmp_path: Path, two: list[Path], source: dict[str, Any]) -> None:
     odd = write(tmp_path / "odd.zarr", videos("o"), source=source)
     with pytest.raises(skelstore.StoreError, match=r"is not as the format says|unknown type"):
         skelstore.merge([odd, *two], tmp_path / "all.zarr")
@@ -574,7 +580,7 @@ def test_a_flipped_bit_is_found_by_a_copy_and_after_a_link(tmp_path: Path, two: 
         list(skelstore.open(tmp_path / "all.zarr"))
 
 
-def test_damage_is_found_where_a_small_array_is_written_anew(tmp_path: Path) -> None:
+def test_damage_is_found_when_a_small_array_is_rewritten(tmp_path: Path) -> None:
     paths = [write(tmp_path / "a.zarr", videos("a", 30)), write(tmp_path / "b.zarr", videos("b", 2, 70))]
     shard = paths[1] / "keypoint" / "c.0.0.0"
     data = bytearray(shard.read_bytes())
@@ -585,10 +591,10 @@ def test_damage_is_found_where_a_small_array_is_written_anew(tmp_path: Path) -> 
     assert names_in(tmp_path) == ["a.zarr", "b.zarr"]
 
 
-def test_no_file_of_a_store_that_is_merged_is_written_to(
+def test_no_file_of_a_merged_store_is_written_to(
     tmp_path: Path, two: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The only shard of an array is cut down to size when a store is written; a linked one is another store's."""
+    """The only shard of an array is trimmed when a store is written; a linked one belongs to another store."""
 
     def refuse(*_: Any) -> Any:
         raise AssertionError("a shard was written to")
@@ -604,11 +610,11 @@ CALLS = ("mkdir", "link", "rename", "fsync", "unlink", "rmdir")
 
 
 class Full(OSError):
-    """The disk is full."""
+    """Raised in place of writing: the disk is full."""
 
 
 def interrupted(patch: pytest.MonkeyPatch, at: int, act: Any) -> list[str]:
-    """Let the call number ``at`` that changes the disk end in ``act``; the list grows with the names of all calls."""
+    """Call ``act`` at the ``at``-th call that changes the disk; return the growing list of the names of all calls."""
     made: list[str] = []
 
     def watched(name: str, real: Any) -> Any:
@@ -664,7 +670,7 @@ def test_killed_at_any_call_the_destination_is_absent_or_whole(
         assert_exact(list(skelstore.open(out)), new)
         assert not out.with_name("all.zarr.partial").exists()
         at += 1
-    assert at > 20, "every call was met"
+    assert at > 20, "every call was tried"
 
 
 @pytest.mark.slow
@@ -694,7 +700,7 @@ def test_a_full_disk_leaves_the_old_store_and_nothing_else(tmp_path: Path, copy:
 
 
 def test_rows_of_the_arrays_are_read_in_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A small array that is written anew is not held in memory as a whole."""
+    """A small array that is rewritten is not held in memory as a whole."""
     monkeypatch.setattr(merging, "_BLOCK_BYTES", 1000)
     largest = 0
     read = arrays.ArrayReader.read

@@ -1,4 +1,4 @@
-"""Errors about names that do not exist name those that do."""
+"""Errors about missing names suggest existing ones."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_a_field_and_a_column(path: Path) -> None:
             store.select(pc.field("zzz") < 3)
 
 
-def test_names_among_many_videos_are_found_in_no_time(tmp_path: Path) -> None:
+def test_close_names_among_many_videos_are_found_quickly(tmp_path: Path) -> None:
     count = COMPARED_NAMES + 5000
     with skelstore.Writer(tmp_path / "a.zarr") as writer:
         for i in range(count):
@@ -87,7 +87,7 @@ def test_names_among_many_videos_are_found_in_no_time(tmp_path: Path) -> None:
         assert time.process_time() - started < 4
 
 
-def test_names_that_are_no_text_any_more_do_not_hide_the_error(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_names_that_cannot_be_decoded_do_not_hide_the_error(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     reader = Reader(path, "first")
     assert len(names_like(reader, None, "x")) == 10
     monkeypatch.setattr(pc, "starts_with", lambda *_, **__: b"\xff".decode())

@@ -1,4 +1,4 @@
-"""What is said where NumPy and pyarrow do not fit together."""
+"""The error if the versions of NumPy and pyarrow are incompatible."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ except ImportError as error:
 
 
 def said(folder: Path, module: str, numpy: str, error: str) -> str:
-    """What importing the module says where pyarrow raises the error and NumPy has the version."""
+    """The output of importing the module if pyarrow raises the error and NumPy has the version."""
     (folder / "pyarrow").mkdir()
     (folder / "pyarrow/__init__.py").write_text(f"raise {error}\n")
     code = IMPORT.format(numpy=numpy, folder=str(folder), module=module)
@@ -53,7 +53,7 @@ def importing_pyarrow() -> list[str]:
 
 
 def test_no_module_imports_pyarrow_before_it_is_checked(tmp_path: Path) -> None:
-    """Whichever of them is imported first; nor can an exported name be had that needs it."""
+    """Whichever is imported first. Exported names that need pyarrow raise the same error."""
     modules = importing_pyarrow()
     assert len(modules) > 10
     (tmp_path / "pyarrow").mkdir()
@@ -81,7 +81,7 @@ def test_no_module_imports_pyarrow_before_it_is_checked(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("arguments", [["convert", "a", "b"], ["info", "a"], ["bench", "a"]])
-def test_the_command_says_so_in_one_line(tmp_path: Path, arguments: list[str]) -> None:
+def test_the_command_reports_it_in_one_line(tmp_path: Path, arguments: list[str]) -> None:
     (tmp_path / "pyarrow").mkdir()
     (tmp_path / "pyarrow/__init__.py").write_text(f"raise ImportError({REFUSAL!r})\n")
     code = f"""if True:

@@ -1,4 +1,4 @@
-"""The names, signatures and errors that users depend on. A change here is a change for them: see the CHANGELOG."""
+"""The names, signatures and errors that users depend on. A change here needs an entry in the CHANGELOG."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_the_exported_names() -> None:
     assert all(hasattr(skelstore, name) for name in EXPORTED)
 
 
-def test_whatever_is_exported_says_what_it_is() -> None:
+def test_every_exported_name_has_a_docstring() -> None:
     for name in EXPORTED:
         thing = getattr(skelstore, name)
         assert thing.__doc__, name
@@ -158,14 +158,14 @@ def test_the_error_tree() -> None:
 
 @pytest.mark.parametrize("name", ERRORS)
 def test_an_error_shows_its_sentence_as_it_is(name: str) -> None:
-    """KeyError and OSError would show a repr, or an errno. What could act on a terminal is escaped."""
+    """KeyError and OSError would show a repr or an errno. Control characters are escaped."""
     kind = getattr(skelstore, name)
     assert str(kind('it\'s "so": do that')) == 'it\'s "so": do that'
     assert str(kind("do\nthat\x1b[2J")) == r"do\nthat\x1b[2J"
     assert str(kind("")) == ""
 
 
-def test_the_package_says_first_what_a_person_does_first() -> None:
+def test_the_package_lists_the_first_steps_first() -> None:
     text = skelstore.__doc__ or ""
     assert text.index("skelstore.open(") < text.index("store[") < text.index("skelstore convert") < text.index("Writer")
 
@@ -192,7 +192,7 @@ IMPORT = """if True:
 """
 
 
-def test_importing_starts_no_thread_and_sets_nothing_up() -> None:
+def test_importing_starts_no_thread_and_changes_no_global_state() -> None:
     done = run_python(IMPORT, check=True)
     before, after, same_handlers, same_surroundings, tasks = json.loads(done.stdout)
     assert before == after == 1

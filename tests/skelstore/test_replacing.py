@@ -1,4 +1,4 @@
-"""A store that is replaced under its readers: every value is of the store that was opened, or an error says so."""
+"""A store that is replaced while it is read: every value is of the store that was opened, or an error says so."""
 
 from __future__ import annotations
 
@@ -47,9 +47,7 @@ VIEWS: dict[str, Callable[[skelstore.Store], Any]] = {
 
 @pytest.mark.parametrize("view", VIEWS)
 @pytest.mark.parametrize("count", [5, 12, 30])
-def test_what_was_pickled_before_the_store_was_replaced_is_refused_at_its_first_use(
-    path: Path, view: str, count: int
-) -> None:
+def test_views_pickled_before_a_replacement_are_refused_at_first_use(path: Path, view: str, count: int) -> None:
     sent = pickle.dumps(VIEWS[view](skelstore.open(path)))
     length = len(pickle.loads(sent))
     put(path, 100, count)
@@ -66,7 +64,7 @@ def test_what_was_pickled_before_the_store_was_replaced_is_refused_at_its_first_
             again[0]
 
 
-def test_every_use_of_a_store_that_was_replaced_before_it_was_unpickled_says_so(path: Path) -> None:
+def test_every_use_of_a_store_replaced_before_unpickling_is_refused(path: Path) -> None:
     sent = pickle.dumps(skelstore.open(path))
     put(path, 100)
     with pickle.loads(sent) as received:
@@ -134,11 +132,11 @@ def test_a_store_with_other_labels_only_is_another_store(path: Path) -> None:
         write(path, other, {}, profile="default", force=True)
     with pytest.raises(StoreReplacedError):
         pickle.loads(sent)[0]
-    assert_exact(list(store), videos(0))  # its table is open, and the shards have the very same content
+    assert_exact(list(store), videos(0))  # its table is open, and the shards have the same content
 
 
 def read_all(store: skelstore.Store, first: int) -> int:
-    """Read everything, every value right or refused as that of a store that was replaced; how many were refused."""
+    """Check that every value is right or refused because the store was replaced; return how many were refused."""
     expected = videos(first)
     refused = 0
     for i, annotation in enumerate(expected):
@@ -161,7 +159,7 @@ steps = st.lists(st.sampled_from(["read one", "name", "splits", "close", "replac
 
 @settings(max_examples=40)
 @given(steps=steps, check=st.sampled_from(["first", "always", "never"]))
-def test_an_open_store_never_gives_a_value_of_the_one_that_replaced_it(
+def test_an_open_store_never_gives_a_value_of_its_replacement(
     tmp_path_factory: pytest.TempPathFactory, steps: list[str], check: Any
 ) -> None:
     path = put(tmp_path_factory.mktemp("stores") / "a.zarr", 0)
@@ -186,17 +184,17 @@ def test_an_open_store_never_gives_a_value_of_the_one_that_replaced_it(
                 else:
                     read_all(store, 0)
             except StoreReplacedError:
-                assert first, "nobody has replaced it"
+                assert first, "it was not replaced"
         assert read_all(store, 0) == 0 or first
     shutil.rmtree(path)
 
 
 def test_a_file_that_was_closed_and_replaced_is_not_read_on(path: Path) -> None:
-    """The chunks of the old file have been checked, those of the new one have not: nothing may be taken for checked."""
+    """The chunks of the old file were checked, those of the new one were not and must not count as checked."""
     store = skelstore.open(path)
     assert read_all(store, 0) == 0
     put(path, 100)
-    assert read_all(store, 0) == 0  # all is open
+    assert read_all(store, 0) == 0  # everything is open
     store.close()
     for read in (lambda: store[0], lambda: store.read_one("v3", fields=["keypoint"]), lambda: list(store)):
         with pytest.raises(StoreReplacedError, match=SAID):
@@ -254,9 +252,7 @@ if __name__ == "__main__":
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
-def test_workers_report_that_the_store_was_replaced_and_no_pool_waits_for_ever(
-    tmp_path: Path, path: Path, method: str
-) -> None:
+def test_workers_report_a_replaced_store_and_no_pool_hangs(tmp_path: Path, path: Path, method: str) -> None:
     script = tmp_path / "pool.py"
     script.write_text(POOL)
     done = subprocess.run(
@@ -269,14 +265,12 @@ def test_workers_report_that_the_store_was_replaced_and_no_pool_waits_for_ever(
     assert done.returncode == 0, done.stderr[-2000:]
     lines = done.stdout.splitlines()
     assert lines[:3] == ["0 0", "replaced replaced 1", "replaced 100"]
-    # What is forked has the tables of its parent, and no shard of the new store.
+    # A forked process has the tables of its parent and no shard of the new store.
     assert lines[3:] == (["['replaced', 'replaced']"] if method == "fork" else [])
 
 
-def test_a_store_that_is_replaced_while_it_is_opened_is_opened_again(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Whichever file has just been opened: what follows is of the new store."""
+def test_a_store_that_is_replaced_during_opening_is_opened_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever file was opened last: the following ones are of the new store."""
     opened = files.open_regular
     for at in range(1, 12):
         put(path, 0)
@@ -300,10 +294,10 @@ def test_a_store_that_is_replaced_while_it_is_opened_is_opened_again(
 
 
 @pytest.mark.parametrize("exchanges", [True, False])
-def test_whoever_opens_a_store_that_is_replaced_again_and_again_gets_a_whole_one(
+def test_a_store_that_is_replaced_repeatedly_is_opened_whole(
     path: Path, exchanges: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also where the file system cannot exchange two names, so that for a moment nothing stands at the path."""
+    """Also if the file system cannot exchange two names, so that the path is missing for a moment."""
     if not exchanges:
         monkeypatch.setattr(disk, "_exchange", lambda a, b: False)
     stop = threading.Event()
@@ -329,7 +323,7 @@ def test_whoever_opens_a_store_that_is_replaced_again_and_again_gets_a_whole_one
         thread.join(WATCHDOG)
 
 
-def test_a_store_that_cannot_be_put_together_is_an_error_after_some_attempts(
+def test_a_store_that_stays_inconsistent_is_an_error_after_some_attempts(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = put(path.with_name("b.zarr"), 100)
@@ -341,7 +335,7 @@ def test_a_store_that_cannot_be_put_together_is_an_error_after_some_attempts(
         skelstore.open(path)
 
 
-def test_a_store_under_a_relative_path_stays_that_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_opened_by_a_relative_path_stays_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for place, first in (("project", 0), ("project/run", 100)):
         (tmp_path / place / "data").mkdir(parents=True)
         put(tmp_path / place / "data/s.zarr", first)
@@ -357,7 +351,7 @@ def test_a_store_under_a_relative_path_stays_that_store(tmp_path: Path, monkeypa
     assert read_all(late, 0) == 0
 
 
-def test_what_follows_a_link_in_a_relative_path_is_left_to_the_system(
+def test_dots_after_a_link_in_a_relative_path_are_left_to_the_system(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "disk/deep").mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""A store again with other splits, labels or source: the rest is as it was, and the arrays are the same files."""
+"""A store with new splits, labels or source: the rest is unchanged, and the arrays are the same files."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from skelstore.read.verification import verify
 from skelstore.write import disk
 from tests.support.contracts import check_store, write, written
 from tests.support.exact import assert_exact
-from tests.support.other_readers import assert_read_alike
+from tests.support.other_readers import check_by_second_reader
 from tests.support.small_store import crc, lay_out, made, sign_root
 
 SPLITS = {"train": ["a"], "val": ["b", "nobody"]}
 
 
 def clips(*labels: Any) -> list[dict[Any, Any]]:
-    """Videos with these labels, or without where it is Ellipsis."""
+    """Videos with these labels; Ellipsis stands for no label."""
     made = []
     for i, label in enumerate(labels):
         video: dict[Any, Any] = {"frame_dir": f"clip{i}", "label": label, "keypoint": np.full((1, i + 1, 2, 2), i)}
@@ -45,10 +45,10 @@ def inodes(store: Path) -> dict[str, int]:
 
 
 def assert_whole(path: Path, annotations: list[dict[Any, Any]], splits: dict[Any, Any]) -> None:
-    """A revised store is a store like any other: for our reader, for the second one, and for verify."""
+    """Check that a revised store is like any other for our reader, the second reader and verify."""
     with skelstore.open(path) as store:
         check_store(store, annotations, splits)
-    assert_read_alike(path, annotations)
+    check_by_second_reader(path, annotations)
     assert verify(path, level="decode") == []
 
 
@@ -66,7 +66,7 @@ def test_new_splits_over_the_same_files(tmp_path: Path) -> None:
         assert new.source == store.source
 
 
-def test_the_new_store_stands_when_the_old_one_is_removed(tmp_path: Path) -> None:
+def test_the_new_store_survives_the_removal_of_the_old_one(tmp_path: Path) -> None:
     videos = clips(1, 2, 3)
     old = write(tmp_path / "old.zarr", videos)
     revise(old, tmp_path / "new.zarr", splits=SPLITS)
@@ -113,7 +113,7 @@ LABEL = st.recursive(
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
 @given(st.lists(st.tuples(LABEL | st.just(...), LABEL), max_size=6))
 def test_any_label_becomes_any_other(pairs: list[tuple[Any, Any]]) -> None:
-    """As if the store had been written with the new labels; videos without a label stay without."""
+    """The result is as if the store had been written with the new labels; videos without a label stay without."""
     videos = clips(*[old for old, _ in pairs])
     expected = copy.deepcopy(videos)
     for video, (old, new) in zip(expected, pairs, strict=True):
@@ -126,7 +126,7 @@ def test_any_label_becomes_any_other(pairs: list[tuple[Any, Any]]) -> None:
         with skelstore.open(out) as store:
             assert_exact(list(store), expected)
             assert list(store.videos.column_names) == list(dict.fromkeys(store.videos.column_names))
-        assert_read_alike(out, expected)
+        check_by_second_reader(out, expected)
         assert verify(out, level="decode") == []
 
 
@@ -153,7 +153,7 @@ def test_labels_that_cannot_be_changed(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["array.zarr", "plain.zarr", "whole.zarr"]
 
 
-def test_the_destination_is_not_replaced_unasked(tmp_path: Path) -> None:
+def test_the_destination_is_not_replaced_unless_asked(tmp_path: Path) -> None:
     old = write(tmp_path / "old.zarr", clips(1))
     other = write(tmp_path / "other.zarr", clips(2))
     with pytest.raises(StoreExistsError):
@@ -164,8 +164,8 @@ def test_the_destination_is_not_replaced_unasked(tmp_path: Path) -> None:
     assert_whole(old, clips(1), SPLITS)
 
 
-def test_damage_goes_along_as_damage(tmp_path: Path) -> None:
-    """Nothing of the arrays is read, so a damaged shard stays what the manifest says it is not."""
+def test_damage_stays_damage(tmp_path: Path) -> None:
+    """The arrays are not read, so a damaged shard still contradicts the manifest."""
     old = write(tmp_path / "old.zarr", clips(1, 2))
     (shard,) = (old / "keypoint").glob("c.*")
     data = bytearray(shard.read_bytes())
@@ -187,7 +187,7 @@ def test_a_missing_file_is_damage(tmp_path: Path, missing: str) -> None:
 
 @pytest.mark.parametrize("more", [{}, {"digest": "0" * 32}], ids=["file", "shard"])
 def test_no_file_outside_of_the_stores_is_linked(tmp_path: Path, more: dict[str, str]) -> None:
-    """A manifest from a stranger that names a file beside the store, where the new store's folder has another side."""
+    """A hostile manifest that names a file beside the store."""
     (tmp_path / "secret").write_text("of this machine")
     files = dict(made("default", first=0, stop=2))
     manifest = json.loads(files["manifest.json"])

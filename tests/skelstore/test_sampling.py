@@ -1,4 +1,4 @@
-"""The sampler: a partition of the data set for every seed, epoch and number of processes, resumed anywhere."""
+"""The sampler: a partition of the data set for every seed, epoch and number of processes; it resumes anywhere."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from skelstore.sampling import EpochSampler, resampled, shuffled
 
 
 class Videos:
-    """As much of a data set as a sampler looks at."""
+    """The part of a data set that a sampler uses."""
 
     def __init__(self, count: int, **more: Any) -> None:
         self.count = count
@@ -74,7 +74,7 @@ def test_the_order_depends_on_seed_and_epoch_alone() -> None:
 
 
 def test_the_orders_are_those_of_every_numpy() -> None:
-    """Written down: a change of these is a change of everybody's training."""
+    """Pinned: a change of these orders changes every training."""
     sampler = EpochSampler(Videos(10), seed=7)
     found = {0: list(sampler)}
     sampler.set_epoch(3)
@@ -89,15 +89,15 @@ GOLDEN_WINDOWS = [5, 9, 8, 7, 6, 4, 1, 0, 2, 3]
 
 
 @given(count=st.integers(0, 80), window=st.integers(1, 5), videos_a_shard=st.integers(1, 20), seed=st.integers(0, 9))
-def test_windows_are_read_one_after_the_other(count: int, window: int, videos_a_shard: int, seed: int) -> None:
+def test_windows_are_read_in_sequence(count: int, window: int, videos_a_shard: int, seed: int) -> None:
     shards = np.arange(count) // videos_a_shard
-    # As a view has them: not in the order of the store.
+    # As in a view: not in the order of the store.
     shards = np.random.default_rng(seed).permutation(shards)
     order = shuffled(np.random.RandomState(seed), count, shards, window)
     assert sorted(order.tolist()) == list(range(count))
     windows = (shards[order] // window).tolist()
     runs = [number for i, number in enumerate(windows) if i == 0 or windows[i - 1] != number]
-    assert len(runs) == len(set(runs))  # no window is come back to
+    assert len(runs) == len(set(runs))  # no window is read twice
 
 
 def test_windows_are_shuffled_and_so_are_their_videos() -> None:
@@ -131,7 +131,7 @@ def test_resumes_in_the_middle_of_an_epoch(count: int, ranks: int, data: Any) ->
     taken = data.draw(st.integers(0, len(whole)))
     iterator = iter(sampler)
     assert [next(iterator) for _ in range(taken)] == whole[:taken]
-    # A worker that is ahead does not matter if the training says what it has had.
+    # A worker that is ahead does not matter if the training states what it has received.
     ahead = data.draw(st.integers(0, len(whole) - taken))
     state = sampler.state_dict() if data.draw(st.booleans()) else None
     for _ in range(ahead):
@@ -140,7 +140,7 @@ def test_resumes_in_the_middle_of_an_epoch(count: int, ranks: int, data: Any) ->
     resumed = make()
     resumed.load_state_dict(state)
     assert resumed.state_dict() == state
-    resumed.set_epoch(epoch)  # the loop of the training begins with the epoch it was in
+    resumed.set_epoch(epoch)  # the training loop begins with the epoch that it was in
     assert list(resumed) == whole[taken:]
     sampler.set_epoch(epoch + 1)
     resumed.set_epoch(epoch + 1)
@@ -148,7 +148,7 @@ def test_resumes_in_the_middle_of_an_epoch(count: int, ranks: int, data: Any) ->
     assert len(resumed) == len(whole)
 
 
-def test_an_epoch_after_a_resumed_one_is_whole() -> None:
+def test_an_epoch_after_a_resumed_one_is_complete() -> None:
     sampler = EpochSampler(Videos(10))
     sampler.load_state_dict({**sampler.state_dict(), "taken": 7})
     assert len(list(sampler)) == 3
@@ -188,7 +188,7 @@ def test_a_state_of_another_training_is_refused(other: EpochSampler, shown: str)
         EpochSampler(Videos(10)).load_state_dict(other.state_dict())
 
 
-def test_nonsense_is_refused() -> None:
+def test_invalid_arguments_are_refused() -> None:
     for options in ({"rank": 2, "num_replicas": 2}, {"rank": -1}, {"window": -1}, {"seed": -1}):
         with pytest.raises(ValueError, match="give 0"):
             EpochSampler(Videos(3), **options)  # type: ignore[arg-type]
@@ -200,7 +200,7 @@ def test_nonsense_is_refused() -> None:
 
 
 def counts_of_pyskl(labels: list[int], class_prob: dict[int, float]) -> tuple[Counter[int], dict[int, int]]:
-    """How often PYSKL reads each video at least, and how many of each class once more."""
+    """How often PYSKL reads each video at least, and how many of each class one more time."""
     least: Counter[int] = Counter()
     more: dict[int, int] = {}
     for label in set(labels):

@@ -1,4 +1,4 @@
-"""A store holds to its contract, whatever was written, however it is coded and whenever it checks."""
+"""A store fulfils its contract for any data, any encoding and any mode of checks."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_a_typical_data_set(tmp_path: Path, profile: Profile, check: Check) -> N
 
 
 def typical(number: int, persons: int = 2) -> dict[str, Any]:
-    """An annotation of NTU, of a length of its own."""
+    """An annotation of NTU with its own length."""
     noise = np.random.default_rng(number)
     frames = 20 + number % 13
     return {
@@ -136,7 +136,7 @@ def test_select_is_a_filter_over_the_annotations(
     assert_exact(list(store.select(expression)), expected)
 
 
-def test_an_expression_that_selects_nothing_is_told_from_a_missing_column(tmp_path: Path) -> None:
+def test_an_expression_that_selects_nothing_is_not_a_missing_column(tmp_path: Path) -> None:
     store = skelstore.open(write(tmp_path / "a.zarr", [{"label": 3}]))
     for nonsense in (pc.field("label") == "a", pc.field("label") + 1, pc.field("label"), "label < 1", None):
         with pytest.raises(TypeError, match=r"a\.zarr: .* selects no videos .*; expected an expression"):
@@ -181,7 +181,7 @@ def test_a_split_takes_ids_of_any_type(tmp_path: Path, identifiers: list[Any], i
 
 
 @pytest.mark.parametrize("value", [None, 3, 0.5, np.array(3)])
-def test_a_split_that_holds_no_ids_is_kept_but_is_no_view(tmp_path: Path, value: Any) -> None:
+def test_a_split_without_ids_is_kept_but_is_not_a_view(tmp_path: Path, value: Any) -> None:
     store = skelstore.open(write(tmp_path / "a.zarr", [{"frame_dir": "a"}], {"train": value}))
     assert_exact(store.splits, {"train": value})
     with pytest.raises(skelstore.SkelstoreError, match="train"):
@@ -198,7 +198,7 @@ def test_splits_match_the_filename_if_the_first_video_has_one(tmp_path: Path) ->
     assert_exact(list(store.split("d")), [both[1], both[0]])
 
 
-def test_a_split_that_is_not_there_is_told_with_those_that_are(tmp_path: Path) -> None:
+def test_a_missing_split_is_reported_with_the_existing_ones(tmp_path: Path) -> None:
     store = skelstore.open(write(tmp_path / "a.zarr", [{}], {"train": [], 3: []}))
     with pytest.raises(skelstore.SplitNotFoundError, match=r"no split 'val'; there are 'train', 3"):
         store.split("val")
@@ -225,7 +225,7 @@ def test_the_table_of_a_view_has_the_rows_of_the_view(tmp_path: Path) -> None:
     assert store.split("t").videos.select(columns).to_pylist() == [annotations[2], annotations[7]]
 
 
-def test_what_is_changed_in_a_result_is_not_changed_in_the_store(tmp_path: Path) -> None:
+def test_changing_a_result_does_not_change_the_store(tmp_path: Path) -> None:
     annotation = typical(1) | {"list": [1, [2]], "dict": {"a": [1]}}
     store = skelstore.open(write(tmp_path / "a.zarr", [annotation]))
     found = store[0]
@@ -249,7 +249,7 @@ def test_numpy_text_keeps_its_nul_at_the_end(tmp_path: Path) -> None:
 @pytest.mark.parametrize("check", CHECKS)
 @pytest.mark.parametrize("profile", PROFILES)
 def test_a_video_of_thousands_of_chunks(tmp_path: Path, profile: Profile, check: Check) -> None:
-    """A vectored read takes so many buffers only (IOV_MAX), and a chunk stored as it is needs two."""
+    """A vectored read takes at most IOV_MAX buffers, and an uncompressed chunk needs two."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("CHUNK_BYTES_MIN", "CHUNK_BYTES_MAX", "CHUNK_BYTES_PLAIN"):
             patch.setattr(chunking, name, 64)
@@ -260,7 +260,7 @@ def test_a_video_of_thousands_of_chunks(tmp_path: Path, profile: Profile, check:
     assert_exact(store[1], long)
 
 
-def test_what_is_no_store_is_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_kind_of_path_that_is_not_a_store_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(skelstore.StoreNotFoundError, match="is not there; expected the folder of a store"):
         skelstore.open(tmp_path / "nothing")
     with pytest.raises(FileNotFoundError, match=r"has no zarr\.json"):
@@ -322,7 +322,7 @@ def test_a_relative_path_is_pickled_as_an_absolute_one(tmp_path: Path, monkeypat
     assert again._reader.check == "always"
 
 
-def test_a_pickled_view_of_a_store_that_was_replaced_by_a_shorter_one_is_an_error_of_ours(tmp_path: Path) -> None:
+def test_a_pickled_view_of_a_store_replaced_by_a_shorter_one_is_a_store_error(tmp_path: Path) -> None:
     write(tmp_path / "a.zarr", [{"frame_dir": f"v{i}"} for i in range(9)], {"t": ["v8"]})
     sent = pickle.dumps(skelstore.open(tmp_path / "a.zarr").split("t"))
     write(tmp_path / "a.zarr", [{"frame_dir": "v0"}], force=True)
@@ -348,8 +348,8 @@ def test_a_store_in_a_folder_whose_name_is_not_utf8(tmp_path: Path) -> None:
     check_store(store, annotations, {"t": ["S001C001"]})
 
 
-def test_values_do_not_get_the_names_of_what_is_no_value(tmp_path: Path) -> None:
-    """docs/format.md: names of columns that begin with ``skelstore.`` are no values of an annotation."""
+def test_no_value_gets_the_name_of_a_reserved_column(tmp_path: Path) -> None:
+    """docs/format.md reserves names of columns that begin with ``skelstore.``."""
     annotations = [
         {"skelstore.layout": 1, "skelstore": {"x": 2, "y": np.zeros((2, 3, 4))}},
         {"skelstore": np.zeros(3), ".skelstore": np.ones(2), "skelstores.x": 1},
@@ -412,7 +412,7 @@ def test_a_disk_that_fails_is_a_damage_error(tmp_path: Path, monkeypatch: pytest
 
 @pytest.mark.parametrize("check", CHECKS)
 @pytest.mark.parametrize("profile", PROFILES)
-def test_reads_that_come_in_pieces_are_put_together(
+def test_short_reads_are_joined(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, profile: Profile, check: Check
 ) -> None:
     path = write(tmp_path / "a.zarr", [typical(i) for i in range(3)], profile=profile)
@@ -435,7 +435,7 @@ def test_reads_that_come_in_pieces_are_put_together(
     asked=st.lists(st.integers(-40, 39), max_size=12),
     bounds=st.tuples(*[st.one_of(st.none(), st.integers(-45, 45))] * 2, st.sampled_from([None, 1, 3, -1, -4])),
 )
-def test_some_frames_are_those_of_the_whole(
+def test_selected_frames_equal_those_of_the_whole_video(
     dims: tuple[int, int], dtype: str, profile: Profile, asked: list[int], bounds: tuple[int | None, ...]
 ) -> None:
     persons, total = dims
@@ -503,7 +503,7 @@ def test_some_frames_of_a_compressed_video_are_the_rows_of_those_numbers(
 
 
 @pytest.mark.parametrize("profile", PROFILES)
-def test_a_window_of_an_hour_long_video_reads_as_little_as_one_of_a_short_video(
+def test_a_window_of_an_hour_long_video_reads_no_more_than_that_of_a_short_one(
     tmp_path: Path, profile: Profile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def dense(name: str, total: int) -> dict[str, Any]:
@@ -522,7 +522,7 @@ def test_a_window_of_an_hour_long_video_reads_as_little_as_one_of_a_short_video(
     window = range(100, 164)
     chunks = {name: array.metadata.chunk_rows for name, array in store._reader.arrays.items()}
     for video in videos:
-        store.read_one(video["frame_dir"], frames=window)  # the numbers of a long video are read as a whole, once
+        store.read_one(video["frame_dir"], frames=window)  # the frame numbers of a long video are read completely once
     rows: list[tuple[str, int]] = []
     for name, array in store._reader.arrays.items():
         run = array._read_run
@@ -543,7 +543,7 @@ def test_a_window_of_an_hour_long_video_reads_as_little_as_one_of_a_short_video(
 
 @settings(max_examples=25)
 @given(annotations=strategies.annotation_lists(max_size=3), data=st.data())
-def test_some_keys_are_those_of_the_whole(annotations: list[dict[Any, Any]], data: st.DataObject) -> None:
+def test_selected_keys_equal_those_of_the_whole_video(annotations: list[dict[Any, Any]], data: st.DataObject) -> None:
     with written(annotations) as path, skelstore.open(path) as store:
         for number, annotation in enumerate(annotations):
             keys = [key for key in annotation if key == key and data.draw(st.booleans())]
@@ -552,7 +552,7 @@ def test_some_keys_are_those_of_the_whole(annotations: list[dict[Any, Any]], dat
             assert_exact(store.read_one(number), annotation)
 
 
-def test_parts_that_a_video_does_not_have(tmp_path: Path) -> None:
+def test_missing_parts_of_a_video(tmp_path: Path) -> None:
     store = skelstore.open(write(tmp_path / "a.zarr", [typical(0), {"frame_dir": "none"}]))
     with pytest.raises(
         skelstore.FieldNotFoundError, match=r"a\.zarr: the video at position 0 has no 'no such'; it has"
@@ -572,7 +572,7 @@ def test_parts_that_a_video_does_not_have(tmp_path: Path) -> None:
 
 
 def test_every_array_with_the_axis_of_the_frames_is_cut(tmp_path: Path) -> None:
-    """Also those whose rows in the store are no frames: [M, T] is kept person by person."""
+    """Also arrays whose rows in the store are not frames: [M, T] is stored person by person."""
     dense = typical(0) | {"mt": np.arange(40, dtype=">i4").reshape(2, 20), "t": np.arange(20), "list": [[1] * 20]}
     flat = {"frame_dir": "c", "keypoint": np.ones((4, 17, 3)), "frame_inds": np.array([1, 1, 2, 3])}
     flat |= {"boxes": np.arange(16.0).reshape(4, 2, 2), "other": np.zeros((3, 4))}
@@ -585,7 +585,7 @@ def test_every_array_with_the_axis_of_the_frames_is_cut(tmp_path: Path) -> None:
 
 
 def test_some_frames_of_data_that_have_keypoint_in_many_shapes(tmp_path: Path) -> None:
-    """All axes of the last of them are ragged."""
+    """All axes of the last one are ragged."""
     dense = [{"keypoint": np.random.default_rng(v).random((2, 6, v, 2))} for v in range(1, 13)]
     flat = [
         {"keypoint": np.random.default_rng(v).random((6, v, 3)), "frame_inds": np.repeat(np.arange(3), 2)}
@@ -600,7 +600,7 @@ def test_some_frames_of_data_that_have_keypoint_in_many_shapes(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("long_rows", [0, 4096])
-def test_frames_that_no_video_can_have(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, long_rows: int) -> None:
+def test_invalid_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, long_rows: int) -> None:
     monkeypatch.setattr(frames_module, "LONG_VIDEO_ROWS", long_rows)
     inds = np.arange(1, 7)
     flat = {"keypoint": np.ones((6, 17, 3)), "frame_inds": inds}
@@ -623,14 +623,14 @@ def test_frames_that_no_video_can_have(tmp_path: Path, monkeypatch: pytest.Monke
             store.read_one(2, frames=frames)
 
 
-def test_one_text_is_no_list_of_keys(tmp_path: Path) -> None:
+def test_one_text_is_not_a_list_of_keys(tmp_path: Path) -> None:
     store = skelstore.open(write(tmp_path / "a.zarr", [{"a": 1, "b": 2, "ab": 3}]))
     with pytest.raises(TypeError, match=r"fields='ab' is one text; expected keys, as in fields=\['ab'\]"):
         store.read_one(0, fields="ab")
 
 
 def test_some_frames_are_read_from_their_chunks_only(tmp_path: Path) -> None:
-    """Chunks that are damaged do not matter to frames that lie in others."""
+    """Damaged chunks do not affect frames in other chunks."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("CHUNK_BYTES_MIN", "CHUNK_BYTES_MAX", "CHUNK_BYTES_PLAIN"):
             patch.setattr(chunking, name, 400)

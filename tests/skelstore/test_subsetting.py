@@ -1,4 +1,4 @@
-"""A subset: the videos of a view, exactly, in a store of their own, with what of the splits is theirs."""
+"""A subset: exactly the videos of a view, in a new store, with their part of the splits."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from skelstore.write import parts
 from tests.support import strategies
 from tests.support.contracts import check_store, is_hashable, write
 from tests.support.exact import assert_exact
-from tests.support.other_readers import check_without_us
+from tests.support.other_readers import check_by_zarr_python
 
 
 def cut_by_hand(dataset: strategies.Dataset, chosen: list[int]) -> dict[Any, Any]:
-    """Splits with the ids of the chosen videos, by the key that PYSKL goes by."""
+    """Splits with the ids of the chosen videos, by the key that PYSKL uses."""
     key = "filename" if dataset.annotations and "filename" in dataset.annotations[0] else "frame_dir"
     left = [dataset.annotations[i][key] for i in chosen if key in dataset.annotations[i]]
     names = {name for name in left if is_hashable(name)}
@@ -68,7 +68,7 @@ def test_a_subset_is_the_videos_of_the_view(
         assert store.profile == profile
         assert sum(done) == len(chosen)
         assert verify(store.path, level="decode") == []
-        check_without_us(store.path, annotations)
+        check_by_zarr_python(store.path, annotations)
 
 
 def video(number: int) -> dict[str, Any]:
@@ -110,11 +110,11 @@ def test_a_subset_of_a_merge_whose_arrays_stayed_apart(tmp_path: Path, monkeypat
     assert len(whole.fields) == 2
     skelstore.subset(whole, tmp_path / "again.zarr")
     again = skelstore.open(tmp_path / "again.zarr")
-    assert list(again.fields) == ["keypoint"], "written anew, they are one array"
+    assert list(again.fields) == ["keypoint"], "rewritten, they are one array"
     check_store(again, [*a, *b], {})
 
 
-def test_a_store_is_replaced_by_a_part_of_itself(tmp_path: Path, store: skelstore.Store) -> None:
+def test_a_store_is_replaced_by_a_subset_of_itself(tmp_path: Path, store: skelstore.Store) -> None:
     with pytest.raises(StoreExistsError):
         skelstore.subset(store.at([3]), store.path)
     skelstore.subset(store.at([3]), store.path, force=True)
@@ -122,7 +122,7 @@ def test_a_store_is_replaced_by_a_part_of_itself(tmp_path: Path, store: skelstor
     assert [path.name for path in tmp_path.iterdir()] == ["a.zarr"]
 
 
-def test_what_is_known_of_the_source_stays_but_its_size(tmp_path: Path) -> None:
+def test_information_about_the_source_is_kept_except_its_size(tmp_path: Path) -> None:
     source = {"dialect": "kinetics", "name": "k.pkl", "size": 3, "left_out": [], "kpfiles": "many", "more": [1]}
     whole = skelstore.open(write(tmp_path / "a.zarr", [video(0), video(1)], source=source))
     skelstore.subset(whole.at([1]), tmp_path / "one.zarr")
@@ -140,8 +140,8 @@ def test_what_is_known_of_the_source_stays_but_its_size(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("first", [{}, {"filename": "a.mp4"}])
-def test_splits_that_would_find_nothing(tmp_path: Path, first: dict[str, Any]) -> None:
-    """The first video says by which key ids find all of them, so a subset must not begin with one of the others."""
+def test_splits_that_would_match_nothing(tmp_path: Path, first: dict[str, Any]) -> None:
+    """The first video decides which key matches ids, so a subset must not begin with a video that has another one."""
     rest = {} if first else {"filename": "b.mp4"}
     videos = [{"frame_dir": "a", **first}, {"frame_dir": "b", **rest}]
     ids = ["a.mp4"] if first else ["a", "b"]

@@ -1,4 +1,4 @@
-"""The bytes of a table: checked before they are trusted, and what happens to the file afterwards does no harm."""
+"""The bytes of a table are checked before use, and later changes of the file do no harm."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def read(path: Path, key: str, expected: FileEntry | None = None) -> pa.Table:
 
 @pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("key", TABLES)
-def test_a_table_that_is_replaced_stays_what_it_was(path: Path, key: str) -> None:
-    """By rename, as rsync does it, or removed and written anew."""
+def test_a_replaced_table_keeps_its_old_content(path: Path, key: str) -> None:
+    """Replaced by a rename, as rsync does, or removed and written again."""
     table = read(path, key)
     before = table.to_pydict()
     (path / "new").write_bytes(b"x" * 10)
@@ -109,7 +109,7 @@ def test_a_table_of_other_bytes_is_refused(path: Path, key: str) -> None:
 
 @pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("key", TABLES)
-def test_what_is_no_file_in_place_of_a_table_is_refused_without_waiting(path: Path, key: str) -> None:
+def test_special_files_in_place_of_a_table_are_refused_without_waiting(path: Path, key: str) -> None:
     expected = checksums.measure_file(path / key)
     (path / key).unlink()
     with pytest.raises(DamageError, match=f"{key} is missing"):

@@ -1,4 +1,4 @@
-"""Values as JSON: what goes in comes out, what cannot be held is refused at its place, and no JSON does harm."""
+"""Values as JSON: they round-trip, values that cannot be stored are refused with their place, no JSON does harm."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.exact import assert_exact
 
 
 @given(strategies.values)
-def test_any_value_comes_back_through_text(value: Any) -> None:
+def test_any_value_round_trips_through_text(value: Any) -> None:
     text = values.dumps(values.encode(value))
     assert_exact(values.decode(values.loads(text)), value)
     assert difference(values.decode(values.loads(text)), value) is None
@@ -110,7 +110,7 @@ def test_a_decoded_array_may_be_written_to() -> None:
 
 
 def wrapped(value: Any) -> list[tuple[Any, str]]:
-    """A value in every kind of container, with the place that an error must name."""
+    """The value in every kind of container, with the place that an error must name."""
     return [
         ({"foo": value}, ".foo"),
         ({"foo": [0, value]}, ".foo[1]"),
@@ -122,7 +122,7 @@ def wrapped(value: Any) -> list[tuple[Any, str]]:
 
 
 @given(strategies.refused_values())
-def test_what_cannot_be_held_is_refused_with_its_place(value: Any) -> None:
+def test_a_value_that_cannot_be_stored_is_refused_with_its_place(value: Any) -> None:
     for container, place in wrapped(value):
         with pytest.raises(UnsupportedValueError) as caught:
             values.encode(container)
@@ -143,7 +143,7 @@ def nested(depth: int, kind: str) -> Any:
 
 
 @pytest.mark.parametrize("kind", ["list", "tuple", "dict"])
-def test_a_hundred_containers_deep_is_the_limit_and_comes_back(kind: str) -> None:
+def test_a_hundred_nested_containers_are_the_limit_and_round_trip(kind: str) -> None:
     deepest = nested(values.MAX_DEPTH, kind)
     assert_exact(values.decode(values.loads(values.dumps(values.encode(deepest)))), deepest)
     for depth in (values.MAX_DEPTH + 1, 500):
@@ -194,7 +194,7 @@ def test_any_json_is_a_value_or_a_store_error(node: Any) -> None:
 
 
 def assert_plain(value: Any) -> None:
-    """A value, and all in it, is of a type that the format names, and memory-safe to look at."""
+    """Check that a value and all its parts have types of the format and are safe to access."""
     if isinstance(value, (list, tuple)):
         children = list(value)
     elif type(value) is dict:
@@ -245,14 +245,14 @@ def assert_plain(value: Any) -> None:
         {"ndarray": ["<f4", [1], 5]},
     ],
 )
-def test_json_that_no_value_has_is_a_store_error(node: Any) -> None:
+def test_json_that_encodes_no_value_is_a_store_error(node: Any) -> None:
     with pytest.raises(StoreError):
         values.decode(node)
 
 
 @pytest.mark.parametrize("kind", ["tuple", "dict", "list", "numpy"])
 @pytest.mark.parametrize("depth", [400, 5000])
-def test_json_that_nests_without_end_is_a_store_error(kind: str, depth: int) -> None:
+def test_deeply_nested_json_is_a_store_error(kind: str, depth: int) -> None:
     node: Any = "x"
     for _ in range(depth):
         node = {
@@ -268,7 +268,7 @@ def test_json_that_nests_without_end_is_a_store_error(kind: str, depth: int) -> 
 @pytest.mark.parametrize(
     "text", [b"", b"{", b"\xff\xfe", b"[" * 100_000, b"1" * 5000, b'{"a":1', b"nul", b"\x80", b'"\x00"']
 )
-def test_text_that_is_no_json_is_a_store_error(text: bytes) -> None:
+def test_text_that_is_not_json_is_a_store_error(text: bytes) -> None:
     with pytest.raises(StoreError):
         values.loads(text)
 
@@ -302,7 +302,7 @@ def test_difference_names_the_first_place_that_is_not_the_same(found: Any, expec
 
 
 @given(strategies.values, strategies.values)
-def test_difference_says_what_the_tests_own_comparison_says(first: Any, second: Any) -> None:
+def test_difference_agrees_with_the_comparison_of_the_tests(first: Any, second: Any) -> None:
     try:
         assert_exact(first, second)
         same = True
@@ -312,11 +312,11 @@ def test_difference_says_what_the_tests_own_comparison_says(first: Any, second: 
 
 
 PRIME = 2**61 - 1
-"""Integers that are equal modulo this have one hash."""
+"""Integers that are equal modulo this have the same hash."""
 
 
 @pytest.mark.parametrize("count", [200, 201])
-def test_keys_of_one_hash(count: int) -> None:
+def test_keys_with_the_same_hash(count: int) -> None:
     value = {2**64 + i * PRIME: i for i in range(count)}
     text = json.dumps({"dict": [[{"int": hex(key)}, i] for key, i in value.items()]})
     if count == 200:
@@ -330,7 +330,7 @@ def test_keys_of_one_hash(count: int) -> None:
 
 @given(st.dictionaries(st.integers(-(2**80), 2**80), st.none(), min_size=201, max_size=300))
 @settings(max_examples=5)
-def test_many_long_keys_come_back(value: dict[int, None]) -> None:
+def test_many_long_keys_round_trip(value: dict[int, None]) -> None:
     assert_exact(values.decode(values.encode(value)), value)
 
 
@@ -347,7 +347,7 @@ def test_an_array_of_many_axes() -> None:
 
 @given(st.integers(290_000, 800_000), st.sampled_from([[], [1], [[1, 2]]]))
 @settings(max_examples=5, deadline=None)
-def test_what_is_too_crowded_to_be_read_is_not_written(count: int, element: Any) -> None:
+def test_what_no_reader_could_read_is_not_written(count: int, element: Any) -> None:
     value = [element] * count
     text = json.dumps(value, separators=(",", ":"))
     if not values.crowded(text):

@@ -1,4 +1,4 @@
-"""Damage to any file of a store is told by the file's name, and is never read as data."""
+"""Damage to any file of a store is reported with the name of the file and never read as data."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def store_path(tmp_path: Path, profile: Profile) -> Path:
 
 
 def replace_file(path: Path, data: bytes | None) -> None:
-    """Give a name new content, as a new file: readers of the old one keep it."""
+    """Replace a file by a new one; readers of the old file keep it."""
     path.unlink(missing_ok=True)
     if data is not None:
         path.write_bytes(data)
@@ -49,7 +49,7 @@ def check_message(error: SkelstoreError, path: Path) -> None:
 
 
 def read_everything(path: Path, dataset: Dataset) -> int:
-    """Read all that a store has, every value right or refused by an error of ours; how often it was refused."""
+    """Check that every value is right or refused with an error of skelstore; return how many were refused."""
     refused = 0
     for check in ("first", "always"):
         try:
@@ -79,8 +79,10 @@ def read_everything(path: Path, dataset: Dataset) -> int:
     return refused
 
 
-def check_told(path: Path, key: str, dataset: Dataset, also: tuple[str, ...] = (), level: Level = "structure") -> None:
-    """A store with something wrong about a file: all ways of looking at it say so, verify from that level on."""
+def check_reported(
+    path: Path, key: str, dataset: Dataset, also: tuple[str, ...] = (), level: Level = "structure"
+) -> None:
+    """Check that all ways of reading report the damage of a file, and verify from that level on."""
     for thorough in LEVELS[LEVELS.index(level) :]:
         problems = verify(path, level=thorough)
         assert problems, f"{key}: verify finds nothing"
@@ -91,7 +93,7 @@ def check_told(path: Path, key: str, dataset: Dataset, also: tuple[str, ...] = (
 
 
 def content(data: bytes) -> Any:
-    """What JSON says, whatever its spaces."""
+    """The content of JSON, regardless of white space."""
     try:
         return json.loads(data)
     except ValueError:
@@ -114,7 +116,7 @@ def test_a_store_that_is_whole_has_no_problems(store_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("profile", PROFILES)
-def test_a_flipped_byte_in_any_file_is_told(store_path: Path, profile: Profile) -> None:
+def test_a_flipped_byte_in_any_file_is_reported(store_path: Path, profile: Profile) -> None:
     noise = np.random.default_rng(PROFILES.index(profile))
     for key, data in made(profile).items():
         count = 60 if key == "zarr.json" else 25 if key.endswith("zarr.json") else 12
@@ -123,9 +125,9 @@ def test_a_flipped_byte_in_any_file_is_told(store_path: Path, profile: Profile) 
             changed[at] ^= int(noise.choice([1, 2, 4, 8, 16, 32, 64, 128, 255]))
             replace_file(store_path / key, bytes(changed))
             if key == "zarr.json" and content(bytes(changed)) == content(data):
-                assert read_everything(store_path, small_dataset()) == 0  # another kind of space
+                assert read_everything(store_path, small_dataset()) == 0  # another white-space character
             else:
-                check_told(store_path, key, small_dataset(), level="checksums")
+                check_reported(store_path, key, small_dataset(), level="checksums")
         replace_file(store_path / key, data)
     assert read_everything(store_path, small_dataset()) == 0
 
@@ -133,32 +135,32 @@ def test_a_flipped_byte_in_any_file_is_told(store_path: Path, profile: Profile) 
 @pytest.mark.slow
 @pytest.mark.parametrize("profile", ["default", "fast"])
 def test_every_byte_of_a_store_flipped(tmp_path: Path, profile: Profile) -> None:
-    """Every byte counts: verify tells where it is, and whatever can still be read is as it was written."""
+    """verify reports each flipped byte, and what can still be read is as it was written."""
     dataset = small_dataset()
     dataset = Dataset([{k: a[k] for k in ("frame_dir", "keypoint")} for a in dataset.annotations[:3]], {"s": ["v0"]})
     path = write(tmp_path / "a.zarr", *dataset, profile=profile)
-    told = 0
+    reported = 0
     for file in (file for file in path.rglob("*") if file.is_file()):
         data = file.read_bytes()
-        with open(file, "rb+", buffering=0) as opened:  # in place: nothing is cut, so old memory maps stay whole
+        with open(file, "rb+", buffering=0) as opened:  # in place: nothing is cut, so old memory maps stay valid
             for at, byte in enumerate(data):
                 os.pwrite(
                     opened.fileno(), bytes((byte ^ 0x20,)), at
-                )  # turns letters and spaces into others of their kind
+                )  # turns letters and spaces into others of the same kind
                 if file == path / "zarr.json" and content(file.read_bytes()) == content(data):
                     assert verify(path) == []
                 else:
                     problems = verify(path, level="checksums")
                     assert any(str(file) in problem for problem in problems), (file, at)
-                    told += 1
+                    reported += 1
                 check_exact_or_refused(path, dataset)
                 os.pwrite(opened.fileno(), bytes((byte,)), at)
     assert verify(path, level="decode") == []
-    assert told > 4000
+    assert reported > 4000
 
 
 def check_exact_or_refused(path: Path, dataset: Dataset) -> None:
-    """Each value of a store is the one that was written, or refused by a sentence that names a file."""
+    """Check that each value of a store is as written, or refused with a sentence that names a file."""
     try:
         store = skelstore.open(path)
     except SkelstoreError as error:
@@ -179,8 +181,8 @@ def check_exact_or_refused(path: Path, dataset: Dataset) -> None:
 
 
 @pytest.mark.parametrize("profile", ["default"])
-def test_a_flipped_bit_anywhere_in_the_root_is_told(store_path: Path, profile: Profile) -> None:
-    """The root is the one file that no other file vouches for."""
+def test_a_flipped_bit_anywhere_in_the_root_is_reported(store_path: Path, profile: Profile) -> None:
+    """No other file has the checksum of the root."""
     data = made(profile)["zarr.json"]
     for at in range(0, len(data), 2):
         changed = bytearray(data)
@@ -192,7 +194,7 @@ def test_a_flipped_bit_anywhere_in_the_root_is_told(store_path: Path, profile: P
 
 
 @pytest.mark.parametrize("profile", PROFILES)
-def test_a_file_that_is_cut_emptied_removed_or_lengthened_is_told(store_path: Path, profile: Profile) -> None:
+def test_a_file_that_is_cut_emptied_removed_or_lengthened_is_reported(store_path: Path, profile: Profile) -> None:
     for key, data in made(profile).items():
         for changed in (
             b"",
@@ -207,23 +209,23 @@ def test_a_file_that_is_cut_emptied_removed_or_lengthened_is_told(store_path: Pa
             if key == "zarr.json" and content(changed) == content(data):
                 continue  # only the newline at its end is gone
             replace_file(store_path / key, changed)
-            check_told(store_path, key, small_dataset())
+            check_reported(store_path, key, small_dataset())
         replace_file(store_path / key, None)
         if key == "zarr.json":
             with pytest.raises(skelstore.StoreNotFoundError):
                 skelstore.open(store_path)
             assert "zarr.json" in verify(store_path)[0]
         else:
-            check_told(store_path, key, small_dataset())
+            check_reported(store_path, key, small_dataset())
             (store_path / key).mkdir()
-            check_told(store_path, key, small_dataset())
+            check_reported(store_path, key, small_dataset())
             (store_path / key).rmdir()
         replace_file(store_path / key, data)
     assert read_everything(store_path, small_dataset()) == 0
 
 
 @pytest.mark.parametrize("profile", ["default", "fast"])
-def test_two_files_that_are_swapped_are_told(store_path: Path, profile: Profile) -> None:
+def test_two_swapped_files_are_reported(store_path: Path, profile: Profile) -> None:
     files = list(made(profile).items())
     for number, (key, data) in enumerate(files):
         for other_key, other in files[number + 1 :]:
@@ -231,13 +233,13 @@ def test_two_files_that_are_swapped_are_told(store_path: Path, profile: Profile)
                 continue
             replace_file(store_path / key, other)
             replace_file(store_path / other_key, data)
-            check_told(store_path, key, small_dataset(), (other_key,))
+            check_reported(store_path, key, small_dataset(), (other_key,))
             replace_file(store_path / other_key, other)
         replace_file(store_path / key, data)
 
 
 @pytest.mark.parametrize("profile", PROFILES)
-def test_a_file_of_another_version_of_the_store_is_told(store_path: Path, profile: Profile) -> None:
+def test_a_file_of_another_version_of_the_store_is_reported(store_path: Path, profile: Profile) -> None:
     old, new = made(profile, 1), made(profile)
     assert old.keys() == new.keys()
     assert sum(old[key] != new[key] for key in new) > 6
@@ -245,27 +247,27 @@ def test_a_file_of_another_version_of_the_store_is_told(store_path: Path, profil
         if old[key] == new[key]:
             continue
         replace_file(store_path / key, old[key])
-        check_told(store_path, key, small_dataset(), ("manifest.json",))
+        check_reported(store_path, key, small_dataset(), ("manifest.json",))
         replace_file(store_path / key, new[key])
-    for key in new:  # and the other way round: one new file among old ones
+    for key in new:  # and the reverse: one new file among old ones
         replace_file(store_path / key, old[key])
     assert read_everything(store_path, small_dataset(1)) == 0
     for key in new:
         if old[key] != new[key]:
             replace_file(store_path / key, new[key])
-            check_told(store_path, key, small_dataset(1), ("manifest.json",))
+            check_reported(store_path, key, small_dataset(1), ("manifest.json",))
             replace_file(store_path / key, old[key])
 
 
 @pytest.mark.parametrize("profile", ["default"])
-def test_a_file_too_many_is_told(store_path: Path) -> None:
+def test_an_extra_file_is_reported(store_path: Path) -> None:
     (store_path / "keypoint" / "c.99.0.0").write_bytes(b"x")
     assert [problem for problem in verify(store_path) if "c.99.0.0 is no file of the store" in problem]
     assert read_everything(store_path, small_dataset()) == 0
 
 
 @pytest.mark.parametrize("profile", ["default"])
-def test_what_systems_leave_in_folders_is_no_problem_and_is_found(store_path: Path) -> None:
+def test_files_that_systems_leave_in_folders_are_found_and_are_not_a_problem(store_path: Path) -> None:
     assert find_litter(store_path) == []
     names = [".DS_Store", "._keypoint", "._", "Thumbs.db", "desktop.ini", "Desktop.ini", ".nfs000000000123", "._a\nb"]
     for place in ("", "keypoint"):
@@ -286,7 +288,7 @@ def test_what_systems_leave_in_folders_is_no_problem_and_is_found(store_path: Pa
 
 
 @pytest.mark.parametrize("profile", ["default"])
-def test_a_folder_too_many_is_told_once_with_all_that_is_in_it(store_path: Path) -> None:
+def test_an_extra_folder_is_reported_once_with_its_content(store_path: Path) -> None:
     for place in ("empty", "full/deep", "keypoint/inner", ".DS_Store"):
         (store_path / place).mkdir(parents=True)
     (store_path / "full/deep/file").write_bytes(b"x")
@@ -299,7 +301,7 @@ def test_a_folder_too_many_is_told_once_with_all_that_is_in_it(store_path: Path)
 
 
 @pytest.mark.parametrize("profile", ["default"])
-def test_a_link_to_a_folder_in_a_store_is_told(store_path: Path, tmp_path: Path) -> None:
+def test_a_link_to_a_folder_in_a_store_is_reported(store_path: Path, tmp_path: Path) -> None:
     (store_path / "elsewhere").symlink_to(tmp_path)
     (store_path / "keypoint").rename(tmp_path / "moved")
     (store_path / "keypoint").symlink_to(tmp_path / "moved")
@@ -318,7 +320,7 @@ def test_a_store_that_is_a_link_to_a_folder_has_no_problem(store_path: Path, tmp
 
 
 @pytest.mark.parametrize("profile", ["default"])
-def test_special_files_in_place_of_those_of_a_store_are_told_without_waiting(store_path: Path) -> None:
+def test_special_files_in_a_store_are_reported_without_waiting(store_path: Path) -> None:
     for key, data in made("default").items():
         for make in (os.mkfifo, lambda file: file.symlink_to("/dev/zero"), Path.mkdir):
             (store_path / key).unlink()
@@ -336,7 +338,7 @@ def test_special_files_in_place_of_those_of_a_store_are_told_without_waiting(sto
 
 
 @pytest.mark.parametrize("profile", ["default"])
-def test_all_problems_are_told_at_once(store_path: Path) -> None:
+def test_all_problems_are_reported_at_once(store_path: Path) -> None:
     shards = sorted(file for file in store_path.rglob("c.*") if file.is_file())
     for shard in shards:
         replace_file(shard, shard.read_bytes()[:-1])
@@ -347,7 +349,7 @@ def test_all_problems_are_told_at_once(store_path: Path) -> None:
 
 @pytest.mark.parametrize("profile", ["default", "fast"])
 @pytest.mark.parametrize("shares", [1, 2, 3, 50])
-def test_the_shares_together_are_everything(store_path: Path, shares: int) -> None:
+def test_the_shares_together_cover_everything(store_path: Path, shares: int) -> None:
     broken = sorted(file for file in store_path.rglob("c.*") if file.is_file())
     for shard in broken:
         data = bytearray(shard.read_bytes())
@@ -360,17 +362,17 @@ def test_the_shares_together_are_everything(store_path: Path, shares: int) -> No
         assert bool(whole) == (level != "structure")
         if level == "checksums":
             for shard in broken:
-                told = [problems for problems in found if any(str(shard) in problem for problem in problems)]
-                assert len(told) == 1, "a shard is in one share only"
+                reported = [problems for problems in found if any(str(shard) in problem for problem in problems)]
+                assert len(reported) == 1, "a shard is in one share only"
 
 
 @pytest.mark.parametrize("subset", [(0, 1), (2, 1), (-1, 3), (1, 0)])
-def test_a_share_that_is_none_is_an_error(tmp_path: Path, subset: tuple[int, int]) -> None:
+def test_an_invalid_share_is_an_error(tmp_path: Path, subset: tuple[int, int]) -> None:
     with pytest.raises(skelstore.StoreError, match="counted from 1"):
         verify(tmp_path, subset=subset)
 
 
-def test_a_level_that_is_none_is_an_error(tmp_path: Path) -> None:
+def test_an_invalid_level_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(skelstore.StoreError, match="expected one of structure, checksums, decode"):
         verify(tmp_path, level="data")  # type: ignore[arg-type]
 
@@ -382,7 +384,7 @@ def test_shares_are_disjoint_and_complete(count: int, shares: int) -> None:
 
 
 def test_decoding_finds_what_was_signed(tmp_path: Path) -> None:
-    """Somebody who can sign can make every checksum right; a cell that means nothing shows when videos are read."""
+    """Whoever signs a store can make every checksum right; an invalid cell is found when videos are read."""
     table = pa.ipc.open_file(BASE["videos.arrow"]).read_all()
     (name,) = (name for name, column in ROOT["attributes"]["skelstore"]["columns"].items() if column["type"] == "json")
     cells = table[name].to_pylist()
@@ -399,7 +401,7 @@ def test_decoding_finds_what_was_signed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("profile", ["default"])
 def test_structure_alone_does_not_read_the_data(store_path: Path) -> None:
-    """What the other levels are for: a flipped byte inside a chunk is not seen without; they name the chunk."""
+    """A flipped byte inside a chunk is only found by the other levels, which name the chunk."""
     shard = next(store_path.glob("keypoint/c.0*"))
     data = bytearray(shard.read_bytes())
     data[3] ^= 1
@@ -411,22 +413,22 @@ def test_structure_alone_does_not_read_the_data(store_path: Path) -> None:
         assert any(f"{shard}: chunk 0 is damaged" in problem for problem in problems)
 
 
-def test_what_is_no_store_is_one_problem(tmp_path: Path) -> None:
+def test_a_path_that_is_not_a_store_is_one_problem(tmp_path: Path) -> None:
     assert len(verify(tmp_path / "nothing")) == 1
     assert len(verify(tmp_path)) == 1
 
 
-# --------------------------------------------------------- stores that somebody made to do harm, and signed
+# --------------------------------------------------------------------------- hostile stores that are signed
 
 
-def test_what_is_signed_here_is_taken_for_whole(tmp_path: Path) -> None:
+def test_a_store_signed_by_the_tests_has_no_problems(tmp_path: Path) -> None:
     path = lay_out(tmp_path, sign(BASE, ROOT))
     assert verify(path, level="decode") == []
     assert read_everything(path, small_dataset()) == 0
 
 
 def places(node: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """The path of every value in JSON."""
+    """The path of every value in a JSON document."""
     if at:
         yield at
     children = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
@@ -448,7 +450,7 @@ small_json = st.one_of(
 
 @st.composite
 def changed_json(draw: st.DrawFn, node: Any) -> Any:
-    """JSON with one to three of its values replaced, removed, or exchanged with another."""
+    """JSON with one to three of its values replaced, removed or exchanged."""
     node = copy.deepcopy(node)
     for _ in range(draw(st.integers(1, 3))):
         found = list(places(node))
@@ -469,7 +471,7 @@ def changed_json(draw: st.DrawFn, node: Any) -> Any:
                     break
             parent[path[-1]] = copy.deepcopy(value)
         else:
-            parent[path[-1]] = copy.deepcopy(draw(small_json))  # one object twice would make a loop
+            parent[path[-1]] = copy.deepcopy(draw(small_json))  # the same object twice would make a cycle
         if not list(places(node)):
             break
     return node
@@ -548,7 +550,7 @@ def test_a_table_that_lies_is_an_error_of_ours_or_harmless(data: st.DataObject, 
     "data", [b"", b"ARROW1", b"ARROW1\0\0" * 9, b"x" * 1000, b"ARROW1\0\0" + bytes(500) + b"ARROW1"]
 )
 @pytest.mark.parametrize("key", ["videos.arrow", "names.arrow", "splits.arrow"])
-def test_a_signed_file_that_is_no_table_is_a_store_error(tmp_path: Path, key: str, data: bytes) -> None:
+def test_a_signed_file_that_is_not_a_table_is_a_store_error(tmp_path: Path, key: str, data: bytes) -> None:
     check_free_reading(lay_out(tmp_path, sign(BASE | {key: data}, ROOT)))
     assert any(key in problem for problem in verify(tmp_path / "a.zarr"))
 
@@ -561,9 +563,9 @@ def test_a_signed_file_that_is_no_table_is_a_store_error(tmp_path: Path, key: st
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="no /proc, which tells how much memory is in use")
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="no /proc, which has the memory in use")
 def test_hostile_stores_are_refused_in_little_time_and_memory() -> None:
-    done = in_a_process_of_its_own("tests.support.hostile_stores")
+    done = run_module("tests.support.hostile_stores")
     reports = [json.loads(line) for line in done.splitlines()]
     assert len(reports) > 200
     for report in reports:
@@ -573,15 +575,15 @@ def test_hostile_stores_are_refused_in_little_time_and_memory() -> None:
         for sentence in report["said"]:
             assert sentence.startswith(("PATH/", "'PATH/")), sentence
             assert len(sentence) < 1000, sentence
-    # What says nothing when it is read: options that count when a chunk is written, chunks that blosc takes and that
-    # vouch for themselves, files that no video is in, and JSON that is deep but not too deep.
+    # No errors: options that matter only for writing, signed chunks that blosc accepts, files without a video, and JSON
+    # that is nested deeply but not too deeply.
     silent = ("blosc with", "a blosc", "a file named", "a shard named", "90 ", "150 ", "a long int", "500,000 nulls")
     for report in reports:
         assert report["said"] or report["title"].startswith(silent)
 
 
-def in_a_process_of_its_own(module: str, *arguments: str) -> str:
-    """What a module prints, which may be killed by what it tries."""
+def run_module(module: str, *arguments: str) -> str:
+    """Run a module in another process, which may be killed by its input; return its output."""
     done = subprocess.run(
         [sys.executable, "-m", module, *arguments],
         cwd=REPOSITORY,
@@ -596,11 +598,11 @@ def in_a_process_of_its_own(module: str, *arguments: str) -> str:
 
 @pytest.mark.slow
 def test_flipped_bits_in_signed_tables_are_errors_of_ours_and_no_signal() -> None:
-    assert 1000 < int(in_a_process_of_its_own("tests.support.flipped_tables", "6000")) < 5000
+    assert 1000 < int(run_module("tests.support.flipped_tables", "6000")) < 5000
 
 
 def test_a_buffer_that_is_longer_than_its_values() -> None:
-    """By no whole number of values, even: Arrow allows it, and NumPy would not take it as it is."""
+    """Longer also by a fraction of a value, which Arrow allows and NumPy does not accept."""
     expected = np.arange(9, dtype="<i4")
     column = pa.Array.from_buffers(pa.int32(), 9, [None, pa.py_buffer(expected.tobytes() + b"odd")])
     table = pa.table({"a": column})
@@ -623,7 +625,7 @@ def test_a_split_without_a_name_or_ids_is_a_store_error(tmp_path: Path, column: 
         store.split("train")
 
 
-def test_rows_beyond_the_array_are_told(tmp_path: Path) -> None:
+def test_rows_beyond_the_array_are_reported(tmp_path: Path) -> None:
     table = pa.ipc.open_file(BASE["videos.arrow"]).read_all()
     number = table.column_names.index("keypoint.row")
     rows = table["keypoint.row"].to_pylist()
@@ -638,7 +640,7 @@ def test_rows_beyond_the_array_are_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("dims", [(2**62, 0), (0, 2**60), (0, 2**63 - 1)])
-def test_an_array_without_rows_and_with_axes_too_long_is_told(tmp_path: Path, dims: tuple[int, int]) -> None:
+def test_an_array_without_rows_and_with_axes_too_long_is_reported(tmp_path: Path, dims: tuple[int, int]) -> None:
     table = pa.ipc.open_file(BASE["videos.arrow"]).read_all()
     for axis, length in enumerate(dims):
         number = table.column_names.index(f"keypoint.dim{axis}")
@@ -651,7 +653,7 @@ def test_an_array_without_rows_and_with_axes_too_long_is_told(tmp_path: Path, di
 
 
 def with_notes(folder: Path, first: Any, notes: pa.Array) -> Path:
-    """A store of two videos, of which both have ``first`` as their note, with other cells in that column."""
+    """A store of two videos, both written with the note ``first``, with other cells in that column."""
     path = write(folder / "a.zarr", [{"note": first, "keypoint": np.zeros((1, 2, 5, 2))}] * 2)
     files = {file.relative_to(path).as_posix(): file.read_bytes() for file in path.rglob("*") if file.is_file()}
     table = pa.ipc.open_file(files["videos.arrow"]).read_all()
@@ -662,7 +664,7 @@ def with_notes(folder: Path, first: Any, notes: pa.Array) -> Path:
 
 @pytest.mark.parametrize("hidden", [b"", b"d", b"\xff"])
 def test_a_null_cell_that_a_layout_asks_for(tmp_path: Path, hidden: bytes) -> None:
-    """A null cell may have bytes, and Arrow does not look at them."""
+    """A null cell may have bytes, which Arrow ignores."""
     ends = np.array([0, 1, 1 + len(hidden)])
     buffers = [pa.py_buffer(b"\1"), pa.py_buffer(ends.tobytes()), pa.py_buffer(b"b" + hidden)]
     path = with_notes(tmp_path, "b", pa.Array.from_buffers(pa.large_utf8(), 2, buffers))
@@ -674,7 +676,7 @@ def test_a_null_cell_that_a_layout_asks_for(tmp_path: Path, hidden: bytes) -> No
 
 
 @pytest.mark.parametrize("cell", [b"[", b'{"int": 1}'])
-def test_a_cell_that_is_no_json_is_told_with_its_video(tmp_path: Path, cell: bytes) -> None:
+def test_a_cell_that_is_not_json_is_reported_with_its_video(tmp_path: Path, cell: bytes) -> None:
     store = skelstore.open(with_notes(tmp_path, ["a"], pa.array(['["a"]', cell.decode()], pa.large_utf8())))
     reads: list[Callable[[], Any]] = [
         lambda: store[1],
@@ -697,7 +699,7 @@ def test_a_shard_that_is_smaller_than_its_index(tmp_path: Path) -> None:
         list(skelstore.open(path))
 
 
-def test_a_link_that_leads_nowhere_is_a_missing_file(tmp_path: Path) -> None:
+def test_a_broken_link_is_a_missing_file(tmp_path: Path) -> None:
     path = lay_out(tmp_path, BASE)
     key = next(key for key in BASE if key.startswith("keypoint/c."))
     (path / key).unlink()
@@ -706,7 +708,7 @@ def test_a_link_that_leads_nowhere_is_a_missing_file(tmp_path: Path) -> None:
         assert any(f"{path / key} is missing; the manifest" in problem for problem in verify(path, level=level))
 
 
-def test_two_videos_that_share_rows_are_told(tmp_path: Path) -> None:
+def test_two_videos_that_share_rows_are_reported(tmp_path: Path) -> None:
     table = pa.ipc.open_file(BASE["videos.arrow"]).read_all()
     number = table.column_names.index("keypoint.row")
     rows = table["keypoint.row"].to_pylist()

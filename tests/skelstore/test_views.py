@@ -1,4 +1,4 @@
-"""Views by slices, and what a store gives by names of members: ``get``, ``labels``, ``zarr``."""
+"""Views by slices, and the members ``get``, ``labels`` and ``zarr`` of stores."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def store(path: Path) -> Iterator[skelstore.Store]:
 
 @given(st.slices(COUNT), st.slices(COUNT), st.permutations(range(COUNT)))
 def test_a_slice_is_a_view(path: Path, first: slice, second: slice, order: list[int]) -> None:
-    """Of the whole, of a view in any order, and of a slice."""
+    """Slices of the whole store, of a view in any order, and of a slice."""
     with skelstore.open(path) as store:
         for view, rows in ((store, list(range(COUNT))), (store.at(order), order)):
             once = view[first]
@@ -68,7 +68,7 @@ def test_a_slice_reads_and_pickles_like_every_view(store: skelstore.Store) -> No
 
 
 @pytest.mark.parametrize(("key", "error"), [(slice(None, None, 0), ValueError), (slice("a"), TypeError)])
-def test_a_slice_is_refused_as_that_of_a_list(store: skelstore.Store, key: slice, error: type[Exception]) -> None:
+def test_an_invalid_slice_is_refused_as_by_a_list(store: skelstore.Store, key: slice, error: type[Exception]) -> None:
     with pytest.raises(error):
         store[key]
 
@@ -129,7 +129,7 @@ def test_labels_of_mixed_types_are_exact(tmp_path_factory: pytest.TempPathFactor
 
 
 @pytest.mark.parametrize("label", NO_LABELS, ids=repr)
-def test_a_label_that_is_no_integer_is_named_with_its_position(tmp_path: Path, label: Any) -> None:
+def test_a_label_that_is_not_an_integer_is_named_with_its_position(tmp_path: Path, label: Any) -> None:
     videos = [{"frame_dir": "v", "label": one} for one in (1, 2, label)]
     with skelstore.open(write(tmp_path / "a.zarr", videos)) as store:
         said = re.escape(f"a.zarr: the video at position 2 has the label {store[2]['label']!r}; expected an integer")
@@ -150,7 +150,7 @@ def test_a_video_without_a_label_is_named_with_its_position(tmp_path: Path) -> N
 # --- zarr ---------------------------------------------------------------------------------------------------
 
 
-def test_zarr_is_the_group_of_the_whole_store_to_read_only(store: skelstore.Store) -> None:
+def test_zarr_is_the_read_only_group_of_the_whole_store(store: skelstore.Store) -> None:
     group = store[2:3].zarr
     expected = np.concatenate([video["keypoint"].reshape(-1, 2, 2) for video in annotations()])
     assert group["keypoint"][: len(expected)].tolist() == expected.tolist()

@@ -1,4 +1,4 @@
-"""Values, kinds of values, counts and lists of names in messages; the names closest to one that was not found."""
+"""Values, kinds of values, counts and lists of names in messages; names close to one that was not found."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def test_the_closest_names_are_named() -> None:
     assert closest("one", ["video"]) == closest("one", []) == ""
 
 
-def test_what_is_not_text_has_no_closest_name() -> None:
+def test_a_name_that_is_not_text_has_no_closest_name() -> None:
     assert closest(1, [1, 2]) == ""
     assert closest("1", [1, None, b"1", ("1",)]) == ""
     assert closest("a" * 10**6, ["a" * 10**6]) == closest("a", ["a" * 10**6]) == ""
     assert closest("a\nc", ["a\nb"]) == r"; did you mean 'a\nb'?"
 
 
-def test_many_names_take_no_time() -> None:
+def test_many_names_are_searched_quickly() -> None:
     names = [f"S{n // 1000:03}C001P{n % 1000:03}R001A{n % 120:03}" for n in range(200_000)]
     started = time.process_time()
     assert closest("S012C001P345R001A105_", names).startswith("; did you mean 'S012C001P345R001A105'")
@@ -44,7 +44,7 @@ def test_many_names_take_no_time() -> None:
 
 
 @given(st.text(), st.lists(st.text() | st.integers() | st.none()))
-def test_it_never_raises_and_names_only_what_is_there(name: str, names: list[object]) -> None:
+def test_it_never_raises_and_gives_only_existing_names(name: str, names: list[object]) -> None:
     found = closest(name, names)
     assert found == "" or any(repr(other) in found for other in names)
 
@@ -94,14 +94,14 @@ def test_no_value_is_long_or_on_several_lines(value: object) -> None:
         assert len(text) < 200
 
 
-def test_a_value_that_expands_to_very_many_is_shown_at_once() -> None:
+def test_a_value_that_expands_to_very_many_is_shown_quickly() -> None:
     value: tuple[object, ...] = ()
     for _ in range(100):
         value = (value,) * 8
     assert shown(value) == f"({', '.join(['(…)'] * 8)})"
 
 
-def test_many_names_are_shown_by_the_first() -> None:
+def test_only_the_first_of_many_names_are_shown() -> None:
     assert shown_names(["a", "b"]) == "'a', 'b'"
     assert shown_names(dict.fromkeys("abc"), 2) == "'a', 'b', …"
     assert shown_names([]) == "(none)"

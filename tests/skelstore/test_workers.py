@@ -1,4 +1,4 @@
-"""Stores in worker processes and threads: whatever starts them, and whatever the parent did before."""
+"""Stores in worker processes and threads, with any start method and after anything the parent did."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def sums(arguments):
     return found
 
 class Task:
-    # for fork: the child is to use the very store of its parent, not a pickle of it
+    # for fork: the child uses the store object of its parent, not a pickle of it
     store = None
 
 def inherited(order):
@@ -178,7 +178,7 @@ def test_a_process_that_may_open_few_files_reads_a_store_of_many(
 def test_threads_share_one_store(
     stores: dict[str, Path], name: str, check: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Few descriptors, so that one thread closes what another reads."""
+    """Few descriptors, so that a thread closes files that another one reads."""
     monkeypatch.setattr("skelstore.format.files.MAX_OPEN", 4)
     expected = annotations()
     store = skelstore.open(stores[name], check=check)
@@ -206,10 +206,10 @@ def test_threads_share_one_store(
     assert failures == []
 
 
-def test_descriptors_do_not_pile_up(stores: dict[str, Path]) -> None:
+def test_descriptors_do_not_accumulate(stores: dict[str, Path]) -> None:
     fds = Path("/proc/self/fd")
     if not fds.exists():
-        pytest.skip("this system does not tell what a process has open")
+        pytest.skip("this system does not list the open files of a process")
     store = skelstore.open(stores["many files"])
     before = len(list(fds.iterdir()))
     list(store)

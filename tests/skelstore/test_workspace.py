@@ -1,4 +1,4 @@
-"""What is made beside a destination: nobody else's is used, links are not followed, and locks need no flock."""
+"""Files beside a destination: those of other users are not used, links are not followed, locks need no flock."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files
 
 
 def left(path: Path) -> Path:
-    """The folder of a conversion that was killed: with a part in it."""
+    """The folder of a killed conversion, with a part in it."""
     found = Workspace(path, resume=True)
     (found.parts / "000000-x").mkdir()
     (found.parts / "000000-x" / "part.json").write_text("{}")
@@ -93,7 +93,7 @@ def test_a_folder_that_takes_the_place_meanwhile_is_left_alone(tmp_path: Path) -
 @as_root
 @pytest.mark.parametrize("name", ["", "lock", "store", "parts", "parts/000000-x", "parts/000000-x/part.json"])
 @pytest.mark.parametrize("resume", [False, True])
-def test_what_is_somebody_elses_is_not_used(tmp_path: Path, name: str, resume: bool) -> None:
+def test_files_of_another_user_are_not_used(tmp_path: Path, name: str, resume: bool) -> None:
     planted = left(tmp_path / "a.zarr") / name
     os.chown(planted, NOBODY, NOBODY)
     with pytest.raises(StoreError, match=f"{planted} belongs to nobody, so it is not used: .*ask nobody"):
@@ -103,8 +103,8 @@ def test_what_is_somebody_elses_is_not_used(tmp_path: Path, name: str, resume: b
 
 
 @pytest.mark.parametrize("mode", [0o700, 0o755, 0o775])
-def test_what_is_ours_is_used(tmp_path: Path, mode: int) -> None:
-    """Under a umask of 002 an older version left a folder that the group can write."""
+def test_our_own_files_are_used(tmp_path: Path, mode: int) -> None:
+    """With a umask of 002, older versions left a folder that the group can write to."""
     left(tmp_path / "a.zarr").chmod(mode)
     found = Workspace(tmp_path / "a.zarr", resume=True)
     assert names_in(found.parts) == ["000000-x"]
@@ -113,7 +113,7 @@ def test_what_is_ours_is_used(tmp_path: Path, mode: int) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "parts", "parts/000000-x/part.json"])
-def test_what_everybody_can_write_is_not_used(tmp_path: Path, name: str) -> None:
+def test_files_that_everybody_can_write_are_not_used(tmp_path: Path, name: str) -> None:
     folder = left(tmp_path / "a.zarr")
     folder.chmod(0o755)
     (folder / name).chmod(0o777)
@@ -134,7 +134,7 @@ def test_modes_are_those_of_the_umask(tmp_path: Path, umask: int) -> None:
         assert stat.S_IMODE(path.stat().st_mode) == (0o777 if path.is_dir() else 0o666) & ~umask
 
 
-def test_with_shared_the_group_gets_at_all_of_it(tmp_path: Path) -> None:
+def test_with_shared_the_group_can_access_everything(tmp_path: Path) -> None:
     before = os.umask(0o077)
     try:
         left(tmp_path / "a.zarr")
@@ -193,7 +193,7 @@ def test_the_lock_of_a_process_that_has_ended_is_taken_over(tmp_path: Path) -> N
 
 @pytest.mark.usefixtures("without_flock")
 @pytest.mark.parametrize("changed", [{"host": "another"}, {"processes": "pid:[1]"}, {"pid": 1}])
-def test_the_lock_of_another_host_is_told_with_the_remedy(tmp_path: Path, changed: dict[str, Any]) -> None:
+def test_the_lock_of_another_host_is_reported_with_a_remedy(tmp_path: Path, changed: dict[str, Any]) -> None:
     folder = left(tmp_path / "a.zarr")
     holder = holder_of(folder, **{"pid": ended_process(), **changed})
     said = json.loads(holder.read_text())
@@ -207,7 +207,7 @@ def test_the_lock_of_another_host_is_told_with_the_remedy(tmp_path: Path, change
 
 @pytest.mark.usefixtures("without_flock")
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"pid": "x"}', '{"pid": -1}', '{"pid": 1e40}', "[" * 4000])
-def test_a_lock_that_names_nobody_is_told_with_the_remedy(
+def test_a_lock_without_an_owner_is_reported_with_a_remedy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str
 ) -> None:
     monkeypatch.setattr(locks, "_WRITING_SECONDS", 0.05)
@@ -246,12 +246,12 @@ def sync_folders_with(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
 
 
 class KilledError(Exception):
-    """Stands for a process that is killed: nothing is cleared away."""
+    """Stands for a killed process: nothing is cleaned up."""
 
 
 @pytest.fixture
 def lower_layer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A store that can have no other name, as rename of a folder of a lower layer says EXDEV."""
+    """A store that cannot be renamed: rename of a folder of a lower layer fails with EXDEV."""
     path = tmp_path / "a.zarr"
     write(path, VIDEOS[:1])
     rename = os.rename
@@ -279,7 +279,7 @@ CALLS: list[tuple[Any, str]] = [(os, "rename"), (os, "unlink"), (os, "rmdir"), (
 def test_killed_while_a_store_of_a_lower_layer_is_replaced(
     lower_layer: Path, monkeypatch: pytest.MonkeyPatch, where: Any, name: str
 ) -> None:
-    """At every call of a commit: the old store is there, or the new one is, or the next command brings it."""
+    """At every call of a commit: the old or the new store is there, or the next command restores one."""
     saved = lower_layer.with_name("saved")
     shutil.copytree(lower_layer, saved)
     outcomes = set()
@@ -300,10 +300,10 @@ def test_killed_while_a_store_of_a_lower_layer_is_replaced(
 def test_another_folder_is_not_taken_for_the_store_that_was_being_replaced(
     lower_layer: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Killed when the old store is gone, before the new one has its name; then somebody makes a folder there."""
+    """Killed after the old store is removed and before the new one has its name; then another folder is made there."""
     assert commit_killed(monkeypatch, lower_layer, os, "rename", 4)
     assert not lower_layer.exists()
-    lower_layer.mkdir()  # which often has the inode number of the one that was removed
+    lower_layer.mkdir()  # it often has the inode number of the removed folder
     (lower_layer / "thesis.txt").write_text("precious")
     with pytest.raises(
         skelstore.StoreExistsError, match=r"a\.zarr is not the store that an earlier command was replacing"
@@ -316,7 +316,7 @@ def test_another_folder_is_not_taken_for_the_store_that_was_being_replaced(
 
 
 def commit_killed(monkeypatch: pytest.MonkeyPatch, path: Path, where: Any, name: str, at: int) -> bool:
-    """Write the new store; whether it was killed at the ``at``-th such call of the commit."""
+    """Write the new store; return whether it was killed at the ``at``-th such call of the commit."""
     writer = skelstore.Writer(path, force=True)
     for video in VIDEOS:
         writer.add(video)
@@ -343,7 +343,7 @@ def commit_killed(monkeypatch: pytest.MonkeyPatch, path: Path, where: Any, name:
 
 
 def state_after(path: Path) -> str:
-    """Run the next command: it is refused, for a store is there; gives which."""
+    """Run the next command, which is refused because a store is there; return which store."""
     with pytest.raises(skelstore.StoreExistsError, match="choose another destination, or replace it"):
         skelstore.Writer(path)
     shutil.rmtree(path.with_name("a.zarr.partial"), ignore_errors=True)
@@ -352,7 +352,7 @@ def state_after(path: Path) -> str:
 
 @pytest.fixture
 def overlay(tmp_path: Path) -> Iterator[Path]:
-    """An overlay whose lower layer has a store."""
+    """An overlay with a store in its lower layer."""
     for name in ("lower", "disk", "merged"):
         (tmp_path / name).mkdir()
     write(tmp_path / "lower" / "a.zarr", VIDEOS[:1])
@@ -360,7 +360,7 @@ def overlay(tmp_path: Path) -> Iterator[Path]:
     options = "redirect_dir=off,lowerdir=lower,upperdir=disk/upper,workdir=disk/work"
     try:
         for command, at in (
-            (["mount", "-t", "tmpfs", "tmpfs", "disk"], tmp_path / "disk"),  # a layer may be no overlay itself
+            (["mount", "-t", "tmpfs", "tmpfs", "disk"], tmp_path / "disk"),  # a layer must not be an overlay itself
             (["mount", "-t", "overlay", "overlay", "-o", options, "merged"], tmp_path / "merged"),
         ):
             done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)

@@ -1,4 +1,4 @@
-"""Writing: what goes in comes out, nothing is seen before it is complete, and memory does not grow with the data."""
+"""Writing: annotations round-trip, a store appears only when it is complete, and memory does not grow."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def video(number: int, frames: int = 20) -> dict[str, Any]:
 @pytest.mark.parametrize("profile", PROFILES)
 @settings(max_examples=25)
 @given(dataset=strategies.datasets())
-def test_what_goes_in_comes_out(profile: Profile, dataset: strategies.Dataset) -> None:
+def test_annotations_round_trip(profile: Profile, dataset: strategies.Dataset) -> None:
     with written(*dataset, profile=profile) as path:
         store = skelstore.open(path)
         assert_exact(list(store), dataset.annotations)
@@ -56,7 +56,9 @@ def test_what_goes_in_comes_out(profile: Profile, dataset: strategies.Dataset) -
 
 @settings(max_examples=25)
 @given(dataset=strategies.datasets(max_size=5), refused=strategies.refused_values(), at=st.integers(0, 5))
-def test_a_refused_video_is_left_out_and_the_writer_goes_on(dataset: strategies.Dataset, refused: Any, at: int) -> None:
+def test_a_refused_video_is_left_out_and_the_writer_continues(
+    dataset: strategies.Dataset, refused: Any, at: int
+) -> None:
     with written([]) as other, skelstore.Writer(other.parent / "mixed.zarr") as writer:
         for number, annotation in enumerate([*dataset.annotations, {}]):
             if number == min(at, len(dataset.annotations)):
@@ -91,7 +93,7 @@ def test_a_refused_video_leaves_no_trace_after_the_plan_is_made_either(
 
 
 @pytest.mark.parametrize("sample", [1, 256])
-def test_the_caller_may_use_its_arrays_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sample: int) -> None:
+def test_the_caller_may_reuse_its_arrays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sample: int) -> None:
     monkeypatch.setattr(planning, "SAMPLE_VIDEOS", sample)
     array = np.zeros((1, 10, 17, 2), np.float32)
     names = ["a"]
@@ -115,7 +117,7 @@ def test_the_caller_may_use_its_arrays_again(tmp_path: Path, monkeypatch: pytest
         assert found["names"] == found["deep"]["x"]["y"]["z"] == [f"n{number}"]
 
 
-def test_what_is_given_is_not_changed(tmp_path: Path) -> None:
+def test_the_arguments_are_not_changed(tmp_path: Path) -> None:
     annotation = video(1) | {"frozen": np.arange(3)}
     annotation["frozen"].flags.writeable = False
     write(tmp_path / "a.zarr", [annotation])
@@ -134,9 +136,7 @@ def test_what_is_given_is_not_changed(tmp_path: Path) -> None:
         ("train", np.array(["a"], object), "split['train']"),
     ],
 )
-def test_splits_that_cannot_be_held_are_refused_before_anything_is_done(
-    tmp_path: Path, name: Any, ids: Any, place: str
-) -> None:
+def test_splits_that_cannot_be_stored_are_refused_at_once(tmp_path: Path, name: Any, ids: Any, place: str) -> None:
     writer = skelstore.Writer(tmp_path / "a.zarr")
     writer.add(video(0))
     writer.splits[name] = ids
@@ -163,7 +163,7 @@ def test_a_split_has_any_name(tmp_path: Path, name: Any) -> None:
 # ------------------------------------------------------------------------------------ nothing half done
 
 
-def test_nothing_stands_at_the_path_before_close(tmp_path: Path) -> None:
+def test_nothing_is_at_the_path_before_close(tmp_path: Path) -> None:
     path = tmp_path / "a.zarr"
     writer = skelstore.Writer(path)
     for step in (lambda: None, lambda: writer.add(video(0)), lambda: writer.add(video(1))):
@@ -182,7 +182,7 @@ def test_nothing_stands_at_the_path_before_close(tmp_path: Path) -> None:
 
 
 def test_the_root_is_written_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever the moment at which writing stops, what is there is no store; and the same command works afterwards."""
+    """Wherever writing stops, there is no store, and the same command works afterwards."""
     calls = 0
     stop_at = 10**9
     fsync = os.fsync
@@ -204,7 +204,7 @@ def test_the_root_is_written_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         writer = skelstore.Writer(path)
         writer.add(video(0))
         with monkeypatch.context() as patch:
-            patch.setattr(writer, "abort", lambda: None)  # what has lost power clears nothing away
+            patch.setattr(writer, "abort", lambda: None)  # after a power cut nothing is cleaned up
             with pytest.raises(OSError, match="power cut"):
                 writer.close()
         partial = tmp_path / f"{stop}.zarr.partial" / "store"
@@ -220,10 +220,10 @@ def test_the_root_is_written_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))])
 @pytest.mark.parametrize("at", [1, 4, 9, 10])
-def test_a_writer_that_fails_while_it_writes_gives_up(
+def test_a_writer_that_fails_while_writing_is_aborted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException] | BaseException, at: int
 ) -> None:
-    """No store without some of its videos, whatever they were written by: the sample, an add, or the end."""
+    """No store lacks some of its videos, whether the sample, an add or the end writes them."""
     monkeypatch.setattr(planning, "SAMPLE_VIDEOS", 4)
     calls = 0
     append = arrays.ArrayWriter.append
@@ -237,7 +237,7 @@ def test_a_writer_that_fails_while_it_writes_gives_up(
 
     monkeypatch.setattr(arrays.ArrayWriter, "append", failing)
     writer = skelstore.Writer(tmp_path / "a.zarr")
-    before = 3 if at <= 8 else 4  # the fourth makes the sample whole: two arrays each are written then
+    before = 3 if at <= 8 else 4  # the fourth completes the sample: then two arrays of each are written
     for number in range(before):
         writer.add(video(number))
     with pytest.raises((KeyboardInterrupt, OSError)):
@@ -249,7 +249,7 @@ def test_a_writer_that_fails_while_it_writes_gives_up(
     assert names_in(tmp_path) == []
 
 
-def test_a_writer_that_cannot_be_closed_gives_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_writer_that_cannot_be_closed_is_aborted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     writer = skelstore.Writer(tmp_path / "a.zarr")
     writer.add(video(0))
 
@@ -295,7 +295,7 @@ def test_splits_refused_at_the_end_of_with_leave_nothing(tmp_path: Path) -> None
     assert names_in(tmp_path) == []
 
 
-def test_what_a_killed_writer_left_is_cleared_by_the_next(tmp_path: Path) -> None:
+def test_leftovers_of_a_killed_writer_are_removed_by_the_next(tmp_path: Path) -> None:
     code = f"""if True:
         import os, skelstore, numpy as np
         writer = skelstore.Writer({str(tmp_path / "a.zarr")!r})
@@ -315,7 +315,7 @@ def test_what_a_killed_writer_left_is_cleared_by_the_next(tmp_path: Path) -> Non
 # ------------------------------------------------------------------------------------------ destination
 
 
-def test_a_destination_that_is_taken_is_refused(tmp_path: Path) -> None:
+def test_an_existing_destination_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "a.zarr", [video(0)])
     for taken in (path, tmp_path):
         with pytest.raises(StoreExistsError, match="exists: choose another destination"):
@@ -326,7 +326,7 @@ def test_a_destination_that_is_taken_is_refused(tmp_path: Path) -> None:
     assert_exact(list(skelstore.open(path)), [video(0)])
 
 
-def test_a_destination_that_is_taken_meanwhile_is_refused(tmp_path: Path) -> None:
+def test_a_destination_that_is_created_meanwhile_is_refused(tmp_path: Path) -> None:
     writer = skelstore.Writer(tmp_path / "a.zarr")
     writer.add(video(0))
     (tmp_path / "a.zarr").mkdir()
@@ -352,7 +352,7 @@ def test_force_replaces_only_at_the_end(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux exchanges two names at once")
-def test_at_no_moment_is_there_no_store_while_one_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_there_is_a_store_at_every_moment_of_a_replacement(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path / "a.zarr", [video(0)])
     moved: list[str] = []
 
@@ -367,8 +367,8 @@ def test_at_no_moment_is_there_no_store_while_one_is_replaced(tmp_path: Path, mo
     monkeypatch.setattr(os, "rename", noting(os.rename))
     monkeypatch.setattr(disk, "_exchange", lambda a, b: moved.append(os.fspath(a)) or exchange(a, b))
     write(path, [video(1)], force=True)
-    assert moved, "nothing was noted"
-    assert str(path) not in moved, "the old store was moved aside before the new one stood in its place"
+    assert moved, "nothing was recorded"
+    assert str(path) not in moved, "the old store was moved aside before the new one was in its place"
     assert_exact(list(skelstore.open(path)), [video(1)])
 
 
@@ -399,7 +399,7 @@ def test_force_that_fails_leaves_the_old_store(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["empty", "full", "file", "zarr group", "zarr array", "text named zarr.json", "home"])
-def test_what_is_no_store_is_never_replaced(tmp_path: Path, kind: str) -> None:
+def test_a_path_that_is_not_a_store_is_never_replaced(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "taken"
     if kind == "file":
         path.write_text("precious")
@@ -450,7 +450,7 @@ def test_two_writers_at_once_are_refused(tmp_path: Path) -> None:
     assert_exact(list(skelstore.open(path)), [video(0)])
 
 
-def test_a_workspace_that_another_writer_removes_meanwhile_is_made_again(
+def test_a_workspace_that_another_writer_removes_meanwhile_is_recreated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = os.open
@@ -472,14 +472,14 @@ def test_a_workspace_that_another_writer_removes_meanwhile_is_made_again(
     assert_exact(list(skelstore.open(tmp_path / "a.zarr")), [video(0)])
 
 
-def test_a_file_of_the_name_of_the_workspace_is_told(tmp_path: Path) -> None:
+def test_a_file_with_the_name_of_the_workspace_is_reported(tmp_path: Path) -> None:
     (tmp_path / "a.zarr.partial").write_text("precious")
     with pytest.raises(StoreError, match=r"a\.zarr\.partial is a file, expected a folder: move it away"):
         skelstore.Writer(tmp_path / "a.zarr")
     assert (tmp_path / "a.zarr.partial").read_text() == "precious"
 
 
-def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_missing_folder_is_reported(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="make it before writing a store into it"):
         skelstore.Writer(tmp_path / "no" / "a.zarr")
     with pytest.raises(StoreError, match=r"profile 'tiny'; expected one of fast, default, small"):
@@ -487,7 +487,7 @@ def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
     assert names_in(tmp_path) == []
 
 
-def test_a_relative_destination_stays_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_relative_destination_stays_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     writer = skelstore.Writer("a.zarr")
     writer.add(video(0))
@@ -556,17 +556,17 @@ def test_more_videos_than_a_part_may_have(tmp_path: Path, monkeypatch: pytest.Mo
     assert_exact(list(store), annotations)
     assert_exact(list(store.split("t")), annotations[8:13])
     assert [store.index(f"v{i}") for i in (0, 9, 10, 36)] == [0, 9, 10, 36]
-    assert len([key for key in store.files() if key.startswith("y/c.")]) == 4, "a part has a shard of its own"
+    assert len([key for key in store.files() if key.startswith("y/c.")]) == 4, "a part has its own shard"
 
 
-def test_no_two_videos_alike_go_in_as_well(tmp_path: Path) -> None:
+def test_videos_of_which_no_two_are_alike_are_stored(tmp_path: Path) -> None:
     annotations = [{f"key{i}": i, f"array{i}": np.full((i % 5, 3), i), "frame_dir": f"v{i}"} for i in range(700)]
     path = write(tmp_path / "a.zarr", annotations)
     store = skelstore.open(path)
     assert_exact(list(store), annotations)
     assert_exact(store["v650"], annotations[650])
     assert_exact(dict(store.lazy("v650")), annotations[650])
-    assert len(list(path.iterdir())) < 100, "a folder an array would be hundreds"
+    assert len(list(path.iterdir())) < 100, "one folder per array would be hundreds"
     assert verify(path, level="decode") == []
 
 
@@ -588,7 +588,7 @@ MEMORY = """if True:
 
 @pytest.mark.parametrize("profile", ["fast", "default"])
 def test_memory_does_not_grow_with_the_data(tmp_path: Path, profile: str) -> None:
-    """600 MB of arrays, against 20 MB of them: the difference is a part's worth, not the data's."""
+    """Compare 600 MB and 20 MB of arrays: the difference is about one part."""
 
     def peak(name: str, videos: int) -> int:
         done = run_python(MEMORY, tmp_path / name, videos, profile, check=True)
@@ -603,6 +603,6 @@ def test_memory_does_not_grow_with_the_data(tmp_path: Path, profile: str) -> Non
     assert store[last]["keypoint"][0, 0, 0, 0] == last % 1000
 
 
-def test_writing_starts_no_process_and_no_thread_that_stays(tmp_path: Path) -> None:
+def test_writing_leaves_no_process_and_no_thread(tmp_path: Path) -> None:
     write(tmp_path / "a.zarr", [video(i) for i in range(50)])
     assert multiprocessing.active_children() == []

@@ -1,4 +1,4 @@
-"""Others read a store without us: zarr-python the arrays, pyarrow the tables. And we read it without them."""
+"""Other readers of a store: zarr-python reads the arrays, pyarrow the tables. skelstore needs no zarr-python."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from skelstore.format import chunking
 from skelstore.format.codecs import PROFILES, Profile
 from tests.support import strategies
 from tests.support.contracts import write, written
-from tests.support.other_readers import check_without_us
+from tests.support.other_readers import check_by_zarr_python
 from tests.support.processes import run_python
 
 
@@ -31,7 +31,7 @@ def test_zarr_python_alone_reads_every_array(annotations: list[dict[Any, Any]], 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(chunking, "PART_BYTES", part)
         with written(annotations, profile=profile) as path:
-            check_without_us(path, annotations)
+            check_by_zarr_python(path, annotations)
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -47,7 +47,7 @@ def test_a_typical_store_in_zarr_python(tmp_path: Path, profile: Profile) -> Non
         for i in range(30)
     ]
     path = write(tmp_path / "a.zarr", annotations, {"train": ["v3", "v1"]}, profile=profile)
-    check_without_us(path, annotations)
+    check_by_zarr_python(path, annotations)
     array = zarr.open_group(path, mode="r")["keypoint"]
     assert array.dtype == np.float16
     assert array.shape[1:] == (17, 2)

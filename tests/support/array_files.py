@@ -1,4 +1,4 @@
-"""NumPy's files of arrays as bytes."""
+"""Array files of NumPy, as bytes."""
 
 from __future__ import annotations
 

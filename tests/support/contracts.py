@@ -1,4 +1,4 @@
-"""What every store must do, held against the annotations and splits that were written into it."""
+"""What every store must do, checked against the annotations and splits that were written to it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def write(
 def written(
     annotations: Sequence[Annotation], splits: Mapping[Any, Any] | None = None, **options: Any
 ) -> Iterator[Path]:
-    """A store in a folder of its own, for tests that write many."""
+    """A store in its own temporary folder, for tests that write many."""
     with tempfile.TemporaryDirectory() as folder:
         yield write(Path(folder) / "made.zarr", annotations, splits, **options)
 
@@ -50,15 +50,15 @@ def name_of(annotation: Annotation) -> str | None:
 
 
 def split_positions(annotations: Sequence[Annotation], ids: Any) -> list[int]:
-    """Positions of the videos of a split, as ``PoseDataset.load_pkl_annotations`` of PYSKL picks them.
+    """Positions of the videos of a split, as ``PoseDataset.load_pkl_annotations`` of PYSKL selects them.
 
-    Where PYSKL would stop (an annotation without identifier, or one that has no hash) the annotation is left out.
+    An annotation at which PYSKL would fail (without an identifier, or with one that is not hashable) is left out.
     """
     if not annotations:
         return []
     identifier = "filename" if "filename" in annotations[0] else "frame_dir"
     wanted = {i for i in ids if is_hashable(i)}
-    found = [annotation.get(identifier, []) for annotation in annotations]  # a list has no hash
+    found = [annotation.get(identifier, []) for annotation in annotations]  # a list is not hashable
     return [i for i, value in enumerate(found) if is_hashable(value) and value in wanted]
 
 
@@ -71,7 +71,7 @@ def is_hashable(value: object) -> bool:
 
 
 def check_store(store: skelstore.Store, annotations: Sequence[Annotation], splits: Mapping[Any, Any]) -> None:
-    """Hold a whole store, its views and what pickling makes of them against what was written."""
+    """Check a whole store, its views and their pickled copies against what was written."""
     check_videos(store, annotations)
     assert_exact(store.splits, dict(splits), "splits")
     assert_exact(list(pickle.loads(pickle.dumps(store))), list(annotations), "pickled store")
@@ -101,7 +101,7 @@ def check_store(store: skelstore.Store, annotations: Sequence[Annotation], split
 
 
 def check_videos(store: skelstore.Store, annotations: Sequence[Annotation]) -> None:
-    """Hold a store or a view against the annotations that it must have, in order."""
+    """Check a store or a view against the annotations that it must have, in order."""
     count = len(annotations)
     assert len(store) == count
     assert store.videos.num_rows == count
@@ -177,7 +177,7 @@ def check_lazy(lazy: Mapping[Any, Any], annotation: Annotation) -> None:
     assert len(lazy) == len(annotation)
     assert_exact(list(lazy), list(annotation), "keys of a lazy annotation")
     for key in reversed(list(lazy)):
-        if key == key:  # NaN finds nothing in a dict either, unless it is the same object
+        if key == key:  # a dict does not find NaN either, unless it is the same object
             assert key in lazy
             assert_exact(lazy[key], annotation[key], f"lazy[{key!r}]")
             assert lazy[key] is lazy[key]
@@ -190,7 +190,7 @@ def check_lazy(lazy: Mapping[Any, Any], annotation: Annotation) -> None:
 
 
 def check_select(store: skelstore.Store, annotations: Sequence[Annotation]) -> None:
-    """``select`` by brute force: over the table for any column, over the annotations for what is known of them."""
+    """Check ``select`` by brute force: over the table for any column, over the annotations for ``label``."""
     table = store.videos
     for name in table.column_names[:8]:
         found = table[name].is_valid().to_pylist()

@@ -1,6 +1,6 @@
-"""A command stopped or hindered at each call by which it changes the file system, and what stands then.
+"""Kill a command, or make it fail, at each call that changes the file system, and check what is left.
 
-``python -m tests.support.crashes`` goes through all of them (some minutes); the test suite takes a few.
+``python -m tests.support.crashes`` tries all calls (some minutes); the test suite tries a few.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from tests.support.files import tree
 from tests.support.processes import Done, run
 
 PART_BYTES = 40_000
-"""Of the conversions here, so that a small one has several parts, and arrays of several shards."""
+"""Size of parts in these conversions: a small one has several parts, and arrays of several shards."""
 
 _COMMAND = f"""if True:
     import sys
@@ -43,10 +43,10 @@ CHANGING = (
     *("write", "pwrite64", "writev", "ftruncate", "fallocate", "fsync", "fdatasync", "mkdir", "mkdirat"),
     *("rename", "renameat", "renameat2", "link", "linkat", "unlink", "unlinkat", "rmdir"),
 )
-"""Calls that change files or folders, or bring them to the disk.
+"""Calls that change files or folders, or sync them to the disk.
 
-Making a file is not among them (how many files Python opens for itself is not the same every time): what stands after
-it is what stands before the first write to it.
+Creating a file is not among them, because Python opens a varying number of files. The state after it is also the state
+before the first write to the file.
 """
 
 KILL = "signal=KILL"
@@ -63,12 +63,12 @@ class Call(NamedTuple):
 
 
 def command(*arguments: object) -> list[str]:
-    """The command line, with small parts, as a program of its own."""
+    """The command line, with small parts, as the arguments of a new process."""
     return [sys.executable, "-B", "-c", _COMMAND, *map(str, arguments)]
 
 
 def run_here(*arguments: object) -> Done:
-    """The same command in this process, which is quicker."""
+    """Run the same command in this process, which is faster."""
     out, err = io.StringIO(), io.StringIO()
     status = 0
     with (
@@ -84,7 +84,7 @@ def run_here(*arguments: object) -> Done:
 
 
 def why_no_strace() -> str | None:
-    """Why no command can be hindered here; None if it can."""
+    """The reason why strace cannot make calls fail here; None if it can."""
     if shutil.which("strace") is None:
         return "strace is not installed"
     tried = run(["strace", "-f", "-e", "trace=fsync", "-e", "inject=fsync:error=EIO", "true"])
@@ -92,7 +92,7 @@ def why_no_strace() -> str | None:
 
 
 def changing_calls(arguments: Sequence[str], folder: Path) -> list[Call]:
-    """The calls by which a command, run undisturbed, changes what is below ``folder``, in order."""
+    """The calls by which an undisturbed command changes what is below ``folder``, in order."""
     with tempfile.NamedTemporaryFile("r") as log:
         traced = ["strace", "-f", "-y", "-s", "0", "-e", f"trace={','.join(CHANGING)}", "-o", log.name]
         done = run([*traced, *arguments])
@@ -114,13 +114,13 @@ def changing_calls(arguments: Sequence[str], folder: Path) -> list[Call]:
 
 
 def disturbed(arguments: Sequence[str], call: Call, how: str) -> Done:
-    """Run a command of which one call fails (``error=EIO``) or that is killed there (``signal=KILL``)."""
+    """Run a command that fails at a call (``error=EIO``) or is killed there (``signal=KILL``)."""
     inject = ["-e", f"trace={call.name}", "-e", f"inject={call.name}:{how}:when={call.count}"]
     return run(["strace", "-f", "-qq", "-o", "/dev/null", *inject, *arguments])
 
 
 def make_source(path: Path, seed: int = 5, videos: int = 10) -> Path:
-    """A pickle of which one part is made for every four videos."""
+    """A pickle that is converted to one part per four videos."""
     random = np.random.default_rng(seed)
     annotations = [
         {"frame_dir": f"v{i}", "label": i, "keypoint": random.normal(size=(2, 40, 17, 2)).astype(np.float32)}
@@ -131,14 +131,14 @@ def make_source(path: Path, seed: int = 5, videos: int = 10) -> Path:
 
 
 def converted(source: Path) -> dict[str, bytes]:
-    """The files of the store that an undisturbed conversion makes beside its source."""
+    """The files of the store that an undisturbed conversion writes beside its source."""
     store = source.with_name("a.zarr")
     assert run_here("convert", source, store, "--workers", "1").status == 0
     return tree(store)
 
 
 class Scenario(ABC):
-    """A small command that works in the folder ``work``, where ``old`` is what stands before it."""
+    """A small command that works in the folder ``work``, which is a copy of ``old`` before it."""
 
     def __init__(self, folder: Path, *arguments: object) -> None:
         self.work = folder / "work"
@@ -147,31 +147,31 @@ class Scenario(ABC):
         self.arguments = arguments
 
     def begin(self) -> None:
-        """Run the command undisturbed, to see what it gives and by which calls."""
+        """Run the command undisturbed, to record its result and its calls."""
         self.reset()
         self.calls = changing_calls(command(*self.arguments), self.work)
         self.before, self.after = tree(self.old), tree(self.work)
         assert self.before != self.after
 
     def reset(self) -> None:
-        """The state before the command."""
+        """Restore the state before the command."""
         if self.work.exists():
             shutil.rmtree(self.work)
         shutil.copytree(self.old, self.work)
 
     def check_after(self, done: Done, how: str) -> str:
-        """Hold what stands against what may, then repeat the command. Gives which of the states it was."""
+        """Check that the state is an allowed one, then repeat the command; return the state."""
         self._check_message(done, how)
         state = self.check_state(done, how)
         self.check_repeated(state, run_here(*self.arguments))
-        assert tree(self.work) == self.after, "the repeated command gave something else"
+        assert tree(self.work) == self.after, "the repeated command gave another result"
         assert all(folder.name != "store.replaced" for folder in self.work.rglob("*"))
         return state
 
     def _check_message(self, done: Done, how: str) -> None:
         if how == KILL:
             assert done.status in (-signal.SIGKILL, 128 + signal.SIGKILL), done
-        elif done.status != 0:  # else it had another way, or could do without
+        elif done.status != 0:  # otherwise it could do without the call
             assert done.status == 1, done
             assert "Traceback" not in done.err, done
             wanted = {"EIO": "Input/output error", "ENOSPC": "No space left on device"}[how.removeprefix("error=")]
@@ -180,10 +180,10 @@ class Scenario(ABC):
 
     @abstractmethod
     def check_state(self, done: Done, how: str) -> str:
-        """Which of the allowed states it is."""
+        """Return which of the allowed states this is."""
 
     def check_repeated(self, state: str, again: Done) -> None:
-        """How the same command, run again, has to end."""
+        """Check how the same command ends when it is run again."""
         assert again.status == 0, again
 
 
@@ -247,7 +247,7 @@ class FileExport(Scenario):
 
 
 class KineticsExport(Scenario):
-    """An export of a table of contents and kpfiles that replaces older ones with other videos in them."""
+    """An export of a table of contents and kpfiles that replaces older ones with other videos."""
 
     def __init__(self, folder: Path) -> None:
         store = folder / "k.zarr"
@@ -274,7 +274,7 @@ class KineticsExport(Scenario):
 
 
 def sweep(scenario: Scenario, calls: Sequence[Call], how: str) -> Counter[str]:
-    """Disturb a command at each of the calls; the states that were found, counted."""
+    """Disturb a command at each of the calls; count the states that it left."""
     states: Counter[str] = Counter()
     for call in calls:
         scenario.reset()
@@ -287,7 +287,7 @@ def sweep(scenario: Scenario, calls: Sequence[Call], how: str) -> Counter[str]:
 
 
 def sweep_all() -> None:
-    """Every command, disturbed in every way at every call; one line each."""
+    """Disturb every command in every way at every call; print one line each."""
     for make in (Conversion, lambda folder: Conversion(folder, force=True), FileExport, KineticsExport):
         with tempfile.TemporaryDirectory() as folder:
             scenario = make(Path(folder))

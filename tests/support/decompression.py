@@ -1,4 +1,4 @@
-"""Decompression in plain loops, annotations to try it on, and those that must be refused."""
+"""Decompression in plain loops, annotations to test it with, and annotations that must be refused."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LAYOUTS = ["rows", "columns", "strided", "reversed", "read-only"]
 
 
 def reference(annotation: Annotation, squeeze: bool, max_person: int) -> Annotation:
-    """The decompressed annotation, one skeleton after the other."""
+    """The decompressed annotation, computed skeleton by skeleton."""
     frame_inds, keypoint = annotation["frame_inds"], annotation["keypoint"]
     if "anno_inds" in annotation:
         frame_inds, keypoint = frame_inds[annotation["anno_inds"]], keypoint[annotation["anno_inds"]]
@@ -61,7 +61,7 @@ def reference(annotation: Annotation, squeeze: bool, max_person: int) -> Annotat
 
 
 def laid_out(array: np.ndarray[Any, Any], layout: str) -> np.ndarray[Any, Any]:
-    """The same values in another order of memory."""
+    """The same values in another memory layout."""
     if layout == "columns":
         return np.asfortranarray(array)
     if layout == "strided":
@@ -74,7 +74,7 @@ def laid_out(array: np.ndarray[Any, Any], layout: str) -> np.ndarray[Any, Any]:
 
 
 def keeps_video(annotation: Annotation, box_thr: float | None, valid_ratio: float | None) -> bool:
-    """Whether PoseDataset keeps the video: everything, unless `valid_ratio` is a float above 0 (an int is none)."""
+    """Whether PoseDataset keeps the video: always, unless `valid_ratio` is a float above 0 (an int does not count)."""
     if not isinstance(valid_ratio, float) or not valid_ratio > 0:
         return True
     return bool(annotation["valid"][box_thr] / annotation["total_frames"] >= valid_ratio)
@@ -82,8 +82,8 @@ def keeps_video(annotation: Annotation, box_thr: float | None, valid_ratio: floa
 
 @st.composite
 def keypoints(draw: st.DrawFn, rows: int) -> np.ndarray[Any, Any]:
-    """Keypoints [rows, V, 3 or 4]: plausible ones, few different scores, or any bits, NaN and infinity among them."""
-    # 8 and 128 joints are where NumPy's pairwise sum changes its ways.
+    """Keypoints [rows, V, 3 or 4]: plausible ones, few different scores, or any bits, including NaN and infinity."""
+    # NumPy's pairwise sum changes its method at 8 and at 128 joints.
     joints = draw(st.sampled_from([0, 1, 2, 5, 7, 8, 9, 16, 17, 25, 33, 133, 300]))
     shape = (rows, joints, draw(st.sampled_from([3, 3, 3, 4])))
     random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
@@ -105,7 +105,7 @@ def keypoints(draw: st.DrawFn, rows: int) -> np.ndarray[Any, Any]:
 
 @st.composite
 def compressed_annotations(draw: st.DrawFn) -> Annotation:
-    """Compressed annotations, with at least one row to use: gaps, 0-based and 1-based, any order of keys."""
+    """Compressed annotations with at least one usable row: with gaps, 0-based and 1-based, keys in any order."""
     most = draw(st.sampled_from([1, 2, 4, 70]))
     counts = draw(st.lists(st.integers(0, most), min_size=1, max_size=4 if most == 70 else 12))
     counts[draw(st.integers(0, len(counts) - 1))] = most

@@ -1,4 +1,4 @@
-"""The fenced code blocks of a document, run in order as a reader of it would."""
+"""Run the fenced code blocks of a document in order, as its reader would."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 from tests.support import processes
 from tests.support.repository import REPOSITORY
 
-#: What a document may tell a person to type that is not run here, by its first words.
 NOT_RUN = ("pip install ", "git clone ")
+"""Beginnings of commands that documents may show and that are not run here."""
 
 
 class Block(NamedTuple):
@@ -32,7 +32,7 @@ def blocks(document: str) -> list[Block]:
 
 
 def commands(block: Block) -> Iterator[str]:
-    """The commands of a block: in a console block, what stands behind the prompt."""
+    """The commands of a block; in a console block, those after a prompt."""
     for line in block.text.splitlines():
         if block.language == "sh" and line and not line.startswith("#"):
             yield line
@@ -41,7 +41,7 @@ def commands(block: Block) -> Iterator[str]:
 
 
 def check_blocks(document: str, framework: str) -> dict[str, Any]:
-    """The blocks of a document that need just that framework, in one namespace, which is returned."""
+    """Run the blocks of a document that need this framework in one namespace, and return it."""
     namespace: dict[str, Any] = {"__name__": "document"}
     for block in (block for block in blocks(document) if block.needs == framework):
         place = f"{document}:{block.line}"

@@ -1,4 +1,4 @@
-"""Exact comparison of plain values, written apart from the packages so that it can judge them."""
+"""Exact comparison of plain values, independent of the packages that it judges."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 
 def assert_exact(found: object, expected: object, place: str = "value") -> None:
-    """Hold two plain values equal in type, order and bits; fail with the place where they differ."""
+    """Check that two plain values are equal in type, order and bits; fail with the place where they differ."""
     assert type(found) is type(expected), f"{place}: {type(found)}, expected {type(expected)}"
     if isinstance(found, np.ndarray) and isinstance(expected, np.ndarray):
         assert found.dtype.str == expected.dtype.str, f"{place}: {found.dtype.str}, expected {expected.dtype.str}"

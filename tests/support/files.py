@@ -11,5 +11,5 @@ def names_in(folder: Path) -> list[str]:
 
 
 def tree(folder: Path) -> dict[str, bytes]:
-    """Path of each file below a folder, relative to it, to what the file holds."""
+    """Relative path of each file below a folder -> content of the file."""
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}

@@ -1,7 +1,7 @@
-"""Stores whose tables have flipped bits and vouch for them, read in a process of their own, which such tables may kill.
+"""Signed stores whose tables have flipped bits, read in a separate process, which such tables may kill.
 
-``python -m tests.support.flipped_tables COUNT`` reads as many and prints how many gave no store at all. The number of
-each is printed as an error before it is read: the last one is the one that killed.
+``python -m tests.support.flipped_tables COUNT`` reads COUNT stores and prints how many could not be opened. The number
+of each is printed to stderr before it is read, so the last one is that of the store that killed the process.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ def main() -> None:
     opened: list[bool] = []
     with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
         stores = Stores(Path(folder))
-        vouched = [seed for seed in stores.seeds() if seed[1]]
-        tables = [seed for seed in vouched if stores.places[seed[0]][1].endswith(".arrow")]
+        signed = [seed for seed in stores.seeds() if seed[1]]
+        tables = [seed for seed in signed if stores.places[seed[0]][1].endswith(".arrow")]
         for number in range(int(sys.argv[1])):
             chance = random.Random(number)
             data = bytearray(tables[number % len(tables)])

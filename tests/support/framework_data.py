@@ -1,4 +1,4 @@
-"""What the tests of the frameworks share: real and generated data as MMAction2 and PYSKL want it, and as stores."""
+"""Helpers of the tests of frameworks: real and generated data in the form of MMAction2 and PYSKL, and as stores."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ RATIOS = (None, 0.0, 0.3)
 
 
 def mend_mmaction2(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What keeps MMAction2 1.2.0 as PyPI has it from training; docs/training.md says it too."""
-    monkeypatch.setattr(np, "Inf", np.inf, raising=False)  # its PoseCompact says it, NumPy 2 has it no longer
-    package = "mmaction.models.localizers.drn"  # its models import it, the wheel lacks it
+    """Fix what keeps MMAction2 1.2.0 of PyPI from training; docs/training.md has the same fixes."""
+    monkeypatch.setattr(np, "Inf", np.inf, raising=False)  # PoseCompact uses it, NumPy 2 has removed it
+    package = "mmaction.models.localizers.drn"  # the models import it, the wheel lacks it
     drn = ModuleType(f"{package}.drn")
     drn.DRN = None  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, package, ModuleType(package))
@@ -33,14 +33,15 @@ def mend_mmaction2(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def mend_mmcv() -> None:
-    """A torchvision for mmcv 1.x, which imports it for its model zoo alone: the real one asks for the very build of
-    torch that it was made with, and there is none for the CPU's.
+    """Provide an empty torchvision for mmcv 1.x, which imports it only for its model zoo.
+
+    The real one needs exactly the build of torch that it was built with, and there is none for that of the CPU.
     """
     sys.modules.setdefault("torchvision", ModuleType("torchvision"))
 
 
 def close_log(runner: Any) -> None:
-    """Close the files that mmengine's logger has open: it outlives the Runner, and would open them again."""
+    """Close the files of mmengine's logger, which outlives the Runner and would open them again."""
     for handler in [*runner.logger.handlers]:
         runner.logger.removeHandler(handler)
         handler.close()
@@ -57,7 +58,7 @@ class Data(NamedTuple):
 
 
 def kinetics(folder: Path, entries: Sequence[dict[str, Any]], keypoints: Sequence[np.ndarray[Any, Any]]) -> Data:
-    """Entries of a table of contents, with kpfiles in both layouts: MMAction2's, and PYSKL's named by ``raw_file``."""
+    """Write a table of contents, and kpfiles in both layouts: MMAction2's, and PYSKL's named by ``raw_file``."""
     names = [entry["frame_dir"] for entry in entries]
     split = {"train": names, "val": names[::5], "few": [*names[1:4], "nobody"]}
     (folder / "kpfiles").mkdir()
@@ -76,7 +77,7 @@ def kinetics(folder: Path, entries: Sequence[dict[str, Any]], keypoints: Sequenc
 
 
 def real_kinetics(folder: Path, real_file: Callable[[str], Path]) -> Data:
-    """The 100 real entries of Kinetics-400, with skeletons that are made up."""
+    """The 100 real entries of Kinetics-400, with generated skeletons."""
     entries = pickle.loads(real_file("annotations/k400_toc_100.pkl").read_bytes())["annotations"]
     random = np.random.default_rng(400)
     keypoints = []
@@ -95,7 +96,7 @@ def generated_kinetics(folder: Path, videos: int = 30) -> Data:
 
 
 def generated_ntu(folder: Path, videos: int = 60) -> Data:
-    """NTU-like videos; ``valid`` and ``box_score`` let the filters of Kinetics be applied to them as well."""
+    """NTU-like videos, with ``valid`` and ``box_score`` so that the filters of Kinetics apply to them too."""
     data = ntu_like(videos, seed=5)
     random = np.random.default_rng(6)
     for annotation in data["annotations"]:
@@ -110,7 +111,7 @@ def generated_ntu(folder: Path, videos: int = 60) -> Data:
 
 
 def assert_same_item(found: dict[str, Any], expected: dict[str, Any], place: str) -> None:
-    """Hold two items equal, to the bit and the type, in whatever order their keys are."""
+    """Check that two items are equal in bits and types, in any order of keys."""
     assert found.keys() == expected.keys(), place
     for key in expected:
         assert_exact(found[key], expected[key], f"{place}: {key}")

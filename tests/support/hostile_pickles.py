@@ -1,4 +1,4 @@
-"""Pickles that attack their reader, each a name and its bytes.
+"""Pickles that attack their reader, each with a name.
 
 ``python -m tests.support.hostile_pickles`` writes the small ones to ``tests/converters/hostile``, where they are kept
 to be tried on other readers too. ``… FOLDER`` writes all of them to that folder.
@@ -18,20 +18,19 @@ import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-#: Where the small ones are kept.
 KEPT = Path(__file__).parents[1] / "converters" / "hostile"
-#: Bytes of one that is small.
+"""Where the small ones are kept."""
 SMALL = 8192
-#: What the attacks that run something would leave in the working directory.
+"""Largest size of a small one, in bytes."""
 MARKER = "pickle_was_run"
+"""File that attacks that run something would create in the working directory."""
 COMMAND = f"touch {MARKER}"
-#: A module of the standard library that nothing imports by itself.
 UNIMPORTED = "this"
-#: What the attack by extension code expects to be registered.
+"""A module of the standard library that nothing else imports."""
 EXTENSION = ("os", "system", 0xF0)
+"""The global that the attack by extension code expects to be registered."""
 
 
-#: Other names that run, import or read what the file says.
 FRIENDS = (
     ("nt", "system"),
     ("os", "popen"),
@@ -64,6 +63,7 @@ FRIENDS = (
     ("numpy", "genfromtxt"),
     ("torch.storage", "_load_from_bytes"),
 )
+"""Other globals that run, import or read what the file says."""
 
 
 def text(value: str) -> bytes:
@@ -80,7 +80,7 @@ def whole(*parts: bytes, protocol: int = 4) -> bytes:
 
 
 def old(*parts: bytes) -> bytes:
-    """A pickle of protocol 2, in which memo slots are set by number."""
+    """A pickle of protocol 2, which sets memo slots by number."""
     return whole(*parts, protocol=2)
 
 
@@ -93,7 +93,7 @@ def get(slot: int) -> bytes:
 
 
 def annotated(*parts: bytes) -> bytes:
-    """The parts as one element of the list under "annotations", which is where they would hide."""
+    """The parts as an element of the list under "annotations", where an attack would hide."""
     return whole(b"}(", text("annotations"), b"](", *parts, b"eu")
 
 
@@ -129,7 +129,7 @@ def buffered(shape: tuple[int, ...], data: bytes, order: bytes = text("C")) -> b
 
 
 def calls() -> Iterator[tuple[str, bytes]]:
-    """Attempts to have something imported or run."""
+    """Attempts to import or run something."""
     system, arguments = name("os", "system"), text(COMMAND) + b"\x85"
     yield "os.system by GLOBAL and REDUCE", b"cos\nsystem\n(S'" + COMMAND.encode() + b"'\ntR."
     yield "os.system by STACK_GLOBAL and REDUCE", whole(system, arguments, b"R")
@@ -191,12 +191,12 @@ def calls() -> Iterator[tuple[str, bytes]]:
     yield "a tuple as a dict", whole(b")(K\x01K\x02u")
 
 
-#: Subclasses of arrays, which have states and code of their own.
 SUBCLASSES = (("numpy.ma", "MaskedArray"), ("numpy", "recarray"), ("numpy", "matrix"), ("numpy", "char.chararray"))
+"""Subclasses of arrays, which have their own state and code."""
 
 
 def arrays() -> Iterator[tuple[str, bytes]]:
-    """Arrays that NumPy would crash on, or that are not plain numbers."""
+    """Arrays that crash NumPy or are not plain numbers."""
     fields = (
         text("|") + b"N" + text("a") + b"\x85}" + text("a") + dtype("f8") + integer(1 << 40) + b"\x86sK\x08K\x01K\x10t"
     )
@@ -290,7 +290,7 @@ def arrays() -> Iterator[tuple[str, bytes]]:
 
 
 def lengths() -> Iterator[tuple[str, bytes]]:
-    """Lengths, indices and frames that are not there."""
+    """Lengths, indices and frames beyond the data."""
     for opcode, width in ((b"X", "<I"), (b"B", "<I"), (b"\x8d", "<Q"), (b"\x8e", "<Q"), (b"\x96", "<Q"), (b"T", "<I")):
         for size in (1000, (1 << 31) - 1, (1 << 31) + 7, (1 << 64) - 1):
             if size < 1 << (8 * struct.calcsize(width)):
@@ -345,7 +345,7 @@ def lengths() -> Iterator[tuple[str, bytes]]:
 
 
 def containers() -> Iterator[tuple[str, bytes]]:
-    """Containers in themselves, and keys that are none."""
+    """Containers that contain themselves, and invalid keys."""
     yield "a list in itself", whole(b"]\x94h\x00a")
     yield "a list in itself, all at once", whole(b"]\x94(h\x00h\x00e")
     yield "a list in itself, through a tuple", whole(b"]\x94h\x00\x85a")
@@ -370,7 +370,7 @@ def containers() -> Iterator[tuple[str, bytes]]:
 
 
 def heavy() -> Iterator[tuple[str, bytes]]:
-    """Those that cost time or memory where they are not stopped."""
+    """Attacks that cost time or memory unless they are stopped."""
     collisions = b"".join(integer(number * ((1 << 61) - 1)) + b"N" for number in range(30_000))
     yield "30,000 colliding keys", annotated(b"}(", collisions, b"u")
     yield "30,000 colliding keys of the file", whole(b"}(", collisions, b"u")
@@ -451,7 +451,7 @@ def heavy() -> Iterator[tuple[str, bytes]]:
 
 
 def compressed() -> Iterator[tuple[str, bytes]]:
-    """50 MB of a pickle in a few kB, in every form that is commonly put around pickles."""
+    """50 MB of a pickle in a few kB, in every common form of compression."""
     data = pickle.dumps(["annotation"] + [None] * 10, 4) + bytes(50_000_000)
     yield "a gzip bomb", gzip.compress(data, 1)
     yield "a bzip2 bomb", bz2.compress(data, 1)
@@ -469,12 +469,12 @@ def every() -> Iterator[tuple[str, bytes]]:
 
 
 def small() -> list[tuple[str, bytes]]:
-    """All that are small enough to be kept as files, a few that cost much where they are not stopped among them."""
+    """All that are small enough to be kept as files, including a few that are costly unless they are stopped."""
     return [(title, data) for title, data in every() if len(data) <= SMALL]
 
 
 def file_name(title: str) -> str:
-    """The name of the file of an attack."""
+    """File name of an attack."""
     return re.sub(r"[^\w.+-]+", "_", title) + ".pkl"
 
 

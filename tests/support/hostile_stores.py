@@ -1,6 +1,6 @@
-"""Stores that attack their reader, each a name and its files; all vouch for themselves as far as they can.
+"""Stores that attack their reader, each with a name. All are signed as far as possible.
 
-``python -m tests.support.hostile_stores`` reads each in this process and prints, as JSON, what came of it.
+``python -m tests.support.hostile_stores`` reads each in this process and prints the result as JSON.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from tests.support.small_store import check_free_reading, lay_out, made, seal, s
 
 Files = dict[str, bytes]
 
-#: Address space beyond what the libraries take, in bytes: what asks for more gets a MemoryError, which is a finding.
 ROOM = 1 << 30
+"""Address space beyond that of the libraries, in bytes. More raises MemoryError, which is a finding."""
 
 
 def base() -> Files:
@@ -42,7 +42,7 @@ def with_root(change: Callable[[Any], None]) -> Files:
 
 
 def with_manifest(change: Callable[[Any], None]) -> Files:
-    """With other entries in the manifest, for which only the root vouches."""
+    """With other entries in the manifest; only the root is signed anew."""
     files = base()
     manifest = json.loads(files["manifest.json"])
     change(manifest["files"])
@@ -82,7 +82,7 @@ def _codecs(*codecs: Any) -> Callable[[Any], None]:
 
 
 def sizes() -> Iterator[tuple[str, Files]]:
-    """Numbers that no store has."""
+    """Sizes that no store has."""
     for count in (-1, 0, 2, 4, 2**31, 2**63, 2**70):
         yield f"{count} videos", with_root(lambda content, count=count: content.update(videos=count))
     for rows, shard, chunk in (
@@ -117,7 +117,7 @@ def sizes() -> Iterator[tuple[str, Files]]:
 
 
 def codecs() -> Iterator[tuple[str, Files]]:
-    """Chunks coded by what no store uses, or by blosc that says what is not so."""
+    """Chunks with codecs that no store uses, or with wrong blosc headers."""
     plain, last = {"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}
     for name in (
         "gzip",
@@ -152,7 +152,7 @@ def codecs() -> Iterator[tuple[str, Files]]:
             yield f"a blosc header with {value} as byte {at}", _patched(at, bytes((value,)))
     for at, value in ((16, 2**32 - 1), (16, 0), (16, 17), (20, 2**31), (20, 0)):
         yield f"a blosc block with {value} at byte {at}", _patched(at, struct.pack("<I", value))
-    # A chunk that is as large as it says, and says so in no more bytes than before.
+    # A chunk of the size that it states, in no more bytes than before.
     for rows in (2**21, 2**27):
         files = _patched(4, struct.pack("<II", rows * 20, rows * 20))
         node = json.loads(files["keypoint/zarr.json"])
@@ -162,7 +162,7 @@ def codecs() -> Iterator[tuple[str, Files]]:
 
 
 def _patched(at: int, value: bytes) -> Files:
-    """The first chunk of each shard of the keypoints with other bytes in it."""
+    """The first chunk of each shard of the keypoints with other bytes."""
     files = base()
     manifest = json.loads(files["manifest.json"])
     node = json.loads(files["keypoint/zarr.json"])
@@ -178,7 +178,7 @@ def _patched(at: int, value: bytes) -> Files:
 
 
 def nesting() -> Iterator[tuple[str, Files]]:
-    """JSON as deep as a parser takes it, and deeper."""
+    """JSON nested as deep as a parser accepts, and deeper."""
     for depth in (90, 150, 300, 500, 900, 990, 2000, 10_000, 100_000, 1_000_000):
         deep = b"[" * depth + b"]" * depth
         objects = b'{"tuple":[' * depth + b"]}" * depth
@@ -202,7 +202,7 @@ def _content(files: Files) -> Any:
 
 
 def _rooted(files: Files, text: bytes) -> Files:
-    """As bytes: no JSON writer would write it. The checksum cannot be that of it, for the same reason."""
+    """As bytes, because no JSON writer writes it. For the same reason the checksum cannot be right."""
     return files | {"zarr.json": files["zarr.json"].replace(b'"source": {', b'"source": {"deep": ' + text + b",", 1)}
 
 
@@ -215,7 +215,7 @@ def _laid_out(files: Files, text: bytes) -> Files:
 
 
 def names() -> Iterator[tuple[str, Files]]:
-    """Names that lead out of the store."""
+    """Names that point outside the store."""
     for name in ("../outside", "/etc", "keypoint/../../x", "\0", "n" * 300, "", ".", "a\nb"):
 
         def change(content: Any, name: str = name) -> None:
@@ -228,7 +228,7 @@ def names() -> Iterator[tuple[str, Files]]:
 
 
 def entries() -> Iterator[tuple[str, Files]]:
-    """Entries of the manifest that say what no file has."""
+    """Entries of the manifest that match no file."""
     for member, values in (
         ("size", (2**62, 10**30, -1, 1.0, 1e999, True, "1", None, [1])),
         ("crc32c", (1e999, 0, -1, "", "-0000001", "0x000000", "0" * 7, "0" * 100_000, "FFFFFFFF", None, [])),
@@ -264,7 +264,7 @@ def _splits(ids: pa.Array) -> pa.Table:
 
 
 def tables() -> Iterator[tuple[str, Files]]:
-    """Arrow files whose columns take more than their bytes, or are of types that no store has."""
+    """Arrow files whose columns take more memory than their bytes, or have types that no store has."""
     videos, names, rows = _table("videos.arrow"), _table("names.arrow"), 3
     bomb = _splits(pa.array([["a" * (64 << 20)]], pa.large_list(pa.large_utf8())))
     for compression in ("zstd", "lz4"):
@@ -371,8 +371,8 @@ def every() -> Iterator[tuple[str, Files]]:
 def main() -> None:
     with contextlib.suppress(BrokenPipeError):
         for title, files in every():
-            print(title, file=sys.stderr, flush=True)  # the last one is the one that killed
-            if child := os.fork():  # so that no store profits of what another left
+            print(title, file=sys.stderr, flush=True)  # the last one is that of the store that killed the process
+            if child := os.fork():  # so that no store benefits from memory that another one freed
                 status = os.waitpid(child, 0)[1]
                 assert status == 0, f"{title}: {status}"
                 continue
@@ -381,14 +381,14 @@ def main() -> None:
 
 
 def _report(title: str, files: Files) -> dict[str, Any]:
-    """What comes of a store, and its cost: CPU seconds, and bytes of memory at the peak beyond what was there."""
+    """The result of reading a store and its cost: CPU seconds, and peak memory in bytes beyond the start."""
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + ROOM, resource.RLIM_INFINITY))
     with tempfile.TemporaryDirectory() as folder:
         path = lay_out(Path(folder), files)
         size = sum(map(len, files.values()))
         files.clear()
-        Path("/proc/self/clear_refs").write_text("5")  # the peak from now on
+        Path("/proc/self/clear_refs").write_text("5")  # reset the peak
         before, start = _peak(), time.process_time()
         try:
             check_free_reading(path)
@@ -405,7 +405,7 @@ def _peak() -> int:
 
 
 def _said(path: Path) -> list[str]:
-    """What the reader refuses in the store, beginning with opening it."""
+    """The messages of everything that the reader refuses in the store, from opening it on."""
     said = []
     try:
         with skelstore.open(path) as store:

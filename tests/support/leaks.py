@@ -1,4 +1,4 @@
-"""What a test may leave behind: open descriptors, running threads and child processes."""
+"""What a test must not leave behind: open descriptors, running threads and child processes."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from collections.abc import Callable
 from multiprocessing import forkserver, resource_tracker
 from pathlib import Path
 
-#: How long a thread, a process or a descriptor may take to go after its test, in seconds.
 GRACE = 2.0
+"""Seconds that a thread, a process or a descriptor may take to disappear after its test."""
 
 
 def open_files() -> dict[str, str]:
-    """Descriptor to what it is open on; empty where the system does not tell (no /proc)."""
+    """Open descriptors -> what they are open on; empty on a system without /proc."""
     found = {}
     try:
         names = os.listdir("/proc/self/fd")
@@ -32,17 +32,17 @@ def open_files() -> dict[str, str]:
 
 
 def threads() -> dict[str, str]:
-    """Identity to name of every Python thread."""
+    """Identity of every Python thread -> its name."""
     return {str(thread.ident): thread.name for thread in threading.enumerate()}
 
 
 def children() -> dict[str, str]:
-    """Process id to command line of every child process, zombies included."""
+    """Process id of every child process -> its command line; zombies included."""
     found = {str(process.pid): process.name for process in multiprocessing.active_children()}
     for task in Path("/proc/self/task").glob("*/children"):
         try:
             pids = task.read_text().split()
-        except (FileNotFoundError, ProcessLookupError):  # the thread ended while we looked
+        except (FileNotFoundError, ProcessLookupError):  # the thread has ended meanwhile
             continue
         for pid in pids:
             try:
@@ -54,7 +54,7 @@ def children() -> dict[str, str]:
 
 
 def stop_library_helpers() -> None:
-    """End what libraries keep for the life of the process: a test that forks must start from one thread."""
+    """End threads and processes that libraries keep running: a test that forks must have a single thread."""
     zarr_sync = sys.modules.get("zarr.core.sync")
     if zarr_sync is not None:
         zarr_sync.cleanup_resources()
@@ -63,7 +63,7 @@ def stop_library_helpers() -> None:
 
 
 def leaks(kind: Callable[[], dict[str, str]], before: dict[str, str]) -> list[str]:
-    """What is there now and was not before, after the grace time and a collection of garbage."""
+    """What is new since ``before``, after the grace time and a garbage collection."""
     deadline = time.monotonic() + GRACE
     while True:
         new = {key: name for key, name in kind().items() if key not in before}
@@ -71,6 +71,6 @@ def leaks(kind: Callable[[], dict[str, str]], before: dict[str, str]) -> list[st
             return []
         if time.monotonic() > deadline:
             return [f"{key}: {name}" for key, name in sorted(new.items())]
-        gc.collect()  # which may take longer than the grace time, so what it freed is looked at once more
+        gc.collect()  # may take longer than the grace time, so the next check is always done
         stop_library_helpers()
         time.sleep(0.01)

@@ -1,7 +1,7 @@
-"""What stands after a power cut: a command is recorded, and the disk is made up on which the unsynced is lost.
+"""What a power cut leaves: a command is recorded, and its disk is rebuilt without the writes that were not synced.
 
-The model is the weakest that POSIX allows and file systems do: the content of a file is there as of its last fsync,
-a name is there if the folder was synced since it was given.
+The model is the weakest that POSIX allows and file systems implement: a file has the content of its last fsync, and a
+name exists if its folder was synced after it was made.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class _Folder:
 
 
 class Disk:
-    """The folder ``root`` on a disk that remembers what is durable."""
+    """The folder ``root`` on a disk, with what is durable in it."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -52,7 +52,7 @@ class Disk:
         folder.synced = dict(folder.names)
 
     def _find(self, path: str) -> tuple[_Folder, str]:
-        """The folder in which a path's last name is."""
+        """The folder of a path, and the last name of the path."""
         folder = self._top
         *above, name = Path(path).relative_to(self._root).parts
         for part in above:
@@ -68,7 +68,7 @@ class Disk:
         return folder.names[name]
 
     def apply(self, call: str, paths: Sequence[str], data: bytes, shown: str) -> None:
-        """Do what a call did."""
+        """Apply a call to the disk."""
         folder, name = self._find(paths[0]) if Path(paths[0]) != self._root else (self._top, "")
         if call == "openat":
             if "O_CREAT" in shown and name not in folder.names:
@@ -98,7 +98,7 @@ class Disk:
                 other.names[target] = folder.names.pop(name)
 
     def after_cut(self, lost: Lost) -> Tree:
-        """What is found when the power is back."""
+        """The files and folders after a power cut."""
 
         def found(folder: _Folder) -> Tree:
             names = folder.names if lost == "data" else folder.synced
@@ -111,7 +111,7 @@ class Disk:
 
 
 def recorded(arguments: Sequence[str], root: Path) -> Iterator[Disk]:
-    """Run a command; give the disk as it was before it, and after every call that changed something below ``root``."""
+    """Run a command; yield the disk before it, and after every call that changed something below ``root``."""
     disk = Disk(root)
     traced = ("openat", *CHANGING)
     with tempfile.NamedTemporaryFile("r") as log:
@@ -128,7 +128,7 @@ def recorded(arguments: Sequence[str], root: Path) -> Iterator[Disk]:
         strings = [bytes.fromhex(text.replace("\\x", "")) for text in _STRING.findall(shown)]
         data = strings.pop() if call == "write" else b""
         names = [string.decode() for string in strings]
-        if call == "openat" or call == "unlinkat":  # relative to a folder
+        if call == "openat" or call == "unlinkat":  # relative to an open folder
             names = [str(Path(*names[:2]))]
         paths = [name for name in names if Path(name).is_relative_to(root)]
         if paths and (call != "openat" or "O_CREAT" in shown or "O_TRUNC" in shown):
@@ -137,7 +137,7 @@ def recorded(arguments: Sequence[str], root: Path) -> Iterator[Disk]:
 
 
 def materialise(found: Tree, folder: Path) -> None:
-    """Make the files and folders of a tree."""
+    """Create the files and folders of a tree."""
     folder.mkdir()
     for name, entry in found.items():
         if isinstance(entry, dict):

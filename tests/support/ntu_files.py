@@ -1,4 +1,4 @@
-"""Strategies for ``.skeleton`` files: valid ones with every oddity of real data, and broken ones."""
+"""Strategies for valid ``.skeleton`` files with every oddity of real data, and their lines."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-#: Real files whose names tests know; see the fixture ``real_file``.
 REAL = ["S001C001P001R001A001", "S001C001P001R001A011", "S001C003P008R002A058"]
+"""Real files whose names tests know; see the fixture ``real_file``."""
 KINDS = ("person", "coarse", "wide", "still", "zero", "tiny", "now and then wide", "cancelling")
 NUMBERS = ("{:.7g}", "{!r}", "{:.6e}", "{:.3e}")
 
 
 @st.composite
 def tracks(draw: st.DrawFn) -> tuple[int, list[int], str]:
-    """Body id, the frames it is in (one may come twice), and how it moves."""
+    """Body id, its frames (a frame may occur twice), and how it moves."""
     body_id = 72057594037927936 + draw(st.integers(0, 6))
     start = draw(st.integers(0, 30))
     frames = [start + i for i in range(draw(st.integers(1, 30)))]
@@ -26,7 +26,7 @@ def tracks(draw: st.DrawFn) -> tuple[int, list[int], str]:
 
 @st.composite
 def skeleton_files(draw: st.DrawFn) -> bytes:
-    """A valid file: several bodies come and go, some under one id, with frames in which there is nobody."""
+    """A valid file: several bodies come and go, some with the same id, and some frames have no body."""
     found = draw(st.lists(tracks(), max_size=5))
     random = np.random.default_rng(draw(st.integers(0, 1 << 32)))
     number = draw(st.sampled_from(NUMBERS))
@@ -47,7 +47,7 @@ def skeleton_files(draw: st.DrawFn) -> bytes:
 def points_of(random: np.random.Generator, kind: str) -> np.ndarray[Any, Any]:
     """Positions of 25 joints."""
     points = random.normal([0, 0, 3], [0.1, 0.6, 0.1], (25, 3))
-    if kind == "coarse":  # so that widths are exactly 0.8 of heights now and then
+    if kind == "coarse":  # so that some widths are exactly 0.8 of the heights
         return np.round(points * [10, 5, 1]) / [10, 5, 1]
     if kind == "wide" or (kind == "now and then wide" and random.random() < 0.5):
         return points[:, [1, 0, 2]]
@@ -74,7 +74,7 @@ def body_lines(random: np.random.Generator, body_id: int, points: np.ndarray[Any
 
 
 def one_body(frames: int = 2, body_id: int = 72057594037944738) -> list[str]:
-    """Lines of a small valid file with one body in every frame: 28 a frame."""
+    """Lines of a small valid file with one body in every frame, 28 lines per frame."""
     random = np.random.default_rng(0)
     lines = [str(frames)]
     for _ in range(frames):

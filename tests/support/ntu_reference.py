@@ -1,7 +1,7 @@
-"""NTU RGB+D files and both recipes once more, slowly and step by step, from the description of the format.
+"""A slow second implementation of NTU RGB+D files and both recipes, step by step from the description of the format.
 
-Independent of ``converters``: lines are read one by one with ``float`` and ``int``, bodies are dicts and lists. Sums
-and variances are NumPy's, over the arrays that the recipes name, since the order of a summation shows in float32.
+It is independent of ``converters``: lines are read one by one with ``float`` and ``int``, bodies are dicts and lists.
+Sums and variances are NumPy's, over the arrays that the recipes name: the order of summation matters in float32.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ TRAIN_120 = [
 
 
 class UpstreamFails(Exception):
-    """The script stops with an error on this file."""
+    """The upstream script fails with this file."""
 
 
 def read(data: bytes) -> list[Frame]:
@@ -63,7 +63,7 @@ def raw(frames: list[Frame]) -> dict[str, Any]:
 
 
 def pyskl(frames: list[Frame]) -> np.ndarray[Any, Any] | None:
-    """``keypoint`` of the recipe pyskl, None for a file without a body. Raises UpstreamFails."""
+    """``keypoint`` of the recipe pyskl; None for a file without a body. Raises UpstreamFails."""
     bodies: dict[int, dict[str, Any]] = {}
     counter = 0
     for frame in frames:
@@ -93,13 +93,13 @@ def pyskl(frames: list[Frame]) -> np.ndarray[Any, Any] | None:
 
 
 def motion(points: np.ndarray[Any, Any]) -> np.float32:
-    """Variance of every coordinate over all frames and joints, summed."""
+    """Sum of the variances of the coordinates over all frames and joints."""
     total: np.float32 = np.sum(np.var(points.reshape(-1, 3), axis=0))
     return total
 
 
 def spread(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Bodies that pass the spread test, by motion again."""
+    """Bodies that pass the spread test, sorted by motion."""
     kept = []
     for one in found:
         points = one["points"]
@@ -120,7 +120,7 @@ def spread(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def two_tracks(found: list[dict[str, Any]]) -> np.ndarray[Any, Any]:
-    """Bodies laid into two tracks, cut at both ends, swapped if the first begins with nobody."""
+    """Bodies put into two tracks, cut at both ends, swapped if the first track begins without a body."""
     length = max(one["start"] + len(one["points"]) for one in found)
     tracks = np.zeros((2, length, 25, 3), np.float32)
     taken: list[list[int]] = []
@@ -157,14 +157,14 @@ def mmaction2(frames: list[Frame]) -> np.ndarray[Any, Any]:
     for slot in data:
         seen = np.array([points for points in slot if points.sum(-1).sum() != 0]).reshape(-1, 25, 3)
         energies.append(sum(seen[:, :, axis].std() for axis in range(3)) if len(seen) else 0)
-    # Which of equals comes first is up to NumPy's default sort, here as in the script.
+    # NumPy's default sort decides the order of equal values, here as in the script.
     best = np.array(energies, np.float64).argsort()[::-1][:2]
     chosen = data[best]
     return half(chosen[chosen.sum((1, 2, 3)) != 0])
 
 
 def half(points: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """As float16, row by row in memory."""
+    """As float16, in C order."""
     return np.ascontiguousarray(points.astype(np.float16))
 
 

@@ -1,4 +1,4 @@
-"""A store checked with readers other than ours: zarr-python and pyarrow, and the second reader of docs/format.md."""
+"""Check a store with other readers: zarr-python and pyarrow, and the second reader."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def rows_of(annotations: list[dict[Any, Any]], path: tuple[Any, ...]) -> list[np
 
 
 def at(value: Any, key: Any) -> Any:
-    """An element of a dict or tuple; the key must be the very one (1 is not 1.0)."""
+    """An element of a dict or tuple; the key must have the same type (1 is not 1.0)."""
     if type(value) is tuple and type(key) is int and key < len(value):
         return value[key]
     if type(value) is dict:
@@ -36,8 +36,8 @@ def at(value: Any, key: Any) -> Any:
     return None
 
 
-def check_without_us(path: Path, annotations: list[dict[Any, Any]]) -> None:
-    """Read every array of a store by zarr-python and the table by pyarrow alone, as ``docs/format.md`` says."""
+def check_by_zarr_python(path: Path, annotations: list[dict[Any, Any]]) -> None:
+    """Check every array of a store with zarr-python and its table with pyarrow alone, according to docs/format.md."""
     group = zarr.open_group(path, mode="r")
     said = group.attrs["skelstore"]
     with pa.memory_map(str(path / "videos.arrow")) as source:
@@ -67,7 +67,8 @@ def check_without_us(path: Path, annotations: list[dict[Any, Any]]) -> None:
     assert held or not said["fields"]
 
 
-def assert_read_alike(path: Path, annotations: list[Any] | None = None) -> None:
+def check_by_second_reader(path: Path, annotations: list[Any] | None = None) -> None:
+    """Check annotations, names and splits of a store with the second reader."""
     second = SecondReader(path)
     with skelstore.open(path) as store:
         assert len(second) == len(store)

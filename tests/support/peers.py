@@ -1,4 +1,4 @@
-"""Whether a peer of the benchmarks gives the annotations that it was given."""
+"""Check that a peer of the benchmarks gives the annotations that were written."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.support.exact import assert_exact
 
 
 def check_peer(peer: Peer, data: Synthetic, folder: Path) -> None:
-    """Hold what a peer gives for every video equal to what it was given."""
+    """Check that a peer gives every annotation exactly."""
     peer.build(data, folder)
     peer.open()
     try:
@@ -22,7 +22,7 @@ def check_peer(peer: Peer, data: Synthetic, folder: Path) -> None:
 
 
 def check_peer_named(name: str, kind: str, videos: str, folder: str) -> None:
-    """Call ``check_peer`` for the peer with that name, in a process of its own."""
+    """Call ``check_peer`` for the peer with that name; for a separate process."""
     (peer,) = (peer for peer in reading.peers() if peer.name == name)
     own = Path(folder) / "peer"
     own.mkdir()

@@ -1,4 +1,4 @@
-"""Code and commands run in a process of their own."""
+"""Run code and commands in another process."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-#: The installed command.
 COMMAND = Path(sys.executable).with_name("skelstore")
+"""The installed command."""
 
 
 class Done(NamedTuple):
-    """How a command ended: its exit status and both outputs."""
+    """Exit status and both outputs of a command."""
 
     status: int
     out: str

@@ -1,7 +1,7 @@
-"""A pickle read by every way there is, and what may come of it: for tests of the reader and for the fuzzer.
+"""Read a pickle in every way and check the result, for tests of the reader and for the fuzzer.
 
-``python -m tests.support.reading_pickles FILE …`` reads files in a process that has imported the reader and nothing
-else, and prints as JSON, one line a file, what it took and what happened meanwhile.
+``python -m tests.support.reading_pickles FILE …`` reads files in a process that has imported only the reader. For
+each file it prints a line of JSON: the cost of reading it, and what was imported or audited meanwhile.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ _KEYS = frozenset((str, bytes, int, float, bool, type(None)))
 
 
 class Found(NamedTuple):
-    """What a way to read gave: a value and its place in the whole, or the refusal."""
+    """The result of one way to read: a value and its place in the whole, or the refusal."""
 
     place: tuple[Any, ...]
     value: Any
 
 
 def everything(path: str | os.PathLike[str], keys: int = 100) -> Iterator[Found]:
-    """Every part of the pickle, of a root dict as many keys as stated. Any exception but SourceError passes through.
+    """Every part of the pickle; of a root dict at most ``keys`` keys. Any exception except SourceError passes through.
 
-    Elements that can be read before all of the file is indexed are read before, too.
+    Elements that can be read before the whole file is indexed are also read before.
     """
     early: list[tuple[Any, int, Callable[[], Any]]] = []
     try:
@@ -74,7 +74,7 @@ def everything(path: str | os.PathLike[str], keys: int = 100) -> Iterator[Found]
 
 
 def elements_so_far(pickled: PickleFile) -> Iterator[tuple[Any, int, Callable[[], Any]]]:
-    """The key of the last list of a pickle that is not indexed as a whole, and some of its elements: number, value."""
+    """Some elements of the last list of a pickle that is not yet indexed completely: key of the list, number, value."""
     if pickled._index.whole:
         return
     key = pickled.keys[-1] if pickled.keys else None
@@ -94,7 +94,7 @@ def _refused(error: SourceError) -> Any:
 
 
 def check_sentence(error: SourceError, path: str | os.PathLike[str]) -> None:
-    """Hold a refusal to be one line that names the file and the byte of it."""
+    """Check that a refusal is one line that names the file and the byte."""
     text = str(error)
     assert text.startswith(f"{path}: byte "), text
     assert "\n" not in text
@@ -102,7 +102,7 @@ def check_sentence(error: SourceError, path: str | os.PathLike[str]) -> None:
 
 
 def check_plain(value: Any) -> bool:
-    """Hold a value to be what the reader may give, all through; whether it is data throughout, without a Foreign."""
+    """Check that a value and all its parts are of types that the reader may give; return whether it has no Foreign."""
     clean = True
     seen: set[int] = set()
     waiting = [value]
@@ -129,9 +129,9 @@ def check_plain(value: Any) -> bool:
 
 
 def check_same(found: Any, expected: Any) -> None:
-    """Hold two values equal in type, order and bits.
+    """Check that two values are equal in type, order and bits.
 
-    Other than ``tests.support.exact`` it goes into no pair of containers twice, of which an attack may have 2**60.
+    Unlike ``tests.support.exact`` it compares each pair of containers once: an attack may have 2**60 of them.
     """
     seen: set[tuple[int, int]] = set()
     waiting = [(found, expected)]
@@ -163,7 +163,7 @@ def check_same(found: Any, expected: Any) -> None:
 
 
 def check_refused(path: str | os.PathLike[str]) -> bool:
-    """Hold all that is read to be plain, or refused by a sentence; whether none of it is data throughout."""
+    """Check that all is plain or refused with a sentence; return whether anything is refused or not data."""
     bad = False
     for _, value in everything(path):
         if isinstance(value, SourceError):
@@ -174,18 +174,18 @@ def check_refused(path: str | os.PathLike[str]) -> bool:
     return bad
 
 
-# --------------------------------------------------------------------------------- in a process of its own
+# --------------------------------------------------------------------------------------- in another process
 
 
-#: Events of Python's audit hooks that come with any reading.
 _OF_NO_HARM = frozenset(("array.__new__", "builtins.id"))
+"""Events of Python's audit hooks that any reading causes."""
 
 
 def _peak() -> float:
-    """The most memory that this process has held, in MB; without what _forget_peak forgets and files still mapped.
+    """Peak memory of this process in MB, since _forget_peak and without mapped files.
 
-    Those are the libraries: how much of them is resident depends on the machine's page cache, and 40 MB more were
-    seen in an environment that had just been installed.
+    Mapped files are the libraries. How much of them is resident depends on the page cache of the machine; it was 40 MB
+    more in an environment that had just been installed.
     """
     status = Path("/proc/self/status").read_text()
     highest, mapped = (

@@ -1,4 +1,4 @@
-"""A store of many shards that replaces another one at the same path."""
+"""A store of many shards that replaces another one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.contracts import write
 
 
 def videos(first: int, count: int = 12) -> list[dict[str, Any]]:
-    """Compressed videos, so that all views take them; those of another ``first`` have nothing in common."""
+    """Compressed videos, so that all views accept them. Those of another ``first`` have nothing in common with them."""
     return [
         {
             "frame_dir": f"v{i}",
@@ -27,7 +27,7 @@ def videos(first: int, count: int = 12) -> list[dict[str, Any]]:
 
 
 def put(path: Path, first: int, count: int = 12) -> Path:
-    """A store of many shards, in place of the one that stands there."""
+    """Write a store of many shards, replacing an existing one."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(chunking, "PART_BYTES", 2000)
         split = {"even": [f"v{i}" for i in range(first, first + count, 2)]}

@@ -1,6 +1,6 @@
-"""A second reader of stores, written from docs/format.md alone: what it reads, the document specifies.
+"""A second reader of stores, written from docs/format.md alone, to show that the document is sufficient.
 
-It imports nothing of the packages that it judges, and no helper that does; a test enforces that.
+It imports neither the packages that it judges nor helpers that use them; a test enforces that.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def crc(data: bytes) -> str:
 
 
 class SecondReader:
-    """Reads a store by docs/format.md, slowly and with every check that it asks for."""
+    """Reads a store as docs/format.md specifies, slowly and with every check that it requires."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -48,7 +48,7 @@ class SecondReader:
         return len(self.videos)
 
     def file(self, key: str) -> bytes:
-        """A file that the manifest lists, held against it."""
+        """Content of a file, checked against the manifest."""
         data = (self.path / key).read_bytes()
         entry = self.manifest[key]
         assert (len(data), crc(data)) == (entry["size"], entry["crc32c"])
@@ -180,7 +180,7 @@ def array_dtype(name: str, codecs: list[Any]) -> np.dtype[Any]:
 
 
 def shard_chunks(data: bytes, count: int, digest: str) -> list[bytes]:
-    """The chunks of a shard without their crc32c, which are checked."""
+    """The chunks of a shard without their crc32c, which is checked."""
     *entries, checksum = struct.unpack(f"<{2 * count}QI", data[-(16 * count + 4) :])
     assert checksum == google_crc32c.value(data[-(16 * count + 4) : -4])
     end = len(data) - 16 * count - 4 - 16

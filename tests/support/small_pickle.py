@@ -1,4 +1,4 @@
-"""A small pickle with a bit of everything: to be damaged, and to start a search from."""
+"""A small pickle with all kinds of values, to damage and to use as a seed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 
 def small_sample(protocol: int) -> bytes:
-    """A small pickle with a bit of everything."""
+    """A small pickle with all kinds of values."""
     shape = (1080, 1920)
     annotation = {
         "frame_dir": "S001",

@@ -1,4 +1,4 @@
-"""A small store as the bytes of its files: to be damaged, lied about, and signed again."""
+"""A small store as the bytes of its files, to damage, to falsify and to sign again."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def small_dataset(version: int = 0) -> Dataset:
 
 @functools.cache
 def made(profile: Profile, version: int = 0, first: int = 0, stop: int = 9) -> dict[str, bytes]:
-    """Every file of a store of some of the videos, of a few shards a field."""
+    """Every file of a store with some of the videos and a few shards per field."""
     annotations, splits = small_dataset(version)
     sizes = {"CHUNK_BYTES_MIN": 160, "CHUNK_BYTES_MAX": 160, "CHUNK_BYTES_PLAIN": 160, "PART_BYTES": 800}
     with tempfile.TemporaryDirectory() as folder, mock.patch.multiple(chunking, **sizes):
@@ -69,7 +69,7 @@ def crc(data: bytes) -> str:
 
 
 def sign(files: dict[str, bytes], root: Any) -> dict[str, bytes]:
-    """The files with a manifest and a root that vouch for them."""
+    """The files with a manifest and a root whose checksums match them."""
     files = dict(files)
     manifest = json.loads(files["manifest.json"])
     for key, entry in manifest["files"].items():
@@ -88,18 +88,18 @@ def sign_root(files: dict[str, bytes], root: Any) -> dict[str, bytes]:
         canonical = json.dumps(node, sort_keys=True, separators=(",", ":"))
         content["checksum"] = crc(canonical.encode())
     except (KeyError, TypeError, AttributeError):
-        pass  # the lie is so large that there is nothing left to sign
+        pass  # the falsified root has nothing left to sign
     return files | {"zarr.json": json.dumps(node).encode()}
 
 
 def check_free_reading(path: Path) -> None:
-    """Verify and read everything: any value will do, or an error of ours, which is all a signed lie can come to."""
+    """Verify and read everything. Any value or error of skelstore is allowed: a signed store may be falsified."""
     assert isinstance(verify(path, level="decode"), list)
     read_freely(path)
 
 
 def read_freely(path: Path) -> bool:
-    """Read all that there may be in a store, if it opens; any error that is not ours passes through."""
+    """Read everything in a store if it opens; return whether it does. Errors that are not of skelstore pass through."""
     try:
         store = skelstore.open(path)
     except SkelstoreError:
@@ -124,7 +124,7 @@ def read_freely(path: Path) -> bool:
 
 
 def seal(shard: bytes, chunks: int) -> tuple[bytes, str]:
-    """A shard file of so many chunks with the checksums that its content asks for, and its digest."""
+    """A shard file of ``chunks`` chunks with the checksums of its content, and its digest."""
     data = bytearray(shard)
     at = len(data) - 16 * chunks - 20
     if at < 0:

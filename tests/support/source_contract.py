@@ -1,4 +1,4 @@
-"""What the Source of every dialect must do, held against the annotations and splits that its files hold."""
+"""What the Source of every dialect must do, checked against the annotations and splits in its files."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def dump(path: Path, value: object, protocol: int = 4) -> Path:
 
 
 def load(path: Path) -> Any:
-    """What a pickle holds, by Python's own unpickler: the oracle of all tests of exactness."""
+    """Load a pickle with Python's own unpickler: the oracle of all tests of exactness."""
     return pickle.loads(path.read_bytes())
 
 
 def check_source(source: Source, annotations: Sequence[Annotation], splits: Mapping[Any, Any]) -> None:
-    """Hold a source against what it must give, then close it."""
+    """Check a source against what it must give, then close it."""
     try:
         assert isinstance(source.path, Path)
         assert source.dialect in DIALECTS
@@ -59,7 +59,7 @@ def check_source(source: Source, annotations: Sequence[Annotation], splits: Mapp
 
 
 def _check_exploring(source: Source, annotations: Sequence[Annotation]) -> None:
-    """Whatever is known so far is read right, by copies in other processes too, and in the end all is known."""
+    """Check that what is known so far is read correctly, also by pickled copies, and that in the end all is known."""
     known = 0
     while True:
         assert known <= source.known <= len(annotations)
@@ -100,7 +100,7 @@ def _check_reading(source: Source, annotations: Sequence[Annotation], splits: Ma
         again, origin_again = source.video(index)
         assert_exact(again, annotations[index], f"video({index}) again")
         assert origin_again == origin
-        # What a caller does to an annotation is its own affair.
+        # A caller may change an annotation.
         annotation.clear()
         again["of the caller"] = 1
         assert_exact(source.video(index)[0], annotations[index], f"video({index}) after its caller changed it")

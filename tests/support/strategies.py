@@ -1,6 +1,6 @@
-"""Hypothesis strategies for what a store and a foreign file can hold: values, annotations, whole data sets.
+"""Hypothesis strategies for the content of stores and source files: values, annotations, whole data sets.
 
-Every array and float is drawn from raw bits, so NaN payloads, infinities and -0.0 come by themselves.
+Arrays and floats are drawn from raw bits, so NaN payloads, infinities and -0.0 occur.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ NUMPY_SCALAR_NAMES = [
 
 
 class Dataset(NamedTuple):
-    """What a pickle of PYSKL holds."""
+    """The content of a pickle of PYSKL."""
 
     annotations: list[Annotation]
     splits: dict[Any, Any]
 
 
 def from_bits(dtype: np.dtype[Any], data: bytes) -> np.ndarray[Any, Any]:
-    """Values of a dtype from raw bytes; a bool is 0 or 1, as NumPy demands."""
+    """Values of a dtype from raw bytes; a bool is 0 or 1, as NumPy requires."""
     if dtype.kind == "b":
         return (np.frombuffer(data, np.uint8) & 1).astype(bool)
     return np.frombuffer(data, dtype).copy()
@@ -88,7 +88,7 @@ _LAYOUTS = ["C", "C", "C", "F", "strided", "reversed", "transposed", "read-only"
 
 
 def laid_out(array: np.ndarray[Any, Any], layout: str) -> np.ndarray[Any, Any]:
-    """An equal array that lies otherwise in memory."""
+    """An equal array with another memory layout."""
     if layout == "F":
         return np.asfortranarray(array).reshape(array.shape)  # asfortranarray makes a 0-d array 1-d in NumPy 1
     if layout == "read-only":
@@ -137,7 +137,7 @@ values = st.recursive(
     ),
     max_leaves=12,
 )
-"""Any value that a store holds, nested."""
+"""Any value that a store can hold, nested."""
 
 plain_values = st.recursive(
     scalars,
@@ -219,7 +219,7 @@ _MISSING = object()
 
 @st.composite
 def dense_annotations(draw: st.DrawFn) -> Annotation:
-    """An annotation as PYSKL documents it, with the variety of real files."""
+    """An annotation as PYSKL documents it, as varied as in real files."""
     persons, frames = draw(st.integers(0, 3)), draw(st.integers(0, 20))
     joints, axes = draw(st.sampled_from([(17, 2), (17, 2), (25, 3), (11, 2), (1, 1)]))
     dtype = np.dtype(draw(st.sampled_from(["<f2", "<f2", "<f4", ">f4", "<f8"])))
@@ -291,7 +291,7 @@ _ODD_KEYS = [
     "k" * 201,
     "e\u0301",
 ]
-"""Keys that collide with names of ours, with one another on some file systems, or that no file can have."""
+"""Keys that collide with names of skelstore or, on some file systems, with each other, or that no file can have."""
 
 
 @st.composite
@@ -311,7 +311,7 @@ annotations = st.one_of(dense_annotations(), compressed_annotations(), odd_annot
 
 @st.composite
 def annotation_lists(draw: st.DrawFn, max_size: int = 7) -> list[Annotation]:
-    """Annotations of one file: they may differ in everything, or be alike but for name and label."""
+    """Annotations of one file: they may differ in everything, or only in name and label."""
     found: list[Annotation] = []
     for _ in range(draw(st.integers(0, max_size))):
         if found and draw(st.integers(0, 2)) == 0:
@@ -325,7 +325,7 @@ def annotation_lists(draw: st.DrawFn, max_size: int = 7) -> list[Annotation]:
 
 def _hashable(value: object) -> bool:
     try:
-        return hash(value) is not None and value == value  # NaN is equal to nothing
+        return hash(value) is not None and value == value  # NaN equals nothing
     except TypeError:
         return False
 

@@ -1,4 +1,4 @@
-"""``SkeletonDataset`` in PyTorch's DataLoader: every start method, resuming, a training equal to one on the pickle."""
+"""``SkeletonDataset`` in PyTorch's DataLoader: all start methods, resuming, a training equal to one on the pickle."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def k400(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def assert_items(dataset: SkeletonDataset, expected: list[Any]) -> None:
-    """Hold a data set equal to a list, read one by one and as batches."""
+    """Check that a data set equals a list, read item by item and in batches."""
     assert len(dataset) == len(expected)
     for i, item in enumerate(expected):
         assert_exact(dataset[i], item, f"item {i}")
@@ -74,7 +74,7 @@ def test_items_are_those_of_the_store(data: dict[str, Any], ntu: Path) -> None:
     assert_items(SkeletonDataset(store, transform=lambda a: a["label"]), [a["label"] for a in data["annotations"]])
 
 
-def test_several_stores_are_one_after_the_other(ntu: Path, k400: Path) -> None:
+def test_several_stores_are_concatenated(ntu: Path, k400: Path) -> None:
     first, second = skelstore.open(ntu).at(range(5)), skelstore.open(k400)
     dataset = SkeletonDataset([first, second, k400])
     assert_items(dataset, [*first, *second, *second])
@@ -93,7 +93,7 @@ def test_several_stores_are_one_after_the_other(ntu: Path, k400: Path) -> None:
 @pytest.mark.parametrize("valid_ratio", [None, 0.0, 0.3])
 @pytest.mark.parametrize("box_thr", [0.5, 0.9])
 def test_items_of_kinetics(k400: Path, box_thr: float, valid_ratio: float | None) -> None:
-    """As upstream, box_thr does nothing unless valid_ratio filters."""
+    """As in upstream, box_thr has no effect unless valid_ratio filters."""
     threshold = box_thr if valid_ratio else None
     view = skelstore.open(k400).split("train").decompressed(box_thr=threshold, valid_ratio=valid_ratio, max_person=2)
     options: dict[str, Any] = {"split": "train", "box_thr": box_thr, "valid_ratio": valid_ratio}
@@ -105,7 +105,7 @@ def test_items_of_kinetics(k400: Path, box_thr: float, valid_ratio: float | None
     assert_items(SkeletonDataset(k400, **options), compressed)
 
 
-# --- the frames that a sampler wants ------------------------------------------------------------------------
+# --- frames chosen by a sampler ------------------------------------------------------------------------
 
 
 @given(data=st.data(), decompress=st.booleans())
@@ -139,7 +139,7 @@ def test_sampled_frames_are_those_of_the_whole(ntu: Path, k400: Path, data: Any,
 
 
 def as_tensors(annotation: dict[str, Any]) -> tuple[Any, int]:
-    """32 frames of the first person, centred: what a small model takes."""
+    """32 frames of the first person, centred: the input of a small model."""
     keypoint = annotation["keypoint"]
     chosen = np.linspace(0, keypoint.shape[1] - 1, 32).astype(int)
     points = keypoint[0, chosen].astype(np.float32)
@@ -148,7 +148,7 @@ def as_tensors(annotation: dict[str, Any]) -> tuple[Any, int]:
 
 
 class Pickled(Dataset):  # type: ignore[misc,type-arg,unused-ignore]
-    """The same on the pickle, as PyTorch users write it."""
+    """The same data set on the pickle, as PyTorch users write it."""
 
     def __init__(self, path: Path, split: str, transform: Callable[[dict[str, Any]], Any]) -> None:
         content = pickle.loads(path.read_bytes())
@@ -197,7 +197,7 @@ def test_workers_of_an_epoch_report_that_the_store_was_replaced(tmp_path: Path, 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_every_start_method(ntu: Path, method: str, persistent: bool) -> None:
     dataset = SkeletonDataset(ntu, transform=as_tensors)
-    expected = batches(dataset)  # so the parent has read before its workers are started
+    expected = batches(dataset)  # so that the parent has read before it starts its workers
     options = {"num_workers": 2, "multiprocessing_context": method, "persistent_workers": persistent}
     assert_same_batches(batches(dataset, **options), expected)
 
@@ -272,12 +272,12 @@ class SmallSTGCN(torch.nn.Module):  # type: ignore[misc,name-defined,unused-igno
 
 
 def losses(dataset: Any, workers: int, epochs: int = 4) -> list[float]:
-    """Train, and give the loss of every step."""
+    """Train, and return the loss of every step."""
     torch.manual_seed(0)
     model = SmallSTGCN()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
     sampler = EpochSampler(dataset, seed=3)
-    # A generator of its own: else the loader draws seeds from the one that the dropout draws from.
+    # Its own generator: otherwise the loader draws seeds from that of the dropout.
     options = {"num_workers": workers, "persistent_workers": workers > 0, "generator": torch.Generator()}
     loader = DataLoader(dataset, batch_size=8, sampler=sampler, **options)
     found = []
@@ -309,10 +309,10 @@ def test_a_training_has_the_same_losses_as_on_the_pickle(data: dict[str, Any], n
     assert np.mean(expected[-3:]) < np.mean(expected[:3])  # it learns
 
 
-# --- bad use ------------------------------------------------------------------------------------------------
+# --- misuse ------------------------------------------------------------------------------------------------
 
 
-def test_bad_use_is_told(ntu: Path, tmp_path: Path) -> None:
+def test_misuse_is_reported(ntu: Path, tmp_path: Path) -> None:
     with pytest.raises(skelstore.SplitNotFoundError, match="there are 'xsub_train', 'xsub_val'"):
         SkeletonDataset(ntu, split="training")
     with pytest.raises(skelstore.FieldNotFoundError, match=r"no valid\[0.5\], which valid_ratio=0.3 with box_thr=0.5"):

@@ -1,4 +1,4 @@
-"""What is said where a framework is not installed; and skelstore itself needs none."""
+"""The error if a framework is not installed; skelstore itself needs none."""
 
 from __future__ import annotations
 

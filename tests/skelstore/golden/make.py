@@ -1,9 +1,9 @@
-"""What the golden stores hold, and the command that makes those of the current format version.
+"""The content of the golden stores, and the command that makes those of the current format version.
 
     python -m tests.skelstore.golden.make
 
-They are committed, and every later version must read them: make those of a version once, when it is released.
-Nothing here is random, and nothing is read from anywhere: the description is arithmetic.
+They are committed, and every later version must read them. Make the stores of a version once, when it is released.
+The content is computed: nothing is random or read from files.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def nan(payload: int) -> float:
 
 
 def dense(number: int) -> dict[str, Any]:
-    """As ntu60_hrnet.pkl has them."""
+    """As in ntu60_hrnet.pkl."""
     persons, frames = 1 + number % 2, 6 + number
     return {
         "frame_dir": f"S001C001P001R001A{number:03}",
@@ -53,7 +53,7 @@ def dense(number: int) -> dict[str, Any]:
 
 
 def compressed(number: int) -> dict[str, Any]:
-    """As the kpfiles of Kinetics-400 have them."""
+    """As in the kpfiles of Kinetics-400."""
     rows = 9 + number
     return {
         "frame_dir": f"jf7RDuUTrsQ{number}",
@@ -69,7 +69,7 @@ def compressed(number: int) -> dict[str, Any]:
 
 
 def odd() -> list[dict[Any, Any]]:
-    """Whatever else an annotation may hold."""
+    """Other values of annotations."""
     return [
         {},
         {"frame_dir": "twice", "label": np.int64(3), "keypoint": wave((1, 4, 5, 3), ">f4")},
@@ -121,7 +121,7 @@ def description() -> tuple[list[dict[Any, Any]], dict[Any, Any]]:
 
 
 def make(folder: Path) -> list[Path]:
-    """Write the golden stores into a folder; their paths. Chunks and parts are small, so that there are many."""
+    """Write the golden stores into a folder; return their paths. Chunks and parts are small, so that there are many."""
     sizes = {"PART_BYTES": 4000, "CHUNK_BYTES_MIN": 256, "CHUNK_BYTES_MAX": 512, "CHUNK_BYTES_PLAIN": 512}
     annotations, splits = description()
     made = []
