@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 from skelstore.errors import JointLayoutError
 from skelstore.format.values import Json
-from skelstore.wording import counted, shown_names
+from skelstore.wording import closest, counted, shown_names
 
 __all__ = [
     "LAYOUTS",
@@ -240,7 +240,8 @@ def layout(name: str) -> JointLayout:
     """The layout of that name. Raises JointLayoutError, which lists the names there are."""
     found = LAYOUTS.get(name)
     if found is None:
-        raise JointLayoutError(f"joint layout {name!r} is not known; expected one of {', '.join(LAYOUTS)}")
+        expected = f"expected one of {', '.join(LAYOUTS)}{closest(name, LAYOUTS)}"
+        raise JointLayoutError(f"joint layout {name!r} is not known; {expected}")
     return found
 
 

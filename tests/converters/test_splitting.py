@@ -198,8 +198,8 @@ def test_an_export_has_the_new_splits(tmp_path: Path, document: Any) -> None:
         ({"folds": 1}, "1 part; expected 2"),
         ({"folds": 10_000}, "10,000 parts"),
         ({"parts": {"train": 1.0}}, "1 part;"),
-        ({"folds": 500}, "do not fill 500 parts"),
-        ({"folds": 2, "group": "subjects"}, "no column 'subjects'; it has frame_dir"),
+        ({"folds": 500}, "cannot fill 500 parts"),
+        ({"folds": 2, "group": "subjects"}, "; did you mean 'subject'?"),
         ({"folds": 2, "pattern": "(?<=P)([0-9]+)"}, "is no regular expression that RE2 takes"),
         ({"folds": 2, "pattern": r"(\d)\1"}, "without look-around and backreferences"),
         ({"folds": 2, "pattern": "A(x)?"}, "120 videos have no group by"),
@@ -207,7 +207,7 @@ def test_an_export_has_the_new_splits(tmp_path: Path, document: Any) -> None:
         ({"folds": 2, "pattern": "P"}, "has 0 groups; expected one"),
         ({"folds": 2, "pattern": "(P)(0)"}, "has 2 groups"),
         ({"folds": 2, "pattern": "P(001)"}, "videos have no group by"),
-        ({"folds": 4, "pattern": r"C(\d{3})"}, "3 groups or videos do not fill 4 parts: 1 would be empty"),
+        ({"folds": 4, "pattern": r"C(\d{3})"}, "3 groups or videos cannot fill 4 parts: 1 would be empty"),
     ],
 )
 def test_what_cannot_be_split(ntu: Path, tmp_path: Path, options: Any, match: str) -> None:

@@ -122,7 +122,10 @@ def test_joints_stand_where_their_papers_have_them() -> None:
 
 
 def test_an_unknown_layout() -> None:
-    with pytest.raises(JointLayoutError, match=r"'coco' is not known; expected one of coco-17, .*mediapipe-33"):
+    with pytest.raises(
+        JointLayoutError,
+        match=r"'coco' is not known; expected one of coco-17, .*mediapipe-33; did you mean 'coco-17'\?",
+    ):
         layout("coco")
 
 
