@@ -64,8 +64,8 @@ def compare(
             problems.append(str(error))
         if advance:
             advance(1)
-    if found := _other_source(store, source, renamed, compared):
-        return found
+    if other := _other_source(store, source, renamed, compared):
+        return other
     if text := difference(store.splits, splits_without(source.splits(), left_out), "split"):
         problems.append(f"{store.path} against {source.path}: {text}")
     if text := difference(store.source.get("document"), described["document"], "the top of the file"):

@@ -46,8 +46,8 @@ def with_labels(store: Store, text: str) -> Store:
     texts = {part.strip() for part in text.split(",")} - {""}
     spans = []
     for part in texts:
-        if found := _RANGE.fullmatch(part):
-            spans.append((int(found[1]), int(found[2])))
+        if span := _RANGE.fullmatch(part):
+            spans.append((int(span[1]), int(span[2])))
         elif re.fullmatch(r"-?\d{1,18}", part):
             numbers.add(int(part))
 
@@ -143,10 +143,10 @@ def _quote_columns(store: Store, text: str) -> str:
     """The text with columns that Python would not read as one name, such as ``img_shape.0``, as ``column("…")``."""
     names = set(store.videos.column_names)
 
-    def quote(found: re.Match[str]) -> str:
-        name = found[1]
+    def quote(match: re.Match[str]) -> str:
+        name = match[1]
         is_column = name and (name in names or re.search(r"\.\d", name))
-        return f"column({name!r})" if is_column else found[0]
+        return f"column({name!r})" if is_column else match[0]
 
     return _DOTTED.sub(quote, text)
 
@@ -170,8 +170,8 @@ class _Expression:
             return ~self.condition(node.operand)
         if isinstance(node, ast.Compare):
             return self._comparisons(node)
-        if (found := self._text_function(node)) is not None:
-            return found
+        if (called := self._text_function(node)) is not None:
+            return called
         column = self._column(node)
         if column is None:
             raise self._refusal(node)
@@ -194,18 +194,18 @@ class _Expression:
 
     def _comparisons(self, node: ast.Compare) -> pc.Expression:
         sides = [node.left, *node.comparators]
-        found = []
+        conditions = []
         for left, op, right in zip(sides, node.ops, sides[1:], strict=False):
             if isinstance(op, (ast.In, ast.NotIn)):
                 value = self._operand(left)
                 # Arrow says false of a missing value; as for a comparison it is null, which stays null under not.
                 inside = pc.if_else(value.is_valid(), value.isin(self._elements(right)), pa.scalar(None, pa.bool_()))
-                found.append(~inside if isinstance(op, ast.NotIn) else inside)
+                conditions.append(~inside if isinstance(op, ast.NotIn) else inside)
             elif type(op) in _COMPARE:
-                found.append(_COMPARE[type(op)](self._operand(left), self._operand(right)))
+                conditions.append(_COMPARE[type(op)](self._operand(left), self._operand(right)))
             else:
                 raise self._refusal(node)
-        return reduce(operator.and_, found)
+        return reduce(operator.and_, conditions)
 
     def _operand(self, node: ast.expr) -> pc.Expression:
         column = self._column(node)

@@ -57,30 +57,30 @@ def video_problems(annotation: Mapping[Any, Any], model: Model | None = None) ->
     yield from _label(annotation)
     yield from _boxes(annotation)
     yield from _image_shape(annotation)
-    found = poses(annotation)
-    if not isinstance(found, Poses):
-        yield found
+    skeletons = poses(annotation)
+    if not isinstance(skeletons, Poses):
+        yield skeletons
         return
-    yield from _frames(annotation, found)
-    yield from _score_shape(annotation, found)
-    yield from _finite(found)
-    yield from _empty(found)
-    yield from _swapped_persons(found)
-    if scored := _split_score(annotation, found):
-        yield "score-coordinate", _describe_coordinates(found)
+    yield from _frames(annotation, skeletons)
+    yield from _score_shape(annotation, skeletons)
+    yield from _finite(skeletons)
+    yield from _empty(skeletons)
+    yield from _swapped_persons(skeletons)
+    if scored := _split_score(annotation, skeletons):
+        yield "score-coordinate", _describe_coordinates(skeletons)
         yield from _image(annotation, scored)
         missing = ("posec3d-score", "stgcn-score")  # what the remedy brings
         yield from (problem for problem in _model_problems(annotation, scored, model) if problem[0] not in missing)
         return
-    yield from _image(annotation, found)
-    yield from _model_problems(annotation, found, model)
+    yield from _image(annotation, skeletons)
+    yield from _model_problems(annotation, skeletons, model)
 
 
-def _model_problems(annotation: Mapping[Any, Any], found: Poses, model: Model | None) -> Iterator[Problem]:
+def _model_problems(annotation: Mapping[Any, Any], skeletons: Poses, model: Model | None) -> Iterator[Problem]:
     if model == "posec3d":
-        yield from _posec3d(annotation, found)
+        yield from _posec3d(annotation, skeletons)
     elif model == "stgcn":
-        yield from _stgcn(annotation, found)
+        yield from _stgcn(annotation, skeletons)
 
 
 def poses(annotation: Mapping[Any, Any]) -> Poses | Problem:
@@ -117,20 +117,20 @@ def _label(annotation: Mapping[Any, Any]) -> Iterator[Problem]:
     yield "label-type", f"label is {shown(label)}" if isinstance(label, (str, float)) else f"label is {kind_of(label)}"
 
 
-def _frames(annotation: Mapping[Any, Any], found: Poses) -> Iterator[Problem]:
+def _frames(annotation: Mapping[Any, Any], skeletons: Poses) -> Iterator[Problem]:
     stated = annotation.get("total_frames")
     total = as_int(stated)
     if total is None:
         yield "total-frames", "total_frames is missing" if stated is None else f"total_frames is {kind_of(stated)}"
-    if not found.compressed:
-        frames = found.points.shape[1]
+    if not skeletons.compressed:
+        frames = skeletons.points.shape[1]
         if total is not None and total != frames:
-            turned = ", and M is that: the axes M and T look exchanged" if total == len(found.points) else ""
+            turned = ", and M is that: the axes M and T look exchanged" if total == len(skeletons.points) else ""
             yield "total-frames", f"total_frames is {shown(total)}, and T is {frames}{turned}"
         return
     numbers = annotation["frame_inds"]
-    if not _is_rows(numbers, len(found.points), "iu"):
-        yield "frame-inds", f"frame_inds is {kind_of(numbers)}, for {counted(len(found.points), 'skeleton')}"
+    if not _is_rows(numbers, len(skeletons.points), "iu"):
+        yield "frame-inds", f"frame_inds is {kind_of(numbers)}, for {counted(len(skeletons.points), 'skeleton')}"
         return
     if not len(numbers):
         return
@@ -174,40 +174,40 @@ def _boxes(annotation: Mapping[Any, Any]) -> Iterator[Problem]:
         yield "valid", "; ".join(unlike[:2])
 
 
-def _score_shape(annotation: Mapping[Any, Any], found: Poses) -> Iterator[Problem]:
+def _score_shape(annotation: Mapping[Any, Any], skeletons: Poses) -> Iterator[Problem]:
     score = annotation.get("keypoint_score")
-    if score is not None and not found.compressed and found.scores is None:
-        yield "score-shape", f"keypoint_score is {kind_of(score)}, and keypoint has shape {found.points.shape}"
+    if score is not None and not skeletons.compressed and skeletons.scores is None:
+        yield "score-shape", f"keypoint_score is {kind_of(score)}, and keypoint has shape {skeletons.points.shape}"
 
 
-def _finite(found: Poses) -> Iterator[Problem]:
-    for name, array in (("keypoint", found.points), ("keypoint_score", found.scores)):
+def _finite(skeletons: Poses) -> Iterator[Problem]:
+    for name, array in (("keypoint", skeletons.points), ("keypoint_score", skeletons.scores)):
         if array is None or array.dtype.kind != "f":
             continue
         good = np.isfinite(array)
         if not good.all():
             first = tuple(np.argwhere(~good)[0].tolist())
-            where = "keypoint" if found.compressed else name
+            where = "keypoint" if skeletons.compressed else name
             yield (
                 "not-finite",
                 f"{where} has {counted(good.size - int(good.sum()), 'such value')}, the first at {list(first)}",
             )
 
 
-def _empty(found: Poses) -> Iterator[Problem]:
+def _empty(skeletons: Poses) -> Iterator[Problem]:
     """Nobody there at all, or all zero: the video, frames of it, or persons."""
-    points = found.points
+    points = skeletons.points
     if not len(points):
         yield "no-person", f"keypoint has shape {points.shape}"
         return
-    if not found.compressed and not points.shape[1]:
+    if not skeletons.compressed and not points.shape[1]:
         yield "no-frame", f"keypoint has shape {points.shape}"
         return
     zero: NDArray[np.bool_] = np.asarray(~points.any(axis=(-2, -1)))  # [M, T], or [N]
     if zero.all():
         yield "empty-video", f"{counted(zero.size, 'skeleton is', 'skeletons are all')} zero"
         return
-    if found.compressed:
+    if skeletons.compressed:
         if zero.any():
             yield (
                 "empty-person",
@@ -228,25 +228,27 @@ def _empty(found: Poses) -> Iterator[Problem]:
         )
 
 
-def _split_score(annotation: Mapping[Any, Any], found: Poses) -> Poses | None:
+def _split_score(annotation: Mapping[Any, Any], skeletons: Poses) -> Poses | None:
     """The skeletons as 2D with scores, if their third coordinate is a score beside pixels; else None."""
-    if found.points.shape[-1] != 3 or not found.points.size or "keypoint_score" in annotation:
+    if skeletons.points.shape[-1] != 3 or not skeletons.points.size or "keypoint_score" in annotation:
         return None
-    pixels, third = found.points[..., :2], found.points[..., 2]
+    pixels, third = skeletons.points[..., :2], skeletons.points[..., 2]
     if any(((part < 0) | (part > MOST_SCORE)).any() for part in (third[:, :1], third)):  # one frame is quickly seen
         return None
     return Poses(pixels, third, False) if third.any() and (np.abs(pixels) > LEAST_PIXELS).any() else None
 
 
-def _describe_coordinates(found: Poses) -> str:
-    spans = (f"{name} is {axis.min():g} to {axis.max():g}" for name, axis in zip("xyz", found.points.T, strict=True))
-    return f"keypoint has shape {found.points.shape}; {', '.join(spans)}"
+def _describe_coordinates(skeletons: Poses) -> str:
+    spans = (
+        f"{name} is {axis.min():g} to {axis.max():g}" for name, axis in zip("xyz", skeletons.points.T, strict=True)
+    )
+    return f"keypoint has shape {skeletons.points.shape}; {', '.join(spans)}"
 
 
-def _swapped_persons(found: Poses) -> Iterator[Problem]:
-    if found.compressed or len(found.points) < 2 or found.points.shape[1] < 2:
+def _swapped_persons(skeletons: Poses) -> Iterator[Problem]:
+    if skeletons.compressed or len(skeletons.points) < 2 or skeletons.points.shape[1] < 2:
         return
-    swaps = find_swaps(found.points[:MOST_PERSONS])
+    swaps = find_swaps(skeletons.points[:MOST_PERSONS])
     if swaps.any():
         first = int(swaps.argmax()) + 1
         yield (
@@ -317,16 +319,16 @@ def _size(annotation: Mapping[Any, Any]) -> tuple[int, int] | None:
     return height, width
 
 
-def _image(annotation: Mapping[Any, Any], found: Poses) -> Iterator[Problem]:
+def _image(annotation: Mapping[Any, Any], skeletons: Poses) -> Iterator[Problem]:
     """Joints against the image: those that were found, which are neither at (0, 0) nor of score 0."""
     size = _size(annotation)
-    if size is None or found.points.shape[-1] != 2:
+    if size is None or skeletons.points.shape[-1] != 2:
         return
     height, width = size
-    x, y = found.points[..., 0].astype(np.float64), found.points[..., 1].astype(np.float64)
+    x, y = skeletons.points[..., 0].astype(np.float64), skeletons.points[..., 1].astype(np.float64)
     seen = np.isfinite(x) & np.isfinite(y) & ((x != 0) | (y != 0))
-    if found.scores is not None:
-        seen &= found.scores > 0
+    if skeletons.scores is not None:
+        seen &= skeletons.scores > 0
     x, y = x[seen], y[seen]
     if len(x) and min(size) > LEAST_PIXELS and _are_fractions(x) and _are_fractions(y):
         yield "fractions", _describe_image(size, x, y)
@@ -358,23 +360,26 @@ def _beyond(x: NDArray[Any], y: NDArray[Any], width: float, height: float, margi
     return result
 
 
-def _posec3d(annotation: Mapping[Any, Any], found: Poses) -> Iterator[Problem]:
-    if found.points.shape[-1] == 3:
-        yield "posec3d-3d", f"keypoint has shape {found.points.shape}"
+def _posec3d(annotation: Mapping[Any, Any], skeletons: Poses) -> Iterator[Problem]:
+    if skeletons.points.shape[-1] == 3:
+        yield "posec3d-3d", f"keypoint has shape {skeletons.points.shape}"
     if annotation.get("img_shape") is None:
         yield "posec3d-img-shape", "img_shape is missing"
-    if not found.compressed and annotation.get("keypoint_score") is None:
+    if not skeletons.compressed and annotation.get("keypoint_score") is None:
         yield "posec3d-score", "keypoint_score is missing"
-    if found.points.shape[-2] != 17:
-        yield "posec3d-joints", f"V is {found.points.shape[-2]}"
+    if skeletons.points.shape[-2] != 17:
+        yield "posec3d-joints", f"V is {skeletons.points.shape[-2]}"
 
 
-def _stgcn(annotation: Mapping[Any, Any], found: Poses) -> Iterator[Problem]:
-    if found.points.shape[-2] not in STGCN_JOINTS:
-        yield "stgcn-joints", f"V is {found.points.shape[-2]}; there are graphs for {', '.join(map(str, STGCN_JOINTS))}"
-    scored = found.compressed or annotation.get("keypoint_score") is not None
-    persons = _persons(annotation, found)
-    if found.points.shape[-1] == 3:
+def _stgcn(annotation: Mapping[Any, Any], skeletons: Poses) -> Iterator[Problem]:
+    if skeletons.points.shape[-2] not in STGCN_JOINTS:
+        yield (
+            "stgcn-joints",
+            f"V is {skeletons.points.shape[-2]}; there are graphs for {', '.join(map(str, STGCN_JOINTS))}",
+        )
+    scored = skeletons.compressed or annotation.get("keypoint_score") is not None
+    persons = _persons(annotation, skeletons)
+    if skeletons.points.shape[-1] == 3:
         if scored:
             yield "stgcn-score", "3D with keypoint_score"
         if persons > 2:
@@ -388,11 +393,11 @@ def _stgcn(annotation: Mapping[Any, Any], found: Poses) -> Iterator[Problem]:
         yield "stgcn-img-shape", "img_shape is missing"
 
 
-def _persons(annotation: Mapping[Any, Any], found: Poses) -> int:
+def _persons(annotation: Mapping[Any, Any], skeletons: Poses) -> int:
     """M, as it is or as decompressing makes it."""
-    if not found.compressed:
-        return len(found.points)
+    if not skeletons.compressed:
+        return len(skeletons.points)
     numbers = annotation["frame_inds"]
-    if not _is_rows(numbers, len(found.points), "iu") or not len(numbers):
+    if not _is_rows(numbers, len(skeletons.points), "iu") or not len(numbers):
         return 0
     return int(np.unique(numbers, return_counts=True)[1].max())
