@@ -23,7 +23,7 @@ from skelstore.errors import SourceError
 from skelstore.format.files import open_regular
 from skelstore.format.values import Json, crowded, is_utf8
 from skelstore.joints import stated
-from skelstore.wording import counted, kind_of, shown, shown_names
+from skelstore.wording import closest, counted, kind_of, shown, shown_names
 
 __all__ = ["read_class_names", "read_mapping", "relabel"]
 
@@ -209,6 +209,7 @@ def _map_labels(counts: Counter[Label], mapping: Mapping[str, Label], place: str
         raise SourceError(
             f"{place}: {counted(len(missing), 'label')}, in {counted(places, 'place')}, "
             f"{'is' if len(missing) == 1 else 'are'} not in the mapping: {shown_names(missing)}: add a line for each"
+            f"{closest(missing[0], mapping)}"
         )
     return {label: mapping[str(label)] for label in counts}
 

@@ -8,7 +8,6 @@ import operator
 import os
 import re
 from collections.abc import Callable, Iterable
-from difflib import get_close_matches
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from skelstore import Store
 from skelstore.errors import FieldNotFoundError, SkelstoreError, SourceError, VideoNotFoundError
 from skelstore.format.files import open_regular
 from skelstore.format.values import crowded
-from skelstore.wording import counted, shown_names
+from skelstore.wording import closest, counted, shown_names
 
 _RANGE = re.compile(r"(-?\d{1,18})-(-?\d{1,18})")
 _MOST_BYTES = 64 << 20
@@ -80,7 +79,8 @@ def with_names(store: Store, path: Path) -> Store:
             places.setdefault(str(name), []).append(i)
     if missing := [name for name in names if name not in places]:
         count = counted(len(missing), "name")
-        raise VideoNotFoundError(f"{path}: {store.path} has no video for {count} in it: {shown_names(missing)}")
+        close = closest(missing[0], places)
+        raise VideoNotFoundError(f"{path}: {store.path} has no video for {count} in it: {shown_names(missing)}{close}")
     return store.at([i for name in names for i in places[name]])
 
 
@@ -257,11 +257,9 @@ class _Expression:
             return FieldNotFoundError(
                 f"{self._store.path}: no video has {name!r}; the table has the columns {', '.join(there)}"
             )
-        near = get_close_matches(name, [*there, *COMPUTED], 1)
-        hint = f" (perhaps {near[0]!r})" if near else ""
-        columns = f"{', '.join(there)}; computed are {', '.join(COMPUTED)}"
         return FieldNotFoundError(
-            f"{self._store.path} has no column {name!r}{hint}; the table has the columns {columns}"
+            f"{self._store.path} has no column {name!r}; the table has the columns {', '.join(there)}; computed are "
+            f"{', '.join(COMPUTED)}{closest(name, [*there, *COMPUTED])}"
         )
 
     def _name(self, node: ast.expr) -> str | None:

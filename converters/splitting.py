@@ -31,7 +31,7 @@ from skelstore.errors import SourceError, StoreError
 from skelstore.format.values import Json
 from skelstore.read.identifiers import identifier_of
 from skelstore.splits import hashed, is_run
-from skelstore.wording import counted, full_repr, shown_names
+from skelstore.wording import closest, counted, full_repr, shown_names
 
 __all__ = ["UNSPLIT", "count_unsplit", "deal", "fold_splits", "parse_parts", "parse_pattern", "split", "unit_of_videos"]
 
@@ -226,9 +226,8 @@ def _groups(
     table = store.videos
     groups = table[column] if column in table.column_names else compute_column(store, column)
     if groups is None:
-        raise SourceError(
-            f"{store.path} has no column {column!r}; it has {', '.join([*table.column_names, *COMPUTED])}"
-        )
+        there = [*table.column_names, *COMPUTED]
+        raise SourceError(f"{store.path} has no column {column!r}; it has {', '.join(there)}{closest(column, there)}")
     values = groups.to_pylist()
     _refuse_missing(store, [name for name, value in zip(names, values, strict=True) if value is None], column)
     return [str(value) for value in values]
@@ -254,7 +253,7 @@ def _classes(store: Store) -> list[str]:
 def _refuse_empty(store: Store, sides: Sequence[int], shares: Sequence[float], units: Sequence[str]) -> None:
     if empty := set(range(len(shares))) - set(sides):
         raise SourceError(
-            f"{store.path}: {len(set(units))} groups or videos are too few for {len(shares)} parts: {len(empty)} would "
+            f"{store.path}: {counted(len(set(units)), 'group or video', 'groups or videos')} are too few for {len(shares)} parts: {len(empty)} would "
             "be empty; make fewer parts"
         )
 

@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 
 from skelstore.errors import JointLayoutError
 from skelstore.format.values import Json
-from skelstore.wording import counted, shown_names
+from skelstore.wording import closest, counted, shown_names
 
 __all__ = [
     "LAYOUTS",
@@ -255,7 +255,8 @@ def layout(name: str) -> JointLayout:
     """The joint layout with this name. Raises JointLayoutError, which lists the known names."""
     known = LAYOUTS.get(name)
     if known is None:
-        raise JointLayoutError(f"joint layout {name!r} is not known; expected one of {', '.join(LAYOUTS)}")
+        expected = f"expected one of {', '.join(LAYOUTS)}{closest(name, LAYOUTS)}"
+        raise JointLayoutError(f"joint layout {name!r} is not known; {expected}")
     return known
 
 

@@ -94,6 +94,7 @@ def test_joints_are_stated(tmp_path: Path) -> None:
     ("label", "options", "match"),
     [
         (7, {"mapping": {"3": 0}}, r"1 label, in 1 place, is not in the mapping: 7: add a line"),
+        ("drnik", {"mapping": {"3": 0, "drink": 1}}, r"'drnik': add a line for each; did you mean 'drink'\?"),
         (1.0, {"compact": True}, r"video 1 \('clip1'\): the label is a float"),
         (True, {"compact": True}, "the label is a bool"),
         (None, {"mapping": {"3": 0}}, "the label is None"),

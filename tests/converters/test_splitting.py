@@ -196,7 +196,7 @@ def test_an_export_has_the_new_splits(tmp_path: Path, document: Any) -> None:
         ({"folds": 10_000}, "10,000 parts"),
         ({"parts": {"train": 1.0}}, "1 part;"),
         ({"folds": 500}, "are too few for 500 parts"),
-        ({"folds": 2, "group": "subjects"}, "no column 'subjects'; it has frame_dir"),
+        ({"folds": 2, "group": "subjects"}, "; did you mean 'subject'?"),
         ({"folds": 2, "pattern": "(?<=P)([0-9]+)"}, "is not a regular expression that RE2 supports"),
         ({"folds": 2, "pattern": r"(\d)\1"}, "without look-around and backreferences"),
         ({"folds": 2, "pattern": "A(x)?"}, "120 videos have no group by"),

@@ -129,7 +129,10 @@ def test_joints_have_the_positions_of_their_papers() -> None:
 
 
 def test_an_unknown_layout() -> None:
-    with pytest.raises(JointLayoutError, match=r"'coco' is not known; expected one of coco-17, .*mediapipe-33"):
+    with pytest.raises(
+        JointLayoutError,
+        match=r"'coco' is not known; expected one of coco-17, .*mediapipe-33; did you mean 'coco-17'\?",
+    ):
         layout("coco")
 
 
