@@ -253,8 +253,8 @@ def _classes(store: Store) -> list[str]:
 def _refuse_empty(store: Store, sides: Sequence[int], shares: Sequence[float], units: Sequence[str]) -> None:
     if empty := set(range(len(shares))) - set(sides):
         raise SourceError(
-            f"{store.path}: {counted(len(set(units)), 'group or video', 'groups or videos')} are too few for {len(shares)} parts: {len(empty)} would "
-            "be empty; make fewer parts"
+            f"{store.path}: {counted(len(set(units)), 'group or video', 'groups or videos')} are too few for "
+            f"{len(shares):,} parts: {len(empty):,} would be empty; make fewer parts"
         )
 
 

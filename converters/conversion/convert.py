@@ -140,7 +140,7 @@ def _write(
     plan = _plan(source, profile)
     _stated_joints(source, joints, plan.grids)  # reports a wrong layout early
     jobs = _jobs(source, plan, workspace, course)
-    if dask is None and not source.explore():  # at most one process per part; a source with more to explore has many
+    if dask is None and not source.index_more():  # at most one process per part; a source with more to explore has many
         first = list(islice(jobs, workers))
         workers = len(first)
         jobs = chain(first, jobs)
@@ -228,8 +228,8 @@ def _plan(source: Source, profile: Profile) -> Plan:
     planner = Planner(profile)
     position = 0
     while not planner.full:
-        if position == source.known:
-            if source.explore():
+        if position == source.indexed:
+            if source.index_more():
                 continue
             break
         with contextlib.suppress(SkelstoreError):  # reported with all similar errors when its part is written
@@ -259,7 +259,7 @@ def _jobs(source: Source, plan: Plan, workspace: Workspace, course: Course) -> I
 def _sizes(source: Source, course: Course) -> Iterator[int]:
     """Yield the size of every video of a source while exploring it."""
     done = 0
-    while done < source.known or source.explore():
+    while done < source.indexed or source.index_more():
         more = source.sizes()[done:].tolist()
         course.know(more, complete=False)
         yield from more

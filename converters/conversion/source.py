@@ -59,11 +59,11 @@ class Source(Protocol):
     dialect: str
 
     @property
-    def known(self) -> int:
+    def indexed(self) -> int:
         """The number of videos known so far. The other members cover these videos unless they say otherwise."""
         ...
 
-    def explore(self) -> bool:
+    def index_more(self) -> bool:
         """Scan a large source further until more videos are known; False if all are known.
 
         Raises SourceError for errors in the source beyond the known videos.
@@ -121,16 +121,16 @@ class KnownAtOnce(Sized):
     """Base class of sources that know all their videos when they are opened."""
 
     @property
-    def known(self) -> int:
+    def indexed(self) -> int:
         return len(self)
 
-    def explore(self) -> bool:
+    def index_more(self) -> bool:
         return False
 
 
-def explore_all(source: Source) -> None:
-    """Explore a source until all videos are known. Raises SourceError for errors in the source."""
-    while source.explore():
+def index_all(source: Source) -> None:
+    """Index a source until all videos are known. Raises SourceError for errors in the source."""
+    while source.index_more():
         pass
 
 

@@ -24,7 +24,7 @@ from skelstore.errors import SkelstoreError, SourceError, UnsupportedValueError
 from tests.support import strategies
 from tests.support.source_contract import check_source, dump, load
 
-pytestmark = pytest.mark.usefixtures("explored_in_small_steps")
+pytestmark = pytest.mark.usefixtures("indexed_in_small_steps")
 
 
 def recognise(path: Path) -> str:

@@ -22,7 +22,7 @@ from tests.support import strategies
 from tests.support.exact import assert_exact
 from tests.support.source_contract import check_source, dump, load
 
-pytestmark = pytest.mark.usefixtures("explored_in_small_steps")
+pytestmark = pytest.mark.usefixtures("indexed_in_small_steps")
 
 
 def pack(n: int = 3) -> dict[str, Any]:
