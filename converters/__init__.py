@@ -1,8 +1,7 @@
-"""Foreign dialects of skeleton data, to and from skelstore, and the command line."""
+"""Converting dialects of skeleton data to and from skelstore, and the command line."""
 
 from __future__ import annotations
 
-from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -22,19 +21,19 @@ if TYPE_CHECKING:
 
 __all__ = ["convert", "export", "open_source"]
 
-_MODULES = {
-    "convert": "converters.dialects.registry",
-    "export": "converters.exporting.stores",
-    "open_source": "converters.dialects.registry",
-}
-
 
 def __getattr__(name: str) -> Any:
-    # Imported when it is asked for: the command line, and workers, say in a sentence what cannot be imported.
-    if name in _MODULES:
-        return getattr(import_module(_MODULES[name]), name)
-    if not name.startswith("_") and find_spec(f"converters.dialects.{name}"):
-        module = import_module(f"converters.dialects.{name}")
-        if hasattr(module, "DIALECT"):
+    # Imported lazily, so that the command line and workers can report a failed import in a sentence.
+    if name == "export":
+        from converters.exporting.stores import export
+
+        return export
+    if name in __all__ or (not name.startswith("_") and find_spec(f"converters.dialects.{name}")):
+        from converters import dialects
+        from converters.dialects import registry  # imports every dialect
+
+        if name in __all__:
+            return getattr(registry, name)
+        if hasattr(module := getattr(dialects, name, None), "DIALECT"):
             return module
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""Holding a store against the source that it was made from, value by value."""
+"""Comparing a store with the source from which it was made, value by value."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ from skelstore.wording import counted, shown
 
 _SHOWN = 20
 _ENOUGH = 2
-"""Fewer videos that have other names do not make another source."""
+"""Minimum number of videos with other names that indicates another source."""
 
 
 def compare(
     store: Store, source: Source, advance: Callable[[int], None] | None = None, subset: Subset = WHOLE
 ) -> list[str]:
-    """All differences, each a sentence with its place in the source (the first twenty); none if they are the same.
+    """List the differences (the first twenty), each a sentence with its place in the source; empty if there are none.
 
-    Of a ``subset`` (n, m) every m-th video is compared, beginning with the n-th; what is not a video, always.
+    With a ``subset`` (n, m), every m-th video is compared, starting with the n-th. Everything except the videos is
+    always compared.
     """
     described = source.description()
-    # Of what a store says was left out, a source has already left out the beginning by itself.
+    # The first entries of the store's record were left out by the source itself.
     left_out = store.source.get("left_out", [])[len(described.get("left_out", [])) :]
     if len(store) != len(source) - len(left_out):
         return [f"{store.path} has {counted(len(store), 'video')}; {source.path} has {len(source) - len(left_out):,}"]
@@ -51,7 +52,7 @@ def compare(
                 problems.append(refusal(source, error, i))
             continue
         if (row := i - skipped) >= len(store):
-            return [*problems, f"{store.path} says that it leaves out videos which {source.path} has"]
+            return [*problems, f"{store.path} records videos as left out that {source.path} has"]
         if row not in chosen:
             continue
         compared += 1
@@ -64,8 +65,8 @@ def compare(
             problems.append(str(error))
         if advance:
             advance(1)
-    if found := _other_source(store, source, renamed, compared):
-        return found
+    if sentences := _other_source(store, source, renamed, compared):
+        return sentences
     if text := difference(store.splits, splits_without(source.splits(), left_out), "split"):
         problems.append(f"{store.path} against {source.path}: {text}")
     if text := difference(store.source.get("document"), described["document"], "the top of the file"):
@@ -76,18 +77,18 @@ def compare(
 def _other_source(
     store: Store, source: Source, renamed: list[tuple[str | None, str | None]], compared: int
 ) -> list[str]:
-    """One sentence if every video that was compared has another name; else none."""
+    """One sentence if all compared videos have other names; else an empty list."""
     if len(renamed) < max(compared, _ENOUGH):
         return []
     here, there = renamed[0]
     return [
-        f"{store.path} against {source.path}: all {counted(compared, 'video')} that were compared have other names, "
-        f"such as {shown(here)} and {shown(there)}: is it another source, or in another order?"
+        f"{store.path} against {source.path}: all {compared} compared videos have other names, such as {shown(here)} "
+        f"and {shown(there)}: is it another source, or in another order?"
     ]
 
 
 def as_lines(store: Path, against: Path, problems: list[str]) -> list[str]:
-    """The problems that ``compare`` found, under one heading where each begins alike."""
+    """The result of ``compare`` as text, under one heading if all problems start with it."""
     heading = f"{store} against {against}: "
     if len(problems) < _ENOUGH or not all(text.startswith((heading, "…")) for text in problems):
         return problems

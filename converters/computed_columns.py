@@ -1,4 +1,4 @@
-"""Columns that a table of videos does not have and people mean: persons, frames, what names of NTU RGB+D say."""
+"""Columns that the table of videos lacks but users expect: persons, frames, and the parts of NTU RGB+D names."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _NAME = r"S(?P<setup>\d{3})C(?P<camera>\d{3})P(?P<subject>\d{3})R(?P<repetition>
 
 
 def compute_column(store: Store, name: str) -> pa.ChunkedArray | pa.Array | None:
-    """A column of ``COMPUTED``, null for videos without it; None if no video has it, or the name is none of them."""
+    """Compute a column of ``COMPUTED``, null for videos without it; None if no video has it or the name is unknown."""
     column = COMPUTED[name](store) if name in COMPUTED else None
     return None if column is None or column.null_count == len(column) else column
 
 
 def _persons(store: Store) -> Any:
-    """M of ``keypoint`` [M, T, V, C]; compressed videos have no such number."""
+    """M of ``keypoint`` [M, T, V, C]; null for compressed videos."""
     table = store.videos
     firsts = [c for c in table.column_names if c.startswith("keypoint.") and c.endswith(".dim0")]
     return _coalesce(table[c] for c in firsts if f"{c.removesuffix('0')}1" in table.column_names)
@@ -35,7 +35,7 @@ def _frames(store: Store) -> Any:
 
 
 def _side(store: Store, axis: int) -> Any:
-    """A side of ``img_shape``, which is two columns if it is a tuple, and one of JSON if it is a list."""
+    """One side of ``img_shape``, which has two columns if it is a tuple, and one column of JSON if it is a list."""
     return _coalesce(
         [
             *_integers(store, f"img_shape.{axis}"),
@@ -56,14 +56,14 @@ def _element(text: str, axis: int) -> int | None:
 
 
 def _named(store: Store, part: str) -> Any:
-    """A number out of names such as S001C001P001R001A001, wherever it is in the name."""
+    """A number from names such as S001C001P001R001A001, which may be anywhere in the name."""
     names = [store.name(i) for i in range(len(store))]
-    # Names without a UTF-8 form stay names without such a number.
+    # A name that is not UTF-8 is kept, with replaced characters; null is only for videos without a name.
     texts = pa.array(
         [None if name is None else name.encode("utf-8", "replace").decode() for name in names], pa.string()
     )
-    found = pc.extract_regex(texts, _NAME)
-    return pc.struct_field(found, part).cast(pa.int64())
+    parts = pc.extract_regex(texts, _NAME)
+    return pc.struct_field(parts, part).cast(pa.int64())
 
 
 def _integers(store: Store, name: str) -> list[pa.ChunkedArray]:
@@ -75,7 +75,7 @@ def _texts(store: Store, name: str) -> list[pa.ChunkedArray]:
 
 
 def _columns(store: Store, name: str) -> list[pa.ChunkedArray]:
-    """The columns of a value; there are several if it has several types."""
+    """The columns of a value; there is one per type of the value."""
     table = store.videos
     return [table[c] for c in table.column_names if c == name or c.startswith(f"{name}:")]
 
@@ -96,4 +96,4 @@ COMPUTED: dict[str, Callable[[Store], Any]] = {
     "repetition": lambda store: _named(store, "repetition"),
     "action": lambda store: _named(store, "action"),
 }
-"""Each column that can be computed, and how."""
+"""The function that computes each computed column, by the column's name."""

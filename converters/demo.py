@@ -1,7 +1,8 @@
-"""``python -m converters.demo [DIR]``: every dialect there and back, on sample data, with what happened.
+"""``python -m converters.demo [DIR]``: converts sample data to stores and back, and prints each step.
 
-Sample files in the real formats are written to DIR (default: a temporary folder, removed at the end), converted,
-read, verified, exported, and the exports compared with the originals value by value. Exit status 1 if anything differs.
+Sample files in the real formats are written to DIR (default: a temporary folder, removed at the end), converted, read,
+verified and exported, and the exports are compared with the originals value by value. Exit status 1 if anything
+differs.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ VIDEOS = 100
 
 
 def demonstrate(original: Path, folder: Path) -> list[str]:
-    """Take one data set to a store in ``folder`` and back, and tell each step; gives what differs."""
+    """Convert one data set to a store in ``folder`` and back, and print each step; return the differences."""
     kpfiles = original.parent / "kpfiles"
     kpfiles_or_none = kpfiles if kpfiles.is_dir() else None
     stored = folder / f"{original.parent.name if kpfiles_or_none else original.stem}.zarr"
@@ -82,23 +83,23 @@ def _read(store: Store) -> list[str]:
         print(f"  store.split({split!r}): {len(view):,} of {counted(len(store), 'video')}")
         wanted = set(ids)
         expected = [i for i in range(len(store)) if store.name(i) in wanted]
-        found = [store.index(view.name(i) or "") for i in range(len(view))]
-        if text := difference(found, expected, f"the positions of split {split!r}"):
+        positions = [store.index(view.name(i) or "") for i in range(len(view))]
+        if text := difference(positions, expected, f"the positions of split {split!r}"):
             problems.append(text)
     return problems
 
 
 def _files(path: Path, kpfiles: Path | None) -> dict[str, Path]:
-    """The pickles of a data set by their names within it."""
+    """The pickles of a data set by their names relative to it."""
     if path.is_dir():
         return {file.relative_to(path).as_posix(): file for file in path.rglob("*.pkl")}
     return {path.name: path} | ({f"kpfiles/{n}": f for n, f in _files(kpfiles, None).items()} if kpfiles else {})
 
 
 def _differences(found: dict[str, Path], expected: dict[str, Path]) -> Iterator[str]:
-    """Where pickles hold other values than expected, or are not there."""
+    """Yield where pickles hold other values than expected, and files that are missing or unexpected."""
     if found.keys() != expected.keys():
-        yield f"other files were exported than there were: {', '.join(sorted(found.keys() ^ expected.keys()))}"
+        yield f"the exported files differ from the originals in {', '.join(sorted(found.keys() ^ expected.keys()))}"
     for name in sorted(found.keys() & expected.keys()):
         with PickleFile(found[name]) as ours, PickleFile(expected[name]) as original:
             if text := difference(ours.root(), original.root()):
@@ -110,7 +111,7 @@ def _size(count: int) -> str:
 
 
 def run(folder: Path) -> bool:
-    """All data sets; whether each came back the same."""
+    """Convert all sample data sets and back; return whether each came back the same."""
     start = time.perf_counter()
     originals = write_samples(folder / "samples", VIDEOS)
     print(f"sample data written in {time.perf_counter() - start:.1f} s")
@@ -125,8 +126,8 @@ def run(folder: Path) -> bool:
 
 def main() -> None:
     """The command ``python -m converters.demo``."""
-    parser = argparse.ArgumentParser(prog="python -m converters.demo", description="Sample data there and back.")
-    parser.add_argument("folder", type=Path, nargs="?", metavar="DIR", help="keep all files there (default: nowhere)")
+    parser = argparse.ArgumentParser(prog="python -m converters.demo", description="Convert sample data and back.")
+    parser.add_argument("folder", type=Path, nargs="?", metavar="DIR", help="keep all files in DIR (default: remove)")
     folder: Path | None = parser.parse_args().folder
     try:
         if folder is not None:

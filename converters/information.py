@@ -1,4 +1,4 @@
-"""What is in a store, for ``skelstore info``."""
+"""Describing the content of a store, for ``skelstore info``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SHOWN_CLASSES = 5
 
 
 def information(store: Store) -> dict[str, Any]:
-    """Videos, splits, labels, fields, joints, persons and frames, and sizes of a store; all of it can go into JSON."""
+    """The videos, splits, labels, fields, joints, persons, frames and sizes of a store, as a dict for JSON."""
     table = store.videos
     stored = sum(store.files().values())
     arrays = sum(field.rows * _row_bytes(field.dtype, field.trailing) for field in store.fields.values())
@@ -65,32 +65,32 @@ def shown_classes(names: Sequence[str]) -> str:
 
 
 def notes(store: Store) -> list[str]:
-    """What a person should know of what a conversion did not take."""
-    found = []
+    """What the user should know about data that a conversion left out."""
+    sentences = []
     if left_out := len(store.source.get("left_out", [])):
-        found.append(f"left out {counted(left_out, 'video')}; `skelstore info --json` says which and why")
+        sentences.append(f"left out {counted(left_out, 'video')}; `skelstore info --json` says which and why")
     if unlisted := store.source.get("unlisted"):
-        found.append(f"left out {counted(unlisted, 'video')} that the table does not list")
+        sentences.append(f"left out {counted(unlisted, 'video')} that the table does not list")
     if boxes := store.source.get("boxes"):
         without, unused = boxes.get("videos_without"), boxes.get("without_video")
         if without or unused:
             videos = counted(without or 0, "video has", "videos have")
-            found.append(f"{videos} no boxes, and {counted(unused or 0, 'box', 'boxes')} no video")
-    return found
+            sentences.append(f"{videos} no boxes, and {counted(unused or 0, 'box', 'boxes')} no video")
+    return sentences
 
 
 def _joints(store: Store) -> set[int]:
-    """V of every keypoint array; that of Kinect v2, if the store keeps NTU RGB+D raw."""
+    """V of every keypoint array; V of Kinect v2 if the store has raw NTU RGB+D data."""
     if _is_raw_ntu(store):
         return {len(LAYOUTS["ntu-25"])}
-    found = (field for name, field in store.fields.items() if name == "keypoint" or name.startswith("keypoint."))
-    return {field.trailing[0] for field in found if len(field.trailing) == 2}
+    fields = (field for name, field in store.fields.items() if name == "keypoint" or name.startswith("keypoint."))
+    return {field.trailing[0] for field in fields if len(field.trailing) == 2}
 
 
 def _joint_layout(store: Store) -> dict[str, Any]:
-    """The layout of the joints, whether it was stated, and if not, what it was recognised from."""
+    """The joint layout, whether it was stated, and if not, why it was recognised."""
     if _is_raw_ntu(store):
-        return {"name": "ntu-25", "stated": True, "reason": "NTU RGB+D is recorded so", "derived": []}
+        return {"name": "ntu-25", "stated": True, "reason": "NTU RGB+D is recorded in it", "derived": []}
     known = store.joints
     name = known.layout.name if known.layout else None
     return {"name": name, "stated": known.stated, "reason": known.reason, "derived": list(known.derived)}
@@ -109,7 +109,7 @@ def _row_bytes(dtype: np.dtype[Any], trailing: tuple[int, ...]) -> int:
 
 
 def _ragged(table: pa.Table, name: str, ragged: int) -> list[str | int]:
-    """The ragged axes of an array: letters, as PYSKL's documentation calls them, or a length that all videos have."""
+    """The ragged axes of an array: letters, as in PYSKL's documentation, or the length if all videos have the same."""
     if ragged == 1:
         return ["N"]
     if ragged == 2 and (name.partition(".")[0] in _JOINT_FIELDS or _have_same_rows(table, name, "keypoint", 2)):
@@ -120,22 +120,22 @@ def _ragged(table: pa.Table, name: str, ragged: int) -> list[str | int]:
 
 
 def _have_same_rows(table: pa.Table, name: str, other: str, axes: int) -> bool:
-    """Whether an array has the lengths of another one along the first axes, in all videos."""
+    """Whether an array has the same lengths as another one along the first axes, in all videos."""
     pairs = [(f"{name}.dim{axis}", f"{other}.dim{axis}") for axis in range(axes)]
     there = set(table.column_names)
     return all({one, two} <= there and table[one].equals(table[two]) for one, two in pairs)
 
 
 def _labels(table: pa.Table) -> dict[str, Any] | None:
-    """How many labels there are, how many videos have one, and of numbers the range."""
+    """The number of different labels, the number of videos with a label and, if labels are numbers, their range."""
     columns = [name for name in table.column_names if name == "label" or name.startswith("label:")]
     if not columns:
         return None
-    found: dict[str, Any] = {"videos": sum(len(table) - table[name].null_count for name in columns)}
-    found["distinct"] = sum(pc.count_distinct(table[name]).as_py() for name in columns)
+    labels: dict[str, Any] = {"videos": sum(len(table) - table[name].null_count for name in columns)}
+    labels["distinct"] = sum(pc.count_distinct(table[name]).as_py() for name in columns)
     if len(columns) == 1 and pa.types.is_integer(table.schema.field(columns[0]).type):
-        found |= pc.min_max(table[columns[0]]).as_py()
-    return found
+        labels |= pc.min_max(table[columns[0]]).as_py()
+    return labels
 
 
 def _range(table: pa.Table, name: str) -> dict[str, float] | None:
@@ -147,7 +147,7 @@ def _range(table: pa.Table, name: str) -> dict[str, float] | None:
 
 
 def as_lines(found: dict[str, Any]) -> list[str]:
-    """The same for a person."""
+    """The result of ``information`` as text."""
     source = found["source"]
     lines = [
         f"{found['path']}: {counted(found['videos'], 'video')}, profile {found['profile']}",

@@ -1,7 +1,7 @@
-"""Labels of a store: other numbers for them, names for the classes, a statement of the joints; all without its arrays.
+"""Changing the labels, class names and joint layout of a store without touching its arrays.
 
-A label of an annotation is an int (or numpy.int64, …), a text, or a list of such; each element of a list is changed
-by itself. Floats, arrays and dicts are refused: a mapping cannot tell what to do with them.
+A label of an annotation is an int (or numpy.int64, …), a text, or a list of these; each element of a list is changed
+separately. Floats, arrays and dicts are refused, since a mapping does not define what to do with them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from skelstore.errors import SourceError
 from skelstore.format.files import open_regular
 from skelstore.format.values import Json, crowded, is_utf8
 from skelstore.joints import stated
-from skelstore.wording import counted, kind_of, shown, shown_names
+from skelstore.wording import closest, counted, kind_of, shown, shown_names
 
 __all__ = ["read_class_names", "read_mapping", "relabel"]
 
@@ -41,22 +41,22 @@ def relabel(
     joints: str | None = None,
     force: bool = False,
 ) -> dict[Label, Label]:
-    """Make a store at ``out`` of the one at ``path``, with other labels; its arrays are linked, not copied.
+    """Make a store at ``out`` from the one at ``path``, with other labels; its arrays are linked, not copied.
 
-    ``mapping`` gives the new label for the text of each old one (``read_mapping``) and has to have all; ``compact``
-    numbers the labels that occur from 0, numbers before texts and both in order. A new number has the type of the
-    old one if that was a number (numpy.int64 stays numpy.int64), else it is an int. ``class_names`` are the names by
-    label from now on. Without them, names that the store has go along with ``compact``, and are dropped with a
-    mapping. Texts that ``compact`` numbers become the names. ``joints`` states the layout of the joints.
+    ``mapping`` maps the text of each old label to the new label (``read_mapping``) and must have all old labels.
+    ``compact`` numbers the existing labels from 0, numbers before texts, each in order. A new number has the type of
+    the old label if that was a number (numpy.int64 stays numpy.int64), else it is an int. ``class_names`` are the new
+    names by label. Without them, existing names are renumbered with ``compact`` and dropped with a mapping; texts that
+    ``compact`` numbers become the names. ``joints`` states the joint layout.
 
-    Returns new label by old one. Raises SourceError if a label cannot be changed, is not in the mapping, or would
-    be beyond the class names, JointLayoutError if the store has other joints, and what ``revise`` raises.
+    Returns the new label of each old label. Raises SourceError if a label cannot be changed, is not in the mapping, or
+    would be beyond the class names; JointLayoutError if the store has other joints; and what ``revise`` raises.
     """
     with skelstore.open(path) as store:
         changes: dict[Label, Label] = {}
         counts = _count(store) if mapping is not None or compact or class_names is not None else Counter()
         if mapping is not None:
-            changes = _mapped(counts, mapping, str(store.path))
+            changes = _map_labels(counts, mapping, str(store.path))
         elif compact:
             changes = {label: i for i, label in enumerate(sorted(counts, key=_order))}
         source = dict(store.source)
@@ -67,42 +67,42 @@ def relabel(
             _refuse_beyond({changes.get(label, label) for label in counts}, class_names, str(store.path))
             source["class_names"] = list(class_names)
         if joints is not None:
-            source["joints"] = _stated_layout(store, joints)
-    change: Callable[[Any], Any] | None = (lambda label: _changed(label, changes)) if changes else None
+            source["joints"] = _stated_joints(store, joints)
+    change: Callable[[Any], Any] | None = (lambda label: _change(label, changes)) if changes else None
     revise(path, out, labels=change, source=source, force=force)
     return changes
 
 
-def _stated_layout(store: skelstore.Store, joints: str) -> Json:
-    # V alone counts here, so the number of coordinates may be any.
+def _stated_joints(store: skelstore.Store, joints: str) -> Json:
+    # Only V matters here, so any number of coordinates will do.
     return stated(joints, [(count, 2) for count in store.joints.counts])
 
 
 def read_class_names(path: str | os.PathLike[str]) -> list[str]:
-    """The names of the classes, by label: a JSON list of texts (``.json``), or else a text file with one a line.
+    """Read the class names in the order of their labels: a JSON list (``.json``), else a text file with one per line.
 
-    Raises SourceError if a name is empty or the file is not as that.
+    Raises SourceError if a name is empty or the file does not have this form.
     """
     path = Path(path)
     text = _read(path)
     if path.suffix.lower() == ".json":
         names = _json(path, text)
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            raise SourceError(f"{path} is no list of texts; expected a JSON list with the name of each class")
+            raise SourceError(f"{path} is not a list of texts; expected a JSON list with the name of each class")
     else:
         names = [line.strip() for line in re.split(r"\r\n|\r|\n", text.rstrip())]
     for i, name in enumerate(names):
         if not name or not is_utf8(name):
-            raise SourceError(f"{path}: name {i + 1} (of label {i}) is empty or no UTF-8: give every class a name")
+            raise SourceError(f"{path}: name {i + 1} (of label {i}) is empty or not UTF-8: give every class a name")
     return list(names)
 
 
 def read_mapping(path: str | os.PathLike[str]) -> dict[str, Label]:
-    """New label by the text of the old one.
+    """Read a mapping from the text of each old label to the new label.
 
-    A CSV file has lines ``old,new`` (and may begin with just this line); a JSON file (``.json``) has an object of them,
-    or a list of [old, new]. What is new is an int or a text; in CSV, an int if all of them are written as such.
-    Raises SourceError if the file is not as that, or names an old label twice.
+    A CSV file has lines ``old,new`` and may start with exactly this line. A JSON file (``.json``) has an object, or a
+    list of [old, new]. A new label is an int or a text; in CSV, new labels are ints if all are written as integers.
+    Raises SourceError if the file does not have this form, or has an old label twice.
     """
     path = Path(path)
     text = _read(path)
@@ -110,7 +110,7 @@ def read_mapping(path: str | os.PathLike[str]) -> dict[str, Label]:
     mapping: dict[str, Label] = {}
     for old, new in pairs:
         if old in mapping:
-            raise SourceError(f"{path}: the label {old!r} is there twice: keep one line for each")
+            raise SourceError(f"{path}: the label {old!r} occurs twice: keep one line for each label")
         mapping[old] = new
     if not mapping:
         raise SourceError(f"{path} has no labels; expected lines old,new")
@@ -130,7 +130,7 @@ def _read(path: Path) -> str:
 
 def _json(path: Path, text: str, **options: Any) -> Any:
     if reason := crowded(text):
-        raise SourceError(f"{path} is no file of labels ({reason})")
+        raise SourceError(f"{path} is not a file of labels ({reason})")
     try:
         return json.loads(text, **options)
     except (ValueError, RecursionError) as error:
@@ -138,7 +138,7 @@ def _json(path: Path, text: str, **options: Any) -> Any:
 
 
 def _json_pairs(path: Path, text: str) -> Iterable[tuple[str, Label]]:
-    pairs = _json(path, text, object_pairs_hook=list)  # a dict would keep the last of a label that is there twice
+    pairs = _json(path, text, object_pairs_hook=list)  # a dict would hide that a label occurs twice
     if not isinstance(pairs, list):
         raise SourceError(f"{path} is neither an object of labels nor a list of [old, new]")
     for i, pair in enumerate(pairs):
@@ -160,15 +160,15 @@ def _csv_pairs(path: Path, text: str) -> Iterable[tuple[str, Label]]:
                 raise SourceError(f"{path}: line {reader.line_num} is {shown(row)}; expected old,new")
             rows.append((fields[0], fields[1]))
     except csv.Error as error:
-        raise SourceError(f"{path} is no CSV file ({error}); expected lines old,new") from None
+        raise SourceError(f"{path} is not a CSV file ({error}); expected lines old,new") from None
     if rows and rows[0] == ("old", "new"):
         rows = rows[1:]
     are_numbers = [re.fullmatch(r"-?[0-9]{1,18}", new) is not None for _, new in rows]
     numbers = all(are_numbers)
     if len(rows) > 1 and not are_numbers[0] and all(are_numbers[1:]):
         raise SourceError(
-            f"{path}: the first line is {shown(','.join(rows[0]))}, and the new labels below it are numbers; expected "
-            "a number there too, or no line above the labels but old,new"
+            f"{path}: the first line is {shown(','.join(rows[0]))}, but the new labels below it are numbers; expected "
+            "a number there too, or old,new as the only line above the labels"
         )
     return [(old, int(new) if numbers else new) for old, new in rows]
 
@@ -180,12 +180,12 @@ def _checked(path: Path, label: Label) -> Label:
 
 
 def _plain(label: Any) -> Label:
-    """A label as Python's own int or str. Raises SourceError for anything else."""
+    """Convert a label to a plain int or str. Raises SourceError for anything else."""
     if isinstance(label, str):
         return str(label)
     if isinstance(label, (int, np.integer)) and not isinstance(label, bool):
         return int(label)
-    raise SourceError(f"the label is {kind_of(label)}; expected an int, a text, or a list of such")
+    raise SourceError(f"the label is {kind_of(label)}; expected an int, a text, or a list of these")
 
 
 def _count(store: skelstore.Store) -> Counter[Label]:
@@ -202,13 +202,14 @@ def _count(store: skelstore.Store) -> Counter[Label]:
     return counts
 
 
-def _mapped(counts: Counter[Label], mapping: Mapping[str, Label], place: str) -> dict[Label, Label]:
+def _map_labels(counts: Counter[Label], mapping: Mapping[str, Label], place: str) -> dict[Label, Label]:
     missing = [label for label in sorted(counts, key=_order) if str(label) not in mapping]
     if missing:
         places = sum(counts[label] for label in missing)
         raise SourceError(
             f"{place}: {counted(len(missing), 'label')}, in {counted(places, 'place')}, "
             f"{'is' if len(missing) == 1 else 'are'} not in the mapping: {shown_names(missing)}: add a line for each"
+            f"{closest(missing[0], mapping)}"
         )
     return {label: mapping[str(label)] for label in counts}
 
@@ -217,10 +218,10 @@ def _order(label: Label) -> tuple[bool, Any]:
     return isinstance(label, str), label
 
 
-def _changed(label: Any, changes: Mapping[Label, Label]) -> Any:
-    """The new label, or labels, for the old."""
+def _change(label: Any, changes: Mapping[Label, Label]) -> Any:
+    """The new label, or list of labels, for the old one."""
     if isinstance(label, list):
-        return [_changed(element, changes) for element in label]
+        return [_change(element, changes) for element in label]
     new = changes[_plain(label)]
     if isinstance(label, np.integer) and isinstance(new, int):
         limits = np.iinfo(label.dtype)
@@ -229,7 +230,7 @@ def _changed(label: Any, changes: Mapping[Label, Label]) -> Any:
 
 
 def _names_after(names: list[str] | None, changes: Mapping[Label, Label]) -> list[str] | None:
-    """Names of the classes once they are numbered from 0; None if a label had none."""
+    """The class names after the labels are numbered from 0; None if a label had no name."""
     old = sorted(changes, key=_order)
     if all(isinstance(label, str) for label in old):
         return [str(label) for label in old] or None

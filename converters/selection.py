@@ -1,4 +1,4 @@
-"""Which videos of a store a command is about: by split, labels, names, or an expression over the table."""
+"""Selecting videos of a store by labels, by names, or by an expression over the table."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import operator
 import os
 import re
 from collections.abc import Callable, Iterable
-from difflib import get_close_matches
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from skelstore import Store
 from skelstore.errors import FieldNotFoundError, SkelstoreError, SourceError, VideoNotFoundError
 from skelstore.format.files import open_regular
 from skelstore.format.values import crowded
-from skelstore.wording import counted, shown_names
+from skelstore.wording import closest, counted, shown_names
 
 _RANGE = re.compile(r"(-?\d{1,18})-(-?\d{1,18})")
 _MOST_BYTES = 64 << 20
@@ -42,13 +41,16 @@ _TEXT_FUNCTIONS: dict[str, Callable[[pc.Expression, str], pc.Expression]] = {
 
 
 def with_labels(store: Store, text: str) -> Store:
-    """The videos with one of some labels, such as ``1,2,5-9`` or ``drink,A1``; of a list of labels, any counts."""
+    """The videos with one of the labels in a text such as ``1,2,5-9`` or ``drink,A1``.
+
+    If a video has a list of labels, one of them is enough.
+    """
     numbers: set[int] = set()
     texts = {part.strip() for part in text.split(",")} - {""}
     spans = []
     for part in texts:
-        if found := _RANGE.fullmatch(part):
-            spans.append((int(found[1]), int(found[2])))
+        if span := _RANGE.fullmatch(part):
+            spans.append((int(span[1]), int(span[2])))
         elif re.fullmatch(r"-?\d{1,18}", part):
             numbers.add(int(part))
 
@@ -66,9 +68,9 @@ def with_labels(store: Store, text: str) -> Store:
 
 
 def with_names(store: Store, path: Path) -> Store:
-    """The videos that a file names, in its order: one name a line, or in a ``.json`` file a list of texts.
+    """The videos that a file names, in its order: one name per line, or a JSON list of texts in a ``.json`` file.
 
-    Raises SourceError if it is no such file, VideoNotFoundError that counts the names that no video has.
+    Raises SourceError if the file does not have this form; VideoNotFoundError, with their number, for unknown names.
     """
     names = list(dict.fromkeys(_read_names(path)))
     places: dict[str, list[int]] = {}
@@ -77,7 +79,8 @@ def with_names(store: Store, path: Path) -> Store:
             places.setdefault(str(name), []).append(i)
     if missing := [name for name in names if name not in places]:
         count = counted(len(missing), "name")
-        raise VideoNotFoundError(f"{path}: {store.path} has no video of {count} in it: {shown_names(missing)}")
+        close = closest(missing[0], places)
+        raise VideoNotFoundError(f"{path}: {store.path} has no video for {count} in it: {shown_names(missing)}{close}")
     return store.at([i for name in names for i in places[name]])
 
 
@@ -90,9 +93,9 @@ def _read_names(path: Path) -> list[str]:
     except SourceError:
         raise
     except ValueError as error:
-        raise SourceError(f"{path} is not UTF-8 ({error}); expected one name of a video a line") from error
+        raise SourceError(f"{path} is not UTF-8 ({error}); expected one video name per line") from error
     if path.suffix != ".json":
-        return [line for line in text.split("\n") if line]  # not splitlines: a name may hold U+2028
+        return [line for line in text.split("\n") if line]  # not splitlines: a name may contain U+2028
     if reason := crowded(text):
         raise SourceError(f"{path} is not a list of names ({reason})")
     try:
@@ -107,12 +110,14 @@ def _read_names(path: Path) -> list[str]:
 def where(store: Store, text: str) -> Store:
     """The videos for which an expression is true, such as ``label < 10 and total_frames >= 30``.
 
-    It has the names of columns of ``store.videos`` as they are listed (``img_shape.0``, also written ``img_shape[0]``;
-    ``column("…")`` is one of any name), those of ``COMPUTED``, numbers and texts, comparisons, ``in`` a list, ``and``,
-    ``or``, ``not``, and of texts ``startswith``, ``contains`` and ``matches``: ``startswith(frame_dir, "S001")``.
-    ``matches`` looks for a regular expression (RE2) anywhere in the text. Nothing of it is run.
-    A video that has no such value is left out. Raises SourceError for what is no such expression, FieldNotFoundError,
-    which lists the columns, for a name that is none of them.
+    An expression consists of columns, numbers, texts, comparisons, ``in`` a list, ``and``, ``or``, ``not`` and the text
+    functions ``startswith``, ``contains`` and ``matches``, as in ``startswith(frame_dir, "S001")``. ``matches``
+    searches for a regular expression (RE2) anywhere in the text. Columns are those of ``store.videos``, by name
+    (``img_shape.0``, also written ``img_shape[0]``; ``column("…")`` for any name), and those of ``COMPUTED``. No part
+    of the expression is executed as Python code.
+
+    A video without such a value is not selected. Raises SourceError if the text is not such an expression;
+    FieldNotFoundError, which lists the columns, for an unknown column.
     """
     try:
         expression = _Expression(store, text)
@@ -140,29 +145,29 @@ _ASSIGNED = re.compile(r"([^\s<>=!:()]+)\s*(?<![<>=!:])=(?!=)\s*([^\s()]+)")
 
 
 def _quote_columns(store: Store, text: str) -> str:
-    """The text with columns that Python would not read as one name, such as ``img_shape.0``, as ``column("…")``."""
+    """Write columns that are not one name in Python, such as ``img_shape.0``, as ``column("…")``."""
     names = set(store.videos.column_names)
 
-    def quote(found: re.Match[str]) -> str:
-        name = found[1]
+    def quote(match: re.Match[str]) -> str:
+        name = match[1]
         is_column = name and (name in names or re.search(r"\.\d", name))
-        return f"column({name!r})" if is_column else found[0]
+        return f"column({name!r})" if is_column else match[0]
 
     return _DOTTED.sub(quote, text)
 
 
 class _Expression:
-    """Turns a parsed expression over the table of a store into Arrow's."""
+    """Translates a parsed expression over the table of a store into an Arrow expression."""
 
     def __init__(self, store: Store, text: str) -> None:
         self._store = store
         self._schema = store.videos.schema
         self._text = text
         self.computed: dict[str, Any] = {}
-        """The columns that the expression names and the table does not have."""
+        """The columns in the expression that are computed, since the table does not have them."""
 
     def condition(self, node: ast.expr) -> pc.Expression:
-        """What is true or false of a video."""
+        """Translate a node that is true or false for a video."""
         if isinstance(node, ast.BoolOp):
             parts = [self.condition(value) for value in node.values]
             return reduce(operator.and_ if isinstance(node.op, ast.And) else operator.or_, parts)
@@ -170,15 +175,15 @@ class _Expression:
             return ~self.condition(node.operand)
         if isinstance(node, ast.Compare):
             return self._comparisons(node)
-        if (found := self._text_function(node)) is not None:
-            return found
+        if (function := self._text_function(node)) is not None:
+            return function
         column = self._column(node)
         if column is None:
             raise self._refusal(node)
         return column
 
     def _text_function(self, node: ast.expr) -> pc.Expression | None:
-        """``startswith(frame_dir, "S001")``, or ``frame_dir.startswith("S001")``; None for any other node."""
+        """Translate ``startswith(frame_dir, "S001")`` or ``frame_dir.startswith("S001")``; None for other nodes."""
         if not isinstance(node, ast.Call) or node.keywords:
             return None
         if isinstance(node.func, ast.Attribute):
@@ -194,18 +199,18 @@ class _Expression:
 
     def _comparisons(self, node: ast.Compare) -> pc.Expression:
         sides = [node.left, *node.comparators]
-        found = []
+        comparisons = []
         for left, op, right in zip(sides, node.ops, sides[1:], strict=False):
             if isinstance(op, (ast.In, ast.NotIn)):
                 value = self._operand(left)
-                # Arrow says false of a missing value; as for a comparison it is null, which stays null under not.
+                # Arrow's isin is false for a missing value. Null, as in a comparison, stays null under ``not``.
                 inside = pc.if_else(value.is_valid(), value.isin(self._elements(right)), pa.scalar(None, pa.bool_()))
-                found.append(~inside if isinstance(op, ast.NotIn) else inside)
+                comparisons.append(~inside if isinstance(op, ast.NotIn) else inside)
             elif type(op) in _COMPARE:
-                found.append(_COMPARE[type(op)](self._operand(left), self._operand(right)))
+                comparisons.append(_COMPARE[type(op)](self._operand(left), self._operand(right)))
             else:
                 raise self._refusal(node)
-        return reduce(operator.and_, found)
+        return reduce(operator.and_, comparisons)
 
     def _operand(self, node: ast.expr) -> pc.Expression:
         column = self._column(node)
@@ -226,7 +231,7 @@ class _Expression:
         raise self._refusal(node)
 
     def _column(self, node: ast.expr) -> pc.Expression | None:
-        """The column that is named; of values with two types (int and numpy.int64) there are two, taken together."""
+        """The named column; the columns of values with two types (int and numpy.int64) are combined."""
         name = self._name(node)
         if name is None:
             return None
@@ -240,8 +245,8 @@ class _Expression:
         kinds = {_kind(self._schema.field(c).type) for c in columns}
         if len(kinds) > 1:
             raise SourceError(
-                f"{self._store.path}: {name} has values of different types, in the columns {', '.join(columns)}: name "
-                f'one of them as column("{columns[-1]}")'
+                f"{self._store.path}: {name} has values of different types, in the columns {', '.join(columns)}: write "
+                f'one of them, as column("{columns[-1]}")'
             )
         fields = [pc.field(c) for c in columns]
         return fields[0] if len(fields) == 1 else pc.coalesce(*_alike(fields, kinds.pop()))
@@ -252,11 +257,9 @@ class _Expression:
             return FieldNotFoundError(
                 f"{self._store.path}: no video has {name!r}; the table has the columns {', '.join(there)}"
             )
-        near = get_close_matches(name, [*there, *COMPUTED], 1)
-        hint = f" (perhaps {near[0]!r})" if near else ""
-        columns = f"{', '.join(there)}; computed are {', '.join(COMPUTED)}"
         return FieldNotFoundError(
-            f"{self._store.path} has no column {name!r}{hint}; the table has the columns {columns}"
+            f"{self._store.path} has no column {name!r}; the table has the columns {', '.join(there)}; computed are "
+            f"{', '.join(COMPUTED)}{closest(name, [*there, *COMPUTED])}"
         )
 
     def _name(self, node: ast.expr) -> str | None:

@@ -1,4 +1,4 @@
-"""One video of a store as a person reads it, for ``skelstore show``."""
+"""Showing one video of a store, for ``skelstore show``."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ _LONGEST = 100
 
 
 def located(store: Store, key: str | None) -> int:
-    """Position of the video of a name, or at a position; of the first without either. A name goes before a position.
+    """The position of the video that ``key`` names, or of the first video if ``key`` is None.
 
-    Raises VideoNotFoundError, AmbiguousVideoError or VideoIndexError.
+    ``key`` is a name or the text of a position; if it is both, it is taken as a name. Raises VideoNotFoundError,
+    AmbiguousVideoError or VideoIndexError.
     """
     position = 0 if key is None else _integer(key)
     if key is not None and (key in store or position is None):
         return store.index(key)
-    store.lazy(position or 0)  # raises if there is none
+    store.lazy(position or 0)  # raises if there is no such video
     return (position or 0) % len(store)
 
 
@@ -35,7 +36,7 @@ def _integer(text: str) -> int | None:
 
 
 def portrait(store: Store, position: int) -> dict[str, Any]:
-    """Name, splits and keys of a video, each with its type and value; of arrays dtype, shape and range."""
+    """The name and splits of a video, and its keys with type and value, or dtype, shape and range for arrays."""
     annotation = store[position]
     own = _identifier(store, annotation)
     return {
@@ -49,7 +50,7 @@ def portrait(store: Store, position: int) -> dict[str, Any]:
 
 
 def _identifier(store: Store, annotation: dict[Any, Any]) -> set[Any]:
-    """What splits call a video, as ``Store.split`` has it: nothing, if it has no such key or its value no hash."""
+    """The id by which splits list a video, as a set; empty if the video has no such key or the value has no hash."""
     key = identifier_of(store.lazy(0))
     return hashed(annotation[key]) if key in annotation else set()
 
@@ -63,23 +64,23 @@ def _key(key: object) -> str:
 
 
 def _value(value: Any) -> dict[str, Any]:
-    found: dict[str, Any] = {"type": class_name(type(value))}
+    about: dict[str, Any] = {"type": class_name(type(value))}
     if isinstance(value, np.ndarray):
-        return found | {"dtype": value.dtype.str, "shape": list(value.shape)} | _range(value)
-    return found | {"value": value.item() if isinstance(value, np.generic) else value}
+        return about | {"dtype": value.dtype.str, "shape": list(value.shape)} | _range(value)
+    return about | {"value": value.item() if isinstance(value, np.generic) else value}
 
 
 def as_json(found: dict[str, Any]) -> dict[str, Any]:
-    """The same as JSON holds it, see ``_json``."""
+    """The result of ``portrait`` for JSON; see ``_json``."""
     values = [value | {"value": _json(value["value"])} if "value" in value else value for value in found["values"]]
     return found | {"values": values}
 
 
 def _json(value: Any) -> Any:
-    """A value as JSON: numbers are numbers, tuples lists, arrays inside of them what ``portrait`` says of arrays.
+    """A value for JSON: numbers stay numbers, tuples become lists, and nested arrays are described as by ``portrait``.
 
-    JSON has no numbers that are not finite: they are the texts "NaN", "Infinity" and "-Infinity". Whatever else it does
-    not have, bytes and long numbers among it, is text as Python shows it.
+    Numbers that are not finite become the texts "NaN", "Infinity" and "-Infinity". Other values that JSON cannot
+    represent, such as bytes and long numbers, become text as Python shows them.
     """
     if isinstance(value, np.ndarray):
         return _value(value)
@@ -97,18 +98,18 @@ def _json(value: Any) -> Any:
 
 
 def _range(array: np.ndarray[Any, Any]) -> dict[str, Any]:
-    """Least and greatest value; how many are 0, and how many are not finite."""
+    """The smallest and largest value, the number of zeros, and the number of values that are not finite."""
     finite = array[np.isfinite(array)]
-    found: dict[str, Any] = {"zeros": int(array.size - np.count_nonzero(array))}
+    figures: dict[str, Any] = {"zeros": int(array.size - np.count_nonzero(array))}
     if len(finite) < array.size:
-        found["not_finite"] = int(array.size - len(finite))
+        figures["not_finite"] = int(array.size - len(finite))
     if len(finite):
-        found |= {"min": finite.min().item(), "max": finite.max().item()}
-    return found
+        figures |= {"min": finite.min().item(), "max": finite.max().item()}
+    return figures
 
 
 def as_lines(found: dict[str, Any]) -> list[str]:
-    """The same for a person."""
+    """The result of ``portrait`` as text."""
     splits = f", in {', '.join(found['splits'])}" if found["splits"] else ""
     lines = [f"video {found['position']:,}: {found['name']!r}{splits}"]
     width = max((len(value["key"]) for value in found["values"]), default=0)

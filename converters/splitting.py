@@ -1,11 +1,12 @@
-"""Making splits of a store: by parts or folds, of videos or of groups that stay together.
+"""Making splits of a store: parts or folds, of videos or of groups that stay together.
 
-What is dealt out is a unit: a group, or without groups a video (all videos of one name, since a split names them).
-Each unit goes to the split that is furthest below its share, but for the last ones, where splits would stay empty.
+Splits are made of units. A unit is a group or, without groups, a video (all videos with one name, since a split lists
+names). Each unit is assigned to the split that is furthest below its share, except the last units if a split would
+otherwise stay empty.
 
-- Without groups the units are dealt class by class, in random order within a class, so every class is shared out as
-  the whole is, as nearly as its count allows (a stratified split).
-- With groups the largest come first, and classes are not looked at: a group brings those that it has.
+- Without groups, units are assigned class by class, in random order within a class. So each class is divided like the
+  whole, as closely as its count allows (a stratified split).
+- With groups, the largest groups come first, and classes are ignored.
 
 The same store, options and seed give the same splits on every machine.
 """
@@ -30,7 +31,7 @@ from skelstore.errors import SourceError, StoreError
 from skelstore.format.values import Json
 from skelstore.read.identifiers import identifier_of
 from skelstore.splits import hashed, is_run
-from skelstore.wording import counted, full_repr, shown_names
+from skelstore.wording import closest, counted, full_repr, shown_names
 
 __all__ = ["UNSPLIT", "count_unsplit", "deal", "fold_splits", "parse_parts", "parse_pattern", "split", "unit_of_videos"]
 
@@ -52,15 +53,15 @@ def split(
     keep: bool = False,
     force: bool = False,
 ) -> dict[str, list[str]]:
-    """Make a store at ``out`` of the one at ``path``, with new splits; its arrays are linked, not copied.
+    """Make a store at ``out`` from the one at ``path``, with new splits; its arrays are linked, not copied.
 
-    ``parts`` maps the name of each split to its share (``{"train": 0.8, "val": 0.2}``); or ``folds`` says how many
-    pairs ``fold1_train``, ``fold1_val``, … to make, in which each video is for validation once. ``group`` is a column
-    of ``store.videos``, or one that is computed, such as the ``subject`` of NTU RGB+D; ``pattern`` a regular expression
-    with one group that is searched for in the name of a video: videos of one group never stand on two sides. ``keep``
-    keeps the splits that the store has beside the new ones.
+    ``parts`` maps the name of each split to its share (``{"train": 0.8, "val": 0.2}``). Alternatively, ``folds`` is the
+    number of pairs ``fold1_train``, ``fold1_val``, … in which each video is for validation once. ``group`` is a column
+    of ``store.videos`` or a computed column, such as the ``subject`` of NTU RGB+D; ``pattern`` is a regular expression
+    with one group that is searched for in the name of each video. Videos of one group are never divided between splits
+    that belong together. ``keep`` keeps the existing splits of the store besides the new ones.
 
-    Returns the new splits. Raises SourceError if the videos cannot be split so, and what ``revise`` raises.
+    Returns the new splits. Raises SourceError if the videos cannot be split in this way, and what ``revise`` raises.
     """
     with skelstore.open(path) as store:
         names = _identifiers(store)
@@ -78,7 +79,7 @@ def split(
         else:
             made = {title: _ids(names, sides, {i}) for i, title in enumerate(parts)}
         if keep and (taken := [title for title in made if title in store.splits]):
-            raise SourceError(f"{store.path} has a split {taken[0]!r} already: choose other names, or do not keep it")
+            raise SourceError(f"{store.path} already has a split {taken[0]!r}: choose other names, or do not keep it")
         _refuse_leaks(made, names, units, 2 if parts is None else count)
         splits = {**store.splits, **made} if keep else made
         source = _with_splits(store)
@@ -87,7 +88,7 @@ def split(
 
 
 def parse_parts(text: str) -> dict[str, float]:
-    """Shares of splits out of ``train=0.8,val=0.2``. Raises SourceError if they are not as that."""
+    """Parse shares of splits such as ``train=0.8,val=0.2``. Raises SourceError if the text does not have this form."""
     parts: dict[str, float] = {}
     for piece in text.split(","):
         name, sign, share = (field.strip() for field in piece.partition("="))
@@ -95,26 +96,25 @@ def parse_parts(text: str) -> dict[str, float]:
             raise SourceError(f"{text!r} at {piece!r}: expected names and shares such as train=0.8,val=0.2")
         parts[name] = float(share)
     if not all(parts.values()) or abs(sum(parts.values()) - 1) > 1e-6:
-        raise SourceError(
-            f"{text!r}: the shares are to be above 0 and give 1 together; they give {sum(parts.values())}"
-        )
+        raise SourceError(f"{text!r}: the shares must be above 0 and their sum must be 1; it is {sum(parts.values())}")
     return parts
 
 
 def parse_pattern(pattern: str | re.Pattern[str]) -> re.Pattern[str]:
-    """A regular expression with one group. Raises SourceError if it is none.
+    """Compile a regular expression with one group. Raises SourceError if it is not one, or if RE2 does not support it.
 
-    RE2 searches by it, whose time is bounded by the length of the names: it has no look-around and no backreferences.
+    RE2 is used for the search: its time is bounded by the length of the names, but it does not support look-around and
+    backreferences.
     """
     try:
         search = re.compile(pattern)
         _extract(search, [""])
     except (re.error, OverflowError, RecursionError) as error:
-        raise SourceError(f"{pattern!r} is no regular expression ({error})") from None
+        raise SourceError(f"{pattern!r} is not a regular expression ({error})") from None
     except pa.ArrowInvalid as error:
         raise SourceError(
-            f"{search.pattern!r} is no regular expression that RE2 takes ({error}): write it without look-around and "
-            "backreferences"
+            f"{search.pattern!r} is not a regular expression that RE2 supports ({error}): write it without look-around "
+            "and backreferences"
         ) from None
     if search.groups != 1:
         groups = counted(search.groups, "group")
@@ -123,18 +123,18 @@ def parse_pattern(pattern: str | re.Pattern[str]) -> re.Pattern[str]:
 
 
 def _extract(search: re.Pattern[str], names: Sequence[str]) -> list[str]:
-    """What the first group of a pattern finds in each name; an empty text if it finds nothing."""
+    """The text of the pattern's first group in each name; empty if the pattern does not match."""
     flags = "".join(letter for flag, letter in ((re.I, "i"), (re.M, "m"), (re.S, "s")) if search.flags & flag)
     inner = f"(?{flags}:{search.pattern})" if flags else f"(?:{search.pattern})"
-    # Names without a UTF-8 form are told apart, too.
+    # "backslashreplace" keeps names that are not UTF-8 distinct.
     texts = pa.array([name.encode("utf-8", "backslashreplace").decode() for name in names], pa.string())
     there = pc.match_substring_regex(texts, inner)
-    found = pc.replace_substring_regex(texts, f"(?s:^.*?){inner}(?s:.*$)", r"\1" if search.groups else "")
-    return [text if match else "" for text, match in zip(found.to_pylist(), there.to_pylist(), strict=True)]
+    groups = pc.replace_substring_regex(texts, f"(?s:^.*?){inner}(?s:.*$)", r"\1" if search.groups else "")
+    return [text if match else "" for text, match in zip(groups.to_pylist(), there.to_pylist(), strict=True)]
 
 
 def count_unsplit(store: Store) -> int:
-    """How many videos no split names; 0 if there is no id in any."""
+    """The number of videos that no split lists; 0 if no split has ids."""
     listed = [ids for ids in store.splits.values() if is_run(ids) or isinstance(ids, dict)]
     named = {one for ids in listed for element in ids for one in hashed(element)}
     if not named:
@@ -145,9 +145,9 @@ def count_unsplit(store: Store) -> int:
 
 
 def unit_of_videos(names: Sequence[str], groups: Sequence[str] | None, place: str) -> list[str]:
-    """The unit that each video belongs to: its group, or else its name.
+    """The unit of each video: its group or, without groups, its name.
 
-    Raises SourceError if videos of one name are of two groups: a split could not keep the groups apart.
+    Raises SourceError if videos with the same name are in two groups: a split could not keep the groups apart.
     """
     if groups is None:
         return list(names)
@@ -159,10 +159,10 @@ def unit_of_videos(names: Sequence[str], groups: Sequence[str] | None, place: st
 
 
 def deal(units: Sequence[str], classes: Sequence[str] | None, shares: Sequence[float], seed: int) -> list[int]:
-    """For each video the number of its part; videos of one unit get the same.
+    """Assign each video to a part and return its number; videos of one unit get the same part.
 
-    ``classes`` are dealt out one after the other; None if they do not matter, and then large units come first. No part
-    is empty if there are as many units as parts.
+    ``classes`` are assigned one after the other. If None, large units come first. No part is empty if there are at
+    least as many units as parts.
     """
     sizes: dict[str, int] = {}
     class_of: dict[str, str] = {}
@@ -171,7 +171,7 @@ def deal(units: Sequence[str], classes: Sequence[str] | None, shares: Sequence[f
         class_of.setdefault(unit, classes[i] if classes else "")
     order = sorted(sizes)
     random.Random(seed).shuffle(order)
-    # Sorting is stable, so units that it calls equal stay shuffled.
+    # Sorting is stable, so units with equal keys stay shuffled.
     order.sort(key=lambda unit: class_of[unit] if classes else -sizes[unit])
     total, dealt = sum(shares), 0
     counts = [0] * len(shares)
@@ -179,10 +179,10 @@ def deal(units: Sequence[str], classes: Sequence[str] | None, shares: Sequence[f
     for place, unit in enumerate(order):
         dealt += sizes[unit]
         lacks = [share / total * dealt - count for share, count in zip(shares, counts, strict=True)]
-        if not classes:  # against the whole, or a large group would find no room once the small ones are dealt
+        if not classes:  # relative to all videos, so that the shares have room for the large groups, which come first
             lacks = [share / total * len(units) - count for share, count in zip(shares, counts, strict=True)]
         empty = [part for part, count in enumerate(counts) if not count]
-        # As many units are left as parts are empty: each of them gets one.
+        # If only as many units are left as parts are empty, each empty part gets one.
         choice = empty if len(order) - place <= len(empty) else range(len(counts))
         part = max(choice, key=lacks.__getitem__)
         counts[part] += sizes[unit]
@@ -191,7 +191,7 @@ def deal(units: Sequence[str], classes: Sequence[str] | None, shares: Sequence[f
 
 
 def fold_splits(names: Sequence[str], sides: Sequence[int], folds: int) -> dict[str, list[str]]:
-    """``fold1_train``, ``fold1_val`` and so on, out of the fold of each video."""
+    """Make the splits ``fold1_train``, ``fold1_val`` and so on from the fold of each video."""
     made = {}
     for fold in range(folds):
         made[f"fold{fold + 1}_train"] = _ids(names, sides, set(range(folds)) - {fold})
@@ -200,12 +200,12 @@ def fold_splits(names: Sequence[str], sides: Sequence[int], folds: int) -> dict[
 
 
 def _ids(names: Sequence[str], sides: Sequence[int], wanted: set[int]) -> list[str]:
-    """Names of the videos on some sides, each once, in the order of the store."""
+    """The names of the videos in some parts, each once, in the order of the store."""
     return list(dict.fromkeys(name for name, side in zip(names, sides, strict=True) if side in wanted))
 
 
 def _identifiers(store: Store) -> list[str]:
-    """The id of each video by which a split names it: as ``Store.split`` and PYSKL do, see there."""
+    """The id by which a split lists each video, as defined by ``Store.split`` and PYSKL."""
     key = identifier_of(store.lazy(0) if len(store) else ())
     names = []
     for i in range(len(store)):
@@ -220,21 +220,20 @@ def _groups(
     store: Store, names: Sequence[str], column: str | None, pattern: str | re.Pattern[str] | None
 ) -> list[str] | None:
     if pattern is not None:
-        return _searched(store, names, pattern)
+        return _search_groups(store, names, pattern)
     if column is None:
         return None
     table = store.videos
-    found = table[column] if column in table.column_names else compute_column(store, column)
-    if found is None:
-        raise SourceError(
-            f"{store.path} has no column {column!r}; it has {', '.join([*table.column_names, *COMPUTED])}"
-        )
-    values = found.to_pylist()
+    groups = table[column] if column in table.column_names else compute_column(store, column)
+    if groups is None:
+        there = [*table.column_names, *COMPUTED]
+        raise SourceError(f"{store.path} has no column {column!r}; it has {', '.join(there)}{closest(column, there)}")
+    values = groups.to_pylist()
     _refuse_missing(store, [name for name, value in zip(names, values, strict=True) if value is None], column)
     return [str(value) for value in values]
 
 
-def _searched(store: Store, names: Sequence[str], pattern: str | re.Pattern[str]) -> list[str]:
+def _search_groups(store: Store, names: Sequence[str], pattern: str | re.Pattern[str]) -> list[str]:
     search = parse_pattern(pattern)
     groups = _extract(search, names)
     _refuse_missing(store, [name for name, group in zip(names, groups, strict=True) if not group], search.pattern)
@@ -254,14 +253,13 @@ def _classes(store: Store) -> list[str]:
 def _refuse_empty(store: Store, sides: Sequence[int], shares: Sequence[float], units: Sequence[str]) -> None:
     if empty := set(range(len(shares))) - set(sides):
         raise SourceError(
-            f"{store.path}: {counted(len(set(units)), 'group or video', 'groups or videos')} cannot fill "
-            f"{counted(len(shares), 'part')}: {len(empty)} would be "
-            "empty; make fewer parts"
+            f"{store.path}: {counted(len(set(units)), 'group or video', 'groups or videos')} are too few for "
+            f"{len(shares):,} parts: {len(empty):,} would be empty; make fewer parts"
         )
 
 
 def _refuse_leaks(made: Mapping[str, list[str]], names: Sequence[str], units: Sequence[str], sides: int) -> None:
-    """Check what came out, whatever made it: no unit may stand on two of the splits that belong together."""
+    """Check the result independently: no unit may be in two of the splits that belong together."""
     unit_of = dict(zip(names, units, strict=True))
     titles = list(made)
     for start in range(0, len(titles), sides):
@@ -269,11 +267,11 @@ def _refuse_leaks(made: Mapping[str, list[str]], names: Sequence[str], units: Se
         for title in titles[start : start + sides]:
             for unit in {unit_of[name] for name in made[title]}:
                 if seen.setdefault(unit, title) != title:
-                    raise SourceError(f"group {unit!r} stands in {seen[unit]} and in {title}: this is a leak")
+                    raise SourceError(f"group {unit!r} is in both {seen[unit]} and {title}: this is a leak")
 
 
 def _with_splits(store: Store) -> dict[str, Json]:
-    """The source of a store, with a place for splits in the document that an export writes."""
+    """The source of a store, with a placeholder for splits in the document that an export writes."""
     source = dict(store.source)
     document = source.get("document")
     try:

@@ -1,4 +1,4 @@
-"""Equality as skelstore promises it: the same Python types, key order, dtypes, shapes and bits."""
+"""Equality as skelstore defines it: the same Python types, key order, dtypes, shapes and bits."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _KEYS = 8
 
 
 def difference(found: Any, expected: Any, place: str = "") -> str | None:
-    """The first place where two values differ, as a sentence; None if they are the same.
+    """Describe the first difference between two values in a sentence; None if they are equal.
 
-    int is not numpy.int64, tuple is not list, a missing key is not None; dicts must agree in the order of their
-    keys, arrays in dtype (byte order included), shape and bytes. The memory order of arrays may differ.
+    int differs from numpy.int64, tuple from list, a missing key from None. Dicts must have the same key order; arrays
+    must have the same dtype (including byte order), shape and bytes. The memory order of arrays may differ.
     """
     if type(found) is not type(expected):
         return f"{place or 'the value'} is {kind_of(found)}; expected {kind_of(expected)}"

@@ -4,27 +4,28 @@
 
     SkelstoreError
     ├── StoreError              (ValueError)         a store is not as the format says
-    │   ├── DamageError                              its bytes are not those that were written
-    │   └── StoreReplacedError                       another store has its path since it was opened
-    ├── StoreNotFoundError      (FileNotFoundError)  nothing committed stands at the path
+    │   ├── DamageError                              its bytes are not the bytes that were written
+    │   └── StoreReplacedError                       it was replaced or removed after it was opened
+    ├── StoreNotFoundError      (FileNotFoundError)  there is no complete store at the path
     ├── StoreExistsError        (FileExistsError)    the destination is taken
-    ├── VideoNotFoundError      (KeyError)           no video of that name
-    ├── AmbiguousVideoError     (KeyError)           several videos of that name
-    ├── VideoIndexError         (IndexError)         no video at that position
-    ├── FrameIndexError         (IndexError)         no such frame in the video
-    ├── SplitNotFoundError      (KeyError)           no split of that name
+    ├── VideoNotFoundError      (KeyError)           no video with this name
+    ├── AmbiguousVideoError     (KeyError)           several videos with this name
+    ├── VideoIndexError         (IndexError)         no video at this position
+    ├── FrameIndexError         (IndexError)         the video has no such frame
+    ├── SplitNotFoundError      (KeyError)           no split with this name
     ├── FieldNotFoundError      (KeyError)           the video has no such field
     ├── DecompressionError      (ValueError)         a video that cannot be decompressed
-    │   └── EmptyVideoError                          … since no skeleton of it is left
-    ├── JointLayoutError        (ValueError)         joints are not of the layout, or it cannot become another
+    │   └── EmptyVideoError                          … because no skeleton is left in it
+    ├── JointLayoutError        (ValueError)         joints do not have a layout, or cannot be converted to it
     ├── UnsupportedValueError   (TypeError)          a value that no store can hold
     ├── MergeError              (ValueError)         stores that contradict each other
-    ├── MissingPackageError     (ImportError)        a package is not installed, or not fit
-    ├── SourceError             (ValueError)         a foreign file is not as its dialect says
+    ├── MissingPackageError     (ImportError)        a package is missing or has the wrong version
+    ├── SourceError             (ValueError)         a source file is not as its dialect says
     └── WorkerError             (RuntimeError)       a process that writes parts of a store died
 
-A message is one sentence: which file, which place in it, what was found, what was expected, what to do. Names in it may
-come from outside: ``str`` shows them escaped, on one line. A message of several lines is made by ``join_lines``.
+A message is one sentence: which file, which place in it, what was found, what was expected, what to do. Names in a
+message may come from untrusted files: ``str`` escapes them, on one line. ``join_lines`` makes a message of several
+lines.
 """
 
 from __future__ import annotations
@@ -33,29 +34,29 @@ from skelstore.wording import escape
 
 
 class SkelstoreError(Exception):
-    """Root of the tree; catch it to catch everything that skelstore raises on purpose."""
+    """The base of all errors that skelstore raises on purpose; catch it to catch all of them."""
 
     def __str__(self) -> str:
-        # KeyError shows the repr of its argument; a sentence must stay a sentence.
+        # KeyError shows the repr of its argument; the message must stay a plain sentence.
         if not self.args:
             return ""
         return escape(self.args[0] if isinstance(self.args[0], str) else str(self.args[0]))
 
 
 class StoreError(SkelstoreError, ValueError):
-    """A store, or a file of it, is not as the format says."""
+    """A store or one of its files is not as the format says."""
 
 
 class DamageError(StoreError):
-    """The bytes of a store are not those that were written: damaged, cut short, missing or swapped."""
+    """The bytes of a store are not the bytes that were written: a file is damaged, cut short, missing or swapped."""
 
 
 class StoreReplacedError(StoreError):
-    """Another store has the path since this one was opened, or none: what is still to be read is not of this one."""
+    """The store was replaced or removed after it was opened, so the rest of it cannot be read."""
 
 
 class StoreNotFoundError(SkelstoreError, FileNotFoundError):
-    """Nothing committed stands at the path."""
+    """There is no complete store at the path."""
 
 
 class StoreExistsError(SkelstoreError, FileExistsError):
@@ -63,23 +64,23 @@ class StoreExistsError(SkelstoreError, FileExistsError):
 
 
 class VideoNotFoundError(SkelstoreError, KeyError):
-    """No video of that name."""
+    """No video with this name."""
 
 
 class AmbiguousVideoError(SkelstoreError, KeyError):
-    """Several videos of that name: read them by position."""
+    """Several videos with this name: read them by position."""
 
 
 class VideoIndexError(SkelstoreError, IndexError):
-    """No video at that position."""
+    """No video at this position."""
 
 
 class FrameIndexError(SkelstoreError, IndexError):
-    """No such frame in the video."""
+    """The video has no such frame."""
 
 
 class SplitNotFoundError(SkelstoreError, KeyError):
-    """No split of that name."""
+    """No split with this name."""
 
 
 class FieldNotFoundError(SkelstoreError, KeyError):
@@ -87,7 +88,7 @@ class FieldNotFoundError(SkelstoreError, KeyError):
 
 
 class DecompressionError(SkelstoreError, ValueError):
-    """A compressed video whose arrays contradict each other, or are not as they have to be."""
+    """A compressed video whose arrays are inconsistent or do not have the required form."""
 
 
 class EmptyVideoError(DecompressionError):
@@ -95,13 +96,13 @@ class EmptyVideoError(DecompressionError):
 
 
 class JointLayoutError(SkelstoreError, ValueError):
-    """Joints are not of the layout that was stated, or one layout cannot become another."""
+    """Joints do not have the stated layout, or one joint layout cannot be converted to another."""
 
 
 class UnsupportedValueError(SkelstoreError, TypeError):
     """A value that no store can hold.
 
-    ``place`` is where it stands inside the annotation (``.foo[2]``), ``value`` the value itself.
+    ``place`` is its place in the annotation (``.foo[2]``), ``value`` the value itself.
     """
 
     def __init__(self, message: str, place: str = "", value: object = None) -> None:
@@ -111,15 +112,15 @@ class UnsupportedValueError(SkelstoreError, TypeError):
 
 
 class MergeError(SkelstoreError, ValueError):
-    """Stores that contradict each other, and so are not merged: all contradictions, a line each."""
+    """Stores that contradict each other and are not merged; the message lists all conflicts, one per line."""
 
 
 class MissingPackageError(SkelstoreError, ImportError):
-    """A package is not installed that only a part of skelstore needs, or its version does not fit the others."""
+    """A package that a part of skelstore needs is not installed, or its version does not match the others."""
 
 
 class SourceError(SkelstoreError, ValueError):
-    """A foreign file is not as its dialect says, or is not data."""
+    """A source file is not as its dialect says, or is not data."""
 
 
 class WorkerError(SkelstoreError, RuntimeError):

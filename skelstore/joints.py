@@ -1,9 +1,10 @@
-"""Layouts of joints: which joint stands at which place of the axis V.
+"""Joint layouts: which joint is at which position of the axis V.
 
-Names, edges and left-right pairs of the layouts that skeleton action recognition uses, conversion between them where
-it is defined, and what can be told of a layout from the shape of an array. Left and right are the person's own.
+This module defines the names, edges and left-right pairs of the joint layouts used in skeleton action recognition,
+converts between them where a conversion is defined, and guesses a layout from the shape of an array. Left and right
+are those of the person.
 
-Where each definition is from:
+Sources of the definitions:
 
 - ``coco-17``: COCO keypoints, https://cocodataset.org/#format-data; edges are the ``skeleton`` of its annotation files.
 - ``ntu-25``: Kinect v2 as in NTU RGB+D (Shahroudy et al., CVPR 2016, figure 2); edges as in PYSKL's graph
@@ -32,7 +33,7 @@ from numpy.typing import NDArray
 
 from skelstore.errors import JointLayoutError
 from skelstore.format.values import Json
-from skelstore.wording import counted, shown_names
+from skelstore.wording import closest, counted, shown_names
 
 __all__ = [
     "LAYOUTS",
@@ -53,10 +54,10 @@ __all__ = [
 
 @dataclass(frozen=True)
 class JointLayout:
-    """Names of the joints, in the order of the axis V, and what lies between them.
+    """A joint layout: the names of the joints, in the order of the axis V, and how they are connected.
 
     ``edges`` are the bones, for drawing and for graphs. ``pairs`` are (left, right), as PYSKL's ``left_kp`` and
-    ``right_kp``: a flip changes them. All are positions on the axis V.
+    ``right_kp``: a flip swaps them. Both contain positions on the axis V.
     """
 
     name: str
@@ -69,7 +70,7 @@ class JointLayout:
 
 
 class Converted(NamedTuple):
-    """What ``convert`` gives. ``derived`` names the joints that the source does not have: they are means of two."""
+    """The result of ``convert``. ``derived`` names the joints that the source lacks; each is the mean of two joints."""
 
     keypoint: NDArray[Any]
     keypoint_score: NDArray[Any] | None
@@ -77,11 +78,11 @@ class Converted(NamedTuple):
 
 
 class KnownJoints(NamedTuple):
-    """What is known of the joints of a data set.
+    """What is known about the joints of a data set.
 
-    ``layout`` is None if no layout fits. ``stated`` says whether a person stated it; else it is recognised, which is
-    a guess, and ``reason`` says from what. ``counts`` are the numbers of joints (V) that the data has. ``derived``
-    names the joints that were made out of others.
+    ``layout`` is None if no joint layout fits. ``stated`` is true if a person stated it. Otherwise it was recognised,
+    which is a guess, and ``reason`` says what the guess is based on. ``counts`` are the numbers of joints (V) in the
+    data. ``derived`` names the joints that were computed from others.
     """
 
     layout: JointLayout | None
@@ -96,7 +97,7 @@ def _words(text: str) -> tuple[str, ...]:
 
 
 def _sides(text: str) -> tuple[str, ...]:
-    """Each word as the left joint and the right one of its name."""
+    """For each word, the name of the left joint and of the right joint."""
     return tuple(f"{side}_{word}" for word in text.split() for side in ("left", "right"))
 
 
@@ -105,7 +106,7 @@ def _one_side(side: str, text: str) -> tuple[str, ...]:
 
 
 def _layout(name: str, joints: tuple[str, ...], edges: str, more_pairs: Iterable[tuple[int, int]] = ()) -> JointLayout:
-    """A layout whose edges are written as chains, such as ``0-1-2 0-3``, and whose names tell left from right."""
+    """A joint layout from edges written as chains, such as ``0-1-2 0-3``, and names that contain left or right."""
     chains = [[int(joint) for joint in chain.split("-")] for chain in edges.split()]
     pairs = [(joints.index(left), joints.index(left.replace("left", "right"))) for left in joints if "left" in left]
     return JointLayout(
@@ -133,7 +134,7 @@ _FACE_PAIRS = (
     *((45, 36), (44, 37), (43, 38), (42, 39), (47, 40), (46, 41)),
     *((54, 48), (53, 49), (52, 50), (55, 59), (56, 58), (64, 60), (63, 61), (65, 67)),
 )
-"""Left and right of the 68 points of a face, which are counted from the person's right (iBUG 300-W)."""
+"""(left, right) pairs of the 68 points of a face, which are numbered from the person's right (iBUG 300-W)."""
 
 
 def _hand_edges(root: int) -> str:
@@ -228,11 +229,11 @@ LAYOUTS: dict[str, JointLayout] = {
         ),
     )
 }
-"""Each layout by its name."""
+"""The known joint layouts by name."""
 
 _MEANS = {"neck": ("left_shoulder", "right_shoulder"), "mid_hip": ("left_hip", "right_hip")}
-"""Joints that are the mean of two others where a layout has none of its own. MMPose derives the neck so to draw in
-OpenPose's style (mmpose/visualization/local_visualizer.py), and shows it only where both shoulders are seen."""
+"""Joints that are derived as the mean of two others if a layout lacks them. MMPose derives the neck in this way to draw
+in OpenPose's style (mmpose/visualization/local_visualizer.py), and shows it only if both shoulders are visible."""
 
 _GUESSES: dict[tuple[int, int], tuple[str, str]] = {
     (17, 2): ("coco-17", "Human3.6M has 17 joints, too"),
@@ -247,26 +248,28 @@ _GUESSES: dict[tuple[int, int], tuple[str, str]] = {
     (33, 3): ("mediapipe-33", "other layouts of 33 joints exist"),
     (133, 2): ("wholebody-133", "other layouts of 133 joints exist"),
 }
-"""V and number of coordinates -> the layout that it is taken for, and what else it may be."""
+"""The guessed joint layout for each (V, number of coordinates), and the reason for doubt."""
 
 
 def layout(name: str) -> JointLayout:
-    """The layout of that name. Raises JointLayoutError, which lists the names there are."""
-    found = LAYOUTS.get(name)
-    if found is None:
-        raise JointLayoutError(f"joint layout {name!r} is not known; expected one of {', '.join(LAYOUTS)}")
-    return found
+    """The joint layout with this name. Raises JointLayoutError, which lists the known names."""
+    known = LAYOUTS.get(name)
+    if known is None:
+        expected = f"expected one of {', '.join(LAYOUTS)}{closest(name, LAYOUTS)}"
+        raise JointLayoutError(f"joint layout {name!r} is not known; {expected}")
+    return known
 
 
 def convert(
     keypoint: NDArray[Any], keypoint_score: NDArray[Any] | None, source: JointLayout, target: JointLayout
 ) -> Converted:
-    """Keypoints of one layout as those of another: joints are picked by name, and a neck or a middle of the hips that
-    the source lacks is made.
+    """Convert keypoints from one joint layout to another. Joints are matched by name; a neck or a middle of the hips
+    that the source lacks is derived.
 
-    ``keypoint`` [..., V, C] and ``keypoint_score`` [..., V] (or None) in any float dtype, which the result keeps. A
-    derived joint is the mean of its two joints in every coordinate, and its score the lesser of theirs, so that it is
-    seen only if both are. In a compressed ``keypoint`` [N, V, 3] the third channel is a score: give it apart.
+    ``keypoint`` [..., V, C] and ``keypoint_score`` [..., V] (or None) may have any float dtype, which the result keeps.
+    Each coordinate of a derived joint is the mean of its two joints, and its score is the lower of their scores, so
+    that it is visible only if both are. In a compressed ``keypoint`` [N, V, 3] the third channel is a score: pass it
+    separately as ``keypoint_score``.
 
     Raises JointLayoutError if the target has a joint that neither is in the source nor can be derived, or the arrays
     do not have the source's V.
@@ -279,8 +282,8 @@ def convert(
     missing = [joint for joints in parents for joint in joints if joint not in place]
     if missing:
         raise JointLayoutError(
-            f"{source.name} cannot be converted to {target.name}: it has no {shown_names(missing)}, and no rule says "
-            "how to make them"
+            f"{source.name} cannot be converted to {target.name}: it has no {shown_names(missing)}, "
+            "and no rule to derive them"
         )
     first = np.array([place[joints[0]] for joints in parents])
     second = np.array([place[joints[-1]] for joints in parents])
@@ -288,9 +291,9 @@ def convert(
     scores = None
     if keypoint_score is not None:
         lesser = np.minimum(keypoint_score[..., first], keypoint_score[..., second])
-        scores = lesser.astype(keypoint_score.dtype, copy=False)  # in its byte order
+        scores = lesser.astype(keypoint_score.dtype, copy=False)  # restores the byte order
     derived = np.flatnonzero(first != second)
-    if len(derived):  # in float64, in which the sum of two float16 is exact, and none of float32 overflows
+    if len(derived):  # in float64: the sum of two float16 is exact, and sums of float32 do not overflow
         sums = points[..., derived, :].astype(np.float64) + keypoint[..., second[derived], :]
         points[..., derived, :] = sums / 2
     return Converted(points, scores, tuple(target.joints[i] for i in derived.tolist()))
@@ -305,9 +308,9 @@ def _require_axis(array: NDArray[Any], axis: int, source: JointLayout, what: str
 
 
 def keypoint_shapes(fields: Iterable[tuple[int, tuple[int, ...]]]) -> list[tuple[int, int]]:
-    """V and number of coordinates of fields of ``keypoint``, from the number of ragged axes and the fixed axes of each.
+    """(V, number of coordinates) of the fields of ``keypoint``, given the number of ragged axes and the fixed axes.
 
-    Compressed ones, [N, V, 3] of x, y, score, have two coordinates. Arrays of other forms are left out.
+    A compressed keypoint, [N, V, 3] with x, y and score, has two coordinates. Arrays of other forms are skipped.
     """
     known = [(ragged, fixed) for ragged, fixed in fields if ragged in (1, 2) and len(fixed) == 2]
     return [(fixed[0], fixed[1] if ragged == 2 else 2) for ragged, fixed in known]
@@ -327,30 +330,30 @@ def recognise(shapes: Iterable[tuple[int, int]]) -> KnownJoints:
     ((joints, dimensions),) = found
     what = f"{counted(joints, 'joint')} in {dimensions}D"
     if (joints, dimensions) not in _GUESSES:
-        return KnownJoints(None, False, f"{what}, which is no layout that is known here", counts, ())
+        return KnownJoints(None, False, f"{what}, which is not a known layout", counts, ())
     name, doubt = _GUESSES[joints, dimensions]
     return KnownJoints(LAYOUTS[name], False, f"{what}; {doubt}", counts, ())
 
 
 def stated(name: str, shapes: Iterable[tuple[int, int]], derived: Iterable[str] = ()) -> dict[str, Json]:
-    """What a store keeps, under ``joints`` of its source, of a layout that a person stated.
+    """The value of ``joints`` in a store's source for a joint layout that a person stated.
 
-    Raises JointLayoutError if there is no such layout, or keypoint arrays (``shapes`` as for ``recognise``) have
+    Raises JointLayoutError if the layout is unknown, or if keypoint arrays (``shapes`` as for ``recognise``) have
     another number of joints.
     """
     of = layout(name)
     if unlike := sorted({v for v, _ in shapes} - {len(of)}):
         raise JointLayoutError(
-            f"the layout {name} has {len(of)} joints, and there are keypoints with {', '.join(map(str, unlike))}: "
+            f"the layout {name} has {len(of)} joints, but there are keypoints with {', '.join(map(str, unlike))}: "
             "state the layout that the keypoints have"
         )
     return {"layout": name, "derived": list(derived)}
 
 
 def with_joints(source: dict[str, Json], shapes: Iterable[tuple[int, int]]) -> dict[str, Json]:
-    """The source that a store keeps: as it is if a layout was stated, else with the one that is recognised, as a guess.
+    """The source for a store: unchanged if it states a joint layout, else with the recognised layout, as a guess.
 
-    ``shapes`` as for ``recognise``. A guess that ``source`` has already, of other data perhaps, is made anew.
+    ``shapes`` as for ``recognise``. A guess that is already in ``source``, perhaps from other data, is replaced.
     """
     if "joints" in source and not is_guess(source["joints"]):
         return source
@@ -362,15 +365,15 @@ def with_joints(source: dict[str, Json], shapes: Iterable[tuple[int, int]]) -> d
 
 
 def is_guess(node: Json) -> bool:
-    """Whether a store's ``joints`` were recognised, and not stated."""
+    """Whether a store's ``joints`` were recognised rather than stated."""
     return isinstance(node, dict) and isinstance(node.get("guess"), str)
 
 
 def known_joints(node: Json, shapes: Iterable[tuple[int, int]]) -> KnownJoints:
-    """What is known of the joints: ``node`` is what the store keeps; if that is nothing, the layout is recognised.
+    """What is known about the joints: from ``node``, which is the ``joints`` of a store, or recognised if that is None.
 
-    A layout that this version does not know, or anything else that it cannot read, counts as nothing, and so does a
-    guess that does not fit the arrays.
+    ``node`` is ignored if this version does not know its layout or cannot read it, or if it is a guess that does not
+    fit the arrays.
     """
     guess = recognise(shapes)
     name = node.get("layout") if isinstance(node, dict) else None
@@ -385,9 +388,10 @@ def known_joints(node: Json, shapes: Iterable[tuple[int, int]]) -> KnownJoints:
 
 
 def require_alike(first: KnownJoints, first_place: str, second: KnownJoints, second_place: str) -> None:
-    """Raise JointLayoutError, naming both places, if data of the one cannot stand beside data of the other.
+    """Raise JointLayoutError, naming both places, if two data sets cannot be combined.
 
-    So it is if their numbers of joints differ, or their layouts; data without keypoints go with everything.
+    They cannot if their numbers of joints or their joint layouts differ. Data without keypoints can be combined with
+    any data.
     """
     if not first.counts or not second.counts:
         return
@@ -395,7 +399,7 @@ def require_alike(first: KnownJoints, first_place: str, second: KnownJoints, sec
         return
     named = [f"{place} has {_describe(known)}" for known, place in ((first, first_place), (second, second_place))]
     raise JointLayoutError(
-        f"{' and '.join(named)}: convert one of them to the joints of the other, or state the layout where it was "
+        f"{' and '.join(named)}: convert one of them to the joints of the other, or state the layout if it was "
         "recognised wrongly"
     )
 

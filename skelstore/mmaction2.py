@@ -1,4 +1,4 @@
-"""A store as a data set of MMAction2 1.x: ``SkelStorePoseDataset`` in its registry, for ``PoseDataset``.
+"""A store as an MMAction2 1.x data set: ``SkelStorePoseDataset`` in its registry replaces ``PoseDataset``.
 
 Needs MMAction2: ``pip install 'skelstore[torch]' mmaction2``. In a config::
 
@@ -6,7 +6,7 @@ Needs MMAction2: ``pip install 'skelstore[torch]' mmaction2``. In a config::
     dataset_type = "SkelStorePoseDataset"
     ann_file = "data/k400.zarr"
 
-The definition is mmaction/datasets/pose_dataset.py of MMAction2 1.2.0 on mmengine's BaseDataset.
+The reference is mmaction/datasets/pose_dataset.py of MMAction2 1.2.0, on mmengine's BaseDataset.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 from skelstore.errors import FieldNotFoundError, MissingPackageError
 from skelstore.format.files import absolute
 from skelstore.read.store import open
-from skelstore.train.pipelines import SampledPipeline, deferred
+from skelstore.train.pipelines import SampledPipeline, without_skeletons
 from skelstore.train.selection import Selection
 from skelstore.wording import kind_of
 
@@ -40,20 +40,17 @@ __all__ = ["SkelStorePoseDataset"]
 
 @DATASETS.register_module()
 class SkelStorePoseDataset(PoseDataset):
-    """MMAction2's PoseDataset on a store: the same arguments, the same items, no list of dicts in memory.
+    """MMAction2's PoseDataset on a store: the same arguments and items, without a list of dicts in memory.
 
-    ``ann_file`` is the path of the store. The ``skeleton`` entry of ``data_prefix`` is not used, since the store holds
-    the skeletons; ``video`` is. ``serialize_data`` changes nothing: there is nothing to serialize. Where ``get_subset``
-    of a PoseDataset fails on a number of all its videos, this one gives them.
+    ``ann_file`` is the path of the store. The ``video`` entry of ``data_prefix`` is used; ``skeleton`` is not, since
+    the store holds the skeletons. ``serialize_data`` has no effect, since there is nothing to serialize. If
+    ``get_subset`` is called with the number of all videos, it returns all of them, while PoseDataset's fails.
 
-    As upstream, ``box_thr`` does nothing unless ``valid_ratio`` is a float above 0 (that of ``Store.decompressed``
-    filters boxes in any case).
+    ``read_sampled``: read only the sampled frames; the items are the same. The pipeline must start with
+    [DecompressPose,] UniformSampleFrames or UniformSample, and PoseDecode, else ValueError is raised.
 
-    ``read_sampled``: read the sampled frames only. The pipeline must begin with [DecompressPose,] UniformSampleFrames
-    and PoseDecode, else ValueError. Items are the same.
-
-    Raises SplitNotFoundError, which lists the splits there are, and FieldNotFoundError if the store lacks what
-    ``valid_ratio`` needs, or skeletons; when the list of videos is read.
+    When the list of videos is loaded, raises SplitNotFoundError, which lists the existing splits, and
+    FieldNotFoundError if the store lacks skeletons or the fields that ``valid_ratio`` needs.
     """
 
     ann_file: str
@@ -73,12 +70,12 @@ class SkelStorePoseDataset(PoseDataset):
     ) -> None:
         self.read_sampled = read_sampled
         super().__init__(ann_file, pipeline, split=split, valid_ratio=valid_ratio, box_thr=box_thr, **kwargs)
-        self.ann_file = str(absolute(self.ann_file))  # with lazy_init the store is opened later, perhaps elsewhere
+        self.ann_file = str(absolute(self.ann_file))  # with lazy_init, the working directory may change before opening
         if read_sampled:
             self.pipeline = SampledPipeline(self.pipeline.transforms)
 
     def full_init(self) -> None:
-        """Open the store and select the videos, unless that has been done."""
+        """Open the store and select the videos, unless this was done already."""
         if self._fully_initialized:
             return
         self.data_list = self.load_data_list()
@@ -98,7 +95,7 @@ class SkelStorePoseDataset(PoseDataset):
         return Selection(store, split=self.split)
 
     def filter_data(self) -> Selection:
-        """The videos that ``valid_ratio`` and ``box_thr`` leave."""
+        """The videos that remain after filtering by ``valid_ratio`` and ``box_thr``."""
         kept = Selection(self.data_list.store, box_thr=self.box_thr, valid_ratio=self.valid_ratio)
         MMLogger.get_current_instance().info(f"{len(kept)} videos remain after valid thresholding")
         return kept
@@ -109,25 +106,25 @@ class SkelStorePoseDataset(PoseDataset):
 
     @force_full_init
     def get_data_info(self, idx: int) -> dict[str, Any]:
-        """The annotation of a video, as PoseDataset hands it to the pipeline."""
-        return self._completed(self.data_list[idx], idx)
+        """The annotation of a video, as PoseDataset passes it to the pipeline."""
+        return self._complete(self.data_list[idx], idx)
 
     @force_full_init
     def prepare_data(self, idx: int) -> Any:
         """The annotation of a video after the pipeline."""
         if self.read_sampled:
-            return self.pipeline(self._completed(deferred(self.data_list, idx), idx))
+            return self.pipeline(self._complete(without_skeletons(self.data_list, idx), idx))
         return self.pipeline(self.get_data_info(idx))
 
     @force_full_init
     def get_subset_(self, indices: Sequence[int] | int) -> None:
-        """Keep the first (or with a negative number, the last) so many videos, or those at some positions."""
+        """Keep the first ``indices`` videos (the last ones if negative), or the videos at a sequence of positions."""
         self.data_list = self._part(indices)
 
     @force_full_init
     def get_subset(self, indices: Sequence[int] | int) -> SkelStorePoseDataset:
-        """As ``get_subset_``, in a new data set."""
-        # A memo of its own: the default one is shared by all calls and keeps every subset alive.
+        """Like ``get_subset_``, but return a new data set."""
+        # A new memo, since the default one is shared by all calls and keeps every subset alive.
         subset: SkelStorePoseDataset = self._copy_without_annotation({})
         subset.data_list = self._part(indices)
         return subset
@@ -140,8 +137,8 @@ class SkelStorePoseDataset(PoseDataset):
             raise TypeError(f"indices are an int or a sequence of int, not {kind_of(indices)}")
         return self.data_list.at([operator.index(i) for i in indices])
 
-    def _completed(self, info: dict[str, Any], idx: int) -> dict[str, Any]:
-        """An annotation with what PoseDataset and its bases add to it."""
+    def _complete(self, info: dict[str, Any], idx: int) -> dict[str, Any]:
+        """Add to an annotation what PoseDataset and its base classes add, and return it."""
         if "video" in self.data_prefix:
             for name in ("filename", "frame_dir"):
                 if name in info:

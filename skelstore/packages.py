@@ -1,6 +1,6 @@
-"""Whether NumPy and pyarrow can be used together; imported before pyarrow is, wherever that is needed.
+"""Checks that NumPy and pyarrow can be used together; ``skelstore`` imports this module before anything else.
 
-pyarrow 26 and later refuse NumPy 1. Neither package tells pip so.
+pyarrow 26 and later refuse NumPy 1, but neither package declares that to pip.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""A store as a data set of PYSKL: ``SkelStorePoseDataset`` in its registry, for ``PoseDataset``; no memcached.
+"""A store as a PYSKL data set: ``SkelStorePoseDataset`` in its registry replaces ``PoseDataset``, without memcached.
 
-Needs PYSKL's checkout on the path, and what it needs: mmcv 1.x and PyTorch. Import this module before the config is
-built. The definition is pyskl/datasets/pose_dataset.py and base.py.
+Needs PYSKL's checkout on the path and its dependencies, mmcv 1.x and PyTorch. Import this module before the config is
+built. The reference is pyskl/datasets/pose_dataset.py and base.py.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 from skelstore.errors import MissingPackageError
 from skelstore.read.lazy import LazyAnnotation
 from skelstore.read.store import open
-from skelstore.train.pipelines import SampledPipeline, deferred
+from skelstore.train.pipelines import SampledPipeline, without_skeletons
 from skelstore.train.selection import Selection
 
 try:
@@ -24,19 +24,19 @@ try:
 except ImportError as error:
     raise MissingPackageError(
         f"skelstore.pyskl needs PYSKL, which cannot be imported ({error}): put its checkout on the path and "
-        "install what it needs (mmcv 1.x); PyTorch comes with pip install 'skelstore[torch]'"
+        "install its dependencies (mmcv 1.x); PyTorch comes with pip install 'skelstore[torch]'"
     ) from error
 
 __all__ = ["SkelStorePoseDataset"]
 
 DROPPED = ("valid", "box_score")
-"""What PoseDataset takes out of every item."""
+"""Fields that PoseDataset removes from every item."""
 
 
 class VideoInfo(Mapping[str, Any]):
-    """An item of ``video_infos``: reads what it is asked for, such as the label, and keeps nothing.
+    """An item of ``video_infos``: reads a value, such as the label, on access, and keeps nothing.
 
-    ``copy.deepcopy`` gives the whole as a dict: that is how PYSKL takes an item before the pipeline writes into it.
+    ``copy.deepcopy`` returns the whole annotation as a dict: PYSKL calls it before the pipeline writes into an item.
     """
 
     def __init__(self, infos: VideoInfos, position: int) -> None:
@@ -66,7 +66,7 @@ class VideoInfo(Mapping[str, Any]):
 
 
 class VideoInfos(Sequence[VideoInfo]):
-    """PYSKL's list of videos, which holds none."""
+    """PYSKL's list of videos, without annotations in memory."""
 
     def __init__(self, selection: Selection, prefix: str, read_sampled: bool) -> None:
         self.selection = selection
@@ -83,31 +83,29 @@ class VideoInfos(Sequence[VideoInfo]):
         return VideoInfo(self, range(len(self))[index])
 
     def annotation(self, position: int) -> dict[str, Any]:
-        """The annotation of a video as PoseDataset hands it to the pipeline."""
-        found = deferred(self.selection, position) if self._read_sampled else self.selection[position]
+        """The annotation of a video, as PoseDataset passes it to the pipeline."""
+        item = without_skeletons(self.selection, position) if self._read_sampled else self.selection[position]
         for name in DROPPED:
-            found.pop(name, None)
-        return {key: self.prefixed(key, value) for key, value in found.items()}
+            item.pop(name, None)
+        return {key: self.prefixed(key, value) for key, value in item.items()}
 
     def prefixed(self, key: str, value: Any) -> Any:
-        """The value of a key, a name of a video with ``data_prefix`` before it."""
+        """The value of a key; ``data_prefix`` is prepended to ``filename`` and ``frame_dir``."""
         return os.path.join(self._prefix, value) if key in ("filename", "frame_dir") else value
 
 
 @DATASETS.register_module()
 class SkelStorePoseDataset(PoseDataset):
-    """PYSKL's PoseDataset on a store: the same arguments, the same items, no list of dicts in memory.
+    """PYSKL's PoseDataset on a store: the same arguments and items, without a list of dicts in memory.
 
-    ``ann_file`` is the path of the store. ``memcached`` and ``mc_cfg`` are accepted and not used, with one warning.
+    ``ann_file`` is the path of the store. ``memcached`` and ``mc_cfg`` are accepted but ignored, with a warning if
+    ``memcached`` is true.
 
-    As upstream, ``box_thr`` does nothing unless ``valid_ratio`` is a float above 0 (that of ``Store.decompressed``
-    filters boxes in any case).
+    ``read_sampled``: read only the sampled frames; the items are the same. The pipeline must start with
+    [DecompressPose,] UniformSampleFrames or UniformSample, and PoseDecode, else ValueError is raised.
 
-    ``read_sampled``: read the sampled frames only. The pipeline must begin with [DecompressPose,] UniformSampleFrames
-    and PoseDecode, else ValueError. Items are the same.
-
-    Raises SplitNotFoundError, which lists the splits there are, and FieldNotFoundError if the store lacks what
-    ``valid_ratio`` needs.
+    Raises SplitNotFoundError, which lists the existing splits, and FieldNotFoundError if the store lacks the fields
+    that ``valid_ratio`` needs.
     """
 
     pipeline: Any
@@ -134,14 +132,14 @@ class SkelStorePoseDataset(PoseDataset):
         self.valid_ratio = valid_ratio
         self.class_prob = class_prob
         self.read_sampled = read_sampled
-        # Not PoseDataset's own, which goes over the list of videos and changes each.
+        # Skips PoseDataset.__init__, which iterates over the list of videos and changes each.
         super(PoseDataset, self).__init__(ann_file, pipeline, start_index=0, modality="Pose", mc_cfg=mc_cfg, **kwargs)
         if read_sampled:
             self.pipeline = SampledPipeline(self.pipeline.transforms)
         get_root_logger().info(f"{len(self)} videos remain after valid thresholding")
 
     def load_annotations(self) -> VideoInfos:
-        """The videos that ``split``, ``valid_ratio`` and ``box_thr`` leave."""
+        """The videos that remain after filtering by ``split``, ``valid_ratio`` and ``box_thr``."""
         filters = {"box_thr": self.box_thr, "valid_ratio": self.valid_ratio}
         selection = Selection(open(self.ann_file), split=self.split or None, **filters)
         return VideoInfos(selection, self.data_prefix, self.read_sampled)

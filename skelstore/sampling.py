@@ -1,4 +1,4 @@
-"""The order in which a training reads a data set: a function of (seed, epoch) that can be resumed; without torch."""
+"""The order in which training reads a data set: a resumable function of (seed, epoch); does not need PyTorch."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from numpy.typing import NDArray
 from skelstore.wording import counted
 
 ClassProb: TypeAlias = Sequence[float] | Mapping[int, float]
-"""How often the videos of each class are read in an epoch, by label; 1 for a class that it does not name."""
+"""How often the videos of each class are read per epoch, by label; 1 for a class that is not listed."""
 
 _SETTINGS = ("seed", "samples", "shuffle", "window", "num_replicas", "drop_last", "class_prob")
 
 
 class EpochSampler:
-    """Positions of a data set for one epoch after the other, in an order that depends on ``seed`` and the epoch only.
+    """Yields the positions of a data set, epoch by epoch, in an order that depends only on ``seed`` and the epoch.
 
-    For DataLoader(sampler=…); ``dataset`` needs a length, and where it has one a ``class_prob`` (see `resampled`).
-    Call ``set_epoch`` before each epoch, as with PyTorch's DistributedSampler.
+    For DataLoader(sampler=…). ``dataset`` needs a length. If it has a ``class_prob`` (see `resampled`), it also needs
+    ``labels``. Call ``set_epoch`` before each epoch, as with PyTorch's DistributedSampler.
 
     - ``shuffle``: False reads the data set in its order.
-    - ``window``: 0 shuffles the whole. Otherwise so many neighbouring shards make a window, windows come in random
-      order, and each is shuffled in itself: a cold disk or a remote store is then read a few files at a time. The
-      data set needs ``shards``, as a ``SkeletonDataset`` has them.
-    - ``rank`` of ``num_replicas`` processes gets a run of the order that no other one gets. With ``drop_last`` all runs
-      are equally long, as DDP needs it, and up to ``num_replicas - 1`` samples of the epoch are left out; without, the
-      first runs may be longer by one, and none is left out. Nothing is read twice to fill up.
+    - ``window``: 0 shuffles the whole data set. Otherwise each ``window`` neighbouring shards form a window; windows
+      come in random order, and each is shuffled within itself. A cold disk or a remote file system is then read a few
+      files at a time. The data set needs ``shards``, as a ``SkeletonDataset`` has them.
+    - ``rank``: each of ``num_replicas`` processes gets its own contiguous part of the order. With ``drop_last`` all
+      parts have the same length, as DDP requires, and up to ``num_replicas - 1`` samples of the epoch are dropped.
+      Without it, the first parts may be one sample longer, and none is dropped. No sample is repeated as padding.
 
-    The orders are the same with every version of NumPy. Memory: 8 bytes a sample of the epoch, in the main process.
+    The order is the same with every version of NumPy. Memory: 8 bytes per sample of the epoch, in the main process.
 
-    Raises ValueError if there is no such ``rank`` among the processes, or ``window`` or ``seed`` is below 0.
+    Raises ValueError if ``rank`` is not below ``num_replicas``, or if ``rank``, ``window`` or ``seed`` is below 0.
     """
 
     def __init__(
@@ -68,15 +68,15 @@ class EpochSampler:
         self._start = self._taken = 0
 
     def __len__(self) -> int:
-        """Samples of this process in a whole epoch."""
+        """The number of samples of this process in a whole epoch."""
         return self._length
 
     def __iter__(self) -> Iterator[int]:
         self._taken, self._start = self._start, 0
-        return self._drawn(self.order()[self._taken :])
+        return self._draw(self.order()[self._taken :])
 
     def order(self) -> NDArray[np.int64]:
-        """The positions of this process in the whole of the epoch, in their order."""
+        """The positions of this process in the whole epoch, in the order in which they are read."""
         random = _random(self._settings["seed"], self.epoch)
         positions = self._samples(random)
         if self._settings["shuffle"]:
@@ -85,38 +85,39 @@ class EpochSampler:
         return positions[self._first : self._first + self._length]
 
     def set_epoch(self, epoch: int) -> None:
-        """Go to the beginning of an epoch; in the epoch that ``load_state_dict`` has set, stay where that left off."""
+        """Go to the start of an epoch; if it is the current one, keep the position that ``load_state_dict`` set."""
         if epoch != self.epoch:
             self.epoch = epoch
             self._start = self._taken = 0
 
     def state_dict(self, taken: int | None = None) -> dict[str, Any]:
-        """Where the training is, for ``load_state_dict``.
+        """The position of the training, for ``load_state_dict``.
 
-        ``taken``: how many samples of this epoch the training of this process has had. DataLoader's workers are ahead
-        of it, so give it where there are any: batches x batch size. Without it, as many as were asked for count.
-        Raises ValueError if it is below 0, or more than the epoch has.
+        ``taken`` is the number of samples of this epoch that training has used in this process. DataLoader's workers
+        draw samples ahead, so pass it if there are workers: batches x batch size. Without it, all samples that were
+        drawn count. Raises ValueError if it is below 0 or above the number of samples of the epoch.
         """
         taken = self._taken if taken is None else taken
         if not 0 <= taken <= self._length:
-            raise ValueError(f"taken is {taken}, of the {self._length} samples of an epoch")
+            raise ValueError(f"taken is {taken}: give 0 to {self._length}, the number of samples of an epoch")
         return {"epoch": self.epoch, "taken": taken, **self._settings}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on where ``state_dict`` was taken, by this process or another of the same training.
+        """Continue where ``state_dict`` was called, in this process or another process of the same training.
 
-        Raises ValueError if that sampler had other settings, or a data set of another size.
+        Raises ValueError if that sampler had other settings or a data set of another size.
         """
         for name, mine in self._settings.items():
             if state.get(name) != mine:
                 raise ValueError(
-                    f"the state was taken with {name}={state.get(name)!r}, this sampler has {mine!r}: make it as it was"
+                    f"the state was saved with {name}={state.get(name)!r}, but this sampler has {mine!r}: make the "
+                    "sampler with the same settings"
                 )
-        # The run of the process that took the state may be longer by one than this one's.
+        # The part of the process that saved the state may be one sample longer than the part of this process.
         self.epoch, self._start = int(state["epoch"]), min(int(state["taken"]), self._length)
         self._taken = self._start
 
-    def _drawn(self, order: NDArray[np.int64]) -> Iterator[int]:
+    def _draw(self, order: NDArray[np.int64]) -> Iterator[int]:
         for position in order:
             self._taken += 1
             yield int(position)
@@ -133,10 +134,11 @@ class EpochSampler:
 def resampled(
     random: np.random.RandomState, labels: NDArray[np.integer[Any]], class_prob: ClassProb
 ) -> NDArray[np.int64]:
-    """Positions of an epoch in which classes are read more often: what PYSKL's ClassSpecificDistributedSampler draws.
+    """The positions of an epoch with classes resampled like PYSKL's ClassSpecificDistributedSampler.
 
-    Each of the n videos of a class whose ``class_prob`` is m comes floor(m) times, and int((m % 1) * n) of them, drawn
-    at random, once more (pyskl/datasets/samplers/distributed_sampler.py). Classes in the order in which they are met.
+    Of a class with n videos and a ``class_prob`` of m, every video comes floor(m) times, and int((m % 1) * n) random
+    videos come once more (pyskl/datasets/samplers/distributed_sampler.py). Classes are in the order of their first
+    video.
     """
     multipliers = _by_label(class_prob)
     classes, first = np.unique(labels, return_index=True)
@@ -154,7 +156,7 @@ def _by_label(class_prob: ClassProb) -> Mapping[int, float]:
 
 
 def _listed(class_prob: ClassProb | None) -> list[list[float]] | None:
-    """Labels and their numbers in a form that JSON keeps."""
+    """The labels and their multipliers in a form that JSON preserves."""
     if class_prob is None:
         return None
     return sorted([int(label), float(multiplier)] for label, multiplier in _by_label(class_prob).items())
@@ -163,16 +165,16 @@ def _listed(class_prob: ClassProb | None) -> list[list[float]] | None:
 def shuffled(
     random: np.random.RandomState, count: int, shards: NDArray[np.int64] | None = None, window: int = 0
 ) -> NDArray[np.int64]:
-    """Places 0 to ``count`` - 1 in random order; with ``shards`` [count], window by window of so many shards."""
+    """0 to ``count`` - 1 in random order; with ``shards`` [count], one window of ``window`` shards after another."""
     order: NDArray[np.int64] = random.permutation(count)
     if shards is None:
         return order
     numbers, shard = np.unique(shards, return_inverse=True)
     windows = -(-len(numbers) // window)
-    turn = random.permutation(windows)  # when the turn of each window is
+    turn = random.permutation(windows)  # the rank of each window in the order
     return order[np.argsort(turn[shard.reshape(-1) // window][order], kind="stable")]
 
 
 def _random(seed: int, epoch: int) -> np.random.RandomState:
-    # RandomState, since its streams are frozen (NumPy's NEP 19); those of a Generator may change.
+    # The streams of RandomState are frozen (NumPy's NEP 19); those of Generator may change.
     return np.random.RandomState(np.random.MT19937(np.random.SeedSequence([seed, epoch])))

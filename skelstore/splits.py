@@ -1,4 +1,4 @@
-"""Splits of several stores as one, and of a store cut down to some of its videos."""
+"""Joining the splits of several stores, and reducing splits to some of the videos."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from skelstore.wording import kind_of
 
 
 def hashed(value: Any) -> set[Any]:
-    """A set of the value, empty if it has no hash: such a value is in no set."""
+    """A set with the value, or an empty set if the value is not hashable."""
     try:
         return {value}
     except TypeError:
@@ -25,26 +25,26 @@ def is_run(ids: object) -> bool:
     return isinstance(ids, (list, tuple)) or (isinstance(ids, np.ndarray) and ids.ndim == 1)
 
 
-def joined(splits: Iterable[Mapping[Any, Any]]) -> dict[Any, Any]:
-    """Splits joined by name: the ids of the first, then those of the second, and so on; repetitions stay.
+def join_splits(splits: Iterable[Mapping[Any, Any]]) -> dict[Any, Any]:
+    """Join splits by name: the ids of the first, then those of the second, and so on, with repetitions.
 
-    Lists, tuples and arrays of one dtype stay what they are; runs of different types become a list. Raises
-    MergeError for splits of one name that are no runs of ids and differ.
+    Lists, tuples and arrays of one dtype keep their type; ids of different types become a list. Raises MergeError if
+    splits with the same name differ and are not lists, tuples or arrays [n] of ids.
     """
     whole: dict[Any, Any] = {}
     for some in splits:
         for name, ids in some.items():
-            whole[name] = _concatenated(name, whole[name], ids) if name in whole else ids
+            whole[name] = _concatenate(name, whole[name], ids) if name in whole else ids
     return whole
 
 
-def _concatenated(name: Any, first: Any, second: Any) -> Any:
+def _concatenate(name: Any, first: Any, second: Any) -> Any:
     if is_run(first) and is_run(second):
         if type(first) is not type(second):
             return [*first, *second]
         if not isinstance(first, np.ndarray):
             return first + second
-        # The dtype is named, since NumPy would turn the byte order into the machine's.
+        # The dtype is given, since NumPy would convert to the native byte order.
         return np.concatenate([first, second], dtype=first.dtype) if first.dtype == second.dtype else [*first, *second]
     if difference(first, second) is None:
         return first
@@ -54,10 +54,10 @@ def _concatenated(name: Any, first: Any, second: Any) -> Any:
     )
 
 
-def filter_ids(splits: Mapping[Any, Any], remains: Callable[[Any], bool]) -> dict[Any, Any]:
-    """Splits with only the ids that remain, in their order; a split of which nothing remains is left out.
+def keep_ids(splits: Mapping[Any, Any], remains: Callable[[Any], bool]) -> dict[Any, Any]:
+    """Reduce splits to the ids for which ``remains`` is true, in their order; a split without any is dropped.
 
-    What is no run of ids stays as it is.
+    A split that is not a list, tuple or array [n] of ids is kept unchanged.
     """
     fewer: dict[Any, Any] = {}
     for name, ids in splits.items():

@@ -1,4 +1,4 @@
-"""A store as a data set of PyTorch, and the sampler for it; needs PyTorch: ``pip install 'skelstore[torch]'``."""
+"""A store as a PyTorch data set, and its sampler; needs PyTorch: ``pip install 'skelstore[torch]'``."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ Source = str | os.PathLike[str] | Store
 
 
 class SkeletonDataset(Dataset):
-    """Videos of one store, or of several one after the other, as a map-style data set.
+    """The videos of one store, or of several stores in order, as a map-style data set.
 
-    ``source``: a store, a view of one, a path, or a list of these. ``split``, ``valid_ratio`` and ``box_thr`` select
-    videos and boxes as PYSKL's PoseDataset does, where ``box_thr`` does nothing unless ``valid_ratio`` is a float above
-    0. An item is the annotation; with ``decompress`` it is as ``Store.decompressed`` gives it (``squeeze`` and
-    ``max_person`` are its options), otherwise as it is in the store, with ``anno_inds`` if boxes are filtered.
+    ``source`` is a store, a view of a store, a path, or a list of these. ``split``, ``valid_ratio`` and ``box_thr``
+    select videos and boxes as PYSKL's PoseDataset does. An item is the annotation: with ``decompress`` as
+    ``Store.decompressed`` returns it (``squeeze`` and ``max_person`` are its options), otherwise as it is in the store,
+    with ``anno_inds`` if boxes are filtered.
 
-    ``frames``, if given, is called with the number of frames T of the video and returns those to read (integers
-    [n], a slice or a range): ``keypoint`` and ``keypoint_score`` are then ``[:, frames]`` of what they would be, and
-    only the chunks that hold these frames are read. ``transform`` is called with the annotation, and returns the item.
-    ``class_prob`` is for the sampler: see ``skelstore.sampling.resampled``.
+    ``frames``, if given, is called with the video's number of frames T and returns the frames to read (integers [n], a
+    slice or a range). ``keypoint`` and ``keypoint_score`` then have only these frames, ``[:, frames]``, and only the
+    chunks that hold them are read. ``transform`` is called with the annotation and returns the item. ``class_prob`` is
+    for the sampler: see ``skelstore.sampling.resampled``.
 
-    Pickling takes the paths along, not the data, so workers may be started in any way.
+    Pickling includes the paths, not the data, so workers can use any start method.
 
     Raises StoreNotFoundError, SplitNotFoundError and FieldNotFoundError as ``open``, ``Store.split`` and
     ``Store.decompressed`` do.
@@ -63,7 +63,7 @@ class SkeletonDataset(Dataset):
         class_prob: ClassProb | None = None,
     ) -> None:
         self._views: list[Decompressed | Selection] = []
-        for store in map(_opened, [source] if isinstance(source, (str, os.PathLike, Store)) else source):
+        for store in map(_open, [source] if isinstance(source, (str, os.PathLike, Store)) else source):
             selection = Selection(store, split=split, box_thr=box_thr, valid_ratio=valid_ratio)
             if decompress:
                 options: dict[str, Any] = {"squeeze": squeeze, "max_person": max_person}
@@ -72,8 +72,7 @@ class SkeletonDataset(Dataset):
                 self._views.append(selection)
                 #: Position of the first video of each store, and the number of all.
                 self._views.append(Selection(store, split=split, box_thr=box_thr, valid_ratio=valid_ratio))
-        self._starts = np.cumsum([0, *map(len, self._views)])
-        """Position of the first video of each store, and the number of all."""
+        self._starts = np.cumsum([0, *map(len, self._views)])  # first position of each store, and the total
         self.frames = frames
         self.transform = transform
         self.class_prob = class_prob
@@ -85,12 +84,15 @@ class SkeletonDataset(Dataset):
 
     @property
     def labels(self) -> NDArray[np.int64]:
-        """The label of each video [videos]. Raises FieldNotFoundError if one has no integer as its label."""
+        """The label of each video [videos]. Raises FieldNotFoundError if a label is not an integer."""
         return np.concatenate([np.zeros(0, np.int64), *(store.labels for store in self.stores)])
 
     @property
     def shards(self) -> NDArray[np.int64]:
-        """For each video the number of the file that it is in [videos]; neighbours have neighbouring numbers."""
+        """For each video, the number of the shard file in which its largest array starts [videos].
+
+        Shards are numbered across all stores; neighbouring shards have neighbouring numbers.
+        """
         numbers, after = [np.zeros(0, np.int64)], 0
         for store in self.stores:
             numbers.append(shard_numbers(store) + after)
@@ -101,13 +103,16 @@ class SkeletonDataset(Dataset):
         return int(self._starts[-1])
 
     def __getitem__(self, index: SupportsIndex) -> Any:
-        """The item at a position; negative counts from the end. Raises VideoIndexError, and as ``Store[…]``."""
+        """The item at a position; a negative one counts from the end.
+
+        Raises VideoIndexError if the position is out of range, and what ``Store[…]`` raises.
+        """
         view, position = self._place(index)
         annotation = view[position] if self.frames is None else view.read_one(position, frames=self.frames)
         return annotation if self.transform is None else self.transform(annotation)
 
     def __getitems__(self, indices: Iterable[SupportsIndex]) -> list[Any]:
-        """The items at some positions, in that order: what DataLoader asks for. Videos are read in a store's order."""
+        """The items at several positions, in that order; DataLoader calls it. Videos are read in the store's order."""
         if self.frames is not None:
             return [self[index] for index in indices]
         places = [self._place(index) for index in indices]
@@ -128,9 +133,9 @@ class SkeletonDataset(Dataset):
         return self._views[view], position - int(self._starts[view])
 
 
-def _opened(source: Source) -> Store:
+def _open(source: Source) -> Store:
     if isinstance(source, (str, os.PathLike)):
         return open(source)
     if not isinstance(source, Store):
-        raise TypeError(f"a data set is made of stores, their views or paths, not of {kind_of(source)}")
+        raise TypeError(f"a data set is made of stores, views or paths, not of {kind_of(source)}")
     return source

@@ -1,1 +1,1 @@
-"""Reading measured: a store against what people keep skeletons in instead, on any set of annotations."""
+"""Benchmarks of reading: a store compared with other ways to keep skeletons, on any set of annotations."""

@@ -1,7 +1,7 @@
 """Peers that hold arrays, not annotations: zarr-python, zarrs, tensorstore, h5py, Lance.
 
-They get a table of the videos in memory for nothing: where each lies in the arrays, and its other values as a dict that
-only has to be copied. What is timed is their own slicing, one call a field.
+They get a table of the videos in memory at no cost: the rows of each video in the arrays, and its other values as a
+dict that only needs to be copied. The timing covers their own slicing, one call per field.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Run(NamedTuple):
 
 
 def common_fields(data: DataSet) -> list[str]:
-    """The arrays of every video. Raises UnsuitedError if videos have different ones: there is no one array of each."""
+    """The array fields that all videos have. Raises UnsuitedError if videos have different fields, dtypes or widths."""
     fields = array_fields(data.loaded[0])
     with skelstore.open(data.store("default")) as store:
         alike = set(store.fields) == set(fields) and all(array_fields(a) == fields for a in data.loaded)
@@ -41,7 +41,7 @@ def common_fields(data: DataSet) -> list[str]:
 
 
 def runs(store: Path, fields: list[str]) -> Iterator[list[Run]]:
-    """Where the arrays of each video lie in a store, by its ``videos.arrow`` (docs/format.md)."""
+    """The rows of each video in the arrays of a store, from its ``videos.arrow`` (docs/format.md)."""
     table = pa.ipc.open_file(store / "videos.arrow").read_all()
     places = []
     for field in fields:
@@ -58,7 +58,7 @@ def runs(store: Path, fields: list[str]) -> Iterator[list[Run]]:
 
 
 class RowPeer(Peer):
-    """Reads our own arrays, of the profile ``default``, in its own way."""
+    """Reads our arrays, of the profile ``default``, with its own code."""
 
     def build(self, data: DataSet, folder: Path) -> None:
         self.store = data.store("default")
@@ -86,7 +86,7 @@ class RowPeer(Peer):
 
 
 class ZarrPython(RowPeer):
-    """zarr-python's own slicing of our arrays."""
+    """zarr-python slicing our arrays."""
 
     name = "zarr-python"
     modules: ClassVar[tuple[str, ...]] = ("zarr",)
@@ -96,14 +96,14 @@ class ZarrPython(RowPeer):
     def open_arrays(self) -> dict[str, Any]:
         import zarr
 
-        # An array keeps the pipeline that was set when it was opened.
+        # An array keeps the pipeline that is set when it is opened.
         with zarr.config.set({"codec_pipeline.path": self.pipeline} if self.pipeline else {}):
             group = zarr.open_group(self.store, mode="r")
             return {field: group[field] for field in self.fields}
 
 
 class Zarrs(ZarrPython):
-    """zarr-python with the codec pipeline of zarrs. It hangs in a forked child: nothing here forks."""
+    """zarr-python with the codec pipeline of zarrs. It hangs in a forked child, but nothing here forks."""
 
     name = "zarrs"
     modules = ("zarr", "zarrs")
@@ -112,7 +112,7 @@ class Zarrs(ZarrPython):
 
 
 class Tensorstore(RowPeer):
-    """tensorstore reading our arrays. It hangs in a forked child: nothing here forks."""
+    """tensorstore reading our arrays. It hangs in a forked child, but nothing here forks."""
 
     name = "tensorstore"
     modules = ("tensorstore",)
@@ -132,7 +132,7 @@ class Tensorstore(RowPeer):
 
 
 class _Slices:
-    """A tensorstore that is read where it is sliced."""
+    """A tensorstore array that is read when it is sliced."""
 
     def __init__(self, array: Any) -> None:
         self._array = array
@@ -142,10 +142,10 @@ class _Slices:
 
 
 class Hdf5(RowPeer):
-    """h5py: one dataset a field with the rows and chunks of our arrays; shuffle and lzf, the quicker of its own codecs.
+    """h5py: one dataset per field with the rows and chunks of our arrays; shuffle and lzf, the faster of its codecs.
 
-    Without shuffle, lzf finds next to nothing in float16 and stores most chunks as they are, so that is as fast as
-    `PlainHdf5`; with it the file is about as large as our ``default``. gzip, its other codec, is slower by a half.
+    Without shuffle, lzf hardly compresses float16 and stores most chunks uncompressed, so it is as fast as `PlainHdf5`.
+    With shuffle the file is about as large as our ``default``. gzip, its other codec, takes half as long again.
     """
 
     name = "h5py"
@@ -163,7 +163,7 @@ class Hdf5(RowPeer):
         with h5py.File(self._path, "w") as file:
             for field in self.fields:
                 array: Any = group[field]
-                # The rows between parts are not in the store; nothing reads them.
+                # The padding rows between parts are not in the store; nothing reads them.
                 file.create_dataset(field, array.shape, array.dtype, chunks=array.chunks, **self.filters)
                 step = array.shards[0]
                 for start in range(0, array.shape[0], step):
@@ -181,16 +181,16 @@ class Hdf5(RowPeer):
 
 
 class PlainHdf5(Hdf5):
-    """h5py without a codec, to be held against ``fast``."""
+    """h5py without a codec, to compare with ``fast``."""
 
     name = "h5py, uncompressed"
     filters: ClassVar[dict[str, Any]] = {}
 
 
 class Lance(Peer):
-    """Lance: one row a video, the bytes of each array in a column, ``take`` of one row.
+    """Lance: one row per video, the bytes of each array in a column, ``take`` of one row.
 
-    Shapes and other values are in memory, as for the others. It hangs in a forked child: nothing here forks.
+    Shapes and other values are in memory, as for the others. It hangs in a forked child, but nothing here forks.
     """
 
     name = "Lance"

@@ -1,4 +1,4 @@
-"""A set of annotations to measure on, as a pickle and as stores."""
+"""A set of annotations for a benchmark, as a pickle and as stores."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from skelstore.format.codecs import Profile
 Annotation = dict[str, Any]
 
 SAMPLE_BYTES = 400_000_000
-"""Of the arrays of a sample, at most: every side keeps it on the disk, and some in memory."""
+"""Maximum array bytes of a sample: every side keeps it on disk, and some also in memory."""
 
 
 def array_bytes(annotation: Annotation) -> int:
-    """Bytes of all arrays of an annotation."""
+    """Total bytes of the arrays of an annotation."""
     return sum(value.nbytes for value in annotation.values() if isinstance(value, np.ndarray))
 
 
@@ -34,14 +34,14 @@ def array_fields(annotation: Annotation) -> list[str]:
 
 
 def folder_bytes(folder: Path) -> int:
-    """Bytes of all files below a folder."""
+    """Total bytes of the files below a folder."""
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 class DataSet:
-    """Annotations below a folder, which every side is built from: a pickle of ``split`` and ``annotations``.
+    """The annotations from which every side is built: a pickle of ``split`` and ``annotations`` in a folder.
 
-    Stores are made when they are first asked for, by the code of today.
+    Stores are made on first use, by the current code.
     """
 
     def __init__(self, kind: str, pickle: Path) -> None:
@@ -51,23 +51,23 @@ class DataSet:
         self._stores: dict[str, Path] = {}
 
     def load(self) -> list[Annotation]:
-        """All annotations of the pickle, by the data-only reader, one by one: together they may be too many for it."""
+        """Load all annotations of the pickle with the data-only reader, one by one: it limits the size of one value."""
         with PickleFile(self.pickle) as file:
-            found: list[Any] = [file.element(i, "annotations") for i in range(file.elements("annotations") or 0)]
-        return found
+            elements: list[Any] = [file.element(i, "annotations") for i in range(file.elements("annotations") or 0)]
+        return elements
 
     @cached_property
     def loaded(self) -> list[Annotation]:
-        """`load`, kept until `forget`: every side is built from the same list."""
+        """The result of `load`, cached until `forget`: every side is built from the same list."""
         return self.load()
 
     def forget(self) -> None:
-        """Let go of `loaded`."""
+        """Free `loaded`."""
         with contextlib.suppress(AttributeError):
             del self.loaded
 
     def store(self, profile: Profile) -> Path:
-        """A store of that codec profile."""
+        """A store with this codec profile."""
         if profile not in self._stores:
             path = self.folder / f"{profile}.zarr"
             with skelstore.Writer(path, profile=profile, force=True) as writer:
@@ -83,14 +83,14 @@ class DataSet:
             return [store.name(i) or "" for i in range(len(store))]
 
     def sample(self, count: int, seed: int = 0) -> list[str]:
-        """Names of so many videos, drawn at random."""
+        """The names of ``count`` random videos."""
         return random.Random(seed).sample(self.names, min(count, len(self.names)))
 
 
 def sample_of(path: Path, count: int, folder: Path) -> DataSet:
-    """A random sample of the videos of a store, in the order of the store.
+    """A random sample of ``count`` videos of a store, in the order of the store.
 
-    Only videos that are found by their names. Raises FieldNotFoundError if the store has none.
+    It has only videos that can be read by name. Raises FieldNotFoundError if the store has none.
     """
     with skelstore.open(path) as store:
         order = random.Random(0).sample(range(len(store)), len(store))
@@ -104,7 +104,7 @@ def sample_of(path: Path, count: int, folder: Path) -> DataSet:
                 chosen.append(position)
                 size += array_bytes(store[position])
         if not chosen:
-            raise FieldNotFoundError(f"{path} has no video that is found by its name, and by names all sides are read")
+            raise FieldNotFoundError(f"{path} has no video with a unique name, but all sides are read by name")
         annotations = store.read(sorted(chosen))
     file = folder / "annotations.pkl"
     with open(file, "wb") as sink:

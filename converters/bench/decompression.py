@@ -1,6 +1,6 @@
-"""From the compressed form of Kinetics-400 to [M, T, V, C]: a loop over skeletons, as training code has it, and ours.
+"""Decompressing the form of Kinetics-400 to [M, T, V, C]: our code against the loop over skeletons of training code.
 
-Then the whole access, from the name to the decompressed dict, against memcached and that loop.
+Then the whole access, from the name to the decompressed dict, against memcached with that loop.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from skelstore.read.decompression import decompress_pose
 MAX_PERSON = 10
 BOX_THRESHOLD = 0.5
 VALID_RATIO = 1e-6
-"""Above 0, or upstream filters no boxes; so small that only videos without a box above the threshold go."""
+"""Above 0, else upstream filters no boxes; so small that only videos without a box above the threshold are dropped."""
 
 PROFILES: tuple[Profile, ...] = ("fast", "default")
 OURS = "skelstore.decompress_pose"
@@ -34,9 +34,10 @@ WHOLE_ACCESS = Wanted(10)
 
 
 def by_loop(annotation: Annotation, max_person: int = MAX_PERSON) -> Annotation:
-    """The algorithm of DecompressPose (squeeze) with a Python loop over skeletons, written anew for this comparison.
+    """The algorithm of DecompressPose (squeeze) as a Python loop over skeletons, written for this comparison.
 
-    The most persons of a frame are counted by ``bincount``, which costs less than upstream's ``scipy.stats.mode``.
+    The maximum number of persons per frame is computed with ``bincount``, which is faster than upstream's
+    ``scipy.stats.mode``.
     """
     result = dict(annotation)
     frames, skeletons = result.pop("frame_inds"), result["keypoint"]
@@ -68,7 +69,7 @@ def by_loop(annotation: Annotation, max_person: int = MAX_PERSON) -> Annotation:
 
 
 def upstream() -> Callable[[Annotation], Annotation] | None:
-    """MMAction2's own operator; None where it is not installed."""
+    """MMAction2's DecompressPose; None if MMAction2 is not installed."""
     try:
         from mmaction.datasets.transforms import DecompressPose
     except ImportError:
@@ -78,15 +79,15 @@ def upstream() -> Callable[[Annotation], Annotation] | None:
 
 
 def measure(data: DataSet, folder: Path, calls: int, rounds: int) -> Result:
-    """Time the decompression of annotations that are in memory, then the whole access."""
+    """Time the decompression of annotations in memory, then the whole access."""
     result = Result("decompression", f"compressed to [M, T, V, C], squeeze, max_person={MAX_PERSON}")
-    result.conditions = {"videos": len(data.names), "videos a round": min(calls, len(data.names)), "rounds": rounds}
+    result.conditions = {"videos": len(data.names), "videos per round": min(calls, len(data.names)), "rounds": rounds}
     names = data.sample(calls)
     wanted = set(names)
     annotations = {name: a for name, a in zip(data.names, data.loaded, strict=True) if name in wanted}
     loops: dict[str, Callable[[Annotation], Annotation]] = {"plain loop": by_loop}
     if (theirs := upstream()) is None:
-        result.skipped[UPSTREAM] = "mmaction2 is not installed: `make mmaction-test` makes an environment that has it"
+        result.skipped[UPSTREAM] = "mmaction2 is not installed: `make mmaction-test` creates an environment with it"
     else:
         loops[UPSTREAM] = theirs
     sides: dict[str, Callable[[str], object]] = {
@@ -111,8 +112,8 @@ def _measure_whole_access(
     rounds: int,
     calls: int,
 ) -> None:
-    """Get, box filter, decompress: by name from a store, and as PYSKL does with memcached."""
-    memcached = Memcached(keys=("keypoint",))  # what a kpfile holds
+    """Time reading by name, box filter and decompression: from a store, and as PYSKL does it with memcached."""
+    memcached = Memcached(keys=("keypoint",))  # the content of a kpfile
     theirs = f"memcached + {loop_name}"
     if reason := memcached.missing():
         result.skipped[theirs] = reason
@@ -121,7 +122,7 @@ def _measure_whole_access(
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
     memcached.build(data, place)
-    # PYSKL has the table of contents in every process, box filter applied, and copies an entry at every access.
+    # PYSKL has the table of contents in every process, with the box filter applied, and copies an entry per access.
     infos = {name: _info(annotation) for name, annotation in zip(data.names, data.loaded, strict=True)}
     stores = {profile: data.store(profile) for profile in PROFILES}
     data.forget()
@@ -138,7 +139,7 @@ def _measure_whole_access(
                 box_thr=BOX_THRESHOLD, valid_ratio=VALID_RATIO, squeeze=True, max_person=MAX_PERSON
             )
             sides[f"store.decompressed, {profile}"] = view.__getitem__
-        names = [name for name in data.sample(calls) if name in view]  # some have nobody above the threshold
+        names = [name for name in data.sample(calls) if name in view]  # some have no box above the threshold
         result.measurements |= {
             name: times.values() for name, times in interleave(sides, shuffles(names, rounds)).items()
         }

@@ -1,6 +1,6 @@
-"""What no reader can go below: the codec alone, and the system call alone, for exactly the bytes of each video.
+"""Lower bounds for any reader: the codec alone, and the system call alone, for exactly the bytes of each video.
 
-Both find all places computed beforehand, by a reading of the shard format that owes nothing to skelstore's.
+Both use offsets that are computed in advance, by a parser of the shard format that is independent of skelstore's.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MISSING = 2**64 - 1
 
 
 class Shards:
-    """The shards of one array of a store, and where their chunks lie (Zarr v3, ``sharding_indexed``)."""
+    """The shards of one array of a store, and the offsets of their chunks (Zarr v3, ``sharding_indexed``)."""
 
     def __init__(self, store: Path, field: str) -> None:
         metadata = json.loads((store / field / "zarr.json").read_bytes())
@@ -41,7 +41,7 @@ class Shards:
         return self._folder / f"c.{shard}{self._zeros}"
 
     def index(self, shard: int) -> Any:
-        """Offset and length of each chunk of a shard."""
+        """The offset and length of each chunk of a shard."""
         if shard not in self._indexes:
             size = 16 * (self.shard_rows // self.chunk_shape[0])
             with open(self.path(shard), "rb") as file:
@@ -50,17 +50,17 @@ class Shards:
         return self._indexes[shard]
 
     def chunks(self, run: Run) -> list[tuple[int, int, int]]:
-        """Shard, offset and length of each chunk that a run of rows touches."""
-        found = []
+        """The shard, offset and length of each chunk that a run of rows touches."""
+        touched = []
         rows = self.chunk_shape[0]
         for chunk in range(run.start // rows, -(-run.stop // rows)):
             shard, place = divmod(chunk, self.shard_rows // rows)
-            found.append((shard, *self.index(shard)[place]))
-        return found
+            touched.append((shard, *self.index(shard)[place]))
+        return touched
 
 
 class _Floor(Peer):
-    """What is common: the runs of every video in a store of one profile."""
+    """The common part: the runs of rows of every video in a store with one profile."""
 
     whole = False
     profile: Profile = "default"
@@ -73,7 +73,7 @@ class _Floor(Peer):
 
 
 class BareCodec(_Floor):
-    """blosc alone: each chunk that the video touches, from memory into an array that is there already."""
+    """blosc alone: decodes each chunk that the video touches, from memory into an existing array."""
 
     name = "bare codec"
 
@@ -82,14 +82,14 @@ class BareCodec(_Floor):
         content: dict[Path, memoryview] = {}
         self._chunks: dict[str, list[tuple[memoryview, Any]]] = {}
         for name, places in self.runs.items():
-            found = self._chunks[name] = []
+            chunks = self._chunks[name] = []
             for run in places:
                 shards = self.shards[run.field]
                 for shard, offset, length in shards.chunks(run) if shards.compressed else ():
                     path = shards.path(shard)
                     if path not in content:
                         content[path] = memoryview(path.read_bytes())
-                    found.append((content[path][offset : offset + length - CRC_BYTES], scratch[run.field]))
+                    chunks.append((content[path][offset : offset + length - CRC_BYTES], scratch[run.field]))
 
     def get(self, name: str) -> Annotation:
         decompress = blosc.decompress
@@ -102,7 +102,7 @@ class BareCodec(_Floor):
 
 
 class BareRead(_Floor):
-    """One ``preadv`` a field, checksums between chunks included, into a new buffer."""
+    """One ``preadv`` per field, including the checksums between chunks, into a new buffer."""
 
     name = "bare preadv"
     profile = "fast"
@@ -111,7 +111,7 @@ class BareRead(_Floor):
         self._files: dict[Path, int] = {}
         self._places: dict[str, list[tuple[int, int, int]]] = {}
         for name, places in self.runs.items():
-            found = self._places[name] = []
+            reads = self._places[name] = []
             for run in places:
                 shards = self.shards[run.field]
                 rows = shards.chunk_shape[0]
@@ -125,7 +125,7 @@ class BareRead(_Floor):
                     if path not in self._files:
                         self._files[path] = os.open(path, os.O_RDONLY)
                     wanted = (stop - start) * row_bytes + CRC_BYTES * (len(chunks) - 1)
-                    found.append((self._files[path], begin + (start - first * rows) * row_bytes, wanted))
+                    reads.append((self._files[path], begin + (start - first * rows) * row_bytes, wanted))
 
     def get(self, name: str) -> Annotation:
         for file, offset, length in self._places[name]:

@@ -1,6 +1,6 @@
-"""Functions called in fresh interpreters: what is measured there owes nothing to what ran before.
+"""Calling functions in new interpreters, so that measurements do not depend on what ran before.
 
-``python -m converters.bench.fresh MODULE:FUNCTION ARGUMENTS`` (ARGUMENTS a JSON object) prints the result as JSON.
+``python -m converters.bench.fresh MODULE:FUNCTION ARGUMENTS`` prints the result as JSON; ARGUMENTS is a JSON object.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import Any
 
 
 def start(function: Callable[..., Any], **arguments: Any) -> subprocess.Popen[str]:
-    """Call a function of a module, with arguments that JSON holds, in a new process.
+    """Start a new process that calls a function of a module with arguments that JSON can represent.
 
-    It may wait for ``wait_for_go``; ``result`` lets it go on.
+    The function may wait in ``wait_for_go``; ``result`` lets it continue.
     """
     name = f"{function.__module__}:{function.__name__}"
     path = os.pathsep.join(os.path.abspath(folder) for folder in sys.path)
@@ -31,27 +31,27 @@ def start(function: Callable[..., Any], **arguments: Any) -> subprocess.Popen[st
 
 
 def result(process: subprocess.Popen[str]) -> dict[str, Any]:
-    """What the function gave. Raises RuntimeError if it failed; it told the reason on standard error."""
+    """Return the result of the function. Raises RuntimeError if it failed; the reason is on standard error."""
     output, _ = process.communicate()
     if process.returncode:
         raise RuntimeError(f"{process.args!r} failed with status {process.returncode}")
-    found: dict[str, Any] = json.loads(output.splitlines()[-1])
-    return found
+    returned: dict[str, Any] = json.loads(output.splitlines()[-1])
+    return returned
 
 
 def run(function: Callable[..., Any], **arguments: Any) -> dict[str, Any]:
-    """Call a function in a new process and give its result, a dict that JSON holds."""
+    """Call a function in a new process and return its result, a dict that JSON can represent."""
     return result(start(function, **arguments))
 
 
 def wait_for_go() -> None:
-    """In the new process: tell the parent that we are ready, and wait until it has heard that from all."""
+    """In the new process: report to the parent that this process is ready, and wait until all processes are."""
     print("ready", flush=True)
     sys.stdin.readline()
 
 
 def go(processes: list[subprocess.Popen[str]]) -> None:
-    """Let processes that wait in ``wait_for_go`` go on at the same time."""
+    """Release processes that wait in ``wait_for_go``, all at the same time."""
     for process in processes:
         assert process.stdout is not None
         process.stdout.readline()

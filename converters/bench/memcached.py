@@ -1,4 +1,4 @@
-"""memcached on loopback with pymemcache's ``pickle_serde``: how PYSKL serves Kinetics-400 to its training."""
+"""memcached on the loopback interface with pymemcache's ``pickle_serde``, as PYSKL serves Kinetics-400 in training."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ _KEY = re.compile(r"[!-~]{1,250}")
 
 
 class Server:
-    """A memcached of our own on a free port, with room for so many bytes."""
+    """A memcached process on a free port, with room for ``capacity`` bytes."""
 
     def __init__(self, capacity: int) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port: int = probe.getsockname()[1]
         command = ["memcached", "-l", "127.0.0.1", "-p", str(self.port), "-U", "0"]
-        # An item above -I would be refused; 32 MB is beyond the largest video.
+        # memcached refuses items above -I; 32 MB is more than the largest video.
         command += ["-I", "32m", "-m", str(capacity // 1_000_000 + 64)]
         if hasattr(os, "geteuid") and os.geteuid() == 0:
-            command += ["-u", "root"]  # memcached will not run as root unless it is told to
+            command += ["-u", "root"]  # memcached runs as root only with this option
         self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
         try:
             self._wait()
@@ -53,7 +53,7 @@ class Server:
 
 
 class Memcached(Peer):
-    """The whole annotation by one ``get``; what PYSKL copies and joins after that is not timed here."""
+    """The whole annotation with one ``get``; what PYSKL copies and joins afterwards is not timed here."""
 
     name = "memcached"
     modules = ("pymemcache",)
@@ -61,13 +61,13 @@ class Memcached(Peer):
     install = "pip install pymemcache, and memcached from the system's packages (apt install memcached)"
 
     def __init__(self, keys: tuple[str, ...] | None = None) -> None:
-        """Serve these keys of each annotation, or all."""
+        """Serve these keys of each annotation, or all keys if None."""
         self._keys = keys
 
     def build(self, data: DataSet, folder: Path) -> None:
         if refused := next((name for name in data.names if not _KEY.fullmatch(name)), None):
             raise UnsuitedError(f"its keys are up to 250 ASCII characters without spaces; a video is named {refused!r}")
-        # Slabs waste up to a half; what is evicted would be missed later, so there is room for twice the data.
+        # Room for twice the data: slabs waste up to half of it, and an evicted video would be missing.
         self._server = Server(2 * data.pickle.stat().st_size)
         self._client: Any = None
         try:

@@ -1,9 +1,9 @@
 """Memory of a process, as the operating system counts it.
 
-Two figures, because they differ in what they cost. ``private`` are pages that only this process has and that the
-system cannot drop (anonymous and written ones): each further worker costs that again. ``mapped`` are clean pages of
-files that nobody else maps just now: they are the page cache's, shared with the next worker that maps the file, and
-dropped when memory is short.
+There are two figures, because they differ in cost. ``private`` are pages that only this process has and that the system
+cannot drop (anonymous and written pages): each additional worker costs as much again. ``mapped`` are clean pages of
+files that no other process maps at the moment: they belong to the page cache, are shared with the next worker that maps
+the file, and are dropped when memory is short.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from typing import NamedTuple
 
 
 class Memory(NamedTuple):
-    """Bytes of this process now."""
+    """Current memory of this process, in bytes."""
 
     private: int
     mapped: int
 
     def since(self, before: Memory) -> dict[str, float]:
-        """Growth in MB, by the heading of a table's column."""
+        """The growth in MB, by column heading of a table."""
         return {
             "private MB": (self.private - before.private) / 1e6,
             "mapped MB": (self.mapped - before.mapped) / 1e6,
@@ -28,7 +28,7 @@ class Memory(NamedTuple):
 
 
 def now() -> Memory:
-    """Memory of this process; where the system does not tell it that way (no /proc), its peak stands in."""
+    """The memory of this process; its peak, if the system does not report it (no /proc)."""
     try:
         text = Path("/proc/self/smaps_rollup").read_text()
     except FileNotFoundError:
@@ -38,9 +38,9 @@ def now() -> Memory:
 
 
 def peak() -> int:
-    """Most bytes that this process ever had resident.
+    """The peak resident memory of this process, in bytes.
 
-    Not ``ru_maxrss`` where there is another way: on Linux that includes what the parent had when it started us.
+    ``ru_maxrss`` is only the fallback: on Linux it includes the memory of the parent when it started this process.
     """
     try:
         for line in Path("/proc/self/status").read_text().splitlines():
@@ -50,5 +50,5 @@ def peak() -> int:
         pass
     import resource
 
-    found = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return found if sys.platform == "darwin" else found * 1024
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024

@@ -1,7 +1,7 @@
-"""Opening a store with as many videos as Kinetics-400, against loading a table of contents of as many.
+"""Opening a store, against loading a pickle with the same videos, such as a table of contents of Kinetics-400.
 
-Each is measured in a fresh process, after its imports. The files are in the page cache for both. "Cold start" is what a
-process pays from nothing to its first sample by name.
+Each is measured in a new process, after its imports. The files are in the page cache for both. "Cold start" is the time
+from the start of opening to the first sample by name.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ def open_store(path: str, name: str) -> dict[str, float]:
 
 
 def load_pickle(path: str, name: str) -> dict[str, float]:
-    """Load a whole pickle, then find one video by name, which takes an index of the names."""
-    # Arrays in a pickle are made by NumPy: without this its import would be timed.
+    """Load a whole pickle, then find one video by name, which requires an index of the names."""
+    # A pickle creates arrays with NumPy: without this, the import of NumPy would be timed.
     import numpy  # noqa: F401
 
     from converters.bench import memory
@@ -71,8 +71,8 @@ def _figures(
 
 
 def measure(data: DataSet, rounds: int) -> Result:
-    """Open and load in turn, in fresh processes."""
-    result = Result("opening", "a store of many videos against a pickle of as many, in fresh processes")
+    """Open and load alternately, in new processes."""
+    result = Result("opening", "a store of many videos against a pickle of the same videos, in new processes")
     result.conditions = {"videos": len(data.names), "rounds": rounds, "pickle MB": data.pickle.stat().st_size / 1e6}
     store, (name,) = data.store("default"), data.sample(1)
     data.forget()
@@ -80,11 +80,11 @@ def measure(data: DataSet, rounds: int) -> Result:
     for _ in range(rounds):
         runs["skelstore.open"].append(fresh.run(open_store, path=store, name=name))
         runs["pickle.load"].append(fresh.run(load_pickle, path=data.pickle, name=name))
-    for side, found in runs.items():
-        result.measurements[side] = {key: statistics.median(run[key] for run in found) for key in found[0]}
+    for side, of_side in runs.items():
+        result.measurements[side] = {key: statistics.median(run[key] for run in of_side) for key in of_side[0]}
     ours, pickled = result.measurements.values()
     result.claim("open against pickle.load", pickled["ms"] / ours["ms"], "x as fast", SPEED)
-    # A page is the least that can be told, and the divisor must not be nothing.
+    # One page is the resolution of the measurement, and the divisor must not be 0.
     ratio = pickled["private MB"] / max(ours["private MB"], 0.004096)
     result.claim("pickle.load against open", ratio, "x its private memory", MEMORY)
     mapped = ours["private MB"] + ours["mapped MB"]

@@ -1,8 +1,8 @@
-"""What people keep skeletons in, each behind the same few methods, and skelstore among them.
+"""The ways to keep skeletons that are compared, skelstore among them, behind the same few methods.
 
-``get`` gives the whole annotation by its ``frame_dir``, equal to the one that was put in: a test holds all peers to
-that. Where there was a choice it fell in the peer's favour (named in each class), so that a ratio is a lower bound.
-Those who keep pickles unpickle here, as their users do: only what the same run has written, in a folder of its own.
+``get`` returns the whole annotation by its ``frame_dir``, equal to the one that was stored; a test checks that for all
+peers. Choices are made in favour of the peer (each class names them), so a ratio is a lower bound. Peers that keep
+pickles unpickle here, as their users do, but only what the same run has written into its own folder.
 """
 
 from __future__ import annotations
@@ -20,22 +20,23 @@ from skelstore.format.codecs import Profile
 
 
 class UnsuitedError(Exception):
-    """A peer cannot hold this data; the reason."""
+    """A peer cannot hold this data; the message is the reason."""
 
 
 class Peer:
-    """One way to keep annotations and to get them back."""
+    """One way to store annotations and to read them back."""
 
     name: ClassVar[str] = ""
     modules: ClassVar[tuple[str, ...]] = ()
     """What it cannot do without: modules to import, programs on PATH, and how to install them."""
     program: ClassVar[str] = ""
     install: ClassVar[str] = ""
+    """Requirements: modules to import, a program on PATH, and how to install them."""
     whole: ClassVar[bool] = True
-    """Whether ``get`` gives the annotation; a floor does only a part of the work."""
+    """Whether ``get`` returns the annotation; a floor does only part of the work."""
 
     def missing(self) -> str | None:
-        """Why this peer cannot take part, and what to do about it; None if it can."""
+        """Why this peer cannot take part and what to do about it; None if it can."""
         for module in self.modules:
             try:
                 importlib.import_module(module)
@@ -47,20 +48,20 @@ class Peer:
 
     @abstractmethod
     def build(self, data: DataSet, folder: Path) -> None:
-        """Put a data set into a new, empty folder. Raises UnsuitedError if this peer cannot hold it."""
+        """Store a data set in a new, empty folder. Raises UnsuitedError if this peer cannot hold it."""
 
     def open(self) -> None:
-        """Get ready to read what was built."""
+        """Prepare to read what was built."""
 
     def warm(self, names: list[str]) -> None:
-        """Do what a process does once for each video; nothing, but for one that checks what it has not read before."""
+        """Do what a process does once per video; only a peer that checks data on the first read does anything."""
 
     @abstractmethod
     def get(self, name: str) -> Annotation:
-        """The annotation of that ``frame_dir``. Some set what gives it in ``open``, to have no call between."""
+        """The annotation with this ``frame_dir``. Some peers replace this method in ``open``, to save a call."""
 
     def close(self) -> None:
-        """Let go of files, and end processes, that were opened or started."""
+        """Close files that were opened, and end processes that were started."""
 
 
 class Skelstore(Peer):
@@ -81,7 +82,7 @@ class Skelstore(Peer):
         return self._store[name]
 
     def warm(self, names: list[str]) -> None:
-        """Read every video: a chunk's checksum is held against its bytes when it is first read."""
+        """Read every video: the checksum of a chunk is verified when the chunk is first read."""
         for name in names:
             self.get(name)
 
@@ -90,7 +91,7 @@ class Skelstore(Peer):
 
 
 class StoreAsItIs(Skelstore):
-    """The very store that a sample is from, with all its videos."""
+    """The store from which a sample was taken, with all its videos."""
 
     name = "your store"
 
@@ -98,11 +99,11 @@ class StoreAsItIs(Skelstore):
         self._path = path
 
     def build(self, data: DataSet, folder: Path) -> None:
-        """There it is."""
+        """The store exists already."""
 
 
 class PickleInMemory(Peer):
-    """The whole pickle, loaded: what PYSKL and MMAction2 do. Its dict is handed out as it is, not even copied."""
+    """The whole pickle in memory, as in PYSKL and MMAction2. Its dicts are returned without a copy."""
 
     name = "pickle in memory"
 
@@ -121,12 +122,12 @@ class PickleInMemory(Peer):
 
 
 class PickleFiles(Peer):
-    """One pickle a video, as MMAction2 has its Kinetics. Protocol 5, which copies arrays once."""
+    """One pickle per video, as MMAction2 keeps Kinetics. Protocol 5, which copies arrays once."""
 
     name = "pickle files"
 
     def build(self, data: DataSet, folder: Path) -> None:
-        # Numbered: names that differ by case only are one file to some systems.
+        # Numbered, since names that differ only in case are the same file on some systems.
         self._paths = {name: f"{folder}/{i}.pkl" for i, name in enumerate(data.names)}
         for name, annotation in zip(data.names, data.loaded, strict=True):
             Path(self._paths[name]).write_bytes(pickle.dumps(annotation, protocol=5))
@@ -138,7 +139,7 @@ class PickleFiles(Peer):
 
 
 class Lmdb(Peer):
-    """LMDB holding each annotation pickled. Protocol 5, loaded from the memory map without a copy before that."""
+    """LMDB with each annotation pickled. Protocol 5, loaded from the memory map without an extra copy."""
 
     name = "LMDB"
     modules = ("lmdb",)
@@ -149,7 +150,7 @@ class Lmdb(Peer):
 
         self._path = str(folder)
         if longest := max(data.names, key=lambda name: len(name.encode()))[511:]:
-            raise UnsuitedError(f"its keys have at most 511 bytes, and a name goes on with {longest!r}")
+            raise UnsuitedError(f"its keys have at most 511 bytes, but a name continues with {longest!r}")
         size = data.pickle.stat().st_size * 2 + (64 << 20)
         with lmdb.open(self._path, map_size=size, sync=False) as environment, environment.begin(write=True) as batch:
             for name, annotation in zip(data.names, data.loaded, strict=True):

@@ -1,4 +1,4 @@
-"""One whole annotation by its ``frame_dir``, in random order, warm: what a training does, millions of times."""
+"""Reading whole annotations by ``frame_dir``, in random order, warm: what training does millions of times."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ CODEC_RATIO = Wanted(1.5, at_least=False)
 
 
 def peers() -> list[Peer]:
-    """All sides, ours first."""
+    """All sides; ours come first."""
     return [
         Skelstore("fast"),
         Skelstore("default"),
@@ -54,13 +54,13 @@ def peers() -> list[Peer]:
 
 
 def _stored(folder: Path) -> dict[str, float]:
-    """Megabytes that a side keeps on disk, if any of its own."""
+    """The megabytes that a side keeps on disk; empty if it has no files of its own."""
     size = folder_bytes(folder)
     return {"MB": size / 1e6} if size else {}
 
 
 def measure(data: DataSet, folder: Path, calls: int, rounds: int, sides: list[Peer] | None = None) -> Result:
-    """Time all sides that are installed on a sample of the videos, and claim what was to be reached."""
+    """Time all installed sides on a sample of the videos, and compare the ratios with the wanted ones."""
     result = Result(f"reading {data.kind}", "one whole annotation by frame_dir, random order, warm")
     with ExitStack() as stack:
         ready: list[Peer] = []
@@ -85,14 +85,14 @@ def measure(data: DataSet, folder: Path, calls: int, rounds: int, sides: list[Pe
             ready.append(peer)
         result.conditions = {
             "videos": len(data.names),
-            "KB a video": round(sum(map(array_bytes, data.loaded)) / len(data.names) / 1e3, 1),
-            "videos a round": min(calls, len(data.names)),
+            "KB per video": round(sum(map(array_bytes, data.loaded)) / len(data.names) / 1e3, 1),
+            "videos per round": min(calls, len(data.names)),
             "rounds": rounds,
         }
         data.forget()
         for peer in ready:
             peer.warm(data.names)
-        # Other videos in every round, as in a training: the same ones again would come from the chunk caches of HDF5.
+        # Other videos in every round, as in training: repeated ones would come from the chunk caches of HDF5.
         orders = [data.sample(calls, seed) for seed in range(rounds + 1)]
         times = interleave({peer.name: peer.get for peer in ready}, orders)
     result.measurements = {name: spent.values() | stored[name] for name, spent in times.items()}
@@ -107,5 +107,5 @@ def measure(data: DataSet, folder: Path, calls: int, rounds: int, sides: list[Pe
                 ratio = result.measurements[profile][of] / result.measurements[floor][of]
                 result.claim(f"{profile} against the {floor} ({of.removeprefix('us ')})", ratio, "x its time", bound)
     if data.kind == "ntu_short" and "default" in result.measurements:
-        result.claim("default", result.measurements["default"]["us p50"], "us a video", NTU_MICROSECONDS)
+        result.claim("default", result.measurements["default"]["us p50"], "us per video", NTU_MICROSECONDS)
     return result

@@ -17,7 +17,7 @@ PLOT_SUFFIXES = (".png", ".svg", ".pdf")
 
 
 def machine() -> dict[str, Any]:
-    """What a figure depends on besides the code."""
+    """What figures depend on besides the code: system, processor, versions."""
     versions = {}
     for name in (*LIBRARIES, "pymemcache"):
         try:
@@ -42,9 +42,9 @@ def _processor() -> str:
 
 
 def lines(result: Result, verdicts: bool = True) -> Iterator[str]:
-    """A result for the terminal: ratios first, then the figures behind them, then what was left out.
+    """A result as lines for the terminal: first the ratios, then the figures behind them, then what was skipped.
 
-    ``verdicts`` says whether to judge the figures: those of the smallest sizes mean nothing.
+    ``verdicts`` selects whether to compare the figures with the wanted ones; at the smallest sizes they mean nothing.
     """
     yield f"== {result.name}: {result.title}"
     yield from (f"   {name}: {_number(value)}" for name, value in result.conditions.items())
@@ -89,13 +89,13 @@ def _table(rows: Sequence[Sequence[str]], right: set[int]) -> Iterator[str]:
 
 
 def write_json(path: Path, results: Iterable[Result], size: str) -> None:
-    """Everything, for scripts."""
+    """Write all results as JSON, for scripts."""
     content = {"machine": machine(), "size": size, "results": [result.to_json() for result in results]}
     path.write_text(json.dumps(content, indent=1) + "\n")
 
 
 def write_plot(path: Path, results: Iterable[Result]) -> None:
-    """Bars of the microseconds a video of every side, one panel a data set; the scale is logarithmic.
+    """Plot the microseconds per video of every side as bars on a logarithmic scale, one panel per data set.
 
     Raises ImportError if matplotlib is not installed.
     """
@@ -105,7 +105,7 @@ def write_plot(path: Path, results: Iterable[Result]) -> None:
     figure = Figure(figsize=(9, 0.5 + 3.6 * len(shown)), layout="constrained")
     panels = figure.subplots(len(shown), squeeze=False)[:, 0]
     for panel, result in zip(panels, shown, strict=True):
-        # The floors are no way to keep data, and the pickle in memory hands out what it has: nothing is read.
+        # Without the floors, which are not ways to keep data, and the pickle in memory, which reads nothing.
         sides = {n: v["us p50"] for n, v in result.measurements.items() if not n.startswith(("bare", "pickle in"))}
         order = sorted(sides, key=sides.__getitem__, reverse=True)
         ours = ("fast", "default", "small", "your store")
@@ -114,8 +114,8 @@ def write_plot(path: Path, results: Iterable[Result]) -> None:
         bars = panel.barh(names, [sides[name] for name in order], color=colours)
         panel.bar_label(bars, [f"{sides[name]:,.0f}" for name in order], padding=3, fontsize=8)
         panel.set_xscale("log")
-        panel.set_xlim(left=1)  # the same beginning in every panel
-        panel.set_xlabel("microseconds a video, median")
-        panel.set_title(f"{result.name}, {result.conditions['KB a video']} KB a video", loc="left", fontsize=10)
+        panel.set_xlim(left=1)  # the same start in every panel
+        panel.set_xlabel("microseconds per video, median")
+        panel.set_title(f"{result.name}, {result.conditions['KB per video']} KB per video", loc="left", fontsize=10)
         panel.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=150)

@@ -1,4 +1,4 @@
-"""What a benchmark gives: claims (a measured figure beside the wanted one) and the measurements behind them."""
+"""The result of a benchmark: claims (a measured figure beside the wanted one) and the measurements behind them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 
 class Wanted(NamedTuple):
-    """A figure to reach: ``at least`` or ``at most`` so much."""
+    """A figure to reach: at least or at most ``bound``."""
 
     bound: float
     at_least: bool = True
@@ -22,7 +22,7 @@ class Wanted(NamedTuple):
 
 @dataclass(frozen=True)
 class Claim:
-    """One figure: what it is, how much was measured, in which unit, and how much is wanted, if that was stated."""
+    """One figure: what it is, the measured value, its unit, and the wanted value, if there is one."""
 
     what: str
     measured: float
@@ -30,7 +30,7 @@ class Claim:
     wanted: Wanted | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """The claim as it stands in the JSON file."""
+        """The claim as it is in the JSON file."""
         wanted = None if self.wanted is None else str(self.wanted)
         reached = None if self.wanted is None else self.wanted.reached_by(self.measured)
         return {"what": self.what, "measured": self.measured, "unit": self.unit, "wanted": wanted, "reached": reached}
@@ -38,10 +38,10 @@ class Claim:
 
 @dataclass
 class Result:
-    """Outcome of one benchmark.
+    """The outcome of one benchmark.
 
-    ``conditions`` say on what it was measured, ``measurements`` hold the absolute figures of each side, ``skipped``
-    the sides that were left out, each with the reason.
+    ``conditions`` describe the data and the runs, ``measurements`` hold the absolute figures of each side, and
+    ``skipped`` the sides that were left out, each with the reason.
     """
 
     name: str
@@ -55,11 +55,11 @@ class Result:
         self.claims.append(Claim(what, measured, unit, wanted))
 
     def claim_speed(self, side: str, other: str, wanted: Mapping[tuple[str, str], Wanted], of: str = "us p50") -> None:
-        """Claim how many times as fast a side is as another, if both were measured."""
+        """Claim how many times as fast as another a side is, if both were measured."""
         if side in self.measurements and other in self.measurements:
             ratio = self.measurements[other][of] / self.measurements[side][of]
             self.claim(f"{side} against {other}", ratio, "x as fast", wanted.get((side, other)))
 
     def to_json(self) -> dict[str, Any]:
-        """The result as it stands in the JSON file."""
+        """The result as it is in the JSON file."""
         return asdict(self) | {"claims": [claim.to_json() for claim in self.claims]}

@@ -1,4 +1,4 @@
-"""All that can be measured on a person's own store: a sample of it, in every way to keep it that is installed."""
+"""All benchmarks that run on a user's own store: a sample of it, kept in every way that is installed."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ WORKERS = (1, 4, 8)
 
 
 def measure(store: Path, folder: Path, videos: int) -> Iterator[Result]:
-    """Measure on a random sample of so many videos of a store; ``folder`` is for the files of all sides.
+    """Measure on a random sample of ``videos`` videos of a store; ``folder`` is for the files of all sides.
 
-    Raises FieldNotFoundError if no video of the store is found by a name.
+    Raises FieldNotFoundError if no video of the store can be read by name.
     """
     data = sample_of(store, videos, folder)
     yield opening.measure(data, PROCESSES)
@@ -32,11 +32,11 @@ def measure(store: Path, folder: Path, videos: int) -> Iterator[Result]:
 
 
 def _compressed(data: DataSet) -> bool:
-    """Whether every video is one that DecompressPose takes, with the scores that boxes are filtered by."""
-    found = all(
+    """Whether every video is compressed, for DecompressPose, and has the scores by which boxes are filtered."""
+    suitable = all(
         isinstance(annotation.get(key), np.ndarray)
         for annotation in data.loaded
         for key in ("keypoint", "frame_inds", "box_score")
     )
     data.forget()
-    return found
+    return suitable

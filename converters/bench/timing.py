@@ -1,7 +1,7 @@
-"""Calls of several sides, timed in turn.
+"""Timing calls of several sides alternately.
 
-A machine that others use too is faster and slower by the minute. Sides that are measured one after the other
-would meet different machines; in turn (A B C A B C …) they meet the same one, and their ratio holds.
+The speed of a shared machine changes from minute to minute. Sides that are measured one after the other would run at
+different speeds; if they alternate (A B C A B C …), they run at the same speed, and their ratio is valid.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ Key = TypeVar("Key")
 
 @dataclass(frozen=True)
 class Times:
-    """Nanoseconds of single calls of one side: [rounds, calls]."""
+    """The nanoseconds of each call of one side: [rounds, calls]."""
 
     calls: np.ndarray[Any, Any]
 
     @property
     def median(self) -> float:
-        """Microseconds of a call: the median over the rounds of the median of each round."""
+        """Microseconds per call: the median over the rounds of the median of each round."""
         return float(np.median(np.median(self.calls, axis=1))) / 1e3
 
     @property
     def mean(self) -> float:
-        """Microseconds of a call: the median over the rounds of the mean of each round."""
+        """Microseconds per call: the median over the rounds of the mean of each round."""
         return float(np.median(self.calls.mean(axis=1))) / 1e3
 
     def percentile(self, percent: float) -> float:
-        """Microseconds that so many per cent of all calls stay below."""
+        """The percentile of all calls, in microseconds."""
         return float(np.percentile(self.calls, percent)) / 1e3
 
     @property
@@ -43,7 +43,7 @@ class Times:
         return 1e6 / self.mean
 
     def values(self) -> dict[str, float]:
-        """What a table shows, by the heading of its column."""
+        """The figures of a table, by column heading."""
         return {
             "us p50": self.median,
             "p95": self.percentile(95),
@@ -54,19 +54,19 @@ class Times:
 
 
 def shuffles(keys: Sequence[Key], rounds: int, seed: int = 0) -> list[list[Key]]:
-    """All keys in another order for every round, and for the one before the first."""
+    """All keys in a different order for every round, and for a warm-up round before the first."""
     shuffle = random.Random(seed)
     return [shuffle.sample(keys, len(keys)) for _ in range(rounds + 1)]
 
 
 def interleave(sides: Mapping[str, Callable[[Key], object]], orders: Sequence[Sequence[Key]]) -> dict[str, Times]:
-    """Time every side in turn, a round for each of the orders, which is the same for all sides.
+    """Time all sides alternately, one round per order; the order is the same for all sides.
 
-    The first round is not counted: it is where a side does what it does once.
+    The first round is not counted: in it, a side does what it does only once.
     """
     results: dict[str, list[np.ndarray[Any, Any]]] = {name: [] for name in sides}
     gc.collect()
-    gc.freeze()  # a side that holds a million objects must not make the others wait for the collector
+    gc.freeze()  # the million objects of one side must not slow down the others through the garbage collector
     try:
         for turn, order in enumerate(orders):
             for name, call in sides.items():

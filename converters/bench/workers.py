@@ -1,6 +1,6 @@
-"""Many processes that read the same data, as the workers of a training do: what each costs, and how fast all are.
+"""Many processes that read the same data, like the workers of training: the memory of each, and the speed of all.
 
-All are started afresh (spawned), get ready, and read at the same time: each its part of a random epoch.
+All are spawned, prepare, and read at the same time, each its part of a random epoch.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ PRIVATE = Wanted(30, at_least=False)
 
 
 def read_store(path: str, worker: int, workers: int, samples: int) -> dict[str, float]:
-    """Be one of the workers, with a store."""
+    """Run one of the workers, with a store."""
     import skelstore
     from converters.bench import memory
 
@@ -34,8 +34,8 @@ def read_store(path: str, worker: int, workers: int, samples: int) -> dict[str, 
 
 
 def read_pickle(path: str, worker: int, workers: int, samples: int) -> dict[str, float]:
-    """Be one of the workers, with the whole pickle in memory. What is read is handed out, not copied."""
-    import numpy  # noqa: F401 - or its import would be counted
+    """Run one of the workers, with the whole pickle in memory. Annotations are returned without a copy."""
+    import numpy  # noqa: F401 - else its import would be counted
 
     from converters.bench import memory
 
@@ -51,14 +51,14 @@ def read_pickle(path: str, worker: int, workers: int, samples: int) -> dict[str,
 
 
 def _order(videos: int, worker: int, workers: int, samples: int) -> list[int]:
-    """The worker's part of an epoch, or of so many samples of it: the same shuffle in all of them."""
+    """The worker's part of an epoch of at most ``samples`` samples; all workers use the same shuffle."""
     return random.Random(0).sample(range(videos), min(samples, videos))[worker::workers]
 
 
 def measure(data: DataSet, samples: int, counts: tuple[int, ...]) -> Result:
-    """Read with each of these numbers of workers."""
-    result = Result("workers", "spawned processes that read a part of a random epoch each, by position")
-    result.conditions = {"videos": len(data.names), "samples in all": min(samples, len(data.names))}
+    """Measure with each of these numbers of workers."""
+    result = Result("workers", "spawned processes that each read a part of a random epoch, by position")
+    result.conditions = {"videos": len(data.names), "samples in total": min(samples, len(data.names))}
     sides = {
         "skelstore": (read_store, data.store("default")),
         "pickle": (read_pickle, data.pickle),
@@ -66,17 +66,17 @@ def measure(data: DataSet, samples: int, counts: tuple[int, ...]) -> Result:
     data.forget()
     for count in counts:
         for name, (function, path) in sides.items():
-            found = _together(function, count, path=path, samples=samples)
-            private = [run["private MB"] for run in found]
+            outcomes = _together(function, count, path=path, samples=samples)
+            private = [run["private MB"] for run in outcomes]
             result.measurements[f"{name}, {count}"] = {
-                "samples/s": sum(run["samples"] for run in found) / max(run["s"] for run in found),
-                "private MB in all": sum(private),
-                "private MB a worker": max(private),
-                "mapped MB in all": sum(run["mapped MB"] for run in found),
+                "samples/s": sum(run["samples"] for run in outcomes) / max(run["s"] for run in outcomes),
+                "private MB in total": sum(private),
+                "private MB per worker": max(private),
+                "mapped MB in total": sum(run["mapped MB"] for run in outcomes),
             }
         ours, pickled = (result.measurements[f"{name}, {count}"] for name in sides)
-        result.claim(f"skelstore, {count}", ours["private MB a worker"], "MB of private memory a worker", PRIVATE)
-        ratio = pickled["private MB in all"] / ours["private MB in all"]
+        result.claim(f"skelstore, {count}", ours["private MB per worker"], "MB of private memory per worker", PRIVATE)
+        ratio = pickled["private MB in total"] / ours["private MB in total"]
         result.claim(f"pickle against skelstore, {count}", ratio, "x its private memory")
     return result
 

@@ -1,4 +1,4 @@
-"""What is wrong with a data set, before a training finds out."""
+"""Finding problems of a data set before training runs into them."""
 
 from converters.checks.dataset import check, opened_for_check
 

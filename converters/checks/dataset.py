@@ -1,7 +1,7 @@
-"""Looking for what would make a training fail or go wrong: ``skelstore check``.
+"""Finding problems that would make training fail or go wrong: ``skelstore check``.
 
-One pass over the videos, one at a time. What is kept of each is a few numbers (the digest of its name, its label),
-so memory does not grow with the arrays, nor with the problems, of which the first few are kept.
+A check reads each video once, one at a time. It keeps only a few numbers per video (the digest of its name, its label)
+and the first few examples per kind of problem, so memory does not grow with the arrays or the number of problems.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ _ROLE = re.compile(r"(?P<head>.*?)(?P<role>train(ing)?|val(id(ation)?)?|test(ing
 class Videos:
     """A store or a source, as a check sees it.
 
-    ``header`` gives what can be read of a video that is damaged. ``left_out`` are videos of a table of contents without
-    skeletons: id and reason; they are problems if ``complain``.
+    ``header`` returns what can be read of a damaged video. ``left_out`` lists (id, reason) of the videos that were left
+    out, such as those of a table of contents without skeletons; they are reported as problems if ``complain`` is true.
     """
 
     path: Path
@@ -65,16 +65,16 @@ class Videos:
 
 @contextmanager
 def opened_for_check(path: str | os.PathLike[str], dialect: str | None = None, **of_source: Any) -> Iterator[Videos]:
-    """The videos of a store, or of a source as ``open_source`` opens it, which takes ``of_source``.
+    """Open the videos of a store, or of a source with ``open_source``, which is called with ``of_source``.
 
-    Raises what opening raises, and SourceError for NTU RGB+D as the recipe ``raw`` keeps it: no pipeline takes that.
+    Raises what opening raises, and SourceError for raw NTU RGB+D data (recipe ``raw``), which no pipeline accepts.
     """
     if dialect is None and not any(of_source.values()) and Path(path, ROOT_KEY).is_file():
         with skelstore.open(path) as store:
             if (store.source.get("dialect"), store.source.get("recipe")) == (ntu.NAME, "raw"):
                 raise SourceError(
-                    f"{store.path} keeps NTU RGB+D raw, as no pipeline takes it: check the store that `skelstore "
-                    "derive` makes of it"
+                    f"{store.path} has raw NTU RGB+D data, which no pipeline accepts: check the store that `skelstore "
+                    "derive` makes from it"
                 )
             yield Videos(
                 store.path,
@@ -93,7 +93,8 @@ def opened_for_check(path: str | os.PathLike[str], dialect: str | None = None, *
         about = source.description()
         if about.get("recipe") == "raw":
             raise SourceError(
-                f"{source.path} is NTU RGB+D, which no pipeline takes raw: check it with --recipe pyskl or mmaction2"
+                f"{source.path} is raw NTU RGB+D data, which no pipeline accepts: check it with --recipe pyskl or "
+                "mmaction2"
             )
         yield Videos(
             source.path,
@@ -112,11 +113,11 @@ def _left_out(about: Mapping[str, Any], path: Path) -> list[tuple[Any, str]]:
     try:
         return [(values.decode(entry["name"]), str(entry["reason"])) for entry in about.get("left_out", [])]
     except (KeyError, TypeError) as error:
-        raise StoreError(f"{path}: what it says of videos that were left out is not as the format says") from error
+        raise StoreError(f"{path}: its record of videos that were left out is not as the format says") from error
 
 
 def check(videos: Videos, model: Model | None = None, advance: Callable[[int], None] | None = None) -> Report:
-    """Everything that is wrong with the videos and their splits, and for a model's pipeline if one is named."""
+    """Report all problems of the videos and their splits and, if a model is named, those for its pipeline."""
     report = Report(str(videos.path), len(videos))
     names, labels, shapes = _Names(), _Labels(videos.class_names), _Shapes(videos.layout)
     left_out = list(videos.left_out)
@@ -132,7 +133,7 @@ def check(videos: Videos, model: Model | None = None, advance: Callable[[int], N
         except SkelstoreError as error:
             name = None
             if header := videos.header(i):
-                with suppress(SkelstoreError):  # what is damaged may be the name or the label, too
+                with suppress(SkelstoreError):  # the name or the label may be damaged, too
                     name = names.add(header, videos.place(i), False, report)
                     labels.add(header, name, videos.place(i), report)
             else:
@@ -140,10 +141,10 @@ def check(videos: Videos, model: Model | None = None, advance: Callable[[int], N
             report.add("unreadable", name, videos.place(i), str(error))
         else:
             name = names.add(annotation, videos.place(i), bool(videos.splits), report)
-            with np.errstate(all="ignore"):  # NaN and infinity are among what is looked for
+            with np.errstate(all="ignore"):  # NaN and infinity are reported as problems
                 problems = list(video_problems(annotation, model))
-            for kind, found in problems:
-                report.add(kind, name, videos.place(i), found)
+            for kind, detail in problems:
+                report.add(kind, name, videos.place(i), detail)
             labels.add(annotation, name, videos.place(i), report)
             shapes.add(annotation, name, videos.place(i), report)
         if advance:
@@ -161,13 +162,13 @@ def check(videos: Videos, model: Model | None = None, advance: Callable[[int], N
 
 
 def _digest(name: object) -> int:
-    """64 bits of a name: two of a million names would fall together once in 10^7 data sets."""
+    """64 bits of a name: two of a million names collide once in 10^7 data sets."""
     text = name if isinstance(name, str) else f"\0{full_repr(name)}"
     return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
 
 
 class _Names:
-    """The names of the videos, by which splits find them: as PYSKL, ``filename`` if the first has one."""
+    """The names by which splits identify videos: as in PYSKL, ``filename`` if the first video has one."""
 
     def __init__(self) -> None:
         self._key: str | None = None
@@ -179,7 +180,7 @@ class _Names:
         self._next += 1
 
     def add(self, annotation: Mapping[Any, Any], place: str, needed: bool, report: Report) -> str | None:
-        """Take a video's name; returns it, or None if it has none."""
+        """Add a video's name and return it; None if it has none."""
         if self._key is None:
             self._key = "filename" if "filename" in annotation else "frame_dir"
         position, self._next = self._next, self._next + 1
@@ -189,12 +190,12 @@ class _Names:
             self._positions.append(position)
             return str(name)
         if needed or self._key in annotation:
-            found = f"{self._key} is {kind_of(name)}" if self._key in annotation else f"{self._key} is missing"
-            report.add("name-missing", None, place, found)
+            detail = f"{self._key} is {kind_of(name)}" if self._key in annotation else f"{self._key} is missing"
+            report.add("name-missing", None, place, detail)
         return None
 
     def finish(self, videos: Videos, report: Report) -> None:
-        """Report names that are there twice."""
+        """Report duplicate names."""
         digests = np.array(self._digests, np.uint64)
         order = np.argsort(digests, kind="stable")
         again = order[1:][digests[order[1:]] == digests[order[:-1]]]
@@ -248,9 +249,9 @@ class _Labels:
         for element in label if isinstance(label, (list, tuple)) else [label]:
             number = as_int(element)
             if number is None:
-                continue  # of another type, which was reported
+                continue  # another type, which is reported by ``video_problems``
             if number < 0 or number >= (1 << 63 if self._limit is None else self._limit):
-                known = "" if self._limit is None else f", and there are {counted(self._limit, 'class name')}"
+                known = "" if self._limit is None else f", but there are {counted(self._limit, 'class name')}"
                 report.add("label-range", name, place, f"label is {shown(number)}{known}")
             else:
                 self._labels.append(number)
@@ -265,27 +266,27 @@ class _Labels:
             return
         missing = int(there[-1]) + 1 - len(there)
         if missing:
-            # The i-th label would be i if there were no gap: the first one that is not shows where the gap is.
+            # Without a gap, the i-th label is i: the first one that is not shows the first gap.
             first = int(np.argmax(there != np.arange(len(there))))
             different = counted(len(there), "different label")
-            found = f"{different} up to {there[-1]}: {missing} of those below missing, first {first}"
-            report.add("label-gap", None, "", found)
+            detail = f"{different} up to {there[-1]}: {missing} below it missing, first {first}"
+            report.add("label-gap", None, "", detail)
 
 
 class _Shapes:
-    """V and C of the videos' keypoints."""
+    """The number of joints (V) and coordinates (C) of the videos' keypoints."""
 
     def __init__(self, layout: JointLayout | None) -> None:
         self._layout = layout
         self._tallies: dict[tuple[int, int], Tally] = {}
 
     def add(self, annotation: Mapping[Any, Any], name: str | None, place: str, report: Report) -> None:
-        found = poses(annotation)
-        if not isinstance(found, Poses):
+        skeletons = poses(annotation)
+        if not isinstance(skeletons, Poses):
             return
-        shape: tuple[int, int] = found.points.shape[-2:]
+        shape: tuple[int, int] = skeletons.points.shape[-2:]
         if self._layout is not None and shape[0] != len(self._layout):
-            report.add("joints-layout", name, place, f"V is {shape[0]}, and {self._layout.name} was stated")
+            report.add("joints-layout", name, place, f"V is {shape[0]}, but {self._layout.name} was stated")
         if shape in self._tallies or len(self._tallies) < _MOST_SHAPES:
             tally = self._tallies.setdefault(shape, Tally())
             tally.add(name, place, f"{counted(shape[0], 'joint')} in {shape[1]}D")
@@ -296,15 +297,15 @@ class _Shapes:
         usual = max(self._tallies.items(), key=lambda entry: entry[1].count)[0]
         for shape, tally in self._tallies.items():
             if shape != usual:
-                for name, place, found in tally.examples:
-                    report.add("joints-mixed", name, place, f"{found}; most videos have {usual[0]} in {usual[1]}D")
+                for name, place, detail in tally.examples:
+                    report.add("joints-mixed", name, place, f"{detail}; most videos have {usual[0]} in {usual[1]}D")
                 report.problems["joints-mixed"].count += tally.count - len(tally.examples)
 
 
 def _check_splits(splits: Mapping[Any, Any], names: NDArray[np.uint64], report: Report) -> NDArray[np.uint64] | None:
-    """Ids without a video, ids that are there twice, and ids on two sides of splits that belong together.
+    """Report ids without a video, repeated ids, and ids in two splits that belong together.
 
-    Returns the digests of all ids, None if there is no id.
+    Returns the digests of all ids, or None if there are no ids.
     """
     digests: dict[Any, NDArray[np.uint64]] = {}
     for title, ids in splits.items():
@@ -317,8 +318,8 @@ def _check_splits(splits: Mapping[Any, Any], names: NDArray[np.uint64], report: 
         _add_ids(report, "split-repeated", shown_title(title), ids, _repeats(own))
     for first, second in combinations(digests, 2):
         if kind := _relation(shown_title(first), shown_title(second)):
-            found = np.isin(digests[first], digests[second])
-            if found.any():
+            common = np.isin(digests[first], digests[second])
+            if common.any():
                 own = np.array([_digest(name) for name in splits[first]], np.uint64)
                 both = np.isin(own, digests[second]) & ~_repeats(own)
                 _add_ids(report, kind, f"{first} and {second}", splits[first], both)
@@ -343,7 +344,7 @@ def _repeats(digests: NDArray[np.uint64]) -> NDArray[np.bool_]:
 
 
 def _relation(first: str, second: str) -> str | None:
-    """The kind of problem that an id in both splits is: they belong together if only train, val or test is unlike."""
+    """The kind of problem if an id is in both splits; None unless their names differ only in train, val or test."""
     a, b = _ROLE.fullmatch(first), _ROLE.fullmatch(second)
     if a is None or b is None or (a["head"].lower(), a["tail"]) != (b["head"].lower(), b["tail"]):
         return None

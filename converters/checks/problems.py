@@ -1,6 +1,6 @@
-"""The kinds of problems that ``skelstore check`` knows, and what it found of each.
+"""The kinds of problems that ``skelstore check`` knows, and the report of those that it finds.
 
-An error makes a training fail, or go wrong without a word; a warning may be meant so. docs/checking.md says more.
+An error makes training fail or silently go wrong; a warning may be intended. docs/checking.md has the details.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from skelstore.wording import counted
 __all__ = ["KINDS", "SHOWN", "Example", "Kind", "Report", "Tally"]
 
 SHOWN = 5
-"""Examples of a kind that a report names."""
+"""Number of examples per kind in a report."""
 
 
 class Kind(NamedTuple):
-    """A kind of problem: whether it is an error, what is wrong, and what to do."""
+    """A kind of problem: its severity, what is wrong, and what to do."""
 
     severity: Literal["error", "warning"]
     title: str
@@ -30,25 +30,25 @@ KINDS: dict[str, Kind] = {
     "skeletons-missing": Kind(
         "error", "no kpfile has the video", "fetch the kpfiles that are missing, or convert with --skip-missing"
     ),
-    "left-out": Kind("warning", "the recipe leaves the video out", "nothing: a conversion leaves it out, too"),
+    "left-out": Kind("warning", "the recipe skips the video", "nothing: a conversion skips it, too"),
     "keypoint-missing": Kind(
-        "error", "there is no keypoint", "leave the video out; of a Kinetics table of contents give the --kpfiles"
+        "error", "there is no keypoint", "leave the video out; for a Kinetics table of contents give --kpfiles"
     ),
     "keypoint-shape": Kind(
         "error",
-        "keypoint is no array that a pipeline takes",
+        "keypoint is not an array that a pipeline accepts",
         "make it a NumPy array of floats [M, T, V, C], or [N, V, 3] with frame_inds",
     ),
     "joints-mixed": Kind(
         "error",
-        "the number of joints or coordinates is unlike that of most videos",
-        "bring all videos to one layout (skelstore.joints.convert), or leave these out",
+        "the number of joints or coordinates differs from that of most videos",
+        "convert all videos to one joint layout (skelstore.joints.convert), or leave these out",
     ),
     "joints-layout": Kind(
-        "error", "the number of joints is unlike that of the stated layout", "state the layout that the data has"
+        "error", "the number of joints differs from that of the stated layout", "state the layout that the data has"
     ),
     "total-frames": Kind(
-        "error", "total_frames is unlike the number of frames", "set total_frames to T, keypoint.shape[1]"
+        "error", "total_frames differs from the number of frames", "set total_frames to T, keypoint.shape[1]"
     ),
     "score-shape": Kind(
         "error", "keypoint_score does not fit keypoint", "make it an array [M, T, V], keypoint.shape[:3]"
@@ -64,7 +64,9 @@ KINDS: dict[str, Kind] = {
     "no-person": Kind("error", "there is no person (M or N is 0)", "leave the video out"),
     "no-frame": Kind("error", "there is no frame (T is 0)", "leave the video out"),
     "empty-video": Kind("error", "every coordinate is zero", "leave the video out, or extract its skeletons again"),
-    "empty-frame": Kind("warning", "frames are all zero", "drop these frames, or take the last skeleton seen for them"),
+    "empty-frame": Kind(
+        "warning", "frames are all zero", "drop these frames, or repeat the last skeleton that was found"
+    ),
     "empty-person": Kind("warning", "persons are all zero", "drop these persons"),
     "persons-swapped": Kind(
         "warning",
@@ -81,7 +83,7 @@ KINDS: dict[str, Kind] = {
     "box-score": Kind("error", "box_score is not one number for each skeleton", "make it a float array [N]"),
     "valid": Kind(
         "error",
-        "valid is unlike what box_score says",
+        "valid does not match box_score",
         "set valid[t] to the number of frames with a box_score of at least t",
     ),
     "img-shape": Kind("error", "img_shape is not (height, width)", "make it a tuple of two positive ints"),
@@ -90,54 +92,60 @@ KINDS: dict[str, Kind] = {
     ),
     "fractions": Kind(
         "error",
-        "the coordinates are parts of the image, and img_shape is in pixels",
+        "the coordinates are fractions of the image, but img_shape is in pixels",
         "multiply x by the width and y by the height",
     ),
     "outside": Kind(
         "warning",
         "joints are outside the image",
-        "nothing, if they are few and near it; else scale the coordinates to img_shape",
+        "nothing, if they are few and close to it; else scale the coordinates to img_shape",
     ),
-    "label-missing": Kind("error", "there is no label, though other videos have one", "add labels, or leave it out"),
+    "label-missing": Kind(
+        "error", "there is no label, though other videos have one", "add labels, or leave the video out"
+    ),
     "labels-none": Kind("warning", "no video has a label", "add labels before a training"),
     "label-type": Kind(
         "error",
-        "the label is no integer, and no list of integers",
-        "number the classes; a converted store does so with `skelstore relabel --compact`",
+        "the label is not an integer or a list of integers",
+        "number the classes; in a converted store, `skelstore relabel --compact` does so",
     ),
     "label-range": Kind(
         "error",
         "the label is negative, or beyond the class names",
-        "mend it, or bring the names of all classes (`skelstore relabel --map`, `--labels`)",
+        "correct it, or give the names of all classes (`skelstore relabel --map`, `--labels`)",
     ),
     "label-gap": Kind(
         "warning",
-        "there are fewer labels than the largest of them asks for",
-        "nothing, if the data are a part of a larger set; else `skelstore relabel --compact`",
+        "some labels below the largest one do not occur",
+        "nothing, if the data is part of a larger set; else `skelstore relabel --compact`",
     ),
     "name-missing": Kind(
-        "error", "the name (frame_dir or filename) is missing or no text", "give each video a text of its own"
+        "error", "the name (frame_dir or filename) is missing or not a str", "give each video a unique name, a str"
     ),
     "duplicate-name": Kind("error", "an earlier video has the same name", "rename or leave out all but one"),
-    "split-form": Kind("error", "the split is no list of ids", "make it a list of the names of its videos"),
+    "split-form": Kind("error", "the split is not a list of ids", "make it a list of the names of its videos"),
     "split-unknown": Kind(
-        "error", "no video has the id", "take it out of the split, mend the id, or bring the video: it would be missed"
+        "error",
+        "no video has the id",
+        "remove it from the split, correct the id, or add the video, which training would skip",
     ),
     "split-none": Kind(
         "warning",
         "no split names the video, though there are splits",
-        "name it in a split (`skelstore split` deals out all videos, `skelstore merge --as-split` those of each store)",
+        "name it in a split (`skelstore split` assigns all videos, `skelstore merge --as-split` those of each store)",
     ),
     "split-overlap": Kind(
-        "error", "the id is in the training and in the evaluation", "take it out of one of the two (`skelstore split`)"
+        "error", "the id is in both training and evaluation", "remove it from one of the two (`skelstore split`)"
     ),
-    "split-shared": Kind("warning", "the id is in two splits for evaluation", "nothing, if they are meant to be one"),
-    "split-repeated": Kind("warning", "the id is there more than once", "name it once: it counts once"),
-    "posec3d-3d": Kind("error", "PoseC3D draws pixels, and these are 3D", "take 2D skeletons, or use ST-GCN"),
+    "split-shared": Kind(
+        "warning", "the id is in two splits for evaluation", "nothing, if they are meant to be the same"
+    ),
+    "split-repeated": Kind("warning", "the id occurs more than once", "list it once: repetitions do not count"),
+    "posec3d-3d": Kind("error", "PoseC3D draws pixels, but the coordinates are 3D", "use 2D skeletons, or ST-GCN"),
     "posec3d-img-shape": Kind("error", "PoseC3D needs img_shape", "add img_shape, (height, width)"),
     "posec3d-score": Kind(
         "warning",
-        "PoseC3D takes joints without keypoint_score for certain, even those at (0, 0)",
+        "without keypoint_score PoseC3D treats all joints as certain, even those at (0, 0)",
         "add keypoint_score, 0 for joints that were not found",
     ),
     "posec3d-joints": Kind(
@@ -146,25 +154,27 @@ KINDS: dict[str, Kind] = {
         "set in_channels, left_kp and right_kp (skelstore.joints has the pairs)",
     ),
     "stgcn-joints": Kind(
-        "error", "ST-GCN has no graph for this number of joints", "bring the joints to COCO-17, or add a graph upstream"
+        "error",
+        "ST-GCN has no graph for this number of joints",
+        "convert the joints to COCO-17, or add a graph upstream",
     ),
     "stgcn-persons": Kind(
-        "error", "PreNormalize3D takes one person or two", "keep the two persons that move most, and drop the others"
+        "error", "PreNormalize3D accepts one or two persons", "keep the two persons that move most, and drop the others"
     ),
     "stgcn-cut": Kind(
-        "warning", "ST-GCN keeps the first two persons of more", "put the persons that matter first, or drop the others"
+        "warning", "ST-GCN keeps only the first two persons", "put the relevant persons first, or drop the others"
     ),
     "stgcn-score": Kind(
         "error", "keypoint_score: ST-GCN needs it with 2D, and refuses it with 3D", "add it to 2D, drop it from 3D"
     ),
     "stgcn-img-shape": Kind(
-        "warning", "without img_shape ST-GCN takes 1080 x 1920", "add img_shape, (height, width), if it is another"
+        "warning", "without img_shape ST-GCN assumes 1080 x 1920", "add img_shape, (height, width), if it differs"
     ),
 }
 
 
 class Example(NamedTuple):
-    """One case of a problem: the name of the video (or split), where it stands, and what was found."""
+    """One case of a problem: the name of the video (or split), its place, and what was found."""
 
     name: str | None
     place: str
@@ -173,7 +183,7 @@ class Example(NamedTuple):
 
 @dataclass
 class Tally:
-    """How many cases of a kind there are, and the first of them."""
+    """The number of cases of a kind, and the first of them as examples."""
 
     count: int = 0
     examples: list[Example] = field(default_factory=list)
@@ -186,7 +196,7 @@ class Tally:
 
 @dataclass
 class Report:
-    """What a check found. ``problems`` has a tally for each kind that was met."""
+    """The result of a check. ``problems`` has a tally for each kind that was found."""
 
     path: str
     videos: int
@@ -196,7 +206,7 @@ class Report:
         self.problems.setdefault(kind, Tally()).add(name, place, found, count)
 
     def add_all(self, kind: str, tally: Tally) -> None:
-        """Take over cases that were counted apart."""
+        """Add cases that were counted separately."""
         if tally.count:
             self.problems[kind] = tally
 
@@ -212,9 +222,9 @@ class Report:
         return sum(tally.count for kind, tally in self.problems.items() if KINDS[kind].severity == severity)
 
     def _sorted(self) -> list[tuple[str, Kind, Tally]]:
-        """Errors first; within each, as ``KINDS`` has them."""
-        found = [(kind, about, self.problems[kind]) for kind, about in KINDS.items() if kind in self.problems]
-        return sorted(found, key=lambda entry: entry[1].severity)
+        """The problems, errors first, and within each severity in the order of ``KINDS``."""
+        entries = [(kind, about, self.problems[kind]) for kind, about in KINDS.items() if kind in self.problems]
+        return sorted(entries, key=lambda entry: entry[1].severity)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -236,7 +246,7 @@ class Report:
         }
 
     def lines(self) -> list[str]:
-        """The same for a person."""
+        """The report as text."""
         lines = []
         for kind, about, tally in self._sorted():
             lines.append(f"{about.severity} {kind}, {counted(tally.count, 'time')}: {about.title}")

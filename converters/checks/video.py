@@ -1,8 +1,8 @@
-"""What may be wrong with one annotation. Each check gives (kind, what was found); the kinds are in ``problems``.
+"""The checks of one annotation. Each check yields (kind, what was found); ``problems`` defines the kinds.
 
-What the pipelines need is read from PYSKL: pyskl/datasets/pipelines/pose_related.py (PreNormalize2D and 3D, GenSkeFeat,
-PoseDecode, FormatGCNInput), heatmap_related.py (GeneratePoseTarget), sampling.py (UniformSampleFrames) and the
-published configs of PoseC3D and ST-GCN.
+The requirements of the pipelines are from PYSKL: pyskl/datasets/pipelines/pose_related.py (PreNormalize2D and 3D,
+GenSkeFeat, PoseDecode, FormatGCNInput), heatmap_related.py (GeneratePoseTarget), sampling.py (UniformSampleFrames) and
+the published configs of PoseC3D and ST-GCN.
 """
 
 from __future__ import annotations
@@ -21,30 +21,34 @@ __all__ = ["Poses", "Problem", "as_int", "poses", "video_problems"]
 Problem: TypeAlias = tuple[str, str]
 
 FAR = 0.1
-"""This far outside, in parts of the side, a joint is not there by an estimator's error alone."""
+"""A joint this far outside the image, as a fraction of its side, is not explained by an estimator's error alone."""
+
 FAR_PERCENT = 1
-"""At least this many of a hundred joints have to be there before height and width count as swapped."""
+"""Percentage of joints that must be this far outside before height and width count as swapped."""
 
 MOST_SCORE = 1.1
-"""A third coordinate up to here may be a score: estimators give up to 1.024."""
+"""A third coordinate up to this value may be a score: estimators return up to 1.024."""
+
 LEAST_PIXELS = 20
-"""Coordinates beyond this are pixels: skeletons in metres, or in parts of the image, do not reach it."""
+"""Coordinates above this value are pixels: skeletons in metres, or in fractions of the image, do not reach it."""
+
 FRACTIONS = (-1, 2)
-"""Coordinates divided by the sides of the image: joints that the image cuts off lie a little beyond 0 to 1."""
+"""Range of coordinates in fractions of the image: joints that the image cuts off are a little outside 0 to 1."""
 
 MOST_PERSONS = 10
-"""Persons of a video that are compared from frame to frame."""
+"""Maximum number of persons of a video that are compared from frame to frame."""
+
 NEARER = 4
-"""A row goes on in another row if that person is this many times nearer."""
 LEAST_JUMP = 0.1
-"""And if its own person is further away than this part of the skeleton's extent."""
+"""A row continues in another row if the person there is ``NEARER`` times nearer, and the person in its own row is
+further away than ``LEAST_JUMP`` of the skeleton's extent."""
 
 STGCN_JOINTS = (17, 18, 21, 25)
 """V of the graphs in pyskl/utils/graph.py: coco, openpose, handmp, nturgb+d."""
 
 
 class Poses(NamedTuple):
-    """Skeletons of a video: ``points`` [M, T, V, C], or compressed [N, V, 2], and ``scores``, the same without C."""
+    """The skeletons of a video: ``points`` [M, T, V, C], or compressed [N, V, 2]; ``scores`` have no axis C."""
 
     points: NDArray[Any]
     scores: NDArray[Any] | None
@@ -52,38 +56,38 @@ class Poses(NamedTuple):
 
 
 def video_problems(annotation: Mapping[Any, Any], model: Model | None = None) -> Iterator[Problem]:
-    """Everything that is wrong with an annotation by itself, and for a model's pipeline if one is named."""
+    """Yield the problems of an annotation and, if a model is named, those for its pipeline."""
     yield from _label(annotation)
     yield from _boxes(annotation)
     yield from _image_shape(annotation)
-    found = poses(annotation)
-    if not isinstance(found, Poses):
-        yield found
+    skeletons = poses(annotation)
+    if not isinstance(skeletons, Poses):
+        yield skeletons
         return
-    yield from _frames(annotation, found)
-    yield from _score_shape(annotation, found)
-    yield from _finite(found)
-    yield from _empty(found)
-    yield from _swapped_persons(found)
-    if scored := _split_score(annotation, found):
-        yield "score-coordinate", _describe_coordinates(found)
+    yield from _frames(annotation, skeletons)
+    yield from _score_shape(annotation, skeletons)
+    yield from _finite(skeletons)
+    yield from _empty(skeletons)
+    yield from _swapped_persons(skeletons)
+    if scored := _split_score(annotation, skeletons):
+        yield "score-coordinate", _describe_coordinates(skeletons)
         yield from _image(annotation, scored)
-        missing = ("posec3d-score", "stgcn-score")  # what the remedy brings
+        missing = ("posec3d-score", "stgcn-score")  # solved by the remedy for "score-coordinate"
         yield from (problem for problem in _model_problems(annotation, scored, model) if problem[0] not in missing)
         return
-    yield from _image(annotation, found)
-    yield from _model_problems(annotation, found, model)
+    yield from _image(annotation, skeletons)
+    yield from _model_problems(annotation, skeletons, model)
 
 
-def _model_problems(annotation: Mapping[Any, Any], found: Poses, model: Model | None) -> Iterator[Problem]:
+def _model_problems(annotation: Mapping[Any, Any], skeletons: Poses, model: Model | None) -> Iterator[Problem]:
     if model == "posec3d":
-        yield from _posec3d(annotation, found)
+        yield from _posec3d(annotation, skeletons)
     elif model == "stgcn":
-        yield from _stgcn(annotation, found)
+        yield from _stgcn(annotation, skeletons)
 
 
 def poses(annotation: Mapping[Any, Any]) -> Poses | Problem:
-    """The skeletons of an annotation, or why it has none that can be looked at."""
+    """The skeletons of an annotation, or the problem if it has none that can be checked."""
     keypoint = annotation.get("keypoint")
     if keypoint is None:
         return "keypoint-missing", "keypoint is missing" if "keypoint" not in annotation else "keypoint is None"
@@ -116,20 +120,20 @@ def _label(annotation: Mapping[Any, Any]) -> Iterator[Problem]:
     yield "label-type", f"label is {shown(label)}" if isinstance(label, (str, float)) else f"label is {kind_of(label)}"
 
 
-def _frames(annotation: Mapping[Any, Any], found: Poses) -> Iterator[Problem]:
+def _frames(annotation: Mapping[Any, Any], skeletons: Poses) -> Iterator[Problem]:
     stated = annotation.get("total_frames")
     total = as_int(stated)
     if total is None:
         yield "total-frames", "total_frames is missing" if stated is None else f"total_frames is {kind_of(stated)}"
-    if not found.compressed:
-        frames = found.points.shape[1]
+    if not skeletons.compressed:
+        frames = skeletons.points.shape[1]
         if total is not None and total != frames:
-            turned = ", and M is that: the axes M and T look exchanged" if total == len(found.points) else ""
-            yield "total-frames", f"total_frames is {shown(total)}, and T is {frames}{turned}"
+            turned = ", and M is as large: the axes M and T look swapped" if total == len(skeletons.points) else ""
+            yield "total-frames", f"total_frames is {shown(total)}, but T is {frames}{turned}"
         return
     numbers = annotation["frame_inds"]
-    if not _is_rows(numbers, len(found.points), "iu"):
-        yield "frame-inds", f"frame_inds is {kind_of(numbers)}, for {counted(len(found.points), 'skeleton')}"
+    if not _is_rows(numbers, len(skeletons.points), "iu"):
+        yield "frame-inds", f"frame_inds is {kind_of(numbers)}, for {counted(len(skeletons.points), 'skeleton')}"
         return
     if not len(numbers):
         return
@@ -142,7 +146,7 @@ def _frames(annotation: Mapping[Any, Any], found: Poses) -> Iterator[Problem]:
         )
     low, high = int(numbers.min()), int(numbers.max())
     if low < 0 or (total is not None and high > total):
-        yield "frame-inds-range", f"frame_inds are {low} to {high}, and total_frames is {shown(total)}"
+        yield "frame-inds-range", f"frame_inds are {low} to {high}, but total_frames is {shown(total)}"
 
 
 def _is_rows(value: object, count: int, kinds: str) -> bool:
@@ -150,7 +154,7 @@ def _is_rows(value: object, count: int, kinds: str) -> bool:
 
 
 def _boxes(annotation: Mapping[Any, Any]) -> Iterator[Problem]:
-    """``box_score`` against ``frame_inds``, and ``valid`` against both: they may be there without a keypoint."""
+    """Check ``box_score`` against ``frame_inds``, and ``valid`` against both; they may exist without a keypoint."""
     numbers, score, valid = (annotation.get(key) for key in ("frame_inds", "box_score", "valid"))
     if score is None or not isinstance(numbers, np.ndarray) or numbers.ndim != 1:
         return
@@ -159,61 +163,61 @@ def _boxes(annotation: Mapping[Any, Any]) -> Iterator[Problem]:
         return
     if not isinstance(valid, dict):
         return
-    # The published tables counted before they rounded the scores to float16, so a score may be half a step off.
+    # The published tables were counted before the scores were rounded to float16: a score may be half a step off.
     step = np.spacing(np.abs(score)).astype(np.float64) / 2 if score.dtype.kind == "f" else 0.0
     exact = score.astype(np.float64)
     unlike = []
     for threshold, stated in valid.items():
-        if isinstance(threshold, (int, float)) and abs(threshold) < 1 << 63:  # beyond, NumPy may not compare
+        if isinstance(threshold, (int, float)) and abs(threshold) < 1 << 63:  # NumPy may fail to compare larger ones
             low, high = (len(np.unique(numbers[bound >= threshold])) for bound in (exact - step, exact + step))
             count = as_int(stated)
             if count is None or not low <= count <= high:
-                unlike.append(f"valid[{threshold}] is {shown(stated)}, and box_score gives {low}")
+                unlike.append(f"valid[{threshold}] is {shown(stated)}, but box_score gives {low}")
     if unlike:
         yield "valid", "; ".join(unlike[:2])
 
 
-def _score_shape(annotation: Mapping[Any, Any], found: Poses) -> Iterator[Problem]:
+def _score_shape(annotation: Mapping[Any, Any], skeletons: Poses) -> Iterator[Problem]:
     score = annotation.get("keypoint_score")
-    if score is not None and not found.compressed and found.scores is None:
-        yield "score-shape", f"keypoint_score is {kind_of(score)}, and keypoint has shape {found.points.shape}"
+    if score is not None and not skeletons.compressed and skeletons.scores is None:
+        yield "score-shape", f"keypoint_score is {kind_of(score)}, but keypoint has shape {skeletons.points.shape}"
 
 
-def _finite(found: Poses) -> Iterator[Problem]:
-    for name, array in (("keypoint", found.points), ("keypoint_score", found.scores)):
+def _finite(skeletons: Poses) -> Iterator[Problem]:
+    for name, array in (("keypoint", skeletons.points), ("keypoint_score", skeletons.scores)):
         if array is None or array.dtype.kind != "f":
             continue
         good = np.isfinite(array)
         if not good.all():
             first = tuple(np.argwhere(~good)[0].tolist())
-            where = "keypoint" if found.compressed else name
+            where = "keypoint" if skeletons.compressed else name
             yield (
                 "not-finite",
                 f"{where} has {counted(good.size - int(good.sum()), 'such value')}, the first at {list(first)}",
             )
 
 
-def _empty(found: Poses) -> Iterator[Problem]:
-    """Nobody there at all, or all zero: the video, frames of it, or persons."""
-    points = found.points
+def _empty(skeletons: Poses) -> Iterator[Problem]:
+    """Check for a video without persons or frames, and for all-zero videos, frames and persons."""
+    points = skeletons.points
     if not len(points):
         yield "no-person", f"keypoint has shape {points.shape}"
         return
-    if not found.compressed and not points.shape[1]:
+    if not skeletons.compressed and not points.shape[1]:
         yield "no-frame", f"keypoint has shape {points.shape}"
         return
     zero: NDArray[np.bool_] = np.asarray(~points.any(axis=(-2, -1)))  # [M, T], or [N]
     if zero.all():
         yield "empty-video", f"{counted(zero.size, 'skeleton is', 'skeletons are all')} zero"
         return
-    if found.compressed:
+    if skeletons.compressed:
         if zero.any():
             yield (
                 "empty-person",
                 f"{int(zero.sum())} of {counted(len(zero), 'skeleton')} zero, first {int(zero.argmax())}",
             )
         return
-    frames: NDArray[np.bool_] = zero.all(axis=0)  # type: ignore[assignment]  # an array, since zero has two axes
+    frames: NDArray[np.bool_] = zero.all(axis=0)  # type: ignore[assignment]  # an array, because zero has two axes
     persons: NDArray[np.bool_] = zero.all(axis=1)  # type: ignore[assignment]
     if frames.any():
         yield (
@@ -227,25 +231,27 @@ def _empty(found: Poses) -> Iterator[Problem]:
         )
 
 
-def _split_score(annotation: Mapping[Any, Any], found: Poses) -> Poses | None:
-    """The skeletons as 2D with scores, if their third coordinate is a score beside pixels; else None."""
-    if found.points.shape[-1] != 3 or not found.points.size or "keypoint_score" in annotation:
+def _split_score(annotation: Mapping[Any, Any], skeletons: Poses) -> Poses | None:
+    """The skeletons as 2D with scores, if the first two coordinates are pixels and the third is a score; else None."""
+    if skeletons.points.shape[-1] != 3 or not skeletons.points.size or "keypoint_score" in annotation:
         return None
-    pixels, third = found.points[..., :2], found.points[..., 2]
-    if any(((part < 0) | (part > MOST_SCORE)).any() for part in (third[:, :1], third)):  # one frame is quickly seen
+    pixels, third = skeletons.points[..., :2], skeletons.points[..., 2]
+    if any(((part < 0) | (part > MOST_SCORE)).any() for part in (third[:, :1], third)):  # often decided by one frame
         return None
     return Poses(pixels, third, False) if third.any() and (np.abs(pixels) > LEAST_PIXELS).any() else None
 
 
-def _describe_coordinates(found: Poses) -> str:
-    spans = (f"{name} is {axis.min():g} to {axis.max():g}" for name, axis in zip("xyz", found.points.T, strict=True))
-    return f"keypoint has shape {found.points.shape}; {', '.join(spans)}"
+def _describe_coordinates(skeletons: Poses) -> str:
+    spans = (
+        f"{name} is {axis.min():g} to {axis.max():g}" for name, axis in zip("xyz", skeletons.points.T, strict=True)
+    )
+    return f"keypoint has shape {skeletons.points.shape}; {', '.join(spans)}"
 
 
-def _swapped_persons(found: Poses) -> Iterator[Problem]:
-    if found.compressed or len(found.points) < 2 or found.points.shape[1] < 2:
+def _swapped_persons(skeletons: Poses) -> Iterator[Problem]:
+    if skeletons.compressed or len(skeletons.points) < 2 or skeletons.points.shape[1] < 2:
         return
-    swaps = find_swaps(found.points[:MOST_PERSONS])
+    swaps = find_swaps(skeletons.points[:MOST_PERSONS])
     if swaps.any():
         first = int(swaps.argmax()) + 1
         yield (
@@ -255,13 +261,14 @@ def _swapped_persons(found: Poses) -> Iterator[Problem]:
 
 
 def find_swaps(points: NDArray[Any]) -> NDArray[np.bool_]:
-    """Whether persons [M, T, V, C] change rows between a frame and the next, [T - 1].
+    """Whether persons [M, T, V, C] change rows between each frame and the next: bool [T - 1].
 
-    A row goes on in another one if the skeleton there is ``NEARER`` times nearer than its own, which is further away
-    than ``LEAST_JUMP`` of its extent. Two rows or more have to do so: one alone may be a person who leaves. Joints at
-    the origin were not found; two skeletons are compared by those found in both, at least half of V.
+    A row continues in another row if the skeleton there is ``NEARER`` times nearer than the one in its own row, which
+    is further away than ``LEAST_JUMP`` of the skeleton's extent. At least two rows must do so, since a single one may
+    be a person who leaves. Joints at the origin were not found; two skeletons are compared by the joints found in both,
+    which must be at least half of V.
     """
-    planes = np.ascontiguousarray(points.transpose(3, 2, 0, 1), np.float32)  # NumPy is quick along the last axis
+    planes = np.ascontiguousarray(points.transpose(3, 2, 0, 1), np.float32)  # NumPy is fast along the last axis
     seen: NDArray[np.bool_] = np.asarray((planes != 0).any(axis=0))  # [V, M, T]
     before, after, seen_before, seen_after = planes[..., :-1], planes[..., 1:], seen[..., :-1], seen[..., 1:]
     own = _distance(before, after, seen_before & seen_after)
@@ -273,21 +280,21 @@ def find_swaps(points: NDArray[Any]) -> NDArray[np.bool_]:
             after[:, :, None, :, t],
             seen_before[:, :, None, t] & seen_after[:, None, :, t],
         )
-        apart = _distance(*there)  # from each row to each row
+        apart = _distance(*there)  # from each row to every row
         np.fill_diagonal(apart, np.inf)
         swaps[t] = (jumps[:, t] & (NEARER * apart.min(axis=1) < own[:, t])).sum() >= 2
     return swaps
 
 
 def _distance(before: NDArray[Any], after: NDArray[Any], both: NDArray[np.bool_]) -> NDArray[Any]:
-    """Mean distance along the axes of skeletons [C, V, …] by joints found in both; infinite if they are too few."""
+    """Mean L1 distance of skeletons [C, V, …] over the joints found in both; infinite if those are too few."""
     count = both.sum(axis=0, dtype=np.int32)
     apart = np.abs(after - before).sum(axis=0)
     return np.where(2 * count >= len(both), (apart * both).sum(axis=0) / np.maximum(count, 1), np.inf)
 
 
 def _extent(points: NDArray[Any], seen: NDArray[np.bool_]) -> NDArray[Any]:
-    """Sum of the sides of the box around the joints of skeletons [C, V, …] that are found."""
+    """Sum of the side lengths of the box around the found joints of skeletons [C, V, …]."""
     if seen.all():
         high, low = points.max(axis=1), points.min(axis=1)
     else:
@@ -304,7 +311,7 @@ def _image_shape(annotation: Mapping[Any, Any]) -> Iterator[Problem]:
 
 
 def _size(annotation: Mapping[Any, Any]) -> tuple[int, int] | None:
-    """Height and width of the image; None if they are not known, or of 2**31 and more."""
+    """Height and width of the image; None if they are unknown, or not from 1 to 2**31 - 1."""
     shape = annotation.get("img_shape")
     if isinstance(shape, np.ndarray) and shape.shape == (2,):
         shape = list(shape)
@@ -316,16 +323,16 @@ def _size(annotation: Mapping[Any, Any]) -> tuple[int, int] | None:
     return height, width
 
 
-def _image(annotation: Mapping[Any, Any], found: Poses) -> Iterator[Problem]:
-    """Joints against the image: those that were found, which are neither at (0, 0) nor of score 0."""
+def _image(annotation: Mapping[Any, Any], skeletons: Poses) -> Iterator[Problem]:
+    """Check the found joints, which are neither at (0, 0) nor have score 0, against the image."""
     size = _size(annotation)
-    if size is None or found.points.shape[-1] != 2:
+    if size is None or skeletons.points.shape[-1] != 2:
         return
     height, width = size
-    x, y = found.points[..., 0].astype(np.float64), found.points[..., 1].astype(np.float64)
+    x, y = skeletons.points[..., 0].astype(np.float64), skeletons.points[..., 1].astype(np.float64)
     seen = np.isfinite(x) & np.isfinite(y) & ((x != 0) | (y != 0))
-    if found.scores is not None:
-        seen &= found.scores > 0
+    if skeletons.scores is not None:
+        seen &= skeletons.scores > 0
     x, y = x[seen], y[seen]
     if len(x) and min(size) > LEAST_PIXELS and _are_fractions(x) and _are_fractions(y):
         yield "fractions", _describe_image(size, x, y)
@@ -351,29 +358,32 @@ def _describe_image(size: tuple[int, int], x: NDArray[Any], y: NDArray[Any]) -> 
 
 
 def _beyond(x: NDArray[Any], y: NDArray[Any], width: float, height: float, margin: float) -> NDArray[np.bool_]:
-    """Whether each joint is outside of the image by more than a part of its sides."""
+    """Whether each joint is outside the image by more than ``margin``, a fraction of its sides."""
     beside = (x < -margin * width) | (x > (1 + margin) * width)
     result: NDArray[np.bool_] = beside | (y < -margin * height) | (y > (1 + margin) * height)
     return result
 
 
-def _posec3d(annotation: Mapping[Any, Any], found: Poses) -> Iterator[Problem]:
-    if found.points.shape[-1] == 3:
-        yield "posec3d-3d", f"keypoint has shape {found.points.shape}"
+def _posec3d(annotation: Mapping[Any, Any], skeletons: Poses) -> Iterator[Problem]:
+    if skeletons.points.shape[-1] == 3:
+        yield "posec3d-3d", f"keypoint has shape {skeletons.points.shape}"
     if annotation.get("img_shape") is None:
         yield "posec3d-img-shape", "img_shape is missing"
-    if not found.compressed and annotation.get("keypoint_score") is None:
+    if not skeletons.compressed and annotation.get("keypoint_score") is None:
         yield "posec3d-score", "keypoint_score is missing"
-    if found.points.shape[-2] != 17:
-        yield "posec3d-joints", f"V is {found.points.shape[-2]}"
+    if skeletons.points.shape[-2] != 17:
+        yield "posec3d-joints", f"V is {skeletons.points.shape[-2]}"
 
 
-def _stgcn(annotation: Mapping[Any, Any], found: Poses) -> Iterator[Problem]:
-    if found.points.shape[-2] not in STGCN_JOINTS:
-        yield "stgcn-joints", f"V is {found.points.shape[-2]}; there are graphs for {', '.join(map(str, STGCN_JOINTS))}"
-    scored = found.compressed or annotation.get("keypoint_score") is not None
-    persons = _persons(annotation, found)
-    if found.points.shape[-1] == 3:
+def _stgcn(annotation: Mapping[Any, Any], skeletons: Poses) -> Iterator[Problem]:
+    if skeletons.points.shape[-2] not in STGCN_JOINTS:
+        yield (
+            "stgcn-joints",
+            f"V is {skeletons.points.shape[-2]}; there are graphs for {', '.join(map(str, STGCN_JOINTS))}",
+        )
+    scored = skeletons.compressed or annotation.get("keypoint_score") is not None
+    persons = _persons(annotation, skeletons)
+    if skeletons.points.shape[-1] == 3:
         if scored:
             yield "stgcn-score", "3D with keypoint_score"
         if persons > 2:
@@ -387,11 +397,11 @@ def _stgcn(annotation: Mapping[Any, Any], found: Poses) -> Iterator[Problem]:
         yield "stgcn-img-shape", "img_shape is missing"
 
 
-def _persons(annotation: Mapping[Any, Any], found: Poses) -> int:
-    """M, as it is or as decompressing makes it."""
-    if not found.compressed:
-        return len(found.points)
+def _persons(annotation: Mapping[Any, Any], skeletons: Poses) -> int:
+    """M, or for compressed skeletons M after decompression."""
+    if not skeletons.compressed:
+        return len(skeletons.points)
     numbers = annotation["frame_inds"]
-    if not _is_rows(numbers, len(found.points), "iu") or not len(numbers):
+    if not _is_rows(numbers, len(skeletons.points), "iu") or not len(numbers):
         return 0
     return int(np.unique(numbers, return_counts=True)[1].max())

@@ -1,4 +1,4 @@
-"""A source becomes a store: cut into parts, written by several processes, joined."""
+"""Converting a source to a store: it is divided into parts, which several processes write, and the parts are joined."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["ConvertOptions", "convert_source"]
 
 
 def __getattr__(name: str) -> Any:
-    # Imported when it is asked for: a dialect needs the other modules only.
+    # Imported lazily: a dialect needs only the other modules.
     if name in __all__:
         from converters.conversion import convert
 

@@ -1,4 +1,4 @@
-"""Converting a source into a store: cut into parts, written by any number of processes, joined."""
+"""Converting a source to a store: planning parts, writing them with any number of processes, and joining them."""
 
 from __future__ import annotations
 
@@ -33,22 +33,22 @@ from skelstore.joints import keypoint_shapes, stated
 from skelstore.wording import join_lines
 from skelstore.write.joining import join
 from skelstore.write.owners import as_shared_as
-from skelstore.write.part_records import RECEIPT_KEY, part_name
+from skelstore.write.part_records import PART_RECORD_KEY, part_name
 from skelstore.write.parts import PART_VIDEOS
 from skelstore.write.planning import Plan, Planner
 from skelstore.write.workspace import Workspace
 
 
 class ConvertOptions(TypedDict, total=False):
-    """Options that every dialect's ``convert`` takes.
+    """Options that every dialect's ``convert`` accepts.
 
-    ``profile``: how chunks are coded (``fast``, ``default``, ``small``). ``force``: replace a store that stands at
-    the destination, once the new one is complete. ``shared``: let the group of the destination's folder go on with a
-    conversion that was stopped, and go on with one of theirs. ``workers``: processes; with more than one a script needs
-    the usual ``if __name__ == "__main__"``. ``dask``: address of the scheduler of a Dask cluster, whose workers write
-    the parts instead. ``advance``: called with the number of videos that were written since the last call. ``joints``:
-    the layout of the joints, by its name in ``skelstore.joints.LAYOUTS``. ``class_names``: by label. Both are kept with
-    the data.
+    ``profile``: how chunks are compressed (``fast``, ``default``, ``small``). ``force``: replace a store at the
+    destination once the new one is complete. ``shared``: let the group of the destination's folder continue an
+    interrupted conversion, and continue one of theirs. ``workers``: number of processes; with more than one, a script
+    needs the usual ``if __name__ == "__main__"``. ``dask``: address of the scheduler of a Dask cluster, whose workers
+    write the parts instead. ``advance``: called with the number of videos written since the last call. ``joints``: the
+    joint layout, by its name in ``skelstore.joints.LAYOUTS``. ``class_names``: the name of the class of each label.
+    Both are stored with the data.
     """
 
     profile: Profile
@@ -62,7 +62,7 @@ class ConvertOptions(TypedDict, total=False):
 
 
 class _Top(NamedTuple):
-    """What a source holds beside its videos."""
+    """What a source holds besides its videos."""
 
     splits: dict[Any, Any]
     description: dict[str, Json]
@@ -82,16 +82,16 @@ def convert_source(
     class_names: Sequence[str] | None = None,
     report: Callable[[Reached], None] | None = None,
 ) -> int:
-    """Write the videos of a source, in order, as a store at ``destination``; nothing stands there before the end.
+    """Write the videos of a source, in order, to a store at ``destination``, which appears only when it is complete.
 
-    ``report``: called with how far it is, at least twice a second while parts are written.
+    ``report`` is called with the progress at least twice per second while parts are written.
 
-    Gives how many parts were taken from a run that was interrupted. When this one is (by whatever is no fault of the
-    data), its finished parts stay beside the destination, and the exception has a note that says so.
+    Returns the number of parts that were reused from an interrupted run. If this run is interrupted by an error that is
+    not caused by the data, its finished parts are kept beside the destination, and a note on the exception says so.
 
-    Raises UnsupportedValueError that lists the values no store can hold, SourceError for what the source gets
-    wrong, JointLayoutError if the keypoints do not have the stated joints, WorkerError if a process that wrote a part
-    died, StoreExistsError or StoreError as ``skelstore.Writer`` does.
+    Raises UnsupportedValueError, which lists the values that no store can hold; SourceError for errors in the source;
+    JointLayoutError if the keypoints do not have the stated joint layout; WorkerError if a process that was writing a
+    part died; StoreExistsError and StoreError as ``skelstore.Writer`` does.
     """
     if profile not in PROFILES:
         raise StoreError(f"profile {profile!r}; expected one of {', '.join(PROFILES)}")
@@ -104,7 +104,7 @@ def convert_source(
         _raise_problems([problem for outcome in outcomes for problem in outcome.problems])
         parts = [outcome.part for outcome in outcomes if outcome.part is not None]
         left_out = [entry for outcome in outcomes for entry in outcome.left_out]
-        kept = _stated_layout(source, joints, [field for part in parts for field in part.fields])
+        kept = _stated_joints(source, joints, [field for part in parts for field in part.fields])
         if class_names is not None:
             kept["class_names"] = list(class_names)
         try:
@@ -133,14 +133,14 @@ def _write(
     dask: str | None,
     course: Course,
 ) -> tuple[Plan, list[Outcome], Callable[[], _Top]]:
-    """Write all parts, here, in processes of this machine, or on a cluster; fewer if there are enough problems.
+    """Write all parts in this process, in local processes, or on a cluster; stop early if there are enough problems.
 
-    Gives the plan, what became of the parts, and what gives the top of the source, or raises what is wrong with it.
+    Returns the plan, the outcomes of the parts, and a function that returns the top of the source or raises its error.
     """
     plan = _plan(source, profile)
-    _stated_layout(source, joints, plan.grids)  # told as soon as it can be seen
+    _stated_joints(source, joints, plan.grids)  # reports a wrong layout early
     jobs = _jobs(source, plan, workspace, course)
-    if dask is None and not source.explore():  # no more processes than there are parts; a large source has many
+    if dask is None and not source.index_more():  # at most one process per part; a source with more to explore has many
         first = list(islice(jobs, workers))
         workers = len(first)
         jobs = chain(first, jobs)
@@ -160,7 +160,7 @@ def _write(
 
     def tasks() -> Iterator[tuple[Sent, Job]]:
         yield from sent_along(source, plan, jobs, workspace.parts)
-        # While the workers write, and this process has nothing else to do.
+        # This process is idle while the workers write.
         try:
             top.set_result(_top(source))
         except Exception as error:
@@ -171,31 +171,31 @@ def _write(
 
 
 def _finished_parts(workspace: Workspace) -> set[str]:
-    """Names of the parts with a receipt. One that is at work may have one already, in a folder of another name."""
-    return {path.parent.name for path in workspace.parts.glob(f"*/{RECEIPT_KEY}") if "." not in path.parent.name}
+    """Names of the parts with a part record; the folder of a part that is being written has a dot in its name."""
+    return {path.parent.name for path in workspace.parts.glob(f"*/{PART_RECORD_KEY}") if "." not in path.parent.name}
 
 
 def _give_up(workspace: Workspace, error: BaseException, resumed: bool) -> None:
-    """Keep the finished parts if the same command could go on from them; else remove the workspace.
+    """Keep the finished parts if the same command can continue from them; else remove the workspace.
 
-    What is wrong with a source does not remove the parts of a run that was ``resumed``: it was not wrong then, and may
-    be a folder that is not mounted now.
+    An error in the source does not remove the parts of a ``resumed`` run: the source was right before, and may only be
+    a folder that is not mounted now.
     """
     at_fault = isinstance(error, UnsupportedValueError) or (isinstance(error, SourceError) and not resumed)
     again = "command again with the right layout" if isinstance(error, JointLayoutError) else "same command again"
-    workspace.tell_place(error)
+    workspace.add_place(error)
     if workspace.committed:
         workspace.leave()
         error.add_note(f"{workspace.destination} is complete; {workspace.folder}, beside it, can be deleted")
     elif not at_fault and _finished_parts(workspace):
         workspace.leave()
-        error.add_note(f"{workspace.folder} keeps the finished parts: run the {again} to go on from them")
+        error.add_note(f"{workspace.folder} keeps the finished parts: run the {again} to continue from them")
     else:
-        with contextlib.suppress(OSError):  # the next run clears what cannot be removed; the error is to be told
+        with contextlib.suppress(OSError):  # report the first error; the next run removes what remains
             workspace.discard()
 
 
-def _stated_layout(source: Source, joints: str | None, fields: Iterable[FieldIdentity]) -> dict[str, Json]:
+def _stated_joints(source: Source, joints: str | None, fields: Iterable[FieldIdentity]) -> dict[str, Json]:
     """What the store keeps of the layout that was stated for the joints; nothing if none was."""
     if joints is None:
         return {}
@@ -206,7 +206,7 @@ def _stated_layout(source: Source, joints: str | None, fields: Iterable[FieldIde
 
 
 def _refuse_other_classes(source: Source, top: _Top, class_names: Sequence[str] | None) -> None:
-    """Raise SourceError if the names that were given have a class in another place than the source has numbered it."""
+    """Raise SourceError if a class has another label in the given names than in the source."""
     numbered = top.description.get("class_names")
     if not isinstance(numbered, list) or class_names is None:
         return
@@ -214,8 +214,8 @@ def _refuse_other_classes(source: Source, top: _Top, class_names: Sequence[str] 
     for label, name in enumerate(numbered):
         if places.get(name, label) != label:
             raise SourceError(
-                f"{source.path}: the class {name!r} is label {label}, as the source has its name, and label "
-                f"{places[name]} by --labels (class_names): leave out --labels, or give its names in the source's order"
+                f"{source.path}: the class {name!r} has label {label} in the source, but label {places[name]} in "
+                "--labels (class_names): leave out --labels, or give the names in the order of the source"
             )
 
 
@@ -228,20 +228,20 @@ def _plan(source: Source, profile: Profile) -> Plan:
     planner = Planner(profile)
     position = 0
     while not planner.full:
-        if position == source.known:
-            if source.explore():
+        if position == source.indexed:
+            if source.index_more():
                 continue
             break
-        with contextlib.suppress(SkelstoreError):  # told, with all others like it, when its part is written
+        with contextlib.suppress(SkelstoreError):  # reported with all similar errors when its part is written
             planner.add(source.video(position)[0])
         position += 1
     return planner.plan()
 
 
 def _jobs(source: Source, plan: Plan, workspace: Workspace, course: Course) -> Iterator[Job]:
-    """The parts to write, each as soon as it can be; whatever else an earlier run has left in the workspace is removed.
+    """Yield the parts to write, each as soon as its videos are known; remove all else that an earlier run has left.
 
-    In the end the source is closed: it opens again, and is then held against what was found in it.
+    At the end the source is closed. When it is opened again, it is checked against what was found in it before.
     """
     finished = _finished_parts(workspace)
     workspace.keep_parts(finished)
@@ -257,13 +257,13 @@ def _jobs(source: Source, plan: Plan, workspace: Workspace, course: Course) -> I
 
 
 def _sizes(source: Source, course: Course) -> Iterator[int]:
-    """The size of every video of a source, which is explored meanwhile."""
-    given = 0
-    while given < source.known or source.explore():
-        more = source.sizes()[given:].tolist()
+    """Yield the size of every video of a source while exploring it."""
+    done = 0
+    while done < source.indexed or source.index_more():
+        more = source.sizes()[done:].tolist()
         course.know(more, complete=False)
         yield from more
-        given += len(more)
+        done += len(more)
     course.know([], complete=True)
 
 

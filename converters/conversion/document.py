@@ -1,4 +1,4 @@
-"""The top of a pickle, as a store keeps it: a layout in which splits and annotations are only named."""
+"""The top of a pickle as a store keeps it: its structure, with placeholders for the splits and annotations."""
 
 from __future__ import annotations
 

@@ -110,7 +110,7 @@ def sent_along(source: Source, plan: Plan, jobs: Iterable[Job], folder: Path) ->
     known = -1
     for job in jobs:
         if job.stop > known:
-            known = source.known
+            known = source.indexed
             sent = _send(source, plan, folder)
         yield sent, job
 

@@ -1,4 +1,4 @@
-"""One fault of one file as one message, however often it is there."""
+"""Reporting a repeated problem of a file in one message, however often it occurs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _SHOWN = 3
 
 
 def merge_repeats(problems: Iterable[str]) -> list[str]:
-    """The problems, those that differ only in positions, lines, rows and bytes as the first of them, with a count.
+    """Merge problems that differ only in positions, lines, rows or bytes into the first of them, with a count.
 
     ``a.pkl[0]: no label (and 29 more like it: [1], [2], [3], …)``
     """

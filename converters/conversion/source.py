@@ -1,4 +1,4 @@
-"""What every dialect gives: the videos of a foreign data set, one annotation at a time."""
+"""The interface of every dialect: the videos of a source data set, one annotation at a time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from skelstore.wording import file_name, kind_of
 
 
 class SkippedVideoError(SourceError):
-    """A video that its source leaves out: a conversion goes on without it, and records its name and the reason."""
+    """A video that the source skips: a conversion continues without it and records its name and the reason."""
 
     def __init__(self, name: str, reason: str) -> None:
         super().__init__(f"{name}: {reason}")
@@ -28,7 +28,10 @@ class SkippedVideoError(SourceError):
 
 @contextmanager
 def broken_video(name: str, place: str, *, left_out: bool) -> Iterator[None]:
-    """What a SourceError inside becomes: one that begins with the place, or the video's being left out."""
+    """Handle a SourceError in the block: skip the video if ``left_out``, else put the place before the message.
+
+    A skipped video is raised as SkippedVideoError.
+    """
     try:
         yield
     except SkippedVideoError:
@@ -40,7 +43,7 @@ def broken_video(name: str, place: str, *, left_out: bool) -> Iterator[None]:
 
 
 class Reached(NamedTuple):
-    """How far a conversion is: what is written, what is known of the source, and whether that is all of it."""
+    """The progress of a conversion: what is written, what is known of the source, and whether all of it is known."""
 
     videos: int
     bytes: int
@@ -50,125 +53,125 @@ class Reached(NamedTuple):
 
 
 class Source(Protocol):
-    """The videos of a foreign data set. Picklable, and readable at any known index from any process."""
+    """The videos of a source data set. It can be pickled, and read at any known index from any process."""
 
     path: Path
     dialect: str
 
     @property
-    def known(self) -> int:
-        """How many videos are known so far; of them all the rest of this tells, but for what says otherwise."""
+    def indexed(self) -> int:
+        """The number of videos known so far. The other members cover these videos unless they say otherwise."""
         ...
 
-    def explore(self) -> bool:
-        """Go on through a large source until more videos are known; False if all are.
+    def index_more(self) -> bool:
+        """Scan a large source further until more videos are known; False if all are known.
 
-        Raises SourceError for what is wrong with the source beyond the known videos.
+        Raises SourceError for errors in the source beyond the known videos.
         """
         ...
 
     def __len__(self) -> int:
-        """How many videos there are; explores what is not known."""
+        """The number of all videos; explores the rest of the source."""
         ...
 
     def sizes(self) -> NDArray[np.int64]:
-        """About how many bytes each of the known annotations takes in the source; parts are cut by them."""
+        """The approximate size in bytes of each known annotation in the source [videos]; parts are planned from it."""
         ...
 
     def video(self, index: int) -> tuple[Annotation, Origin | None]:
-        """One annotation, and the file that it is from where there are many.
+        """One annotation and, if the source has many files, the file that it comes from.
 
-        Raises SourceError, which names file and place, if it is not as the dialect says, SkippedVideoError if it is to
-        be left out.
+        Raises SourceError, which names file and place, if the annotation is not as the dialect says; SkippedVideoError
+        if the source skips it.
         """
         ...
 
     def files(self, start: int, stop: int) -> list[Path]:
-        """The files that the videos from ``start`` to ``stop`` are read from: those for all, then the videos' own.
+        """The files from which the videos ``start`` to ``stop`` are read: the common files, then those of the videos.
 
-        A part of these videos is taken from an interrupted run if none of them has changed.
+        A part with these videos is reused from an interrupted run only if none of the files has changed.
         """
         ...
 
     def settings(self) -> Json:
-        """What the videos depend on beside the files, such as a recipe: another makes other parts."""
+        """What the videos depend on besides the files, such as a recipe; parts made with other settings differ."""
         ...
 
     def place(self, index: int) -> str:
-        """Where a video stands in the source, for messages: ``annotations[17]``."""
+        """The place of a video in the source, for messages: ``annotations[17]``."""
         ...
 
     def splits(self) -> dict[Any, Any]:
-        """Name of each split -> ids, as the source holds them; explores what is not known."""
+        """The ids of each split by its name, as the source holds them; explores the rest of the source."""
         ...
 
     def description(self) -> dict[str, Json]:
-        """What the store keeps of the source beside its videos: ``document`` and whatever its export needs.
+        """What the store keeps about the source besides its videos: ``document``, and what an export needs.
 
-        Explores what is not known.
+        Explores the rest of the source.
         """
         ...
 
     def close(self) -> None:
-        """Let go of open files."""
+        """Close open files."""
         ...
 
 
 class KnownAtOnce(Sized):
-    """What a source has in common with others all of whose videos are known when it is opened."""
+    """Base class of sources that know all their videos when they are opened."""
 
     @property
-    def known(self) -> int:
+    def indexed(self) -> int:
         return len(self)
 
-    def explore(self) -> bool:
+    def index_more(self) -> bool:
         return False
 
 
-def explore_all(source: Source) -> None:
-    """Let all videos of a source be known. Raises SourceError for what is wrong with it."""
-    while source.explore():
+def index_all(source: Source) -> None:
+    """Index a source until all videos are known. Raises SourceError for errors in the source."""
+    while source.index_more():
         pass
 
 
 def refusal(source: Source, error: SkelstoreError, index: int | None = None) -> str:
-    """The sentence that refuses a value of a video, or of the top of the file, with file and place."""
+    """The message that refuses a value of a video, or of the top of the file, with file and place."""
     if not isinstance(error, UnsupportedValueError):
         return str(error)
     place = error.place if index is None else source.place(index) + error.place
     if isinstance(error.value, Foreign):
         if index is None and _is_array_of_names(error.value) and place.startswith("split"):
             return (
-                f"{source.path}: {place}: {kind_of(error.value)} is not stored; expected a list of names: write "
-                f"{place} = list({place}) where the file is made"
+                f"{source.path}: {place}: {kind_of(error.value)} cannot be stored; expected a list of names: write "
+                f"{place} = list({place}) in the code that makes the file"
             )
         return (
             f"{source.path}: {place}: {kind_of(error.value)} is not data and "
-            "cannot be stored: turn it into NumPy arrays and Python values where the file is made"
+            "cannot be stored: convert it to NumPy arrays and Python values in the code that makes the file"
         )
     return f"{source.path}: {place}{str(error.args[0]).removeprefix(error.place or 'the annotation')}"
 
 
 def _is_array_of_names(value: Foreign) -> bool:
-    """Whether a value is what train_test_split of scikit-learn and sets make of names."""
+    """Whether a value is an array or set of names, as scikit-learn's train_test_split or ``set`` makes it."""
     return value.name.startswith("numpy.ndarray") or value.name.rpartition(".")[2] in ("set", "frozenset")
 
 
 def splits_without(splits: dict[Any, Any], left_out: list[Json]) -> dict[Any, Any]:
-    """The splits of a source without the videos that a conversion left out, as they were recorded."""
+    """The splits of a source without the videos that a conversion skipped; ``left_out`` is its record of them."""
     names = {entry["name"] for entry in left_out}
     return {split: [name for name in ids if name not in names] for split, ids in splits.items()} if names else splits
 
 
 def checked_annotation(value: object, path: Path, place: str) -> Annotation:
-    """The value, if it is a dict. Raises SourceError that names what it is instead."""
+    """Return the value if it is a dict. Raises SourceError, which names its type, if it is not."""
     if isinstance(value, dict):
         return value
     raise SourceError(f"{path}: {place} is {kind_of(value)}; expected an annotation (a dict)")
 
 
 def storable_name(name: str, folder: Path) -> str:
-    """The name of a file below a folder. Raises SourceError if it is not UTF-8, which no column of texts can hold."""
+    """Return the name of a file below a folder. Raises SourceError if it is not UTF-8: a text column cannot hold it."""
     if not is_utf8(name):
         raise SourceError(f"{file_name(folder)}: the file name {name!r} is not UTF-8: rename the file")
     return name

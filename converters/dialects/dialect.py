@@ -89,7 +89,7 @@ class Dialect:
 
 TABLE = Option(
     "table",
-    "path",
+    "file",
     "CSV or Parquet file of path, frame_dir, label, split; of BABEL, its label pickle.",
     "Labels and splits",
 )

@@ -1,6 +1,6 @@
 """FineGYM with the ground-truth boxes of its athletes: PYSKL's or MMAction2's pickle, and gym_gt_bboxes.pkl beside it.
 
-PYSKL offers both (tools/data/README.md). The boxes are a dict: name of a video -> its boxes, a frame each.
+PYSKL offers both (tools/data/README.md). The boxes are a dict: name of a video -> its boxes, per frame.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ def _box_array(value: object, place: str) -> NDArray[Any]:
     except (ValueError, TypeError, OverflowError):
         raise SourceError(f"{place} is a list of boxes that are not alike; expected as many for each frame") from None
     if not isinstance(boxes, np.ndarray):
-        raise SourceError(f"{place} is {kind_of(boxes)}; expected an array of boxes, a frame each")
+        raise SourceError(f"{place} is {kind_of(boxes)}; expected an array with the boxes of each frame")
     if boxes.ndim < 2 or boxes.shape[-1] not in (4, 5) or not is_storable_dtype(boxes.dtype):
         raise SourceError(f"{place} is {kind_of(boxes)}; expected boxes of 4 numbers, or 5 with a score")
     return boxes

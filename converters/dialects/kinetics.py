@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converters.conversion.document import PYSKL_DOCUMENT
-from converters.conversion.source import checked_annotation, explore_all, storable_name
+from converters.conversion.source import checked_annotation, index_all, storable_name
 from converters.dialects.dialect import SKIP_MISSING, Dialect, Option, recorded_missing
 from converters.inputs.annotation_file import AnnotationFile
 from converters.inputs.listing import walk
@@ -107,13 +107,13 @@ class KineticsSource:
         self._places = _Places()
         self._bytes = 0  # of the skeletons that were found
         self._left_out: list[Json] = []
-        self.explore()
+        self.index_more()
 
     @property
-    def known(self) -> int:
+    def indexed(self) -> int:
         return len(self._places)
 
-    def explore(self) -> bool:
+    def index_more(self) -> bool:
         if self._whole:
             return False
         try:
@@ -128,16 +128,16 @@ class KineticsSource:
     def _find_more(self) -> None:
         enough = self._bytes + step(self._bytes)
         while self._bytes < enough:
-            if self._looked_at < self._contents.known:
+            if self._looked_at < self._contents.indexed:
                 self._look_at(self._looked_at)
                 self._looked_at += 1
-            elif not self._contents.explore():
+            elif not self._contents.index_more():
                 self._whole = True
                 return
 
     def __len__(self) -> int:
-        explore_all(self)
-        return self.known
+        index_all(self)
+        return self.indexed
 
     def sizes(self) -> NDArray[np.int64]:
         return np.array(self._places.sizes, np.int64)
@@ -171,12 +171,12 @@ class KineticsSource:
         return self._contents.place(self._places[index].entry)
 
     def splits(self) -> dict[Any, Any]:
-        explore_all(self)
+        index_all(self)
         return self._contents.splits()
 
     def description(self) -> dict[str, Json]:
         """As of the table of contents; and the layout of the kpfiles, and the videos that were left out."""
-        explore_all(self)
+        index_all(self)
         contents = self._contents.description()
         return {
             **contents,

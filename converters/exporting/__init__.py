@@ -1,4 +1,4 @@
-"""Stores to the files that they were converted from."""
+"""Exporting stores to the files from which they were converted."""
 
 from converters.exporting.stores import export
 

@@ -1,4 +1,4 @@
-"""Writing a store back as the files of a dialect, one video at a time."""
+"""Exporting a store as the pickles of a dialect, one video at a time."""
 
 from __future__ import annotations
 
@@ -29,14 +29,15 @@ def export(
 ) -> None:
     """Write the videos of a store, or of a view, as pickles that load with Python 3.7 and NumPy 1 and 2.
 
-    ``format`` is the dialect that the store was made from, if None: then the same values come out that went in.
-    ``out`` is a file; for a store made from a folder of annotations, a folder. For ``kinetics`` it is the table of
-    contents, and the kpfiles go to the folder ``kpfiles`` (default: ``kpfiles`` beside it): as they were, or
-    ``kpfile_videos`` videos a file. ``advance`` is called with the number of videos that were written.
+    If ``format`` is None, the dialect from which the store was made is used; the export then has the same values as the
+    source. ``out`` is a file or, for a store made from a folder of annotations, a folder. For ``kinetics`` it is the
+    table of contents, and the kpfiles go to the folder ``kpfiles`` (default: ``kpfiles`` beside ``out``): the same
+    kpfiles as in the source, or ``kpfile_videos`` videos per kpfile. ``advance`` is called with the number of videos
+    written since the last call.
 
-    Raises StoreExistsError if something stands there and ``force`` is false, and with ``force`` if a folder that would
-    be replaced holds anything but pickles, or is beside ``out`` and nothing says that it belongs to it; StoreError if
-    there is no folder to write to; SourceError if the store does not hold what the format needs.
+    Raises StoreExistsError if the destination exists and ``force`` is false. With ``force``, it is raised if a folder
+    to be replaced holds anything but pickles, or is beside ``out`` without a sign that it belongs to it. Raises
+    StoreError if the folder to write to is missing; SourceError if the store does not have what the format needs.
     """
     if kpfile_videos is not None and kpfile_videos < 1:
         raise SourceError(f"kpfile_videos is {kpfile_videos}, expected 1 or more")

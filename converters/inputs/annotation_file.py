@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from converters.conversion.source import checked_annotation, explore_all
+from converters.conversion.source import checked_annotation, index_all
 from converters.inputs.recognition import is_annotation, name_file, name_list
 from converters.pickles.file import PickleFile
 from skelstore.errors import SourceError
@@ -36,18 +36,18 @@ class AnnotationFile:
         self._pickle = open_pickle(path)
         self._key = None if self._pickle.root_kind == "list" else "annotations"
         try:
-            self.known = self._find_list()
-            if self.known:
-                _decline_lookalike(self._pickle, self._key, self.known)
+            self.indexed = self._find_list()
+            if self.indexed:
+                _decline_lookalike(self._pickle, self._key, self.indexed)
         except BaseException:
             self.close()
             raise
 
-    def explore(self) -> bool:
+    def index_more(self) -> bool:
         try:
             more = self._pickle.grow()
             if more:
-                self.known = self._find_list()
+                self.indexed = self._find_list()
         except BaseException:
             self.close()
             raise
@@ -66,8 +66,8 @@ class AnnotationFile:
         return count
 
     def __len__(self) -> int:
-        explore_all(self)
-        return self.known
+        index_all(self)
+        return self.indexed
 
     def sizes(self) -> NDArray[np.int64]:
         return self._pickle.element_sizes(self._key)
@@ -85,7 +85,7 @@ class AnnotationFile:
         return f"{self._key or ''}[{index}]"
 
     def splits(self) -> dict[Any, Any]:
-        explore_all(self)
+        index_all(self)
         splits = self._pickle.value("split") if "split" in self._pickle.keys else None
         return splits if isinstance(splits, dict) else {}
 
@@ -99,7 +99,7 @@ class AnnotationFile:
     def _document(self) -> Json:
         if self._key is None:
             return {"annotations": True}
-        explore_all(self)
+        index_all(self)
         entries: list[Json] = []
         for key in self._pickle.keys:
             if key == "annotations":

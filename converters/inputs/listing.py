@@ -18,7 +18,7 @@ from converters.inputs.video_table import Row, read_table, refuse
 from skelstore.errors import SourceError
 from skelstore.format.files import absolute
 from skelstore.format.values import Json
-from skelstore.wording import counted, file_name
+from skelstore.wording import closest, counted, file_name
 
 
 class Entry(NamedTuple):
@@ -196,7 +196,9 @@ def list_videos(
     Raises SourceError that tells all problems.
     """
     if label_by is not None and label_by not in LABEL_BY:
-        raise SourceError(f"{path}: label_by {label_by!r}; expected one of {', '.join(LABEL_BY)}")
+        raise SourceError(
+            f"{path}: label_by {label_by!r}; expected one of {', '.join(LABEL_BY)}{closest(label_by, LABEL_BY)}"
+        )
     if table is not None and label_by is not None:
         raise SourceError(f"{path}: labels are taken from --table or with --label-by, not both")
     problems: list[str] = []
@@ -251,7 +253,10 @@ def _matched(
         if not matching and left_out is not None:
             left_out.append({"index": index, "name": wanted, "reason": f"it is not in {file_name(path)}"})
         elif not matching:
-            problems.append(f"{row.place}: {wanted!r} is not in {path}; bring it, or leave it out with --skip-missing")
+            close = "" if problems else closest(wanted, found)  # it takes a while among many names
+            problems.append(
+                f"{row.place}: {wanted!r} is not in {path}; bring it, or leave it out with --skip-missing{close}"
+            )
         elif len(matching) > 1:
             problems.append(
                 f"{row.place}: {wanted!r} is a list of {counted(len(matching), 'annotation')}; list them by "

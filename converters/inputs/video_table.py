@@ -23,7 +23,7 @@ from skelstore.format.values import INT_MAX, INT_MIN
 from skelstore.wording import counted, join_lines, shown_names
 
 SHOWN_PROBLEMS = 20
-"""So many problems are told of a data set; the rest is counted."""
+"""Problems of a data set that are reported; the rest is counted."""
 
 _KNOWN = ("path", "frame_dir", "label", "split", "height", "width")
 _AS_WRITTEN = (*_KNOWN, "filename")

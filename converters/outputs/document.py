@@ -1,4 +1,4 @@
-"""Pickles written as the source was: the top as the store keeps it, with splits and annotations put in their places."""
+"""Writing pickles like the source: the top as the store keeps it, with the splits and annotations inserted."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def write_document(
     annotations: Iterable[Annotation],
     advance: Callable[[int], None] | None = None,
 ) -> None:
-    """Write a pickle whose top is a dict or a bare list of annotations, as the document says."""
+    """Write a pickle whose top is a dict or a bare list of annotations, as the document defines it."""
     writer = PickleWriter(file)
     if "annotations" in document:
         _write_list(writer, annotations, advance)
@@ -60,7 +60,7 @@ def _write_list(writer: PickleWriter, annotations: Iterable[Annotation], advance
 
 
 def write_value(file: BinaryIO, value: object) -> None:
-    """Write a pickle of one value."""
+    """Write one value as a pickle."""
     writer = PickleWriter(file)
     writer.value(value)
     writer.stop()

@@ -1,4 +1,4 @@
-"""Writing a store as a Kinetics table of contents and kpfiles."""
+"""Exporting a store as a Kinetics table of contents with kpfiles."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _KPFILE_KEYS = ("keypoint", "keypoint_score")
 
 
 class _Kpfile(NamedTuple):
-    """A kpfile: its name below the folder, and the positions of its videos, in order."""
+    """A kpfile: its name relative to the folder, and the positions of its videos, in order."""
 
     file: str
     positions: list[int]
@@ -40,10 +40,12 @@ def export_kinetics(
 ) -> None:
     """Write the table of contents to ``out`` and the kpfiles into ``folder``.
 
-    With ``videos_per_file`` None, a store that was made from kpfiles gets them as they were (one a video included);
-    else so many videos go into each, in the order of the store, and ``raw_file`` names the new ones.
-    Raises SourceError if a video has no name, or two of one kpfile have the same, or ``out`` or the store is in
-    ``folder``; StoreExistsError and StoreError as ``new_folder`` does.
+    If ``videos_per_file`` is None and the store was made from kpfiles, the same kpfiles are written again, also with
+    one per video. Otherwise ``videos_per_file`` videos (default ``VIDEOS_PER_FILE``) go into each kpfile, in the order
+    of the store, and ``raw_file`` names the new kpfiles.
+
+    Raises SourceError if a video has no name, if two videos of a kpfile have the same name, or if ``out`` or the store
+    is in ``folder``; StoreExistsError and StoreError as ``new_folder`` does.
     """
     _refuse_inside(folder, out, store.path)
     from_kpfiles = [origin if store.source.get("dialect") == "kinetics" else None for origin in origins(store)]
@@ -55,7 +57,7 @@ def export_kinetics(
         for position, origin in enumerate(from_kpfiles):
             assert origin is not None
             grouped.setdefault(origin.file, []).append((origin.position, position))
-        kpfiles = [_Kpfile(file, [p for _, p in sorted(found)]) for file, found in grouped.items()]
+        kpfiles = [_Kpfile(file, [p for _, p in sorted(videos)]) for file, videos in grouped.items()]
     else:
         size = VIDEOS_PER_FILE if videos_per_file is None else videos_per_file
         kpfiles = [
@@ -77,8 +79,8 @@ def export_kinetics(
             if advance:
                 advance(len(kpfile.positions))
         write_document(file, document, store.splits, _contents(store, counts, raw_files))
-        # The old table of contents goes before the kpfiles change, when all of the new is on the disk: whatever
-        # happens between, no table of contents stands beside kpfiles of another export.
+        # Remove the old table of contents before the kpfiles change, once the new files are on disk. So whatever
+        # happens in between, no table of contents is beside the kpfiles of another export.
         file.flush()
         os.fsync(file.fileno())
         out.unlink(missing_ok=True)
@@ -88,7 +90,7 @@ def export_kinetics(
 def _refuse_inside(folder: Path, *paths: Path) -> None:
     for path in paths:
         if path.resolve().is_relative_to(folder.resolve()):
-            raise SourceError(f"{path} is in {folder}, which kpfiles need for themselves: give another folder")
+            raise SourceError(f"{path} is in {folder}, which is only for kpfiles: give another folder")
 
 
 def _write_kpfile(writer: PickleWriter, store: Store, kpfile: _Kpfile, counts: list[int | None]) -> None:
@@ -97,9 +99,9 @@ def _write_kpfile(writer: PickleWriter, store: Store, kpfile: _Kpfile, counts: l
         for position in kpfile.positions:
             name = store.name(position)
             if name is None or name in written:
-                found = "no frame_dir" if name is None else f"the frame_dir {name!r} of another"
+                found = "no frame_dir" if name is None else f"the frame_dir {name!r} of another video"
                 raise SourceError(
-                    f"{store.path}: the video at position {position} has {found}; a kpfile needs one of its own"
+                    f"{store.path}: the video at position {position} has {found}; a kpfile needs a unique one"
                 )
             written.add(name)
             writer.key(name)
@@ -108,7 +110,7 @@ def _write_kpfile(writer: PickleWriter, store: Store, kpfile: _Kpfile, counts: l
 
 
 def _kpfile_keys(keys: list[object], count: int | None) -> list[object]:
-    """The keys of a video that stand in its kpfile: the last ``count``, as they came, or the skeletons."""
+    """The keys of a video that go into its kpfile: the last ``count`` keys, or the skeletons if ``count`` is None."""
     return [key for key in keys if key in _KPFILE_KEYS] if count is None else keys[len(keys) - count :]
 
 

@@ -1,4 +1,4 @@
-"""Which file of its source each video of a store is from."""
+"""The file of the source from which each video of a store comes."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ from skelstore.format.schema import Origin
 
 
 def origins(store: Store) -> list[Origin | None]:
-    """The origin of each video, None where the source was one file.
+    """The origin of each video, None if the source was a single file.
 
-    Raises StoreError if one leads outside of the folder that it is relative to: a store is data from strangers too.
+    Raises StoreError if a file name leads outside the folder that it is relative to: a store may be untrusted.
     """
-    found: list[Origin | None] = []
+    checked: list[Origin | None] = []
     for origin in store.origins():
         if origin is not None:
             path = PurePosixPath(origin.file)
             if path.is_absolute() or ".." in path.parts or "\0" in origin.file or not path.parts:
-                raise StoreError(f"{store.path}: a video is said to be from {origin.file!r}, which is no file name")
-        found.append(origin)
-    return found
+                raise StoreError(
+                    f"{store.path}: {origin.file!r} is recorded as the origin of a video, but is not a file name"
+                )
+        checked.append(origin)
+    return checked

@@ -1,4 +1,4 @@
-"""Files and folders of pickles that appear whole or not at all."""
+"""Files and folders of pickles that appear only when they are complete."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ _PICKLES = (".pkl", ".pickle")
 
 @contextmanager
 def new_file(path: Path, *, force: bool = False) -> Iterator[BinaryIO]:
-    """A file that gets its name when the block has ended well.
+    """Open a file that gets its name only when the block exits without an error.
 
-    Raises StoreExistsError if the name is taken, or cannot be replaced; StoreError if its folder is missing, another
-    process exports to it, or what is beside it is somebody else's.
+    Raises StoreExistsError if the name is taken or cannot be replaced; StoreError if its folder is missing, if another
+    process is exporting to it, or if leftovers beside it belong to another user.
     """
     with _alone(path) as owners:
         _refuse(path, force=force, taken=os.path.lexists(path))
         if path.exists():
             if not path.is_file():
-                raise StoreExistsError(f"{path} is no regular file, so no file replaces it: choose another name")
+                raise StoreExistsError(f"{path} is not a regular file, so it is not replaced: choose another name")
             require_replaceable(path)
         partial = path.with_name(path.name + _SUFFIX)
         if _is_leftover(partial, stat.S_IFREG, owners):
             partial.unlink()
         with _named(partial):
-            file = open(partial, "xb")  # noqa: SIM115 - closed below; a file that was there is not ours to remove
+            file = open(partial, "xb")  # noqa: SIM115 - closed below; an existing file is not ours to remove
         try:
             with _named(partial), file:
                 yield file
@@ -47,7 +47,7 @@ def new_file(path: Path, *, force: bool = False) -> Iterator[BinaryIO]:
                 os.fsync(file.fileno())
             os.replace(partial, path)
         except BaseException:
-            with contextlib.suppress(OSError):  # the next export removes what cannot be removed
+            with contextlib.suppress(OSError):  # the next export removes what remains
                 partial.unlink(missing_ok=True)
             raise
         _sync_name(path)
@@ -55,12 +55,12 @@ def new_file(path: Path, *, force: bool = False) -> Iterator[BinaryIO]:
 
 @contextmanager
 def new_folder(path: Path, *, force: bool = False) -> Iterator[Path]:
-    """A folder to fill with pickles, which gets its name when the block has ended well.
+    """Create a folder for pickles that gets its name only when the block exits without an error.
 
-    An empty folder of that name is taken over. Raises StoreExistsError if it holds anything, unless ``force``: then if
-    it holds anything but pickles, for it is not what an export made. Raises StoreError as ``new_file`` does.
+    An empty folder with that name is replaced. Raises StoreExistsError if the folder is not empty; with ``force``, only
+    if it holds anything but pickles, since then an export did not make it. Raises StoreError as ``new_file`` does.
     """
-    path = Path(os.path.realpath(path))  # what a link names is replaced, and the link stays
+    path = Path(os.path.realpath(path))  # the target of a link is replaced, and the link stays
     with _alone(path) as owners:
         partial = path.with_name(path.name + _SUFFIX)
         aside = schema.aside_of(partial)
@@ -91,9 +91,9 @@ def new_folder(path: Path, *, force: bool = False) -> Iterator[Path]:
 
 @contextmanager
 def _alone(path: Path) -> Iterator[Owners]:
-    """Keep other processes from exporting to a name, for they would write to the same partial file or folder.
+    """Lock a name against exports by other processes, which would write to the same partial file or folder.
 
-    Gives whose leftovers may be removed beside it.
+    Yields the owners whose leftovers may be removed beside it.
     """
     if not path.name:
         raise StoreError(f"{path} cannot be replaced: name a file or folder in it")
@@ -107,13 +107,13 @@ def _alone(path: Path) -> Iterator[Owners]:
     try:
         yield owners
     finally:
-        with contextlib.suppress(OSError):  # the next export takes the one that cannot be removed
+        with contextlib.suppress(OSError):  # the next export reuses a lock that cannot be removed
             lock.remove()
         lock.release()
 
 
 def _is_leftover(path: Path, kind: int, owners: Owners) -> bool:
-    """Whether an export of ours left something there. Raises StoreError if it is a link, or somebody else's."""
+    """Whether our own export left something there. Raises StoreError if it is a link or belongs to another user."""
     try:
         status = os.lstat(path)
     except FileNotFoundError:
@@ -129,12 +129,12 @@ def _move_into_place(partial: Path, path: Path) -> None:
     except OSError as error:
         if error.errno != errno.EXDEV or not path.exists():
             raise
-        disk.remove_folder(path)  # of a lower layer of a container, where no folder gets another name
+        disk.remove_folder(path)  # a folder in a lower layer of a container cannot be renamed
         disk.move_into_place(partial, path, replace=False)
 
 
 def _sync_name(path: Path) -> None:
-    """Bring a new name to the disk. What stands there is complete, whatever becomes of that."""
+    """Sync a new name to disk. The file or folder is complete even if that fails."""
     try:
         disk.sync_folder(path.parent)
     except OSError as error:
@@ -144,7 +144,7 @@ def _sync_name(path: Path) -> None:
 
 @contextmanager
 def _named(path: Path) -> Iterator[None]:
-    """Let an error of writing say where: the one of a full disk does not."""
+    """Add the path to an OSError in the block that names no file, such as that of a full disk."""
     try:
         yield
     except OSError as error:
@@ -155,11 +155,12 @@ def _named(path: Path) -> Iterator[None]:
 
 def _refuse_others(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
-        raise StoreExistsError(f"{folder} is a file, so no folder replaces it: choose another name")
+        raise StoreExistsError(f"{folder} is a file, so no folder can replace it: choose another name")
     others = (file for file in sorted(folder.rglob("*")) if not file.is_dir() and file.suffix not in _PICKLES)
     if (other := next(others, None)) is not None:
         raise StoreExistsError(
-            f"{folder} holds {other.relative_to(folder)}, no pickle, so it is not replaced: choose another folder"
+            f"{folder} holds {other.relative_to(folder)}, which is not a pickle, so it is not replaced: choose another "
+            "folder"
         )
 
 

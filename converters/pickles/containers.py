@@ -166,8 +166,8 @@ class Containers:
     def _check_keys(self, keys: list[object], target: dict[object, object], offset: int) -> None:
         kinds = set(map(type, keys))
         if not _all_keys(kinds):
-            found = next(kind_of(key) for key in keys if type(key) not in _KEYS)
-            raise PickleError(offset, f"{found} as the key of a dict was found, expected text or a number")
+            kind = next(kind_of(key) for key in keys if type(key) not in _KEYS)
+            raise PickleError(offset, f"{kind} as the key of a dict was found, expected text or a number")
         if not _NUMBERS.isdisjoint(kinds):
             if not target:  # another dict may have had its id
                 self._numbers[id(target)] = NumberKeys()

@@ -337,9 +337,9 @@ class PickleFile:
 
     def _resolve(self, slot: int, offset: int, running: _Running, chain: int) -> object:
         """The value that the file puts into a memo slot, evaluating the part where it does."""
-        found = self._memo.find(slot)
-        if found is not MISSING:
-            return found
+        value = self._memo.find(slot)
+        if value is not MISSING:
+            return value
         index = self._index
         put = index.odd.get(slot)
         number = index.root.owner(slot, put) if index.root is not None else -1

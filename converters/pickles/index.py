@@ -87,6 +87,9 @@ def read_indexes(fd: int, size: int) -> Iterator[Index]:
 
 
 def _read_indexes(notes: Notes) -> Iterator[Index]:
+    # One function, since it runs for every opcode of the file, with its state in local variables. With a function per
+    # opcode, found in a table, the first pass over an NTU-like pickle of 50 MB takes 1.25 times as long (0.112 s of CPU
+    # instead of 0.089 s), though the functions share that state as a closure; as attributes it costs more.
     fd, size = notes.fd, notes.size
     stack: list[int] = []  # the offset where each value begins; inverted (negative) when it came out of the memo
     slots: list[int] = []  # beside it, how many memo slots were in use there

@@ -37,14 +37,14 @@ class Memo:
 
     def find(self, slot: int) -> object:
         """The value of a slot that is not in ``kept``, in containers of its own; MISSING if it is not here."""
-        found = self._small.get(slot, MISSING)
-        if found is not MISSING:
-            return found
-        found = self._cache.get(slot, MISSING)
-        if found is MISSING:
+        value = self._small.get(slot, MISSING)
+        if value is not MISSING:
+            return value
+        value = self._cache.get(slot, MISSING)
+        if value is MISSING:
             return MISSING
         self._cache[slot] = self._cache.pop(slot)
-        return copied(found)
+        return copied(value)
 
     def keep(self, memo: dict[int, object], size: int, own: bool) -> None:
         """Keep what was put into the memo slots for whoever else reads them."""

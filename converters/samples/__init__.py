@@ -1,4 +1,4 @@
-"""Sample data in the formats of PYSKL, MMAction2 and NTU RGB+D: made up, and the same for the same seed and machine."""
+"""Synthetic sample data in the formats of PYSKL, MMAction2 and NTU RGB+D; reproducible per seed and machine."""
 
 from converters.samples.pickles import (
     bare_list_like,

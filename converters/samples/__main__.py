@@ -13,10 +13,10 @@ from converters.samples.skeletons import write_skeletons
 
 
 def main() -> None:
-    """Write the sample data that the arguments ask for, and print the paths."""
+    """Write the requested sample data and print the paths."""
     parser = argparse.ArgumentParser(prog="python -m converters.samples", description="Write sample data.")
     parser.add_argument("folder", type=Path, metavar="DIR")
-    parser.add_argument("--videos", type=int, default=100, metavar="N", help="videos in each data set (100)")
+    parser.add_argument("--videos", type=int, default=100, metavar="N", help="videos per data set (100)")
     parser.add_argument("--seed", type=int, default=0, metavar="S")
     options = parser.parse_args()
     for path in write_samples(options.folder, options.videos, options.seed):

@@ -1,4 +1,4 @@
-"""Made-up motion of skeletons and made-up detections, behind `converters.samples.pickles`."""
+"""Synthetic motion of skeletons and synthetic detections, used by `converters.samples.pickles`."""
 
 from __future__ import annotations
 
@@ -16,30 +16,34 @@ DETECTIONS = (
     (0, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1),
     (9, 82, 108, 155, 260, 405, 836, 1893, 3585, 3703),
 )
-"""Skeletons in a video of Kinetics-400: 469 on average."""
+"""Quantiles of the number of skeletons in a Kinetics-400 video: 469 on average."""
+
 SEEN = ((0, 0.05, 0.1, 0.25, 0.5, 1), (0.05, 0.48, 0.66, 0.92, 1, 1))
-"""Part of the sampled frames in which a person was found."""
+"""Quantiles of the fraction of sampled frames in which a person was detected."""
+
 BOX_SCORES = (
     (0, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1),
     (0.5, 0.552, 0.608, 0.784, 0.955, 0.993, 0.998, 0.999, 0.9995, 1),
 )
+"""Quantiles of the detector's scores."""
+
 MAX_PERSONS = 25
+
 REACH = 2.5
-"""How far a joint gets from the place of its person, in half sizes of a body, but for noise."""
+"""Maximum distance of a joint from the place of its person, in half sizes of a body, without noise."""
 
 
 def draw(rank: float, quantiles: Quantiles) -> float:
-    """The value at a rank of 0 to 1 in the distribution that has these quantiles, linear in between."""
+    """The value at a rank from 0 to 1 in the distribution with these quantiles, interpolated linearly."""
     return float(np.interp(rank, *quantiles))
 
 
 def detections(random: np.random.Generator, total_frames: int) -> tuple[NDArray[np.int16], NDArray[np.intp]]:
-    """Frame (1-based, every second one, ascending) and person (from 0 in each frame) of the N rows of a video."""
+    """The frame (1-based, usually every second one, ascending) and person (from 0 per frame) of a video's N rows."""
     rank = random.random()
     count = int(draw(rank, DETECTIONS))
     sampled = np.arange(1, total_frames + 1, 2 if random.random() < 0.98 else 10, dtype=np.int16)
-    # Few detections come mostly from few frames. Each frame that is seen has a row, and none has more than
-    # MAX_PERSONS on average.
+    # Few detections usually come from few frames. Every seen frame has a row, and on average at most MAX_PERSONS.
     seen = round(len(sampled) * draw(abs(rank + random.normal(0, 0.05)), SEEN))
     seen = min(max(seen, -(-count // MAX_PERSONS), 1), len(sampled), count)
     frames = np.sort(random.choice(sampled, seen, replace=False))
@@ -49,7 +53,7 @@ def detections(random: np.random.Generator, total_frames: int) -> tuple[NDArray[
 
 
 def box_scores(random: np.random.Generator, frame: NDArray[np.int16]) -> NDArray[np.float16]:
-    """Detector's score of each row, descending within a frame: float16 [N]."""
+    """The detector's score of each row, descending within a frame: float16 [N]."""
     scores = np.interp(random.random(len(frame)), *BOX_SCORES)
     return scores[np.lexsort((-scores, frame))].astype(np.float16)
 
@@ -65,7 +69,7 @@ def skeletons(
     *,
     in_image: bool = False,
 ) -> NDArray[np.float16]:
-    """`rows` of persons that are seen in every frame, person-major: float16 [persons * frames, joints, C]."""
+    """`rows` of persons who are visible in every frame, person-major: float16 [persons * frames, joints, C]."""
     person, frame = np.repeat(np.arange(persons), frames), np.tile(np.arange(frames), persons)
     return rows(random, person, frame, joints, centre, body, noise, in_image=in_image).astype(np.float16)
 
@@ -81,11 +85,11 @@ def rows(
     *,
     in_image: bool = False,
 ) -> NDArray[np.float32]:
-    """Coordinates of person [N] in frame [N]: float32 [N, joints, C], C the length of `centre` and `body`.
+    """Coordinates of person [N] in frame [N]: float32 [N, joints, C], where C is the length of `centre` and `body`.
 
-    A person wanders about the centre and swings the joints, both in slow waves; `body` is the half size of a body
-    and `noise` the standard deviation of a joint, in the unit of the coordinates. With `in_image` the whole body
-    stays in the image that has its origin at 0 and `centre` in its middle.
+    A person wanders around the centre and swings the joints, both in slow waves. `body` is half the size of a body and
+    `noise` the standard deviation of a joint, in the unit of the coordinates. With `in_image`, the whole body stays in
+    an image with its origin at 0 and its middle at `centre`.
     """
     size = np.asarray(body, np.float32)
     people = int(person.max()) + 1
@@ -95,7 +99,7 @@ def rows(
         place = place.clip(margin, 2 * np.asarray(centre, np.float32) - margin)
     stance = random.uniform(-1, 1, (people, joints, len(body))).astype(np.float32) * size
     swing = random.normal(0, 0.15, (people, joints, len(body))).astype(np.float32) * size
-    # Waves a second at 30 frames a second: slower for the whole body than for its joints.
+    # Waves per second at 30 frames per second: slower for the whole body than for its joints.
     wander, pace = random.uniform(0.05, 0.2, people), random.uniform(0.2, 0.8, (people, joints))
     time = frame / 30 * (2 * np.pi)
     course = np.sin(time * wander[person]).astype(np.float32)[:, None] * size
@@ -110,5 +114,5 @@ def rows(
 
 
 def joint_scores(random: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float16]:
-    """Confidences of joints, mostly near 0.9, some low, a few above 1 as HRNet has them."""
+    """Confidence scores of joints: mostly near 0.9, some low, a few above 1, as from HRNet."""
     return (0.97 - 0.1 * random.standard_exponential(shape, np.float32)).clip(0.02, 1.02).astype(np.float16)

@@ -1,8 +1,8 @@
-"""Sample data in the formats of PYSKL and MMAction2: made up, and the same for the same seed and machine.
+"""Synthetic sample data in the formats of PYSKL and MMAction2; reproducible per seed and machine.
 
-What depends on the content behaves as with real data: lengths and detections a video follow quantiles measured on
-real files, coordinates move smoothly with a detector's noise, so that they compress about as well. An annotation
-depends on the seed and its position only, and every one is made when an iterator comes to it.
+The content behaves like real data. The number of frames and of detections per video follow quantiles measured on real
+files. Coordinates move smoothly, with a detector's noise, so that they compress about as well as real ones. An
+annotation depends only on the seed and its position, and is created when an iterator reaches it.
 """
 
 from __future__ import annotations
@@ -37,35 +37,39 @@ Split = dict[str, list[str]]
 
 TRAIN_SUBJECTS = frozenset([1, 2, 4, 5, 8, 9, 13, 14, 15, 16, 17, 18, 19, 25, 27, 28, 31, 34, 35, 38])
 """Subjects of NTU RGB+D 60 whose clips are in the cross-subject training split."""
+
 FIRST_MUTUAL_CLASS = 49
-"""The first class, counted from 0, of those that two persons act."""
+"""The first class, counted from 0, of the classes with two persons."""
 
 NTU_FRAMES = ((0, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 1), (60, 63, 70, 84, 105, 135, 220, 300))
-"""Frames of a clip of NTU RGB+D, as quantiles."""
+"""Quantiles of the number of frames of an NTU RGB+D clip."""
+
 KINETICS_FRAMES = ((0, 0.05, 0.1, 0.25, 1), (164, 212, 260, 300, 302))
-"""Frames of a video of Kinetics-400, as quantiles."""
+"""Quantiles of the number of frames of a Kinetics-400 video."""
+
 KINETICS_SHAPES = ((320, 568), (320, 568), (320, 568), (320, 568), (320, 426), (320, 426), (320, 426), (568, 320))
-"""(height, width) of Kinetics videos scaled to a short side of 320; the first ones are the most frequent."""
+"""(height, width) of Kinetics videos scaled to a short side of 320; frequent shapes are repeated."""
+
 BOX_THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9)
 ID_LETTERS = np.frombuffer(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_", np.uint8)
 
 
 def ntu_like(count: int, seed: int = 0) -> dict[str, Any]:
-    """Dict of ``split`` and ``annotations`` as in PYSKL's ntu60_hrnet.pkl; see `iter_ntu_like`."""
+    """A dict of ``split`` and ``annotations`` as in PYSKL's ntu60_hrnet.pkl; see `iter_ntu_like`."""
     annotations = list(iter_ntu_like(count, seed))
     return {"split": ntu_split(ntu_names(count)), "annotations": annotations}
 
 
 def ntu3d_like(count: int, seed: int = 0) -> dict[str, Any]:
-    """Dict of ``split`` and ``annotations`` as in PYSKL's ntu60_3danno.pkl; see `iter_ntu3d_like`."""
+    """A dict of ``split`` and ``annotations`` as in PYSKL's ntu60_3danno.pkl; see `iter_ntu3d_like`."""
     annotations = list(iter_ntu3d_like(count, seed))
     return {"split": ntu_split(ntu_names(count)), "annotations": annotations}
 
 
 def iter_ntu_like(count: int, seed: int = 0) -> Iterator[Annotation]:
-    """2D skeletons of NTU RGB+D as HRNet finds them.
+    """2D skeletons of NTU RGB+D as HRNet estimates them.
 
-    ``keypoint`` float16 [M, T, 17, 2] in pixels, ``keypoint_score`` float16 [M, T, 17]; M 1 or 2, T 60 to 300.
+    ``keypoint`` is float16 [M, T, 17, 2] in pixels, ``keypoint_score`` float16 [M, T, 17]; M is 1 or 2, T 60 to 300.
     """
     for index, name in enumerate(ntu_names(count)):
         random = np.random.default_rng([seed, index, 2])
@@ -83,7 +87,7 @@ def iter_ntu_like(count: int, seed: int = 0) -> Iterator[Annotation]:
 
 
 def iter_ntu3d_like(count: int, seed: int = 0) -> Iterator[Annotation]:
-    """3D skeletons of NTU RGB+D: ``keypoint`` float16 [M, T, 25, 3] in metres; M 1 or 2, T 60 to 300."""
+    """3D skeletons of NTU RGB+D: ``keypoint`` is float16 [M, T, 25, 3] in metres; M is 1 or 2, T 60 to 300."""
     for index, name in enumerate(ntu_names(count)):
         random = np.random.default_rng([seed, index, 3])
         label, persons, frames = ntu_clip(random, name)
@@ -97,14 +101,14 @@ def iter_ntu3d_like(count: int, seed: int = 0) -> Iterator[Annotation]:
 
 
 def bare_list_like(count: int, seed: int = 0) -> list[Annotation]:
-    """List of annotations as MMAction2 0.x has it, one file a split; see `iter_bare_list_like`."""
+    """A list of annotations as in MMAction2 0.x, which has one file per split; see `iter_bare_list_like`."""
     return list(iter_bare_list_like(count, seed))
 
 
 def iter_bare_list_like(count: int, seed: int = 0) -> Iterator[Annotation]:
-    """Annotations without a split: ``filename`` for frame_dir, ``valid@0.5`` … for valid, several labels each.
+    """Annotations without a split: ``filename`` instead of frame_dir, ``valid@0.5`` … instead of valid, several labels.
 
-    ``keypoint`` and ``keypoint_score`` as those of `iter_ntu_like`.
+    ``keypoint`` and ``keypoint_score`` are those of `iter_ntu_like`.
     """
     for annotation in iter_ntu_like(count, seed):
         label, frames = annotation["label"], annotation["total_frames"]
@@ -118,14 +122,14 @@ def iter_bare_list_like(count: int, seed: int = 0) -> Iterator[Annotation]:
 
 
 def compressed_like(count: int, seed: int = 0) -> list[Annotation]:
-    """List of annotations as of PYSKL's custom_2d_skeleton.py --compress; see `iter_compressed_like`."""
+    """A list of annotations as PYSKL's custom_2d_skeleton.py --compress writes it; see `iter_compressed_like`."""
     return list(iter_compressed_like(count, seed))
 
 
 def iter_compressed_like(count: int, seed: int = 0) -> Iterator[Annotation]:
-    """Annotations with a row a detection and the frames beside it, 0-based, every frame looked at.
+    """Annotations with one row per detection and the frame of each row, 0-based; every frame was sampled.
 
-    ``keypoint`` float16 [N, 17, 3] of x, y, score; ``frame_inds`` int16 [N]; neither box_score nor valid.
+    ``keypoint`` is float16 [N, 17, 3] with x, y, score; ``frame_inds`` is int16 [N]; there is no box_score or valid.
     """
     for entry, keypoint in iter_kinetics_like(count, seed):
         frame_inds = entry["frame_inds"] // 2
@@ -141,7 +145,10 @@ def iter_compressed_like(count: int, seed: int = 0) -> Iterator[Annotation]:
 
 
 def kinetics_like(count: int, seed: int = 0, videos_a_file: int = 0) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    """Table of contents of Kinetics-400, and the keypoints [N, 17, 3] of each frame_dir; see `iter_kinetics_like`."""
+    """A table of contents like that of Kinetics-400, and the keypoints [N, 17, 3] of each frame_dir.
+
+    See `iter_kinetics_like`.
+    """
     pairs = list(iter_kinetics_like(count, seed, videos_a_file))
     toc = {"split": kinetics_split(kinetics_names(count, seed)), "annotations": [entry for entry, _ in pairs]}
     return toc, {entry["frame_dir"]: keypoint for entry, keypoint in pairs}
@@ -150,12 +157,12 @@ def kinetics_like(count: int, seed: int = 0, videos_a_file: int = 0) -> tuple[di
 def iter_kinetics_like(
     count: int, seed: int = 0, videos_a_file: int = 0
 ) -> Iterator[tuple[Annotation, NDArray[np.float16]]]:
-    """Entries of the table of contents of Kinetics-400, each with its keypoints.
+    """Entries of a table of contents like that of Kinetics-400, each with its keypoints.
 
     An entry has ``frame_inds`` int16 [N], 1-based and non-decreasing; ``box_score`` float16 [N], descending within a
     frame; ``valid``, the number of frames with a person for each of five box thresholds; and, if `videos_a_file`
-    is given, ``raw_file``, the kpfile it would be in. Keypoints are float16 [N, 17, 3] of x, y in pixels and
-    score. N is 9 to 3,703 and 469 on average.
+    is given, ``raw_file``, the kpfile that would hold the video. Keypoints are float16 [N, 17, 3] with x and y in
+    pixels and the score. N is 9 to 3,703, on average 469.
     """
     for index, name in enumerate(kinetics_names(count, seed)):
         random = np.random.default_rng([seed, index, 4])
@@ -184,11 +191,11 @@ def iter_kinetics_like(
 
 
 def ntu_names(count: int) -> list[str]:
-    """The names of `count` clips, ascending and spread over setups, cameras, subjects, repetitions and classes."""
+    """The names of `count` clips, ascending, spread over setups, cameras, subjects, repetitions and classes."""
     names = []
     for index in range(count):
         block, place = divmod(index, 17 * 3 * 40 * 2 * 60)
-        # A step without a common factor comes to every place once, and to all kinds of place soon.
+        # A step that has no factor in common with the number of places reaches each once, and every kind early.
         rest = place * 7919 % (17 * 3 * 40 * 2 * 60)
         rest, action = divmod(rest, 60)
         rest, repetition = divmod(rest, 2)
@@ -200,7 +207,7 @@ def ntu_names(count: int) -> list[str]:
 
 
 def ntu_split(names: list[str]) -> Split:
-    """The splits of NTU RGB+D 60: by subject (characters 9 to 11) and by camera (5 to 7) of the name."""
+    """The splits of NTU RGB+D 60, by the subject (characters 9 to 11) and by the camera (5 to 7) in the name."""
     return {
         "xsub_train": [name for name in names if int(name[9:12]) in TRAIN_SUBJECTS],
         "xsub_val": [name for name in names if int(name[9:12]) not in TRAIN_SUBJECTS],
@@ -210,13 +217,13 @@ def ntu_split(names: list[str]) -> Split:
 
 
 def ntu_clip(random: np.random.Generator, name: str) -> tuple[int, int, int]:
-    """Label, number of persons and number of frames of the clip of that name."""
+    """Label, number of persons and number of frames of the clip with this name."""
     label = int(name[-3:]) - 1
     return label, 2 if label >= FIRST_MUTUAL_CLASS else 1, int(draw(random.random(), NTU_FRAMES))
 
 
 def kinetics_names(count: int, seed: int) -> list[str]:
-    """Made-up YouTube ids: the first begins with a hyphen, the second and the third differ by case only."""
+    """Synthetic YouTube ids: the first starts with a hyphen, the second and third differ only in case."""
     picks = np.random.default_rng([seed, 1]).integers(len(ID_LETTERS), size=(count, 11))
     names = [letters.decode() for letters in ID_LETTERS[picks].view("S11").ravel().tolist()]
     names[:1] = ["-" + name[1:] for name in names[:1]]
@@ -226,20 +233,22 @@ def kinetics_names(count: int, seed: int) -> list[str]:
 
 
 def kinetics_split(names: list[str]) -> Split:
-    """Every twelfth video is for validation, about as in Kinetics-400."""
+    """Splits in which every twelfth video is for validation, about as in Kinetics-400."""
     return {"train": [name for i, name in enumerate(names) if i % 12], "val": names[::12]}
 
 
 def write_samples(folder: Path, videos: int = 100, seed: int = 0, videos_a_file: int = 30) -> list[Path]:
-    """Write sample files into `folder`, each with `videos` videos, one held at a time; gives the paths to convert.
+    """Write sample files with `videos` videos each into `folder`; return the paths to convert.
+
+    One video at a time is in memory.
 
     ::
 
         ntu60_hrnet.pkl  ntu60_3d.pkl                        split and annotations
         gym_list.pkl  compressed_list.pkl                    bare lists
-        k400/k400_hrnet.pkl, k400/kpfiles/k400_000.pkl …     PYSKL: `videos_a_file` videos in a kpfile
-        k400_mmaction/k400_2d.pkl, k400_mmaction/kpfiles/<frame_dir>.pkl    MMAction2: one in each
-        one/<frame_dir>.pkl                                  one annotation a file
+        k400/k400_hrnet.pkl, k400/kpfiles/k400_000.pkl …     PYSKL: `videos_a_file` videos per kpfile
+        k400_mmaction/k400_2d.pkl, k400_mmaction/kpfiles/<frame_dir>.pkl    MMAction2: one video per kpfile
+        one/<frame_dir>.pkl                                  one annotation per file
     """
     split = ntu_split(ntu_names(videos))
     for name, iterator in (("ntu60_hrnet", iter_ntu_like), ("ntu60_3d", iter_ntu3d_like)):
@@ -261,7 +270,7 @@ def write_samples(folder: Path, videos: int = 100, seed: int = 0, videos_a_file:
 
 
 def write_dataset(path: Path, split: Split | None, annotations: Iterable[Annotation]) -> None:
-    """Write a dict of ``split`` and ``annotations``, or without a split a bare list, as a stream."""
+    """Write a dict of ``split`` and ``annotations``, or a bare list if `split` is None, as a stream."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "wb") as file:
         writer = PickleWriter(file)
@@ -287,7 +296,7 @@ def write_value(path: Path, value: object) -> None:
 
 
 def written_to_kpfiles(folder: Path, pairs: Iterable[tuple[Annotation, NDArray[Any]]]) -> Iterator[Annotation]:
-    """Write the keypoints into the kpfiles that the entries name, and pass the entries on."""
+    """Write the keypoints into the kpfiles that the entries name; yield the entries."""
     kpfile: dict[str, Annotation] = {}
     path: Path | None = None
     for entry, keypoint in pairs:
@@ -303,7 +312,7 @@ def written_to_kpfiles(folder: Path, pairs: Iterable[tuple[Annotation, NDArray[A
 
 
 def written_to_own_files(folder: Path, pairs: Iterable[tuple[Annotation, NDArray[Any]]]) -> Iterator[Annotation]:
-    """Write the keypoints of every entry into a file named after its frame_dir, and pass the entries on."""
+    """Write the keypoints of every entry into a file named after its frame_dir; yield the entries."""
     for entry, keypoint in pairs:
         write_value(folder / f"{entry['frame_dir']}.pkl", {"keypoint": keypoint})
         yield entry

@@ -1,7 +1,7 @@
-"""Made-up ``.skeleton`` files in the format of NTU RGB+D, with what makes the real ones difficult.
+"""Synthetic ``.skeleton`` files in the format of NTU RGB+D, with the difficulties of real files.
 
-A person may be lost for some frames, or come back with another body id; something else may be taken for a body for a
-while; frames may have nobody; lines end with LF or CRLF. The same for the same seed.
+A person may be lost for some frames, or reappear with another body id. An object may be detected as a body for some
+time. Frames may be empty. Lines end with LF or CRLF. The files are reproducible per seed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from converters.samples.motion import rows
 
 FIRST_BODY_ID = 72057594037927936
-"""2**56: Kinect counts bodies from there on, beyond what a float64 can tell apart."""
+"""2**56, from which Kinect counts bodies; a float64 cannot distinguish such numbers."""
 
 JOINTS = 25
 
@@ -24,14 +24,14 @@ FRAMES = (60, 140)
 
 
 def write_skeletons(folder: Path, names: Sequence[str], seed: int = 0, frames: tuple[int, int] = FRAMES) -> None:
-    """Write a file for each name into a folder."""
+    """Write one file per name into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     for index, name in enumerate(names):
         (folder / f"{name}.skeleton").write_bytes(skeleton_file(name, [seed, index], frames))
 
 
 def skeleton_file(name: str, seed: Sequence[int] = (0,), frames_between: tuple[int, int] = FRAMES) -> bytes:
-    """One file; classes that two persons act (49 to 59, 105 to 119) have two."""
+    """The content of one file; classes with two persons (49 to 59, 105 to 119) have two bodies."""
     random = np.random.default_rng([*seed, 5])
     label = int(name[-3:]) - 1
     persons = 2 if 49 <= label < 60 or label >= 105 else 1
@@ -59,9 +59,9 @@ def skeleton_file(name: str, seed: Sequence[int] = (0,), frames_between: tuple[i
 
 
 def _bodies(random: np.random.Generator, persons: int, frames: int) -> Iterator[tuple[int, NDArray[np.intp]]]:
-    """Body id and frames of everything that is taken for a body."""
+    """The body id and frames of everything that is detected as a body."""
     everywhere = np.arange(frames)
-    # Nobody is found in the first frames of some files.
+    # In some files no body is detected in the first frames.
     late = int(random.integers(1, 12)) if random.random() < 0.2 else 0
     next_id = FIRST_BODY_ID + int(random.integers(1000, 60000))
     for _ in range(persons):
@@ -87,7 +87,7 @@ def _body_line(random: np.random.Generator, body_id: int) -> str:
 
 
 def _joint_lines(random: np.random.Generator, joints: NDArray[np.float32]) -> list[str]:
-    """Lines of the joints [25, 3] of a body; the image coordinates are about where Kinect v2 would see them."""
+    """The lines of the joints [25, 3] of a body, with image coordinates approximately as from Kinect v2."""
     flat = joints[:, :2] / np.maximum(np.abs(joints[:, 2:]), 0.5) * [1, -1]
     orientation = random.normal(0, 0.5, (JOINTS, 4))
     orientation[[3, 15, 19, 21, 22, 23, 24]] = 0  # joints at the ends have none

@@ -1,6 +1,6 @@
-"""Sample data of sources that are not one pickle: BABEL, FineGYM with boxes, extraction output, arrays of one's own.
+"""Sample data of sources that are not a single pickle: BABEL, FineGYM with boxes, extraction output, custom arrays.
 
-As in `converters.samples.pickles`, it is made up and the same for the same seed and machine.
+As in `converters.samples.pickles`, the data is synthetic and reproducible per seed and machine.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ BABEL_CLASSES = 120
 def babel_like(count: int, seed: int = 0) -> tuple[NDArray[np.float64], Any]:
     """BABEL's clips float64 [N, 3, 150, 25, 1] in metres, and its labels ``(seg_id, (label, sid, chunk_n, anntr_id))``.
 
-    A clip of several classes comes once for each, under the same ids: every fourth one here.
+    A clip with several classes occurs once per class, with the same ids; here every fourth clip repeats the one before.
     """
     clips = np.empty((count, 3, 150, 25, 1))
     ids: list[tuple[np.str_, int, np.int64, np.int64, np.str_]] = []
@@ -47,14 +47,14 @@ def babel_like(count: int, seed: int = 0) -> tuple[NDArray[np.float64], Any]:
         clips[i, ..., 0] = points.reshape(150, 25, 3).transpose(2, 0, 1)
         segment, annotator = (np.str_(random.bytes(16).hex()) for _ in range(2))
         ids.append((segment, label, np.int64(random.integers(14000)), np.int64(i % 3), annotator))
-    segments, labels, sids, chunks, annotators = ([found[column] for found in ids] for column in range(5))
+    segments, labels, sids, chunks, annotators = ([entry[column] for entry in ids] for column in range(5))
     return clips, (segments, (labels, sids, chunks, annotators))
 
 
 def boxes_like(annotations: Iterable[Annotation]) -> dict[str, NDArray[np.float32]]:
-    """FineGYM's boxes: name of a video -> float32 [T, 4] of x1, y1, x2, y2 around its first person, in pixels.
+    """FineGYM's boxes by video name: float32 [T, 4] with x1, y1, x2, y2 around the first person, in pixels.
 
-    Every fifth video has none, and one name belongs to no video.
+    Every fifth video has no boxes, and one name belongs to no video.
     """
     boxes = {"of_no_video": np.zeros((3, 4), np.float32)}
     for i, annotation in enumerate(annotations):
@@ -65,28 +65,31 @@ def boxes_like(annotations: Iterable[Annotation]) -> dict[str, NDArray[np.float3
 
 
 def extraction_like(count: int, seed: int = 0) -> list[Annotation]:
-    """Annotations as of PYSKL's custom_2d_skeleton.py for a list of videos without labels; every second compressed."""
-    found = []
+    """Annotations as PYSKL's custom_2d_skeleton.py writes them for a list of videos without labels.
+
+    Every second annotation is dense, the others are compressed.
+    """
+    annotations = []
     pairs = zip(iter_ntu_like(count, seed), iter_compressed_like(count, seed), strict=True)
     for i, (dense, compressed) in enumerate(pairs):
         annotation = dict(compressed if i % 2 else dense, frame_dir=f"clip{i:03d}")
         del annotation["label"]
         annotation.pop("original_shape", None)
-        found.append(annotation | {"num_person_raw": 1 + i % 3})
-    return found
+        annotations.append(annotation | {"num_person_raw": 1 + i % 3})
+    return annotations
 
 
 def write_sources(folder: Path, videos: int = 40, seed: int = 0) -> None:
-    """Write into `folder`, each with `videos` videos:
+    """Write sample sources with `videos` videos each into `folder`.
 
     ::
 
         babel/train_ntu_sk_120.npy  babel/train_label_120.pkl
         gym/gym_hrnet.pkl  gym/gym_gt_bboxes.pkl
-        extracted/S001C001P001R001A001.pkl …        one annotation a file, as of ntu_pose_extraction.py
-        parts/part_0.pkl  parts/part_1.pkl  parts.csv     a list for each of two processes, labels in a table
-        clips/clip000.npy  clips/clip001.npz …  clips.csv      arrays of one's own, labels in a table
-        classes/train/clap/clip000.npy …             the same in folders of split and class
+        extracted/S001C001P001R001A001.pkl …        one annotation per file, as ntu_pose_extraction.py writes
+        parts/part_0.pkl  parts/part_1.pkl  parts.csv     one list per process (two), labels in a table
+        clips/clip000.npy  clips/clip001.npz …  clips.csv      custom arrays, labels in a table
+        classes/train/clap/clip000.npy …             the same arrays in folders by split and class
     """
     clips, labels = babel_like(videos, seed)
     (folder / "babel").mkdir(parents=True, exist_ok=True)
@@ -110,7 +113,7 @@ def write_sources(folder: Path, videos: int = 40, seed: int = 0) -> None:
 
 
 def _write_arrays(folder: Path, annotations: list[Annotation]) -> None:
-    """``clips`` with its table, and ``classes``; .npy and .npz in turn."""
+    """Write ``clips`` with its table, and ``classes``, with alternating .npy and .npz files."""
     rows: list[list[Any]] = []
     for i, annotation in enumerate(annotations):
         keypoint, score = annotation["keypoint"], annotation["keypoint_score"]

@@ -1,3 +1,3 @@
-"""Stores made of stores: merged, cut down, or with other tables."""
+"""Making stores from stores: merging, subsetting, and revising tables."""
 
 import skelstore.packages  # noqa: F401 - before the modules in here import pyarrow

@@ -1,4 +1,4 @@
-"""What stores that are to be merged contradict each other in: ids, fields, joints, labels, the top of their sources."""
+"""Conflicts between stores to be merged: ids, fields, joints, labels, and values at the top of their sources."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from skelstore.format.values import Json
 from skelstore.joints import require_alike
 from skelstore.read.identifiers import identifier
 from skelstore.read.reader import Reader
-from skelstore.splits import joined
+from skelstore.splits import join_splits
 from skelstore.wording import counted, join_lines, shown_names
 
 _SHOWN = 5
@@ -26,18 +26,18 @@ _JOINT_FIELDS = ("keypoint", "keypoint_score")
 
 
 class Input(NamedTuple):
-    """A store that is to be merged, the names of its videos, None for one that has none, and what is cast of it."""
+    """A store to be merged, the names of its videos (None for a video without one), and its arrays to be cast."""
 
     reader: Reader
     names: list[str | None]
     casts: Mapping[str, np.dtype[Any]] = MappingProxyType({})
-    """The new dtype of each array that is cast."""
+    """The new dtype of each array to be cast."""
 
 
 def find_casts(readers: Sequence[Reader]) -> list[dict[str, np.dtype[Any]]]:
-    """For each store the arrays of float16 that other arrays at their place, of the same fixed shape, have as float32.
+    """For each store, its float16 arrays that have a float32 counterpart: same path, ragged axes and fixed shape.
 
-    Each with the dtype of the first of those. Every float16 has its value in float32.
+    Each is mapped to the dtype of its first counterpart. Every float16 value is exact in float32.
     """
     wide: dict[tuple[object, ...], np.dtype[Any]] = {}
     for reader in readers:
@@ -60,24 +60,24 @@ def _place(reader: Reader, name: str) -> tuple[object, ...]:
 
 
 def refuse_conflicts(inputs: Sequence[Input], allowed: Sequence[Conflict]) -> None:
-    """Raise MergeError that lists every conflict between the stores whose kind is not allowed; nothing if none is."""
-    found = {kind: list(check(inputs)) for kind, check in _CHECKS.items() if kind not in allowed}
-    lines = [f"{kind}: {line}" for kind, some in found.items() for line in some]
+    """Raise MergeError, which lists all conflicts between the stores, if there is one of a kind that is not allowed."""
+    conflicts = {kind: list(check(inputs)) for kind, check in _CHECKS.items() if kind not in allowed}
+    lines = [f"{kind}: {line}" for kind, some in conflicts.items() for line in some]
     try:
-        joined([one.reader.splits for one in inputs])
+        join_splits([one.reader.splits for one in inputs])
     except MergeError as error:
         lines.append(f"splits: {error}")
     if lines:
-        remedies = ["mend the sources", "leave videos out with subset"]
+        remedies = ["fix the sources", "leave videos out with subset"]
         if (
-            found.get("fields")
+            conflicts.get("fields")
             and not any(one.casts for one in inputs)
             and any(find_casts([one.reader for one in inputs]))
         ):
             remedies.append("write float16 as float32 (--cast; in Python cast=True)")
-        if kinds := [kind for kind, some in found.items() if some]:
+        if kinds := [kind for kind, some in conflicts.items() if some]:
             options = " ".join(f"--allow {kind}" for kind in kinds)
-            remedies.append(f"allow what is meant to be so ({options}; in Python allow={kinds})")
+            remedies.append(f"allow what is intended ({options}; in Python allow={kinds})")
         raise MergeError(
             join_lines(
                 [
@@ -96,15 +96,15 @@ def _ids(inputs: Sequence[Input]) -> Iterator[str]:
         for name in dict.fromkeys(names):
             if name is not None and first.setdefault(name, number) != number:
                 twice.setdefault(first[name], []).append(name)
-        for other, found in twice.items():
-            names_of = counted(len(found), "name of a video", "names of videos")
-            yield f"{names_of} in {reader.path}, and in {inputs[other].reader.path} before: {_examples(found)}"
+        for other, shared in twice.items():
+            count = counted(len(shared), "video name", "video names")
+            yield f"{count} both in {inputs[other].reader.path} and in {reader.path}: {_examples(shared)}"
     matched = [(reader, identifier(reader)) for reader, *_ in inputs if reader.metadata.videos]
     for reader, key in matched:
         if key != matched[0][1] and reader.splits:
             yield (
-                f"splits name videos by {matched[0][1]} in {matched[0][0].path}, by {key} in {reader.path}; "
-                "merged, they would all be looked for by the first"
+                f"splits name videos by {matched[0][1]} in {matched[0][0].path}, but by {key} in {reader.path}; in the "
+                "merged store only the first key would be used"
             )
 
 
@@ -112,7 +112,7 @@ def _joints(inputs: Sequence[Input]) -> Iterator[str]:
     yield from _disjoint(inputs, lambda one: _arrays(one, _JOINT_FIELDS, inside=True, what=_trailing))
     known = [(reader.joints, str(reader.path)) for reader, *_ in inputs if reader.joints.layout is not None]
     for joints, place in known[1:]:
-        if joints.counts == known[0][0].counts:  # other numbers of joints have been told
+        if joints.counts == known[0][0].counts:  # other numbers of joints are reported already
             try:
                 require_alike(*known[0], joints, place)
             except JointLayoutError as error:
@@ -130,16 +130,16 @@ def _labels(inputs: Sequence[Input]) -> Iterator[str]:
     def kinds(one: Input) -> dict[str, set[str]]:
         reader = one.reader
         columns = [column for column in reader.metadata.columns.values() if column.path[:1] == ("label",)]
-        found = {"dict or tuple" if len(column.path) > 1 else _kind(column.type) for column in columns}
+        kinds_here = {"dict or tuple" if len(column.path) > 1 else _kind(column.type) for column in columns}
         if any(field.path[:1] == ("label",) for field in reader.metadata.fields.values()):
-            found.add("array")
-        return {"label": found} if found else {}
+            kinds_here.add("array")
+        return {"label": kinds_here} if kinds_here else {}
 
     yield from _disjoint(inputs, kinds)
     named = [(reader, names) for reader, *_ in inputs if (names := reader.metadata.source.get("class_names"))]
     for reader, names in named[1:]:
         if names != named[0][1]:
-            yield f"the classes have other names in {reader.path} than in {named[0][0].path}"
+            yield f"the names of the classes differ between {reader.path} and {named[0][0].path}"
 
 
 def _document(inputs: Sequence[Input]) -> Iterator[str]:
@@ -157,8 +157,8 @@ def _raw(inputs: Sequence[Input]) -> Iterator[str]:
     if raw and len(raw) < len(filled):
         other = next(reader for reader in filled if reader not in raw)
         yield (
-            f"{raw[0].path} keeps NTU RGB+D raw, {other.path} does not, and no pipeline or recipe takes both; make a "
-            "store of the first with `skelstore derive`, and merge that"
+            f"{raw[0].path} has raw NTU RGB+D data, {other.path} does not, and no pipeline or recipe accepts both; "
+            "derive a store from the first with `skelstore derive`, and merge that"
         )
 
 
@@ -173,26 +173,29 @@ _CHECKS: dict[Conflict, Callable[[Sequence[Input]], Iterator[str]]] = {
 
 
 def _disjoint(inputs: Sequence[Input], forms: Callable[[Input], dict[str, set[str]]]) -> Iterator[str]:
-    """Of what has forms in a store and in earlier ones, where none of the forms is common."""
+    """Report everything that has forms in a store and in earlier stores, but no form in common with them."""
     seen: dict[str, set[str]] = {}
     for one in inputs:
-        for what, found in forms(one).items():
+        for what, forms_here in forms(one).items():
             known = seen.setdefault(what, set())
-            if known and not known & found:
-                yield f"{what} is {_listed(found)} in {one.reader.path}, but {_listed(known)} in what comes before"
-            known |= found
+            if known and not known & forms_here:
+                yield f"{what} is {_listed(forms_here)} in {one.reader.path}, but {_listed(known)} in what comes before"
+            known |= forms_here
 
 
 def _arrays(
     one: Input, names: Sequence[str], *, inside: bool, what: Callable[[Input, str], str]
 ) -> dict[str, set[str]]:
-    """Forms of the arrays of a store by their place in an annotation: those with one of the names, or all others."""
-    found: dict[str, set[str]] = {}
+    """The forms of a store's arrays by their path in an annotation.
+
+    ``inside`` selects the arrays at or below one of ``names``; else all others are returned.
+    """
+    forms: dict[str, set[str]] = {}
     for name, field in one.reader.metadata.fields.items():
         if any(field.path[:1] == (known,) for known in names) == inside:
             place = ".".join(str(values.decode(key)) for key in field.path)
-            found.setdefault(place, set()).add(what(one, name))
-    return found
+            forms.setdefault(place, set()).add(what(one, name))
+    return forms
 
 
 def _trailing(one: Input, name: str) -> str:
@@ -209,7 +212,7 @@ def _dtype_axes_and_shape(one: Input, name: str) -> str:
 
 
 def _kind(column: str) -> str:
-    """Kind of a label by the type of its column; int and numpy.int64 are one, since training sees no difference."""
+    """The kind of a label, from the type of its column. int and numpy.int64 are one kind, as in training."""
     if column in ("str", "numpy.str"):
         return "text"
     if column == "json":

@@ -1,4 +1,4 @@
-"""Merging stores: they are joined as parts are; shard files are linked or copied, and no large array is decoded."""
+"""Merging stores: they are joined like parts. Shard files are linked or copied, and no large array is decoded."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from skelstore import splits
 from skelstore.combine.conflicts import CONFLICTS, Conflict, Input, find_casts, refuse_conflicts
-from skelstore.combine.provenance import joined_source
+from skelstore.combine.provenance import join_sources
 from skelstore.errors import DamageError, MergeError
 from skelstore.format import chunking, values
 from skelstore.format.checksums import FileEntry
@@ -36,7 +36,7 @@ from skelstore.write.planning import Plan
 from skelstore.write.workspace import Workspace
 
 RECODED_BYTES = chunking.PART_BYTES
-"""An array of at most so many bytes, decoded, is written anew if its chunks are not those of the field's largest."""
+"""An array of at most this decoded size is encoded again if its chunks differ from those of its field's largest."""
 
 _BLOCK_BYTES = 8 << 20
 
@@ -52,27 +52,29 @@ def merge(
     force: bool = False,
     advance: Callable[[int], None] | None = None,
 ) -> None:
-    """Write a store at ``path`` with the videos of all stores, in the order given; nothing stands there before the end.
+    """Merge stores, in the given order, into a new store at ``path``, which appears only when it is complete.
 
-    Splits of one name are joined in that order. With ``as_splits``, a name for each store, the videos of each also
-    become a split of that name: so bare lists of annotations, one a split, become one data set.
+    Splits with the same name are joined in that order. With ``as_splits``, one name per store, the videos of each store
+    also become a split with that name. So bare lists of annotations, one per split, become one data set.
 
-    Shard files are hard-linked, so they take no more space: a store may be deleted after the merge, but damage to a
-    file is damage to both. Where links are not to be had, and with ``copy``, they are copied. Neither decodes
-    anything. Arrays of one field become one array if their chunks and codecs agree. Else a small one is coded anew,
-    and a large one stays an array of its own. ``advance`` is called with the bytes of each shard file done.
+    Shard files are hard-linked, so they take no additional space. A merged store may be deleted afterwards, but damage
+    to a linked file affects both stores. Files are copied if links are not available, and with ``copy``. Neither
+    decodes anything. Arrays of one field become one array if their chunks and codecs agree. Otherwise a small array is
+    encoded again, and a large one stays a separate array. ``advance`` is called with the bytes of each shard file that
+    is done.
 
-    With ``cast`` arrays of float16 are written anew as float32 where another array of their field and shape is float32.
-    Every value stays what it is, and every other array its dtype.
+    With ``cast``, float16 arrays are rewritten as float32 if another array of their field and shape is float32. No
+    value changes, and all other arrays keep their dtype.
 
-    Contradictions between the stores are refused together, but for those whose kind is in ``allow``: ``ids``
-    (a video's name is in two of them, or splits name videos by different keys), ``joints`` (``keypoint`` has no
-    [V, C] in common), ``fields`` (another array has no dtype or fixed shape in common), ``labels`` (integers here,
-    texts there), ``document`` (a value at the top of the sources differs; the first is kept), ``raw`` (NTU RGB+D as it
-    was recorded here, skeletons that a pipeline takes there).
+    All conflicts between the stores are reported together, except those whose kind is in ``allow``: ``ids`` (two stores
+    have a video with the same name, or their splits name videos by different keys), ``joints`` (``keypoint`` has no
+    [V, C] in common, or the joint layouts differ), ``fields`` (an array has no dtype or, except for ``keypoint`` and
+    ``keypoint_score``, no fixed shape in common), ``labels`` (one store has integers, another has texts, or the class
+    names differ), ``document`` (a value at the top of the sources differs; the first is kept), ``raw`` (one store has
+    raw NTU RGB+D data, another has skeletons for a pipeline).
 
-    Raises MergeError for contradictions, StoreExistsError if ``path`` is taken (``force`` replaces a store there,
-    even one of those merged), and as ``open`` does.
+    Raises MergeError for conflicts, StoreExistsError if ``path`` is taken (``force`` replaces a store there, even one
+    of the merged stores), and everything that ``open`` raises.
     """
     if unknown := set(allow) - set(CONFLICTS):
         raise MergeError(f"allow={sorted(unknown)}: expected some of {', '.join(CONFLICTS)}")
@@ -81,7 +83,7 @@ def merge(
             f"{counted(len(as_splits), 'name')} of splits for {counted(len(stores), 'store')}; expected one for each"
         )
     if not stores:
-        raise MergeError("no stores to merge were given")
+        raise MergeError("no stores to merge were given, expected at least one")
     readers = [Reader(local_path(store), "first") for store in stores]
     try:
         casts = find_casts(readers) if cast else [{} for _ in readers]
@@ -89,15 +91,15 @@ def merge(
             Input(reader, identifiers.names(reader), of_one) for reader, of_one in zip(readers, casts, strict=True)
         ]
         refuse_conflicts(inputs, allow)
-        whole = splits.joined([reader.splits for reader in readers] + _videos_as_splits(readers, as_splits))
-        source = joined_source(readers, bool(whole))
+        whole = splits.join_splits([reader.splits for reader in readers] + _videos_as_splits(readers, as_splits))
+        source = join_sources(readers, bool(whole))
         places = _places(inputs)
-        given = {place.field: place.metadata for found in places for place in found.values()}
+        given = {place.field: place.metadata for of_store in places for place in of_store.values()}
         plan = Plan(_profile(readers), {}, {}, given)
         with Workspace(path, force=force) as workspace:
             parts = [
-                _part(one, found, workspace.parts / f"{i:05}", copy, advance)
-                for i, (one, found) in enumerate(zip(inputs, places, strict=True))
+                _part(one, of_store, workspace.parts / f"{i:05}", copy, advance)
+                for i, (one, of_store) in enumerate(zip(inputs, places, strict=True))
                 if one.names
             ]
             join(parts, plan, whole, source, workspace.store)
@@ -108,7 +110,7 @@ def merge(
 
 
 class _Place(NamedTuple):
-    """Where the rows of an array of a store go: the field, and the metadata of its array, without rows."""
+    """The target of a store's array: its field, its array metadata without rows, and whether shards are linked."""
 
     field: FieldIdentity
     metadata: ArrayMetadata
@@ -116,16 +118,16 @@ class _Place(NamedTuple):
 
 
 def _places(inputs: Sequence[Input]) -> list[dict[str, _Place]]:
-    """For each store and each of its arrays, the array of the whole.
+    """For each store, the target in the merged store of each of its arrays.
 
-    Chunks and codecs of the largest array of a field are those of its first variant. An array with the same joins it;
-    a small one with others is coded anew for it; a large one is a variant of its own. Arrays that are cast come last,
-    so they are coded as one of those that have their new dtype.
+    The first variant of a field has the chunks and codecs of the field's largest array. An array with the same chunks
+    and codecs joins it. Of the others, a small array is encoded again for it, and a large one becomes another variant.
+    Arrays to be cast come last, so they are encoded like an array that already has their new dtype.
     """
     arrays = [(number, name, array) for number, one in enumerate(inputs) for name, array in one.reader.arrays.items()]
-    arrays.sort(key=lambda found: (found[1] in inputs[found[0]].casts, -found[2].metadata.rows))
+    arrays.sort(key=lambda entry: (entry[1] in inputs[entry[0]].casts, -entry[2].metadata.rows))
     variants: dict[FieldIdentity, list[ArrayMetadata]] = {}
-    taken: set[tuple[int, FieldIdentity]] = set()  # one store's arrays stay apart, whatever they are
+    taken: set[tuple[int, FieldIdentity]] = set()  # arrays of one store always stay separate
     places: list[dict[str, _Place]] = [{} for _ in inputs]
     for number, name, array in arrays:
         identity = _identity(inputs[number], name)
@@ -153,7 +155,7 @@ def _identity(one: Input, name: str) -> FieldIdentity:
 def _part(
     one: Input, places: dict[str, _Place], folder: Path, copy: bool, advance: Callable[[int], None] | None
 ) -> Part:
-    """A store as a part: its shards under the numbers of its fields, its table with the names that parts use."""
+    """Make a part of a store: its shards under the numbers of its fields, its table with the column names of parts."""
     reader, names = one.reader, one.names
     folder.mkdir()
     table: dict[str, Any] = {"layout": reader.table[LAYOUT_COLUMN]}
@@ -175,7 +177,7 @@ def _part(
         else:
             writer = ArrayWriter(target, places[name].metadata)
             try:
-                first = _write_anew(reader, name, writer, places[name].metadata.dtype)
+                first = _rewrite(reader, name, writer, places[name].metadata.dtype)
                 writer.close()
             finally:
                 writer.abort()
@@ -209,26 +211,29 @@ class _StorePart(Part):
 def _take_shards(
     reader: Reader, name: str, folder: Path, copy: bool, advance: Callable[[int], None] | None
 ) -> list[ShardFile]:
-    """Link or copy the shards of an array into a folder. Raises DamageError if one is not as the manifest says."""
+    """Link or copy the shards of an array into a folder. Raises DamageError if one does not match the manifest."""
     array = reader.arrays[name]
     taken = []
     for number in range(array.metadata.shards):
         file = array.metadata.shard_key(number)
         source = reader.path / name / file
-        array.shard(number)  # size, index and identity are held against the manifest
+        array.shard(number)  # checks size, index and identity against the manifest
         entry = reader.manifest.shards[f"{name}/{file}"]
         if copy or not disk.link_file(source, folder / file):
             copied = disk.copy_file(source, folder / file)
             if copied != FileEntry(entry.size, entry.crc32c):
-                raise DamageError(f"{source} is damaged (its checksum is not that of the manifest), so fetch it again")
+                raise DamageError(
+                    f"{source} is damaged (its checksum does not match the manifest), so fetch or convert the store "
+                    "again"
+                )
         taken.append(entry)
         if advance:
             advance(entry.size)
     return taken
 
 
-def _write_anew(reader: Reader, name: str, writer: ArrayWriter, dtype: np.dtype[Any]) -> pa.Array:
-    """Write all rows of an array that videos have, as a dtype; returns the first row of each video in the new one."""
+def _rewrite(reader: Reader, name: str, writer: ArrayWriter, dtype: np.dtype[Any]) -> pa.Array:
+    """Write all rows that belong to videos, as ``dtype``; return the first row of each video in the new array."""
     column = reader.table[f"{name}.row"]
     there = column.is_valid().to_numpy(zero_copy_only=False)
     first = numeric_column(reader.table, f"{name}.row", pa.int64())[there]
@@ -245,7 +250,7 @@ def _write_anew(reader: Reader, name: str, writer: ArrayWriter, dtype: np.dtype[
 
 
 def _write_run(array: ArrayReader, start: int, stop: int, writer: ArrayWriter, dtype: np.dtype[Any]) -> int:
-    """Write the rows ``start`` to ``stop`` of an array; returns the row at which they begin in the new one."""
+    """Write the rows ``start`` to ``stop`` of an array; return the row at which they start in the new array."""
     first = writer.rows
     block = max(1, _BLOCK_BYTES // array.metadata.row_bytes)
     for at in range(start, stop, block):
@@ -254,7 +259,7 @@ def _write_run(array: ArrayReader, start: int, stop: int, writer: ArrayWriter, d
 
 
 def _runs(first: np.ndarray[Any, Any], count: np.ndarray[Any, Any]) -> tuple[list[int], list[int]]:
-    """Rows that lie together: where ``count`` rows from ``first`` onward, of every video, begin and end as one."""
+    """Starts and stops of the contiguous runs of rows; each video has ``count`` rows from ``first`` on."""
     if not len(first):
         return [], []
     order = np.argsort(first, kind="stable")
@@ -265,15 +270,15 @@ def _runs(first: np.ndarray[Any, Any], count: np.ndarray[Any, Any]) -> tuple[lis
 
 
 def _videos_as_splits(readers: Sequence[Reader], names: Sequence[str]) -> list[dict[Any, Any]]:
-    """The ids of each store's videos under a name; by the key that finds videos in the whole."""
+    """For each store, a split with the ids of its videos, by the key that identifies videos in the merged store."""
     key = identifiers.identifier(next((reader for reader in readers if reader.metadata.videos), readers[0]))
     for name, reader in zip(names, readers, strict=False):
         if name in reader.splits:
-            raise MergeError(f"{reader.path} has a split {name!r} already: give its videos another name")
+            raise MergeError(f"{reader.path} already has a split {name!r}: give the split of its videos another name")
     return [{name: identifiers.ids(reader, key)} for name, reader in zip(names, readers, strict=False)]
 
 
 def _profile(readers: Sequence[Reader]) -> Any:
-    """The profile of the largest store; readers go by the codecs of each array."""
+    """The profile of the store with the most rows; only informative, since readers use the codecs of each array."""
     profile = max(readers, key=lambda reader: sum(array.metadata.rows for array in reader.arrays.values()))
     return profile.metadata.profile if profile.metadata.profile in PROFILES else "default"

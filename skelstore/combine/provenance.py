@@ -1,4 +1,4 @@
-"""What merged stores say of where their data came from."""
+"""The ``source`` of merged stores: where their data came from."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from skelstore.joints import is_guess
 from skelstore.read.reader import Reader
 
 
-def joined_source(readers: Sequence[Reader], with_splits: bool) -> dict[str, Json]:
-    """What is kept of where the stores came from, so that an export is of their dialect if they agree in one.
+def join_sources(readers: Sequence[Reader], with_splits: bool) -> dict[str, Json]:
+    """Join the ``source`` of the stores; if they all have one dialect, the merged store can be exported in it.
 
-    Raises StoreError if a store does not say it as the format does.
+    Raises StoreError if the ``source`` of a store is not as the format says.
     """
     try:
-        return _joined(readers, with_splits)
+        return _join(readers, with_splits)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         paths = ", ".join(str(reader.path) for reader in readers)
-        raise StoreError(f"{paths}: the source that a store names is not as the format says ({error!r})") from error
+        raise StoreError(f"{paths}: the source of a store is not as the format says ({error!r})") from error
 
 
-def _joined(readers: Sequence[Reader], with_splits: bool) -> dict[str, Json]:
+def _join(readers: Sequence[Reader], with_splits: bool) -> dict[str, Json]:
     sources = [reader.metadata.source for reader in readers]
     source: dict[str, Json] = {"dialect": _dialect(readers, with_splits)}
     names = [str(s["name"]) for s in sources if "name" in s]
@@ -38,7 +38,7 @@ def _joined(readers: Sequence[Reader], with_splits: bool) -> dict[str, Json]:
         source["document"] = document
     if any("kpfiles" in s for s in sources):
         source["kpfiles"] = "many" if any(s.get("kpfiles") == "many" for s in sources) else "video"
-    for key in ("joints", "class_names"):  # the first that states them; others are a conflict, if not allowed
+    for key in ("joints", "class_names"):  # the first stated value; a different one is a conflict unless allowed
         source |= next(({key: s[key]} for s in sources if s.get(key) and not is_guess(s[key])), {})
     for key in ("recipe", "task"):
         if key in sources[0] and all(s.get(key) == sources[0][key] for s in sources):
@@ -49,7 +49,7 @@ def _joined(readers: Sequence[Reader], with_splits: bool) -> dict[str, Json]:
     left_out: list[Json] = []
     before = 0
     for reader, s in zip(readers, sources, strict=True):
-        entries = s.get("left_out", [])  # those without an index are no videos of the source
+        entries = s.get("left_out", [])  # entries without an index are not videos of the source
         left_out += [one if one["index"] is None else {**one, "index": one["index"] + before} for one in entries]
         before += reader.metadata.videos + sum(one["index"] is not None for one in entries)
     if any("left_out" in s for s in sources):
@@ -58,7 +58,7 @@ def _joined(readers: Sequence[Reader], with_splits: bool) -> dict[str, Json]:
 
 
 def _dialect(readers: Sequence[Reader], with_splits: bool) -> str:
-    """The dialect of all, if the merged videos can be exported as such; else ``merge``."""
+    """The dialect that all stores share, if the merged videos can be exported in it; else ``merge``."""
     sources = [reader.metadata.source for reader in readers]
     dialects = {s.get("dialect") for s in sources}
     if len(dialects) > 1 or any(len({s.get(key) for s in sources}) > 1 for key in ("kpfiles", "recipe")):
@@ -73,7 +73,7 @@ def _dialect(readers: Sequence[Reader], with_splits: bool) -> str:
 
 
 def _document(documents: Sequence[Json], with_splits: bool) -> Json:
-    """The top of a pickle of all: the keys of the first that is a dict, then further ones of the others."""
+    """The top of a pickle of all videos: the keys of the first document that is a dict, then new keys of the others."""
     dicts = [document for document in documents if _is_dict(document)]
     if not dicts:
         same = all(document == {"annotations": True} for document in documents)
@@ -94,7 +94,7 @@ def _is_dict(document: Json) -> bool:
 
 
 def document_values(document: Json) -> list[tuple[Json, Json]]:
-    """Keys and values at the top of a source beside its splits and annotations, both as typed JSON.
+    """Keys and values at the top of a source, except its splits and annotations, as typed JSON.
 
     Raises StoreError if the document is not as the format says.
     """
@@ -102,4 +102,4 @@ def document_values(document: Json) -> list[tuple[Json, Json]]:
         entries = document.get("dict", []) if isinstance(document, dict) else []
         return [(key, node["value"]) for key, node in entries if "value" in node]
     except (TypeError, ValueError) as error:
-        raise StoreError(f"the top of the source that a store names is not as the format says ({error})") from error
+        raise StoreError(f"the document in the source of a store is not as the format says ({error})") from error

@@ -1,7 +1,7 @@
-"""A store again with other tables: its arrays are linked, not read, so it costs no more than the tables.
+"""A new store from an existing one with changed tables: arrays are linked, not read, so it costs only the tables.
 
-A committed store never changes, so what is changed of it is a new store. Files that both have alike are one file on
-the disk with two names (hard links) where the file system can, else copies.
+A committed store never changes, so a revision is a new store. Files that are the same in both are hard-linked if the
+file system supports it, else copied.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ def revise(
     source: Mapping[str, Json] | None = None,
     force: bool = False,
 ) -> None:
-    """Make a store at ``destination`` of the one at ``path``, with its arrays and what else is not changed.
+    """Make a revised copy at ``destination`` of the store at ``path``.
 
-    ``splits`` replaces its splits, ``source`` what is known of its source. ``labels`` gives the new ``label`` of a
-    video for the old one; it is not called for a video without one.
+    ``splits`` replaces its splits, ``source`` its source. ``labels`` maps the old ``label`` of a video to the new one;
+    it is not called for a video without a label. Everything else, arrays included, stays the same.
 
-    Raises what opening a store raises, DamageError if one of its files is missing or a shard is not as its manifest
-    says, StoreExistsError if the destination is taken, StoreError if a label is, or shall be, an array, and
-    UnsupportedValueError if it shall be a value that no store holds.
+    Raises what opening a store raises; DamageError if a file is missing or a shard does not match the manifest;
+    StoreExistsError if the destination is taken; StoreError if an old or new label is an array; UnsupportedValueError
+    if a new label is a value that no store can hold.
     """
     reader = Reader(local_path(path), "first")
     try:
@@ -75,7 +75,7 @@ def _write(
     if splits is not None:
         changed[SPLITS_KEY] = splits_table(splits)
     if labels is not None:
-        changed[VIDEOS_KEY], columns, layouts = _relabelled(reader, labels)
+        changed[VIDEOS_KEY], columns, layouts = _relabel(reader, labels)
         metadata = dataclasses.replace(metadata, columns=columns, layouts=layouts)
     if source is not None:
         metadata = dataclasses.replace(metadata, source=dict(source))
@@ -97,7 +97,7 @@ def _write(
 
 
 def _require_files(reader: Reader) -> None:
-    """Raise DamageError if a file of a store is missing, or a shard has another size or index than it should."""
+    """Raise DamageError if a file of a store is missing, or the size or index of a shard is wrong."""
     for key in reader.manifest.files:
         if not (reader.path / key).is_file():
             raise DamageError(f"{reader.path / key} is missing, so fetch or convert the store again")
@@ -106,12 +106,12 @@ def _require_files(reader: Reader) -> None:
             array.shard(number)
 
 
-def _relabelled(reader: Reader, labels: Callable[[Any], Any]) -> tuple[pa.Table, dict[str, ColumnMetadata], list[Json]]:
-    """``videos.arrow`` with new labels, and the columns and layouts that go with it."""
+def _relabel(reader: Reader, labels: Callable[[Any], Any]) -> tuple[pa.Table, dict[str, ColumnMetadata], list[Json]]:
+    """Make ``videos.arrow`` with new labels; return it with its columns and annotation layouts."""
     rows = reader.metadata.videos
-    shredder = Shredder()  # takes the new labels apart, as a writer would
+    shredder = Shredder()  # takes the new labels apart as a writer does
     cells: list[Column] = []
-    numbers: dict[tuple[int, int | None], int] = {}  # of the layouts: what it was, and the layout of the new label
+    numbers: dict[tuple[int, int | None], int] = {}  # of new layouts, by old layout and layout of the new label
     chosen = np.zeros(rows, np.int32)
     for row, old in enumerate(reader.table[LAYOUT_COLUMN].to_pylist()):
         label, kind = _label(reader, row, reader.metadata.layouts[old]), None
@@ -141,9 +141,9 @@ def _relabelled(reader: Reader, labels: Callable[[Any], Any]) -> tuple[pa.Table,
 
 
 def _label(reader: Reader, row: int, layout: Json) -> Any:
-    """The label of a video, or ``_NONE``."""
+    """The label of a video, or ``_NONE`` if it has none."""
     if "dict" not in layout:
-        raise StoreError(f"{_place(reader, row)} is kept whole, as JSON, so its label cannot be changed")
+        raise StoreError(f"{_place(reader, row)} is stored whole, as JSON, so its label cannot be changed")
     entries = reader.entries(row)
     if _LABEL not in entries:
         return _NONE
@@ -158,12 +158,14 @@ def _place(reader: Reader, row: int) -> str:
 
 
 def _require_cells(reader: Reader, row: int, layout: Json) -> None:
-    """Raise StoreError if a new label has arrays, or labels are of so many forms that one is kept whole."""
+    """Raise StoreError if a new label has arrays, or if labels have too many forms and one would be stored whole."""
     if "dict" not in layout or '{"field":' in values.dumps(layout):
-        raise StoreError(f"{_place(reader, row)}: its new label is no number, text, list, tuple or dict of such")
+        raise StoreError(
+            f"{_place(reader, row)}: its new label is not a number or text, or a list, tuple or dict of these"
+        )
 
 
 def _with_label(layout: Json, label: Json) -> Json:
-    """A layout with the label's node out of another."""
+    """An annotation layout with the label's node replaced by the one of the layout ``label``."""
     ((key, node),) = label["dict"]
     return {"dict": [[name, node if name == key else child] for name, child in layout["dict"]]}

@@ -1,4 +1,4 @@
-"""A store of some of another's videos."""
+"""Writing some of a store's videos as a new store."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ def subset(
     force: bool = False,
     advance: Callable[[int], None] | None = None,
 ) -> None:
-    """Write the videos of a view, in its order, as a store of their own at ``path``, which is whole or not there.
+    """Write the videos of a view, in its order, as a new store at ``path``, which appears only when it is complete.
 
     ::
 
         skelstore.subset(store.split("xsub_train"), "train.zarr")
 
-    Splits keep the ids that find one of the videos; those in which none is left are left out. The profile and what is
-    known of the source stay, so that it exports as the whole does. Memory holds one chunk a field and the table of a
-    part. ``advance`` is called with the number of videos that were written.
+    Splits keep the ids of these videos; a split without any of them is dropped. The profile and the source are kept, so
+    the subset can be exported like the whole store. Memory holds one chunk per field and the table of one part.
+    ``advance`` is called with the number of videos written since the last call.
 
-    Raises StoreExistsError if ``path`` is taken (``force`` replaces a store there), StoreError if splits would find
-    the videos of the subset by another key than those of the whole, and as reading does.
+    Raises StoreExistsError if ``path`` is taken (``force`` replaces a store there), StoreError if splits would identify
+    videos by another key in the subset than in the whole store, and everything that reading raises.
     """
     key = _identifier(view)
     with Workspace(path, force=force) as workspace:
@@ -65,7 +65,7 @@ def subset(
         finally:
             if part:
                 part.abort()
-        kept = splits.filter_ids(view.splits, lambda one: not ids.isdisjoint(splits.hashed(one)))
+        kept = splits.keep_ids(view.splits, lambda one: not ids.isdisjoint(splits.hashed(one)))
         join(parts, plan, kept, _source(view), workspace.store)
         workspace.commit()
 
@@ -75,20 +75,20 @@ def _profile(view: Store) -> Profile:
 
 
 def _identifier(view: Store) -> str:
-    """The key by which ids of splits find videos. Raises StoreError if it is not that of the whole store."""
+    """The key by which ids of splits identify videos. Raises StoreError if it is not the key of the whole store."""
     key = identifier(table_rows(view)[0])
     if len(view) and view.splits and (other := identifier_of(view.lazy(0))) != key:
         raise StoreError(
-            f"{view.path}: its splits name videos by {key}, but those of a subset that begins with {view.name(0)!r} "
-            f"would be found by {other}: begin with a video that has {'a' if key == 'filename' else 'no'} filename"
+            f"{view.path}: its splits name videos by {key}, but in a subset that starts with {view.name(0)!r} videos "
+            f"are found by {other}: start with a video that has {'a' if key == 'filename' else 'no'} filename"
         )
     return key
 
 
 def _source(view: Store) -> dict[str, Json]:
-    """As the whole store's; the size, and what was left out of it, are not those of some videos."""
+    """The source of the whole store, without ``size`` and ``left_out``, which do not apply to some of its videos."""
     source = {key: value for key, value in view.source.items() if key not in ("size", "left_out")}
-    if source.get("dialect") == "single" and len(view) != 1:  # no videos at all
+    if source.get("dialect") == "single" and len(view) != 1:  # that is, no videos
         del source["dialect"]
         source.pop("document", None)
     return source

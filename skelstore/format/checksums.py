@@ -17,7 +17,7 @@ _BLOCK_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class FileEntry:
-    """Bytes and crc32c of a file, as the manifest holds them."""
+    """Size in bytes and crc32c of a file, as the manifest records them."""
 
     size: int
     crc32c: int
@@ -25,7 +25,7 @@ class FileEntry:
 
 def crc32c(data: bytes | memoryview, value: int = 0) -> int:
     """CRC-32C (RFC 3720) of the data, continued from ``value``."""
-    # google_crc32c takes no memoryview, but an array over the same bytes.
+    # google_crc32c does not accept a memoryview, but it accepts an array over the same bytes.
     taken: Any = data
     if isinstance(data, memoryview):
         taken = np.frombuffer(data, np.uint8) if data.nbytes else b""
@@ -39,7 +39,7 @@ def measure_file(path: Path) -> FileEntry:
 
 
 def measure_open(file: BinaryIO) -> FileEntry:
-    """Size and crc32c of an open file from its place on, read in blocks."""
+    """Size and crc32c of an open file from its current position to its end, read in blocks."""
     size = crc = 0
     while block := file.read(_BLOCK_BYTES):
         crc = crc32c(block, crc)
@@ -48,6 +48,6 @@ def measure_open(file: BinaryIO) -> FileEntry:
 
 
 def has_content(path: Path, expected: FileEntry) -> bool:
-    """Whether a file is of this size and checksum. A file of another size is not read."""
+    """Whether a file has this size and checksum. A file of another size is not read."""
     with open(path, "rb", opener=open_regular) as file:
         return os.fstat(file.fileno()).st_size == expected.size and measure_open(file) == expected

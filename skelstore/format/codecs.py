@@ -1,7 +1,7 @@
-"""Codec profiles, and the coding of one chunk.
+"""Codec profiles, and the encoding and decoding of one chunk.
 
-Only codecs of the Zarr v3 specification or of its registered extensions are used: ``transpose``, ``bytes``,
-``blosc``, ``crc32c`` (https://zarr-specs.readthedocs.io/en/latest/v3/codecs/).
+All codecs are from the Zarr v3 specification or its registered extensions: ``transpose``, ``bytes``, ``blosc``,
+``crc32c`` (https://zarr-specs.readthedocs.io/en/latest/v3/codecs/).
 """
 
 from __future__ import annotations
@@ -22,15 +22,16 @@ from skelstore.wording import counted
 
 CRC_BYTES = 4
 _BLOSC_SIZES = struct.Struct("<4xI4xI")
-"""Of a blosc header: bytes when decoded, bytes as encoded (c-blosc README_CHUNK_FORMAT)."""
+"""Decoded and encoded size in bytes, in a blosc header (c-blosc README_CHUNK_FORMAT)."""
 
 
 def chunk_codecs(profile: Profile, dtype: np.dtype[Any], chunk_shape: tuple[int, ...]) -> list[Json]:
     """Zarr v3 codec chain of a chunk.
 
-    ``fast`` stores as it is; ``default`` is blosc lz4 with bitshuffle, quickest to read; ``small`` puts the rows
-    last, so that a coordinate's course over time lies together, then blosc zstd with bitshuffle.
-    The blosc block is the whole chunk: one block is decoded without blosc's threads, which do not survive a fork.
+    ``fast`` does not compress. ``default`` is blosc lz4 with bitshuffle, the fastest to decode. ``small`` moves the row
+    axis to the end, so that each coordinate of a joint's trajectory is stored contiguously, then uses blosc zstd with
+    bitshuffle. The blosc block is the whole chunk: a single block is decoded without blosc's threads, which do not
+    survive a fork.
     """
     ndim = len(chunk_shape)
     endian = "big" if dtype.byteorder == ">" else "little"
@@ -44,7 +45,7 @@ def chunk_codecs(profile: Profile, dtype: np.dtype[Any], chunk_shape: tuple[int,
                 "name": "blosc",
                 "configuration": {
                     "cname": "lz4" if profile == "default" else "zstd",
-                    "clevel": 9 if profile == "default" else 5,  # lz4 decodes as quickly at any
+                    "clevel": 9 if profile == "default" else 5,  # lz4 decodes equally fast at any level
                     "shuffle": "bitshuffle",
                     "typesize": dtype.itemsize,
                     "blocksize": int(np.prod(chunk_shape)) * dtype.itemsize,
@@ -56,9 +57,9 @@ def chunk_codecs(profile: Profile, dtype: np.dtype[Any], chunk_shape: tuple[int,
 
 
 class ChunkCodec:
-    """Encodes and decodes chunks of one shape and dtype, the closing crc32c apart.
+    """Encodes and decodes chunks of one shape and dtype, without the final crc32c.
 
-    Raises StoreError on construction if the chain is not one that the format allows.
+    Raises StoreError on construction if the format does not allow the codec chain.
     """
 
     def __init__(self, codecs: list[Json], chunk_shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
@@ -69,12 +70,12 @@ class ChunkCodec:
             ["transpose", "bytes", "blosc", "crc32c"],
         ):
             raise StoreError(
-                f"the chunks are coded by {reprlib.repr(names)}; expected [transpose,] bytes, [blosc,] crc32c: "
+                f"the chunks are encoded with {reprlib.repr(names)}; expected [transpose,] bytes, [blosc,] crc32c: "
                 "read such an array with zarr-python, or convert it again"
             )
         options = [codec.get("configuration", {}) for codec in codecs]
         if not all(isinstance(option, dict) for option in options):
-            raise StoreError("the chunks are coded by codecs whose configuration is no object")
+            raise StoreError("the chunks are encoded with codecs whose configuration is not an object")
         self.dtype = dtype
         self.chunk_shape = chunk_shape
         self.nbytes = int(np.prod(chunk_shape)) * dtype.itemsize
@@ -83,18 +84,19 @@ class ChunkCodec:
         self.order = (*range(1, len(chunk_shape)), 0) if self.transposed else tuple(range(len(chunk_shape)))
         if self.transposed and options[0].get("order") != list(self.order):
             raise StoreError(
-                f"the chunks are transposed by {reprlib.repr(options[0].get('order'))}; expected the rows to go last"
+                f"the chunks are transposed by {reprlib.repr(options[0].get('order'))}; expected the row axis last"
             )
         self._laid_out_shape = tuple(chunk_shape[axis] for axis in self.order)
         if self.compressed:
             self._blosc = options[names.index("blosc")]
             if self._blosc.get("shuffle") != "bitshuffle" or self._blosc.get("cname") not in ("lz4", "zstd"):
                 raise StoreError(
-                    f"the chunks are coded by blosc {reprlib.repr(self._blosc)}; expected lz4 or zstd with bitshuffle"
+                    f"the chunks are encoded with blosc {reprlib.repr(self._blosc)}; expected lz4 or zstd with "
+                    "bitshuffle"
                 )
 
     def encode(self, chunk: np.ndarray[Any, Any]) -> bytes:
-        """Encoded form of a chunk of ``chunk_shape``, without its crc32c."""
+        """Encode a chunk of ``chunk_shape``, without its crc32c."""
         laid_out = np.ascontiguousarray(chunk.transpose(self.order))
         if not self.compressed:
             return laid_out.tobytes()
@@ -105,10 +107,10 @@ class ChunkCodec:
         return encoded
 
     def decode(self, encoded: memoryview) -> memoryview:
-        """The bytes of a chunk, rows first, from its encoded form without the crc32c.
+        """Decode a chunk that is given without its crc32c; the bytes are in C order, with the row axis first.
 
-        blosc trusts its own header, so that is held against the two sizes that are known first (numcodecs #228).
-        Raises RuntimeError if they differ, as blosc does if it finds fault.
+        blosc trusts its own header, so the header is first checked against the two known sizes (numcodecs #228).
+        Raises RuntimeError if they differ, or if blosc cannot decode the chunk.
         """
         if not self.compressed:
             if len(encoded) != self.nbytes:
@@ -116,7 +118,7 @@ class ChunkCodec:
             return encoded
         if len(encoded) < 16 or _BLOSC_SIZES.unpack_from(encoded) != (self.nbytes, len(encoded)):
             raise RuntimeError(f"its blosc header does not announce {self.nbytes} bytes in {len(encoded)}")
-        # Into new bytes: checking a given destination costs blosc's wrapper more than a copy of them costs us.
+        # Into new bytes: blosc's wrapper takes longer to check a given destination than we take for a copy.
         decoded = blosc.decompress(encoded)
         if not self.transposed:
             return memoryview(decoded)

@@ -22,11 +22,11 @@ ARROW_TYPES: dict[str, pa.DataType] = {
     **{f"numpy.{s}int{n}": getattr(pa, f"{s}int{n}")() for s in ("", "u") for n in (8, 16, 32, 64)},
     **{f"numpy.float{n}": getattr(pa, f"float{n}")() for n in (16, 32, 64)},
 }
-"""Type of a column, as ``attributes.skelstore.columns`` names it -> its Arrow type."""
+"""Arrow type of each type of a column, by its name in ``attributes.skelstore.columns``."""
 
 
 def numpy_dtype(kind: pa.DataType) -> np.dtype[Any]:
-    """The NumPy type of an Arrow type; ``to_pandas_dtype`` of older pyarrow fails where pandas is not installed."""
+    """The NumPy dtype of an Arrow type. ``to_pandas_dtype`` of older pyarrow fails if pandas is not installed."""
     names = {"halffloat": "float16", "float": "float32", "double": "float64"}
     return np.dtype(names.get(str(kind), str(kind)))
 

@@ -1,7 +1,7 @@
 """Byte ranges of the files of a store.
 
-The rest of the reader asks for byte ranges of a key (``keypoint/c.0.0.0``) and does not care who brings them;
-``LocalFiles`` brings them from a directory.
+The rest of the reader asks for byte ranges of a key (``keypoint/c.0.0.0``) and does not depend on where they come from;
+``LocalFiles`` reads them from a folder.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ from skelstore.errors import DamageError, SkelstoreError, StoreError, StoreNotFo
 
 try:
     import resource
-except ImportError:  # Windows has no limits to ask for
+except ImportError:  # Windows has no such limits
     resource = None  # type: ignore[assignment]
 
 MAX_OPEN = 2048
-"""Files of all stores kept open at once, at most; half of what the process may open, where that is fewer."""
+"""Maximum number of files that all stores together keep open; lower if half of the process's limit is lower."""
 
 _OPENED: deque[weakref.ref[LocalFile]] = deque()
-"""The files of all stores in the order in which they were opened; some are closed again, or gone."""
+"""The files of all stores in the order in which they were opened; some are closed again, or no longer exist."""
 
 
 def flat_bytes(array: np.ndarray[Any, Any]) -> memoryview:
-    """The memory of a C-contiguous array, byte by byte."""
+    """The memory of a C-contiguous array as a flat view of bytes."""
     return memoryview(array.reshape(-1).view(np.uint8))  # type: ignore[arg-type,unused-ignore]  # a Buffer since 3.12
 
 
 def absolute(path: str | os.PathLike[str]) -> Path:
-    """The path from the root on, so that it stays true when the working directory changes.
+    """The absolute path, which stays valid when the working directory changes.
 
-    Neither links nor ``..`` are resolved: after a link to a folder, ``..`` is not the folder before it.
+    Neither links nor ``..`` are resolved: after a link to a folder, ``..`` is not the folder that holds the link.
     Raises StoreNotFoundError if the working directory was removed.
     """
     try:
@@ -67,13 +67,13 @@ _SCHEMES = frozenset(
         *("s3", "gs", "gcs", "az", "abfs", "abfss", "hdfs", "hf"),
     }
 )
-"""Of a Path, in which a URL has lost a slash, only these are taken for its scheme."""
+"""Schemes that are recognised in a Path made of a URL, which has lost one slash."""
 
 
 def local_path(path: str | os.PathLike[str], error: type[SkelstoreError] = StoreError) -> Path:
     """The path of a local file or folder.
 
-    Raises the error for a URL, of which a Path would make a local path with one slash less; also for such a Path.
+    Raises ``error`` for a URL, and for a Path made of one: Path turns a URL into a local path with one slash less.
     """
     text = os.fspath(path)
     match = _URL.match(text)
@@ -88,13 +88,13 @@ def local_path(path: str | os.PathLike[str], error: type[SkelstoreError] = Store
 
 
 def open_regular(path: str | os.PathLike[str], flags: int = os.O_RDONLY) -> int:
-    """Open a regular file, or a link to one, without waiting for anybody; return its descriptor.
+    """Open a regular file, or a link to one, without blocking; return its descriptor.
 
-    An ``opener`` for the built-in ``open``. Raises OSError, whose ``strerror`` says what stands there, for a named
-    pipe, a socket or a device, which could block for ever or give bytes without end; IsADirectoryError for a folder.
+    An ``opener`` for the built-in ``open``. Raises OSError for a named pipe, a socket or a device, which could block
+    forever or return endless bytes; its ``strerror`` names the kind of file. Raises IsADirectoryError for a folder.
     """
     try:
-        mode = os.stat(path).st_mode  # first: opening a device may do something to it
+        mode = os.stat(path).st_mode  # before the open: opening a device may have effects
     except ValueError as error:  # a NUL in the path
         raise FileNotFoundError(errno.ENOENT, str(error), os.fspath(path)) from None
     _refuse_special(mode, path)
@@ -116,10 +116,10 @@ def _refuse_special(mode: int, path: str | os.PathLike[str]) -> None:
 
 
 class _Descriptor:
-    """A descriptor that is closed when nobody holds this object any more.
+    """A descriptor that is closed when the last reference to this object is gone.
 
-    A thread that is reading holds it, so a descriptor that another thread drops is not closed, or given to another
-    file, under the read.
+    A thread that reads holds a reference. So when another thread drops the descriptor during the read, it is neither
+    closed nor reused for another file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -132,7 +132,7 @@ class _Descriptor:
 
 
 class LocalFile:
-    """Byte ranges of one file, opened when first read; ``opened`` are the open files of its store."""
+    """Byte ranges of one file, which is opened on the first read. ``opened`` are the open files of its store."""
 
     def __init__(self, path: Path, opened: set[LocalFile]) -> None:
         self.path = path
@@ -141,18 +141,18 @@ class LocalFile:
         self._pinned: tuple[int, int, bytes] | None = None
 
     def pin(self, size: int, offset: int, data: bytes) -> None:
-        """Expect the file to have this size, and these bytes at ``offset``, whenever it is opened again."""
+        """Require this size, and these bytes at ``offset``, whenever the file is opened again."""
         self._pinned = size, offset, data
 
     def size(self) -> int:
-        """Bytes of the file. Raises DamageError if it is missing, StoreError if it cannot be opened."""
-        descriptor = self.descriptor or self._open()  # held, like every descriptor that is in use
+        """Size of the file in bytes. Raises DamageError if it is missing, StoreError if it cannot be opened."""
+        descriptor = self.descriptor or self._open()  # a reference, as for every descriptor in use
         return os.fstat(descriptor.fd).st_size
 
     def read(self, offset: int, length: int) -> bytes:
-        """The bytes from ``offset``.
+        """Read ``length`` bytes from ``offset``.
 
-        Raises DamageError if the file is missing, ends before or cannot be read, StoreError if it cannot be opened.
+        Raises DamageError if the file is missing, too short or unreadable, StoreError if it cannot be opened.
         """
         descriptor = self.descriptor or self._open()
         try:
@@ -170,9 +170,9 @@ class LocalFile:
         return data
 
     def read_into(self, offset: int, length: int, buffers: Sequence[Any]) -> None:
-        """Fill the buffers, ``length`` bytes in all, with the bytes from ``offset``. Raises like ``read``.
+        """Fill the buffers, ``length`` bytes in total, with the bytes from ``offset``. Raises as ``read`` does.
 
-        A buffer is anything whose memory lies in one piece, in C order, and can be written.
+        A buffer is any object with writable, C-contiguous memory.
         """
         descriptor = self.descriptor or self._open()
         try:
@@ -180,7 +180,7 @@ class LocalFile:
                 return
         except OSError as error:
             raise DamageError(f"{self.path}: byte {offset} cannot be read: {error.strerror}") from error
-        # A read may stop early for no fault of the file: bring the whole by the patient way.
+        # A short read is not an error: read everything again with ``read``, which continues after one.
         data = memoryview(self.read(offset, length))
         for buffer in buffers:
             target = flat_bytes(np.asarray(buffer))
@@ -211,7 +211,7 @@ class LocalFile:
         while len(_OPENED) > limit:
             try:
                 oldest = _OPENED.popleft()()
-            except IndexError:  # another thread was quicker
+            except IndexError:  # another thread was faster
                 break
             if oldest is not None:
                 oldest.close()
@@ -219,10 +219,10 @@ class LocalFile:
 
 
 class LocalFiles:
-    """Files below a directory. As many of all stores are kept open as the process's limit allows well.
+    """The files below a folder. All stores together keep at most ``MAX_OPEN`` files open.
 
-    Nothing is shared but descriptors, and reads name their offset, so a forked child may go on with those of
-    its parent. There is no lock.
+    Only descriptors are shared, and every read names its offset, so a forked child can continue to use those of its
+    parent. There is no lock.
     """
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
@@ -231,28 +231,28 @@ class LocalFiles:
         self._digests: dict[str, tuple[int, bytes]] = {}
 
     def remember(self, key: str, data: bytes) -> None:
-        """Remember a small file that says which store this is, by its size and digest."""
+        """Remember the size and digest of a small file that identifies the store."""
         self._digests[key] = len(data), _digest(data)
 
     @property
     def identity(self) -> bytes:
-        """What tells this store from every other: the digests of the files that were remembered."""
+        """Identifies this store: the digests of the remembered files."""
         return b"".join(digest for _, digest in self._digests.values())
 
     def was_replaced(self) -> bool:
-        """Whether the files that were remembered are others by now, or gone."""
+        """Whether a remembered file has changed or is missing."""
         for key, (size, digest) in self._digests.items():
             try:
                 if os.stat(self.path(key)).st_size != size or _digest(self.read_all(key, size)) != digest:
                     return True
             except (FileNotFoundError, NotADirectoryError):
                 return True
-            except (StoreError, OSError):  # not to be read: that says nothing
+            except (StoreError, OSError):  # unreadable, which proves nothing
                 continue
         return False
 
     def refuse_replaced(self) -> None:
-        """After damage was found: raise StoreReplacedError if it is none, but a file of another store."""
+        """After an error that looks like damage: raise StoreReplacedError if the store was replaced instead."""
         if self.was_replaced():
             raise replaced(self.root)
 
@@ -260,11 +260,11 @@ class LocalFiles:
         return self.root / key
 
     def file(self, key: str) -> LocalFile:
-        """The file of a key; whether it is there shows when it is read."""
+        """The file of a key. Whether the file exists is only checked when it is read."""
         return LocalFile(self.root / key, self._opened)
 
     def read_all(self, key: str, limit: int) -> bytes:
-        """A whole small file. Raises StoreNotFoundError if there is none, StoreError beyond ``limit`` bytes."""
+        """Read a whole small file. Raises StoreNotFoundError if it is missing, StoreError beyond ``limit`` bytes."""
         try:
             with open(self.path(key), "rb", opener=open_regular) as file:
                 size = os.fstat(file.fileno()).st_size
@@ -279,18 +279,18 @@ class LocalFiles:
         return data
 
     def close(self) -> None:
-        """Let go of all descriptors; a later read opens again."""
+        """Close all open files; a later read opens them again."""
         while self._opened:
             try:
                 self._opened.pop().close()
-            except KeyError:  # another thread was quicker
+            except KeyError:  # another thread was faster
                 break
 
 
 def replaced(path: Path) -> StoreReplacedError:
-    """The error of a store that has been opened and is not at its path any more."""
+    """The error for an opened store that is no longer at its path."""
     return StoreReplacedError(
-        f"{path} was replaced or removed after it was opened, so nothing more can be read of what it was: open it again"
+        f"{path} was replaced or removed after it was opened, so the rest of it cannot be read: open it again"
     )
 
 
@@ -311,7 +311,7 @@ def _pread_by_seeking(fd: int, length: int, offset: int, /) -> bytes:
 
 
 def _preadv_by_seeking(fd: int, buffers: Sequence[Any], offset: int, /) -> int:
-    return 0  # nothing is filled yet, so that the caller brings the whole by ``read``
+    return 0  # nothing is filled, so the caller reads everything with ``read``
 
 
 pread: Callable[[int, int, int], bytes] = getattr(os, "pread", _pread_by_seeking)

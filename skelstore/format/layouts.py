@@ -1,8 +1,8 @@
-"""Layouts: what annotations of one structure have in common.
+"""Annotation layouts: the structure that several annotations share.
 
-A layout is an annotation with its values taken out: a tree that says, for every key in order, in which column of
-``videos.arrow`` or in which array the value stands. A data set has a handful. ``Shredder`` takes annotations apart
-and learns the layouts as it goes; ``Assembler`` puts them together again.
+A layout is an annotation without its values: a tree that names, for every key in order, the column of ``videos.arrow``
+or the array that holds the value. A data set has a handful of layouts. ``Shredder`` takes annotations apart and learns
+the layouts as it meets them; ``Assembler`` puts annotations together again.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ MAX_LAYOUTS = 256
 MAX_COLUMNS = 512
 MAX_FIELDS = 64
 MAX_VARIANTS = 8
-"""Bounds for data in which no two annotations are alike: what goes beyond is kept as JSON, whole and slower."""
+"""Bounds for data in which no two annotations are alike. Beyond them an annotation is stored whole, as one JSON cell,
+which is slower to read."""
 
 _MAX_TUPLE = 4
 _MAX_DICT = 16
@@ -49,10 +50,10 @@ _RAGGED_BY_NAME: dict[str, Callable[[int], int]] = {
 
 
 class FieldIdentity(NamedTuple):
-    """What rows of one array have in common: path in the annotation, dtype, ragged axes, fixed trailing axes.
+    """What all rows of one array share: path in the annotation, dtype, number of ragged axes, fixed trailing axes.
 
-    The path is JSON text, since keys that Python calls equal (1, 1.0, True) are not the same path. ``variant`` tells
-    arrays apart that agree in all of it, but not in their chunks or codecs: a merged store may have several.
+    The path is JSON text, since keys that are equal in Python (1, 1.0, True) are different paths. ``variant``
+    distinguishes arrays that agree in all of this but differ in chunks or codecs; a merged store may have several.
     """
 
     path: str
@@ -63,12 +64,12 @@ class FieldIdentity(NamedTuple):
 
 
 def of_keypoint(fields: Iterable[FieldIdentity]) -> list[tuple[int, tuple[int, ...]]]:
-    """The number of ragged axes, and the fixed ones, of each field of ``keypoint``."""
+    """The number of ragged axes and the fixed axes of each field of ``keypoint``."""
     return [(field.ragged, field.trailing) for field in fields if field.path == values.dumps(["keypoint"])]
 
 
 class Shredded(NamedTuple):
-    """An annotation taken apart: ``leaves[i]`` belongs into ``targets[i]``, a column or, below zero, a field (~i)."""
+    """An annotation taken apart: ``leaves[i]`` belongs to ``targets[i]``, a column or, if negative, a field (~i)."""
 
     layout: int
     targets: list[int]
@@ -76,7 +77,7 @@ class Shredded(NamedTuple):
 
 
 class Shredder:
-    """Takes annotations apart into columns and fields, which it numbers as it meets them."""
+    """Takes annotations apart into columns and fields, which are numbered in the order of their first use."""
 
     def __init__(self) -> None:
         self.layouts: list[Json] = []
@@ -89,7 +90,10 @@ class Shredder:
         self._whole: tuple[int, list[int]] | None = None
 
     def shred(self, annotation: Annotation) -> Shredded:
-        """Take one annotation apart. Raises UnsupportedValueError, with its place, for a value no store can hold."""
+        """Take one annotation apart.
+
+        Raises UnsupportedValueError, with the place of the value, for a value that no store can hold.
+        """
         if type(annotation) is not dict:
             raise UnsupportedValueError(f"an annotation is {kind_of(annotation)}; expected a dict", "", annotation)
         tokens: list[Any] = []
@@ -97,7 +101,7 @@ class Shredder:
         try:
             _trace_dict(annotation, 0, _MAX_TOP, tokens, leaves)
         except UnsupportedValueError:
-            values.encode(annotation)  # finds the place, which the quick way does not keep
+            values.encode(annotation)  # raises with the place, which the fast path does not track
             raise
         signature = tuple(tokens)
         known = self._known.get(signature)
@@ -121,7 +125,7 @@ class Shredder:
         return self._whole
 
     def _template(self, tokens: Iterator[Any], path: tuple[Json, ...], targets: list[int]) -> Json:
-        """The layout of the value whose tokens come next; appends the target of each of its leaves."""
+        """Build the layout of the value whose tokens come next, and append the target of each of its leaves."""
         token = next(tokens)
         if token == "none":
             return {"value": None}
@@ -158,7 +162,7 @@ class Shredder:
 
 
 def _trace(value: Any, key: Any, depth: int, tokens: list[Any], leaves: list[Any]) -> None:
-    """Append the tokens that describe a value's structure, and its leaves, in the same order."""
+    """Append the tokens that describe the structure of a value, and its leaves, in the same order."""
     kind = type(value)
     scalar = _SCALARS.get(kind)
     if scalar is not None:
@@ -196,7 +200,7 @@ def _trace_dict(value: dict[Any, Any], depth: int, longest: int, tokens: list[An
 
 
 def _key_token(key: Any) -> tuple[type, Any] | None:
-    """A key that compares by type and exact value (1, 1.0 and True are one key to Python); None if it cannot."""
+    """A token that compares by type and exact value (Python takes 1, 1.0 and True for one key); None for other keys."""
     kind = type(key)
     if kind is float:
         return None if key != key else (kind, key.hex())
@@ -229,7 +233,7 @@ def _array_token(array: np.ndarray[Any, Any], key: Any) -> tuple[Any, ...]:
 class Assembler:
     """Puts annotations together again.
 
-    ``columns`` and ``fields`` give, for each name, a function from a video's row in the table to the value.
+    ``columns`` and ``fields`` map each name to a function that takes a video's row in the table and returns the value.
     """
 
     def __init__(
@@ -258,7 +262,7 @@ class Assembler:
         return annotation
 
     def entries(self, layout: int, row: int) -> dict[Any, Callable[[int], Any]]:
-        """The annotation of a video, with a function of its row instead of each value."""
+        """The keys of a video's annotation, each with a function that takes the row and returns the value."""
         entries = self._entries[layout]
         if entries is not None:
             return entries
@@ -266,7 +270,7 @@ class Assembler:
         return {key: _constant(value) for key, value in whole.items()}
 
     def fields(self, layout: int) -> dict[Any, str]:
-        """Of the keys whose value is an array of the store, the name of that array."""
+        """For each key whose value is an array of the store, the name of that array."""
         return self._field_names[layout]
 
     def _compile_entries(self, layout: Json) -> dict[Any, Callable[[int], Any]] | None:
@@ -278,7 +282,7 @@ class Assembler:
             raise StoreError(f"a layout of the store is not as the format says: {error!r}") from error
 
     def _compile_children(self, body: Json, depth: int) -> list[tuple[Any, Callable[[int], Any]]]:
-        """The entries of a ``dict`` node. Raises as `_compile`, and TypeError or ValueError for what has no pairs."""
+        """Compile a ``dict`` node. Raises as `_compile` does; TypeError or ValueError if the body is not pairs."""
         children = [(values.decode(key), child) for key, child in body]
         values.check_keys([key for key, _ in children])
         return [(key, self._compile(child, depth)) for key, child in children]
@@ -299,7 +303,7 @@ class Assembler:
             if kind == "dict":
                 return _dict_of(self._compile_children(body, depth + 1))
         except StoreError:
-            raise  # of a level below, which has said it
+            raise  # raised, with its message, by a level below
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise StoreError(f"a layout of the store is not as the format says: {error!r}") from error
         raise StoreError(f"a layout of the store has a node of unknown kind {kind!r}")

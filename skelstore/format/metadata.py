@@ -1,7 +1,7 @@
-"""The JSON of a store: the one place that knows it.
+"""The JSON files of a store; no other module knows their members.
 
-``zarr.json`` of the group (with ``attributes.skelstore``), ``zarr.json`` of each array, ``manifest.json``.
-``docs/format.md`` is the specification. No I/O happens here.
+They are the group's ``zarr.json`` (with ``attributes.skelstore``), the ``zarr.json`` of each array, and
+``manifest.json``. ``docs/format.md`` is the specification. This module does no I/O.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MAX_JSON_BYTES = 256 << 20
 MAX_FIELDS = 10_000
 MAX_COLUMNS = 20_000
 MAX_LAYOUTS = 50_000
-"""Bounds of a store, so that opening one takes seconds at most; ``skelstore.format.layouts`` has those of a part."""
+"""Bounds of a store, so that opening it takes seconds at most; ``skelstore.format.layouts`` has those of a part."""
 
 _MAX_AXES = 1000
 
@@ -38,7 +38,7 @@ _INDEX_CODECS = [{"name": "bytes", "configuration": {"endian": "little"}}, {"nam
 
 @dataclass(frozen=True)
 class ArrayMetadata:
-    """Shape and coding of one array [rows, *trailing]: the content of its ``zarr.json``."""
+    """Shape, chunks and codecs of one array [rows, *trailing]: the content of its ``zarr.json``."""
 
     rows: int
     trailing: tuple[int, ...]
@@ -64,17 +64,17 @@ class ArrayMetadata:
         return -(-self.rows // self.shard_rows)
 
     def shard_key(self, shard: int) -> str:
-        """File name of a shard inside the array's folder."""
+        """File name of a shard in the array's folder."""
         return shard_key(shard, len(self.trailing))
 
     @classmethod
     def plan(cls, dtype: np.dtype[Any], trailing: tuple[int, ...], grid: Grid, profile: Profile) -> ArrayMetadata:
-        """Metadata of an array that has no rows yet."""
+        """The metadata of an array without rows."""
         codecs = chunk_codecs(profile, dtype, (grid.chunk_rows, *trailing))
         return cls(0, trailing, dtype, grid.chunk_rows, grid.shard_rows, codecs)
 
     def to_json(self, name: str) -> Json:
-        """Zarr v3 array metadata."""
+        """The Zarr v3 metadata of the array."""
         return {
             "zarr_format": 3,
             "node_type": "array",
@@ -139,7 +139,7 @@ class ArrayMetadata:
 
 def _dtype(data_type: Json, codecs: list[Json]) -> np.dtype[Any]:
     if not isinstance(data_type, str) or data_type[:1] in "<>|":
-        raise StoreError(f"data type {show(data_type)} is none that a store holds")
+        raise StoreError(f"data type {show(data_type)} is not one that a store can hold")
     dtype = named_dtype(data_type)
     for codec in codecs:
         if codec["name"] == "bytes" and codec.get("configuration", {}).get("endian") == "big":
@@ -166,7 +166,7 @@ def _hexadecimal(text: Json, digits: int) -> str:
 
 @dataclass(frozen=True)
 class Manifest:
-    """Every file of a store but the root ``zarr.json`` and the manifest itself."""
+    """Every file of a store except the root ``zarr.json`` and the manifest itself."""
 
     files: dict[str, FileEntry]
     shards: dict[str, ShardFile]
@@ -186,7 +186,7 @@ class Manifest:
             shards: dict[str, ShardFile] = {}
             for key, node in from_bytes(data, place)["files"].items():
                 if "\0" in key or key.startswith("/") or ".." in key.split("/"):
-                    raise ValueError(f"{show(key)} is no name of a file in a store")
+                    raise ValueError(f"{show(key)} cannot be the name of a file in a store")
                 entry = _file_entry(node)
                 if "digest" in node:
                     shards[key] = ShardFile(entry.size, entry.crc32c, _hexadecimal(node["digest"], 2 * DIGEST_BYTES))
@@ -199,7 +199,7 @@ class Manifest:
 
 @dataclass(frozen=True)
 class ColumnMetadata:
-    """A column of ``videos.arrow``: where its values stand in an annotation, and their Python type."""
+    """A column of ``videos.arrow``: the path of its values in an annotation, and their Python type."""
 
     path: tuple[Json, ...]
     type: str
@@ -207,7 +207,7 @@ class ColumnMetadata:
 
 @dataclass(frozen=True)
 class FieldMetadata:
-    """An array of the store: where its values stand in an annotation, and how many leading axes are ragged."""
+    """An array of the store: the path of its values in an annotation, and the number of leading ragged axes."""
 
     path: tuple[Json, ...]
     ragged: int
@@ -229,8 +229,8 @@ class StoreMetadata:
     def to_bytes(self, arrays: Mapping[str, Json]) -> bytes:
         """The root ``zarr.json``.
 
-        ``arrays`` are the ``zarr.json`` of all arrays, repeated as zarr-python's consolidated metadata: so it need not
-        list the folder, and does not stumble over the files in it that are no Zarr nodes.
+        ``arrays`` are the ``zarr.json`` of all arrays. They are repeated as zarr-python's consolidated metadata, so
+        zarr-python need not list the folder and does not meet the files in it that are not Zarr nodes.
         """
         content: dict[str, Json] = {
             "version": self.version,
@@ -256,15 +256,15 @@ class StoreMetadata:
     def from_bytes(cls, data: bytes, place: str) -> StoreMetadata:
         """Parse the root ``zarr.json``.
 
-        Raises StoreError naming ``place`` if it is not a store of this format version, DamageError if its
-        checksum is not that of its content.
+        Raises StoreError naming ``place`` if it is not a store of this format version, DamageError if its checksum
+        does not match its content.
         """
         root = from_bytes(data, place)
         content = store_attributes(root)
         if not isinstance(content, dict):
             raise StoreError(f"{place} is a Zarr node, but not a skelstore store (it has no attributes.skelstore)")
         if root.get("zarr_format") != 3 or root.get("node_type") != "group":
-            raise StoreError(f"{place} is not the metadata of a Zarr v3 group, so it is damaged or no part of a store")
+            raise StoreError(f"{place} is not the metadata of a Zarr v3 group, so it is damaged or not part of a store")
         version = content.get("version")
         if version != FORMAT_VERSION:
             raise StoreError(
@@ -274,10 +274,10 @@ class StoreMetadata:
         checksum = content.pop("checksum", None)
         try:
             expected = _checksum(root)
-        except (ValueError, RecursionError) as error:  # Python's parser takes NaN, and more depth than its writer
+        except (ValueError, RecursionError) as error:  # Python's parser accepts NaN, and more depth than its writer
             raise StoreError(f"{place} is damaged ({error})") from error
         if checksum != expected:
-            raise DamageError(f"{place} is damaged (checksum {show(checksum)} is not that of its content)")
+            raise DamageError(f"{place} is damaged (checksum {show(checksum)} does not match its content)")
         try:
             _refuse_many(content)
             (videos,) = _naturals([content["videos"]])
@@ -300,10 +300,10 @@ class StoreMetadata:
 
 
 def _refuse_many(content: Mapping[str, Json]) -> None:
-    """Raise StoreError for more fields, columns or layouts than a reader would take."""
+    """Raise StoreError if there are more fields, columns or layouts than a reader accepts."""
     for member, most in (("fields", MAX_FIELDS), ("columns", MAX_COLUMNS), ("layouts", MAX_LAYOUTS)):
         if len(content[member]) > most:
-            raise StoreError(f"there are {len(content[member])} {member}, expected at most {most}")
+            raise StoreError(f"it has {len(content[member])} {member}, expected at most {most}")
 
 
 def store_attributes(root: Json) -> Json:
@@ -313,7 +313,7 @@ def store_attributes(root: Json) -> Json:
 
 
 def _checksum(root: Mapping[str, Json]) -> str:
-    """crc32c of the root's JSON without the member ``checksum``, compact and with sorted keys."""
+    """crc32c of the root's compact JSON with sorted keys, without the member ``checksum``."""
     canonical = json.dumps(root, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return f"{crc32c(canonical.encode()):08x}"
 
@@ -328,10 +328,10 @@ def to_bytes(node: Json) -> bytes:
 
 
 def from_bytes(data: bytes, place: str) -> Json:
-    """The bytes of a file as JSON. Raises StoreError naming ``place`` if they are none."""
+    """Parse the bytes of a file as JSON. Raises StoreError naming ``place`` if they are not JSON, or too nested."""
     if reason := crowded(data):
-        raise StoreError(f"{place} cannot be read ({reason}), so it is damaged or no part of a store")
+        raise StoreError(f"{place} cannot be read ({reason}), so it is damaged or not part of a store")
     try:
         return json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise StoreError(f"{place} is not JSON ({error}), so it is damaged or no part of a store") from error
+        raise StoreError(f"{place} is not JSON ({error}), so it is damaged or not part of a store") from error

@@ -1,4 +1,4 @@
-"""Names of the store format that reading and writing agree on: files, columns, videos, what is beside a store."""
+"""Names that reading and writing share: files and columns of a store, names of videos, files beside a store."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NAMES_KEY = "names.arrow"
 
 
 def video_name(annotation: Annotation) -> str | None:
-    """The name under which a video is found: its ``frame_dir``, or where that is no text its ``filename``."""
+    """The name of a video: its ``frame_dir``, or its ``filename`` if ``frame_dir`` is not a str."""
     for key in ("frame_dir", "filename"):
         name = annotation.get(key)
         if isinstance(name, str):
@@ -30,7 +30,7 @@ def video_name(annotation: Annotation) -> str | None:
 
 
 def name_hash(name: str) -> int:
-    """crc32c of a name's UTF-8 form (lone surrogates encoded as they are)."""
+    """crc32c of a name encoded as UTF-8, in which lone surrogates are encoded too (``surrogatepass``)."""
     return int(google_crc32c.value(name.encode("utf-8", "surrogatepass")))
 
 
@@ -38,10 +38,10 @@ ORIGIN_COLUMNS = ("skelstore.origin.file", "skelstore.origin.position", "skelsto
 
 
 class Origin(NamedTuple):
-    """Where a source has many files: the one that a video is from.
+    """The file that a video comes from, for a source of many files.
 
-    ``file`` is its name relative to the source, ``position`` the video's place in it, ``keys`` how many of the
-    annotation's keys, the last ones, are from it.
+    ``file`` is the name of the file relative to the source, ``position`` the video's position in it, and ``keys`` the
+    number of the annotation's last keys that come from this file.
     """
 
     file: str
@@ -52,17 +52,17 @@ class Origin(NamedTuple):
 LAYOUT_COLUMN = "skelstore.layout"
 
 INTERNAL_COLUMNS = (LAYOUT_COLUMN, *ORIGIN_COLUMNS)
-"""Columns of ``videos.arrow`` that are no value of an annotation."""
+"""Columns of ``videos.arrow`` that are not values of an annotation."""
 
 
 PARTIAL_SUFFIX = ".partial"
 
 REPLACING = "replacing"
-"""A file in the workspace while the store at the destination is removed, for want of a way to exchange it."""
+"""A file in the workspace while the old store at the destination is removed because it cannot be exchanged."""
 
 
 def aside_of(new: Path) -> Path:
-    """Where ``move_into_place`` keeps what a folder replaces, on a file system that cannot exchange two names."""
+    """Where ``move_into_place`` keeps the replaced folder on a file system that cannot exchange two names."""
     return new.with_name(new.name + ".replaced")
 
 

@@ -1,8 +1,8 @@
-"""Shard files: chunks one after the other, then their index, as Zarr v3's ``sharding_indexed`` lays them out.
+"""Shard files: contiguous chunks followed by their index, as Zarr v3's ``sharding_indexed`` defines them.
 
-A shard of ours carries 16 bytes between the last chunk and the index that Zarr does not look at: a digest of
-the checksums of its chunks. The manifest holds the same digest, so a shard in another's place is recognised
-when it is opened, which no checksum of chunks can tell.
+Our shards have 16 more bytes between the last chunk and the index, which Zarr ignores: a digest of the chunks'
+checksums. The manifest holds the same digest, so a shard that was swapped with another is detected when it is opened;
+checksums of chunks cannot detect that.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from skelstore.wording import counted
 
 DIGEST_BYTES = 16
 MISSING = 2**64 - 1
-"""Offset and length, in a shard's index, of a chunk that is not there (Zarr v3 sharding)."""
+"""Offset and length, in a shard's index, of a chunk that is absent (Zarr v3 sharding)."""
 
 _BUFFER_BYTES = 1 << 20
 
 
 class ShardFile(NamedTuple):
-    """What the manifest says of a shard file: bytes, crc32c of all of them, and its digest in hexadecimal."""
+    """What the manifest records of a shard file: size in bytes, crc32c of all bytes, and the digest in hexadecimal."""
 
     size: int
     crc32c: int
@@ -37,12 +37,12 @@ class ShardFile(NamedTuple):
 
 
 def shard_digest(checksums: array[int]) -> bytes:
-    """16 bytes that tell a shard from every other: BLAKE2b of its chunks' crc32c, little-endian, in order."""
+    """16 bytes that identify a shard: BLAKE2b of its chunks' crc32c, little-endian, in order."""
     return hashlib.blake2b(np.asarray(checksums, "<u4").tobytes(), digest_size=DIGEST_BYTES).digest()
 
 
 class ShardWriter:
-    """Writes one shard, chunk by chunk in order, to a new file; only a chunk is held in memory."""
+    """Writes one shard, chunk by chunk in order, to a new file; memory holds one chunk."""
 
     def __init__(self, path: Path, codec: ChunkCodec, chunks: int) -> None:
         self._codec = codec
@@ -66,7 +66,7 @@ class ShardWriter:
         self._write(checksum.to_bytes(CRC_BYTES, "little"))
 
     def close(self) -> ShardFile:
-        """Write the digest and the index, and bring the file to the disk."""
+        """Write the digest and the index, and sync the file to disk."""
         digest = shard_digest(self._checksums)
         index = self._index.tobytes()
         self._write(digest)
@@ -92,9 +92,9 @@ def shard_key(shard: int, trailing: int) -> str:
 
 
 def trim_shard(source: Path, target: Path, chunks: int, used: int) -> ShardFile:
-    """Copy a shard, with an index for ``used`` of its ``chunks`` chunks; those beyond are not there anyway.
+    """Copy a shard and cut its index from ``chunks`` to ``used`` entries; the chunks beyond are absent anyway.
 
-    The only shard of a small array need not have room for more than there is.
+    So the index of a small array's only shard is no longer than it needs to be.
     """
     data = memoryview(source.read_bytes())
     end = len(data) - (16 * chunks + CRC_BYTES)
@@ -109,11 +109,10 @@ def trim_shard(source: Path, target: Path, chunks: int, used: int) -> ShardFile:
 
 
 class Shard:
-    """A shard file to read from: where its chunks lie, and which of them this process has checked.
+    """A shard file to read from: the offsets of its chunks, and which chunks this process has checked.
 
-    Chunk c, with its crc32c, is the bytes ``bounds[c]`` to ``bounds[c + 1]``: every writer of ours lays chunks one
-    behind the other, from the first byte, so a run of chunks is one read. Those from ``len(checked)`` on are not
-    there.
+    Chunk c, with its crc32c, is the bytes ``bounds[c]`` to ``bounds[c + 1]``: our writers store chunks contiguously
+    from the first byte, so a run of chunks is one read. Chunks from ``len(checked)`` on are absent.
     """
 
     __slots__ = ("bounds", "checked", "file")
@@ -121,8 +120,8 @@ class Shard:
     def __init__(self, file: LocalFile, chunks: int, expected: ShardFile) -> None:
         """Read the index.
 
-        Raises DamageError if the file is missing, has another size or another digest than the manifest says, or its
-        index is damaged.
+        Raises DamageError if the file is missing, its size or digest differs from the manifest, or its index is
+        damaged.
         """
         self.file = file
         tail = DIGEST_BYTES + 16 * chunks + CRC_BYTES
@@ -135,8 +134,7 @@ class Shard:
             )
         if size < tail:
             raise DamageError(
-                f"{file.path} has {counted(size, 'byte')}, fewer than the {tail:,} of the index of "
-                f"{counted(chunks, 'chunk')}, so "
+                f"{file.path} has {size} bytes, fewer than the {tail} that the index of its {chunks} chunks needs, so "
                 "fetch or convert the store again"
             )
         data = file.read(size - tail, tail)
@@ -145,8 +143,8 @@ class Shard:
             raise DamageError(f"{file.path}: the index of the shard is damaged, so fetch or convert the store again")
         if data[:DIGEST_BYTES].hex() != expected.digest:
             raise DamageError(
-                f"{file.path} is another shard than the manifest names: files were swapped or are of another version, "
-                "so fetch or convert the store again"
+                f"{file.path} is not the shard that the manifest names: files were swapped or are from another "
+                "version of the store, so fetch or convert the store again"
             )
         table = np.frombuffer(index, "<u8").reshape(chunks, 2)
         used = int(np.count_nonzero(table[:, 0] != MISSING))
@@ -158,7 +156,10 @@ class Shard:
             or bounds[-1] != size - tail
             or (starts != bounds[:-1]).any()
         ):
-            raise DamageError(f"{file.path}: the index of the shard does not list its chunks one behind the other")
+            raise DamageError(
+                f"{file.path}: the index of the shard does not list contiguous chunks, so fetch or convert the store "
+                "again"
+            )
         file.pin(size, size - tail, data[:DIGEST_BYTES])
         self.bounds = array("q", bounds.tobytes())
         self.checked = bytearray(used)

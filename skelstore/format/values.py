@@ -1,7 +1,7 @@
 """Any value of an annotation as JSON that keeps its Python type.
 
-What JSON holds by itself stands for itself: null, booleans, 64-bit integers, finite floats, text, lists.
-Everything else is an object with exactly one member that names its type; ``docs/format.md`` lists them.
+Values that JSON can represent stand for themselves: null, booleans, 64-bit integers, finite floats, text, lists.
+Every other value is an object with exactly one member, which names the type; ``docs/format.md`` lists them.
 """
 
 from __future__ import annotations
@@ -25,24 +25,26 @@ Json: TypeAlias = Any
 INT_MIN = -(2**63)
 INT_MAX = 2**63 - 1
 MAX_DEPTH = 100
-"""Containers inside containers, at most; the JSON parser of other readers has a limit too."""
+"""Maximum depth of nested containers; the JSON parsers of other readers have limits too."""
 
 MAX_COLLIDING = 200
-"""Keys of one dict that have one hash, at most: the time to build it grows with their square."""
+"""Maximum number of keys of one dict with the same hash: the time to build the dict grows with its square."""
 
 _MAX_AXES = 64
-"""What no NumPy goes beyond."""
+"""Maximum number of axes in any version of NumPy."""
 _MAX_SMALL = 300_000
 _SMALL_BYTES = 8
-"""So many lists and objects may a JSON text have, and one more in so many bytes: in Python they take up to 200 each."""
+"""A JSON text may have ``_MAX_SMALL`` lists and objects, and one more per ``_SMALL_BYTES`` bytes of text: each takes up
+to 200 bytes in Python."""
 
 NUMPY_SCALARS: dict[type, str] = {
     np.dtype(name).type: name
     for name in ("bool", *(f"{s}int{n}" for s in ("", "u") for n in (8, 16, 32, 64)), "float16", "float32", "float64")
 }
-"""Type of each NumPy scalar that a store holds -> name of its dtype; ``numpy.str_`` apart.
+"""Name of the dtype of each NumPy scalar type that a store can hold, except ``numpy.str_``.
 
-NumPy has two types for some dtypes (``longlong`` on Linux); the other would come back as this one, so it is refused.
+NumPy has two scalar types for some dtypes (``longlong`` on Linux). The second type would come back as the first, so it
+is refused.
 """
 
 _ARRAY_DTYPES = frozenset(np.dtype(name) for name in NUMPY_SCALARS.values())
@@ -53,20 +55,20 @@ _KEY_TYPES = (str, bytes, int, float, bool)
 
 
 def is_storable_dtype(dtype: np.dtype[Any]) -> bool:
-    """Whether arrays of the dtype can be stored: bool, 8 to 64-bit integers, 16 to 64-bit floats, either byte order."""
+    """Whether arrays of the dtype can be stored: bool, 8- to 64-bit integers, 16- to 64-bit floats, any byte order."""
     return dtype.newbyteorder("=") in _ARRAY_DTYPES
 
 
 def named_dtype(name: Json) -> np.dtype[Any]:
-    """The dtype of a name (``float16``) or code (``>f2``) in a store. Raises StoreError if the format has none such."""
+    """The dtype with this name (``float16``) or code (``>f2``). Raises StoreError if a store cannot hold it."""
     dtype = _DTYPES.get(name) if isinstance(name, str) else None
     if dtype is None:
-        raise StoreError(f"dtype {name!r} is none that a store holds")
+        raise StoreError(f"dtype {name!r} is not one that a store can hold")
     return dtype
 
 
 def is_utf8(text: str) -> bool:
-    """Whether a text has a UTF-8 form (a lone surrogate has none)."""
+    """Whether a text can be encoded as UTF-8 (a lone surrogate cannot)."""
     if text.isascii():
         return True
     try:
@@ -77,10 +79,10 @@ def is_utf8(text: str) -> bool:
 
 
 def encode(value: object, place: str = "", depth: int = 0) -> Json:
-    """The value as JSON.
+    """Encode a value as JSON.
 
-    Raises UnsupportedValueError, with the place below ``place``, for whatever is not one of None, bool, int,
-    float, str, bytes, tuple, list, dict, a NumPy scalar or a NumPy array of bool, integer or float.
+    Raises UnsupportedValueError, with the place below ``place``, for any value that is not None, bool, int, float,
+    str, bytes, tuple, list, dict, a NumPy scalar or a NumPy array of bool, integer or float.
     """
     kind = type(value)
     if value is None or kind is bool:
@@ -97,7 +99,7 @@ def encode(value: object, place: str = "", depth: int = 0) -> Json:
         little = np.asarray(value).astype(np.dtype(kind).newbyteorder("<"))
         return {"numpy": [NUMPY_SCALARS[kind], little.tobytes().hex()]}
     if kind is np.str_:
-        return {"numpy": ["str", _encode_text(str.__str__(value))]}  # str() would drop NULs at the end
+        return {"numpy": ["str", _encode_text(str.__str__(value))]}  # str() would drop trailing NULs
     if kind is np.ndarray:
         return _encode_array(value, place)  # type: ignore[arg-type]
     if kind not in (list, tuple, dict):
@@ -113,7 +115,7 @@ def encode(value: object, place: str = "", depth: int = 0) -> Json:
 def _encode_entries(value: dict[object, object], place: str, depth: int) -> list[Json]:
     entries = []
     if colliding_keys(value):
-        raise _unsupported(value, place, f"a dict with more than {MAX_COLLIDING} keys of one hash")
+        raise _unsupported(value, place, f"a dict with more than {MAX_COLLIDING} keys of the same hash")
     for key, child in value.items():
         if type(key) not in _KEY_TYPES:
             raise _unsupported(key, place, f"a dict with {kind_of(key)} as a key")
@@ -123,7 +125,7 @@ def _encode_entries(value: dict[object, object], place: str, depth: int) -> list
 
 
 def colliding_keys(keys: Iterable[object]) -> bool:
-    """Whether more keys have one hash than chance gives; of the keys of a store only long integers can."""
+    """Whether too many keys have the same hash to be chance; in a store only integers beyond 64 bits can collide."""
     long = [hash(key) for key in keys if type(key) is int and not INT_MIN <= key <= INT_MAX]
     return len(long) > MAX_COLLIDING and max(Counter(long).values()) > MAX_COLLIDING
 
@@ -152,13 +154,13 @@ def _base64(data: bytes) -> str:
 
 
 def decode(node: Json) -> Any:
-    """The value that ``encode`` was given. Raises StoreError if the JSON is none of its forms."""
+    """Decode what ``encode`` returned. Raises StoreError if the JSON does not have one of its forms."""
     try:
         return _decode(node, 0)
     except (ValueError, TypeError, OverflowError, struct.error, binascii.Error) as error:
         if isinstance(error, StoreError):
             raise
-        raise StoreError(f"a stored value is not of the form that the format gives it ({error})") from error
+        raise StoreError(f"a stored value does not have the form that the format defines ({error})") from error
 
 
 def _decode(node: Json, depth: int) -> Any:
@@ -197,19 +199,21 @@ def _decode_dict(body: Json, depth: int) -> dict[Any, Any]:
 
 
 def check_keys(keys: list[Any]) -> None:
-    """Raise StoreError for what cannot be the keys of one dict of a store."""
+    """Raise StoreError if these cannot be the keys of one dict of a store."""
     for key in keys:
         if type(key) not in _KEY_TYPES:
             raise StoreError(f"a stored dict has {kind_of(key)} as a key; expected str, bytes, int, float or bool")
     if colliding_keys(keys):
-        raise StoreError(f"a stored dict has more than {MAX_COLLIDING} keys of one hash, which no data have by chance")
+        raise StoreError(
+            f"a stored dict has more than {MAX_COLLIDING} keys of the same hash, which does not happen by chance"
+        )
 
 
 def _decode_numpy_scalar(name: str, body: Json, *, depth: int) -> Any:
     if name == "str":
         text = _decode(body, depth + 1)
         if not isinstance(text, str):
-            raise StoreError("a stored NumPy text is none")
+            raise StoreError("a stored numpy.str_ is not text")
         return np.str_(text)
     dtype = named_dtype(name)
     return np.frombuffer(bytes.fromhex(body), dtype.newbyteorder("<"), 1).astype(dtype)[0]
@@ -228,7 +232,7 @@ def _decode_array(name: str, shape: list[int], body: str) -> np.ndarray[Any, Any
 def copy_value(value: Any) -> Any:
     """A deep copy of a value that a store can hold.
 
-    ``copy.deepcopy`` is not exact: with NumPy 1 it drops the NULs at the end of a ``numpy.str_``.
+    ``copy.deepcopy`` is not exact: with NumPy 1 it drops the trailing NULs of a ``numpy.str_``.
     """
     kind = type(value)
     if kind is np.ndarray:
@@ -237,30 +241,30 @@ def copy_value(value: Any) -> Any:
         return {key: copy_value(child) for key, child in value.items()}
     if kind is list or kind is tuple:
         return kind([copy_value(element) for element in value])
-    return value  # which cannot change
+    return value  # it is immutable
 
 
 def dumps(node: Json) -> str:
     """JSON as compact text; the same value always gives the same text.
 
-    Raises UnsupportedValueError for so many small lists and dicts that no reader would take them.
+    Raises UnsupportedValueError if the text has more lists and objects than a reader accepts.
     """
     text = json.dumps(node, separators=(",", ":"), allow_nan=False)
     if reason := crowded(text):
-        raise UnsupportedValueError(f"a value cannot be stored as JSON ({reason}): make an array of it")
+        raise UnsupportedValueError(f"a value cannot be stored as JSON ({reason}): make it an array")
     return text
 
 
 def crowded(text: str | bytes) -> str:
-    """What is wrong with a JSON text that has more lists and objects than its bytes warrant; empty if nothing is."""
+    """The reason to refuse a JSON text that has too many lists and objects for its size; empty if it is acceptable."""
     brackets = (text.count("["), text.count("{")) if isinstance(text, str) else (text.count(b"["), text.count(b"{"))
     if brackets[0] + 2 * brackets[1] <= _MAX_SMALL + len(text) // _SMALL_BYTES:
         return ""
-    return f"it has {sum(brackets):,} lists and objects in {len(text):,} bytes, more than any data have"
+    return f"it has {sum(brackets):,} lists and objects in {len(text):,} bytes, more than real data has"
 
 
 def loads(text: str | bytes) -> Json:
-    """Text as JSON. Raises StoreError if it is none, or nests too deeply."""
+    """Parse JSON text. Raises StoreError if it is not JSON, nests too deeply or has too many lists and objects."""
     if reason := crowded(text):
         raise StoreError(f"a stored value cannot be read: {reason}")
     try:

@@ -1,1 +1,1 @@
-"""What the data sets for PyTorch, MMAction2 and PYSKL share."""
+"""Code shared by the data sets for PyTorch, MMAction2 and PYSKL."""

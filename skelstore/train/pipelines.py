@@ -1,7 +1,7 @@
-"""Pipelines of PYSKL and MMAction2 that begin with a frame sampler, run so that only the sampled frames are read.
+"""Running PYSKL and MMAction2 pipelines that start with a frame sampler, reading only the sampled frames.
 
-Both frameworks name the steps alike: an optional DecompressPose, a frame sampler, and PoseDecode, which takes the
-sampled frames as float32.
+Both frameworks use the same names for the steps: an optional DecompressPose, a frame sampler, and PoseDecode, which
+returns the sampled frames as float32.
 """
 
 from __future__ import annotations
@@ -21,25 +21,27 @@ from skelstore.wording import counted
 Transform = Callable[[dict[str, Any]], Any]
 
 SAMPLERS = ("UniformSampleFrames", "UniformSample")
-"""UniformSampleFrames looks at the skeletons, too, but that does not change what it draws: it mixes indices with
-themselves."""
+"""Supported frame samplers. UniformSampleFrames also looks at the skeletons, but that does not change the frames that
+it draws: it mixes indices with themselves."""
+
 LATER = ("keypoint", "keypoint_score", "frame_inds")
-"""What is read when the frames are known, or needed only to know them."""
+"""Fields that are read after the frames are sampled, or that are needed only to find the frames."""
+
 VIDEO = "skelstore.video"
-"""Where an annotation without these keeps the video to read them from."""
+"""Key under which an annotation without these fields holds the video to read them from."""
 
 
-def deferred(selection: Selection, position: int) -> dict[str, Any]:
-    """An item of a selection without its skeletons, for a `SampledPipeline`."""
+def without_skeletons(selection: Selection, position: int) -> dict[str, Any]:
+    """The item of a selection at a position, without its skeletons, for a `SampledPipeline`."""
     lazy = selection.lazy(position)
     annotation = selection.with_anno_inds({name: lazy[name] for name in lazy if name not in LATER})
     return annotation | {VIDEO: (selection, position)}
 
 
 class SampledPipeline:
-    """Transforms, applied one after the other to what `deferred` gives; the results are those of the whole annotation.
+    """Applies transforms in order to what `without_skeletons` returns; the results equal those of a whole annotation.
 
-    Raises ValueError if they do not begin with [DecompressPose,] a frame sampler and PoseDecode.
+    Raises ValueError if the transforms do not start with [DecompressPose,] a frame sampler and PoseDecode.
     """
 
     def __init__(self, transforms: Sequence[Transform]) -> None:
@@ -49,8 +51,8 @@ class SampledPipeline:
         begins = names[self._decompress is not None :][:2]
         if len(begins) < 2 or begins[0] not in SAMPLERS or begins[1] != "PoseDecode":
             raise ValueError(
-                f"read_sampled needs a pipeline that begins with [DecompressPose,] one of {', '.join(SAMPLERS)}, and "
-                f"PoseDecode; this one begins with {', '.join(names[:3]) or 'nothing'}"
+                f"read_sampled needs a pipeline that starts with [DecompressPose,] one of {', '.join(SAMPLERS)}, and "
+                f"PoseDecode; this one starts with {', '.join(names[:3]) or 'nothing'}"
             )
         self._sampler, _, *self.transforms = rest
 

@@ -1,4 +1,4 @@
-"""The videos of a store as the PoseDataset of PYSKL and MMAction2 selects them; no annotation is held."""
+"""Selecting videos of a store like the PoseDataset of PYSKL and MMAction2, without annotations in memory."""
 
 from __future__ import annotations
 
@@ -20,11 +20,10 @@ class Selection:
     """Videos of a store after PoseDataset's filters: ``split``, then ``valid_ratio`` with ``box_thr``.
 
     Items are the annotations, with ``anno_inds`` (bool [N], the boxes above ``box_thr``) if boxes are filtered. As
-    upstream, ``valid_ratio`` and ``box_thr`` do nothing unless ``valid_ratio`` is a float above 0; the ``box_thr`` of
-    ``Store.decompressed`` filters in any case.
+    upstream, ``valid_ratio`` and ``box_thr`` have no effect unless ``valid_ratio`` is a float above 0.
 
-    Raises SplitNotFoundError, which lists the splits there are, and FieldNotFoundError if the store lacks
-    ``box_score``, ``total_frames`` or ``valid[box_thr]`` and boxes are to be filtered.
+    Raises SplitNotFoundError, which lists the existing splits. Raises FieldNotFoundError if boxes are filtered and the
+    store lacks ``box_score``, ``total_frames`` or ``valid[box_thr]``.
     """
 
     def __init__(
@@ -49,32 +48,32 @@ class Selection:
         return self.with_anno_inds(self.store[position])
 
     def read(self, positions: Iterable[SupportsIndex]) -> list[Annotation]:
-        """Several annotations, in the order asked for."""
+        """The annotations at several positions, in the order of the positions."""
         return [self.with_anno_inds(annotation) for annotation in self.store.read(positions)]
 
     def read_one(self, position: SupportsIndex, *, frames: Frames) -> Annotation:
-        """Some frames of one video, as ``Store.read_one``."""
+        """Some frames of one video, as ``Store.read_one`` reads them."""
         return self.with_anno_inds(self.store.read_one(position, frames=frames))
 
     def lazy(self, position: SupportsIndex) -> LazyAnnotation:
-        """One video as it is in the store; a value is read when it is asked for."""
+        """One video as it is in the store; each value is read on access."""
         return self.store.lazy(position)
 
     def at(self, positions: Sequence[int] | NDArray[Any]) -> Selection:
-        """The videos at some positions, in that order. Raises VideoIndexError if one is out of range."""
+        """The videos at some positions, in that order. Raises VideoIndexError if a position is out of range."""
         part = object.__new__(Selection)
         part.store, part.box_thr = self.store.at(positions), self.box_thr
         return part
 
     def with_anno_inds(self, annotation: Annotation) -> Annotation:
-        """The annotation of one of these videos with ``anno_inds``, if boxes are filtered."""
+        """Add ``anno_inds`` to the annotation of one of these videos, if boxes are filtered, and return it."""
         if self.box_thr is not None:
             annotation["anno_inds"] = box_filter(annotation["box_score"], self.box_thr)
         return annotation
 
 
 def shard_numbers(store: Store) -> NDArray[np.int64]:
-    """For each video the number of the file in which its largest array begins [videos]."""
+    """For each video, the number of the shard file in which the rows of its largest array start [videos]."""
     reader, rows = table_rows(store)
     numbers: NDArray[np.int64] = reader.shard_numbers()[rows]
     return numbers

@@ -1,4 +1,4 @@
-"""Rows of one array, written into shards."""
+"""Writing the rows of one array into shards."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from skelstore.format.shards import ShardFile, ShardWriter
 
 
 class ArrayWriter:
-    """Writes rows, in order, as the shards 0, 1, … of an array; memory holds one chunk."""
+    """Writes rows, in order, into the shards 0, 1, … of an array; memory holds one chunk."""
 
     def __init__(self, folder: Path, metadata: ArrayMetadata) -> None:
         self.rows = 0
@@ -26,7 +26,7 @@ class ArrayWriter:
         self._shard: ShardWriter | None = None
 
     def append(self, rows: np.ndarray[Any, Any]) -> int:
-        """Append rows [n, *trailing]; return the row of the array at which they begin."""
+        """Append rows [n, *trailing]; return the row of the array at which they start."""
         first = self.rows
         height = self._metadata.chunk_rows
         start = 0
@@ -45,14 +45,14 @@ class ArrayWriter:
         return first
 
     def close(self) -> None:
-        """Write what is pending, padded with zeros to a whole chunk, and close the last shard."""
+        """Write the pending rows, padded with zeros to a whole chunk, and close the last shard."""
         if self._filled:
             self._pending[self._filled :] = 0
             self._flush()
         self._close_shard()
 
     def abort(self) -> None:
-        """Let go of the file that is open."""
+        """Close the open file."""
         if self._shard is not None:
             self._shard.abort()
             self._shard = None

@@ -1,4 +1,4 @@
-"""One column of the table of the videos, gathered as Arrow arrays."""
+"""Collecting one column of the table of videos as Arrow arrays."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from skelstore.format.columns import numpy_dtype
 
 
 class Column:
-    """Values of one column of the table, gathered as Arrow arrays; rows without a value are null."""
+    """Collects the values of one column of the table as Arrow arrays; rows without a value are null."""
 
     def __init__(self, kind: pa.DataType, rows_before: int) -> None:
         self._kind = kind
@@ -19,20 +19,21 @@ class Column:
         self._values: list[Any] = []
 
     def append(self, row: int, value: Any) -> None:
-        """Set the value of a row, counted from the last flush."""
+        """Set the value of a row; rows are counted from the last flush."""
         if row > len(self._values):
             self._values.extend([None] * (row - len(self._values)))
         self._values.append(value)
 
     def flush(self, rows: int) -> None:
-        found = self._values
-        found.extend([None] * (rows - len(found)))
+        """Turn the values since the last flush into an Arrow array of ``rows`` rows."""
+        pending = self._values
+        pending.extend([None] * (rows - len(pending)))
         if pa.types.is_large_string(self._kind) or pa.types.is_large_binary(self._kind):
-            chunk = pa.array(found, self._kind)
+            chunk = pa.array(pending, self._kind)
         else:
-            # Through NumPy, which keeps the bits of every NaN and of NumPy's own scalars.
-            mask = np.fromiter((value is None for value in found), bool, len(found))
-            filled = np.array([0 if value is None else value for value in found], numpy_dtype(self._kind))
+            # Through NumPy, which keeps the bits of every NaN and of NumPy scalars.
+            mask = np.fromiter((value is None for value in pending), bool, len(pending))
+            filled = np.array([0 if value is None else value for value in pending], numpy_dtype(self._kind))
             chunk = pa.array(filled, self._kind, mask=mask)
         self._chunks.append(chunk)
         self._values = []

@@ -1,4 +1,4 @@
-"""Durable local files: what has been reported as written survives a power cut, whole or not at all."""
+"""Durable local files: after a power cut, a file that was reported as written is there and complete."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _NO_LINK = (errno.EXDEV, errno.EPERM, errno.EACCES, errno.ENOSYS, errno.EOPNOTSU
 
 
 def write_file(path: Path, data: bytes) -> FileEntry:
-    """Write a new file and bring it to the disk."""
+    """Write a new file and sync it to disk."""
     with open(path, "xb") as file:
         file.write(data)
         file.flush()
@@ -33,18 +33,18 @@ def write_file(path: Path, data: bytes) -> FileEntry:
 
 
 def seal_file(path: Path) -> FileEntry:
-    """Bring a file that something else wrote to the disk; return its size and checksum."""
+    """Sync a file that was written by other code; return its size and checksum."""
     with open(path, "rb+") as file:
         os.fsync(file.fileno())
     return measure_file(path)
 
 
 def sync_folder(path: Path) -> None:
-    """Bring the names in a folder to the disk (not the content of its files), where the file system can.
+    """Sync the names in a folder (not the content of its files) to disk, if the file system supports it.
 
-    Some network file systems cannot (SMB, some of FUSE), and nobody can in a folder that may not be read.
+    Some network file systems do not (SMB, some FUSE file systems), and an unreadable folder cannot be synced.
     """
-    if not hasattr(os, "O_DIRECTORY"):  # Windows cannot, and needs not
+    if not hasattr(os, "O_DIRECTORY"):  # not possible on Windows, and not needed
         return
     try:
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
@@ -62,18 +62,20 @@ def sync_folder(path: Path) -> None:
 
 
 def sync_tree(path: Path) -> None:
-    """``sync_folder`` for a folder and all folders below it."""
+    """Call ``sync_folder`` for a folder and all folders below it."""
     for folder, _, _ in os.walk(path):
         sync_folder(Path(folder))
 
 
 def move_into_place(new: Path, final: Path, *, replace: bool) -> None:
-    """Give a complete folder its final name, in one step.
+    """Rename a complete folder to its final name, in one step.
 
-    With ``replace`` an existing folder there changes places with the new one; where the file system cannot exchange
-    two names it is moved aside first, to ``aside_of(new)``, and back if that fails. Removing it is the caller's.
-    Raises FileExistsError if something stands there and ``replace`` is false; OSError with EXDEV, and nothing has
-    happened, if a folder can have no other name: that of a lower layer of a container's overlay.
+    With ``replace``, an existing folder at the final name is exchanged with the new one. If the file system cannot
+    exchange two names, the old folder is first moved to ``aside_of(new)``, and moved back if the rename fails. The
+    caller removes the old folder.
+
+    Raises FileExistsError if the final name is taken and ``replace`` is false. Raises OSError with EXDEV, and changes
+    nothing, if a folder cannot be renamed, such as one in a lower layer of a container's overlay file system.
     """
     if final.exists():
         if not replace:
@@ -93,7 +95,7 @@ def move_into_place(new: Path, final: Path, *, replace: bool) -> None:
 
 
 def _exchange(a: Path, b: Path) -> bool:
-    """Let two names change places atomically; False where that is not to be had (Linux has renameat2)."""
+    """Exchange two names atomically; False if that is not supported (Linux has renameat2)."""
     if not sys.platform.startswith("linux"):
         return False
     try:
@@ -107,7 +109,7 @@ def _exchange(a: Path, b: Path) -> bool:
 
 
 def remove_folder(path: Path) -> None:
-    """Remove a folder and all in it. An error names the folder; shutil's own names a file without saying where."""
+    """Remove a folder and its content. An error names this folder; shutil's error names a file without its folder."""
     try:
         shutil.rmtree(path)
     except OSError as error:
@@ -116,16 +118,17 @@ def remove_folder(path: Path) -> None:
 
 
 def walk_files(root: Path) -> Iterator[str]:
-    """Every file below a folder, as keys relative to it."""
+    """Yield every file below a folder, as a key relative to the folder."""
     for folder, _, names in os.walk(root):
         for name in names:
             yield (Path(folder) / name).relative_to(root).as_posix()
 
 
 def link_file(source: Path, target: Path) -> bool:
-    """Give a file a second name; False where that is not to be had (another file system, one without links).
+    """Hard-link a file; False if that is not possible (another file system, or one without links).
 
-    Of a link, the file that it leads to gets the name: so the target stays when the source's folder is removed.
+    If the source is a symbolic link, the file that it points to is linked, so that the target remains when the
+    source's folder is removed.
     """
     try:
         os.link(os.path.realpath(source), target)
@@ -137,13 +140,13 @@ def link_file(source: Path, target: Path) -> bool:
 
 
 def link_or_copy(source: Path, target: Path) -> None:
-    """Give a durable file a second name; where the file system has none to give, make a durable copy."""
+    """Hard-link a durable file, or make a durable copy if it cannot be linked."""
     if not link_file(source, target):
         copy_file(source, target)
 
 
 def copy_file(source: Path, target: Path) -> FileEntry:
-    """Copy a file and bring it to the disk; the system shares its blocks where it can. Returns what was copied."""
+    """Copy a file and sync it to disk; the system shares blocks if it can. Returns the copy's size and checksum."""
     with open(source, "rb", opener=open_regular) as reading, open(target, "xb") as writing:
         if not _copy_range(reading.fileno(), writing.fileno()):
             reading.seek(0)
@@ -153,7 +156,7 @@ def copy_file(source: Path, target: Path) -> FileEntry:
 
 
 def _copy_range(source: int, target: int) -> bool:
-    """Let the system copy a whole file; False where it cannot (Linux has copy_file_range)."""
+    """Let the system copy a whole file; False if it cannot (Linux has copy_file_range)."""
     if not hasattr(os, "copy_file_range"):
         return False
     try:
@@ -163,4 +166,4 @@ def _copy_range(source: int, target: int) -> bool:
         if error.errno in _NO_RANGE:
             return False
         raise
-    return os.fstat(target).st_size == os.fstat(source).st_size  # some file systems copy nothing, and say so by 0
+    return os.fstat(target).st_size == os.fstat(source).st_size  # some file systems copy nothing and return 0

@@ -1,6 +1,6 @@
-"""Joining finished parts into a store: shard files are linked, rows and layouts shifted; nothing is decoded.
+"""Joining finished parts into a store: links shard files, shifts rows and renumbers annotation layouts.
 
-The parts stay as they are, so joining can be done again.
+Nothing is decoded. The parts are not changed, so joining can be repeated.
 """
 
 from __future__ import annotations
@@ -37,18 +37,19 @@ from skelstore.write.planning import Plan
 from skelstore.write.tables import name_index, shown_path, splits_table, write_table
 
 _RESERVED = "skelstore."
-"""How the names of columns begin that are no value of an annotation, and no other names do."""
+"""Prefix of the names of columns that are not values of an annotation; no other column name starts with it."""
 
 _SAFE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-@.")
 
 
 class Names:
-    """Gives out names that are free."""
+    """Allocates names that are not taken yet."""
 
     def __init__(self, taken: Iterable[str] = ()) -> None:
-        self._taken = {name.lower() for name in taken}  # some file systems do not tell cases apart
+        self._taken = {name.lower() for name in taken}  # some file systems are case-insensitive
 
     def give(self, *wishes: str) -> str:
+        """Take the first free name of ``wishes``, or the last one with a number appended."""
         for wish in wishes:
             if wish.lower() not in self._taken:
                 break
@@ -65,10 +66,10 @@ def join(
     source: dict[str, Json],
     folder: Path,
 ) -> None:
-    """Make a store of the parts, in the given order, in an empty folder.
+    """Join the parts, in the given order, into a store in an empty folder.
 
-    ``splits`` is the dict that a pickle holds under ``split``, ``source`` what is to be known of where the data
-    came from. The root ``zarr.json`` is written last.
+    ``splits`` is the dict that a pickle holds under ``split``. ``source`` describes where the data came from. The root
+    ``zarr.json`` is written last.
     """
     columns: dict[str, ColumnMetadata] = {}
     fields: dict[str, FieldIdentity] = {}
@@ -127,12 +128,12 @@ def join(
 
 
 def _field_columns(field: FieldIdentity) -> list[str]:
-    """What the table says of a video's array: its first row and the lengths of its ragged axes."""
+    """The table's columns for a field: a video's first row, and the lengths of its ragged axes."""
     return ["row", *(f"dim{axis}" for axis in range(field.ragged))]
 
 
 def _field_wishes(field: FieldIdentity) -> tuple[str, str]:
-    """Names that an array would like: safe as a Zarr node and as a folder on every system."""
+    """Preferred names of an array, safe as a Zarr node and as a folder on every system."""
     shown = "".join(c if c in _SAFE else "_" for c in shown_path(values.loads(field.path)))[:80].strip("._ ") or "field"
     if f"{shown}.".startswith(_RESERVED):
         shown = f"value_{shown}"
@@ -148,7 +149,7 @@ def _join_arrays(
     field_names: dict[FieldIdentity, str],
     folder: Path,
 ) -> tuple[dict[str, ArrayMetadata], dict[str, ShardFile], dict[str, list[int]]]:
-    """Link all shards into place: metadata of each array, its shards, and the first row of each part in it."""
+    """Link all shards into place; return each array's metadata, its shards, and the first row of each part in it."""
     metadata = {}
     shards: dict[str, ShardFile] = {}
     starts = {}
@@ -177,7 +178,7 @@ def _join_arrays(
 
 
 def name_layout(node: Json, columns: Mapping[Any, Any], fields: Mapping[Any, Any]) -> Json:
-    """A layout with other names for its columns and fields; inside a part the names are numbers."""
+    """Rename the columns and fields of an annotation layout; inside a part their names are numbers."""
     ((kind, body),) = node.items()
     if kind == "column":
         return {"column": columns[body]}
@@ -193,7 +194,10 @@ def name_layout(node: Json, columns: Mapping[Any, Any], fields: Mapping[Any, Any
 def _join_table(
     part: Part, layouts: list[int], columns: dict[str, str], fields: list[str], starts: list[int]
 ) -> pa.Table:
-    """A part's table with the names, layouts and rows of the whole; ``name`` (the hash) is still in it."""
+    """A part's table with the column names, layout numbers and rows of the whole store.
+
+    The hash of the name is still in it, as ``name hash``.
+    """
     table = part.table()
     joined = {}
     for name in table.column_names:
@@ -220,7 +224,7 @@ def _write_tables(
     splits: Mapping[Any, Any],
     folder: Path,
 ) -> dict[str, FileEntry]:
-    """Write the three Arrow files."""
+    """Write the three Arrow files; return the size and checksum of each."""
     whole = pa.concat_tables(tables, promote_options="default") if tables else pa.table({})
     rows = len(whole)
     shown: dict[str, Any] = {}

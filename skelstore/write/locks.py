@@ -1,4 +1,4 @@
-"""One process at a time: a file that is locked or, where the file system has no locks, one that names its process."""
+"""Mutual exclusion of processes: a locked file or, on a file system without locks, a file that names the process."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from skelstore.write.owners import Owners, require_kind
 
 try:
     import fcntl
-except ImportError:  # Windows: two processes at once are not detected there
+except ImportError:  # on Windows two processes at once are not detected
     fcntl = None  # type: ignore[assignment]
 
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP)
 _HOLDER_BYTES = 4096
 _WRITING_SECONDS = 1.0
-"""How long another process may take between making the file that names it and writing its name."""
+"""Time that another process may take between creating the file that names it and writing its name."""
 
 
 class Lock:
@@ -38,7 +38,7 @@ class Lock:
         self._holder = holder
 
     def remove(self) -> None:
-        """Remove the files of the lock; ``release`` comes next."""
+        """Remove the files of the lock. Call ``release`` afterwards."""
         self._file.unlink()
         if self._holder is not None:
             self._holder.unlink()
@@ -56,16 +56,16 @@ class Lock:
 
 
 def take_lock(file: Path, busy: str, owners: Owners) -> Lock:
-    """Make a file, or take that of a process that has ended, and lock it.
+    """Create a file, or take over the file of a process that has ended, and lock it.
 
-    Raises StoreError, which says ``busy``, if another process has locked it, or if it is a link or of somebody else;
-    FileNotFoundError if its folder is missing.
+    Raises StoreError with the text ``busy`` if another process holds the lock; StoreError if the file is a link or
+    belongs to another user; FileNotFoundError if its folder is missing.
     """
     while True:
         descriptor = _open_own(file, owners)
         try:
             holder = None if _lock(descriptor, busy) else _hold(file, busy, owners)
-            # Whoever had it may have removed the file, and the folder with it.
+            # The previous holder may have removed the file, and the folder with it.
             if holder is not None or _is_at(file, descriptor):
                 lock, descriptor = Lock(file, descriptor, holder), -1
                 return lock
@@ -102,7 +102,7 @@ def _is_at(file: Path, descriptor: int) -> bool:
 
 
 def _lock(descriptor: int, busy: str) -> bool:
-    """Lock a file; False where the file system has no locks. Raises StoreError if another process has."""
+    """Lock a file; False if the file system has no locks. Raises StoreError if another process holds the lock."""
     if fcntl is None:
         return True
     try:
@@ -117,7 +117,7 @@ def _lock(descriptor: int, busy: str) -> bool:
 
 
 def _hold(file: Path, busy: str, owners: Owners) -> Path:
-    """Make the file that names this process, beside the one that cannot be locked."""
+    """Create the file that names this process, beside the file that cannot be locked."""
     holder = file.with_name(f"{file.name}.held")
     while True:
         try:
@@ -125,13 +125,13 @@ def _hold(file: Path, busy: str, owners: Owners) -> Path:
             return holder
         except FileExistsError:
             _remove_stale(holder, busy, owners)
-        except BaseException:  # or an empty file would block everybody
+        except BaseException:  # else an empty file would block every process
             holder.unlink(missing_ok=True)
             raise
 
 
 def _this_process() -> dict[str, Any]:
-    """Host and process id; the ids of a container count for themselves, though its host may have the same name."""
+    """Host, process namespace and process id: a container counts separately, even if its host has the same name."""
     try:
         processes = os.readlink("/proc/self/ns/pid")
     except OSError:
@@ -140,26 +140,26 @@ def _this_process() -> dict[str, Any]:
 
 
 def _remove_stale(holder: Path, busy: str, owners: Owners) -> None:
-    """Remove the file of a process of this host that has ended. Raises StoreError, which names the process, else."""
-    found, status = _read_holder(holder, owners)
+    """Remove the file of a process of this host that has ended; else raise StoreError, which names the process."""
+    process, status = _read_holder(holder, owners)
     if status is None:
         return  # it was removed meanwhile
     here = _this_process()
-    pid = found.get("pid")
+    pid = process.get("pid")
     if not isinstance(pid, int) or not 0 < pid < 1 << 31:
         raise StoreError(
-            f"{busy}; {holder} does not say which process: remove that file if none is running ({_why(holder)})"
+            f"{busy}; {holder} does not name the process: remove that file if no process is running ({_why(holder)})"
         )
-    if any(found.get(key) != here[key] for key in ("host", "processes")) or _is_running(pid):
+    if any(process.get(key) != here[key] for key in ("host", "processes")) or _is_running(pid):
         raise StoreError(
-            f"{busy}; it is process {pid} on {found.get('host')}: if that has ended, remove {holder} ({_why(holder)})"
+            f"{busy}; it is process {pid} on {process.get('host')}: if it has ended, remove {holder} ({_why(holder)})"
         )
     aside = holder.with_name(f"{holder.name}.{secrets.token_hex(4)}")
     with contextlib.suppress(FileNotFoundError):
         os.rename(holder, aside)
         if os.path.samestat(os.lstat(aside), status):
             aside.unlink()
-        else:  # another process was quicker, and this is its own
+        else:  # another process was faster, and this file is its own
             os.rename(aside, holder)
 
 
@@ -168,7 +168,7 @@ def _why(holder: Path) -> str:
 
 
 def _read_holder(holder: Path, owners: Owners) -> tuple[dict[str, Any], os.stat_result | None]:
-    """What the file says that names a process, once it says something."""
+    """The content and status of the file that names a process; waits a short time until the file has content."""
     begun = time.monotonic()
     while True:
         try:
@@ -178,8 +178,8 @@ def _read_holder(holder: Path, owners: Owners) -> tuple[dict[str, Any], os.stat_
         except FileNotFoundError:
             return {}, None
         with contextlib.suppress(ValueError, RecursionError):
-            found = json.loads(data)
-            return (found if isinstance(found, dict) else {}), status
+            process = json.loads(data)
+            return (process if isinstance(process, dict) else {}), status
         if time.monotonic() - begun > _WRITING_SECONDS:
             return {}, status
         time.sleep(0.01)
@@ -190,6 +190,6 @@ def _is_running(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except OSError:  # of another user
+    except OSError:  # it belongs to another user
         return True
     return True

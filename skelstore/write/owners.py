@@ -1,4 +1,4 @@
-"""Whose files are: what stands beside a destination is used again only if it is this user's, or this group's."""
+"""Ownership of files: what is beside a destination is reused only if it belongs to this user or this group."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ _KINDS = {stat.S_IFLNK: "a link", stat.S_IFDIR: "a folder", stat.S_IFREG: "a fil
 
 
 class Owners:
-    """Whose files are taken over in a folder: this user's, and with ``shared`` those of this user's groups."""
+    """Whose files in a folder may be reused: this user's and, with ``shared``, those of this user's groups."""
 
     def __init__(self, folder: Path, *, shared: bool = False) -> None:
         self._folder = folder
         self._shared = shared
 
     def require(self, path: Path, status: os.stat_result) -> None:
-        """Raise StoreError, which names the owner, if a file or folder is somebody else's."""
+        """Raise StoreError, which names the owner, if a file or folder belongs to someone else."""
         if pwd is None or status.st_uid == os.geteuid() or status.st_uid == self._uid_of_new_file():
             return
         for_us = status.st_gid in _own_groups() and status.st_mode & stat.S_IWGRP
         if self._shared and for_us:
             return
         owner = user_name(status.st_uid)
-        shared = "go on with it with --shared, " if for_us else ""
+        shared = "continue it with --shared, " if for_us else ""
         raise StoreError(
             f"{path} belongs to {owner}, so it is not used: {shared}choose another destination, or ask {owner} to end "
-            "what is running or to remove it"
+            "the command that writes it or to remove it"
         )
 
     def _uid_of_new_file(self) -> int:
-        """Whose a file is that this user makes: network file systems give it to nobody, or to who mounted them."""
+        """The owner of a new file of this user; on network file systems it may be nobody, or the mounting user."""
         try:
             with tempfile.NamedTemporaryFile(dir=self._folder, prefix=".skelstore-") as file:
                 return os.fstat(file.fileno()).st_uid
@@ -56,7 +56,7 @@ def _own_groups() -> set[int]:
 
 
 def user_name(uid: int) -> str:
-    """Name of a user; the number if it has none."""
+    """The name of a user, or the number if the user has no name."""
     try:
         return pwd.getpwuid(uid).pw_name
     except (KeyError, AttributeError):
@@ -71,7 +71,7 @@ def _group_name(gid: int) -> str:
 
 
 def require_kind(path: Path, status: os.stat_result, *kinds: int) -> None:
-    """Raise StoreError unless a path is of one of these kinds (``stat.S_IFREG``, …), which a link never is."""
+    """Raise StoreError unless a path is of one of these kinds (``stat.S_IFREG``, …); a link never is."""
     kind = stat.S_IFMT(status.st_mode)
     if kind not in kinds:
         expected = " or ".join(_KINDS[one] for one in kinds)
@@ -79,22 +79,22 @@ def require_kind(path: Path, status: os.stat_result, *kinds: int) -> None:
 
 
 def require_private(path: Path, status: os.stat_result) -> None:
-    """Raise StoreError if everybody can write to a file or folder."""
+    """Raise StoreError if a file or folder is world-writable."""
     if status.st_mode & stat.S_IWOTH:
-        raise StoreError(f"{path} can be written by everybody, so it is not gone on from: remove it")
+        raise StoreError(f"{path} is writable by everybody, so it is not used: remove it")
 
 
 def require_writable(folder: Path) -> None:
-    """Raise StoreError if nothing can be made in a folder."""
+    """Raise StoreError if this user cannot write to a folder."""
     if not _may_write(folder):
         raise StoreError(
-            f"{folder} cannot be written by you (it belongs to {user_name(folder.stat().st_uid)}): choose another "
+            f"you cannot write to {folder} (it belongs to {user_name(folder.stat().st_uid)}): choose another "
             "destination"
         )
 
 
 def require_replaceable(path: Path) -> None:
-    """Raise StoreExistsError if this user cannot replace what is at a path: a file, or a folder and all in it."""
+    """Raise StoreExistsError if this user cannot replace what is at a path: a file, or a folder with its content."""
     if pwd is None:
         return
     status, parent = os.lstat(path), os.stat(path.parent)
@@ -118,7 +118,7 @@ def _may_write(folder: Path) -> bool:
 
 
 def entries_below(folder: Path) -> Iterator[Path]:
-    """Every file, folder and link below a folder; links are not followed. Raises OSError for what cannot be read."""
+    """Yield everything below a folder, without following links. Raises OSError for an unreadable folder."""
 
     def refuse(error: OSError) -> None:
         raise error
@@ -128,9 +128,9 @@ def entries_below(folder: Path) -> Iterator[Path]:
 
 
 def share_tree(top: Path) -> None:
-    """Let the group of the folder that a folder is in go on with it: all in it that is this user's.
+    """Give the group of the parent folder access to everything of this user's in ``top``, and to ``top`` itself.
 
-    Raises StoreError if this user is not of that group.
+    Raises StoreError if this user is not in that group.
     """
     gid = top.parent.stat().st_gid
     for path in [top, *entries_below(top)]:
@@ -141,8 +141,8 @@ def share_tree(top: Path) -> None:
             os.chown(path, -1, gid)
         except PermissionError as error:
             raise StoreError(
-                f"{top.parent} is of the group {_group_name(gid)}, and you are not, so {top} cannot be shared with it: "
-                "give the folder to a group of yours (chgrp), or convert without --shared"
+                f"{top.parent} belongs to the group {_group_name(gid)}, and you are not in it, so {top} cannot be "
+                "shared: give the folder to one of your groups (chgrp), or convert without --shared"
             ) from error
         bits = _GROUP | stat.S_ISGID if path.is_dir() else stat.S_IRGRP | stat.S_IWGRP
         path.chmod(stat.S_IMODE(status.st_mode) | bits)
@@ -150,7 +150,7 @@ def share_tree(top: Path) -> None:
 
 @contextlib.contextmanager
 def as_shared_as(folder: Path) -> Iterator[None]:
-    """Make what is made meanwhile as open to the group as a folder is: the umask of this process says so."""
+    """Set the umask of this process so that files made in the block are as open to the group as ``folder`` is."""
     if not folder.stat().st_mode & stat.S_IWGRP:
         yield
         return

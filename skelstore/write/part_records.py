@@ -1,7 +1,8 @@
-"""Receipts: what makes a finished part one that a later run can take.
+"""Part records: they let a later run reuse a finished part.
 
-``part.json`` is written last into a part's folder. It says what the part was made from and how (its ``identity``:
-whatever JSON must be the same for the part to be the same), what is in it, and the size and checksum of every file.
+The part record ``part.json`` is the last file that is written into a part's folder. It states what the part was made
+from and how (its ``identity``: JSON that must be equal for the part to be the same), what is in the part, and the size
+and checksum of every file.
 """
 
 from __future__ import annotations
@@ -24,25 +25,25 @@ from skelstore.format.values import Json
 from skelstore.write import disk
 from skelstore.write.parts import Part
 
-RECEIPT_KEY = "part.json"
+PART_RECORD_KEY = "part.json"
 
 
 def part_name(number: int, identity: Json) -> str:
-    """Name of a finished part's folder: parts of two identities never meet in one place."""
+    """Name of a finished part's folder; parts with different identities have different names."""
     return f"{number:06}-{hashlib.blake2b(values.dumps(identity).encode(), digest_size=8).hexdigest()}"
 
 
 class KeptPart(NamedTuple):
-    """A finished part, and what was left out of it: whatever JSON its writer says."""
+    """A finished part, and what was left out of it, as JSON that the writer of the part chooses."""
 
     part: Part
     left_out: list[Json]
 
 
 def keep_part(part: Part, folder: Path, identity: Json, left_out: list[Json]) -> Part:
-    """Write the receipt of a finished part, bring all of it to the disk, and move it to ``folder``.
+    """Write the record of a finished part, sync the part to disk, and move it to ``folder``.
 
-    If somebody else has finished the same part meanwhile, theirs is taken.
+    If another process has finished the same part meanwhile, that part is returned instead.
     """
     table = disk.seal_file(part.folder / VIDEOS_KEY)
     content = {
@@ -56,7 +57,7 @@ def keep_part(part: Part, folder: Path, identity: Json, left_out: list[Json]) ->
         "table": [table.size, table.crc32c],
         "left_out": left_out,
     }
-    disk.write_file(part.folder / RECEIPT_KEY, to_bytes({**content, "checksum": _checksum(content)}))
+    disk.write_file(part.folder / PART_RECORD_KEY, to_bytes({**content, "checksum": _checksum(content)}))
     disk.sync_tree(part.folder)
     try:
         os.rename(part.folder, folder)
@@ -73,9 +74,9 @@ def keep_part(part: Part, folder: Path, identity: Json, left_out: list[Json]) ->
 
 
 def find_part(folder: Path, identity: Json) -> KeptPart | None:
-    """The finished part in ``folder``; None unless its receipt is of this identity and every file is as it says."""
+    """The finished part in ``folder``; None unless its record has this identity and every file matches the record."""
     try:
-        content = from_bytes((folder / RECEIPT_KEY).read_bytes(), RECEIPT_KEY)
+        content = from_bytes((folder / PART_RECORD_KEY).read_bytes(), PART_RECORD_KEY)
         if content.pop("checksum") != _checksum(content) or content["identity"] != identity:
             return None
         part = Part(
@@ -94,7 +95,7 @@ def find_part(folder: Path, identity: Json) -> KeptPart | None:
         whole = all(checksums.has_content(folder / key, entry) for key, entry in entries.items())
         return KeptPart(part, content["left_out"]) if whole else None
     except (SkelstoreError, OSError, ValueError, KeyError, TypeError, AttributeError, IndexError):
-        return None  # written again, whatever is wrong with it
+        return None  # whatever is wrong with it, the part is written again
 
 
 def _checksum(content: Json) -> str:

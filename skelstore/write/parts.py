@@ -1,7 +1,7 @@
-"""Parts: runs of videos that are written independently of each other and joined afterwards.
+"""Parts: runs of consecutive videos that are written independently and joined afterwards.
 
 A part is a folder: ``<field number>/c.<shard>.0…`` for the arrays and ``videos.arrow`` for the table. Columns and
-fields are numbered inside a part; they get their names when parts are joined.
+fields are numbered inside a part; they get their names when the parts are joined.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from skelstore.write.column import Column
 from skelstore.write.planning import Plan
 
 PART_VIDEOS = 1 << 16
-"""Videos of a part, at most: so many rows of the table are gathered before they are written."""
+"""Maximum number of videos of a part: the table's rows for all of them are collected before they are written."""
 
 _FLUSH_ROWS = 4096
 
@@ -45,17 +45,21 @@ class Part:
     shards: list[list[ShardFile]]
 
     def shard_key(self, number: int, shard: int) -> str:
-        """Where a shard of the array ``number`` is, below the part's folder."""
+        """The path of a shard of the array ``number``, relative to the part's folder."""
         return f"{number}/{shard_key(shard, len(self.fields[number].trailing))}"
 
     def table(self) -> pa.Table:
-        """The part's videos: ``layout``, ``name`` (crc32c), ``column <i>``, ``field <i>.row``, ``field <i>.dim<j>``."""
+        """The table of the part's videos.
+
+        Its columns are ``layout``, ``name`` (crc32c), ``column <i>``, ``field <i>.row``, ``field <i>.dim<j>`` and, if
+        videos have an origin, ``ORIGIN_COLUMNS``.
+        """
         with pa.memory_map(os.fsencode(self.folder / VIDEOS_KEY)) as source:
             return pa.ipc.open_file(source).read_all()
 
 
 class PartWriter:
-    """Writes the videos of one part; memory holds a chunk a field and a few thousand rows of the table."""
+    """Writes the videos of one part; memory holds one chunk per field and the part's table."""
 
     def __init__(self, folder: Path, plan: Plan) -> None:
         self.folder = folder
@@ -70,11 +74,11 @@ class PartWriter:
 
     @property
     def full(self) -> bool:
-        """Whether the next video should begin another part."""
+        """Whether the next video should start another part."""
         return self._array_bytes >= chunking.PART_BYTES or self.videos >= PART_VIDEOS
 
     def add(self, annotation: Annotation, origin: Origin | None = None) -> None:
-        """Append a video. Raises UnsupportedValueError, and keeps nothing of it, for a value no store can hold."""
+        """Append a video. Raises UnsupportedValueError, and adds nothing, for a value that no store can hold."""
         shredded = self._shredder.shred(annotation)
         if origin is not None:
             for what, kind, value in zip(ORIGIN_COLUMNS, ORIGIN_TYPES, origin, strict=True):
@@ -95,13 +99,13 @@ class PartWriter:
             self._flush()
 
     def close(self) -> Part:
-        """Finish the part and bring it to the disk."""
+        """Finish the part: write the pending rows, close the shards, and write the table."""
         self._flush()
         for array in self._arrays:
             array.close()
         names = sorted(self._table)
         table = pa.table([self._table[name].array() for name in names], names=names)
-        # Arrow takes a path that is text as UTF-8, which the names of folders need not be.
+        # Arrow encodes a str path as UTF-8, but the names of folders may have other bytes.
         path = os.fsencode(self.folder / VIDEOS_KEY)
         with pa.OSFile(path, "wb") as file, pa.ipc.new_file(file, table.schema) as sink:
             sink.write_table(table)
@@ -116,7 +120,7 @@ class PartWriter:
         )
 
     def abort(self) -> None:
-        """Let go of all open files; the folder remains."""
+        """Close all open files; the folder remains."""
         for array in self._arrays:
             array.abort()
 

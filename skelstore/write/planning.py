@@ -1,4 +1,4 @@
-"""How the arrays of a store are cut into chunks, planned on the first videos."""
+"""Planning the chunks and shards of a store's arrays from its first videos."""
 
 from __future__ import annotations
 
@@ -16,24 +16,23 @@ from skelstore.format.schema import Annotation
 from skelstore.format.values import Json
 
 SAMPLE_VIDEOS = 256
-
 SAMPLE_BYTES = 32 << 20
-"""The chunks are planned on so many of the first videos, or so many bytes of them."""
+"""Chunks are planned from the first videos: at most this number of videos, or of bytes of their arrays."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How the arrays of a store are cut into chunks and coded: the same in every part of it."""
+    """The chunks, shards and codecs of a store's arrays; they are the same in all parts of the store."""
 
     profile: Profile
     grids: dict[FieldIdentity, chunking.Grid]
     codings: dict[FieldIdentity, Profile]
-    """How each field's chunks are coded: as the profile says, but for the few that are better left as they are."""
+    """The profile that encodes each field: the store's, or ``fast`` for a field that is better not compressed."""
     given: dict[FieldIdentity, ArrayMetadata] = dataclasses.field(default_factory=dict)
-    """Fields whose shards are files of other stores too, which are never written to."""
+    """Fields whose shards are also files of other stores; such files are never written to."""
 
     def to_json(self) -> Json:
-        """The plan as a receipt states it: parts of two plans cannot be joined."""
+        """The plan as JSON for a part record: parts with different plans cannot be joined."""
         arrays = [
             [field.path, field.dtype, field.ragged, list(field.trailing), *grid, self.codings[field]]
             for field, grid in self.grids.items()
@@ -41,7 +40,7 @@ class Plan:
         return {"profile": self.profile, "arrays": arrays}
 
     def metadata(self, field: FieldIdentity) -> ArrayMetadata:
-        """Metadata of the array of a field, still without rows."""
+        """The metadata of a field's array, without rows."""
         if field in self.given:
             return self.given[field]
         grid = self.grids.get(field) or _grid(self.profile, field, chunking.RARE_VIDEO_BYTES, None)
@@ -54,7 +53,7 @@ def _row_bytes(field: FieldIdentity) -> int:
 
 
 def _grid(profile: Profile, field: FieldIdentity, video_bytes: float, part_rows: float | None) -> chunking.Grid:
-    """Grid of the array of a field, of which a video has so many bytes on average, and a part so many rows."""
+    """The grid of a field's array, from the average bytes per video and the rows per part."""
     row_bytes = _row_bytes(field)
     chunk_bytes = chunking.chunk_bytes(profile, video_bytes)
     return chunking.Grid.of_bytes(
@@ -63,7 +62,7 @@ def _grid(profile: Profile, field: FieldIdentity, video_bytes: float, part_rows:
 
 
 class Planner:
-    """Looks at the first videos of a data set until ``full``, then plans on what it saw."""
+    """Measures the first videos of a data set until ``full``, and plans the arrays from them."""
 
     def __init__(self, profile: Profile) -> None:
         self._profile = profile
@@ -77,7 +76,7 @@ class Planner:
         return self._videos >= SAMPLE_VIDEOS or self._bytes >= SAMPLE_BYTES
 
     def add(self, annotation: Annotation) -> None:
-        """Look at a video. Raises UnsupportedValueError for a value that no store can hold."""
+        """Measure a video. Raises UnsupportedValueError for a value that no store can hold."""
         shredded = self._shredder.shred(annotation)
         for target, leaf in zip(shredded.targets, shredded.leaves, strict=True):
             if target < 0:
@@ -99,7 +98,7 @@ class Planner:
         return Plan(self._profile, grids, codings)
 
     def _limited(self, grid: chunking.Grid, rows: int) -> chunking.Grid:
-        """The grid, with no chunk larger than all there is where the whole data set has been seen."""
+        """The grid; if the whole data set was measured, with chunks no larger than all its rows."""
         if self.full or not 0 < rows < grid.chunk_rows:
             return grid
         return chunking.Grid(rows, rows)

@@ -1,4 +1,4 @@
-"""The tables of a store: splits, the index of names, and Arrow files that are complete when they appear."""
+"""The tables of a store: splits, the index of names, and how tables are written as Arrow files."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from skelstore.write import disk
 
 
 def write_table(table: pa.Table, path: Path) -> FileEntry:
-    """Write a table as one record batch of an uncompressed Arrow IPC file, which a reader maps as it is."""
-    # Arrow takes a path that is text as UTF-8, which the names of folders need not be.
+    """Write a table as one record batch of an uncompressed Arrow IPC file, which a reader can memory-map."""
+    # Arrow encodes a str path as UTF-8, but the names of folders may have other bytes.
     with pa.OSFile(os.fsencode(path), "wb") as file, pa.ipc.new_file(file, table.schema) as sink:
         for batch in table.combine_chunks().to_batches():
             sink.write_batch(batch)
@@ -27,10 +27,11 @@ def write_table(table: pa.Table, path: Path) -> FileEntry:
 
 
 def name_index(hashes: pa.ChunkedArray) -> pa.Table:
-    """Hash table of the videos' names, as ``names.arrow`` holds it.
+    """The hash table of the videos' names: the content of ``names.arrow``.
 
-    A name with hash h belongs to bucket h mod n, n being the number of named videos. ``video`` lists the videos
-    bucket by bucket, ``bucket[b]`` says where in that list bucket b begins (it ends where the next begins).
+    A name with hash h belongs to bucket h mod n, where n is the number of named videos. ``video`` lists the videos
+    bucket by bucket. ``bucket[b]`` is the position in that list at which bucket b starts; it ends where the next one
+    starts.
     """
     named = np.flatnonzero(hashes.is_valid().to_numpy(zero_copy_only=False)) if len(hashes) else np.zeros(0, np.int64)
     buckets = hashes.drop_null().to_numpy().astype(np.int64) % max(len(named), 1)
@@ -40,7 +41,11 @@ def name_index(hashes: pa.ChunkedArray) -> pa.Table:
 
 
 def splits_table(splits: Mapping[Any, Any]) -> pa.Table:
-    """``splits.arrow``: a row a split. ``value`` is null for a text -> list of texts, else name and ids with types."""
+    """The content of ``splits.arrow``: one row per split.
+
+    ``value`` is null if the name is a str and the ids are a list of str. Else it is JSON with the name and the ids,
+    including their types.
+    """
     rows: list[tuple[str, list[str], str | None]] = []
     for name, ids in splits.items():
         plain = type(ids) is list and all(type(i) is str and values.is_utf8(i) for i in [name, *ids])
@@ -60,5 +65,6 @@ def splits_table(splits: Mapping[Any, Any]) -> pa.Table:
 
 
 def shown_path(path: Sequence[Json]) -> str:
+    """A path in an annotation as text: its keys, joined by dots."""
     shown = ".".join(str(values.decode(key)) for key in path)
     return shown.encode("utf-8", "replace").decode()

@@ -1,6 +1,6 @@
-"""The sibling folder in which a store grows until it is complete.
+"""The folder beside the destination in which a store is written until it is complete.
 
-``k400.zarr`` grows in ``k400.zarr.partial``; nothing stands at the final path before ``commit``.
+``k400.zarr`` is written in ``k400.zarr.partial`` and appears at its final path only on ``commit``.
 """
 
 from __future__ import annotations
@@ -33,25 +33,26 @@ from skelstore.write.owners import (
 
 
 class Workspace:
-    """Folder of a store in the making: ``parts`` (one folder a part) and ``store`` (the store as it will stand).
+    """The folder of an unfinished store: ``parts`` (one folder per part) and ``store`` (the store to be committed).
 
-    With ``resume`` the parts are kept that stand there already. It ends with ``commit``, with ``discard``, or with
-    ``leave``, which keeps the parts for the next one. As a context manager it ends with ``commit`` or ``discard``.
+    With ``resume``, parts that already exist are kept. A workspace ends with ``commit``, with ``discard``, or with
+    ``leave``, which keeps the parts for the next workspace. As a context manager it ends with ``commit`` or
+    ``discard``.
 
-    Nobody but this user can look into it; with ``shared`` the group of the destination's folder can go on with it.
+    Only this user can access the folder; with ``shared``, the group of the destination's folder can continue the work.
 
-    Raises StoreExistsError if the destination is taken and ``force`` is false, if it is no store (only a store
-    is ever replaced), or if this user cannot replace it; StoreError if another process is writing the same store, if
-    this user can make nothing beside it, or if what is there already is somebody else's, or a link.
+    Raises StoreExistsError if the destination is taken and ``force`` is false, if it is not a store (only a store is
+    ever replaced), or if this user cannot replace it. Raises StoreError if another process is writing the same store,
+    if this user cannot write beside it, or if something that is already there is a link or belongs to another user.
     """
 
     def __init__(
         self, destination: str | os.PathLike[str], *, force: bool = False, resume: bool = False, shared: bool = False
     ) -> None:
-        # The real path: what a link names is replaced, and the link stays.
+        # The real path: the target of a link is replaced, and the link stays.
         self.destination = Path(os.path.realpath(local_path(destination)))
         if not self.destination.name:
-            raise StoreError(f"{destination} cannot be a store: name a folder in it that is not there yet")
+            raise StoreError(f"{destination} cannot be a store: name a new folder in it")
         self._force = force
         self._shared = shared
         self._owners = Owners(self.destination.parent, shared=shared)
@@ -73,7 +74,7 @@ class Workspace:
             if self._lock is None:
                 self._enter()
             with as_shared_as(self.folder):
-                # The folder of the store is there before that of the parts, and until it gets its final name: see _mend
+                # ``store`` exists before ``parts`` does, and until it is renamed: ``_mend`` relies on that.
                 self.store.mkdir(exist_ok=True)
                 _empty(self.store)
                 self.parts.mkdir(exist_ok=True)
@@ -95,13 +96,13 @@ class Workspace:
         require_replaceable(self.destination)
 
     def _enter(self) -> None:
-        """Make the folder, or take one over that is ours, and keep other processes out."""
+        """Create the folder, or take over our own, and lock it against other processes."""
         busy = f"{self.folder} is in use: another process is writing {self.destination.name}, so wait for it or "
         while self._lock is None:
             self._make_folder()
             try:
                 self._lock = take_lock(self.folder / "lock", busy + "choose another destination", self._owners)
-            except FileNotFoundError:  # the process that had it has removed the folder
+            except FileNotFoundError:  # the process that held the lock has removed the folder
                 if not self.destination.parent.is_dir():
                     raise
         self._status = os.lstat(self.folder)
@@ -119,16 +120,16 @@ class Workspace:
             require_private(self.folder, status)
 
     def _require_own_entries(self, top: os.stat_result) -> None:
-        """Raise StoreError if something in the folder is no file or folder of ours: it is not ours to go on from."""
+        """Raise StoreError if anything in the folder is not a file or folder of ours: then it must not be reused."""
         for path in entries_below(self.folder):
             status = os.lstat(path)
             require_kind(path, status, stat.S_IFREG, stat.S_IFDIR)
             self._owners.require(path, status)
-            if top.st_mode & stat.S_IXOTH:  # else nobody else gets at it
+            if top.st_mode & stat.S_IXOTH:  # else other users cannot access it
                 require_private(path, status)
 
     def _mend(self) -> None:
-        """Finish what a process that was killed in ``commit`` had begun."""
+        """Finish the ``commit`` of a process that was killed during it."""
         aside = schema.aside_of(self.store)
         if self._replacing.exists() and self.store.exists() and not (self.destination / ROOT_KEY).exists():
             self._refuse_another_folder()
@@ -137,20 +138,20 @@ class Workspace:
         elif aside.exists() and not self.destination.exists():
             os.rename(aside, self.destination)
             disk.sync_folder(self.destination.parent)
-        elif not self.store.exists() or self._stands():  # it has got its final name, or nothing was begun
+        elif not self.store.exists() or self._is_committed():  # it has its final name, or nothing was started
             self.discard()
         else:
             self._replacing.unlink(missing_ok=True)
 
-    def _stands(self) -> bool:
-        """Whether the store stands at the destination too: a power cut may bring back a name that it had before."""
+    def _is_committed(self) -> bool:
+        """Whether the store is at the destination too: a power cut may bring back its earlier name."""
         try:
             return (self.store / ROOT_KEY).read_bytes() == (self.destination / ROOT_KEY).read_bytes()
         except OSError:
             return False
 
     def keep_parts(self, names: Collection[str]) -> None:
-        """Remove all that stands among the parts under another name."""
+        """Remove everything in ``parts`` that has another name."""
         _empty(self.parts, names)
 
     def remove_parts(self, names: Iterable[str]) -> None:
@@ -159,7 +160,7 @@ class Workspace:
             disk.remove_folder(self.parts / name)
 
     def commit(self) -> None:
-        """Bring the store to the disk and give it its final name, in one step; then remove the workspace."""
+        """Sync the store to disk and rename it to its final name, in one step; then remove the workspace."""
         disk.sync_tree(self.store)
         disk.sync_folder(self.folder)
         self._refuse_taken()
@@ -174,12 +175,13 @@ class Workspace:
         self.discard()
 
     def _replace_by_removal(self) -> None:
-        """Replace a store that can have no other name: the new one is on the disk, so the old one is removed first.
+        """Replace a store that cannot be renamed: the new store is on disk, so the old one is removed first.
 
-        A process that is killed between leaves a folder without a root, which is no store, and the next one finishes.
+        A process that is killed in between leaves a folder without a root, which is not a store; the next process
+        finishes.
         """
         aside = schema.aside_of(self.store)
-        os.rename(self.store, aside)  # if the new one cannot be moved either, nothing is removed
+        os.rename(self.store, aside)  # if the new store cannot be renamed either, nothing is removed
         os.rename(aside, self.store)
         old = {"inode": os.stat(self.destination).st_ino, "names": os.listdir(self.destination)}
         disk.write_file(self._replacing, to_bytes(old))
@@ -188,11 +190,11 @@ class Workspace:
         self._remove_and_move()
 
     def _refuse_another_folder(self) -> None:
-        """Raise StoreExistsError if the destination is not what is left of the store that was being replaced."""
+        """Raise StoreExistsError if the destination is not the rest of the store that was being replaced."""
         if not self.destination.exists():
             return
         old = from_bytes(self._replacing.read_bytes(), str(self._replacing))
-        # The number alone says little: a new folder may have that of one that was removed.
+        # The inode number alone is not enough: a new folder may have the number of a removed one.
         if os.stat(self.destination).st_ino != old["inode"] or not {*os.listdir(self.destination)} <= {*old["names"]}:
             raise StoreExistsError(
                 f"{self.destination} is not the store that an earlier command was replacing: move it away, then run "
@@ -207,14 +209,14 @@ class Workspace:
         disk.sync_folder(self.destination.parent)
 
     def _require_in_place(self) -> None:
-        """Raise StoreError if another folder, or a link, has taken the place of this one."""
+        """Raise StoreError if this folder was moved away or replaced by another folder or a link."""
         assert self._status is not None
         if not os.path.lexists(self.folder) or not os.path.samestat(os.lstat(self.folder), self._status):
-            raise StoreError(f"{self.folder} was moved away while a store was written there: write it again")
+            raise StoreError(f"{self.folder} was moved away while a store was written there: write the store again")
 
     @property
     def committed(self) -> bool:
-        """Whether the store has got its final name."""
+        """Whether the store has its final name."""
         return self._moved or not self.store.exists()
 
     def discard(self) -> None:
@@ -228,13 +230,13 @@ class Workspace:
                     disk.remove_folder(folder)
             self._replacing.unlink(missing_ok=True)
             self._lock.remove()
-            with contextlib.suppress(OSError):  # another process has come for the next store
+            with contextlib.suppress(OSError):  # another process is already using it for the next store
                 self.folder.rmdir()
         finally:
             self.leave()
 
     def leave(self) -> None:
-        """Let go of the workspace, which stays as it is."""
+        """Release the lock; the workspace stays as it is."""
         if self._lock is not None:
             self._lock.release()
             self._lock = None
@@ -245,11 +247,11 @@ class Workspace:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.tell_place(error)
+        self.add_place(error)
         self.discard()
 
-    def tell_place(self, error: BaseException | None) -> None:
-        """Let an error of writing say where: the one of a full disk does not."""
+    def add_place(self, error: BaseException | None) -> None:
+        """Add the folder to an OSError that names no file, such as that of a full disk."""
         if isinstance(error, OSError) and not isinstance(error, SkelstoreError) and error.filename is None:
             error.filename = str(self.folder)
 

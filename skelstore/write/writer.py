@@ -19,7 +19,7 @@ from skelstore.write.workspace import Workspace
 
 
 class Writer:
-    """Writes a store to ``path``; nothing stands there before ``close``, or the end of a ``with`` block.
+    """Writes a store to ``path``; it appears there only on ``close``, or when a ``with`` block exits without an error.
 
     ::
 
@@ -27,14 +27,14 @@ class Writer:
             writer.add({"frame_dir": "clip1", "label": 3, "total_frames": 90, "keypoint": keypoint})
             writer.splits["train"] = ["clip1"]
 
-    ``profile`` is how chunks are coded: ``fast`` (as they are), ``default`` (blosc lz4) or ``small`` (blosc zstd).
-    ``force`` replaces a store that stands at ``path``, once the new one is complete. ``source`` becomes
-    ``Store.source``: JSON, with the members that docs/format.md lists under source; ``{"dialect": "writer"}`` if None.
-    ``splits`` maps names of splits to lists of ids. Memory holds one chunk a field and the table of a part, whatever
-    the data's size.
+    ``profile`` selects how chunks are compressed: ``fast`` (not at all), ``default`` (blosc lz4) or ``small`` (blosc
+    zstd). ``force`` replaces a store at ``path`` once the new one is complete. ``source`` becomes ``Store.source``:
+    JSON with the members that docs/format.md lists under source; ``{"dialect": "writer"}`` if None. ``splits`` maps
+    names of splits to lists of ids. Memory holds one chunk per field and the table of one part, whatever the size of
+    the data; before that, copies of the first videos, from which the chunks are planned.
 
-    Raises StoreExistsError if ``path`` is taken, StoreError if its folder is missing, another process is writing it
-    or the profile is unknown. An exception inside the ``with`` block leaves nothing behind.
+    Raises StoreExistsError if ``path`` is taken, StoreError if its folder is missing, another process is writing it or
+    the profile is unknown. An exception inside the ``with`` block leaves nothing behind.
     """
 
     def __init__(
@@ -59,43 +59,43 @@ class Writer:
     def add(self, annotation: Annotation) -> None:
         """Append a video: a dict as PYSKL documents it, with any further keys.
 
-        Raises UnsupportedValueError, with the place of the value, for what no store can hold; the video is
-        left out then, and the writer goes on. After any other exception it has given up, and nothing is left behind.
-        Raises StoreError if the writer was closed or has given up.
+        Raises UnsupportedValueError, with the place of the value, for a value that no store can hold; the video is
+        then skipped, and the writer can continue. Any other exception aborts the writer, which leaves nothing behind.
+        Raises StoreError if the writer was closed or aborted.
         """
         if self._closed:
-            raise StoreError(f"the writer of {self._workspace.destination} was closed or given up: make a new one")
+            raise StoreError(f"the writer of {self._workspace.destination} was closed or aborted: make a new one")
         try:
             self._add(annotation)
         except UnsupportedValueError:
             raise
-        except BaseException as error:  # what was added before may be written in part only
-            self._workspace.tell_place(error)
+        except BaseException as error:  # videos added before may be written only partly
+            self._workspace.add_place(error)
             self.abort()
             raise
 
     def close(self) -> None:
-        """Complete the store and give it its final name. A writer that was closed or aborted is left as it is.
+        """Complete the store and rename it to its final name. Does nothing if the writer was closed or aborted.
 
-        Raises UnsupportedValueError for splits that no store can hold; the writer goes on then. After any other
-        exception it has given up, and nothing is left behind; StoreExistsError if ``path`` was taken meanwhile.
+        Raises UnsupportedValueError for splits that no store can hold; the writer can then continue. Any other
+        exception aborts the writer, which leaves nothing behind; StoreExistsError if ``path`` was taken meanwhile.
         """
         if self._closed:
             return
-        splits_table(self.splits)  # refused, if they are, before anything has happened
+        splits_table(self.splits)  # raises for unsupported splits before anything is written
         try:
             self._begin()
             self._end_part()
             join(self._parts, self._planner.plan(), self.splits, self._source, self._workspace.store)
             self._workspace.commit()
         except BaseException as error:
-            self._workspace.tell_place(error)
+            self._workspace.add_place(error)
             self.abort()
             raise
         self._closed = True
 
     def abort(self) -> None:
-        """Give up; nothing is left behind."""
+        """Abort the writer and remove everything that it has written."""
         self._closed = True
         if self._part is not None:
             self._part.abort()
@@ -106,7 +106,7 @@ class Writer:
             self._write(annotation)
             return
         self._planner.add(annotation)
-        self._first.append(values.copy_value(annotation))  # its arrays may be filled anew before they are written
+        self._first.append(values.copy_value(annotation))  # the caller may reuse its arrays before they are written
         if self._planner.full:
             self._begin()
 

@@ -29,6 +29,6 @@ def run(capfd: pytest.CaptureFixture[str]) -> Any:
 
 
 @pytest.fixture
-def explored_in_small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+def indexed_in_small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Index a pickle in steps, however small it is."""
     monkeypatch.setattr(spans, "GROWTH_BYTES", 1)

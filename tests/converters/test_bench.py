@@ -57,7 +57,7 @@ def test_videos_without_a_unique_name_are_left_out(tmp_path: Path) -> None:
     assert data.sample_of(path, 10, tmp_path).names == ["once"]
     with skelstore.Writer(path, force=True) as writer:
         writer.add({"label": 1})
-    with pytest.raises(FieldNotFoundError, match="no video that is found by its name"):
+    with pytest.raises(FieldNotFoundError, match="no video with a unique name"):
         data.sample_of(path, 10, tmp_path)
 
 

@@ -311,7 +311,7 @@ def test_exchanged_axes_are_named() -> None:
         for key in ("keypoint", "keypoint_score"):
             annotation[key] = np.swapaxes(annotation[key], 0, 1)
     found = checked(data).problems["total-frames"].examples
-    assert found[0].found == "total_frames is 6, and T is 2, and M is that: the axes M and T look exchanged"
+    assert found[0].found == "total_frames is 6, but T is 2, and M is as large: the axes M and T look swapped"
 
 
 def test_names() -> None:
@@ -343,7 +343,7 @@ def test_labels_of_a_whole_data_set() -> None:
         annotation["label"] += 1
     report = checked(data)
     assert kinds(report) == {"label-gap": 1}
-    assert "1 of those below missing, first 0" in report.problems["label-gap"].examples[0].found
+    assert "1 below it missing, first 0" in report.problems["label-gap"].examples[0].found
     assert kinds(checked(clean(), class_names=["a", "b"])) == {"label-range": 2}
     assert kinds(checked(clean(), class_names=["a", "b", "c"])) == {}
     huge = clean()
@@ -498,13 +498,18 @@ def test_raw_ntu_is_checked_as_a_recipe_makes_it(tmp_path: Path) -> None:
     write_skeletons(tmp_path / "ntu", names)
     (tmp_path / "ntu" / f"{names[1]}.skeleton").write_bytes(b"2\n0\n0\n")
     with (
-        pytest.raises(SourceError, match=r"no pipeline takes raw: check it with --recipe pyskl or mmaction2"),
+        pytest.raises(
+            SourceError,
+            match=r"raw NTU RGB\+D data, which no pipeline accepts: check it with --recipe pyskl or mmaction2",
+        ),
         opened_for_check(tmp_path / "ntu"),
     ):
         pass
     ntu.convert(tmp_path / "ntu", tmp_path / "raw.zarr", workers=1)
     with (
-        pytest.raises(SourceError, match=r"raw\.zarr keeps NTU RGB\+D raw, .*check the store that `skelstore derive`"),
+        pytest.raises(
+            SourceError, match=r"raw\.zarr has raw NTU RGB\+D data, .*check the store that `skelstore derive`"
+        ),
         opened_for_check(tmp_path / "raw.zarr"),
     ):
         pass

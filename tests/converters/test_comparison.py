@@ -127,7 +127,7 @@ def compared_names(tmp_path: Path, here: list[dict[str, Any]], there: list[dict[
 def test_another_source_is_reported_in_one_sentence(tmp_path: Path, count: int) -> None:
     here, there = (named(*(f"{letter}{i}" for i in range(count))) for letter in "vw")
     [text] = compared_names(tmp_path, here, there)
-    assert f"all {min(count, 20)} videos that were compared have other names, such as 'v0' and 'w0'" in text
+    assert f"all {min(count, 20)} compared videos have other names, such as 'v0' and 'w0'" in text
     assert "is it another source" in text
 
 

@@ -65,7 +65,7 @@ def in_small_steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     send = jobs._send
 
     def recording(source: Source, *arguments: Any) -> Sent:
-        known.append(source.known)
+        known.append(source.indexed)
         return send(source, *arguments)
 
     monkeypatch.setattr(jobs, "_send", recording)

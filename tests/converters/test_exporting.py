@@ -330,10 +330,10 @@ def test_a_folder_is_refused_and_replaced_by_force(tmp_path: Path, stores: Store
         export(store, out, force=True)
         assert listing(out) == before
         (out / "mine.txt").write_text("x")
-        with pytest.raises(StoreExistsError, match=r"out holds mine\.txt, no pickle"):
+        with pytest.raises(StoreExistsError, match=r"out holds mine\.txt, which is not a pickle"):
             export(store, out, force=True)
         assert listing(out) == sorted([*before, "mine.txt"])
-        with pytest.raises(SourceError, match="the file of two of these videos"):
+        with pytest.raises(SourceError, match="two of these videos come from the file"):
             export(store.at([0, 0]), tmp_path / "twice")
     assert not [name for name in listing(tmp_path) if "twice" in name]
 
@@ -385,7 +385,7 @@ def test_kpfiles_take_no_folder_that_holds_the_store_or_the_table(tmp_path: Path
     before = sorted(path for path in tmp_path.rglob("*"))
     with (
         skelstore.open(store) as opened,
-        pytest.raises(SourceError, match="which kpfiles need for themselves"),
+        pytest.raises(SourceError, match="which is only for kpfiles"),
     ):
         export(opened, out, format="kinetics", kpfiles=folder, force=True)
     assert sorted(path for path in tmp_path.rglob("*")) == before
@@ -443,9 +443,9 @@ def test_an_interrupt_leaves_nothing(tmp_path: Path, stores: Stores) -> None:
 
 def test_options_that_do_not_apply(tmp_path: Path, stores: Stores) -> None:
     with skelstore.open(stores["pyskl"][0]) as store:
-        with pytest.raises(SourceError, match="kpfile_videos goes with the format kinetics, not with pyskl"):
+        with pytest.raises(SourceError, match="only with the format kinetics"):
             export(store, tmp_path / "a.pkl", kpfile_videos=3)
-        with pytest.raises(SourceError, match="kpfiles goes with the format kinetics, not with pyskl"):
+        with pytest.raises(SourceError, match="only with the format kinetics"):
             export(store, tmp_path / "a.pkl", kpfiles=tmp_path / "k")
         with pytest.raises(StoreError, match="is not a folder: make it"):
             export(store, tmp_path / "no" / "a.pkl")
@@ -519,7 +519,7 @@ def test_a_file_replaces_regular_files_only(tmp_path: Path, kind: str) -> None:
         target.mkdir()
     else:
         target.symlink_to("/dev/null")
-    with pytest.raises(StoreExistsError, match="a is no regular file, so no file replaces it"):
+    with pytest.raises(StoreExistsError, match="a is not a regular file, so it is not replaced"):
         new_file(target, force=True).__enter__()
     assert listing(tmp_path) == ["a"]
 

@@ -22,7 +22,7 @@ from tests.support import strategies
 from tests.support.exact import assert_exact
 from tests.support.source_contract import check_source, dump, load
 
-pytestmark = pytest.mark.usefixtures("explored_in_small_steps")
+pytestmark = pytest.mark.usefixtures("indexed_in_small_steps")
 
 
 def pack(n: int = 3) -> dict[str, Any]:
@@ -475,7 +475,7 @@ def test_existing_kpfiles_are_refused(tmp_path: Path) -> None:
             export(store, tmp_path / "again.pkl")
         assert_exact(files_of(tmp_path / "kpfiles"), before)
         assert not [name for name in os.listdir(tmp_path) if "partial" in name or "again" in name]
-        with pytest.raises(StoreExistsError, match="may be the source's, so name it"):
+        with pytest.raises(StoreExistsError, match="may belong to the source, so name it"):
             export(store.at([]), tmp_path / "again.pkl", force=True)
         assert_exact(files_of(tmp_path / "kpfiles"), before)
         export(store, tmp_path / "again.pkl", kpfiles=tmp_path / "kpfiles", force=True)

@@ -86,7 +86,7 @@ def test_joints_are_stated(tmp_path: Path) -> None:
         assert store.joints.stated
         assert store.joints.layout == skelstore.joints.LAYOUTS["ntu-25"]
         assert store[0]["label"] == samples.ntu3d_like(1)["annotations"][0]["label"]
-    with pytest.raises(JointLayoutError, match="coco-17 has 17 joints, and there are keypoints with 25"):
+    with pytest.raises(JointLayoutError, match="coco-17 has 17 joints, but there are keypoints with 25"):
         relabel(path, tmp_path / "c.zarr", joints="coco-17")
 
 
@@ -94,6 +94,7 @@ def test_joints_are_stated(tmp_path: Path) -> None:
     ("label", "options", "match"),
     [
         (7, {"mapping": {"3": 0}}, r"1 label, in 1 place, is not in the mapping: 7: add a line"),
+        ("drnik", {"mapping": {"3": 0, "drink": 1}}, r"'drnik': add a line for each; did you mean 'drink'\?"),
         (1.0, {"compact": True}, r"video 1 \('clip1'\): the label is a float"),
         (True, {"compact": True}, "the label is a bool"),
         (None, {"mapping": {"3": 0}}, "the label is None"),
@@ -172,12 +173,12 @@ def test_mappings(name: str, data: bytes, mapping: dict[str, Any]) -> None:
         ("a.csv", b"1,2\n3\n", r"line 2 is \['3'\]; expected old,new"),
         ("a.csv", b"1,2,3\n", "line 1"),
         ("a.csv", b"1,\n", "line 1"),
-        ("a.csv", b"1,2\n1,3\n", "the label '1' is there twice"),
-        ("a.csv", b'"1,2\n', "is no CSV file"),
+        ("a.csv", b"1,2\n1,3\n", "the label '1' occurs twice"),
+        ("a.csv", b'"1,2\n', "is not a CSV file"),
         ("a.csv", b"\xff\xfe", "is not UTF-8"),
-        ("a.csv", b"from,to\n3,0\nwalk,1\n", "the first line is 'from,to', and the new labels below it are numbers"),
+        ("a.csv", b"from,to\n3,0\nwalk,1\n", "the first line is 'from,to', but the new labels below it are numbers"),
         ("a.csv", b"Old,New\n3,0\n", "the first line is 'Old,New'"),
-        ("a.json", b'{"1": 2, "3": 0, "1": 4}', "the label '1' is there twice"),
+        ("a.json", b'{"1": 2, "3": 0, "1": 4}', "the label '1' occurs twice"),
         ("a.json", b"{", "is not JSON"),
         ("a.json", b"[" * 100_000, "is not JSON"),
         ("a.json", b'"x"', "neither an object"),
@@ -214,8 +215,8 @@ def test_class_names(name: str, data: bytes, names: list[str]) -> None:
         ("a.txt", b"a\n\nb\n", "name 2 \\(of label 1\\) is empty"),
         ("a.txt", b"", "name 1"),
         ("a.txt", b"a\xff", "is not UTF-8"),
-        ("a.json", b'{"a": 1}', "no list of texts"),
-        ("a.json", b'["a", 1]', "no list of texts"),
+        ("a.json", b'{"a": 1}', "not a list of texts"),
+        ("a.json", b'["a", 1]', "not a list of texts"),
         ("a.json", b'["a", "\\ud800"]', "name 2"),
     ],
 )

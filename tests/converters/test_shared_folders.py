@@ -103,7 +103,7 @@ def test_a_colleague_resumes_a_shared_conversion(lab: Path, umask: int) -> None:
     assert convert_as(ALICE, lab, "--shared", umask=umask, stop=4)[0] == -9
     status, said = convert_as(BOB, lab, umask=umask)
     assert status == 1
-    assert f"belongs to {NAMES[ALICE]}, so it is not used: go on with it with --shared" in said
+    assert f"belongs to {NAMES[ALICE]}, so it is not used: continue it with --shared" in said
     assert convert_as(BOB, lab, "--shared", umask=umask, stop=6)[0] == -9
     status, said = convert_as(ALICE, lab, "--shared", umask=umask)
     assert status == 0, said
@@ -122,7 +122,7 @@ def test_a_folder_of_another_group_is_not_shared(lab: Path) -> None:
     lab.chmod(0o777)
     status, said = convert_as(ALICE, lab, "--shared")
     assert status == 1
-    assert "is of the group root, and you are not" in said
+    assert "belongs to the group root, and you are not in it" in said
     assert convert_as(ALICE, lab)[0] == 0
 
 

@@ -207,5 +207,5 @@ def blosc(**changed: Any) -> dict[str, Any]:
     ],
 )
 def test_a_codec_chain_outside_the_format_is_a_store_error(codecs: list[Any]) -> None:
-    with pytest.raises(StoreError, match=r"chunks are (coded|transposed)"):
+    with pytest.raises(StoreError, match=r"chunks are (encoded|transposed)"):
         ChunkCodec(codecs, (64, 17, 2), np.dtype("<f2"))

@@ -129,7 +129,10 @@ def test_joints_have_the_positions_of_their_papers() -> None:
 
 
 def test_an_unknown_layout() -> None:
-    with pytest.raises(JointLayoutError, match=r"'coco' is not known; expected one of coco-17, .*mediapipe-33"):
+    with pytest.raises(
+        JointLayoutError,
+        match=r"'coco' is not known; expected one of coco-17, .*mediapipe-33; did you mean 'coco-17'\?",
+    ):
         layout("coco")
 
 
@@ -251,7 +254,7 @@ def test_recognised_is_a_guess(shapes: list[tuple[int, int]], name: str | None) 
 
 def test_stated_joints_have_to_fit() -> None:
     assert stated("coco-17", [(17, 2)], ["nose"]) == {"layout": "coco-17", "derived": ["nose"]}
-    with pytest.raises(JointLayoutError, match="coco-17 has 17 joints, and there are keypoints with 11, 25"):
+    with pytest.raises(JointLayoutError, match="coco-17 has 17 joints, but there are keypoints with 11, 25"):
         stated("coco-17", [(17, 2), (25, 2), (11, 2)])
     with pytest.raises(JointLayoutError, match="not known"):
         stated("coco17", [])

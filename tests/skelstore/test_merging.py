@@ -27,7 +27,7 @@ from skelstore.format import chunking
 from skelstore.format.codecs import PROFILES, ChunkCodec, Profile
 from skelstore.read import arrays
 from skelstore.read.verification import verify
-from skelstore.splits import joined
+from skelstore.splits import join_splits
 from tests.support import strategies
 from tests.support.contracts import check_store, write, written
 from tests.support.exact import assert_exact
@@ -275,7 +275,7 @@ def check_conflict(paths: list[Path], kind: str, *sentences: str) -> None:
 
 def test_ids_in_both(tmp_path: Path) -> None:
     paths = [write(tmp_path / f"{i}.zarr", videos("a", 9)[i:]) for i in (0, 2)]
-    check_conflict(paths, "ids", "7 names of videos in")
+    check_conflict(paths, "ids", "7 video names both in")
     with skelstore.open(tmp_path / "all.zarr") as store, pytest.raises(skelstore.AmbiguousVideoError):
         store["a3"]
 
@@ -283,7 +283,7 @@ def test_ids_in_both(tmp_path: Path) -> None:
 def test_ids_of_any_form(tmp_path: Path) -> None:
     a = [{"frame_dir": np.str_("x")}, {"frame_dir": "\ud800"}, {"filename": "f"}, {"frame_dir": 3}, {}]
     paths = [write(tmp_path / f"{i}.zarr", a) for i in range(3)]
-    check_conflict(paths, "ids", "3 names of videos in", "3 names of videos in")
+    check_conflict(paths, "ids", "3 video names both in", "3 video names both in")
 
 
 def test_ids_that_are_matched_by_other_keys(tmp_path: Path) -> None:
@@ -318,7 +318,9 @@ def test_raw_skeletons_beside_keypoints(tmp_path: Path, order: int) -> None:
     bodies = [{"frame_dir": f"r{i}", "label": i, "position": np.zeros((4, 25, 3))} for i in range(2)]
     raw = write(tmp_path / "raw.zarr", bodies, source={"dialect": "ntu", "recipe": "raw"})
     paths = [raw, write(tmp_path / "a.zarr", videos("a"))]
-    check_conflict(paths[::order], "raw", f"{raw} keeps NTU RGB+D raw, {paths[1]} does not, and no pipeline or recipe")
+    check_conflict(
+        paths[::order], "raw", f"{raw} has raw NTU RGB+D data, {paths[1]} does not, and no pipeline or recipe"
+    )
 
 
 def test_raw_skeletons_beside_others_or_none_are_not_a_conflict(tmp_path: Path) -> None:
@@ -444,7 +446,7 @@ def test_all_conflicts_are_reported_together(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("dtype", ["<i8", ">i8"])
 def test_splits_that_are_arrays_keep_their_byte_order(dtype: str) -> None:
-    found = joined([{"t": np.array([1], dtype)}, {"t": np.array([2, 1], dtype)}])
+    found = join_splits([{"t": np.array([1], dtype)}, {"t": np.array([2, 1], dtype)}])
     assert_exact(found, {"t": np.array([1, 2, 1], dtype)})
 
 
@@ -454,7 +456,7 @@ def test_videos_as_splits(tmp_path: Path, two: list[Path]) -> None:
     check_merged(tmp_path / "all.zarr", [*videos("a"), *videos("b")], splits)
     skelstore.merge(two, tmp_path / "one.zarr", as_splits=["all", "all"])
     assert len(skelstore.open(tmp_path / "one.zarr").split("all")) == 12
-    with pytest.raises(MergeError, match="has a split 't' already"):
+    with pytest.raises(MergeError, match="already has a split 't'"):
         skelstore.merge(two, tmp_path / "no.zarr", as_splits=["t", "u"])
     with pytest.raises(MergeError, match="3 names of splits for 2 stores"):
         skelstore.merge(two, tmp_path / "no.zarr", as_splits=["t", "u", "v"])
@@ -740,7 +742,7 @@ def test_layouts_of_joints_and_names_of_classes(tmp_path: Path) -> None:
     with pytest.raises(skelstore.MergeError) as caught:
         skelstore.merge([ntu, body], tmp_path / "out.zarr")
     assert re.search("^joints: .*ntu.zarr.*body.zarr", str(caught.value), re.MULTILINE)
-    assert re.search("^labels: the classes have other names in .*body.zarr", str(caught.value), re.MULTILINE)
+    assert re.search("^labels: the names of the classes differ between .*body.zarr", str(caught.value), re.MULTILINE)
     skelstore.merge([ntu, body], tmp_path / "out.zarr", allow=["joints", "labels"])
     merged = skelstore.open(tmp_path / "out.zarr")
     assert merged.joints.layout == skelstore.open(ntu).joints.layout

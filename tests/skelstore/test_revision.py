@@ -143,12 +143,12 @@ def test_labels_that_cannot_be_changed(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"video 0 \('a'\): its label is an array"):
         revise(array, tmp_path / "out.zarr", labels=lambda label: label)
     plain = write(tmp_path / "plain.zarr", clips(1))
-    with pytest.raises(StoreError, match="its new label is no number"):
+    with pytest.raises(StoreError, match="its new label is not a number"):
         revise(plain, tmp_path / "out.zarr", labels=lambda _: np.zeros(3))
     with pytest.raises(UnsupportedValueError):
         revise(plain, tmp_path / "out.zarr", labels=lambda _: object())
     whole = write(tmp_path / "whole.zarr", [{"label": 1, **{f"k{i}": i for i in range(200)}}])
-    with pytest.raises(StoreError, match="kept whole, as JSON"):
+    with pytest.raises(StoreError, match="stored whole, as JSON"):
         revise(whole, tmp_path / "out.zarr", labels=lambda label: label)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["array.zarr", "plain.zarr", "whole.zarr"]
 
@@ -195,6 +195,6 @@ def test_no_file_outside_of_the_stores_is_linked(tmp_path: Path, more: dict[str,
     files["manifest.json"] = json.dumps(manifest).encode()
     old = lay_out(tmp_path / "old.zarr", sign_root(files, json.loads(files["zarr.json"])))
     (tmp_path / "deep").mkdir()
-    with pytest.raises(StoreError, match=re.escape("'../secret' is no name of a file in a store")):
+    with pytest.raises(StoreError, match=re.escape("'../secret' cannot be the name of a file in a store")):
         revise(old, tmp_path / "deep" / "new.zarr", splits=SPLITS)
     assert not list((tmp_path / "deep").iterdir())

@@ -175,7 +175,7 @@ def test_a_state_with_class_prob_is_json(class_prob: Any) -> None:
 @pytest.mark.parametrize(
     ("other", "shown"),
     [
-        (EpochSampler(Videos(11)), "samples=11, this sampler has 10"),
+        (EpochSampler(Videos(11)), "samples=11, but this sampler has 10"),
         (EpochSampler(Videos(10), seed=1), "seed=1"),
         (EpochSampler(Videos(20), num_replicas=2), "samples=20"),
         (EpochSampler(Videos(10), shuffle=False), "shuffle=False"),

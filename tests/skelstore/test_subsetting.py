@@ -146,7 +146,7 @@ def test_splits_that_would_match_nothing(tmp_path: Path, first: dict[str, Any]) 
     videos = [{"frame_dir": "a", **first}, {"frame_dir": "b", **rest}]
     ids = ["a.mp4"] if first else ["a", "b"]
     whole = skelstore.open(write(tmp_path / "a.zarr", videos, {"train": ids}))
-    with pytest.raises(StoreError, match=r"a\.zarr: its splits name videos by .* begins with 'b' would be found by"):
+    with pytest.raises(StoreError, match=r"a\.zarr: its splits name videos by .* starts with 'b' videos are found by"):
         skelstore.subset(whole.at([1]), tmp_path / "b.zarr")
     assert [path.name for path in tmp_path.iterdir()] == ["a.zarr"]
     skelstore.subset(whole.at([0, 1]), tmp_path / "b.zarr")

@@ -322,9 +322,9 @@ def test_keys_with_the_same_hash(count: int) -> None:
     if count == 200:
         assert values.decode(values.loads(text)) == value == values.decode(values.encode(value))
         return
-    with pytest.raises(StoreError, match="more than 200 keys of one hash"):
+    with pytest.raises(StoreError, match="more than 200 keys of the same hash"):
         values.decode(values.loads(text))
-    with pytest.raises(UnsupportedValueError, match=r"\.a: a dict with more than 200 keys of one hash"):
+    with pytest.raises(UnsupportedValueError, match=r"\.a: a dict with more than 200 keys of the same hash"):
         values.encode({"a": value})
 
 
@@ -336,7 +336,7 @@ def test_many_long_keys_round_trip(value: dict[int, None]) -> None:
 
 @pytest.mark.parametrize("key", [None, {"tuple": [1]}, {"numpy": ["int8", "01"]}, {"numpy": ["str", "a"]}, []])
 def test_a_key_of_another_type(key: Any) -> None:
-    with pytest.raises(StoreError, match=r" as a key; expected str|form that the format gives"):
+    with pytest.raises(StoreError, match=r"a key of type|form that the format defines"):
         values.decode({"dict": [[key, 1]]})
 
 

@@ -117,7 +117,7 @@ def test_files_that_everybody_can_write_are_not_used(tmp_path: Path, name: str) 
     folder = left(tmp_path / "a.zarr")
     folder.chmod(0o755)
     (folder / name).chmod(0o777)
-    with pytest.raises(StoreError, match=f"{folder / name} can be written by everybody"):
+    with pytest.raises(StoreError, match=f"{folder / name} is writable by everybody"):
         Workspace(tmp_path / "a.zarr", resume=True)
 
 
@@ -197,9 +197,7 @@ def test_the_lock_of_another_host_is_reported_with_a_remedy(tmp_path: Path, chan
     folder = left(tmp_path / "a.zarr")
     holder = holder_of(folder, **{"pid": ended_process(), **changed})
     said = json.loads(holder.read_text())
-    with pytest.raises(
-        StoreError, match=f"process {said['pid']} on {said['host']}: if that has ended, remove {holder}"
-    ):
+    with pytest.raises(StoreError, match=f"process {said['pid']} on {said['host']}: if it has ended, remove {holder}"):
         Workspace(tmp_path / "a.zarr", resume=True)
     assert said["host"] in ("another", socket.gethostname())
     holder.unlink()
@@ -215,7 +213,7 @@ def test_a_lock_without_an_owner_is_reported_with_a_remedy(
     monkeypatch.setattr(locks, "_WRITING_SECONDS", 0.05)
     holder = left(tmp_path / "a.zarr") / "lock.held"
     holder.write_text(content)
-    with pytest.raises(StoreError, match=f"{holder} does not say which process: remove that file"):
+    with pytest.raises(StoreError, match=f"{holder} does not name the process: remove that file"):
         Workspace(tmp_path / "a.zarr", resume=True)
 
 

@@ -176,7 +176,7 @@ def test_nothing_is_at_the_path_before_close(tmp_path: Path) -> None:
     assert_exact(list(skelstore.open(path)), [video(0), video(1)])
     writer.close()
     writer.abort()
-    with pytest.raises(StoreError, match=r"a\.zarr was closed or given up: make a new one"):
+    with pytest.raises(StoreError, match=r"a\.zarr was closed or aborted: make a new one"):
         writer.add(video(2))
     assert_exact(list(skelstore.open(path)), [video(0), video(1)])
 
@@ -243,7 +243,7 @@ def test_a_writer_that_fails_while_writing_is_aborted(
     with pytest.raises((KeyboardInterrupt, OSError)):
         writer.add(video(before))
     assert names_in(tmp_path) == []
-    with pytest.raises(StoreError, match="was closed or given up"):
+    with pytest.raises(StoreError, match="was closed or aborted"):
         writer.add(video(5))
     writer.close()
     assert names_in(tmp_path) == []

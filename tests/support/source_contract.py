@@ -36,7 +36,7 @@ def check_source(source: Source, annotations: Sequence[Annotation], splits: Mapp
     try:
         assert isinstance(source.path, Path)
         assert source.dialect in DIALECTS
-        _check_exploring(source, annotations)
+        _check_indexing(source, annotations)
         _check_reading(source, annotations, splits)
         files = source.files(0, len(source))
         assert all(file.is_file() for file in files)
@@ -58,25 +58,25 @@ def check_source(source: Source, annotations: Sequence[Annotation], splits: Mapp
         source.close()
 
 
-def _check_exploring(source: Source, annotations: Sequence[Annotation]) -> None:
+def _check_indexing(source: Source, annotations: Sequence[Annotation]) -> None:
     """Check that what is known so far is read correctly, also by pickled copies, and that in the end all is known."""
     known = 0
     while True:
-        assert known <= source.known <= len(annotations)
-        known = source.known
+        assert known <= source.indexed <= len(annotations)
+        known = source.indexed
         assert len(source.sizes()) == known
         copied = pickle.loads(pickle.dumps(source))
         try:
-            assert copied.known == known
+            assert copied.indexed == known
             for index in {0, known // 2, known - 1} & set(range(known)):
                 assert_exact(source.video(index)[0], annotations[index], f"video({index}) of {known} known ones")
                 assert_exact(copied.video(index)[0], annotations[index], f"video({index}) of {known}, in a copy")
         finally:
             copied.close()
-        if not source.explore():
+        if not source.index_more():
             break
     assert known == len(annotations)
-    assert not source.explore()
+    assert not source.index_more()
 
 
 def _check_reading(source: Source, annotations: Sequence[Annotation], splits: Mapping[Any, Any]) -> None:

@@ -21,7 +21,7 @@ def run(code: str) -> subprocess.CompletedProcess[str]:
         ("skelstore.mmaction2", "torch", "pip install 'skelstore[torch]' mmaction2"),
         ("skelstore.mmaction2", "mmaction", "pip install 'skelstore[torch]' mmaction2"),
         ("skelstore.mmaction2", "mmengine", "pip install 'skelstore[torch]' mmaction2"),
-        ("skelstore.pyskl", "pyskl", "put its checkout on the path and install what it needs (mmcv 1.x)"),
+        ("skelstore.pyskl", "pyskl", "put its checkout on the path and install its dependencies (mmcv 1.x)"),
     ],
 )
 def test_a_missing_framework_says_what_to_install(module: str, hidden: str, advice: str) -> None:

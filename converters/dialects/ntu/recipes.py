@@ -43,7 +43,8 @@ def raw(name: str, label: int, skeleton: Skeleton) -> Annotation:
 def apply_recipe(recipe: Recipe, annotation: Annotation) -> Annotation:
     """The annotation of another recipe from one of ``raw``: ``keypoint`` float16 [M, T, 25, 3].
 
-    Raises SkippedVideoError if no frame has a body (``pyskl``), SourceError where upstream fails as well.
+    Raises SkippedVideoError for a video in which no frame has a body (``pyskl``), SourceError where upstream fails as
+    well.
     """
     name, total_frames = annotation["frame_dir"], annotation["total_frames"]
     frames, ids, position = (annotation[key] for key in BODY_FIELDS)

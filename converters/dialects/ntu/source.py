@@ -26,7 +26,7 @@ from skelstore.errors import SourceError
 from skelstore.format.files import absolute, open_regular
 from skelstore.format.schema import Annotation, Origin
 from skelstore.format.values import Json
-from skelstore.wording import file_name, join_lines
+from skelstore.wording import closest, file_name, join_lines
 
 if TYPE_CHECKING:
     from converters.conversion.convert import ConvertOptions
@@ -72,9 +72,9 @@ class NtuFiles(KnownAtOnce):
     ) -> None:
         self.path = absolute(path)
         if recipe not in RECIPES:
-            raise SourceError(f"recipe {recipe!r}; expected one of {', '.join(RECIPES)}")
+            raise SourceError(f"recipe {recipe!r}; expected one of {', '.join(RECIPES)}{closest(recipe, RECIPES)}")
         if task is not None and task not in TASKS:
-            raise SourceError(f"task {task!r}; expected one of {', '.join(TASKS)}")
+            raise SourceError(f"task {task!r}; expected one of {', '.join(TASKS)}{closest(task, TASKS)}")
         self._recipe: Recipe = recipe
         self._skip_broken = skip_broken
         ignored = ignored_names(Path(ignore)) if isinstance(ignore, str | os.PathLike) else frozenset(ignore)
