@@ -271,7 +271,7 @@ def test_a_threshold_alone_needs_box_scores(tmp_path: Path) -> None:
     videos = [compressed(number) for number in range(4)]
     del videos[2]["box_score"]
     store = skelstore.open(write(tmp_path / "a.zarr", videos))
-    with pytest.raises(FieldNotFoundError, match=r"1 videos of 4 have no box_score, which box_thr=0\.5 needs"):
+    with pytest.raises(FieldNotFoundError, match=r"1 of 4 videos has no box_score, which box_thr=0\.5 needs"):
         store.decompressed(box_thr=0.5)
     with pytest.raises(FieldNotFoundError, match=r"the videos have no box_score, which box_thr=0\.5 needs"):
         store.at([2]).decompressed(box_thr=0.5)

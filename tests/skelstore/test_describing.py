@@ -38,7 +38,7 @@ def test_a_store_shows_its_path_videos_splits_and_fields(tmp_path: Path) -> None
     path = write(tmp_path / "a.zarr", annotations(), {"train": ["v0", "v1"], "val": ["v2"], "odd": 3})
     with skelstore.open(path) as store:
         assert repr(store) == (
-            f"<skelstore.Store {str(path)!r}: 3 videos; splits 'train' 2, 'val' 1, 'odd' (a int); fields "
+            f"<skelstore.Store {str(path)!r}: 3 videos; splits 'train' 2, 'val' 1, 'odd' (an int); fields "
             "keypoint float16 [M, T, 17, 2], keypoint_score float16 [M, T, 17], box_score float32 [N], "
             "flow uint8 [n0, n1, 4]>"
         )

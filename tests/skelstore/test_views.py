@@ -75,7 +75,7 @@ def test_an_invalid_slice_is_refused_as_by_a_list(store: skelstore.Store, key: s
 
 def test_slices_are_for_brackets_only(store: skelstore.Store) -> None:
     for read in (store.lazy, store.read_one, lambda key: store.read([key])):
-        with pytest.raises(TypeError, match="not by slice"):
+        with pytest.raises(TypeError, match="not by a slice"):
             read(slice(0, 1))
 
 
