@@ -315,7 +315,7 @@ def _export(
     folder = out.parent / "kpfiles" if kpfiles is None else Path(kpfiles)
     if force and kpfiles is None and not out.exists() and folder.is_dir() and any(folder.iterdir()):
         raise StoreExistsError(
-            f"{folder} exists, and {out}, to which it would belong, does not: it may be the source's, so name it "
+            f"{folder} exists, but {out}, to which it would belong, does not: it may belong to the source, so name it "
             "with --kpfiles to replace it, or choose another place"
         )
     document = store.source.get("document")

@@ -101,11 +101,11 @@ def _export_folder(
     with new_folder(out, force=force) as folder:
         for i, name in enumerate(files):
             if name is None:
-                raise SourceError(f"{store.path}: video {i} is not from a file of its own: use --format")
+                raise SourceError(f"{store.path}: video {i} does not come from a separate file: use --format")
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
             if target.exists():
-                raise SourceError(f"{store.path}: {name!r} was the file of two of these videos: use --format")
+                raise SourceError(f"{store.path}: two of these videos come from the file {name!r}: use --format")
             with open(target, "xb") as file:
                 write_value(file, store[i])
                 file.flush()

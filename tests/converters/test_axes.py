@@ -58,7 +58,7 @@ def test_the_arrays_of_the_gcn_code_bases(m: int, t: int, v: int, n: int) -> Non
 def test_a_whole_data_set_in_one_array(n: int, t: int, v: int, c: int) -> None:
     reading = other_reading((n, t, v, c))
     assert reading == ("[N, T, V, C]", None, n)
-    assert f"{n} clips in one array: save x[i] for each clip i" in reading.sentence()
+    assert f"{n:,} clips in one array: save x[i] for each clip i" in reading.sentence()
     assert other_reading((n, 2, t, v, c)) == ("[N, M, T, V, C]", None, n)
 
 

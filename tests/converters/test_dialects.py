@@ -394,7 +394,9 @@ def test_a_split_that_is_not_a_list_is_refused_with_a_remedy(tmp_path: Path, ids
     """Such as train_test_split of scikit-learn gives, and sets."""
     for protocol in (2, 4):
         path = dump(tmp_path / "a.pkl", {"split": {"train": ids}, "annotations": [{"frame_dir": "a"}]}, protocol)
-        with pytest.raises(SkelstoreError, match=r"write split\['train'\] = list\(split\['train'\]\) where") as caught:
+        with pytest.raises(
+            SkelstoreError, match=r"write split\['train'\] = list\(split\['train'\]\) in the code"
+        ) as caught:
             pyskl.convert(path, tmp_path / "out.zarr", workers=1)
         sentence(caught, path)
 

@@ -443,9 +443,9 @@ def test_an_interrupt_leaves_nothing(tmp_path: Path, stores: Stores) -> None:
 
 def test_options_that_do_not_apply(tmp_path: Path, stores: Stores) -> None:
     with skelstore.open(stores["pyskl"][0]) as store:
-        with pytest.raises(SourceError, match="only with the format kinetics"):
+        with pytest.raises(SourceError, match="goes with the format kinetics, not with"):
             export(store, tmp_path / "a.pkl", kpfile_videos=3)
-        with pytest.raises(SourceError, match="only with the format kinetics"):
+        with pytest.raises(SourceError, match="goes with the format kinetics, not with"):
             export(store, tmp_path / "a.pkl", kpfiles=tmp_path / "k")
         with pytest.raises(StoreError, match="is not a folder: make it"):
             export(store, tmp_path / "no" / "a.pkl")

@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import pickle
 import random
+import re
 import struct
 import tracemalloc
 from collections.abc import Callable, Iterator
@@ -617,10 +618,14 @@ def test_the_product_has_no_other_reader() -> None:
     peers = {REPOSITORY / f"converters/bench/{name}.py" for name in ("fresh", "opening", "peers", "workers")}
     sources = {*REPOSITORY.glob("converters/**/*.py"), *REPOSITORY.glob("skelstore/**/*.py")}
     assert peers < sources
+    # Both import modules of the packages, by names that they list themselves.
+    lazy = {"skelstore/__init__.py": "skelstore.", "converters/cli/command.py": "(skelstore.packages|converters.cli.)"}
     for source in sources - peers:  # these measure pickle.load on their own files, in other processes
         text = source.read_text()
         for name in ("pickle.load", "pickle.Unpickler", "import_module(", "__import__("):
             used = [line for line in text.splitlines() if name in line and not line.strip().startswith(("#", '"'))]
+            if name == "import_module(" and (known := lazy.get(source.relative_to(REPOSITORY).as_posix())):
+                used = [line for line in used if not re.search(rf'import_module\(f?"{known}', line)]
             assert all("``" in line for line in used), f"{source.name}: {used}"
 
 

@@ -140,7 +140,7 @@ MESSAGES = {
     "a text of 400,000 characters 300,000 times": "expand to more than 16777216 bytes",
     "12,000 lists, each in the next": "100 deep",
     "an array that is its own data": "before it is complete",
-    "opcode b'X' of 1000 bytes": "a value of 1000 bytes is announced where the file holds 1 more",
+    "opcode b'X' of 1000 bytes": "a value of 1,000 bytes is announced where the file has 1 more",
 }
 
 
