@@ -1,3 +1,3 @@
-"""Reading a store: one video, some frames of it, many videos, the view of PYSKL's DecompressPose."""
+"""Reading a store: one video, some of its frames, many videos, and videos as PYSKL's DecompressPose returns them."""
 
 import skelstore.packages  # noqa: F401 - before the modules in here import pyarrow

@@ -1,7 +1,7 @@
-"""Rows of one array, read from its shards.
+"""Reading rows of one array from its shards.
 
-Reading never enters zarr-python. It knows the shard format, keeps the index of each shard that it has met, brings
-all chunks of a run of rows by one read, and decodes them into the result.
+zarr-python is not used. The reader knows the shard format and keeps the index of each shard that it has opened. It
+fetches all chunks of a run of rows with one read, and decodes them into the result.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from skelstore.format.shards import Shard, ShardFile
 
 Check: TypeAlias = Literal["first", "always", "never"]
 
-_BUFFERS_A_READ = 1000
-"""Buffers per vectored read; Linux takes up to 1024."""
+_BUFFERS_PER_READ = 1000
+"""Buffers per vectored read; Linux accepts up to 1024."""
 
 _CHECKSUM = memoryview(bytearray(CRC_BYTES))
-"""Where the checksums between plain chunks are read to, if they are not compared."""
+"""Receives the checksums between uncompressed chunks, which are read but not compared."""
 
 
 class ArrayReader:
@@ -54,14 +54,14 @@ class ArrayReader:
         self._shard_rows = metadata.shard_rows
         self._last: tuple[Shard | None, int, bytes | memoryview] = None, 0, b""
         self._read_run = self._read_coded if self._codec.compressed else self._read_plain
-        # A cast is quicker, but only knows the byte order of the machine.
+        # A cast is faster, but supports only the byte order of the machine.
         self._bytes_of = _cast_bytes if metadata.dtype.isnative else flat_bytes
 
     def read(self, start: int, *dims: int) -> np.ndarray[Any, Any]:
-        """The rows from ``start`` as a new array [*dims, *trailing], of as many rows as the product of ``dims``.
+        """Read the rows from ``start`` on, as many as the product of ``dims``, into a new array [*dims, *trailing].
 
-        Raises DamageError if a chunk is missing or its bytes are not those that were written, StoreReplacedError if
-        that is since another store has taken the path.
+        Raises DamageError if a chunk is missing or its bytes are not those that were written; StoreReplacedError
+        instead if the reason is that another store is now at the path.
         """
         try:
             count = math.prod(dims)
@@ -74,7 +74,7 @@ class ArrayReader:
             raise
 
     def _read_shards(self, start: int, count: int, dims: tuple[int, ...]) -> np.ndarray[Any, Any]:
-        """Rows of several shards, or none."""
+        """Read rows of several shards, or no rows."""
         out = np.empty((count, *self._trailing), self._dtype)
         for run in shard_runs(start, start + count, self._shard_rows):
             taken = run.stop - run.start
@@ -84,7 +84,7 @@ class ArrayReader:
     def shard(self, number: int) -> Shard:
         """A shard; its index is read on first use.
 
-        Raises DamageError if it is not as the manifest says, StoreReplacedError if it is of another store.
+        Raises DamageError if it does not match the manifest, StoreReplacedError if it belongs to another store.
         """
         try:
             return self._open_shard(number)
@@ -105,14 +105,14 @@ class ArrayReader:
                 shard.bounds[i + 1] - shard.bounds[i] != self._chunk_bytes + CRC_BYTES
                 for i in range(len(shard.checked))
             ):
-                raise DamageError(f"{file.path}: a chunk that is stored as it is has not {self._chunk_bytes} bytes")
+                raise DamageError(f"{file.path}: an uncompressed chunk does not have {self._chunk_bytes} bytes")
             if self._check == "never":
                 shard.checked[:] = b"\1" * len(shard.checked)
             self._shards[number] = shard
         return shard
 
     def check_shard(self, number: int) -> None:
-        """Check and decode every chunk of a shard. Raises as ``shard``, at the first that fails."""
+        """Check and decode every chunk of a shard. Raises as ``shard`` does, for the first chunk that fails."""
         try:
             self._check_shard(self._open_shard(number))
         except DamageError:
@@ -129,7 +129,7 @@ class ArrayReader:
                 raise DamageError(f"{shard.file.path}: chunk {chunk} cannot be decoded: {error}") from error
 
     def _read_plain(self, shard: Shard, start: int, count: int, dims: tuple[int, ...]) -> np.ndarray[Any, Any]:
-        """Rows of a shard whose chunks are stored as they are: one read from the file into the result."""
+        """Read rows of a shard whose chunks are not compressed: one read from the file into the result."""
         chunk = start // self._chunk_rows
         stop = (start + count - 1) // self._chunk_rows + 1
         if shard.checked.find(0, chunk, stop) >= 0 or stop > len(shard.checked):
@@ -141,12 +141,12 @@ class ArrayReader:
         if stop == chunk + 1:
             shard.file.read_into(offset, length, (out,))
             return out
-        # Between two chunks lies a checksum, which goes to a buffer of its own.
+        # The checksum between two chunks is read into a separate buffer.
         target = self._bytes_of(out)
         at = (chunk + 1) * self._chunk_bytes - start * self._row_bytes
         buffers = [target[:at]]
         while at < length:
-            if len(buffers) > _BUFFERS_A_READ:
+            if len(buffers) > _BUFFERS_PER_READ:
                 got = sum(map(len, buffers))
                 shard.file.read_into(offset, got, buffers)
                 offset += got
@@ -157,9 +157,9 @@ class ArrayReader:
         return out
 
     def _read_coded(self, shard: Shard, start: int, count: int, dims: tuple[int, ...]) -> np.ndarray[Any, Any]:
-        """Rows of a shard whose chunks are compressed: one read of those touched, each decoded into the result.
+        """Read rows of a shard whose chunks are compressed: one read of the chunks, each decoded into the result.
 
-        The last chunk is kept: videos read in the order of the store meet it again, and decode each chunk once.
+        The last decoded chunk is kept, so reading videos in the order of the store decodes each chunk once.
         """
         chunk, skip = divmod(start, self._chunk_rows)
         stop = (start + count - 1) // self._chunk_rows + 1
@@ -168,7 +168,7 @@ class ArrayReader:
         length = len(target)
         skip *= self._row_bytes
         into = 0
-        last_shard, last_chunk, decoded = self._last  # one name, so that threads never see parts of two
+        last_shard, last_chunk, decoded = self._last  # one tuple, so that no thread sees parts of two chunks
         if last_chunk == chunk and last_shard is shard and self._check != "always":
             into = min(self._chunk_bytes - skip, length)
             target[:into] = decoded[skip : skip + into]
@@ -199,7 +199,7 @@ class ArrayReader:
         return out
 
     def _read_chunks(self, shard: Shard, first: int, stop: int) -> memoryview:
-        """Chunks as they are in the file, each followed by its checksum."""
+        """Read chunks as they are in the file, each followed by its checksum."""
         if stop > len(shard.checked):
             raise DamageError(f"{shard.file.path}: chunk {stop - 1} is missing, but a video has rows in it")
         begin = shard.bounds[first]
@@ -208,12 +208,12 @@ class ArrayReader:
     def _check_chunk(self, shard: Shard, chunk: int, coded: memoryview) -> None:
         if crc32c(coded[:-CRC_BYTES]) != int.from_bytes(coded[-CRC_BYTES:], "little"):
             raise DamageError(
-                f"{shard.file.path}: chunk {chunk} is damaged (its crc32c is not that of its bytes), so fetch or "
+                f"{shard.file.path}: chunk {chunk} is damaged (its crc32c does not match its bytes), so fetch or "
                 "convert the store again"
             )
         shard.checked[chunk] = self._check != "always"
 
 
 def _cast_bytes(array: np.ndarray[Any, Any]) -> memoryview:
-    """``flat_bytes``, of an array in the machine's own byte order that is not empty."""
+    """``flat_bytes`` for an array that has the machine's byte order and is not empty."""
     return memoryview(array).cast("B")  # type: ignore[arg-type,unused-ignore]  # a Buffer since 3.12

@@ -1,4 +1,4 @@
-"""Some frames of a compressed video, decompressed: only the rows of these frames are read."""
+"""Decompressing some frames of a compressed video: only the rows of these frames are read."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from skelstore.read.reader import Reader
 def decompressed_frames(
     reader: Reader, row: int, frames: Frames, *, box_thr: float | None, squeeze: bool, max_person: int
 ) -> Annotation:
-    """`Decompressed.read_one` of the video at a row of the table."""
+    """`Decompressed.read_one` for the video at a row of the table."""
     try:
         return _some_frames(reader, row, frames, box_thr=box_thr, squeeze=squeeze, max_person=max_person)
     except FrameIndexError as error:
@@ -27,7 +27,7 @@ def _some_frames(
 ) -> Annotation:
     lazy = LazyAnnotation(reader, row)
     rows = reader.rows_of(row, "keypoint")
-    # A video that is not of this form goes the whole way, where it is refused.
+    # A video without this form is decompressed as a whole, which refuses it.
     if {"frame_inds", "total_frames"} <= lazy.keys() and getattr(lazy["frame_inds"], "shape", None) == (rows,):
         small = {name: None if name == "keypoint" else lazy[name] for name in lazy}
         read_rows = partial(reader.some_rows, row, "keypoint")

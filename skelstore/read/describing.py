@@ -1,4 +1,4 @@
-"""What a person sees of a store first: in a console, a debugger or a notebook."""
+"""Short descriptions of a store, for consoles, debuggers and notebooks."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from skelstore.splits import is_run
 from skelstore.wording import counted, escape, kind_of
 
 _SHOWN = 8
-"""Splits, and fields, that are shown at most."""
+"""Maximum number of splits, and of fields, that are shown."""
 
 _AXES = {1: "N", 2: "M, T", 3: "N, V, C", 4: "M, T, V, C"}
-"""The ragged axes of ``keypoint`` and ``keypoint_score``, as PYSKL's documentation calls them, by their number."""
+"""The ragged axes of ``keypoint`` and ``keypoint_score``, as PYSKL's documentation names them, by their number."""
 
 
 def as_text(reader: Reader, videos: int, whole: bool) -> str:
-    """The ``repr`` of a store, or of a view of some ``videos`` of it. Raises nothing."""
+    """The ``repr`` of a whole store, or of a view with this number of videos; never raises an error."""
     parts = [f"{title} {', '.join(items)}" for title, items in _parts(reader, whole) if items]
     return f"<skelstore.Store {'; '.join([f'{str(reader.path)!r}: {_videos(reader, videos, whole)}', *parts])}>"
 
 
 def as_html(reader: Reader, videos: int, whole: bool) -> str:
-    """The same as a table for a notebook; whatever a store holds is text in it. Raises nothing."""
+    """The same as an HTML table for a notebook, with all text from the store escaped; never raises an error."""
     rows = [("path", [str(reader.path)]), ("videos", [_videos(reader, videos, whole)]), *_parts(reader, whole)]
     cells = (
         f"<tr><th>{title}</th><td>{'<br>'.join(html.escape(escape(item)) for item in items)}</td></tr>"
@@ -43,20 +43,20 @@ def _videos(reader: Reader, videos: int, whole: bool) -> str:
 
 
 def _parts(reader: Reader, whole: bool) -> Iterator[tuple[str, list[str]]]:
-    """Splits, of a whole store, and fields: their titles and the first of them."""
+    """The splits (of a whole store only) and the fields: the title of each group, and its first items."""
     for title, items in (("splits", _splits), ("fields", _fields)):
         if title == "splits" and not whole:  # the counts are those of the whole store
             continue
         try:
             shown = list(islice(items(reader), _SHOWN + 1))
-        except Exception as error:  # a damaged store is looked at in a debugger, too
+        except Exception as error:  # a damaged store may be shown in a debugger, too
             shown = [f"unavailable ({type(error).__name__})"]
         yield title, shown if len(shown) <= _SHOWN else [*shown[:_SHOWN], "…"]
 
 
 def _splits(reader: Reader) -> Iterator[str]:
     for name, ids in reader.splits.items():
-        shown = reprlib.repr(name)  # which bounds its length
+        shown = reprlib.repr(name)  # bounds the length
         yield f"{shown} {len(ids):,}" if is_run(ids) or isinstance(ids, dict) else f"{shown} ({kind_of(ids)})"
 
 

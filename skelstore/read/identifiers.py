@@ -1,4 +1,4 @@
-"""What videos of a store are called: by names, and by ids of splits."""
+"""How the videos of a store are identified: by their names, and by the ids of splits."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from skelstore.wording import COMPARED_NAMES
 
 def names(reader: Reader) -> list[str | None]:
     """The name of each video; None for a video without a name."""
-    found = _texts(reader, "frame_dir")
-    return [reader.name(row) if name is None else name for row, name in enumerate(found)]
+    texts = _texts(reader, "frame_dir")
+    return [reader.name(row) if name is None else name for row, name in enumerate(texts)]
 
 
 def names_like(reader: Reader, rows: NDArray[Any] | None, name: str) -> list[str]:
-    """Names of the videos at some rows of the table (None: all) that may be what ``name`` should have been.
+    """Names of the videos at some rows of the table (None: all) that ``name`` may be a misspelling of.
 
-    Of more than 20,000 videos these are the names that begin with the first half of it, or end with the second:
-    one wrong letter leaves one of the two as it was. Raises nothing.
+    Of more than 20,000 videos, only names that begin with its first half or end with its second half are returned:
+    one wrong letter leaves one of the halves intact. Never raises an error.
     """
     likely: list[str] = []
     half = len(name) // 2
@@ -39,42 +39,46 @@ def names_like(reader: Reader, rows: NDArray[Any] | None, name: str) -> list[str
                 begins = pc.starts_with(texts, name[:half], ignore_case=True)
                 texts = texts.filter(pc.or_(begins, pc.ends_with(texts, name[half:], ignore_case=True)))
             likely += texts.drop_null().slice(0, COMPARED_NAMES).to_pylist()
-        except (pa.ArrowException, ValueError):  # text that is not UTF-8: then there is no help, but the right error
+        except (
+            pa.ArrowException,
+            ValueError,
+        ):  # not UTF-8: no suggestion, but the right error
             continue
     return likely
 
 
 def identifier(reader: Reader) -> str:
-    """The key by which ids of splits find the videos of a store."""
+    """The key by which the ids of splits identify the videos of a store."""
     return identifier_of(reader.entries(0) if reader.metadata.videos else ())
 
 
 def identifier_of(first: Container[object]) -> str:
-    """The key by which ids of splits find videos: ``filename`` if the first video has one, else ``frame_dir``.
+    """The key by which the ids of splits identify videos: ``filename`` if the first video has it, else ``frame_dir``.
 
-    ``first`` are the keys of the first video. So do PYSKL (pyskl/datasets/pose_dataset.py) and MMAction2.
+    ``first`` contains the keys of the first video. The rule is that of PYSKL (pyskl/datasets/pose_dataset.py) and
+    MMAction2.
     """
     return "filename" if "filename" in first else "frame_dir"
 
 
 def ids(reader: Reader, key: str) -> list[Any]:
-    """What a split must list to hold every video: the value of a key of each. Raises MergeError if a video lacks it."""
-    found: list[Any] = []
+    """The ids of a split of all videos: the value of a key in each. Raises MergeError if a video lacks the key."""
+    every: list[Any] = []
     for row, text in enumerate(_texts(reader, key)):
         if text is None:
             entries = reader.entries(row)
             if key not in entries:
                 raise MergeError(f"{reader.path}: the video at position {row} has no {key}, so no split can name it")
-            found.append(entries[key](row))
+            every.append(entries[key](row))
         else:
-            found.append(text)
-    return found
+            every.append(text)
+    return every
 
 
 def _texts(reader: Reader, key: str) -> list[str | None]:
-    """The value of a key of each video, where it is a str in a column of its own; else None."""
+    """For each video, the value of a key if it is a str in a column of its own, else None."""
     for name, column in reader.metadata.columns.items():
         if column.path == (key,) and column.type == "str":
-            found: list[str | None] = reader.table[name].to_pylist()
-            return found
+            texts: list[str | None] = reader.table[name].to_pylist()
+            return texts
     return [None] * reader.metadata.videos

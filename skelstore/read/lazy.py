@@ -1,4 +1,4 @@
-"""One video whose values are read one by one."""
+"""One video whose values are read on access."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from skelstore.wording import closest
 
 
 class LazyAnnotation(Mapping[Any, Any]):
-    """One video, the one at ``row`` of the table, whose values are read on access, and kept."""
+    """The video at ``row`` of the table; each value is read on first access, and kept."""
 
     def __init__(self, reader: Reader, row: int) -> None:
         self._row = row
@@ -43,7 +43,7 @@ class LazyAnnotation(Mapping[Any, Any]):
 
 
 def no_keys(reader: Reader, row: int, keys: Iterable[Any]) -> FieldNotFoundError:
-    """The error for keys that the annotation of a video does not have; similar keys are named."""
+    """The error for keys that the annotation of a video does not have; it suggests similar keys."""
     missing, there = list(keys), reader.entries(row)
     close = next(filter(None, (closest(key, there) for key in missing)), "")
     return FieldNotFoundError(

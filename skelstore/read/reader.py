@@ -1,6 +1,6 @@
 """The content of one store, by position in the table: metadata, columns, arrays, names.
 
-``Store`` and its views share one ``Reader``. It opens what is needed when it is needed.
+``Store`` and its views share one ``Reader``. It opens each file when it is first needed.
 """
 
 from __future__ import annotations
@@ -60,42 +60,43 @@ from skelstore.read.table import (
 from skelstore.wording import counted
 
 _LARGE = 1 << 30
-"""A video of more bytes than this may not fit in memory."""
+"""A video of more than this number of bytes may not fit in memory."""
 
 E = TypeVar("E", bound=SkelstoreError)
 
 _OPENINGS = 20
-"""How many times a store that is being replaced is opened again before that is an error."""
+"""Maximum number of attempts to open a store that is being replaced."""
 
 _PAUSE = 0.01
-"""Seconds to wait for a store that has no name for a moment, while it is being replaced."""
+"""Seconds to wait for a store that is briefly missing from its path while it is being replaced."""
 
 _MANY_AXES = 32
-"""Axes that an array can have in every NumPy; from 2.0 on it is 64."""
+"""Number of axes that an array can have in every version of NumPy; NumPy 2 allows 64."""
 
 
 def _within_memory(read: Callable[..., Any], what: str) -> Callable[..., Any]:
-    """The function, with StoreError instead of MemoryError: a damaged table may ask for any amount."""
+    """Make a function raise StoreError instead of MemoryError: a damaged table may request any amount of memory."""
 
     def within(*arguments: Any) -> Any:
         try:
             return read(*arguments)
         except MemoryError as error:
-            raise StoreError(f"{what} is more than there is memory for ({error})") from error
+            raise StoreError(f"{what} does not fit in memory ({error})") from error
 
     return within
 
 
 def _placed(error: E, path: Path, place: object) -> E:
-    """The error, with the place before its message if that names no file of the store."""
+    """The error; if its message names no file of the store, with the place in front of it."""
     return error if str(path) in str(error.args[0]) else type(error)(f"{place}: {error}")
 
 
 class Reader:
     """Reads one store; shards, splits and the index of names are opened when they are needed.
 
-    Raises StoreNotFoundError, StoreError or DamageError on construction, as ``open`` says. A store that is replaced
-    meanwhile, so that some files are of the old one and some of the new one, is opened anew."""
+    Raises StoreNotFoundError, StoreError or DamageError on construction, as ``open`` does. If the store is replaced
+    meanwhile, so that some files belong to the old store and some to the new one, it is opened again.
+    """
 
     def __init__(self, path: Path, check: Check) -> None:
         self.path = absolute(path)
@@ -114,11 +115,11 @@ class Reader:
 
     @property
     def identity(self) -> bytes:
-        """What tells this store from every other one that has had its path, or will."""
+        """Distinguishes this store from all others that have been at its path, or will be."""
         return self.files.identity
 
     def refuse_replaced(self) -> None:
-        """Raise StoreReplacedError if another store has the path since this one was opened, or none."""
+        """Raise StoreReplacedError if this store has been replaced or removed since it was opened."""
         self.files.refuse_replaced()
 
     def _open(self) -> None:
@@ -156,7 +157,7 @@ class Reader:
             raise self.placed(error, row) from error
 
     def placed(self, error: E, row: int) -> E:
-        """An error that reading of a video raised, with the place where it names no file of the store."""
+        """An error from reading a video; if its message names no file of the store, with the place in front of it."""
         return _placed(error, self.path, f"{self.path / VIDEOS_KEY}: video {row}")
 
     def entries(self, row: int) -> dict[Any, Callable[[int], Any]]:
@@ -167,35 +168,36 @@ class Reader:
             raise self.placed(error, row) from error
 
     def some_frames(self, row: int, keys: Iterable[Any], wanted: Frames) -> Annotation:
-        """As ``_some_frames``. Raises StoreError if they are more than there is memory for."""
+        """Like ``_some_frames``, but raise StoreError if the frames do not fit in memory."""
         try:
             return self._some_frames(row, keys, wanted)
         except (FrameIndexError, StoreError) as error:
             raise self.placed(error, row) from error
         except MemoryError as error:
-            raise StoreError(f"{self.path}: some frames of video {row} are more than there is memory for") from error
+            raise StoreError(f"{self.path}: the requested frames of video {row} do not fit in memory") from error
 
     def _some_frames(self, row: int, keys: Iterable[Any], wanted: Frames) -> Annotation:
-        """The values of some keys of a video, arrays that have one entry per frame cut down to some frames.
+        """The values of some keys of a video; arrays with one entry per frame are reduced to some frames.
 
-        Dense videos ([M, T, …]): every array whose second axis is as long as that of ``keypoint``. Compressed ones
-        ([N, …] with ``frame_inds``): every array that is as long as ``frame_inds``. Other values stay whole. Arrays
-        whose rows in the store are no frames are read whole, and cut then.
-        Raises FrameIndexError, or FieldNotFoundError if the video has neither form.
+        In a dense video ([M, T, …]), these are the arrays whose second axis is as long as that of ``keypoint``; in a
+        compressed video ([N, …] with ``frame_inds``), the arrays that are as long as ``frame_inds``. Other values are
+        returned whole. An array whose rows in the store are not frames is read whole and reduced afterwards.
+
+        Raises FrameIndexError if a frame does not exist, FieldNotFoundError if the video has neither form.
         """
         entries = self.entries(row)
         names = self._assembler.fields(self._layout(row))
         dims = {key: [int(dim[row]) for dim in self._places[name][1]] for key, name in names.items()}
         starts = {key: int(self._places[name][0][row]) for key, name in names.items()}
-        # Where data have keypoint in many shapes, all axes of the last ones are ragged: [M, T, V, C] and [N, V, 3].
+        # If keypoint has many shapes in a store, the last of them have ragged axes only: [M, T, V, C] and [N, V, 3].
         ragged = len(dims.get("keypoint", []))
         if ragged in (2, 4):
             axis, total = 1, dims["keypoint"][1]
-            per_frame = {key: found for key, found in dims.items() if len(found) == 2 and found[1] == total}
+            per_frame = {key: dim for key, dim in dims.items() if len(dim) == 2 and dim[1] == total}
             chosen = frames.positions(wanted, total)
         elif ragged in (1, 3) and len(dims.get("frame_inds", [])) == 1:
             axis, total = 0, dims["frame_inds"][0]
-            per_frame = {key: [1, *found] for key, found in dims.items() if found == [total]}
+            per_frame = {key: [1, *dim] for key, dim in dims.items() if dim == [total]}
             numbers = self._frame_numbers.setdefault(
                 names["frame_inds"], FrameNumbers(self.arrays[names["frame_inds"]])
             )
@@ -203,7 +205,7 @@ class Reader:
         else:
             raise FieldNotFoundError(
                 f"{self.path}: the video at position {row} has neither keypoint [M, T, V, C] nor keypoint [N, V, C] "
-                "with frame_inds, so its frames cannot be told apart"
+                "with frame_inds, so its frames cannot be selected"
             )
         annotation: Annotation = {}
         for key in keys:
@@ -213,9 +215,9 @@ class Reader:
                 annotation[key] = value if whole else value.take(chosen, axis)
                 continue
             persons, length = per_frame[key]
-            found = frames.read_rows(self.arrays[names[key]], starts[key], persons, length, chosen)
+            rows = frames.read_rows(self.arrays[names[key]], starts[key], persons, length, chosen)
             shape = (persons, len(chosen)) if len(dims[key]) == 2 else (len(chosen),)
-            annotation[key] = found.reshape(*shape, *found.shape[1:])
+            annotation[key] = rows.reshape(*shape, *rows.shape[1:])
         return annotation
 
     def rows_of(self, row: int, key: Any) -> int | None:
@@ -224,9 +226,9 @@ class Reader:
         return int(dims[0][row]) if len(dims) == 1 else None
 
     def some_rows(self, row: int, key: Any, rows: np.ndarray[Any, Any]) -> np.ndarray[Any, Any] | None:
-        """Rows of a video's array [N, …] by their position, in that order, from only the chunks that hold them.
+        """Rows of a video's array [N, …] at some positions, in that order; only the chunks that hold them are read.
 
-        None if the video has no such array with one ragged axis, or not all of these rows.
+        None if the video has no such array with one ragged axis, or if a position is out of range.
         """
         count = self.rows_of(row, key)
         if count is None or (len(rows) and not 0 <= rows.min() <= rows.max() < count):
@@ -236,18 +238,19 @@ class Reader:
 
     def numbers(self, *path: Any) -> np.ndarray[Any, Any]:
         """The number at a path of keys in each annotation, float64 [videos]; NaN if there is no number."""
-        found = np.full(self.metadata.videos, np.nan)
+        numbers = np.full(self.metadata.videos, np.nan)
         for name, column in self.metadata.columns.items():
             arrow = self.table[name]
             if column.path == path and (pa.types.is_integer(arrow.type) or pa.types.is_floating(arrow.type)):
                 there = arrow.is_valid().to_numpy()
-                found[there] = arrow.drop_null().to_numpy()
-        return found
+                numbers[there] = arrow.drop_null().to_numpy()
+        return numbers
 
     def shard_numbers(self) -> np.ndarray[Any, Any]:
-        """For each video the number of the file in which it begins, of those of the store's largest array.
+        """For each video, the number of the shard file of the store's largest array in which its rows start.
 
-        The variants of that array (of another dtype, say) are counted on; 0 for videos that are not in it.
+        The numbers continue through the variants of that array (with another dtype, for example). A video that is in
+        none of them has 0.
         """
         numbers = np.zeros(self.metadata.videos, np.int64)
         sizes = {name: array.metadata.rows * array.metadata.row_bytes for name, array in self.arrays.items()}
@@ -262,7 +265,7 @@ class Reader:
         return numbers
 
     def find(self, name: str) -> int | None:
-        """Position of the only video of that name, if one look-up finds it; None decides nothing."""
+        """Position of the only video with this name, if one look-up finds it; None does not mean that there is none."""
         start, video, count = self._names
         try:
             encoded = name.encode()
@@ -276,7 +279,7 @@ class Reader:
         return None
 
     def rows_named(self, name: str) -> list[int]:
-        """Positions of the videos of that name, ascending."""
+        """Positions of the videos with this name, ascending."""
         start, video, count = self._names
         if not count:
             return []
@@ -285,20 +288,20 @@ class Reader:
         return [row for i in range(start(bucket), stop) if self.name(row := video(i)) == name]
 
     def name(self, row: int) -> str | None:
-        """The name of a video: its ``frame_dir``, or else its ``filename``, if that is a str."""
+        """The name of a video: its ``frame_dir``, or its ``filename`` if that is not a str; None without either."""
         entries = self.entries(row)
         return video_name({key: entries[key](row) for key in ("frame_dir", "filename") if key in entries})
 
     @property
     def joints(self) -> KnownJoints:
-        """The layout of the joints: as it was stated, or else as ``keypoint`` looks, which is a guess."""
+        """The joint layout: as it was stated, or else guessed from the shape of ``keypoint``."""
         fields = self.metadata.fields.items()
         keypoints = [(f.ragged, self.arrays[name].metadata.trailing) for name, f in fields if f.path == ("keypoint",)]
         return known_joints(self.metadata.source.get("joints"), keypoint_shapes(keypoints))
 
     @cached_property
     def splits(self) -> dict[Any, Any]:
-        """Name of each split -> its ids, with the types that the source had."""
+        """The ids of each split, by its name, with the types that they had in the source."""
         table = read_table(self.files, SPLITS_KEY, self.manifest.files.get(SPLITS_KEY))
         check_types(table, str(self.path / SPLITS_KEY), SPLITS_TYPES)
         splits: dict[Any, Any] = {}
@@ -306,15 +309,15 @@ class Reader:
             for name, ids, exact in zip(*(table[c].to_pylist() for c in ("name", "ids", "value")), strict=True):
                 key, value = (name, ids) if exact is None else map(values.decode, values.loads(exact))
                 if exact is None and (name is None or ids is None or None in ids):
-                    raise StoreError(f"{self.path / SPLITS_KEY} has an empty cell where the format has none")
+                    raise StoreError(f"{self.path / SPLITS_KEY} has an empty cell, which the format does not allow")
                 splits[key] = value
         except (KeyError, ValueError, TypeError) as error:
-            raise StoreError(f"{self.path / SPLITS_KEY} is not as the format says ({error})") from error
+            raise StoreError(f"{self.path / SPLITS_KEY} does not follow the format ({error})") from error
         return splits
 
     @cached_property
     def _names(self) -> tuple[Callable[[int], int], Callable[[int], int], int]:
-        """The hash table of names: start of a bucket, video at a place of the list, length of both."""
+        """The hash table of names: functions for the start of a bucket and for the video at a place, and the length."""
         table = read_table(self.files, NAMES_KEY, self.manifest.files.get(NAMES_KEY))
         check_types(table, str(self.path / NAMES_KEY), NAMES_TYPES)
         starts = numeric_column(table, "bucket", pa.int64())
@@ -328,7 +331,7 @@ class Reader:
 
     @cached_property
     def _frame_dir(self) -> Callable[[int], bytes]:
-        """UTF-8 form of a video's ``frame_dir``; empty if that is missing or not a str."""
+        """A function from a row to the UTF-8 form of ``frame_dir``; empty if that is missing or not a str."""
         columns = self.metadata.columns.items()
         name = next((name for name, c in columns if c.path == ("frame_dir",) and c.type == "str"), None)
         return text_column(self.table, name) if name is not None else lambda row: b""
@@ -340,18 +343,18 @@ class Reader:
             partial = os.path.realpath(self.path) + PARTIAL_SUFFIX
             if os.path.isdir(partial):
                 raise StoreNotFoundError(
-                    f"{self.path} is not there, but a conversion to it was begun in {partial}: run it again"
+                    f"{self.path} does not exist, but a conversion to it was started in {partial}: run it again"
                 ) from None
             if self.path.is_dir():
                 raise StoreNotFoundError(
-                    f"{self.path} has no {ROOT_KEY}, so it is no store, or one that was never completed: convert the "
+                    f"{self.path} has no {ROOT_KEY}, so it is not a store, or was never completed: convert the "
                     "source again"
                 ) from None
             if self.path.exists():
                 raise StoreNotFoundError(
                     f"{self.path} is a file, not the folder of a store: convert it, if it is a source"
                 ) from None
-            raise StoreNotFoundError(f"{self.path} is not there; expected the folder of a store") from None
+            raise StoreNotFoundError(f"{self.path} does not exist; expected the folder of a store") from None
 
     def _read_json(self, key: str, expected: FileEntry | None) -> bytes:
         path = self.path / key
@@ -367,7 +370,9 @@ class Reader:
             raise DamageError(f"{path} is missing: the store is damaged, so fetch or convert it again") from None
         except OSError as error:
             raise StoreError(f"{path} cannot be read: {error.strerror}") from error
-        raise DamageError(f"{path} is damaged or of another version, so fetch or convert the store again")
+        raise DamageError(
+            f"{path} is damaged or from another version of the store, so fetch or convert the store again"
+        )
 
     def _open_array(self, name: str) -> ArrayReader:
         key = f"{name}/{ROOT_KEY}"
@@ -390,7 +395,7 @@ class Reader:
         end = first + rows
         if any((column < 0).any() for column in (first, *dims)) or (end > array.metadata.rows).any():
             raise StoreError(f"{self.path / VIDEOS_KEY} names rows of {name} that the array does not have")
-        # An array without rows may still have axes of any length, and NumPy makes none of 2^63 bytes and more.
+        # An array without rows may still have axes of any length, but NumPy cannot make one of 2^63 bytes or more.
         row_bytes = array.metadata.row_bytes
         longest = row_bytes * math.prod(max(1, int(dim.max(initial=0))) for dim in dims)
         if longest >= 2**63 and (row_bytes * np.prod(np.maximum(dims, 1.0), axis=0) >= 2.0**63).any():
@@ -415,9 +420,9 @@ class Reader:
 
 
 class UnavailableReader(Reader):
-    """In place of a store that a pickled ``Store`` names and that is not there any more: every use raises the reason.
+    """Replaces the reader of an unpickled ``Store`` whose store is no longer available: every use raises the reason.
 
-    An error while a task is unpickled would leave a multiprocessing.Pool waiting for ever.
+    An error during unpickling would leave a multiprocessing.Pool waiting forever.
     """
 
     def __init__(self, path: Path, check: Check, identity: bytes, reason: Exception) -> None:
@@ -441,7 +446,7 @@ class UnavailableReader(Reader):
 
 
 def reopen(path: Path, check: Check, identity: bytes) -> Reader:
-    """The store that had this path and identity when it was pickled; else a reader whose every use raises why not."""
+    """The reader of a store with this path and identity; if it is unavailable, a reader whose every use raises why."""
     try:
         reader = Reader(path, check)
         if reader.identity == identity:
@@ -455,7 +460,7 @@ def reopen(path: Path, check: Check, identity: bytes) -> Reader:
 
 
 def _is_being_replaced(path: Path) -> bool:
-    """Whether a store is between its old name and its new one, or has it by now: see ``Workspace.commit``."""
+    """Whether a store is being renamed to this path, or has been meanwhile: see ``Workspace.commit``."""
     workspace = Path(os.path.realpath(path) + PARTIAL_SUFFIX)
     between = (schema.aside_of(workspace / "store"), workspace / REPLACING)
     return any(map(os.path.exists, (*between, path / ROOT_KEY)))

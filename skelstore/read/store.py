@@ -1,4 +1,4 @@
-"""A store, or a view of some of its videos; and its videos as training sees them, decompressed."""
+"""A store, or a view of some of its videos; and the same videos decompressed, as training sees them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 
 class Field(NamedTuple):
-    """An array of a store: its dtype, the number of ragged leading axes, the fixed trailing axes, and all rows."""
+    """An array of a store: its dtype, number of ragged leading axes, fixed trailing axes, and total number of rows."""
 
     dtype: np.dtype[Any]
     ragged: int
@@ -47,7 +47,7 @@ def open(path: str | os.PathLike[str], *, check: Check = "first") -> Store:
     ``always`` or ``never``.
 
     Raises StoreNotFoundError if there is no store at ``path``, StoreError if this version cannot read it or ``check``
-    is another word, DamageError if its tables are not those that were written.
+    is unknown, DamageError if its tables are not those that were written.
     """
     if check not in get_args(Check):
         raise StoreError(f"check={check!r}; expected one of {', '.join(get_args(Check))}")
@@ -55,13 +55,15 @@ def open(path: str | os.PathLike[str], *, check: Check = "first") -> Store:
 
 
 class Store:
-    """Videos of a store, in order: all of them, or a view that a slice, ``split``, ``select`` and ``at`` give.
+    """Videos of a store, in order: all of them, or a view that a slice, ``split``, ``select`` or ``at`` returns.
 
-    ``store[name]`` and ``store[position]`` are annotations: the very dicts that were written. Safe to use in
-    forked and spawned workers and in threads; pickling sends the path, the view and which store it is, not the data.
+    ``store[name]`` and ``store[position]`` are annotations, exactly the dicts that were written. A store can be used in
+    forked and spawned workers and in threads. Pickling includes the path, the view and the identity of the store, not
+    the data.
 
-    A store that was replaced after it was opened goes on with what is open of it. What is opened later, here or in a
-    worker, raises StoreReplacedError, a StoreError, when it is used: nothing of the new store is given for the old one.
+    If a store is replaced after it was opened, its open files can still be read. Opening another file, here or in a
+    worker, raises StoreReplacedError, a StoreError, on first use: data of the new store is never returned for the old
+    one.
     """
 
     def __init__(self, reader: Reader, rows: np.ndarray[Any, Any] | None) -> None:
@@ -79,7 +81,7 @@ class Store:
         self._reader = reopen(Path(path), check, identity)
 
     def __repr__(self) -> str:
-        """Path, number of videos, ids per split (of a whole store), dtype and axes per field; raises nothing."""
+        """Path, number of videos, ids per split (of a whole store), dtype and axes per field; never raises an error."""
         return describing.as_text(self._reader, self._length, self._rows is None)
 
     def _repr_html_(self) -> str:
@@ -91,7 +93,7 @@ class Store:
 
     @property
     def source(self) -> dict[str, Any]:
-        """What is known of where the data came from: the dialect, the file's name and size, what was left out."""
+        """What is known about the origin of the data: the dialect, the file's name and size, the videos left out."""
         return self._reader.metadata.source
 
     @property
@@ -108,7 +110,7 @@ class Store:
 
     @property
     def joints(self) -> KnownJoints:
-        """The layout of the joints: as it was stated, or else as ``keypoint`` looks, which is a guess."""
+        """The joint layout: as it was stated, or else guessed from the shape of ``keypoint``."""
         return self._reader.joints
 
     @property
@@ -130,20 +132,20 @@ class Store:
 
     @property
     def splits(self) -> dict[Any, Any]:
-        """Name of each split -> its list of ids, exactly as given: order, repetitions, ids without a video.
+        """The list of ids of each split, by its name, exactly as written: order, repetitions, ids without a video.
 
-        Raises DamageError if their table is not what was written, StoreError if it is not as the format says.
+        Raises DamageError if the table of splits is not what was written, StoreError if it does not follow the format.
         """
         return self._reader.splits
 
     @property
     def videos(self) -> pa.Table:
-        """The table of the videos: one row each, one column for each value that is no array.
+        """The table of the videos: one row per video, one column per value that is not an array.
 
         ``<field>.row`` and ``<field>.dim<i>`` say where a video's array begins and how long its ragged axes are.
         """
         names = self._reader.table.column_names
-        # A table without columns would have no rows either, so the layouts show where there is nothing else.
+        # A table without columns would have no rows either, so the layouts are shown if there is nothing else.
         table = self._reader.table.select([n for n in names if n not in INTERNAL_COLUMNS] or [LAYOUT_COLUMN])
         return table if self._rows is None else table.take(pa.array(self._rows))
 
@@ -151,8 +153,8 @@ class Store:
     def zarr(self) -> Any:
         """The store as a ``zarr.Group`` of zarr-python, read-only: ``store.zarr["keypoint"]`` is the array of all rows.
 
-        Of the whole store, even if this is a view. Raises MissingPackageError if zarr-python cannot be imported,
-        StoreReplacedError if there is another store at the path by now.
+        It is that of the whole store, even for a view. Raises MissingPackageError if zarr-python cannot be imported,
+        StoreReplacedError if the store was replaced or removed after it was opened.
         """
         try:
             import zarr
@@ -170,7 +172,7 @@ class Store:
         return (self._reader.annotation(self._row(i)) for i in range(self._length))
 
     def __contains__(self, name: object) -> bool:
-        """Whether a video has that ``frame_dir`` (or, without one, ``filename``). Raises like ``index``."""
+        """Whether a video has this name. Raises DamageError and StoreError as ``index`` does."""
         return isinstance(name, str) and len(self._positions(name)) > 0
 
     @overload
@@ -180,12 +182,12 @@ class Store:
     def __getitem__(self, key: str | SupportsIndex) -> Annotation: ...
 
     def __getitem__(self, key: str | SupportsIndex | slice) -> Annotation | Store:
-        """The annotation of a video, by name or by position (negative counts from the end); a view, by a slice.
+        """The annotation of a video, by name or by position (negative ones count from the end); for a slice, a view.
 
         ``store["S001C001P001R001A001"]``, ``store[-1]``, ``store[:100]``, ``store[::-1]``.
 
-        Raises VideoNotFoundError, which names similar names, AmbiguousVideoError (several videos have the name) or
-        VideoIndexError; DamageError if its bytes are not those that were written.
+        Raises VideoNotFoundError, which suggests similar names, AmbiguousVideoError if several videos have the name, or
+        VideoIndexError; TypeError for any other key; DamageError if the video's bytes are not those that were written.
         """
         if type(key) is str:
             row = self._reader.find(key)
@@ -203,50 +205,50 @@ class Store:
     def get(self, name: str, default: T) -> Annotation | T: ...
 
     def get(self, name: str, default: Any = None) -> Any:
-        """The annotation of the video of that name, or ``default`` if no video has it.
+        """The annotation of the video with this name, or ``default`` if there is none.
 
         Raises AmbiguousVideoError if several videos have the name, TypeError for a name that is not a str, and
-        DamageError as ``store[name]``.
+        DamageError as ``store[name]`` does.
         """
         if not isinstance(name, str):
-            raise TypeError(f"get takes the name of a video (str), not {type(name).__name__}")
+            raise TypeError(f"get accepts the name of a video (str), not {type(name).__name__}")
         return self[name] if self._positions(name) else default
 
     def __getitems__(self, indices: Sequence[SupportsIndex]) -> list[Annotation]:
-        """``read``, under the name by which PyTorch's fetcher asks for a batch."""
+        """``read``, under the name that PyTorch's fetcher calls to read a batch."""
         return self.read(indices)
 
     def read(self, indices: Iterable[str | SupportsIndex]) -> list[Annotation]:
-        """Several annotations, in the order asked for; a video asked for twice comes twice. Raises like ``[]``."""
+        """Several annotations, in the requested order; one requested twice is returned twice. Raises like ``[]``."""
         rows = [self._locate(key) for key in indices]
-        found: dict[int, Annotation] = {}
+        last: dict[int, Annotation] = {}
         annotations: list[Any] = [None] * len(rows)
-        # In the order of the store, in which a chunk that two videos share is decoded once.
+        # In the order of the store, so that a chunk that two videos share is decoded once.
         for place in sorted(range(len(rows)), key=rows.__getitem__):
             row = rows[place]
-            annotations[place] = values.copy_value(found[row]) if row in found else self._reader.annotation(row)
-            found = {row: annotations[place]}
+            annotations[place] = values.copy_value(last[row]) if row in last else self._reader.annotation(row)
+            last = {row: annotations[place]}
         return annotations
 
     def read_one(
         self, key: str | SupportsIndex, *, fields: Iterable[Any] | None = None, frames: Frames | None = None
     ) -> Annotation:
-        """Parts of one annotation, from only the chunks that hold them.
+        """Parts of one annotation; only the chunks that hold them are read.
 
-        ``fields``: the keys to read (default: all), in the order of the annotation. ``frames``: the frames to read, a
-        slice, a range, integers, or a function that is given T and returns one of these: ``keypoint`` [M, T, V, C]
-        becomes ``keypoint[:, frames]``, and so does every array with that T. Of a compressed video (``keypoint``
-        [N, V, C]) they are the numbers that ``frame_inds`` holds, and the rows with such a number are read. Other
-        values, ``total_frames`` included, stay as they are.
+        ``fields``: the keys to read (default: all); the result is in the order of the annotation. ``frames``: the
+        frames to read: a slice, a range, integers, or a function that is called with T and returns one of these.
+        ``keypoint`` [M, T, V, C] becomes ``keypoint[:, frames]``, and so does every array with that T. Other values,
+        ``total_frames`` included, are unchanged.
 
-        A function is given, of a compressed video, the highest frame number plus 1.
+        In a compressed video (``keypoint`` [N, V, C]), ``frames`` are numbers in ``frame_inds``, and the rows with
+        these numbers are read. A function is called with the highest frame number plus 1.
 
         Raises FieldNotFoundError for a key that the video does not have, FrameIndexError for a frame that it does not
-        have, TypeError for frames that are not integers in one dimension and for ``fields`` that are a str, and as
-        ``store[key]``.
+        have, TypeError for frames that are not one-dimensional integers and for ``fields`` that is a str, and what
+        ``store[key]`` raises.
         """
         if isinstance(fields, str):
-            raise TypeError(f"fields={fields!r} is one text; expected keys, as in fields=[{fields!r}]")
+            raise TypeError(f"fields={fields!r} is a str; expected a list of keys, such as fields=[{fields!r}]")
         row = self._locate(key)
         entries = self._reader.entries(row)
         wanted = set(entries if fields is None else fields)
@@ -268,16 +270,17 @@ class Store:
         max_person: int = 10,
         valid_ratio: float | None = None,
     ) -> Decompressed:
-        """The videos as PYSKL's PoseDataset and DecompressPose give them, computed when they are read.
+        """The videos as PYSKL's PoseDataset and DecompressPose return them, computed when they are read.
 
-        ``box_thr``: only boxes with a ``box_score`` of at least that become persons. ``valid_ratio``, a float above 0:
-        only videos are kept of whose frames at least that share has such a box; as upstream, other values keep all.
+        ``box_thr``: only boxes with a ``box_score`` of at least this value become persons. ``valid_ratio``, a float
+        above 0: only videos are kept in which at least this share of the frames has such a box; as upstream, other
+        values keep all videos.
         Upstream ignores ``box_thr`` unless ``valid_ratio`` is a float above 0, and so do ``skelstore.torch``,
         ``skelstore.mmaction2`` and ``skelstore.pyskl``; here ``box_thr`` filters boxes in any case.
         ``squeeze`` and ``max_person`` are those of ``decompress_pose``.
 
         Raises FieldNotFoundError if videos lack ``box_score`` and ``box_thr`` is given, or ``valid[box_thr]`` or
-        ``total_frames`` and ``valid_ratio`` filters; ValueError if ``max_person`` is negative. A video of which no box
+        ``total_frames`` and ``valid_ratio`` filters; ValueError if ``max_person`` is negative. A video in which no box
         is left raises EmptyVideoError when it is read.
         """
         view = self
@@ -288,17 +291,17 @@ class Store:
         return Decompressed(view, box_thr=box_thr, squeeze=squeeze, max_person=max_person)
 
     def lazy(self, key: str | SupportsIndex) -> LazyAnnotation:
-        """The annotation of a video as a Mapping that reads a value when it is asked for; ``dict(…)`` reads all.
+        """The annotation of a video as a Mapping that reads each value on access; ``dict(…)`` reads all.
 
-        Raises as ``store[key]``; an error in a value is raised when it is read.
+        Raises as ``store[key]`` does; an error in a value is raised when the value is read.
         """
         return LazyAnnotation(self._reader, self._locate(key))
 
     def index(self, name: str) -> int:
-        """Position of the video of that name.
+        """Position of the video with this name.
 
         Raises VideoNotFoundError or AmbiguousVideoError; DamageError if the index of names is not what was written,
-        StoreError if it is not as the format says.
+        StoreError if it does not follow the format.
         """
         positions = self._positions(name)
         if len(positions) == 1:
@@ -310,21 +313,22 @@ class Store:
             )
         shown = ", ".join(map(str, positions[:5]))
         raise AmbiguousVideoError(
-            f"{self._reader.path} has {len(positions)} videos named {name!r}, at {shown}: read them by position"
+            f"{self._reader.path} has {len(positions)} videos named {name!r}, at positions {shown}: read them by "
+            "position"
         )
 
     def name(self, position: int) -> str | None:
-        """The name of a video: its ``frame_dir``, or its ``filename`` if that is not a str; None without either.
+        """The name of a video: its ``frame_dir``, or its ``filename`` if that is not a str; None if neither is a str.
 
-        Raises VideoIndexError.
+        Raises VideoIndexError if the position is out of range.
         """
         return self._reader.name(self._locate(position))
 
     def split(self, name: str) -> Store:
         """The videos of a split, in the order of the store.
 
-        As PYSKL and MMAction2 do, ids are matched with ``filename`` if the first video has one, else with
-        ``frame_dir``. Raises SplitNotFoundError, which lists the splits there are, and names similar names.
+        As in PYSKL and MMAction2, ids are matched with ``filename`` if the first video has one, else with
+        ``frame_dir``. Raises SplitNotFoundError, which lists the existing splits and suggests similar names.
         """
         return self.at(videos.split_positions(self._reader, self._table_rows(), name))
 
@@ -332,32 +336,32 @@ class Store:
         """The videos for which an Arrow expression over ``videos`` is true, e.g. ``pc.field("label") < 10``.
 
         Raises FieldNotFoundError if it names a column that the table does not have, TypeError if it is not an
-        expression that is true or false of the columns' types.
+        expression that is true or false for columns of these types.
         """
         return self.at(videos.select_positions(self._reader, self.videos, expression))
 
     def at(self, positions: Sequence[int] | np.ndarray[Any, Any]) -> Store:
-        """The videos at some positions [n], in that order; negative ones count from the end.
+        """The videos at some positions [n], in that order; negative positions count from the end.
 
-        Raises VideoIndexError if a position is out of range, TypeError if they are not integers in one dimension (of a
-        mask, give ``np.flatnonzero(mask)``).
+        Raises VideoIndexError if a position is out of range, TypeError if they are not one-dimensional integers (for a
+        mask, pass ``np.flatnonzero(mask)``).
         """
         chosen = np.asarray(positions)
         if chosen.ndim != 1 or (len(chosen) and chosen.dtype.kind not in "iu"):
-            raise TypeError(f"positions are integers in one row, not {chosen.dtype} of shape {chosen.shape}")
+            raise TypeError(f"positions must be one-dimensional integers, not {chosen.dtype} of shape {chosen.shape}")
         if len(chosen) and not -self._length <= int(chosen.min()) <= int(chosen.max()) < self._length:
             raise VideoIndexError(
-                f"{self._reader.path} has {counted(self._length, 'video')}, not all that were asked for"
+                f"{self._reader.path} has {counted(self._length, 'video')}, none at some of the requested positions"
             )
         return Store(self._reader, self._table_rows()[chosen.astype(np.int64)])
 
     def files(self) -> dict[str, int]:
-        """Every file of the store -> its bytes, by the manifest (the root and the manifest itself apart)."""
+        """The size in bytes of every file of the store except the root and the manifest, as the manifest states it."""
         manifest = self._reader.manifest
         return {key: entry.size for key, entry in (manifest.files | manifest.shards).items()}
 
     def origins(self) -> list[Origin | None]:
-        """For each video the file that it was converted from, where the source had many; else None."""
+        """For each video, the file that it was converted from if the source had many files, else None."""
         return videos.origins(self._reader, self._table_rows())
 
     def close(self) -> None:
@@ -379,7 +383,7 @@ class Store:
         try:
             position = key.__index__()
         except AttributeError:
-            raise TypeError(f"a video is asked for by name (str) or position (int), not by {kind_of(key)}") from None
+            raise TypeError(f"a video is read by name (str) or position (int), not by {kind_of(key)}") from None
         if position < 0:
             position += self._length
         if not 0 <= position < self._length:
@@ -400,7 +404,7 @@ class Store:
 
     @cached_property
     def _ascending(self) -> bool:
-        """Whether the rows of this view are in the order of the table, each once, as ``split`` and ``select`` give."""
+        """Whether the rows of this view are in the order of the table, each once, as after ``split`` and ``select``."""
         return self._rows is not None and bool((np.diff(self._rows) > 0).all())
 
     def _table_rows(self) -> NDArray[np.int64]:
@@ -408,7 +412,7 @@ class Store:
 
 
 class Decompressed:
-    """What ``Store.decompressed`` gives: the annotations that training sees, by position or by name.
+    """What ``Store.decompressed`` returns: the annotations that training sees, by position or by name.
 
     The definition is PYSKL's: ``PoseDataset`` with ``box_thr`` (pyskl/datasets/pose_dataset.py), then
     ``DecompressPose`` (pyskl/datasets/pipelines/pose_related.py).
@@ -423,7 +427,7 @@ class Decompressed:
 
     @property
     def store(self) -> Store:
-        """The compressed videos that are left."""
+        """The compressed videos that remain after filtering."""
         return self._store
 
     def __len__(self) -> int:
@@ -436,24 +440,25 @@ class Decompressed:
         return name in self._store
 
     def __getitem__(self, key: str | SupportsIndex) -> Annotation:
-        """One video, decompressed. Raises as ``Store`` does, and as ``decompress_pose``."""
+        """One video, decompressed. Raises what ``store[key]`` and ``decompress_pose`` raise."""
         return self._decompress(self._store[key])
 
     def read(self, indices: Iterable[str | SupportsIndex]) -> list[Annotation]:
-        """Several videos, decompressed, in the order asked for. Raises as ``[]``."""
+        """Several videos, decompressed, in the requested order. Raises like ``[]``."""
         return [self._decompress(annotation) for annotation in self._store.read(indices)]
 
     def __getitems__(self, indices: Sequence[SupportsIndex]) -> list[Annotation]:
-        """``read``, under the name by which PyTorch's fetcher asks for a batch."""
+        """``read``, under the name that PyTorch's fetcher calls to read a batch."""
         return self.read(indices)
 
     def read_one(self, key: str | SupportsIndex, *, frames: Frames) -> Annotation:
-        """One video with some of its frames, of which alone the rows are read.
+        """One video with some of its frames; only the rows of these frames are read.
 
         ``keypoint`` is ``keypoint[:, frames]`` of ``self[key]``, and so is ``keypoint_score``; everything else,
-        ``total_frames`` included, is the same. ``frames`` are a slice, a range, integers, or a function that is given
-        the number of frames of the decompressed video and returns one of these.
-        Raises FrameIndexError for a frame that the video does not have, and as ``self[key]``.
+        ``total_frames`` included, is the same. ``frames`` is a slice, a range, integers, or a function that is called
+        with the number of frames of the decompressed video and returns one of these.
+
+        Raises FrameIndexError for a frame that the video does not have, and what ``self[key]`` raises.
         """
         reader, row = table_row(self._store, key)
         options: dict[str, Any] = {"squeeze": self._squeeze, "max_person": self._max_person}
@@ -465,10 +470,10 @@ class Decompressed:
 
 
 def table_row(store: Store, key: str | SupportsIndex) -> tuple[Reader, int]:
-    """What reads a store, and the row of its table that a video has. Raises as ``store[key]``."""
+    """The reader of a store, and the row of a video in its table. Raises what ``store[key]`` raises."""
     return store._reader, store._locate(key)
 
 
 def table_rows(store: Store) -> tuple[Reader, NDArray[np.int64]]:
-    """What reads a store, and the rows of its table that the videos of a view have [videos], in the view's order."""
+    """The reader of a store, and the rows in its table of the videos of a view [videos], in the view's order."""
     return store._reader, store._table_rows()

@@ -19,17 +19,18 @@ from skelstore.format.files import LocalFiles, open_regular
 from skelstore.wording import counted
 
 COPIED_BYTES = 4 << 20
-"""A smaller table is copied into memory, which takes a millisecond or two; later changes of the file do no harm.
-A larger one is mapped: truncating the file or writing into it, instead of replacing it, affects its readers."""
+"""A smaller table is copied into memory, which takes a millisecond or two; later changes to the file do no harm.
+A larger table is memory-mapped: truncating the file or writing into it, instead of replacing it, affects readers."""
+
 SPLITS_TYPES = {"name": pa.large_utf8(), "ids": pa.large_list(pa.large_utf8()), "value": pa.large_utf8()}
 NAMES_TYPES = {"bucket": pa.int64(), "video": pa.int64()}
-"""Columns that ``splits.arrow`` and ``names.arrow`` have, by the format."""
+"""The columns of ``splits.arrow`` and ``names.arrow`` that the format requires."""
 
 
 def read_table(files: LocalFiles, key: str, expected: FileEntry | None) -> pa.Table:
-    """An Arrow IPC file of a store; a large one memory-mapped: processes share its pages, and nothing is copied.
+    """Read an Arrow IPC file of a store. A large file is memory-mapped: processes share its pages without a copy.
 
-    Its bytes are checked against the manifest before anything in them is trusted, and its structure is checked.
+    The bytes are checked against the manifest before they are interpreted, and the structure is checked, too.
     Raises DamageError, StoreError or StoreReplacedError naming the file.
     """
     path = files.path(key)
@@ -44,18 +45,20 @@ def read_table(files: LocalFiles, key: str, expected: FileEntry | None) -> pa.Ta
 
 
 def _load(buffer: pa.Buffer, place: str) -> pa.Table:
-    """The table in the bytes of an Arrow file, which the manifest vouches for. Raises StoreError naming ``place``."""
+    """The table in the bytes of an Arrow file that match the manifest. Raises StoreError naming ``place``."""
     try:
         return load_table(buffer)
     except StoreError as error:
-        raise StoreError(f"{place} is no Arrow file as the format says ({error}): convert the source again") from error
+        raise StoreError(
+            f"{place} is not an Arrow file that the format allows ({error}): convert the source again"
+        ) from error
 
 
 def check_types(table: pa.Table, place: str, types: Mapping[str, pa.DataType]) -> None:
-    """Raise StoreError naming ``place`` if a table does not have these columns, each once and of its type."""
+    """Raise StoreError naming ``place`` unless a table has each of these columns once, with its type."""
     for name, kind in types.items():
         if not _has_column(table, name, kind):
-            raise StoreError(f"{place} has no column {name!r} of type {kind}, which the format asks for")
+            raise StoreError(f"{place} has no column {name!r} of type {kind}, which the format requires")
 
 
 def _has_column(table: pa.Table, name: str, kind: pa.DataType) -> bool:
@@ -64,26 +67,25 @@ def _has_column(table: pa.Table, name: str, kind: pa.DataType) -> bool:
 
 
 def _verified_bytes(path: Path, expected: FileEntry) -> pa.Buffer:
-    """The bytes of a table, which are those that the manifest says. Raises DamageError.
+    """The bytes of the file of a table. Raises DamageError if they do not match the manifest.
 
-    The file is opened once, so it may be replaced at any time. Its size is compared before its content is read: a file
-    of a terabyte may be nothing but a hole.
+    All of them come from one file, even if it is replaced meanwhile. Its size is compared before its content is read: a
+    file of a terabyte may be sparse.
     """
     try:
         with open(path, "rb", opener=open_regular) as file:
             size = os.fstat(file.fileno()).st_size
             if size != expected.size:
                 raise DamageError(
-                    f"{path} has {counted(size, 'byte')}; the manifest says {expected.size:,}: it is damaged or of "
-                    "another version, "
-                    "so fetch or convert the store again"
+                    f"{path} has {counted(size, 'byte')}; the manifest says {expected.size:,}: it is damaged or from "
+                    "another version of the store, so fetch or convert the store again"
                 )
             if size < COPIED_BYTES:
                 data = file.read()
-                found, buffer = FileEntry(len(data), crc32c(data)), pa.py_buffer(data)
+                actual, buffer = FileEntry(len(data), crc32c(data)), pa.py_buffer(data)
             else:
-                # Through the file, not the map, whose pages would count as this process's own.
-                found = checksums.measure_open(file)
+                # Measured by reading the file: pages of the map would count as this process's own memory.
+                actual = checksums.measure_open(file)
                 mapped = pa.memory_map(os.fsencode(path))
                 if not os.path.samestat(os.fstat(mapped.fileno()), os.fstat(file.fileno())):
                     raise DamageError(f"{path} was replaced while it was opened: open the store again")
@@ -92,18 +94,18 @@ def _verified_bytes(path: Path, expected: FileEntry) -> pa.Buffer:
         raise DamageError(f"{path} is missing: the store is damaged, so fetch or convert it again") from error
     except (OSError, pa.ArrowInvalid) as error:
         raise DamageError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
-    if found != expected or buffer.size != expected.size:
+    if actual != expected or buffer.size != expected.size:
         raise DamageError(
-            f"{path} is damaged or of another version (its checksum is not that of the manifest), so fetch or convert "
-            "the store again"
+            f"{path} is damaged or from another version of the store (its checksum does not match the manifest), so "
+            "fetch or convert the store again"
         )
     return buffer
 
 
 def numeric_column(table: pa.Table, name: str, kind: pa.DataType) -> np.ndarray[Any, Any]:
-    """A column as NumPy values without a copy (booleans with one); values of null cells are undefined.
+    """A column as a NumPy array, without a copy except for booleans; the values of null cells are undefined.
 
-    Raises StoreError if the table has no such column of the type.
+    Raises StoreError if the table has no column with this name and type.
     """
     chunk = _chunk(table, name, kind)
     if chunk is None:
@@ -115,18 +117,18 @@ def numeric_column(table: pa.Table, name: str, kind: pa.DataType) -> np.ndarray[
         bits = np.unpackbits(np.frombuffer(buffer, np.uint8), bitorder="little")
         return bits[chunk.offset : chunk.offset + len(chunk)].astype(bool)
     dtype = np.dtype(numpy_dtype(kind))
-    # The buffer may be larger, and by no whole number of values: then it is damaged, but not here.
+    # The buffer may be larger, even by a fraction of a value: then it is damaged, but only after these values.
     return np.frombuffer(buffer, dtype, len(chunk), chunk.offset * dtype.itemsize)
 
 
 def column_reader(table: pa.Table, name: str, kind: str) -> Callable[[int], Any]:
-    """A function from a video's position to the Python value of a column of the type that the format names.
+    """A function from a video's position to the Python value of a column; ``kind`` is the type named in the format.
 
     Raises StoreError if the table has no such column, or the type is unknown.
     """
     arrow = ARROW_TYPES.get(kind)
     if arrow is None:
-        raise StoreError(f"column {name!r} has type {kind!r}, which the format does not know")
+        raise StoreError(f"column {name!r} has type {kind!r}, which the format does not define")
     if pa.types.is_large_string(arrow) or pa.types.is_large_binary(arrow):
         return _text_reader(table, name, kind, arrow)
     column = numeric_column(table, name, arrow)
@@ -134,7 +136,7 @@ def column_reader(table: pa.Table, name: str, kind: str) -> Callable[[int], Any]
 
 
 def text_column(table: pa.Table, name: str) -> Callable[[int], bytes]:
-    """A function from a video's position to the UTF-8 form of its cell; an empty one for a null cell."""
+    """A function from a video's position to the UTF-8 form of its cell; empty for a null cell."""
     offset, data = _text_buffers(table, name, pa.large_utf8())
     return lambda row: bytes(data[offset(row) : offset(row + 1)])
 
@@ -155,19 +157,19 @@ def _text_buffers(table: pa.Table, name: str, arrow: pa.DataType) -> tuple[Calla
     if chunk is None:
         return np.zeros(1, np.int64).item, memoryview(b"")
     _, offsets, data = chunk.buffers()
-    if chunk.null_count:  # Arrow does not look at the bytes of null cells, which a damaged layout may ask for
+    if chunk.null_count:  # Arrow does not check the bytes of null cells, which a damaged layout may refer to
         try:
             pa.Array.from_buffers(arrow, len(chunk), [None, offsets, data], 0, chunk.offset).validate(full=True)
         except pa.ArrowInvalid as error:
             raise StoreError(
-                f"the column {name!r} of the table of the videos has cells that are no text ({error})"
+                f"the column {name!r} of the table of the videos has cells that are not text ({error})"
             ) from error
     starts = np.frombuffer(offsets, np.int64, len(chunk) + 1, chunk.offset * 8)
     return starts.item, memoryview(data if data is not None else b"")
 
 
 def _chunk(table: pa.Table, name: str, kind: pa.DataType) -> pa.Array | None:
-    """The one chunk of a column; None if it has no rows."""
+    """The only chunk of a column; None if the column has no rows."""
     if not _has_column(table, name, kind):
         raise StoreError(f"the table of the videos has no column {name!r} of type {kind}")
     column = table[name]

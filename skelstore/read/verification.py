@@ -1,4 +1,4 @@
-"""Checking a store against its manifest: how thoroughly, and whole or in shares, is up to the caller."""
+"""Checking a store against its manifest: at a level that the caller chooses, as a whole or in shares."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from skelstore.read.table import numeric_column
 from skelstore.wording import counted
 
 Subset: TypeAlias = tuple[int, int]
-"""(n, m): the n-th of m shares, n from 1 on. The m shares together are everything, and none is in two."""
+"""(n, m): the n-th of m shares, where n counts from 1. Together the m shares cover everything once."""
 
 WHOLE: Subset = (1, 1)
 
 _LITTER = re.compile(r"\.DS_Store|\._.*|Thumbs\.db|desktop\.ini|\.nfs.*", re.IGNORECASE | re.DOTALL)
-"""Names of files that macOS, Windows and NFS leave in folders. A store has no file of such a name."""
+"""Names of files that macOS, Windows and NFS leave in folders. No file of a store has such a name."""
 
 
 def share(subset: Subset, count: int) -> range:
-    """Which of ``count`` items are in a share: every m-th, from the n-th on. Raises StoreError unless 1 <= n <= m."""
+    """The items of a share, out of ``count``: every m-th from the n-th on. Raises StoreError unless 1 <= n <= m."""
     n, m = subset
     if not 1 <= n <= m:
-        raise StoreError(f"share {n} of {m} was asked for; the shares are counted from 1 on")
+        raise StoreError(f"there is no share {n} of {m}; shares are counted from 1")
     return range(n - 1, count, m)
 
 
@@ -47,16 +47,17 @@ def verify(
     subset: Subset = WHOLE,
     advance: Callable[[int], None] | None = None,
 ) -> list[str]:
-    """All problems of a store, each a sentence that names the file; an empty list if there is none.
+    """All problems of a store, each a sentence that names the file; an empty list if there are none.
 
-    ``structure``: the tables and metadata against their checksums, every file against the manifest by name and size,
-    every shard's index and identity, every video's rows within its array. ``checksums``: every byte against the
-    manifest's checksums, too; of a shard that fails, the chunk. ``decode``: every chunk is decoded and every video
-    read, too. Of a ``subset`` (n, m), every m-th shard is opened and every m-th video read, beginning with the n-th;
-    the rest of the structure takes no time and is checked whole. What ``find_litter`` finds is no problem.
+    The level ``structure`` checks the tables and the metadata against their checksums, the name and size of every file
+    against the manifest, the index and identity of every shard, and that every video's rows are within its array.
+    ``checksums`` also checks every byte against the manifest's checksums, and names the chunk in a shard that fails.
+    ``decode`` also decodes every chunk and reads every video. With a ``subset`` (n, m), only every m-th shard is opened
+    and every m-th video read, starting with the n-th; the rest of the structure is always checked as a whole, which
+    takes no time. Files that ``find_litter`` reports are not problems.
 
-    ``advance`` is called with the bytes of each shard done. Raises StoreError for an unknown level, and unless
-    1 <= n <= m.
+    ``advance`` is called with the size in bytes of each shard that is done. Raises StoreError for an unknown level, and
+    unless 1 <= n <= m.
     """
     if level not in LEVELS:
         raise StoreError(f"level {level!r}; expected one of {', '.join(LEVELS)}")
@@ -78,7 +79,7 @@ def verify(
 
 
 def _check_tables(reader: Reader) -> Iterator[str]:
-    """The tables are checked when they are read; this one has been, and the others are read here."""
+    """Read the tables, which checks them; the table of the videos was read when the store was opened."""
     for read in (lambda: reader.splits, lambda: reader.rows_named("")):
         try:
             read()
@@ -91,12 +92,12 @@ def _check_tables(reader: Reader) -> Iterator[str]:
 def _check_shards(reader: Reader, level: Level, subset: Subset, advance: Callable[[int], None] | None) -> Iterator[str]:
     shards: list[tuple[str, int]] = []
     for name, array in reader.arrays.items():
-        count, there = array.metadata.shards, len(reader.manifest.shards)
-        if count <= there:  # a number out of a file, of any size
+        count, listed = array.metadata.shards, len(reader.manifest.shards)
+        if count <= listed:  # the count comes from a file, and may be of any size
             shards += [(name, shard) for shard in range(count)]
         else:
-            shards_there = counted(count, "shard")
-            yield f"{reader.path / name / ROOT_KEY} names {shards_there}; the manifest names {there:,} of all arrays"
+            of_array = counted(count, "shard")
+            yield f"{reader.path / name / ROOT_KEY} has {of_array}; the manifest lists only {listed:,} for all arrays"
     taken = share(subset, len(shards))
     for i, (name, shard) in enumerate(shards):
         array = reader.arrays[name]
@@ -135,7 +136,7 @@ def _compare_files(reader: Reader) -> Iterator[str]:
         file = reader.path / key
         try:
             status = file.stat()
-        except OSError:  # a link may lead nowhere
+        except OSError:  # missing, or a broken link
             yield f"{file} is missing; the manifest says {counted(size, 'byte')}"
             continue
         if not stat.S_ISREG(status.st_mode):
@@ -146,26 +147,26 @@ def _compare_files(reader: Reader) -> Iterator[str]:
 
 
 def _find_strangers(store: Path, keys: set[str]) -> Iterator[str]:
-    """What else is in the folder of a store; a folder that does not belong to the store is reported, not searched."""
+    """Report what else is in the folder of a store. A folder that does not belong to the store is not searched."""
     folders = {str(folder) for key in keys for folder in PurePosixPath(key).parents}
     for folder, subfolders, names in os.walk(store):
         for name in names:
             file = Path(folder, name)
             if file.relative_to(store).as_posix() not in keys and not _LITTER.fullmatch(name):
-                yield f"{file} is no file of the store (the manifest does not name it)"
+                yield f"{file} is not a file of the store (the manifest does not list it)"
         for name in list(subfolders):
             inner = Path(folder, name)
             if inner.is_symlink():
-                yield f"{inner} is a link to a folder, which a store does not have: put the folder itself there"
+                yield f"{inner} is a link to a folder, which a store does not have: replace it with the folder itself"
             elif inner.relative_to(store).as_posix() not in folders:
                 subfolders.remove(name)
-                yield f"{inner} is no folder of the store (the manifest names no file in it)"
+                yield f"{inner} is not a folder of the store (the manifest lists no file in it)"
 
 
 def find_litter(path: str | os.PathLike[str]) -> list[str]:
-    """Files in a store that an operating system or a file system has left there, a sentence each; they do no harm."""
+    """A sentence for each file that an operating system or a file system has left in a store; they do no harm."""
     return [
-        f"{Path(folder, name)} is no file of the store; the system left it there, and it may be removed"
+        f"{Path(folder, name)} is not a file of the store: the system left it there, and you can remove it"
         for folder, _, names in os.walk(path)
         for name in sorted(names)
         if _LITTER.fullmatch(name)
@@ -173,7 +174,7 @@ def find_litter(path: str | os.PathLike[str]) -> list[str]:
 
 
 def _compare_bytes(file: Path, expected: FileEntry) -> list[str]:
-    """What is wrong with the bytes of a file. A file of another size is reported where sizes are compared."""
+    """The problems of a file's bytes. A file of another size is skipped: `_compare_files` reports it."""
     try:
         if file.stat().st_size != expected.size or checksums.has_content(file, expected):
             return []
@@ -181,11 +182,11 @@ def _compare_bytes(file: Path, expected: FileEntry) -> list[str]:
         return []
     except OSError as error:
         return [f"{file} cannot be read: {error.strerror}"]
-    return [f"{file} is damaged (its checksum is not that of the manifest)"]
+    return [f"{file} is damaged (its checksum does not match the manifest)"]
 
 
 def _check_rows(reader: Reader, name: str) -> list[str]:
-    """Videos whose rows are the rows of another video too; that they are within the array is checked on opening."""
+    """Problems with videos that share rows. That rows are within the array is checked when the store is opened."""
     field = reader.metadata.fields[name]
     column = reader.table[f"{name}.row"]
     has = np.flatnonzero(column.is_valid().to_numpy(zero_copy_only=False)) if len(column) else np.zeros(0, np.int64)

@@ -1,7 +1,7 @@
-"""What the table alone says of the videos of a view: labels, origins, and which of them a filter keeps.
+"""What the table alone says about the videos of a view: labels, origins, and the videos that a filter keeps.
 
-``rows`` [n] are the rows of the table that the videos of the view have, in the order of the view; positions are
-positions in the view.
+``rows`` [n] are the rows of the table for the videos of the view, in the order of the view. Positions are positions in
+the view.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from skelstore.wording import closest, counted, kind_of
 
 
 def split_positions(reader: Reader, rows: NDArray[np.int64], name: Any) -> NDArray[np.int64]:
-    """Positions of the videos of a split, ascending. Raises SplitNotFoundError if there is no such list of ids."""
+    """Positions of the videos of a split, ascending. Raises SplitNotFoundError unless it is a list of ids."""
     if name not in reader.splits:
         there = ", ".join(map(repr, reader.splits)) or "no splits at all"
         close = closest(name, reader.splits)
@@ -40,7 +40,7 @@ def _matches(reader: Reader, ids: Any) -> NDArray[np.bool_]:
     keep = np.zeros(reader.metadata.videos, bool)
     key = identifier(reader)
     texts = [i for i in ids if isinstance(i, str) and values.is_utf8(i)]
-    quick = np.zeros(len(keep), bool)  # rows whose identifier is a text in a column of its own
+    quick = np.zeros(len(keep), bool)  # rows whose identifier is a str in a column of its own
     for name, column in reader.metadata.columns.items():
         if column.path == (key,) and column.type == "str" and len(texts) == len(ids):
             listed = pc.is_in(reader.table[name], pa.array(texts, pa.large_utf8()))
@@ -56,16 +56,16 @@ def _matches(reader: Reader, ids: Any) -> NDArray[np.bool_]:
 def select_positions(reader: Reader, table: pa.Table, expression: pc.Expression) -> NDArray[np.int64]:
     """Positions of the videos for which an Arrow expression over the columns of ``Store.videos`` is true, ascending.
 
-    Raises FieldNotFoundError if the expression names a column that the table does not have, TypeError if it is not
-    an expression that is true or false of the columns' types.
+    Raises FieldNotFoundError if the expression names a column that the table does not have, TypeError if it is not an
+    expression that is true or false for columns of these types.
     """
     try:
         chosen = table.append_column("", pa.array(np.arange(len(table)))).filter(expression)
     except pa.ArrowException as error:
         if "No match for FieldRef" not in str(error):
             raise TypeError(
-                f"{reader.path}: {expression} selects no videos ({error}); expected an expression that is true or "
-                'false, as pc.field("label") < 10'
+                f"{reader.path}: {expression} cannot select videos ({error}); expected an expression that is true or "
+                'false, such as pc.field("label") < 10'
             ) from error
         column = re.search(r"FieldRef\.Name\((.*?)\)", str(error))
         raise FieldNotFoundError(
@@ -77,7 +77,7 @@ def select_positions(reader: Reader, table: pa.Table, expression: pc.Expression)
 
 
 def integer_labels(reader: Reader, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The ``label`` of each video [videos]. Raises FieldNotFoundError if one is not a whole number of 64 bits."""
+    """The ``label`` of each video, int64 [n]. Raises FieldNotFoundError unless all are whole numbers within 64 bits."""
     labels = np.zeros(reader.metadata.videos, np.int64)
     exact = np.zeros(len(labels), bool)
     for name, column in reader.metadata.columns.items():
@@ -94,14 +94,14 @@ def integer_labels(reader: Reader, rows: NDArray[np.int64]) -> NDArray[np.int64]
         entries = reader.entries(row)
         label = f"the label {entries['label'](row)!r}" if "label" in entries else "no label"
         raise FieldNotFoundError(
-            f"{reader.path}: the video at position {wrong[0]} has {label}; expected an integer: classes cannot be told "
-            "apart"
+            f"{reader.path}: the video at position {wrong[0]} has {label}; expected an integer, which identifies "
+            "its class"
         )
     return labels[rows]
 
 
 def origins(reader: Reader, rows: NDArray[np.int64]) -> list[Origin | None]:
-    """For each video the file that it was converted from, where the source had many; else None."""
+    """For each video, the file that it was converted from if the source had many files, else None."""
     if ORIGIN_COLUMNS[0] not in reader.table.column_names:
         return [None] * len(rows)
     columns = reader.table.select(ORIGIN_COLUMNS).take(pa.array(rows))
@@ -110,17 +110,17 @@ def origins(reader: Reader, rows: NDArray[np.int64]) -> list[Origin | None]:
 
 
 def filters_videos(valid_ratio: Any) -> TypeGuard[float]:
-    """Whether ``valid_ratio`` makes PoseDataset of PYSKL and MMAction2 filter: only a float above 0 does."""
+    """Whether ``valid_ratio`` makes the PoseDataset of PYSKL and MMAction2 filter videos: only a float above 0 does."""
     return isinstance(valid_ratio, float) and valid_ratio > 0
 
 
 def valid_positions(
     reader: Reader, rows: NDArray[np.int64], box_thr: float | None, valid_ratio: float
 ) -> NDArray[np.int64]:
-    """Positions of the videos of whose frames enough have a person above the threshold, ascending.
+    """Positions of the videos in which enough frames have a person above the threshold, ascending.
 
-    ``valid[box_thr]`` / ``total_frames`` is at least ``valid_ratio``, as PoseDataset counts. Raises FieldNotFoundError
-    if videos lack one of the two, or if a video that is kept has no ``box_score``.
+    As in PoseDataset, these are the videos whose ``valid[box_thr]`` / ``total_frames`` is at least ``valid_ratio``.
+    Raises FieldNotFoundError if a video lacks one of the two, or if a video that is kept has no ``box_score``.
     """
     options = f"valid_ratio={valid_ratio} with box_thr={box_thr}"
     valid, frames = reader.numbers("valid", box_thr)[rows], reader.numbers("total_frames")[rows]
@@ -133,7 +133,7 @@ def valid_positions(
 
 
 def require_box_scores(reader: Reader, rows: NDArray[np.int64], options: str) -> None:
-    """Raise FieldNotFoundError, which names the options that need it, if a video has no array ``box_score``."""
+    """Raise FieldNotFoundError, which names the options that need ``box_score``, if a video has no such array."""
     missing = np.ones(len(rows), bool)
     for name, field in reader.metadata.fields.items():
         if field.path == ("box_score",):

@@ -103,4 +103,4 @@ def test_a_path_that_is_not_a_store_is_reported(tmp_path: Path, capsys: pytest.C
     with pytest.raises(SystemExit) as caught:
         entry.main(["bench", str(tmp_path / "nothing.zarr")])
     assert caught.value.code == 1
-    assert "nothing.zarr is not there" in capsys.readouterr().err
+    assert "nothing.zarr does not exist" in capsys.readouterr().err

@@ -261,7 +261,7 @@ def test_merge_of_stores_that_do_not_fit(run: Any, tmp_path: Path, store: Path) 
     assert run("merge", store).status == 2
     assert run("merge", store, "-o", tmp_path / "c.zarr", "--allow", "all").status == 2
     assert run("merge", store, store, "-o", tmp_path / "c.zarr", "--as-split", "a").status == 2
-    assert "is not there" in check_sentence(run("merge", tmp_path / "no.zarr", "-o", tmp_path / "c.zarr"))
+    assert "does not exist" in check_sentence(run("merge", tmp_path / "no.zarr", "-o", tmp_path / "c.zarr"))
 
 
 def test_merge_reports_how_many_videos_are_in_no_split(run: Any, tmp_path: Path, store: Path) -> None:
@@ -460,11 +460,11 @@ def test_verify_notes_files_that_the_system_has_left_in_a_store(store: Path, run
     done = run("verify", store, "--level", "decode")
     assert done.status == 0
     assert done.out.endswith("no problem\n")
-    assert f"note: {store / 'keypoint' / '.DS_Store'} is no file of the store" in done.err
+    assert f"note: {store / 'keypoint' / '.DS_Store'} is not a file of the store" in done.err
     (store / "copy").mkdir()
     done = run("verify", store)
     assert done.status == 1
-    assert f"{store / 'copy'} is no folder of the store" in done.err
+    assert f"{store / 'copy'} is not a folder of the store" in done.err
 
 
 def test_verify_of_a_damaged_store(store: Path, run: Any) -> None:

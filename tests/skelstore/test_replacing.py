@@ -370,7 +370,7 @@ def test_a_working_directory_that_was_removed(tmp_path: Path, monkeypatch: pytes
     monkeypatch.chdir(tmp_path / "gone")
     (tmp_path / "gone").rmdir()
     try:
-        with pytest.raises(skelstore.StoreNotFoundError, match=r"s\.zarr is not there"):
+        with pytest.raises(skelstore.StoreNotFoundError, match=r"s\.zarr does not exist"):
             skelstore.open("s.zarr")
     finally:
         os.chdir("/")

@@ -103,7 +103,7 @@ def test_a_table_of_other_bytes_is_refused(path: Path, key: str) -> None:
     data = bytearray((path / key).read_bytes())
     data[len(data) // 2] ^= 1
     (path / key).write_bytes(data)
-    with pytest.raises(DamageError, match="its checksum is not that of the manifest"):
+    with pytest.raises(DamageError, match="its checksum does not match the manifest"):
         read(path, key, expected)
 
 

@@ -262,7 +262,7 @@ def test_a_file_of_another_version_of_the_store_is_reported(store_path: Path, pr
 @pytest.mark.parametrize("profile", ["default"])
 def test_an_extra_file_is_reported(store_path: Path) -> None:
     (store_path / "keypoint" / "c.99.0.0").write_bytes(b"x")
-    assert [problem for problem in verify(store_path) if "c.99.0.0 is no file of the store" in problem]
+    assert [problem for problem in verify(store_path) if "c.99.0.0 is not a file of the store" in problem]
     assert read_everything(store_path, small_dataset()) == 0
 
 
@@ -282,7 +282,7 @@ def test_files_that_systems_leave_in_folders_are_found_and_are_not_a_problem(sto
     )
     for name in ("x.DS_Store", "Thumbs.db.bak", "DS_Store", "nfs1", "note.txt"):
         (store_path / name).write_bytes(b"x")
-        assert verify(store_path) == [f"{store_path / name} is no file of the store (the manifest does not name it)"]
+        assert verify(store_path) == [f"{store_path / name} is not a file of the store (the manifest does not list it)"]
         (store_path / name).unlink()
     assert read_everything(store_path, small_dataset()) == 0
 
@@ -295,7 +295,7 @@ def test_an_extra_folder_is_reported_once_with_its_content(store_path: Path) -> 
     (store_path / "full/file").write_bytes(b"x")
     folders = [store_path / place for place in (".DS_Store", "empty", "full", "keypoint/inner")]
     for level in LEVELS:
-        expected = [f"{folder} is no folder of the store (the manifest names no file in it)" for folder in folders]
+        expected = [f"{folder} is not a folder of the store (the manifest lists no file in it)" for folder in folders]
         assert verify(store_path, level=level) == expected
     assert read_everything(store_path, small_dataset()) == 0
 
@@ -307,7 +307,7 @@ def test_a_link_to_a_folder_in_a_store_is_reported(store_path: Path, tmp_path: P
     (store_path / "keypoint").symlink_to(tmp_path / "moved")
     for level in LEVELS:
         assert verify(store_path, level=level) == [
-            f"{store_path / name} is a link to a folder, which a store does not have: put the folder itself there"
+            f"{store_path / name} is a link to a folder, which a store does not have: replace it with the folder itself"
             for name in ("elsewhere", "keypoint")
         ]
     assert read_everything(store_path, small_dataset()) == 0
@@ -669,7 +669,7 @@ def test_a_null_cell_that_a_layout_asks_for(tmp_path: Path, hidden: bytes) -> No
     buffers = [pa.py_buffer(b"\1"), pa.py_buffer(ends.tobytes()), pa.py_buffer(b"b" + hidden)]
     path = with_notes(tmp_path, "b", pa.Array.from_buffers(pa.large_utf8(), 2, buffers))
     if hidden == b"\xff":
-        with pytest.raises(skelstore.StoreError, match=r"'note' .* has cells that are no text"):
+        with pytest.raises(skelstore.StoreError, match=r"'note' .* has cells that are not text"):
             skelstore.open(path)
     else:
         assert skelstore.open(path)[1]["note"] == hidden.decode()

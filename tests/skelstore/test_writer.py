@@ -169,7 +169,7 @@ def test_nothing_is_at_the_path_before_close(tmp_path: Path) -> None:
     for step in (lambda: None, lambda: writer.add(video(0)), lambda: writer.add(video(1))):
         step()
         assert not path.exists()
-        with pytest.raises(StoreNotFoundError, match="a conversion to it was begun"):
+        with pytest.raises(StoreNotFoundError, match="a conversion to it was started"):
             skelstore.open(path)
     writer.close()
     assert names_in(tmp_path) == ["a.zarr"]
@@ -305,7 +305,7 @@ def test_leftovers_of_a_killed_writer_are_removed_by_the_next(tmp_path: Path) ->
     """
     assert run_python(code).returncode == -9
     assert names_in(tmp_path) == ["a.zarr.partial"]
-    with pytest.raises(StoreNotFoundError, match="a conversion to it was begun"):
+    with pytest.raises(StoreNotFoundError, match="a conversion to it was started"):
         skelstore.open(tmp_path / "a.zarr")
     write(tmp_path / "a.zarr", [video(0)])
     assert names_in(tmp_path) == ["a.zarr"]

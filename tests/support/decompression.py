@@ -143,8 +143,8 @@ def video(inds: list[int], **fields: Any) -> Annotation:
 
 
 REFUSED = {
-    "going down": (video([0, 2, 1]), "go down at row 2, from 2 to 1"),
-    "unsigned going down": (video([0] * 3, frame_inds=np.array([0, 2, 1], np.uint16)), "go down at row 2"),
+    "going down": (video([0, 2, 1]), "decrease at row 2, from 2 to 1"),
+    "unsigned going down": (video([0] * 3, frame_inds=np.array([0, 2, 1], np.uint16)), "decrease at row 2"),
     "unequal lengths": (video([0, 1], keypoint=np.zeros((3, 1, 3))), "expected \\[N, V, 3\\] and \\[N\\]"),
     "no scores": (video([0, 1], keypoint=np.zeros((2, 1, 2))), "expected \\[N, V, 3\\] and \\[N\\]"),
     "dense": (video([0, 1], keypoint=np.zeros((2, 1, 1, 3))), "expected \\[N, V, 3\\] and \\[N\\]"),
@@ -152,12 +152,12 @@ REFUSED = {
     "text": (video([0], keypoint=np.array([[["a", "b", "c"]]])), "dtype <U1"),
     "mask of other length": (video([0, 1], anno_inds=np.array([True])), "does not fit the 2 rows"),
     "position beyond": (video([0, 1], anno_inds=[0, 2]), "does not fit the 2 rows"),
-    "positions not ascending": (video([0, 1], anno_inds=[1, 0]), "go down"),
+    "positions not ascending": (video([0, 1], anno_inds=[1, 0]), "decrease"),
     "one position": (video([0, 1], anno_inds=1), "expected a mask or positions"),
     "None as mask": (video([0, 1], anno_inds=None), "expected a mask or positions"),
 }
 REFUSED_UNSQUEEZED = {
-    "1-based": (video([1, 10]), "from 1 to 10, and total_frames is 10: 1-based ones need squeeze=True"),
+    "1-based": (video([1, 10]), "from 1 to 10, and total_frames is 10: if they are 1-based, use squeeze=True"),
     "negative": (video([-1, 0]), "from -1 to 0"),
     "float frames": (video([0], frame_inds=np.array([0.0])), "dtype float64"),
     "float total": (video([0], total_frames=10.0), "total_frames is 10.0"),
