@@ -3,7 +3,7 @@
 ::
 
     SkelstoreError
-    ├── StoreError              (ValueError)         a store is not as the format says
+    ├── StoreError              (ValueError)         a store does not follow the format
     │   ├── DamageError                              its bytes are not the bytes that were written
     │   └── StoreReplacedError                       it was replaced or removed after it was opened
     ├── StoreNotFoundError      (FileNotFoundError)  there is no complete store at the path
@@ -20,7 +20,7 @@
     ├── UnsupportedValueError   (TypeError)          a value that no store can hold
     ├── MergeError              (ValueError)         stores that contradict each other
     ├── MissingPackageError     (ImportError)        a package is missing or has the wrong version
-    ├── SourceError             (ValueError)         a source file is not as its dialect says
+    ├── SourceError             (ValueError)         a source file does not follow its dialect
     └── WorkerError             (RuntimeError)       a process that writes parts of a store died
 
 A message is one sentence: which file, which place in it, what was found, what was expected, what to do. Names in a
@@ -44,7 +44,7 @@ class SkelstoreError(Exception):
 
 
 class StoreError(SkelstoreError, ValueError):
-    """A store or one of its files is not as the format says."""
+    """A store or one of its files does not follow the format."""
 
 
 class DamageError(StoreError):
@@ -120,7 +120,7 @@ class MissingPackageError(SkelstoreError, ImportError):
 
 
 class SourceError(SkelstoreError, ValueError):
-    """A source file is not as its dialect says, or is not data."""
+    """A source file does not follow its dialect, or is not data."""
 
 
 class WorkerError(SkelstoreError, RuntimeError):

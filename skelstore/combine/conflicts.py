@@ -179,7 +179,8 @@ def _disjoint(inputs: Sequence[Input], forms: Callable[[Input], dict[str, set[st
         for what, forms_here in forms(one).items():
             known = seen.setdefault(what, set())
             if known and not known & forms_here:
-                yield f"{what} is {_listed(forms_here)} in {one.reader.path}, but {_listed(known)} in what comes before"
+                here, before = _listed(forms_here), _listed(known)
+                yield f"{what} is {here} in {one.reader.path}, but {before} in the stores before it"
             known |= forms_here
 
 

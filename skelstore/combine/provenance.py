@@ -15,13 +15,13 @@ from skelstore.read.reader import Reader
 def join_sources(readers: Sequence[Reader], with_splits: bool) -> dict[str, Json]:
     """Join the ``source`` of the stores; if they all have one dialect, the merged store can be exported in it.
 
-    Raises StoreError if the ``source`` of a store is not as the format says.
+    Raises StoreError if the ``source`` of a store does not follow the format.
     """
     try:
         return _join(readers, with_splits)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         paths = ", ".join(str(reader.path) for reader in readers)
-        raise StoreError(f"{paths}: the source of a store is not as the format says ({error!r})") from error
+        raise StoreError(f"{paths}: the source of a store does not follow the format ({error!r})") from error
 
 
 def _join(readers: Sequence[Reader], with_splits: bool) -> dict[str, Json]:
@@ -96,10 +96,10 @@ def _is_dict(document: Json) -> bool:
 def document_values(document: Json) -> list[tuple[Json, Json]]:
     """Keys and values at the top of a source, except its splits and annotations, as typed JSON.
 
-    Raises StoreError if the document is not as the format says.
+    Raises StoreError if the document does not follow the format.
     """
     try:
         entries = document.get("dict", []) if isinstance(document, dict) else []
         return [(key, node["value"]) for key, node in entries if "value" in node]
     except (TypeError, ValueError) as error:
-        raise StoreError(f"the document in the source of a store is not as the format says ({error})") from error
+        raise StoreError(f"the document in the source of a store does not follow the format ({error})") from error

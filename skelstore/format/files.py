@@ -48,7 +48,7 @@ def absolute(path: str | os.PathLike[str]) -> Path:
         return Path(path).absolute()
     except FileNotFoundError as error:
         raise StoreNotFoundError(
-            f"{os.fspath(path)} is not there: the working directory was removed, so give the whole path"
+            f"{os.fspath(path)} does not exist: the working directory was removed, so give the whole path"
         ) from error
 
 
@@ -202,7 +202,7 @@ class LocalFile:
             size, offset, data = self._pinned
             if os.fstat(descriptor.fd).st_size != size or pread(descriptor.fd, len(data), offset) != data:
                 raise DamageError(
-                    f"{self.path} is another file than when it was read before, so fetch or convert the store again"
+                    f"{self.path} is not the file that was read before, so fetch or convert the store again"
                 )
         self.descriptor = descriptor
         self._opened.add(self)

@@ -279,7 +279,7 @@ class Assembler:
         try:
             return dict(self._compile_children(layout["dict"], 1))
         except (TypeError, ValueError) as error:
-            raise StoreError(f"a layout of the store is not as the format says: {error!r}") from error
+            raise StoreError(f"a layout of the store does not follow the format: {error!r}") from error
 
     def _compile_children(self, body: Json, depth: int) -> list[tuple[Any, Callable[[int], Any]]]:
         """Compile a ``dict`` node. Raises as `_compile` does; TypeError or ValueError if the body is not pairs."""
@@ -305,7 +305,7 @@ class Assembler:
         except StoreError:
             raise  # raised, with its message, by a level below
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise StoreError(f"a layout of the store is not as the format says: {error!r}") from error
+            raise StoreError(f"a layout of the store does not follow the format: {error!r}") from error
         raise StoreError(f"a layout of the store has a node of unknown kind {kind!r}")
 
 

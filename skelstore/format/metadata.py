@@ -103,7 +103,7 @@ class ArrayMetadata:
 
     @classmethod
     def from_json(cls, node: Json, place: str) -> ArrayMetadata:
-        """Parse an array's ``zarr.json``. Raises StoreError naming ``place`` if it is not as the format says."""
+        """Parse an array's ``zarr.json``. Raises StoreError naming ``place`` if it does not follow the format."""
         try:
             (sharding,) = node["codecs"]
             options = sharding["configuration"]
@@ -296,7 +296,7 @@ class StoreMetadata:
                 manifest=_file_entry(content["manifest"]),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise StoreError(f"{place} is not as format version {version} says: {_reason(error)}") from error
+            raise StoreError(f"{place} does not follow format version {version}: {_reason(error)}") from error
 
 
 def _refuse_many(content: Mapping[str, Json]) -> None:

@@ -87,7 +87,7 @@ class ShardWriter:
 
 
 def shard_key(shard: int, trailing: int) -> str:
-    """File name of a shard of an array with so many trailing axes (chunk key encoding ``default``, separator ``.``)."""
+    """File name of a shard of an array with ``trailing`` trailing axes (key encoding ``default``, separator ``.``)."""
     return ".".join(["c", str(shard), *("0" for _ in range(trailing))])
 
 
@@ -129,8 +129,7 @@ class Shard:
         if size != expected.size:
             raise DamageError(
                 f"{file.path} has {counted(size, 'byte')}; the manifest says {expected.size:,}: it was cut short or "
-                "replaced, so "
-                "fetch or convert the store again"
+                "replaced, so fetch or convert the store again"
             )
         if size < tail:
             raise DamageError(

@@ -245,7 +245,7 @@ def copy_value(value: Any) -> Any:
 
 
 def dumps(node: Json) -> str:
-    """JSON as compact text; the same value always gives the same text.
+    """JSON as compact text; the same value always has the same text.
 
     Raises UnsupportedValueError if the text has more lists and objects than a reader accepts.
     """

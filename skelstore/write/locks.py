@@ -45,7 +45,7 @@ class Lock:
             self._holder = None
 
     def release(self) -> None:
-        """Let others take the lock."""
+        """Release the lock, so that another process can take it."""
         if self._descriptor < 0:
             return
         if self._holder is not None:

@@ -81,7 +81,7 @@ def require_kind(path: Path, status: os.stat_result, *kinds: int) -> None:
 def require_private(path: Path, status: os.stat_result) -> None:
     """Raise StoreError if a file or folder is world-writable."""
     if status.st_mode & stat.S_IWOTH:
-        raise StoreError(f"{path} is writable by everybody, so it is not used: remove it")
+        raise StoreError(f"{path} is world-writable, so it is not used: remove it")
 
 
 def require_writable(folder: Path) -> None:

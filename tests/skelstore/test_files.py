@@ -112,7 +112,7 @@ def test_a_file_that_is_opened_again_is_the_one_that_was_pinned(tmp_path: Path) 
             assert file.read(0, 7) == content
             continue
         for _ in range(2):
-            with pytest.raises(DamageError, match="another file than when it was read before"):
+            with pytest.raises(DamageError, match="is not the file that was read before"):
                 file.read(0, 7)
     file.close()
 

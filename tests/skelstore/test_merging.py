@@ -536,7 +536,7 @@ def test_information_about_the_sources(tmp_path: Path, sources: list[dict[str, A
 )
 def test_an_invalid_source_is_reported(tmp_path: Path, two: list[Path], source: dict[str, Any]) -> None:
     odd = write(tmp_path / "odd.zarr", videos("o"), source=source)
-    with pytest.raises(skelstore.StoreError, match=r"is not as the format says|unknown type"):
+    with pytest.raises(skelstore.StoreError, match=r"does not follow the format|unknown type"):
         skelstore.merge([odd, *two], tmp_path / "all.zarr")
 
 

@@ -117,7 +117,7 @@ def test_files_that_everybody_can_write_are_not_used(tmp_path: Path, name: str) 
     folder = left(tmp_path / "a.zarr")
     folder.chmod(0o755)
     (folder / name).chmod(0o777)
-    with pytest.raises(StoreError, match=f"{folder / name} is writable by everybody"):
+    with pytest.raises(StoreError, match=f"{folder / name} is world-writable"):
         Workspace(tmp_path / "a.zarr", resume=True)
 
 
