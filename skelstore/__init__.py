@@ -1,4 +1,4 @@
-"""Skeleton annotations for action recognition in chunked Zarr arrays, read by video at random.
+"""Skeleton annotations for action recognition in chunked Zarr arrays, with random access by video.
 
 Open a store, and read a video by its name::
 
@@ -8,13 +8,13 @@ Open a store, and read a video by its name::
     annotation = store["S001C001P001R001A001"]  # the dict that was converted: keypoint [M, T, V, C], label, …
     train = store.split("xsub_train")
 
-Convert a PYSKL pickle, and much else, to a store on the command line::
+Convert a PYSKL pickle, or another source, to a store on the command line::
 
     skelstore convert ntu60_hrnet.pkl ntu60.zarr
 
-``Writer`` writes a store, ``merge`` and ``subset`` make one of others. ``skelstore.torch``, ``skelstore.mmaction2`` and
-``skelstore.pyskl`` have the data sets for training, ``skelstore.joints`` the layouts of joints. The command line and
-foreign dialects are in ``converters``.
+``Writer`` writes a store, ``merge`` and ``subset`` make stores from stores. ``skelstore.torch``,
+``skelstore.mmaction2`` and ``skelstore.pyskl`` have the data sets for training, ``skelstore.joints`` the joint layouts.
+The command line and the dialects of sources are in ``converters``.
 """
 
 from __future__ import annotations
@@ -99,11 +99,11 @@ _MODULES = {
     "open": "read.store",
     "subset": "combine.subsetting",
 }
-"""Where the exported names are, but for the errors, which are all in ``errors``."""
+"""The modules of the exported names, except the errors, which are all in ``errors``."""
 
 
 def __getattr__(name: str) -> Any:
-    # Imported when it is asked for: reading does not load what writes, and an error loads nothing else.
+    # Imported on access: reading does not load the code that writes, and an error loads nothing else.
     if name in __all__:
         value: Any = getattr(import_module(f"skelstore.{_MODULES.get(name, 'errors')}"), name)
     elif name in ("errors", "joints"):

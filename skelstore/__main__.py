@@ -1,6 +1,6 @@
 """``python -m skelstore``: the command line.
 
-It is part of ``converters``, which nothing else in ``skelstore`` knows of: here it is run by its name.
+The command line is part of ``converters``, which no other module of ``skelstore`` refers to; here it is run by name.
 """
 
 import runpy

@@ -1,6 +1,6 @@
 """The words that options of functions and commands accept: profiles, levels of verification, kinds of conflicts.
 
-Only the standard library is imported with this module, so that the command line lists and completes the words at once.
+This module imports only the standard library, so that the command line can list and complete the words at once.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ PROFILES: tuple[Profile, ...] = get_args(Profile)
 
 Level: TypeAlias = Literal["structure", "checksums", "decode"]
 LEVELS: tuple[Level, ...] = get_args(Level)
-"""How thoroughly a store is verified; each level does what those before it do."""
+"""How thoroughly a store is verified; each level includes those before it."""
 
 Conflict: TypeAlias = Literal["ids", "fields", "joints", "labels", "document", "raw"]
 CONFLICTS: tuple[Conflict, ...] = get_args(Conflict)
-"""Kinds of contradictions between stores that are merged; ``skelstore.merge`` says what each is."""
+"""Kinds of conflicts between stores that are merged; ``skelstore.merge`` says what each is."""

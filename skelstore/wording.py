@@ -1,6 +1,6 @@
-"""The words of messages: a value, the kind of a value, a count, a list of names, text from outside.
+"""The wording of messages: values, kinds of values, counts, lists of names, text from untrusted sources.
 
-What comes from outside cannot act on a terminal, and cannot look like a line of ours.
+Untrusted text can neither control a terminal nor imitate a line of a message.
 """
 
 from __future__ import annotations
@@ -12,22 +12,22 @@ from pathlib import Path
 from typing import Any
 
 _LONGEST = 120
-"""Characters of one value in a message."""
+"""Maximum number of characters of one value in a message."""
 _MOST_ITEMS = 8
-"""Items of one list or tuple in a message."""
+"""Maximum number of items of one list or tuple in a message."""
 _LARGE = 1 << 64
 _BRACKETS: dict[type, str] = {list: "[…]", tuple: "(…)"}
 
 COMPARED_NAMES = 20_000
-"""How many names ``closest`` looks at, at most."""
+"""Maximum number of names that ``closest`` considers."""
 
 _CLOSE_NAMES = 50
 _LONGEST_NAME = 200
-"""Bounds of ``closest``: names that are compared in full, and characters of a name."""
+"""Bounds of ``closest``: number of names that are compared in full, and number of characters of a name."""
 
 
 class Lines(str):
-    """A text of several lines that we made: its newlines are ours, and each line is escaped."""
+    """A text of several lines from ``join_lines``: its newlines are intended, and each line is already escaped."""
 
     __slots__ = ()
 
@@ -35,8 +35,8 @@ class Lines(str):
 def escape(text: str) -> str:
     """The text on one line, with every character that ``repr`` escapes escaped in the same way.
 
-    These are control characters, newlines and tabs among them, marks that turn the direction of text, invisible
-    characters and lone surrogates. A text of ``Lines`` stays as it is.
+    These are control characters (newlines and tabs included), marks that change the direction of text, invisible
+    characters and lone surrogates. A text of ``Lines`` is returned unchanged.
     """
     if isinstance(text, Lines) or text.isprintable():
         return text
@@ -44,19 +44,19 @@ def escape(text: str) -> str:
 
 
 def join_lines(lines: Iterable[str]) -> Lines:
-    """Several lines as one text; what is not printable in them is escaped."""
+    """Join lines into one text; characters that are not printable are escaped."""
     return Lines("\n".join(map(escape, lines)))
 
 
 def counted(count: int, one: str, many: str | None = None) -> str:
-    """A number and what it counts: ``1 video``, ``2,000 videos``; ``many`` is the plural, if it is not with an s."""
+    """A number and what it counts: ``1 video``, ``2,000 videos``; ``many`` is the plural, if it is irregular."""
     return f"{count:,} {one if count == 1 else many or f'{one}s'}"
 
 
 def kind_of(value: object) -> str:
-    """What kind of value it is: ``a str``, ``an array of float32 [2, 3]``, ``a numpy.int64``, ``None``.
+    """The kind of a value: ``a str``, ``an array of float32 [2, 3]``, ``a numpy.int64``, ``None``.
 
-    A value that stands for something else, as in the pickle reader, says what that is by ``kind_in_messages``.
+    A placeholder for another value, as in the pickle reader, names the kind of that value in ``kind_in_messages``.
     """
     if value is None:
         return "None"
@@ -76,10 +76,10 @@ def class_name(kind: type) -> str:
 
 
 def shown(value: object) -> str:
-    """A value, or the beginning of a long one: ``'S001'``, ``(1080, 1920)``; its kind where that says more.
+    """A value, or the beginning of a long one: ``'S001'``, ``(1080, 1920)``; its kind if it is of another type.
 
-    It takes no time whatever the value is: no number is written with thousands of digits, and containers in containers
-    are not gone through.
+    This is fast for every value: no number is written with thousands of digits, and nested containers are not
+    traversed.
     """
     kind = type(value)
     if kind is list or kind is tuple:
@@ -106,7 +106,7 @@ def _cut(text: str) -> str:
 
 
 def full_repr(value: object) -> str:
-    """``repr``; or ``shown``, where that fails: Python writes no number of more than 4,300 digits."""
+    """``repr`` of a value, or ``shown`` if that fails: Python refuses to write numbers of more than 4,300 digits."""
     try:
         return repr(value)
     except ValueError:
@@ -114,31 +114,31 @@ def full_repr(value: object) -> str:
 
 
 def shown_title(name: object) -> str:
-    """The name of a split, which is a text, but need not be one."""
+    """The name of a split as text; it may be any value, but is usually a str."""
     return str(name) if isinstance(name, str) else shown(name)
 
 
 def shown_names(names: Collection[object], most: int = 5) -> str:
-    """Names as a list, of many the first: ``'a', 'b', …``; ``(none)`` if there are none."""
+    """Names as a list, at most the first ``most``: ``'a', 'b', …``; ``(none)`` if there are none."""
     texts = [shown(name) for name in islice(names, most)]
     return ", ".join([*texts, "…"] if len(names) > most else texts) or "(none)"
 
 
 def file_name(path: Path) -> str:
-    """The last part of a path, with ``?`` for what is not UTF-8."""
+    """The last part of a path, with ``?`` for bytes that are not UTF-8."""
     return path.name.encode("utf-8", "replace").decode()
 
 
 def closest(name: object, names: Iterable[object]) -> str:
     """The end of a message about a name that was not found: ``; did you mean 'a', 'b' or 'c'?``, or an empty text.
 
-    At most 3 of ``names``, the closest first, upper and lower case being equal. What is not a str is passed over, so
-    is a name of more than 200 characters, and so are all names after the first 20,000: the time is bounded (0.2 s).
+    At most 3 of ``names``, the closest first, ignoring case. Values that are not a str, names of more than 200
+    characters and all names after the first 20,000 are skipped, so the time is bounded (0.2 s).
 
     >>> closest("keypoints", ["keypoint", "label"])
     "; did you mean 'keypoint'?"
     """
-    import heapq  # here, since whoever imports an error imports this module
+    import heapq  # here, since importing an error imports this module
     from difflib import get_close_matches
 
     if not isinstance(name, str) or len(name) > _LONGEST_NAME:
@@ -155,6 +155,6 @@ def closest(name: object, names: Iterable[object]) -> str:
 
 
 def _shared_ends(one: str, other: str) -> int:
-    """How alike two names look at their ends: characters in which those agree, less what ``other`` has besides."""
+    """Similarity of the ends of two names: twice the shared characters at both ends, minus the length of ``other``."""
     ends = os.path.commonprefix((one, other)), os.path.commonprefix((one[::-1], other[::-1]))  # noqa: RUF071
     return 2 * sum(map(len, ends)) - len(other)
