@@ -1,4 +1,4 @@
-"""Converting dialects of skeleton data to and from skelstore, and the command line."""
+"""Conversion of skeleton data between its dialects and stores, and the command line."""
 
 from __future__ import annotations
 
@@ -13,19 +13,20 @@ if TYPE_CHECKING:
     from converters.dialects import gym as gym
     from converters.dialects import kinetics as kinetics
     from converters.dialects import ntu as ntu
+    from converters.dialects import nwucla as nwucla
     from converters.dialects import pyskl as pyskl
     from converters.dialects import single as single
     from converters.dialects.registry import convert as convert
     from converters.dialects.registry import open_source as open_source
-    from converters.exporting.stores import export
+    from converters.exporting import export
 
 __all__ = ["convert", "export", "open_source"]
 
 
 def __getattr__(name: str) -> Any:
-    # Imported lazily, so that the command line and workers can report a failed import in a sentence.
+    # Imported on first use, so that the command line and workers can report a failed import in one sentence.
     if name == "export":
-        from converters.exporting.stores import export
+        from converters.exporting import export
 
         return export
     if name in __all__ or (not name.startswith("_") and find_spec(f"converters.dialects.{name}")):

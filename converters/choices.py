@@ -1,6 +1,6 @@
-"""The words that options of functions and commands accept: models that data are checked for, dialects of an export.
+"""The words that options of functions and commands accept: models to check data for, dialects to export to.
 
-Only the standard library is imported with this module, so that the command line lists and completes the words at once.
+This module imports only the standard library, so that the command line can list and complete the words quickly.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from typing import Literal, TypeAlias, get_args
 
 Model: TypeAlias = Literal["posec3d", "stgcn"]
 MODELS: tuple[Model, ...] = get_args(Model)
-"""Models whose pipelines a data set is checked for."""
+"""Models whose pipelines a data set can be checked for."""
 
 Format: TypeAlias = Literal["pyskl", "list", "kinetics"]
 FORMATS: tuple[Format, ...] = get_args(Format)
-"""Dialects that any store can be exported as."""
+"""Dialects to which any store can be exported."""

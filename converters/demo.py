@@ -18,7 +18,7 @@ import skelstore
 from converters.comparison import compare
 from converters.conversion.convert import convert_source
 from converters.dialects.registry import open_source
-from converters.exporting.stores import export
+from converters.exporting import export
 from converters.pickles.file import PickleFile
 from converters.samples.pickles import write_samples
 from skelstore import Store

@@ -18,7 +18,7 @@ from converters.conversion.convert import available_cores, convert_source
 from converters.dialects import ntu
 from converters.dialects.ntu.raw_store import RawStore
 from converters.dialects.registry import DIALECTS, open_source, recorded_options
-from converters.exporting.stores import export
+from converters.exporting import export
 from converters.information import information, notes, shown_classes
 from converters.inputs.ntu_names import Recipe, Task
 from converters.labels import read_class_names

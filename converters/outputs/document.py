@@ -1,4 +1,4 @@
-"""Writing pickles like the source: the top as the store keeps it, with the splits and annotations inserted."""
+"""Pickles like the source: the top as the store keeps it, with the splits and annotations inserted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exporting a store as a Kinetics table of contents with kpfiles."""
+"""Export of a store to a Kinetics table of contents with kpfiles."""
 
 from __future__ import annotations
 
@@ -18,11 +18,14 @@ from skelstore.format.values import Json
 from skelstore.write import disk
 
 VIDEOS_PER_FILE = 1000
+"""Default number of videos per kpfile."""
+
 _KPFILE_KEYS = ("keypoint", "keypoint_score")
+"""Keys of a video that go into its kpfile if the store was not made from kpfiles."""
 
 
 class _Kpfile(NamedTuple):
-    """A kpfile: its name relative to the folder, and the positions of its videos, in order."""
+    """A kpfile: its path relative to the folder, and the positions of its videos, in order."""
 
     file: str
     positions: list[int]
@@ -115,11 +118,13 @@ def _kpfile_keys(keys: list[object], count: int | None) -> list[object]:
 
 
 def _pack(store: Store, position: int, count: int | None) -> Annotation:
+    """The part of an annotation that goes into a kpfile."""
     video = store.lazy(position)
     return {key: video[key] for key in _kpfile_keys(list(video), count)}
 
 
 def _contents(store: Store, counts: list[int | None], raw_files: dict[int, str]) -> Iterator[Annotation]:
+    """The entries of the table of contents: annotations without the keys in kpfiles, with new ``raw_files`` if any."""
     for position, count in enumerate(counts):
         video = store.lazy(position)
         packed = set(_kpfile_keys(list(video), count))

@@ -1,4 +1,4 @@
-"""Files and folders of pickles that appear only when they are complete."""
+"""Files and folders of pickles that appear only once they are complete."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ from skelstore.write.locks import take_lock
 from skelstore.write.owners import Owners, require_kind, require_replaceable, require_writable
 
 _SUFFIX = ".partial"
+"""Ends the names of files and folders that are being written."""
 _PICKLES = (".pkl", ".pickle")
+"""Suffixes of files that ``force`` may remove with a folder."""
 
 
 @contextmanager
@@ -138,7 +140,7 @@ def _sync_name(path: Path) -> None:
     try:
         disk.sync_folder(path.parent)
     except OSError as error:
-        error.add_note(f"{path} is complete, but might be gone after a power cut")
+        error.add_note(f"{path} is complete, but may be lost after a power cut")
         raise
 
 

@@ -571,7 +571,7 @@ def test_a_name_that_cannot_be_synced(tmp_path: Path, monkeypatch: pytest.Monkey
     else:
         with pytest.raises(OSError, match="Input/output error") as caught, new_file(tmp_path / "a") as file:
             file.write(b"x")
-        assert "a is complete, but might be gone after a power cut" in caught.value.__notes__[0]
+        assert "a is complete, but may be lost after a power cut" in caught.value.__notes__[0]
     assert (tmp_path / "a").read_bytes() == b"x"
     assert listing(tmp_path) == ["a"]
 

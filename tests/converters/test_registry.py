@@ -15,7 +15,7 @@ import skelstore
 from converters import samples
 from converters.dialects.dialect import Dialect
 from converters.dialects.registry import DIALECTS, SUFFIXES, open_source, recognise, recorded_options
-from converters.exporting.stores import FORMATS
+from converters.exporting import FORMATS
 from converters.inputs import candidate
 from converters.inputs.candidate import Candidate
 from converters.samples.skeletons import write_skeletons

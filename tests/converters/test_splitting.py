@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import skelstore
 from converters import open_source, samples
-from converters.exporting.stores import export
+from converters.exporting import export
 from converters.splitting import _extract, _refuse_leaks, deal, parse_parts, split, unit_of_videos
 from skelstore.errors import SkelstoreError, SourceError, StoreError
 from tests.support.contracts import write

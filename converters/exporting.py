@@ -1,4 +1,4 @@
-"""Exporting a store as the pickles of a dialect, one video at a time."""
+"""Export of a store to the pickles of a dialect, one video at a time."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def export(
 ) -> None:
     """Write the videos of a store, or of a view, as pickles that load with Python 3.7 and NumPy 1 and 2.
 
-    If ``format`` is None, the dialect from which the store was made is used; the export then has the same values as the
+    If ``format`` is None, the store is written in the dialect that it was made from, with the same values as the
     source. ``out`` is a file or, for a store made from a folder of annotations, a folder. For ``kinetics`` it is the
     table of contents, and the kpfiles go to the folder ``kpfiles`` (default: ``kpfiles`` beside ``out``): the same
     kpfiles as in the source, or ``kpfile_videos`` videos per kpfile. ``advance`` is called with the number of videos
@@ -42,21 +42,25 @@ def export(
     if kpfile_videos is not None and kpfile_videos < 1:
         raise SourceError(f"kpfile_videos is {kpfile_videos}, expected 1 or more")
     out = local_path(out)
-    dialect = _written_as(store, format)
-    given: dict[str, Any] = {"kpfiles": kpfiles, "kpfile_videos": kpfile_videos}
-    given = {name: value for name, value in given.items() if value is not None}
-    for name in given:
+    dialect = _choose_dialect(store, format)
+    options: dict[str, Any] = {"kpfiles": kpfiles, "kpfile_videos": kpfile_videos}
+    options = {name: value for name, value in options.items() if value is not None}
+    for name in options:
         if name not in dialect.export_options:
-            takes = [other.name for other in DIALECTS.values() if name in other.export_options]
+            formats = [other.name for other in DIALECTS.values() if name in other.export_options]
             raise SourceError(
-                f"{store.path}: {name} goes with the format {' or '.join(takes)}, not with {dialect.name}"
+                f"{store.path}: {name} goes with the format {' or '.join(formats)}, not with {dialect.name}"
             )
     assert dialect.export is not None
-    dialect.export(store, out, force=force, advance=advance, **given)
+    dialect.export(store, out, force=force, advance=advance, **options)
 
 
-def _written_as(store: Store, format: Format | None) -> Dialect:
-    """The dialect that is written: the one that is asked for, else that of the store, if it has a form of its own."""
+def _choose_dialect(store: Store, format: Format | None) -> Dialect:
+    """The dialect to write: ``format``, else the dialect of the store.
+
+    If that has no export of its own, the store is written as a bare list if its source was one, else as PYSKL's dict.
+    Raises SourceError if ``format`` is unknown.
+    """
     name = format or store.source.get("dialect")
     dialect = DIALECTS.get(name) if isinstance(name, str) else None
     if dialect is not None and dialect.export is not None:
