@@ -70,8 +70,6 @@ class SkeletonDataset(Dataset):
                 self._views.append(Decompressed(selection.store, box_thr=selection.box_thr, **options))
             else:
                 self._views.append(selection)
-                #: Position of the first video of each store, and the number of all.
-                self._views.append(Selection(store, split=split, box_thr=box_thr, valid_ratio=valid_ratio))
         self._starts = np.cumsum([0, *map(len, self._views)])  # first position of each store, and the total
         self.frames = frames
         self.transform = transform
