@@ -54,7 +54,7 @@ def test_any_number_of_workers_gives_the_same_store(tmp_path: Path, large: Path)
 
 @pytest.fixture
 def in_small_steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Make parts of a few videos, and explore sources a few videos at a time.
+    """Make parts of a few videos, and index sources a few videos at a time.
 
     Returns the list of the numbers of videos that were known whenever the source was sent to the workers.
     """
