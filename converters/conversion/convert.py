@@ -62,7 +62,7 @@ class ConvertOptions(TypedDict, total=False):
 
 
 class _Top(NamedTuple):
-    """What a source holds besides its videos."""
+    """What a source has in addition to its videos."""
 
     splits: dict[Any, Any]
     description: dict[str, Json]

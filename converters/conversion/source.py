@@ -97,7 +97,7 @@ class Source(Protocol):
         ...
 
     def settings(self) -> Json:
-        """What the videos depend on besides the files, such as a recipe; parts made with other settings differ."""
+        """What the videos depend on in addition to the files, such as a recipe; parts with other settings differ."""
         ...
 
     def place(self, index: int) -> str:
@@ -109,7 +109,7 @@ class Source(Protocol):
         ...
 
     def description(self) -> dict[str, Json]:
-        """What the store keeps about the source besides its videos: ``document``, and what an export needs.
+        """What the store keeps about the source in addition to its videos: ``document``, and what an export needs.
 
         Indexes the rest of the source.
         """
