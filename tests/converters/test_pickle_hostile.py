@@ -1,4 +1,4 @@
-"""Hostile and damaged pickles give data or a refusal, and nothing is imported or run."""
+"""Hostile and damaged pickles are read as data or refused, and nothing is imported or run."""
 
 from __future__ import annotations
 
