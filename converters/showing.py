@@ -18,7 +18,7 @@ _LONGEST = 100
 def located(store: Store, key: str | None) -> int:
     """The position of the video that ``key`` names, or of the first video if ``key`` is None.
 
-    ``key`` is a name or the text of a position; if it is both, it is taken as a name. Raises VideoNotFoundError,
+    ``key`` is a name or the text of a position; if it is both, the name counts. Raises VideoNotFoundError,
     AmbiguousVideoError or VideoIndexError.
     """
     position = 0 if key is None else _integer(key)

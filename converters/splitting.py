@@ -8,7 +8,7 @@ otherwise stay empty.
   whole, as closely as its count allows (a stratified split).
 - With groups, the largest groups come first, and classes are ignored.
 
-The same store, options and seed give the same splits on every machine.
+The splits depend only on the store, the options and the seed; they are the same on every machine.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def split(
     number of pairs ``fold1_train``, ``fold1_val``, … in which each video is for validation once. ``group`` is a column
     of ``store.videos`` or a computed column, such as the ``subject`` of NTU RGB+D; ``pattern`` is a regular expression
     with one group that is searched for in the name of each video. Videos of one group are never divided between splits
-    that belong together. ``keep`` keeps the existing splits of the store besides the new ones.
+    that belong together. ``keep`` keeps the existing splits of the store in addition to the new ones.
 
     Returns the new splits. Raises SourceError if the videos cannot be split in this way, and what ``revise`` raises.
     """

@@ -17,7 +17,7 @@ PLOT_SUFFIXES = (".png", ".svg", ".pdf")
 
 
 def machine() -> dict[str, Any]:
-    """What figures depend on besides the code: system, processor, versions."""
+    """What the figures depend on in addition to the code: system, processor, versions."""
     versions = {}
     for name in (*LIBRARIES, "pymemcache"):
         try:

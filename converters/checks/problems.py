@@ -103,10 +103,10 @@ KINDS: dict[str, Kind] = {
     "label-missing": Kind(
         "error", "there is no label, though other videos have one", "add labels, or leave the video out"
     ),
-    "labels-none": Kind("warning", "no video has a label", "add labels before a training"),
+    "labels-none": Kind("warning", "no video has a label", "add labels before training"),
     "label-type": Kind(
         "error",
-        "the label is not an integer or a list of integers",
+        "the label is neither an integer nor a list of integers",
         "number the classes; in a converted store, `skelstore relabel --compact` does so",
     ),
     "label-range": Kind(
@@ -145,7 +145,7 @@ KINDS: dict[str, Kind] = {
     "posec3d-img-shape": Kind("error", "PoseC3D needs img_shape", "add img_shape, (height, width)"),
     "posec3d-score": Kind(
         "warning",
-        "without keypoint_score PoseC3D treats all joints as certain, even those at (0, 0)",
+        "without keypoint_score, PoseC3D treats all joints as certain, even those at (0, 0)",
         "add keypoint_score, 0 for joints that were not found",
     ),
     "posec3d-joints": Kind(
@@ -168,7 +168,7 @@ KINDS: dict[str, Kind] = {
         "error", "keypoint_score: ST-GCN needs it with 2D, and refuses it with 3D", "add it to 2D, drop it from 3D"
     ),
     "stgcn-img-shape": Kind(
-        "warning", "without img_shape ST-GCN assumes 1080 x 1920", "add img_shape, (height, width), if it differs"
+        "warning", "without img_shape, ST-GCN assumes 1080 x 1920", "add img_shape, (height, width), if it differs"
     ),
 }
 

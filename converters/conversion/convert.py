@@ -10,15 +10,15 @@ from functools import partial
 from itertools import chain, islice
 from typing import Any, NamedTuple, TypedDict
 
-from converters.conversion.distribution import Course, write_parts
+from converters.conversion.distribution import Progress, write_parts
 from converters.conversion.jobs import (
     SHOWN_PROBLEMS,
     Job,
     Outcome,
     Sent,
-    enough,
+    enough_problems,
     identity_of,
-    sent_along,
+    with_sent_source,
     write_part,
 )
 from converters.conversion.repetition import merge_repeats
@@ -62,7 +62,7 @@ class ConvertOptions(TypedDict, total=False):
 
 
 class _Top(NamedTuple):
-    """What a source holds besides its videos."""
+    """What a source has in addition to its videos."""
 
     splits: dict[Any, Any]
     description: dict[str, Json]
@@ -99,8 +99,8 @@ def convert_source(
     resumed = bool(_finished_parts(workspace))
     try:
         with as_shared_as(workspace.folder):
-            course = Course(advance, report)
-            plan, outcomes, read_top = _write(source, workspace, profile, joints, workers, dask, course)
+            progress = Progress(advance, report)
+            plan, outcomes, read_top = _write(source, workspace, profile, joints, workers, dask, progress)
         _raise_problems([problem for outcome in outcomes for problem in outcome.problems])
         parts = [outcome.part for outcome in outcomes if outcome.part is not None]
         left_out = [entry for outcome in outcomes for entry in outcome.left_out]
@@ -131,7 +131,7 @@ def _write(
     joints: str | None,
     workers: int,
     dask: str | None,
-    course: Course,
+    progress: Progress,
 ) -> tuple[Plan, list[Outcome], Callable[[], _Top]]:
     """Write all parts in this process, in local processes, or on a cluster; stop early if there are enough problems.
 
@@ -139,35 +139,36 @@ def _write(
     """
     plan = _plan(source, profile)
     _stated_joints(source, joints, plan.grids)  # reports a wrong layout early
-    jobs = _jobs(source, plan, workspace, course)
-    if dask is None and not source.index_more():  # at most one process per part; a source with more to explore has many
+    jobs = _jobs(source, plan, workspace, progress)
+    if dask is None and not source.index_more():
+        # At most one process per part; a source that is not fully indexed has many parts.
         first = list(islice(jobs, workers))
         workers = len(first)
         jobs = chain(first, jobs)
     if dask is None and workers <= 1:
         outcomes: list[Outcome] = []
-        listed = []
+        planned = []
         for job in jobs:
-            listed.append(job)
-            course.tell()
-        for job in listed:
-            outcomes.append(write_part(source, plan, job, partial(course.reach, job)))
-            course.reach(job, job.stop - job.start)
-            if enough(outcomes):
+            planned.append(job)
+            progress.report()
+        for job in planned:
+            outcomes.append(write_part(source, plan, job, partial(progress.update, job)))
+            progress.update(job, job.stop - job.start)
+            if enough_problems(outcomes):
                 break
         return plan, outcomes, partial(_top, source)
     top: Future[_Top] = Future()
 
     def tasks() -> Iterator[tuple[Sent, Job]]:
-        yield from sent_along(source, plan, jobs, workspace.parts)
+        yield from with_sent_source(source, plan, jobs, workspace.parts)
         # This process is idle while the workers write.
         try:
             top.set_result(_top(source))
         except Exception as error:
             top.set_exception(error)
 
-    with cluster_workers(dask) if dask is not None else local_workers(workers) as crew:
-        return plan, write_parts(source, tasks(), crew, course), top.result
+    with cluster_workers(dask) if dask is not None else local_workers(workers) as pool:
+        return plan, write_parts(source, tasks(), pool, progress), top.result
 
 
 def _finished_parts(workspace: Workspace) -> set[str]:
@@ -196,7 +197,7 @@ def _give_up(workspace: Workspace, error: BaseException, resumed: bool) -> None:
 
 
 def _stated_joints(source: Source, joints: str | None, fields: Iterable[FieldIdentity]) -> dict[str, Json]:
-    """What the store keeps of the layout that was stated for the joints; nothing if none was."""
+    """What the store keeps of the stated joint layout; empty if none was stated."""
     if joints is None:
         return {}
     try:
@@ -238,15 +239,15 @@ def _plan(source: Source, profile: Profile) -> Plan:
     return planner.plan()
 
 
-def _jobs(source: Source, plan: Plan, workspace: Workspace, course: Course) -> Iterator[Job]:
-    """Yield the parts to write, each as soon as its videos are known; remove all else that an earlier run has left.
+def _jobs(source: Source, plan: Plan, workspace: Workspace, progress: Progress) -> Iterator[Job]:
+    """Yield the parts to write, each as soon as its videos are known; remove other leftovers of an earlier run.
 
-    At the end the source is closed. When it is opened again, it is checked against what was found in it before.
+    Then the source is closed. When it is opened again, it checks that its files have not changed.
     """
     finished = _finished_parts(workspace)
     workspace.keep_parts(finished)
     for number, (start, stop) in enumerate(
-        chunking.plan_parts(_sizes(source, course), chunking.PART_BYTES, PART_VIDEOS)
+        chunking.plan_parts(_sizes(source, progress), chunking.PART_BYTES, PART_VIDEOS)
     ):
         identity = identity_of(source, plan, start, stop)
         folder = workspace.parts / part_name(number, identity)
@@ -256,15 +257,15 @@ def _jobs(source: Source, plan: Plan, workspace: Workspace, course: Course) -> I
     source.close()
 
 
-def _sizes(source: Source, course: Course) -> Iterator[int]:
-    """Yield the size of every video of a source while exploring it."""
+def _sizes(source: Source, progress: Progress) -> Iterator[int]:
+    """Yield the size of every video of a source while indexing it."""
     done = 0
     while done < source.indexed or source.index_more():
         more = source.sizes()[done:].tolist()
-        course.know(more, complete=False)
+        progress.add_known(more, complete=False)
         yield from more
         done += len(more)
-    course.know([], complete=True)
+    progress.add_known([], complete=True)
 
 
 def _top(source: Source) -> _Top:

@@ -1,4 +1,4 @@
-"""The parts of a conversion given to workers, and how far all of them are."""
+"""Distributing the parts of a conversion to workers, and tracking their progress."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 
-from converters.conversion.jobs import Job, Outcome, Sent, enough, write_sent
+from converters.conversion.jobs import Job, Outcome, Sent, enough_problems, write_sent
 from converters.conversion.source import Reached, Source
 from converters.conversion.workers import Workers, run_tasks
 from skelstore.errors import WorkerError
 
 
-class Course:
-    """How far the jobs of a conversion are, told as ``advance`` and ``report`` want it told.
+class Progress:
+    """Tracks the progress of the jobs of a conversion and reports it.
 
-    ``advance`` is called with the number of videos written since the last call, ``report`` with all that is known.
+    ``advance`` is called with the number of videos written since the last call, ``report`` with the whole progress.
     """
 
     def __init__(self, advance: Callable[[int], None] | None, report: Callable[[Reached], None] | None) -> None:
@@ -28,17 +28,17 @@ class Course:
         self._videos = 0
         self._bytes = 0
 
-    def know(self, sizes: Iterable[int], complete: bool) -> None:
-        """Take the sizes of videos that the source is known to have, and whether there are no more of them.
+    def add_known(self, sizes: Iterable[int], complete: bool) -> None:
+        """Add the sizes of videos that were indexed; ``complete`` if the source has no more.
 
-        This may be called in another thread than the rest.
+        Unlike the other methods, this may be called in another thread.
         """
         self._sizes.extend(sizes)
         self._known_bytes = sum(self._sizes) if complete else self._known_bytes
         self._complete = complete
 
-    def reach(self, job: Job, videos: int) -> None:
-        """Take that so many videos of a job are written: more than the last time, or no news."""
+    def update(self, job: Job, videos: int) -> None:
+        """Set the number of videos of a job that are written. A number not above the last one is ignored."""
         before = self._done.get(job.number, 0)
         if videos <= before:
             return
@@ -47,45 +47,47 @@ class Course:
         self._bytes += sum(self._sizes[job.start + before : job.start + videos])
         if self._advance:
             self._advance(videos - before)
-        self.tell()
+        self.report()
 
-    def tell(self) -> None:
-        """Report how far it is."""
+    def report(self) -> None:
+        """Call ``report`` with the progress."""
         if self._report:
             known = len(self._sizes)
             self._report(Reached(self._videos, self._bytes, known, self._known_bytes, self._complete))
 
 
-def write_parts(source: Source, tasks: Iterator[tuple[Sent, Job]], workers: Workers, course: Course) -> list[Outcome]:
-    """Let the workers write the parts, until there are enough problems.
+def write_parts(
+    source: Source, tasks: Iterator[tuple[Sent, Job]], workers: Workers, progress: Progress
+) -> list[Outcome]:
+    """Let the workers write the parts, until there are enough problems. Return the outcomes in the order of the parts.
 
-    Raises WorkerError, when what others were at is finished, if one died; and what taking a task raises.
+    Raises WorkerError if a worker died, once the others have finished their tasks; and what getting a task raises.
     """
     outcomes: dict[int, Outcome] = {}
 
     jobs: dict[int, Job] = {}
 
-    def noted() -> Iterator[tuple[Sent, Job]]:
+    def recorded() -> Iterator[tuple[Sent, Job]]:
         for sent, job in tasks:
             jobs[job.number] = job
             yield sent, job
 
-    def look() -> None:
+    def update_progress() -> None:
         for number, videos in workers.reports():
-            course.reach(jobs[number], videos)
-        course.tell()
+            progress.update(jobs[number], videos)
+        progress.report()
 
-    with closing(run_tasks(workers, write_sent, noted(), look)) as ended:
+    with closing(run_tasks(workers, write_sent, recorded(), update_progress)) as ended:
         for (_, job), future in ended:
             try:
                 outcomes[job.number] = future.result()
             except workers.died as error:
                 raise WorkerError(
                     f"{source.path}: the process that wrote part {job.number + 1} "
-                    f"({source.place(job.start)} to {source.place(job.stop - 1)}) died: it was killed, or ran out of "
-                    "memory (then use fewer workers), or this is a script without `if __name__ == '__main__'`"
+                    f"({source.place(job.start)} to {source.place(job.stop - 1)}) died: it was killed, it ran out of "
+                    "memory (then use fewer workers), or the script lacks `if __name__ == '__main__'`"
                 ) from error
-            course.reach(job, job.stop - job.start)
-            if enough(outcomes.values()):
+            progress.update(job, job.stop - job.start)
+            if enough_problems(outcomes.values()):
                 break
     return [outcomes[number] for number in sorted(outcomes)]

@@ -1,7 +1,7 @@
-"""One part of a conversion, and the process that writes it: this one, a worker of this machine, one of a cluster.
+"""Writing one part of a conversion, in this process, in a worker process on this machine, or in a worker of a cluster.
 
-A part that is finished is never written again. Its folder is named after its identity (what it was made from, and
-how), and its receipt says so too: a run that was interrupted goes on from the parts that it left.
+A finished part is never written again. Its folder is named after its identity (what it was made from, and how), which
+its part record states too, so a run continues from the finished parts of an interrupted one.
 """
 
 from __future__ import annotations
@@ -31,10 +31,11 @@ from skelstore.write.parts import Part, PartWriter
 from skelstore.write.planning import Plan
 
 SHOWN_PROBLEMS = 20
+"""Maximum number of problems that a conversion reports."""
 
 
 class Job(NamedTuple):
-    """The videos ``start`` to ``stop`` of the source, to be written into ``folder`` as its part of that number."""
+    """The videos ``start`` to ``stop`` of the source, to be written to ``folder`` as part ``number`` (from 0)."""
 
     number: int
     start: int
@@ -44,7 +45,7 @@ class Job(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What became of a job: its part, or the problems in its videos; and the videos that the source left out."""
+    """The result of a job: its part, or the problems of its videos; and a record of the videos that were skipped."""
 
     part: Part | None
     problems: list[str]
@@ -54,7 +55,7 @@ class Outcome(NamedTuple):
 
 
 def identity_of(source: Source, plan: Plan, start: int, stop: int) -> Json:
-    """What a part is made from, and how: with the same identity it is the same part."""
+    """What a part is made from, and how; parts with the same identity are the same."""
     named = [os.path.abspath(file) for file in source.files(start, stop)], [source.place(i) for i in range(start, stop)]
     return {
         "version": [version("skelstore"), FORMAT_VERSION],
@@ -69,10 +70,9 @@ def identity_of(source: Source, plan: Plan, start: int, stop: int) -> Json:
 
 
 def _state(source: Source, start: int, stop: int) -> str:
-    """Fingerprint of the files that the videos are read from: of the size and the times of change of each.
+    """Fingerprint of the files from which the videos are read: the size, mtime and ctime of each.
 
-    No content is read. A file that was written to, or that another took the place of, has another ctime, which no
-    program can set.
+    No content is read. A file that was written to or replaced has another ctime, which no program can set.
     """
     digest = hashlib.blake2b(digest_size=16)
     for file in source.files(start, stop):
@@ -82,14 +82,14 @@ def _state(source: Source, start: int, stop: int) -> str:
 
 
 class Sent(NamedTuple):
-    """A file that holds a source and its plan, pickled, and the digest by which it is known to be ours."""
+    """A file with a pickled source and plan, and the digest by which a worker recognises it as ours."""
 
     path: Path
     digest: bytes
 
 
 def _send(source: Source, plan: Plan, folder: Path) -> Sent:
-    """Write the source, with its index, where all workers find it: it is too large to go with every part."""
+    """Write the source, with its index, to a file for all workers: it is too large to be sent with every part."""
     data = bytes(ForkingPickler.dumps((source, plan)))
     path = folder / f"source.{secrets.token_hex(4)}"
     disk.write_file(path, data)
@@ -100,13 +100,13 @@ def _send(source: Source, plan: Plan, folder: Path) -> Sent:
 def _received(sent: Sent) -> tuple[Source, Plan]:
     data = sent.path.read_bytes()
     if hashlib.blake2b(data).digest() != sent.digest:
-        raise StoreError(f"{sent.path} is not what was written for the workers: run the same command again")
+        raise StoreError(f"{sent.path} differs from what was written for the workers: run the same command again")
     source_and_plan: tuple[Source, Plan] = ForkingPickler.loads(data)
     return source_and_plan
 
 
-def sent_along(source: Source, plan: Plan, jobs: Iterable[Job], folder: Path) -> Iterator[tuple[Sent, Job]]:
-    """Each job with the source as it was sent to the workers: again, when that did not have the job's videos yet."""
+def with_sent_source(source: Source, plan: Plan, jobs: Iterable[Job], folder: Path) -> Iterator[tuple[Sent, Job]]:
+    """Yield each job with the sent source, which is sent again if the last one does not have the videos of the job."""
     known = -1
     for job in jobs:
         if job.stop > known:
@@ -115,32 +115,34 @@ def sent_along(source: Source, plan: Plan, jobs: Iterable[Job], folder: Path) ->
         yield sent, job
 
 
-def enough(outcomes: Iterable[Outcome]) -> bool:
-    """Whether no more parts need to be written, since there are as many problems as are told."""
+def enough_problems(outcomes: Iterable[Outcome]) -> bool:
+    """Whether to stop writing parts, since there are as many problems as are reported."""
     return sum(len(outcome.problems) for outcome in outcomes) >= SHOWN_PROBLEMS
 
 
 _one_at_a_time = threading.Lock()
+"""A Dask worker may have several threads, but only one may use a source at a time."""
 
 
 def write_sent(sent: Sent, job: Job) -> Outcome:
-    """``write_part`` in a worker. A Dask worker may have several threads, but a source is for one at a time."""
+    """Call ``write_part`` in a worker."""
     with _one_at_a_time, as_shared_as(job.folder.parent):
         return write_part(*_received(sent), job, partial(report_to_parent, job.number))
 
 
-def write_part(source: Source, plan: Plan, job: Job, reach: Callable[[int], None] = lambda videos: None) -> Outcome:
-    """Write one part, in whichever process, unless it is there. Gives the part, or the problems in its videos.
+def write_part(source: Source, plan: Plan, job: Job, report: Callable[[int], None] = lambda videos: None) -> Outcome:
+    """Write one part unless it is finished already. Return the part, or the problems of its videos.
 
-    ``reach`` is called with the number of videos that are written, after each of them.
+    ``report`` is called after each video with the number of videos that are written. Raises SourceError if the files of
+    the source changed meanwhile.
     """
     kept = find_part(job.folder, job.identity)
     if kept is not None:
-        reach(job.stop - job.start)
+        report(job.stop - job.start)
         return Outcome(kept.part, [], kept.left_out, taken=True)
     if job.folder.exists():
         shutil.rmtree(job.folder)
-    # Of an own name, since two processes may be at the same part: one that a scheduler believes dead may not be.
+    # The name is unique, since two processes may write the same part: one that a scheduler believes dead may be alive.
     attempt = job.folder.with_name(f"{job.folder.name}.{secrets.token_hex(4)}")
     writer = PartWriter(attempt, plan)
     problems: list[str] = []
@@ -156,7 +158,7 @@ def write_part(source: Source, plan: Plan, job: Job, reach: Callable[[int], None
                 problems.append(refusal(source, error, i))
                 if len(problems) == SHOWN_PROBLEMS:
                     break
-            reach(i + 1 - job.start)
+            report(i + 1 - job.start)
         if problems or not writer.videos:
             return Outcome(None, problems, left_out)
         part = writer.close()

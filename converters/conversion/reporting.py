@@ -1,4 +1,4 @@
-"""In a worker process: reports to the parent process.
+"""Reporting from a worker process to its parent process.
 
 Only the standard library is imported with this module, since a worker imports it before it can report an error.
 """
@@ -11,11 +11,12 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 
 _REPORT_EVERY = 0.25
-"""Seconds between two reports of a worker, at least."""
+"""Minimum number of seconds between two reports of a worker."""
 
 _to_parent: Connection | None = None
-"""In a worker: where its reports go."""
+"""In a worker, the connection for its reports."""
 _next_report = 0.0
+"""Time before which no further report is sent."""
 
 
 def report_through(writer: Connection) -> None:
@@ -28,7 +29,7 @@ def report_through(writer: Connection) -> None:
 def report_to_parent(number: int, reached: int) -> None:
     """Report the progress of a task to the parent of this worker, at most every ``_REPORT_EVERY`` seconds.
 
-    In a process that is no worker nothing is reported.
+    In a process that is not a worker, nothing is reported.
     """
     global _next_report
     if _to_parent is None or time.monotonic() < _next_report:

@@ -43,7 +43,10 @@ def broken_video(name: str, place: str, *, left_out: bool) -> Iterator[None]:
 
 
 class Reached(NamedTuple):
-    """The progress of a conversion: what is written, what is known of the source, and whether all of it is known."""
+    """The progress of a conversion: what is written, what is known of the source, and whether the source is indexed.
+
+    ``known_bytes`` is 0 until then.
+    """
 
     videos: int
     bytes: int
@@ -53,25 +56,25 @@ class Reached(NamedTuple):
 
 
 class Source(Protocol):
-    """The videos of a source data set. It can be pickled, and read at any known index from any process."""
+    """The videos of a source data set. It can be pickled, and read at any indexed position from any process."""
 
     path: Path
     dialect: str
 
     @property
     def indexed(self) -> int:
-        """The number of videos known so far. The other members cover these videos unless they say otherwise."""
+        """The number of videos indexed so far. The other members cover these videos unless they say otherwise."""
         ...
 
     def index_more(self) -> bool:
-        """Scan a large source further until more videos are known; False if all are known.
+        """Index a large source further until more videos are known; False if all are known.
 
-        Raises SourceError for errors in the source beyond the known videos.
+        Raises SourceError for errors in the source beyond the indexed videos.
         """
         ...
 
     def __len__(self) -> int:
-        """The number of all videos; explores the rest of the source."""
+        """The number of all videos; indexes the rest of the source."""
         ...
 
     def sizes(self) -> NDArray[np.int64]:
@@ -94,7 +97,7 @@ class Source(Protocol):
         ...
 
     def settings(self) -> Json:
-        """What the videos depend on besides the files, such as a recipe; parts made with other settings differ."""
+        """What the videos depend on in addition to the files, such as a recipe; parts with other settings differ."""
         ...
 
     def place(self, index: int) -> str:
@@ -102,13 +105,13 @@ class Source(Protocol):
         ...
 
     def splits(self) -> dict[Any, Any]:
-        """The ids of each split by its name, as the source holds them; explores the rest of the source."""
+        """The ids of each split by its name, as the source holds them; indexes the rest of the source."""
         ...
 
     def description(self) -> dict[str, Json]:
-        """What the store keeps about the source besides its videos: ``document``, and what an export needs.
+        """What the store keeps about the source in addition to its videos: ``document``, and what an export needs.
 
-        Explores the rest of the source.
+        Indexes the rest of the source.
         """
         ...
 
@@ -143,17 +146,17 @@ def refusal(source: Source, error: SkelstoreError, index: int | None = None) -> 
         if index is None and _is_array_of_names(error.value) and place.startswith("split"):
             return (
                 f"{source.path}: {place}: {kind_of(error.value)} cannot be stored; expected a list of names: write "
-                f"{place} = list({place}) in the code that makes the file"
+                f"{place} = list({place}) in the code that writes the file"
             )
         return (
             f"{source.path}: {place}: {kind_of(error.value)} is not data and "
-            "cannot be stored: convert it to NumPy arrays and Python values in the code that makes the file"
+            "cannot be stored: convert it to NumPy arrays and Python values in the code that writes the file"
         )
     return f"{source.path}: {place}{str(error.args[0]).removeprefix(error.place or 'the annotation')}"
 
 
 def _is_array_of_names(value: Foreign) -> bool:
-    """Whether a value is an array or set of names, as scikit-learn's train_test_split or ``set`` makes it."""
+    """Whether a value is an array or set of names, as scikit-learn's train_test_split or ``set`` returns it."""
     return value.name.startswith("numpy.ndarray") or value.name.rpartition(".")[2] in ("set", "frozenset")
 
 

@@ -1,7 +1,7 @@
-"""Processes that write parts, as executors of concurrent.futures: those of this machine, those of a Dask cluster.
+"""Processes that write parts, as executors of concurrent.futures: on this machine, or on a Dask cluster.
 
-Only the standard library, and ``reporting``, are imported with this module, since a worker imports it before it can
-report an error.
+This module imports only the standard library and ``reporting``, since a worker imports it before it can report an
+error.
 """
 
 from __future__ import annotations
@@ -31,15 +31,16 @@ from converters.conversion.reporting import report_through
 
 _Task = tuple[Any, ...]
 
-_LOOK_EVERY = 0.5
-"""Seconds after which the parent looks how far its workers are."""
+_POLL_EVERY = 0.5
+"""Seconds between two checks of the progress of workers by the parent."""
 _FEWER = "use fewer --workers, or allow more processes and memory (ulimit -u, ulimit -v)"
 
 
 class Workers(NamedTuple):
-    """``executors``, each to be given one task at a time, or all at once if they are ``queueing`` them.
+    """Executors that run tasks.
 
-    ``died`` are the errors of one that has died. ``reporting`` is where they report how far a task is, if they do.
+    Each gets one task at a time or, if they are ``queueing``, all tasks at once. ``died`` are the errors of a worker
+    that has died. ``reporting`` are the connections through which they report progress; empty if they do not.
     """
 
     executors: Sequence[Executor]
@@ -48,18 +49,19 @@ class Workers(NamedTuple):
     reporting: Sequence[connection.Connection] = ()
 
     def reports(self) -> Iterator[tuple[int, int]]:
-        """What workers have reported since the last call: the number of a task, and how far it is."""
+        """Yield what workers have reported since the last call: the number of a task, and its progress."""
         for reader in self.reporting:
-            with suppress(EOFError, OSError):  # it has died, which its future says
+            with suppress(EOFError, OSError):  # it has died, which its future reports
                 while reader.poll():
                     yield reader.recv()
 
 
 @contextmanager
 def local_workers(count: int) -> Iterator[Workers]:
-    """So many processes of this machine, each an executor of its own: so it is known what one was at when it died.
+    """Start ``count`` processes on this machine, each with its own executor.
 
-    None of them outlives this process, however that ends.
+    So the task of a process that died is known. None of them outlives this process, however it ends. Raises WorkerError
+    if a process cannot be started.
     """
     from skelstore.errors import WorkerError
 
@@ -68,8 +70,8 @@ def local_workers(count: int) -> Iterator[Workers]:
     with ExitStack() as stack:
         executors, reporting = [], []
         try:
-            # Workers inherit both: interrupts are for this process to handle, and a traceback, or what a library says
-            # when it aborts, is no sentence.
+            # Workers inherit both: only this process handles interrupts, and users should see neither tracebacks nor
+            # what a library prints when it aborts.
             with _standard_error_closed(), _interrupts_ignored():
                 for _ in range(count):
                     reader, writer = context.Pipe(duplex=False)
@@ -80,12 +82,12 @@ def local_workers(count: int) -> Iterator[Workers]:
                         executor.submit(os.getpid)
                     executors.append(executor)
         except (RuntimeError, OSError, MemoryError) as error:  # RuntimeError: can't start new thread
-            raise WorkerError(f"a process that is to write parts cannot be started ({error}): {_FEWER}") from error
+            raise WorkerError(f"a process for writing parts cannot be started ({error}): {_FEWER}") from error
         yield Workers(executors, False, (BrokenProcessPool,), reporting)
 
 
 def _end(executor: ProcessPoolExecutor) -> None:
-    """Wait for a worker to end; kill it where nothing can tell it to: the thread that does may not have started."""
+    """Wait for a worker to end; kill it if the thread that would tell it to end has not started or has ended."""
     thread: Any = executor._executor_manager_thread
     processes = dict(executor._processes or {})
     if thread is None or not thread.is_alive():
@@ -97,7 +99,7 @@ def _end(executor: ProcessPoolExecutor) -> None:
 
 
 def _lost(executor: Executor) -> bool:
-    """Whether nobody will ever complete what the worker was given: the thread that looks after it has ended."""
+    """Whether the task of the worker will never complete, since the thread that manages the worker has ended."""
     if not isinstance(executor, ProcessPoolExecutor):
         return False
     thread: Any = executor._executor_manager_thread
@@ -105,18 +107,18 @@ def _lost(executor: Executor) -> bool:
 
 
 def _begin(writer: connection.Connection) -> None:
-    """Begin to be a worker: end with the parent, and import what a task needs, or end at once without a word."""
+    """Initialize a worker: let it end with its parent, and import what tasks need. On an error it exits silently."""
     try:
         report_through(writer)
         _end_with_parent()
         import converters.conversion.jobs  # noqa: F401
     except BaseException:
-        os._exit(1)  # which the parent sees, and says
+        os._exit(1)  # which the parent notices and reports
 
 
 @contextmanager
 def _standard_error_closed() -> Iterator[None]:
-    """Let standard error lead nowhere, for this process and those that it starts meanwhile."""
+    """Discard standard error, for this process and those that it starts meanwhile."""
     try:
         kept = os.dup(2)
     except OSError:  # it is closed already
@@ -134,9 +136,10 @@ def _standard_error_closed() -> Iterator[None]:
 
 @contextmanager
 def cluster_workers(address: str) -> Iterator[Workers]:
-    """The workers of the Dask cluster whose scheduler is at ``address`` (``tcp://host:8786``).
+    """Connect to the workers of the Dask cluster whose scheduler is at ``address`` (``tcp://host:8786``).
 
-    Raises WorkerError if the library is not installed, or nobody answers in Dask's ``comm.timeouts.connect``.
+    Raises WorkerError if the library is not installed, the address is not valid, the cluster has no workers, or no
+    scheduler answers within Dask's ``comm.timeouts.connect``.
     """
     from skelstore.errors import WorkerError
 
@@ -146,8 +149,8 @@ def cluster_workers(address: str) -> Iterator[Workers]:
         raise WorkerError(
             "a Dask cluster needs the library distributed: install it with pip install 'skelstore[dask]'"
         ) from error
-    if not re.fullmatch(r"\w+://\S+", address):  # or the client tries for a minute
-        raise WorkerError(f"{address!r} is no address of a Dask scheduler: give one such as tcp://host:8786")
+    if not re.fullmatch(r"\w+://\S+", address):  # otherwise the client would try for a minute
+        raise WorkerError(f"{address!r} is not the address of a Dask scheduler: give one such as tcp://host:8786")
     try:
         client = Client(address, set_as_default=False)
     except (OSError, ValueError) as error:
@@ -157,30 +160,30 @@ def cluster_workers(address: str) -> Iterator[Workers]:
     with client:
         if not client.scheduler_info()["workers"]:
             raise WorkerError(f"the Dask scheduler at {address} has no workers: start one with `dask worker {address}`")
-        # Every task at once: the scheduler knows which worker is free, and workers may come and go.
+        # All tasks at once: the scheduler knows which worker is free, and workers may join and leave.
         yield Workers([client.get_executor(pure=False)], True, (KilledWorker, CancelledError))
 
 
 def run_tasks(
-    workers: Workers, function: Callable[..., Any], tasks: Iterator[_Task], look: Callable[[], None]
+    workers: Workers, function: Callable[..., Any], tasks: Iterator[_Task], poll: Callable[[], None]
 ) -> Generator[tuple[_Task, Future[Any]], None, None]:
-    """Call the function with each of the tasks, which are its arguments; give each task, and its future, as it ends.
+    """Call the function with the arguments in each task; yield each task with its future when it has ended.
 
-    Tasks are taken in a thread, one after the other, and begun as soon as they are there: it may take time to find out
-    what is to be done. Meanwhile ``look`` is called twice a second. Raises what taking a task raises. Closing the
-    iterator cancels what has not begun, and waits for the rest where it can.
+    A thread gets the tasks from their iterator one by one, since finding the next task may take time; each starts as
+    soon as a worker is free. Meanwhile ``poll`` is called twice per second. Raises what the iterator of tasks raises.
+    Closing this iterator cancels tasks that have not started, and waits for those that cannot be cancelled.
     """
     idle = deque(workers.executors)
     waiting: deque[_Task] = deque()
     running: dict[Future[Any], tuple[_Task, Executor]] = {}
 
-    def begin() -> None:
+    def start_waiting() -> None:
         while waiting and idle:
             executor = idle[0] if workers.queueing else idle.popleft()
             task = waiting.popleft()
             try:
                 future = executor.submit(function, *task)
-            except BrokenExecutor as error:  # it died before it had anything to do
+            except BrokenExecutor as error:  # it died before its first task
                 future = Future()
                 future.set_exception(error)
             running[future] = task, executor
@@ -189,29 +192,29 @@ def run_tasks(
         taking: Future[_Task | None] | None = taker.submit(next, tasks, None)
         try:
             while running or taking is not None:
-                ended = [*running, *([] if taking is None else [taking])]
-                done = wait(ended, _LOOK_EVERY, FIRST_COMPLETED).done
-                look()
+                pending = [*running, *([] if taking is None else [taking])]
+                done = wait(pending, _POLL_EVERY, FIRST_COMPLETED).done
+                poll()
                 for future, (_, executor) in running.items():
                     if _lost(executor) and not future.done():
-                        future.set_exception(BrokenProcessPool("the thread that looks after it has ended"))
+                        future.set_exception(BrokenProcessPool("the thread that manages it has ended"))
                 if taking in done:
-                    found = taking.result()
-                    taking = None if found is None else taker.submit(next, tasks, None)
-                    waiting.extend([] if found is None else [found])
+                    next_task = taking.result()
+                    taking = None if next_task is None else taker.submit(next, tasks, None)
+                    waiting.extend([] if next_task is None else [next_task])
                 for future in done & running.keys():
                     task, executor = running.pop(future)
                     if not workers.queueing:
                         idle.append(executor)
                     yield task, future
-                begin()
+                start_waiting()
         finally:
-            # Dask's can always be cancelled, and what their workers are at goes on there; they are not waited for.
+            # Futures of Dask can always be cancelled: their workers continue with the task, and nothing waits for them.
             wait([future for future in running if not future.cancel()])
 
 
 def _end_with_parent() -> None:
-    """Let this process end when its parent is gone: it would wait for work for ever."""
+    """End this process when its parent has ended; otherwise it would wait for tasks forever."""
     parent = parent_process()
     assert parent is not None
 
@@ -224,7 +227,7 @@ def _end_with_parent() -> None:
 
 @contextmanager
 def _interrupts_ignored() -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():  # where signals cannot be set
+    if threading.current_thread() is not threading.main_thread():  # other threads cannot set signal handlers
         yield
         return
     before = {signum: signal.signal(signum, signal.SIG_IGN) for signum in (signal.SIGINT, signal.SIGTERM)}

@@ -1,1 +1,1 @@
-"""Pickles read as data, without running what they say, and written."""
+"""Reading pickles as data, without running any code that they name, and writing them."""

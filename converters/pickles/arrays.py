@@ -1,8 +1,8 @@
-"""What pickles of NumPy arrays and scalars are made of, and how the reader puts them together itself.
+"""Building NumPy arrays and scalars from the values of a pickle, without calling what the pickle names.
 
-A pickle names functions of NumPy and says what to call them with. Nothing named in a file is looked up, let alone
-called: a name of the table at the end stands for a function of this module, which checks what it is given. All others
-stand for themselves, as :class:`Foreign`.
+A pickle names functions of NumPy and the arguments to call them with. No name in a file is imported or called: each
+name in the table ``NAMES`` is mapped to a function of this module, which checks its arguments. Every other name becomes
+a :class:`Foreign`.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from converters.pickles.opcodes import PickleError
 from skelstore.wording import counted, kind_of, shown
 
 _NAME_SHOWN = 120
-"""Characters of a text out of a file that a message shows, where it is longer or cannot be shown as it is."""
+"""Number of characters that messages show of a name from a file if it is longer, or not printable."""
 
 
 class Foreign:
-    """A thing in a pickle which is not data.
+    """An object in a pickle that is not data.
 
-    ``name`` says what: the name in the file ("torch._utils._rebuild_tensor_v2"), or what it amounts to
-    ("numpy.ndarray of dtype object"). ``offset`` is the byte of the file where it is made.
+    ``name`` is its name in the file ("torch._utils._rebuild_tensor_v2") or a description ("numpy.ndarray of dtype
+    object"). ``offset`` is the byte of the file where it is created.
     """
 
     __slots__ = ("name", "offset")
 
     def __init__(self, name: str, offset: int) -> None:
-        # A name out of a file may hold anything, and it goes into messages and onto terminals.
+        # A name from a file may contain any characters, and messages show it on terminals.
         is_shown = len(name) <= _NAME_SHOWN and name.isprintable()
         self.name = name if is_shown else f"{ascii(name[:_NAME_SHOWN])[:_NAME_SHOWN]}…"
         self.offset = offset
@@ -47,7 +47,7 @@ class Foreign:
 
 
 class Named:
-    """A name of the table: ``make`` is what this reader does where the file wants it called."""
+    """A name in the table ``NAMES``; ``make`` is the function that this reader calls in its place."""
 
     __slots__ = ("make", "name", "offset")
 
@@ -62,14 +62,14 @@ class Named:
 
 
 class PendingTuple(tuple[object, ...]):
-    """A tuple with something in it that is not data by itself: the parts of an array."""
+    """A tuple with items that are not data by themselves, such as the parts of an array."""
 
     __slots__ = ()
     kind_in_messages = "a tuple"
 
 
 class Buffer:
-    """The bytes of a bytearray, which is what protocol 5 keeps the data of an array in."""
+    """The bytes of a bytearray, in which protocol 5 stores the data of an array."""
 
     __slots__ = ("data", "offset")
     kind_in_messages = "a bytearray"
@@ -80,7 +80,10 @@ class Buffer:
 
 
 class PendingDtype:
-    """A numpy.dtype: ``dtype`` when it is one of those that are data, else ``foreign`` says what it is."""
+    """A numpy.dtype that waits for its state.
+
+    Then ``dtype`` is set if arrays of it are data; otherwise ``foreign`` is its name in messages.
+    """
 
     __slots__ = ("code", "complete", "dtype", "foreign", "offset")
     kind_in_messages = "a numpy.dtype"
@@ -93,9 +96,9 @@ class PendingDtype:
         self.dtype: np.dtype[np.generic] | None = None
 
     def build(self, state: object, offset: int) -> None:
-        """Take the state that follows: the byte order, and for plain dtypes nothing else."""
+        """Set the state: the byte order; plain dtypes have nothing else. Raises PickleError if it is not valid."""
         if self.complete:
-            raise PickleError(offset, "the state of a dtype is given twice; the file is damaged")
+            raise PickleError(offset, "the state of a dtype is set twice; the file is damaged")
         self.complete = True
         if self.foreign:
             return
@@ -132,7 +135,7 @@ class PendingDtype:
 
 
 class PendingArray:
-    """A numpy.ndarray that was made and waits for its state; ``array`` when it has it. Subclasses are foreign."""
+    """A numpy.ndarray that waits for its state; ``array`` is None until then. Subclasses are foreign."""
 
     __slots__ = ("array", "offset")
     kind_in_messages = "an array"
@@ -142,9 +145,9 @@ class PendingArray:
         self.array: NDArray[np.generic] | Foreign | None = None
 
     def build(self, state: object, offset: int) -> NDArray[np.generic] | Foreign:
-        """The array that the state describes."""
+        """The array that the state describes. Raises PickleError if the state is not valid."""
         if self.array is not None:
-            raise PickleError(offset, "the state of an array is given twice; the file is damaged")
+            raise PickleError(offset, "the state of an array is set twice; the file is damaged")
         if type(state) is not PendingTuple or len(state) != 5 or type(state[0]) is not int or state[0] != 1:
             raise PickleError(offset, "the state of an array was not found as NumPy writes it; the file is damaged")
         _, shape, dtype, fortran, data = state
@@ -154,7 +157,7 @@ class PendingArray:
             )
         array = _array(data, dtype, shape, "F" if fortran else "C", self.offset)
         if not isinstance(array, Foreign) and not array.dtype.isnative:
-            # Here NumPy gives the order of the machine, and in _frombuffer that of the file.
+            # Here NumPy returns the machine's byte order, but in _frombuffer that of the file.
             array = array.byteswap().view(array.dtype.newbyteorder("="))
             array.flags.writeable = False
         self.array = array
@@ -170,7 +173,7 @@ def _dtype(order: str, code: str) -> np.dtype[np.generic]:
     dtype = _DTYPES.get((order, code))
     if dtype is None:
         dtype = np.dtype(code if order == "|" else order + code)
-        if code[0] != "U":  # there are as many of those as lengths
+        if code[0] != "U":  # one per length of text, too many to cache
             _DTYPES[order, code] = dtype
     return dtype
 
@@ -184,7 +187,7 @@ def _dtype_name(code: str) -> str:
 
 
 def _bytes(data: object, what: str, offset: int) -> bytes:
-    """The bytes an array or a scalar is made of; Python 2 and protocol 0 write them as text."""
+    """The bytes of an array or a scalar; Python 2 and protocol 0 write them as text. Raises PickleError."""
     if type(data) is bytes:
         return data
     if type(data) is Buffer:
@@ -193,15 +196,15 @@ def _bytes(data: object, what: str, offset: int) -> bytes:
         try:
             return data.encode("latin-1")
         except UnicodeEncodeError:
-            raise PickleError(offset, f"{what} whose data are text was found, expected bytes") from None
-    raise PickleError(offset, f"{what} whose data are {kind_of(data)} was found, expected bytes")
+            raise PickleError(offset, f"{what} was found whose data is text, expected bytes") from None
+    raise PickleError(offset, f"{what} was found whose data is {kind_of(data)}, expected bytes")
 
 
 def _array(data: object, part: object, shape: object, order: str, offset: int) -> NDArray[np.generic] | Foreign:
     if type(part) is Foreign:
         return Foreign(f"numpy.ndarray of dtype {part.name}", offset)
     if type(part) is not PendingDtype:
-        raise PickleError(offset, f"an array whose dtype is {kind_of(part)} was found; the file is damaged")
+        raise PickleError(offset, f"an array was found whose dtype is {kind_of(part)}; the file is damaged")
     if part.foreign:
         return Foreign(f"numpy.ndarray of dtype {part.foreign}", offset)
     dtype = part.dtype
@@ -226,16 +229,16 @@ def _array(data: object, part: object, shape: object, order: str, offset: int) -
         )
     try:
         return np.ndarray(shape, dtype, raw, order="F" if order == "F" else "C")
-    except (ValueError, OverflowError, MemoryError):  # a length of zero lets the others be anything
-        raise PickleError(offset, f"an array of shape {shown(shape)} was found, larger than NumPy can make") from None
+    except (ValueError, OverflowError, MemoryError):  # if one length is 0, the others may have any value
+        raise PickleError(offset, f"an array of shape {shown(shape)} was found, larger than NumPy can create") from None
 
 
 def _is_flag(value: object, flag: bool) -> bool:
-    return value is flag or (type(value) is int and value == flag)  # Python 2 writes 0 and 1
+    return value is flag or (type(value) is int and value == flag)  # Python 2 writes 0 or 1
 
 
 def _is_text(value: object, *options: str) -> bool:
-    # The type first: the value may be an array, which has an equality of its own.
+    # The type is checked first: the value may be an array, for which == is elementwise.
     return type(value) is str and value in options
 
 
@@ -259,7 +262,7 @@ def _make_from_buffer(args: tuple[object, ...], offset: int) -> object:
             or any(type(axis) is not int for axis in axes)
             or sorted(axes) != list(range(array.ndim))
         ):
-            raise PickleError(offset, "an array was found whose axes are not in some order of its axes")
+            raise PickleError(offset, "an array was found whose order of axes is not a permutation of its axes")
         return array.transpose(axes)
     if len(args) not in (4, 5) or (len(args) == 5 and args[4] is not None) or not _is_text(args[3], "C", "F"):
         raise PickleError(offset, "numpy's _frombuffer was found with other arguments than NumPy writes")
@@ -290,7 +293,7 @@ def _make_scalar(args: tuple[object, ...], offset: int) -> object:
             text = decode(raw, "surrogatepass", True)[0]
         except UnicodeDecodeError:
             raise PickleError(offset, "a numpy string with a character beyond Unicode was found") from None
-        return np.str_(text.rstrip("\0"))  # NumPy pads with zeros and takes them off again
+        return np.str_(text.rstrip("\0"))  # NumPy pads strings with zeros and removes them on reading
     return np.ndarray((1,), dtype, raw)[0]
 
 
@@ -306,7 +309,7 @@ def _make_dtype(args: tuple[object, ...], offset: int) -> object:
 
 
 def _make_encoded(args: tuple[object, ...], offset: int) -> object:
-    """How protocols 0 to 2 write bytes."""
+    """The bytes that protocols 0 to 2 write as an encoded text."""
     if len(args) != 2 or type(args[0]) is not str or not _is_text(args[1], "latin1", "latin-1"):
         return Foreign("_codecs.encode", offset)
     return _bytes(args[0], "a bytes object", offset)
@@ -327,7 +330,7 @@ def _make_bytearray(args: tuple[object, ...], offset: int) -> object:
 
 
 def _make_viewed(args: tuple[object, ...], offset: int) -> object:
-    """How our own writer keeps the byte order of an array: its shape and dtype over an array of its bytes."""
+    """The array that ``PickleWriter`` writes as shape and dtype over an array of bytes, to preserve its byte order."""
     data = args[2] if len(args) == 3 else None
     if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.ndim != 1:
         return Foreign("numpy.ndarray", offset)
@@ -349,3 +352,4 @@ NAMES: dict[str, Callable[[tuple[object, ...], int], object]] = {
     "builtins.bytearray": _make_bytearray,
     "__builtin__.bytearray": _make_bytearray,
 }
+"""Name in a pickle -> function that returns its result from the arguments and the offset in the file."""

@@ -1,7 +1,7 @@
-"""The containers that a pickle builds, their limits, and what its calls give.
+"""Building the containers of a pickle within limits, and evaluating its calls.
 
-A few bytes can stand for a great deal: containers that share containers that share containers, a thousand in each
-other, keys that all fall into one place of a dict. What is built here is checked for all that while it is built.
+A few bytes can expand to very much: containers that share containers that share containers, a thousand nested
+containers, keys that all have the same hash. Containers are checked for all of this while they are built.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ _RECONSTRUCTORS = frozenset(
 CONTAINERS = frozenset((list, dict, tuple, PendingTuple))
 _PENDING = frozenset((Named, Buffer, PendingDtype, PendingArray, PendingTuple))
 all_plain = (CONTAINERS | _PENDING).isdisjoint
-"""Tells of types, all at once, that none of them needs a closer look when it comes into a container."""
+"""Whether values of these types need no further checks when they are added to a container."""
 _NUMBERS = frozenset((int, float, bool))
 _KEYS = frozenset((str, bytes, int, float, bool, type(None)))
 _all_keys = _KEYS.issuperset
 
 _SCALAR_BYTES = CONTAINER_WEIGHT * NODE_BYTES
-"""What a NumPy scalar costs where it is written out."""
+"""Cost of a NumPy scalar each time that it is written, in bytes."""
 _FEW = 1 << 64
-"""Numbers below it are not worth counting."""
+"""The bytes of integers below this are not counted."""
 _CHARACTER_BYTES = 6
-r"""What a character takes at most: JSON has "\u0000" for it."""
+r"""Maximum number of bytes per character: JSON writes some as "\u0000"."""
 
 
 def _text_bytes(text: str) -> int:
@@ -53,7 +53,7 @@ _SIZES: dict[type, Callable[[Any], int]] = {
 
 
 def payload(value: object) -> int:
-    """The bytes that a value which is no container takes wherever it is written out, beside NODE_BYTES."""
+    """The bytes, in addition to NODE_BYTES, of a value that is not a container, each time that it is written."""
     size = _SIZES.get(type(value))
     return size(value) if size is not None else _SCALAR_BYTES
 
@@ -68,7 +68,7 @@ class NumberKeys:
         self._hashes: dict[int, int] = {}
 
     def add(self, keys: Iterable[object], offset: int) -> None:
-        """Count those that are numbers. Raises PickleError if there are too many, or too many that collide."""
+        """Count the numeric keys. Raises PickleError if there are too many, or too many with the same hash."""
         hashes = self._hashes
         for key in keys:
             if type(key) in _NUMBERS:
@@ -81,15 +81,15 @@ class NumberKeys:
 
 
 def is_fixed(value: object) -> bool:
-    """Whether nothing can change a value which the memo holds, so that it may be handed out again and again."""
+    """Whether a value of the memo cannot be changed, so that it can be returned several times."""
     return type(value) not in CONTAINERS or (type(value) is tuple and CONTAINERS.isdisjoint(map(type, value)))
 
 
 class Containers:
-    """What one evaluation builds.
+    """Builds the containers of one evaluation and checks them against the limits.
 
-    ``nodes`` counts its values, those that are shared as often as they are used; ``shared`` are the bytes that the
-    shared ones expand to.
+    ``nodes`` is the number of values, with shared ones counted at each use. ``shared`` is the number of bytes to which
+    the shared ones expand.
     """
 
     __slots__ = ("_counts", "_depths", "_frozen", "_limits", "_most_nodes", "_numbers", "_tuples", "nodes", "shared")
@@ -99,14 +99,16 @@ class Containers:
         self.shared = 0
         self._limits = limits
         self._most_nodes = limits.nodes
-        self._depths: dict[int, int] = {}  # of containers, by id, where there are containers in them
-        self._counts: dict[int, tuple[int, int, int]] = {}  # nodes, bytes, depth of containers that the memo holds
-        self._frozen: set[int] = set()  # containers that came out of the memo, by id
-        self._tuples: dict[int, tuple[object, object]] = {}  # by the id of the parts, and those to keep the id theirs
+        self._depths: dict[int, int] = {}  # by id, for containers that contain containers
+        self._counts: dict[int, tuple[int, int, int]] = {}  # nodes, bytes, depth of containers in the memo
+        self._frozen: set[int] = set()  # ids of containers that were read from the memo
+        self._tuples: dict[
+            int, tuple[object, object]
+        ] = {}  # by id of the PendingTuple, which is kept so that its id stays unique
         self._numbers: dict[int, NumberKeys] = {}  # by the id of the dict
 
     def share(self, value: object, offset: int) -> None:
-        """A container came out of the memo: it counts once more, and may not be changed from now on."""
+        """Count a container that is read from the memo once more, and forbid changes to it from now on."""
         count, size, depth = self._measure(value)
         self.nodes += count
         self.shared += count * NODE_BYTES + size
@@ -117,18 +119,18 @@ class Containers:
         self._frozen.add(id(value))
 
     def repeat(self, value: object, offset: int) -> None:
-        """Any other value came out of the memo: its bytes count once more."""
+        """Count the bytes of any other value that is read from the memo once more."""
         self.shared += payload(value)
         if self.nodes > self._most_nodes or self.shared > self._limits.shared:
             self._limits.check(self.nodes, self.shared, offset)
 
     def drop(self, value: object) -> None:
-        """A container is used up: another may get its id."""
+        """Forget a container that is no longer used: another one may get its id."""
         if self._depths:
             self._depths.pop(id(value), None)
 
     def fold(self, items: list[object], offset: int) -> object:
-        """The tuple of items that are not all plain."""
+        """The tuple of these items, some of which are not plain."""
         depth = self._depth(items, offset)
         value = tuple(items) if _PENDING.isdisjoint(map(type, items)) else PendingTuple(items)
         if depth > 1:
@@ -136,18 +138,18 @@ class Containers:
         return value
 
     def append(self, target: object, items: list[object], offset: int) -> None:
-        """Append items to what should be a list."""
+        """Append items to a list. Raises PickleError if the target is not one; a Foreign ignores them."""
         if type(target) is not list:
             if type(target) is Foreign:
                 return
             raise PickleError(offset, f"items are appended to {kind_of(target)}, expected a list; the file is damaged")
         self._grow(target, items, offset)
         if not _PENDING.isdisjoint(map(type, items)):
-            items = [self.finished(item, offset) for item in items]
+            items = [self.complete(item, offset) for item in items]
         target.extend(items)
 
     def set_items(self, target: object, keys: list[object], values: list[object], offset: int) -> None:
-        """Set items of what should be a dict."""
+        """Set items of a dict. Raises PickleError if the target is not one; a Foreign ignores them."""
         if type(target) is not dict:
             if type(target) is Foreign:
                 return
@@ -156,7 +158,7 @@ class Containers:
             raise PickleError(offset, "a key without a value was found; the file is damaged")
         self._grow(target, values, offset)
         if not _PENDING.isdisjoint(map(type, values)):
-            values = [self.finished(value, offset) for value in values]
+            values = [self.complete(value, offset) for value in values]
         self._check_keys(keys, target, offset)
         before = len(target)
         target.update(zip(keys, values, strict=True))
@@ -169,12 +171,12 @@ class Containers:
             kind = next(kind_of(key) for key in keys if type(key) not in _KEYS)
             raise PickleError(offset, f"{kind} as the key of a dict was found, expected text or a number")
         if not _NUMBERS.isdisjoint(kinds):
-            if not target:  # another dict may have had its id
+            if not target:  # a dict that no longer exists may have had its id
                 self._numbers[id(target)] = NumberKeys()
             self._numbers.setdefault(id(target), NumberKeys()).add(keys, offset)
 
     def _grow(self, target: object, items: Sequence[object], offset: int) -> None:
-        """Check the limits before the items come into the list or dict."""
+        """Check the limits before the items are added to the list or dict."""
         if self._frozen and id(target) in self._frozen:
             raise PickleError(offset, "a list or dict that contains itself was found, which is not data")
         self.nodes += len(items)
@@ -185,8 +187,8 @@ class Containers:
             if depth > self._depths.get(id(target), 1):
                 self._depths[id(target)] = depth
 
-    def finished(self, value: object, offset: int) -> object:
-        """The value as it may be seen outside: parts of arrays that came to nothing are foreign."""
+    def complete(self, value: object, offset: int) -> object:
+        """The value as callers may see it: parts of arrays that were never used to build one become Foreign."""
         kind = type(value)
         if kind is Named:
             return Foreign(value.name, value.offset)  # type: ignore[attr-defined]
@@ -197,17 +199,17 @@ class Containers:
         if kind is PendingArray:
             raise PickleError(offset, "an array without its data was found; the file is damaged")
         if kind is PendingTuple:
-            # Each only once: they may be shared to make a great many of a few.
+            # Each one only once, since sharing can make very many of a few.
             if id(value) not in self._tuples:
-                self._tuples[id(value)] = value, tuple(self.finished(item, offset) for item in value)  # type: ignore[attr-defined]
+                self._tuples[id(value)] = value, tuple(self.complete(item, offset) for item in value)  # type: ignore[attr-defined]
             return self._tuples[id(value)][1]
         return value
 
     def _measure(self, value: object) -> tuple[int, int, int]:
-        """The number of values in a container when it is written out, their bytes, and its depth.
+        """The number of values that a container expands to, their bytes, and its depth.
 
-        Containers out of the memo stay as they are, so none is ever gone through twice. They are no deeper than
-        MAX_DEPTH, as every container is when it is built.
+        Containers from the memo no longer change, so each is scanned only once. Their depth is at most MAX_DEPTH, which
+        is checked when any container is built.
         """
         known = self._counts.get(id(value))
         if known is not None:
@@ -239,17 +241,17 @@ class Containers:
             if type(item) in CONTAINERS:
                 depth = max(depth, depths.get(id(item), 1) + 1)
         if depth > MAX_DEPTH:
-            raise PickleError(offset, f"containers more than {MAX_DEPTH} deep in each other were found")
+            raise PickleError(offset, f"containers nested more than {MAX_DEPTH} deep were found")
         return depth
 
 
 def resolve_global(name: str, offset: int) -> Named | Foreign:
-    """What the name of a global stands for: a function of ``NAMES``, or something foreign."""
+    """The entry of ``NAMES`` with this name; a Foreign for any other name."""
     return Named(name, offset) if name in NAMES else Foreign(name, offset)
 
 
 def reduce(function: object, args: object, offset: int) -> object:
-    """What REDUCE gives. Nothing is called but functions of ``NAMES``. Raises PickleError."""
+    """The result of REDUCE. Only functions of ``NAMES`` are called. Raises PickleError."""
     if type(args) is not tuple and type(args) is not PendingTuple:
         raise PickleError(offset, f"a call with {kind_of(args)} was found, expected a tuple of arguments")
     if type(function) is Named:
@@ -260,7 +262,7 @@ def reduce(function: object, args: object, offset: int) -> object:
 
 
 def call(function: object, offset: int) -> Foreign:
-    """What a call of anything but a name of ``NAMES`` gives. Raises PickleError if it is not a function."""
+    """The result of any other call, a Foreign. Raises PickleError if what is called cannot be a function."""
     if isinstance(function, (Foreign, Named)):
         return Foreign(function.name, offset)
     raise PickleError(offset, f"a call of {kind_of(function)} was found, expected a function; the file is damaged")

@@ -1,7 +1,8 @@
-"""The second pass over a pickle: the value that a stretch of it makes.
+"""The second pass over a pickle: evaluates one part of it to a value.
 
-The machine here runs on data only: what :mod:`converters.pickles.arrays` does not know becomes :class:`Foreign`, and
-whatever is done to a Foreign leaves it one. It relies on what :mod:`converters.pickles.index` established for the file.
+This pickle machine handles only data: names that :mod:`converters.pickles.arrays` does not know become
+:class:`Foreign`, and the result of any operation on a Foreign is a Foreign. The machine relies on the checks of the
+whole file in :mod:`converters.pickles.index`.
 """
 
 from __future__ import annotations
@@ -65,8 +66,8 @@ from converters.pickles.opcodes import (
     TUPLE2,
     TUPLE3,
     PickleError,
-    counted_literal,
     opcode_name,
+    read_counted,
     read_name,
     read_slot,
 )
@@ -83,17 +84,18 @@ _BINARY_PUTS = frozenset((BINPUT, LONG_BINPUT))
 _MISSING = object()
 _STOPPED = object()
 CHANGED = (IndexError, KeyError, ValueError, TypeError, AttributeError, OverflowError, error)
-"""What the machine runs into where the bytes are not those that the first pass went through."""
+"""Exceptions that the machine raises if the bytes are not those that the first pass has read."""
 _ATOMS = frozenset((str, bytes, int, float, bool))
 
 
 class Evaluation:
     """One run of the machine.
 
-    ``fetched`` are the memo slots that are read anywhere in the file, ascending, and ``odd`` those out of sequence;
-    only they are kept. ``kept`` are values of slots that are known. ``resolve`` gives the value of any other slot that
-    is set outside the stretch. After the run ``memo`` holds the slots that were set or fetched, and ``shared`` is how
-    many bytes shared values expand to. ``limits`` are those of the file.
+    ``fetched`` are the memo slots that are read anywhere in the file, ascending, and ``odd`` those of them that are
+    numbered out of sequence; no other slots are stored. ``kept`` has the values of known slots. ``resolve`` returns the
+    value of any other slot that is set outside the part, given the offset where it is read. After the run, ``memo`` has
+    the slots that were set or read, and ``shared`` is the number of bytes to which shared values expand. ``limits`` are
+    those of the file.
     """
 
     __slots__ = ("_containers", "fetched", "kept", "memo", "odd", "resolve")
@@ -118,33 +120,33 @@ class Evaluation:
         return self._containers.shared
 
     def run(self, span: bytes, at: int, next_fetched: int, slot: int) -> object:
-        """The value that ``span`` makes, which stands at offset ``at`` of the file.
+        """The value of ``span``, the bytes at offset ``at`` of the file.
 
-        ``slot`` is the number of memo slots in use there, ``next_fetched`` where to go on in ``fetched``.
-        Raises PickleError.
+        ``slot`` is the number of memo slots in use there, ``next_fetched`` the position in ``fetched`` of the first
+        slot that may be set. Raises PickleError.
         """
         try:
-            return self._containers.finished(self._run(span, at, next_fetched, slot), at)
+            return self._containers.complete(self._run(span, at, next_fetched, slot), at)
         except CHANGED:
-            # The first pass went through here without finding this.
+            # The first pass read these bytes without finding this fault.
             raise PickleError(at, "the file has changed since it was indexed, or is damaged") from None
 
     def peek(self, span: bytes, at: int, next_fetched: int, slot: int, until: int) -> bool:
-        """Run no further than to the slot before place ``until`` in ``fetched``; whether ``memo`` is right then.
+        """Run until the slot before position ``until`` in ``fetched`` is set; return whether ``memo`` is valid then.
 
-        It is when the run came so far within ``span``, which may be the beginning of a value only, and met nothing that
-        what follows could still change.
+        ``span`` may be only the beginning of a value. ``memo`` is valid if that slot was set within ``span`` and no
+        value in ``memo`` can be changed by what follows.
         """
         try:
             stopped = self._run(span, at, next_fetched, slot, until) is _STOPPED
         except (*CHANGED, PickleError):
-            return False  # the span ends here, or the whole value has a fault to tell of
+            return False  # the span ends here, or evaluating the whole value will report a fault
         return stopped and all(map(_is_whole, self.memo.values()))
 
     def _run(self, buf: bytes, at: int, position: int, slot: int, until: int = -1) -> object:
-        # One function, since it runs for every opcode of a value, with its state in local variables. With a function
-        # per opcode, found in a table, all annotations of an NTU-like pickle of 50 MB take 1.19 times as long (0.207 s
-        # of CPU instead of 0.174 s), though the functions share that state as a closure and are made anew per value.
+        # One function with its state in local variables, since it runs for every opcode of a value. With a table of one
+        # function per opcode, all annotations of an NTU-like pickle of 50 MB take 1.19 times as long (0.207 s of CPU
+        # instead of 0.174 s), even if these functions share the state as a closure, created anew for each value.
         stack: list[object] = []
         marks: list[int] = []
         containers = self._containers
@@ -201,7 +203,7 @@ class Evaluation:
                         wanted = fetched[position]
                     elif odd and number in odd:
                         memo[number] = stack[-1]
-                    slot = number + 1  # for a MEMOIZE that follows
+                    slot = number + 1  # for a following MEMOIZE
                 elif op == MARK:
                     marks.append(len(stack))
                 elif op == TUPLE:
@@ -230,7 +232,7 @@ class Evaluation:
                     elif type(target) is PendingDtype:
                         target.build(state, at + i - 1)
                     elif type(target) is not Foreign:
-                        raise PickleError(at + i - 1, f"a state is given to {kind_of(target)}, which has none")
+                        raise PickleError(at + i - 1, f"a state is set for {kind_of(target)}, which has none")
                     containers.drop(state)
                 elif op == TUPLE3:
                     items = stack[-3:]
@@ -273,7 +275,7 @@ class Evaluation:
                     del stack[place:]
                 elif op == APPENDS:
                     if not marks:
-                        break  # these are the list's whose element this is
+                        break  # it appends this element to its list
                     place = marks.pop()
                     containers.append(stack[place - 1], stack[place:], at + i - 1)
                     del stack[place:]
@@ -317,7 +319,7 @@ class Evaluation:
                         wanted = fetched[position]
                     elif odd and number in odd:
                         memo[number] = stack[-1]
-                    slot = number + 1  # for a MEMOIZE that follows
+                    slot = number + 1  # for a following MEMOIZE
                 elif op == GET:
                     stop = buf.index(b"\n", i)
                     number = read_slot(buf[i:stop], at + i)
@@ -327,7 +329,7 @@ class Evaluation:
                 elif COUNTED[op]:
                     start = i + COUNTED[op]
                     stop = start + int.from_bytes(buf[i:start], "little")
-                    push(counted_literal(op, buf[start:stop], at + i - 1))
+                    push(read_counted(op, buf[start:stop], at + i - 1))
                     i = stop
                 elif op in LINE_LITERALS:
                     stop = buf.index(b"\n", i)
@@ -379,10 +381,10 @@ class Evaluation:
                     del stack[place + 1 :]
                 else:
                     raise PickleError(
-                        at + i - 1, f"opcode {opcode_name(op)} was found where the first pass saw another"
+                        at + i - 1, f"opcode {opcode_name(op)} was found where the first pass found another one"
                     )
         except UnicodeDecodeError:
-            raise PickleError(at + i - 1, "text which is not UTF-8 was found; the file is damaged") from None
+            raise PickleError(at + i - 1, "text that is not UTF-8 was found; the file is damaged") from None
         if len(stack) != 1 or marks:
             raise IndexError
         return stack[0]
@@ -403,5 +405,5 @@ class Evaluation:
 
 
 def _is_whole(value: object) -> bool:
-    """Whether a value cannot have been unfinished when it was put into the memo, as lists and arrays are."""
+    """Whether a value was complete when it was put into the memo, which lists and arrays are not."""
     return type(value) in _ATOMS or (type(value) is tuple and _ATOMS.issuperset(map(type, value)))

@@ -1,4 +1,4 @@
-"""A pickle as a file of data: its parts are read one at a time, in any order, and nothing in it is ever run.
+"""Reading the values of a pickle one at a time, in any order, as data: no code that it names is run.
 
     with PickleFile("ntu60_hrnet.pkl") as pickled:
         pickled.keys                                     # ['split', 'annotations']
@@ -6,8 +6,8 @@
         for i in range(pickled.elements("annotations")):
             annotation = pickled.element(i, "annotations")
 
-What can be in there: None, bool, int, float, str, bytes, tuple, list, dict, NumPy arrays and scalars of bool, integer
-and float, and numpy.str_. Anything else comes as a :class:`~converters.pickles.arrays.Foreign` in its place.
+The values are None, bool, int, float, str, bytes, tuple, list, dict, NumPy arrays and scalars of bool, integer and
+float, and numpy.str_. A :class:`~converters.pickles.arrays.Foreign` takes the place of anything else.
 """
 
 from __future__ import annotations
@@ -27,23 +27,24 @@ from converters.pickles.containers import NumberKeys
 from converters.pickles.evaluation import Evaluation
 from converters.pickles.index import read_indexes
 from converters.pickles.limits import EVALUATION_BYTES, Budget
-from converters.pickles.memo import MISSING, Memo, copied
+from converters.pickles.memo import MISSING, Memo, copy_value
 from converters.pickles.opcodes import EMPTY_DICT, PickleError
 from converters.pickles.spans import Index, Spans
 from skelstore.errors import SourceError
 from skelstore.format.files import absolute, open_regular
-from skelstore.wording import kind_of, shown
+from skelstore.wording import counted, kind_of, shown
 
 Key = str | bytes | int | float | bool | None
 
 PEEK_BYTES = 1024
-"""How much of an annotation is read for the strings at its beginning."""
+"""Number of bytes of an annotation that are read to find the strings at its beginning."""
 MAX_CHAIN = 50
 MAX_CHAINS = 200
-"""A value may need another that needs another: ``MAX_CHAIN`` evaluations run inside the one that needs them, and up to
-``MAX_CHAINS`` such chains, the last one first."""
+"""A value may need another one, which needs another one. Up to ``MAX_CHAIN`` evaluations are nested; deeper ones start
+a new chain, and up to ``MAX_CHAINS`` chains are evaluated, the last one first."""
 
 _OF_A_PROCESS = frozenset(("_fd", "_memo", "_growth", "_budget", "_refused", "_listed"))
+"""Attributes that are not sent to other processes."""
 _Running = frozenset[tuple[int, int]]
 _KEY_TYPES = (str, bytes, int, float, bool, type(None))
 
@@ -53,7 +54,7 @@ def _nothing_more(slot: int, offset: int) -> object:
 
 
 class _TooDeepError(Exception):
-    """The value at ``place`` is needed, MAX_CHAIN evaluations deep."""
+    """The value at ``place`` is needed by the last of MAX_CHAIN nested evaluations."""
 
     def __init__(self, place: tuple[int, int], offset: int) -> None:
         super().__init__(place)
@@ -64,15 +65,15 @@ class _TooDeepError(Exception):
 class PickleFile:
     """The pickle at ``path``, indexed.
 
-    Raises SourceError when the file is not a pickle, is cut short or damaged, or holds what is never data (persistent
-    ids, extension codes, containers in themselves); OSError when it cannot be read.
+    Raises SourceError if the file is not a pickle, is cut short or damaged, or holds what is never data (persistent
+    ids, extension codes, containers that contain themselves); OSError if it cannot be read.
 
-    ``size`` is the file's in bytes, ``root_kind`` is "dict", "list" or "other", ``keys`` are those of a root dict in
-    order. Without ``whole`` the file is indexed only until one of its lists has some elements, and ``grow`` goes on: up
-    to the end they are what is known so far, and the last list has its first elements.
+    ``size`` is the size of the file in bytes, ``root_kind`` is "dict", "list" or "other", ``keys`` are the keys of a
+    root dict in order. With ``whole=False`` the file is indexed only until one of its lists has some elements, and
+    ``grow`` indexes more. Until all is indexed, ``root_kind`` and ``keys`` are what is known so far, and the last list
+    has only its first elements.
 
-    The object can be pickled: it sends the path and the index. Copies in several processes do not disturb one another,
-    and neither do forked ones.
+    The object can be pickled: its path and index are sent. Copies in several processes, forked or not, are independent.
     """
 
     path: Path
@@ -94,11 +95,11 @@ class PickleFile:
             pass
 
     def _begin(self) -> None:
-        """What this process keeps of the file: nothing yet."""
+        """Initialize the state that each process has for itself."""
         self._memo = Memo()
         self._budget = Budget(self.size)
-        self._refused: dict[int, tuple[int, str]] = {}  # by where a value begins, why it cannot be read
-        self._listed: tuple[int, list[object]] | None = None  # a value without an index, by its number
+        self._refused: dict[int, tuple[int, str]] = {}  # offset of a value -> the error (offset, text)
+        self._listed: tuple[int, list[object]] | None = None  # a list without an index, with its number in the root
 
     def grow(self) -> bool:
         """Index more of a file that is not whole; False if all of it is indexed. Raises as the constructor does."""
@@ -109,7 +110,7 @@ class PickleFile:
 
     def _index_more(self) -> None:
         try:
-            if self._growth is None:  # closed meanwhile, or a copy in another process: from the beginning, then
+            if self._growth is None:  # closed meanwhile, or a copy in another process: index all from the beginning
                 (self._index,) = deque(read_indexes(self._open(0), self.size), maxlen=1)
             else:
                 self._index = next(self._growth)
@@ -127,11 +128,11 @@ class PickleFile:
             raise
 
     def value(self, key: Key) -> object:
-        """The value of a key of the root dict, whole. Raises KeyError when there is no such key, and SourceError."""
+        """The whole value of a key of the root dict. Raises KeyError if there is no such key, and SourceError."""
         return self._unit(self._number(key), -1, f" (in {shown(key)})")
 
     def root(self) -> object:
-        """What the whole file holds, in memory at once. Raises SourceError."""
+        """The value of the whole file, in memory at once. Raises SourceError."""
         try:
             self._budget.check(0)
             evaluation = self._evaluation(frozenset(), 0)
@@ -140,9 +141,9 @@ class PickleFile:
             raise self._error(error) from None
 
     def elements(self, key: Key = None) -> int | None:
-        """How many elements the root list has, or for a root dict the list that is the value of ``key``.
+        """The number of elements of the root list or, for a root dict, of the list that is the value of ``key``.
 
-        None when that is not a list. Raises KeyError when there is no such key, and SourceError.
+        None if the value is not a list. Raises KeyError if there is no such key, and SourceError.
         """
         if key is None and self.root_kind != "list" and None not in self._numbers:
             return None
@@ -153,20 +154,20 @@ class PickleFile:
         return None if value is None else len(value)
 
     def element(self, i: int, key: Key = None) -> object:
-        """Element ``i`` of that list. Raises IndexError, KeyError when there is no such list, and SourceError."""
+        """Element ``i`` of that list. Raises IndexError, KeyError if there is no such list, and SourceError."""
         spans, number = self._list(key)
         listed = spans if spans is not None else self._short_list(number, key)
         if listed is None:
             raise KeyError(f"{self.path}: {key!r} is not a list")
         if not 0 <= i < len(listed):
-            raise IndexError(f"{self.path}: element {i} was asked for, but there are {len(listed)}")
+            raise IndexError(f"{self.path}: element {i} is out of range; there are {counted(len(listed), 'element')}")
         if isinstance(listed, list):
-            return copied(listed[i])
+            return copy_value(listed[i])
         place = f"element {i}" if number < 0 else f"element {i} of {shown(key)}"
         return self._unit(i if number < 0 else number, -1 if number < 0 else i, f" (in {place})")
 
     def element_sizes(self, key: Key = None) -> NDArray[np.int64]:
-        """The bytes each element of that list takes in the file. Raises KeyError when there is no such list."""
+        """The bytes of each element of that list in the file [elements]. Raises KeyError if there is no such list."""
         spans, number = self._list(key)
         if spans is not None:
             starts = np.append(np.frombuffer(spans.starts, np.int64), np.int64(spans.stop))
@@ -179,7 +180,7 @@ class PickleFile:
         return np.full(len(value), (stop - start) // max(1, len(value)), np.int64)
 
     def close(self) -> None:
-        """Close the file and forget what was kept of it but small values. It opens again when something is read."""
+        """Close the file and drop cached values, except small ones. The next read opens it again."""
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)
@@ -212,16 +213,16 @@ class PickleFile:
     def __repr__(self) -> str:
         return f"PickleFile({str(self.path)!r})"
 
-    # Places.
+    # Finding values.
 
     def _number(self, key: Key) -> int:
-        """The number among the keys and values of the root dict of the value of ``key``."""
+        """The number of the value of ``key`` among the keys and values of the root dict. Raises KeyError."""
         if self.root_kind != "dict":
-            raise KeyError(f"{self.path}: there is no {key!r}, for the file holds no dict")
+            raise KeyError(f"{self.path}: there is no {key!r}, since the file holds no dict")
         try:
             return 2 * self._numbers[key] + 1
         except (KeyError, TypeError):
-            raise KeyError(f"{self.path}: there is no {key!r} among the keys") from None
+            raise KeyError(f"{self.path}: there is no key {key!r}") from None
 
     def _list(self, key: Key) -> tuple[Spans | None, int]:
         if self.root_kind == "list" and key is None:
@@ -230,10 +231,10 @@ class PickleFile:
         return self._index.lists.get(number), number
 
     def _short_list(self, number: int, key: Key) -> list[object] | None:
-        """The value if it is a list of which the index does not know the elements: an empty one, or one too many."""
+        """The value if it is a list without spans in the index: an empty one, or one beyond MAX_LISTS; else None."""
         assert self._index.root is not None
         start, _ = self._index.root.span(number)
-        if self._read(start, start + 1)[0] == EMPTY_DICT:  # need not be built to see that it is none
+        if self._read(start, start + 1)[0] == EMPTY_DICT:  # a dict need not be evaluated: it is not a list
             return None
         if self._listed is None or self._listed[0] != number:
             value = self.value(key)
@@ -266,14 +267,14 @@ class PickleFile:
         waiting = [(number, element)]
         try:
             while True:
-                # Only the value that is asked for is the caller's.
+                # Only the requested value, the first one, is returned to the caller.
                 try:
                     value, _ = self._evaluate(*waiting[-1], frozenset(), int(len(waiting) > 1))
                 except _TooDeepError as deep:
                     if deep.place in waiting:
                         raise _holds_itself(deep.offset) from None
                     if len(waiting) >= MAX_CHAINS:
-                        raise PickleError(deep.offset, "a value was found that needs too many others first") from None
+                        raise PickleError(deep.offset, "a value was found that refers to too many others") from None
                     waiting.append(deep.place)
                 else:
                     waiting.pop()
@@ -285,7 +286,7 @@ class PickleFile:
     def _evaluate(self, number: int, element: int, running: _Running, chain: int) -> tuple[object, dict[int, object]]:
         """Value ``number`` of the root, or an element of it, and the memo slots that were set or read for it.
 
-        ``running`` are the evaluations that this one is for, ``chain`` is how many.
+        ``running`` are the evaluations that need this one, ``chain`` is their number.
         """
         spans = self._index.root if element < 0 else self._index.lists[number]
         assert spans is not None
@@ -307,14 +308,14 @@ class PickleFile:
             else:
                 self._budget.expand(start, stop - start, evaluation.shared)
         if evaluation.memo:
-            # A caller gets the very objects, so those that it could change are not for others.
+            # The caller gets these objects themselves, so those that it could change are not cached.
             self._memo.keep(evaluation.memo, stop - start, chain > 0)
         return value, evaluation.memo
 
     def _peek(self, number: int, element: int) -> dict[int, object]:
-        """The memo slots of an element that are read anywhere, if its beginning is enough to tell; none if not.
+        """The memo slots of an element that are read anywhere, if its beginning sets them; otherwise an empty dict.
 
-        Splits that share the names of annotations need one string of each, which stands before the arrays.
+        Splits that share the names of annotations need one string of each annotation, which precedes its arrays.
         """
         if element < 0 or element + 1 >= len(spans := self._index.lists[number]):
             return {}
@@ -336,7 +337,7 @@ class PickleFile:
         return Evaluation(self._index.fetched, self._index.odd, self._memo.kept, resolve, self._budget.limits)
 
     def _resolve(self, slot: int, offset: int, running: _Running, chain: int) -> object:
-        """The value that the file puts into a memo slot, evaluating the part where it does."""
+        """The value of a memo slot; evaluates the part of the file that sets it unless the value is cached."""
         value = self._memo.find(slot)
         if value is not MISSING:
             return value
@@ -355,18 +356,18 @@ class PickleFile:
             memo = self._evaluate(number, element, running, chain + 1)[1]
         if slot not in memo:
             raise PickleError(offset, "the file has changed since it was indexed")
-        return copied(memo[slot])
+        return copy_value(memo[slot])
 
     # The file.
 
     def _open(self, offset: int) -> int:
-        """The descriptor of the file, which is opened again if it was closed, to read at the offset."""
-        # A forked process may use the descriptor of its parent: pread moves no position that they share.
+        """The descriptor of the file, opened again if it was closed. ``offset`` is where to read, for errors."""
+        # A forked process may use the descriptor of its parent: pread does not move the position that they share.
         if self._fd < 0:
             try:
                 self._fd = open_regular(self.path)
             except FileNotFoundError:
-                raise PickleError(offset, "the file was taken away since it was indexed") from None
+                raise PickleError(offset, "the file was removed since it was indexed") from None
             status = os.fstat(self._fd)
             if status.st_size != self.size or status.st_mtime_ns != self._stamp:
                 self.close()
@@ -377,10 +378,10 @@ class PickleFile:
         fd = self._open(start)
         try:
             data = os.pread(fd, stop - start, start)
-            while len(data) < stop - start:  # one call reads 2 GiB at most
+            while len(data) < stop - start:  # one call reads at most 2 GiB
                 more = os.pread(fd, stop - start - len(data), start + len(data))
                 if not more:
-                    raise PickleError(start + len(data), "the file ends here, and was longer when it was indexed")
+                    raise PickleError(start + len(data), "the file ends here, but was longer when it was indexed")
                 data += more
         except OSError as error:
             error.filename = str(self.path)
@@ -389,7 +390,7 @@ class PickleFile:
 
     def _error(self, error: PickleError, place: str = "") -> SourceError:
         if self._fd >= 0 and os.fstat(self._fd).st_mtime_ns != self._stamp:
-            text = "the file has changed while it was read; wait until it is complete, and begin again"
+            text = "the file has changed while it was read; wait until it is complete, then start again"
             return SourceError(f"{self.path}: byte {error.offset}{place}: {text}")
         return SourceError(f"{self.path}: byte {error.offset}{place}: {error.text}")
 

@@ -1,8 +1,8 @@
-"""How much a pickle may make of its bytes: bounds that grow with the file.
+"""Bounds of what a pickle may expand to; they grow with the file.
 
-A few bytes of a pickle refer to a value that stands elsewhere in it, and whoever writes the value out (a JSON cell, the
-rows of an array) writes it once for each reference. So what a value expands to is counted while it is evaluated, and
-what evaluations cost is counted over the file.
+A few bytes of a pickle can refer to a value elsewhere in it, and code that writes such a value (a JSON cell, the rows
+of an array) repeats it for each reference. So the size to which a value expands is counted while it is evaluated, and
+the cost of evaluations is counted over the whole file.
 """
 
 from __future__ import annotations
@@ -10,27 +10,28 @@ from __future__ import annotations
 from converters.pickles.opcodes import PickleError
 
 NODE_BYTES = 16
-"""What a value costs by being in a container, in bytes."""
+"""Cost of each value in a container, in bytes."""
 MAX_NODES = 10_000_000
-"""Values in one element when everything it shares is written out, a container counting for CONTAINER_WEIGHT."""
+"""Maximum number of values in one element. Shared values count at each use, a container counts as CONTAINER_WEIGHT."""
 MIN_NODES = 1_000_000
 NODES_PER_BYTE = 2
-"""The same for a small file; above, this many per byte of the file."""
+"""The limit is ``NODES_PER_BYTE`` values per byte of the file, but at least ``MIN_NODES`` and at most ``MAX_NODES``."""
 SHARED_BYTES = 16 << 20
 SHARED_FACTOR = 16
-"""Bytes that shared values expand to, in one element and in all together: this much, or this many times the file's
-size."""
+"""Maximum number of bytes to which shared values expand, in one element and in all elements together: ``SHARED_BYTES``
+or ``SHARED_FACTOR`` times the size of the file, whichever is larger."""
 PLAIN_FACTOR = 8
-"""An element that expands to less than this many times its bytes does not count among all."""
+"""An element whose shared values expand to at most this many times its own bytes is not counted in the total."""
 WORK_BYTES = 8 << 20
 WORK_FACTOR = 8
-"""Bytes that are evaluated because other values refer to something in them, each time that they are."""
+"""Maximum number of bytes that are evaluated only because other values refer to something in them, counted at each
+evaluation: ``WORK_BYTES`` or ``WORK_FACTOR`` times the size of the file, whichever is larger."""
 EVALUATION_BYTES = 64
-"""What an evaluation costs beside its bytes."""
+"""Cost of each evaluation in addition to its bytes."""
 
 
 class Limits:
-    """The bounds of one element of a file of ``size`` bytes: ``nodes`` values, ``shared`` bytes."""
+    """The bounds of one element of a file of ``size`` bytes: ``nodes`` values and ``shared`` bytes of shared values."""
 
     __slots__ = ("nodes", "shared")
 
@@ -39,12 +40,12 @@ class Limits:
         self.shared = max(SHARED_BYTES, SHARED_FACTOR * size)
 
     def check(self, nodes: int, shared: int, offset: int) -> None:
-        """Raise PickleError if an element has more."""
+        """Raise PickleError if an element exceeds the bounds."""
         if nodes > self.nodes:
             raise PickleError(
                 offset,
-                f"more than {self.nodes} values were found in one place, counting shared ones as often as used; "
-                "expected what one video needs",
+                f"more than {self.nodes} values were found in one place, with shared ones counted at each use; "
+                "expected the values of one video",
             )
         if shared > self.shared:
             raise PickleError(
@@ -55,17 +56,17 @@ class Limits:
 
 
 class Budget:
-    """What was read of a file of ``size`` bytes, over all its elements."""
+    """The total cost of reading a file of ``size`` bytes, over all its elements."""
 
     def __init__(self, size: int) -> None:
         self.limits = Limits(size)
         self._most_work = max(WORK_BYTES, WORK_FACTOR * size)
         self._expanded = 0
         self._work = 0
-        self._counted: set[int] = set()  # where the elements begin that have counted
+        self._counted: set[int] = set()  # offsets of the elements in the total
 
     def check(self, offset: int) -> None:
-        """Raise PickleError if the bounds are passed. They stay so: no element is read any more."""
+        """Raise PickleError if a bound is exceeded. From then on no element of the file can be read."""
         if self._expanded <= self.limits.shared and self._work <= self._most_work:
             return
         if self._expanded > self.limits.shared:
@@ -76,16 +77,16 @@ class Budget:
             )
         raise PickleError(
             offset,
-            f"more than {self._most_work} bytes have to be read for values that others share, expected at most "
+            f"more than {self._most_work} bytes must be read for values that others share, expected at most "
             f"{WORK_FACTOR} times the size of the file; write each video with values of its own",
         )
 
     def expand(self, start: int, size: int, shared: int) -> None:
-        """Count the ``shared`` bytes of an element which has ``size`` bytes in the file from ``start`` on, once."""
+        """Count the ``shared`` bytes of the element at ``start``, which has ``size`` bytes in the file, only once."""
         if shared > PLAIN_FACTOR * size and start not in self._counted:
             self._counted.add(start)
             self._expanded += shared
 
     def spend(self, size: int) -> None:
-        """Count bytes that are evaluated, or copied, for others."""
+        """Count bytes that are evaluated or copied for other values."""
         self._work += size

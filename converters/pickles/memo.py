@@ -1,4 +1,4 @@
-"""What evaluations of parts of a pickle have put into memo slots, kept for the parts that read them."""
+"""A cache of the values that evaluations have put into memo slots, for other parts of the pickle that read them."""
 
 from __future__ import annotations
 
@@ -8,22 +8,23 @@ from converters.pickles.arrays import Buffer, Foreign, Named, PendingArray, Pend
 from converters.pickles.containers import is_fixed, payload
 
 CACHE_BYTES = 64 << 20
-"""Values that other values share are kept up to this many bytes (of the file), besides numbers and short text."""
+"""Size of the cache in bytes of the file. Numbers and short texts are always kept and not counted."""
 CACHE_ENTRY = 256
-"""What keeping any value costs, in the same reckoning."""
+"""Cost of each entry of the cache, counted in addition to its bytes."""
 
 MISSING = object()
+"""Returned if a slot is not in the cache."""
 _SMALL = (bool, int, float, type(None), Named, PendingDtype, Foreign, np.generic)
 _TINY_BYTES = 64
-"""Values of at most this many bytes are not worth counting, however often they are shared."""
+"""Values of at most this many bytes are not counted, however often they are shared."""
 _SMALL_BYTES = 1024
-"""Text of at most this many bytes is small."""
+"""Text and bytes of at most this length are small."""
 
 
 class Memo:
-    """Values by memo slot: the small ones, for good, and of the others those that were used last.
+    """Values by memo slot: all small ones, and the most recently used of the others.
 
-    ``kept`` are the smallest, which need no counting.
+    ``kept`` has the smallest ones, which are not counted.
     """
 
     __slots__ = ("_cache", "_cached", "_costs", "_small", "kept")
@@ -36,7 +37,7 @@ class Memo:
         self._cached = 0
 
     def find(self, slot: int) -> object:
-        """The value of a slot that is not in ``kept``, in containers of its own; MISSING if it is not here."""
+        """The value of a slot that is not in ``kept``, with its containers copied; MISSING if it is not cached."""
         value = self._small.get(slot, MISSING)
         if value is not MISSING:
             return value
@@ -44,15 +45,18 @@ class Memo:
         if value is MISSING:
             return MISSING
         self._cache[slot] = self._cache.pop(slot)
-        return copied(value)
+        return copy_value(value)
 
     def keep(self, memo: dict[int, object], size: int, own: bool) -> None:
-        """Keep what was put into the memo slots for whoever else reads them."""
+        """Cache the values of memo slots, which an evaluation of ``size`` bytes has set.
+
+        Values that can be changed are cached only if no caller has them (``own``).
+        """
         for slot, value in memo.items():
             if len(value) <= _SMALL_BYTES if isinstance(value, (str, bytes)) else isinstance(value, _SMALL):
                 (self.kept if payload(value) <= _TINY_BYTES else self._small)[slot] = value
             elif slot not in self._cache:
-                value = _settled(value)
+                value = _completed(value)
                 if value is not None and (own or is_fixed(value)):
                     cost = CACHE_ENTRY + (value.nbytes if isinstance(value, np.ndarray) else _weight(value, size))
                     self._cache[slot] = value
@@ -64,23 +68,23 @@ class Memo:
             self._cached -= self._costs.pop(slot)
 
     def forget(self) -> None:
-        """Keep the small values only."""
+        """Keep only the small values."""
         self._cache.clear()
         self._costs.clear()
         self._cached = 0
 
 
-def copied(value: object) -> object:
-    """A value of the memo as an evaluation may use it: finished, in containers of its own."""
-    return _copy(_settled(value), {})
+def copy_value(value: object) -> object:
+    """A value of the memo for use in an evaluation: complete arrays, and copies of all containers that can change."""
+    return _copy(_completed(value), {})
 
 
-def _settled(value: object) -> object:
+def _completed(value: object) -> object:
     return value.array if type(value) is PendingArray else value
 
 
 def _weight(value: object, size: int) -> int:
-    """What a container costs, roughly: it is no larger than the part of the file it comes from makes it."""
+    """The approximate cost of a value; for containers, the ``size`` of the part of the file that they come from."""
     if type(value) is tuple and len(value) <= 16 and all(isinstance(item, _SMALL) for item in value):
         return 64
     if isinstance(value, (str, bytes)):
@@ -89,7 +93,7 @@ def _weight(value: object, size: int) -> int:
 
 
 def _copy(value: object, copies: dict[int, object]) -> object:
-    """The value in containers of its own, shared ones shared again. It is no deeper than the reader lets it be."""
+    """Copy the containers of a value; shared ones are shared in the copy, too. The reader limits their depth."""
     if is_fixed(value):
         return value
     known = copies.get(id(value))

@@ -1,6 +1,6 @@
-"""The pickle opcodes this project knows, how their arguments are read, and the limits of what is accepted.
+"""The pickle opcodes that this project knows, functions that read their arguments, and limits of what is accepted.
 
-Written for a reader that only ever makes data: see :mod:`converters.pickles.file`.
+The reader that they are for creates only data; see :mod:`converters.pickles.file`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 from _codecs import escape_decode, raw_unicode_escape_decode  # the plain functions: they import no codec
 from collections.abc import Callable
 
-# Values whose argument has a fixed length, or none.
+# Values with an argument of fixed length, or without one.
 NONE, NEWTRUE, NEWFALSE = 0x4E, 0x88, 0x89
 BININT, BININT1, BININT2, BINFLOAT = 0x4A, 0x4B, 0x4D, 0x47
 EMPTY_TUPLE, EMPTY_LIST, EMPTY_DICT, EMPTY_SET = 0x29, 0x5D, 0x7D, 0x8F
@@ -29,28 +29,28 @@ ADDITEMS, FROZENSET = 0x90, 0x91
 # The memo.
 PUT, BINPUT, LONG_BINPUT, MEMOIZE = 0x70, 0x71, 0x72, 0x94
 GET, BINGET, LONG_BINGET = 0x67, 0x68, 0x6A
-# Names and what is done with them.
+# Globals, and opcodes that use them.
 GLOBAL, STACK_GLOBAL, REDUCE, BUILD = 0x63, 0x93, 0x52, 0x62
 NEWOBJ, NEWOBJ_EX, OBJ, INST = 0x81, 0x92, 0x6F, 0x69
-# The frame of it all.
+# Header, frames and end.
 PROTO, FRAME, STOP = 0x80, 0x95, 0x2E
 
 REFUSED = {
     0x50: "a persistent id was found, which refers to something outside the file; dump the data themselves",
     0x51: "a persistent id was found, which refers to something outside the file; dump the data themselves",
-    0x82: "an extension code was found, which stands for a class of the program that wrote the file",
-    0x83: "an extension code was found, which stands for a class of the program that wrote the file",
-    0x84: "an extension code was found, which stands for a class of the program that wrote the file",
+    0x82: "an extension code was found, which refers to a class of the program that wrote the file",
+    0x83: "an extension code was found, which refers to a class of the program that wrote the file",
+    0x84: "an extension code was found, which refers to a class of the program that wrote the file",
     0x97: "an out-of-band buffer was found, which is kept outside the file; dump without a buffer_callback",
     0x98: "an out-of-band buffer was found, which is kept outside the file; dump without a buffer_callback",
     0x30: "a POP opcode was found, which only values that contain themselves need",
     0x31: "a POP_MARK opcode was found, which only values that contain themselves need",
     0x32: "a DUP opcode was found, which no pickler writes",
 }
-"""Opcodes that are refused wherever they stand, and why."""
+"""Opcodes that are refused everywhere, and the reason."""
 
 FIXED = bytearray(256)
-"""Length in bytes, opcode included, of those that put one value on the stack and need no look at their argument."""
+"""Length in bytes, including the opcode, of opcodes that push one value and whose argument need not be inspected."""
 for _op, _length in (
     (NONE, 1), (NEWTRUE, 1), (NEWFALSE, 1), (BININT, 5), (BININT1, 2), (BININT2, 3), (BINFLOAT, 9),
     (EMPTY_TUPLE, 1), (EMPTY_SET, 1),
@@ -58,7 +58,7 @@ for _op, _length in (
     FIXED[_op] = _length
 
 FOLDS = bytearray(256)
-"""How many values on top of the stack an opcode turns into one."""
+"""Number of values on top of the stack that an opcode replaces with one."""
 for _op, _length in (
     (TUPLE1, 1),
     (TUPLE2, 2),
@@ -71,7 +71,7 @@ for _op, _length in (
     FOLDS[_op] = _length
 
 COUNTED = bytearray(256)
-"""Width in bytes of the length in front of a counted argument."""
+"""Size in bytes of the length field before the argument."""
 for _op, _length in (
     (SHORT_BINUNICODE, 1), (SHORT_BINBYTES, 1), (SHORT_BINSTRING, 1), (LONG1, 1),
     (BINUNICODE, 4), (BINBYTES, 4), (BINSTRING, 4), (LONG4, 4),
@@ -86,28 +86,29 @@ FIRST_OPCODES = TEXT_VALUES.union(
     (NONE, BININT, BININT1, BININT2, BINFLOAT, MARK, EMPTY_TUPLE, EMPTY_LIST, EMPTY_DICT, GLOBAL),
     (SHORT_BINSTRING, BINSTRING, BINUNICODE),
 )
-"""What a file of protocol 0 or 1 can begin with."""
+"""Opcodes with which a file of protocol 0 or 1 can begin."""
 
 HIGHEST_PROTOCOL = 5
 MAX_DEPTH = 100
-"""Containers in containers."""
+"""Maximum nesting of containers."""
 CONTAINER_WEIGHT = 8
-"""An empty container costs 64 bytes of memory where its opcode takes one byte of the file."""
+"""Number of values that a container counts as: an empty one needs 64 bytes of memory, but only one byte of the file."""
 MAX_STACK = 500_000
-"""Values waiting on the stack. Picklers hand over 1,000 items at a time; only a tuple can hold more."""
+"""Maximum number of values on the stack. Picklers add items in batches of 1,000; only a tuple can need more."""
 MAX_NUMBER_KEYS = 10_000
 MAX_SAME_HASH = 16
-"""Numbers as keys of one dict, and how many of them may have the same hash: those make a dict quadratic."""
+"""Maximum number of numeric keys of one dict, and of those with the same hash, which make a dict quadratic."""
 MAX_INTEGER_BYTES = 4096
-"""The bytes of one integer: its conversion to decimal is quadratic."""
+"""Maximum size of an integer in bytes, since conversion to decimal is quadratic."""
 MAX_ODD_SLOTS = 200_000
-"""Memo indices out of sequence."""
+"""Maximum number of memo slots that are numbered out of sequence."""
 MAX_SLOTS = 1 << 32
+"""Memo indices must be below this."""
 MAX_NUMBER_LINE = 64
-"""A line that holds a number or a memo index."""
+"""Maximum length in bytes of a line with a float or a memo index."""
 
 _INTEGER = re.compile(rb"0|-?[1-9][0-9]*")
-"""As Python writes it, without zeros in front: int() takes those for decimal, the pickle module in C for octal."""
+"""An integer as Python writes it, without leading zeros: int() ignores them, but pickle's C reader reads octal."""
 _FLOAT = re.compile(rb"[+-]?(?:[0-9]+\.?[0-9]*(?:[eE][+-]?[0-9]+)?|\.[0-9]+(?:[eE][+-]?[0-9]+)?|inf|nan)")
 _ESCAPED = re.compile(rb"(?:[^\\]|\\(?:[\\'\"abfnrtv]|x[0-9a-fA-F]{2}))*", re.DOTALL)
 
@@ -128,7 +129,7 @@ _SIGNATURES = (
 
 
 class PickleError(Exception):
-    """What is wrong with a pickle: ``offset`` in the file and a ``text`` to follow it. Never leaves this package."""
+    """A fault of a pickle: its ``offset`` in the file, and the ``text`` of the message. Never leaves this package."""
 
     def __init__(self, offset: int, text: str) -> None:
         super().__init__(offset, text)
@@ -137,18 +138,18 @@ class PickleError(Exception):
 
 
 def opcode_name(opcode: int) -> str:
-    """How a message calls an opcode."""
+    """The opcode as shown in messages."""
     return f"0x{opcode:02x} ({chr(opcode)!r})" if 32 < opcode < 127 else f"0x{opcode:02x}"
 
 
 def check_beginning(head: bytes) -> None:
-    """Raise PickleError when ``head``, the first bytes of a file, cannot be those of a pickle."""
+    """Raise PickleError if ``head``, the first bytes of a file, cannot be the beginning of a pickle."""
     if not head:
         raise PickleError(0, "the file is empty, so it is not a pickle; fetch it again")
     looks = next((what for signature, what in _SIGNATURES if head.startswith(signature)), "")
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if not looks and text.startswith((b"<!doctype", b"<html", b"<?xml", b"<head")):
-        looks = "a web page, perhaps an error page that was downloaded in the file's place"
+        looks = "a web page, perhaps an error page that was downloaded instead of the file"
     if not looks and text.startswith((b"{", b"[")):
         looks = "JSON"
     if looks:
@@ -157,7 +158,7 @@ def check_beginning(head: bytes) -> None:
         if len(head) < 2:
             raise PickleError(1, "the file ends after one byte; it is cut short, so fetch it again")
         if head[1] > HIGHEST_PROTOCOL:
-            raise PickleError(0, f"a pickle of protocol {head[1]} is announced, expected at most {HIGHEST_PROTOCOL}")
+            raise PickleError(0, f"the pickle has protocol {head[1]}, expected at most {HIGHEST_PROTOCOL}")
     elif head[0] not in FIRST_OPCODES:
         raise PickleError(0, f"this is not a pickle: it begins with {head[:8]!r}")
 
@@ -168,12 +169,12 @@ def read_slot(line: bytes, offset: int) -> int:
         raise PickleError(offset, f"the memo index {line[:20]!r} was found, expected decimal digits")
     slot = int(line)
     if slot >= MAX_SLOTS:
-        raise PickleError(offset, f"the memo index {slot} was found, expected less than {MAX_SLOTS}")
+        raise PickleError(offset, f"the memo index {slot} was found, expected one below {MAX_SLOTS}")
     return slot
 
 
 def read_int(line: bytes, offset: int) -> int:
-    """The value in the line of an INT: 00 and 01 are what False and True were written as."""
+    """The value in the line of an INT; 00 and 01 are the booleans False and True."""
     if line == b"00":
         return False
     if line == b"01":
@@ -192,7 +193,7 @@ def _read_digits(digits: bytes, line: bytes, offset: int) -> int:
     if not _INTEGER.fullmatch(digits):
         raise PickleError(
             offset,
-            f"the integer {line[:20]!r} was found, expected decimal digits as Python writes them (no 0 or + in front)",
+            f"the integer {line[:20]!r} was found, expected decimal digits as Python writes them (no leading 0 or +)",
         )
     return int(digits)
 
@@ -208,9 +209,9 @@ def read_float(line: bytes, offset: int) -> float:
 
 
 def read_string(line: bytes, offset: int) -> str:
-    """The value in the line of a STRING, which is Python 2's repr of a byte string, one character a byte."""
+    """The value in the line of a STRING, Python 2's repr of a byte string; each byte is a character (Latin-1)."""
     if len(line) < 2 or line[:1] != line[-1:] or line[0] not in b"'\"":
-        raise PickleError(offset, "a Python 2 string without its quotes was found; the file is damaged")
+        raise PickleError(offset, "a Python 2 string without quotes was found; the file is damaged")
     inner = line[1:-1]
     if b"\\" not in inner:
         return inner.decode("latin-1")
@@ -224,7 +225,7 @@ def read_unicode(line: bytes, offset: int) -> str:
     try:
         return raw_unicode_escape_decode(line)[0]
     except UnicodeDecodeError:
-        raise PickleError(offset, "text with a broken escape was found; the file is damaged") from None
+        raise PickleError(offset, "text with an invalid escape was found; the file is damaged") from None
 
 
 def read_name(line: bytes, offset: int) -> str:
@@ -242,11 +243,11 @@ LINE_LITERALS: dict[int, Callable[[bytes, int], object]] = {
     STRING: read_string,
     UNICODE: read_unicode,
 }
-"""Opcode -> a function from its line, and the offset of the opcode, to the value."""
+"""Opcode -> a function that returns the value, given the line and the offset of the opcode."""
 
 
-def counted_literal(op: int, data: bytes, offset: int) -> object:
-    """The value of a literal whose bytes follow their count; ``offset`` is that of its opcode. Raises PickleError."""
+def read_counted(op: int, data: bytes, offset: int) -> object:
+    """The value of a length-prefixed literal; ``offset`` is that of its opcode. Raises PickleError."""
     if op in (LONG1, LONG4):
         if len(data) > MAX_INTEGER_BYTES:
             raise PickleError(
@@ -259,4 +260,4 @@ def counted_literal(op: int, data: bytes, offset: int) -> object:
         return data.decode("utf-8", "surrogatepass")
     if op == BINBYTES8:
         return data
-    raise PickleError(offset, f"opcode {opcode_name(op)} was found where the first pass saw another")
+    raise PickleError(offset, f"opcode {opcode_name(op)} was found where the first pass found another one")

@@ -1,4 +1,4 @@
-"""Where the parts of a pickle lie: what the first pass over it writes down and the second goes by."""
+"""The offsets of the parts of a pickle, which the first pass over it records and the second uses."""
 
 from __future__ import annotations
 
@@ -14,33 +14,35 @@ import numpy as np
 from converters.pickles.opcodes import BINGET, LONG_BINGET, MAX_NUMBER_LINE, MAX_ODD_SLOTS, PickleError, read_slot
 
 WINDOW = 1 << 18
+"""Number of bytes that the first pass reads at a time."""
 GROWTH_BYTES = 4 << 20
-"""An index that is not whole yet is given when this many more bytes have been read; see ``step``."""
+"""Minimum number of bytes that are scanned between two incomplete indexes; see ``step``."""
 MAX_LISTS = 4096
-"""Lists of the root dict whose elements can be read one by one; those beyond are read whole."""
+"""Maximum number of lists in the root dict whose elements can be read one by one; further lists are read whole."""
 
 NO_SLOT = 1 << 62
-"""Greater than every memo slot; ends the list of slots that are fetched."""
+"""Greater than every memo slot; the last entry of the list of slots that are read."""
 
 _FRAMES = re.compile(rb"(?:\x95.{8})*", re.DOTALL)
 _OPENING = re.compile(rb"(?:[\]}]|\([ld])(?:\x94|q.|r.{4}|p[0-9]+\n)?(?:\x95.{8})*\(?(?:\x95.{8})*", re.DOTALL)
 
 
-def step(gone_through: int) -> int:
-    """Bytes to go through before what is known then is of use to others.
+def step(scanned: int) -> int:
+    """The number of bytes to scan after the first ``scanned`` bytes before the next incomplete index is returned.
 
-    A quarter of what was gone through before, at least: all of it is sent to them each time, and what is sent in the
-    end stays in proportion to the file.
+    It is at least a quarter of what was scanned before. Each index is sent to the workers as a whole, so the total that
+    is sent stays in proportion to the file.
     """
-    return max(GROWTH_BYTES, gone_through // 4)
+    return max(GROWTH_BYTES, scanned // 4)
 
 
 @dataclass(slots=True)
 class Spans:
-    """Values that stand one after the other in the file: the elements of a list, or the keys and values of a dict.
+    """Consecutive values in the file: the elements of a list, or the keys and values of a dict.
 
-    ``starts`` are offsets; the last span ends at ``stop``, the others where the next one begins (an APPENDS and the
-    like may stand in between). ``slots`` is for each the number of memo slots in use where it begins.
+    ``start`` is the offset of the container, ``starts`` are those of the values. The last span ends at ``stop``, each
+    other one at the start of the next (opcodes such as APPENDS may be in between). ``slots`` has, for each value, the
+    number of memo slots in use at its start. ``plain`` is false if opcodes do anything else to the container.
     """
 
     start: int
@@ -53,25 +55,29 @@ class Spans:
         return len(self.starts)
 
     def span(self, i: int) -> tuple[int, int]:
-        """Where the bytes of value ``i`` begin and end."""
+        """The offsets at which value ``i`` begins and ends."""
         return self.starts[i], self.starts[i + 1] if i + 1 < len(self.starts) else self.stop
 
     def owner(self, slot: int, put: int | None) -> int:
-        """Which value sets the memo slot; -1 when that happens before the first. ``put``: see Index.odd."""
+        """The number of the value that sets a memo slot; -1 if it is set before the first value.
+
+        ``put`` is the offset of the PUT if the slot is in ``Index.odd``, else None.
+        """
         return (bisect_right(self.slots, slot) if put is None else bisect_right(self.starts, put)) - 1
 
 
 @dataclass(slots=True)
 class Index:
-    """What the first pass found.
+    """The result of the first pass.
 
-    If it is not ``whole``, the first pass is inside the last list of ``lists`` (or inside the root list), of which it
-    has the first elements; and of ``fetched`` and ``odd`` what is read in the file up to there.
+    ``root`` is None unless ``root_kind`` is "dict" or "list". ``lists`` has the spans of those values of a root dict
+    that are lists and can be read by element, by their number in ``root``. ``fetched`` are the memo slots that are read
+    anywhere in the file, ascending, followed by NO_SLOT. ``odd`` are those of them that the file numbers out of
+    sequence, with the offset of the PUT. ``stop`` is the offset of the STOP opcode.
 
-    ``root`` is None unless ``root_kind`` is "dict" or "list". ``lists`` has the elements of those values of a root dict
-    that are lists which can be read by element, by their number in ``root``. ``fetched`` are the memo slots that are
-    read anywhere, ascending, then NO_SLOT. ``odd`` are those of them which the file numbers out of sequence, with the
-    offset of the PUT.
+    If the index is not ``whole``, the first pass is inside the last list of ``lists`` (or inside the root list): the
+    index has the first elements of that list, ``fetched`` and ``odd`` cover the file up to ``stop``, the end of these
+    elements.
     """
 
     root_kind: str
@@ -83,8 +89,8 @@ class Index:
     whole: bool = True
 
 
-class Notes:
-    """What the first pass writes down of a file of ``size`` bytes: the making of an Index."""
+class IndexBuilder:
+    """Builds the Index of a file of ``size`` bytes from what the first pass finds."""
 
     def __init__(self, fd: int, size: int) -> None:
         self.fd = fd
@@ -93,21 +99,21 @@ class Notes:
         self.root_kind = "other"
         self.lists: dict[int, Spans] = {}
         self.pending: dict[int, Spans] = {}
-        self.list_slots: dict[int, Spans] = {}  # the lists by the memo slot they are in
+        self.list_slots: dict[int, Spans] = {}  # the lists by their memo slot
         self.bits = bytearray()
         self.odd: dict[int, int] = {}
         self.odd_fetched: set[int] = set()
-        self.due = step(0)  # where an index is to be given next
+        self.due = step(0)  # the offset at which the next index is due
 
     def read(self, start: int, stop: int) -> bytes:
         return os.pread(self.fd, stop - start, start)
 
     def only_frames(self, start: int, stop: int) -> bool:
-        """Whether nothing but FRAME opcodes stands there: nothing that does something to the value before."""
+        """Whether there are only FRAME opcodes between the offsets, which do nothing to the value before them."""
         return start == stop or (0 < stop - start <= 64 and _FRAMES.fullmatch(self.read(start, stop)) is not None)
 
     def only_opening(self, start: int, stop: int) -> bool:
-        """Whether a container is opened there and nothing else happens."""
+        """Whether the opcodes between the offsets only open a container."""
         return stop - start <= 64 and _OPENING.fullmatch(self.read(start, stop)) is not None
 
     def open_list(self, start: int, root: Spans | None) -> Spans:
@@ -123,26 +129,26 @@ class Notes:
         return self.root
 
     def extend(self, spans: Spans, first: int, stop: int, starts: Iterable[int], slots: Iterable[int]) -> None:
-        """Values are handed over to the container: ``first`` is the offset of their mark, or of the first of them."""
-        spans.plain = self._goes_on(spans, first)
+        """Add values to a container; ``first`` is the offset of their mark or, without one, of the first value."""
+        spans.plain = self._only_receives_values(spans, first)
         spans.starts.extend([start if start >= 0 else ~start for start in starts])
         spans.slots.extend(slots)
         spans.stop = stop
 
-    def _goes_on(self, spans: Spans, at: int) -> bool:
-        """Whether up to ``at`` nothing happens to a container but its opening, and that it gets values."""
+    def _only_receives_values(self, spans: Spans, at: int) -> bool:
+        """Whether the opcodes up to ``at`` only open the container and add values to it."""
         if spans.stop < 0:
             return self.only_opening(spans.start, at)
         return spans.plain and self.only_frames(spans.stop + 1, at)
 
-    def hand_over(self, spans: Spans, stop: int, starts: Iterable[int], slots: Iterable[int]) -> None:
-        """The same where a LIST or DICT makes the container and fills it at once."""
+    def fill(self, spans: Spans, stop: int, starts: Iterable[int], slots: Iterable[int]) -> None:
+        """Add the values of a container that a LIST or DICT opcode creates and fills at once."""
         spans.stop = stop
         spans.starts.extend([start if start >= 0 else ~start for start in starts])
         spans.slots.extend(slots)
 
-    def close_values(self, root: Spans, known: int, starts: list[int]) -> None:
-        """Items from number ``known`` on have come to the root dict: see which of the lists are values of it."""
+    def find_lists(self, root: Spans, known: int, starts: list[int]) -> None:
+        """Find out which lists are values of the root dict, among its items from number ``known`` on."""
         if self.list_slots:
             for number, start in enumerate(starts[1::2]):
                 if start < 0:
@@ -165,7 +171,7 @@ class Notes:
             self.pending.clear()
 
     def fetch(self, slot: int, slots: int, least: int, offset: int) -> None:
-        """Note that a memo slot is read."""
+        """Record that a memo slot is read. Raises PickleError if it was not set before."""
         if least <= slot < slots:
             byte = slot >> 3
             if byte >= len(self.bits):
@@ -174,10 +180,10 @@ class Notes:
         elif slot in self.odd:
             self.odd_fetched.add(slot)
         else:
-            raise PickleError(offset, f"memo slot {slot} is read, but nothing was put there; the file is damaged")
+            raise PickleError(offset, f"memo slot {slot} is read, but was not set before; the file is damaged")
 
     def put(self, slot: int, slots: int, sequential: bool, offset: int) -> None:
-        """A memo index that does not follow the one before."""
+        """Record a memo index that does not follow the previous one. Raises PickleError if no pickler writes it."""
         if sequential:
             raise PickleError(offset, f"memo slot {slot} is set by number, expected MEMOIZE from protocol 4 on")
         if slot < slots or slot in self.odd:
@@ -189,7 +195,7 @@ class Notes:
         self.odd[slot] = offset
 
     def slot_read_at(self, offset: int) -> int:
-        """The memo slot that the opcode there reads."""
+        """The memo slot that the opcode at this offset reads."""
         head = os.pread(self.fd, MAX_NUMBER_LINE, offset)
         if head[0] == BINGET:
             return head[1]
@@ -197,8 +203,8 @@ class Notes:
             return int.from_bytes(head[1:5], "little")
         return read_slot(head[1 : head.index(b"\n")], offset)
 
-    def far_line(self, start: int, offset: int) -> int:
-        """Offset behind the newline that ends the line which goes beyond the window."""
+    def end_of_long_line(self, start: int, offset: int) -> int:
+        """The offset after the newline of a line that continues beyond the window; ``start`` is where to search."""
         while start < self.size:
             window = os.pread(self.fd, WINDOW, start)
             if not window:
@@ -209,24 +215,26 @@ class Notes:
             start += len(window)
         raise PickleError(offset, "the file ends inside a line; it is cut short, so fetch it again")
 
-    def number_line(self, buf: bytes, i: int, offset: int) -> tuple[int, int]:
-        """The memo index in the line at ``i``, and where the line ends."""
+    def read_slot_line(self, buf: bytes, i: int, offset: int) -> tuple[int, int]:
+        """The memo index in the line at ``i`` of the window, and the position after its newline."""
         end = buf.find(b"\n", i, i + MAX_NUMBER_LINE)
-        if end < 0:  # the window may just end here
+        if end < 0:  # the line may continue beyond the window
             line, newline, _ = os.pread(self.fd, MAX_NUMBER_LINE, offset + 1).partition(b"\n")
             if not newline and offset + MAX_NUMBER_LINE >= self.size:
                 raise PickleError(offset, "the file ends inside a line; it is cut short, so fetch it again")
             return read_slot(line, offset), i + len(line) + 1
         return read_slot(buf[i:end], offset), end + 1
 
-    def so_far(self, listed: Spans, at: int, marks: list[int], starts: list[int], slots: list[int]) -> Index | None:
-        """The index up to ``at``, where the list has got elements; None if they cannot be read one by one.
+    def partial_index(
+        self, listed: Spans, at: int, marks: list[int], starts: list[int], slots: list[int]
+    ) -> Index | None:
+        """The index up to ``at``, where elements were added to a list; None if they cannot be read one by one.
 
-        ``starts`` and ``slots`` are of the keys and values that wait to come to the root dict, of which the list is the
-        last, and ``marks`` are the offsets of the marks below them.
+        ``starts`` and ``slots`` are those of the keys and values that have not been added to the root dict yet; the
+        list is the last of them. ``marks`` are the offsets of the marks below them.
         """
         self.due = at + step(at)
-        # Without the last element: that the next one begins tells where it ends.
+        # Without the last element, whose end is known only when the next one begins.
         known = Spans(listed.start, listed.starts[:-1], listed.slots[:-1], listed.starts[-1])
         root = known
         lists: dict[int, Spans] = {}
@@ -237,15 +245,20 @@ class Notes:
             root = Spans(self.root.start, self.root.starts + array("q", begun), self.root.slots + array("q", slots))
             root.stop = known.stop
             lists = {**self.lists, len(root) - 1: known}
-            plain = plain and len(lists) <= MAX_LISTS and self._goes_on(self.root, marks[0] if marks else begun[0])
+            plain = (
+                plain
+                and len(lists) <= MAX_LISTS
+                and self._only_receives_values(self.root, marks[0] if marks else begun[0])
+            )
         if not plain:
             return None
         return Index(self.root_kind, root, lists, self._fetched(), self._odd_fetched(), known.stop, whole=False)
 
     def finish(self, stop: int) -> Index:
+        """The index of the whole file, whose STOP opcode is at ``stop``."""
         root = self.root
         if root is not None:
-            if not self._goes_on(root, stop):
+            if not self._only_receives_values(root, stop):
                 root = None
             elif root.stop < 0:
                 root.stop = stop

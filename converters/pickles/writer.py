@@ -1,8 +1,8 @@
-"""Pickles written without the pickle module: plain data and NumPy arrays, as a stream.
+"""Writing pickles of plain data and NumPy arrays as a stream, without the pickle module.
 
-A pickle of 30 GB is written while one annotation is held. What is written loads on Python 3.4 and later with
-NumPy 1 and 2: protocol 4 without frames (they are optional, and would need the size of what follows), and
-the module names of NumPy 1, which NumPy 2 keeps for old pickles.
+A pickle of 30 GB is written with one annotation in memory. Python 3.4 and later can load it with NumPy 1 and 2: it has
+protocol 4 without frames (which are optional, and would need the size of what follows), and the module names of NumPy
+1, which NumPy 2 keeps for old pickles.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ from skelstore.wording import kind_of
 __all__ = ["PickleWriter", "dumps"]
 
 SHARED_STRING_BYTES = 64
-"""Strings up to this many bytes are remembered, and written once."""
+"""Strings of at most this many bytes are written once and then fetched from the memo."""
 SHARED_VALUES = 100_000
 SHARED_STRINGS = 150_000
-"""How many strings are remembered: as values, and in all. The rest is for dictionary keys, which come back in
-every annotation and must find a place after the names of a large split took theirs."""
+"""Maximum number of strings in the memo: of values, and of values and keys together. The difference is reserved for
+dict keys, which occur in every annotation and need room even after the names of a large split."""
 BATCH = 1000
-"""Items a list or dictionary hands to the loader's stack at a time, as the pickle module does."""
+"""Number of items of a list or dict per batch on the loader's stack, as in the pickle module."""
 DIRECT_BYTES = 16 * 1024
-"""Bytes that go to the file directly, in place of a copy to the buffer."""
+"""Minimum size of data that is written to the file directly, not copied to the buffer."""
 BUFFER_BYTES = 64 * 1024
 
 NUMPY_TYPES = frozenset(np.dtype(code).type for code in "?bhilqBHILQefd")
 
 
 class PickleWriter:
-    """Writes one pickle to a binary file: a single `value`, or streamed containers.
+    """Writes one pickle to a buffered binary file: a single `value`, or streamed containers.
 
     ::
 
@@ -51,25 +51,26 @@ class PickleWriter:
                     writer.value(annotation)
         writer.stop()
 
-    Values are None, bool, int, float, str, bytes, tuple, list, dict, NumPy scalars (bool, integer, float up to
-    64 bits, str) and arrays of bool, integer and float of either byte order. Subclasses are refused: they would
-    come back as something else. An array is written in C order. Only strings, dtypes and NumPy's functions are
-    shared within the file; two places that hold one list or array get one each.
+    Values are None, bool, int, float, str, bytes, tuple, list, dict, NumPy scalars (bool, integer, float up to 64 bits,
+    str) and arrays of bool, integer and float of either byte order. Subclasses are refused, since their class would be
+    lost. Arrays are written in C order. Only strings, dtypes and NumPy's functions are shared within the file; a list
+    or array that occurs in two places is written twice.
 
-    The file is not closed, and has everything only after `stop`. After an error it is of no use.
+    The file is not closed, and is complete only after `stop`. After an error it is not a valid pickle.
+    Raises ValueError if the file is not buffered.
     """
 
     def __init__(self, file: BinaryIO) -> None:
         if isinstance(file, io.RawIOBase):
-            # It may take a part of what it is given: 2 GiB at most on Linux.
-            raise ValueError("a pickle is written to a buffered file, as open(path, 'wb') gives it")
+            # Its write may write only a part of the data: at most 2 GiB on Linux.
+            raise ValueError("a pickle needs a buffered file, as open(path, 'wb') returns it")
         self._file = file
         self._buffer = bytearray(b"\x80\x04")
         self._fetch_string: dict[str, bytes] = {}
         self._fetch_dtype: dict[np.dtype[Any], bytes] = {}
         self._fetch_global: dict[str, bytes] = {}
-        self._remembered = 0
-        # Opcode that adds one value to the streamed container: b"" for the file itself, which holds one.
+        self._memo_size = 0
+        # The opcodes that add a value to each open container; b"" for the file itself, which has one value.
         self._open = [b""]
         self._expects_key = False
         self._complete = False
@@ -89,10 +90,11 @@ class PickleWriter:
         }
 
     def value(self, value: object) -> None:
-        """Write a whole value: the only one of the file, an item of a list, or what belongs to a `key`.
+        """Write a whole value: the only one of the file, an item of a list, or the value of a `key`.
 
-        Raises UnsupportedValueError, with the place inside `value`, for a type that is not listed above, for a
-        NumPy string that ends in NUL (loading it would drop the NUL), and for nesting deeper than Python's stack.
+        Raises UnsupportedValueError, with the place inside `value`, for a type that is not listed above, for a NumPy
+        string that ends in NUL (loading it would drop the NUL), and for nesting deeper than Python's stack. Raises
+        ValueError if a key must come next, or the pickle is complete.
         """
         self._begin()
         try:
@@ -101,22 +103,22 @@ class PickleWriter:
             where = f"at {error.place}: " if error.place else ""
             raise UnsupportedValueError(f"{where}{error}", error.place, error.value) from None
         except RecursionError:
-            raise UnsupportedValueError("a value that is nested too deep, or holds itself", "", value) from None
+            raise UnsupportedValueError("a value that is nested too deeply, or contains itself", "", value) from None
         self._end()
 
     def key(self, key: object) -> None:
-        """Write a key of the streamed dictionary; its value comes next.
+        """Write a key of the streamed dict; its value comes next.
 
-        Raises ValueError elsewhere, and UnsupportedValueError as `value` does.
+        Raises ValueError if no key is expected, and UnsupportedValueError as `value` does.
         """
         if not self._expects_key:
-            raise ValueError(f"the key {key!r} stands where a value belongs")
+            raise ValueError(f"the key {key!r} was written where a value belongs")
         self._key(key)
         self._expects_key = False
 
     @contextmanager
     def streamed_list(self) -> Iterator[None]:
-        """A list whose items are the values written inside the block."""
+        """Write a list whose items are the values written inside the block."""
         self._begin()
         self._buffer += b"]"
         self._open.append(b"a")
@@ -126,7 +128,7 @@ class PickleWriter:
 
     @contextmanager
     def streamed_dict(self) -> Iterator[None]:
-        """A dictionary whose items are the keys and values written inside the block, in turn."""
+        """Write a dict whose items are the keys and values written alternately inside the block."""
         self._begin()
         self._buffer += b"}"
         self._open.append(b"s")
@@ -139,17 +141,17 @@ class PickleWriter:
         self._end()
 
     def stop(self) -> None:
-        """End the pickle. Raises ValueError if it is not one whole value."""
+        """End the pickle. Raises ValueError if it does not have one complete value."""
         if not self._complete:
-            raise ValueError("a pickle holds one value, and this one is not complete")
+            raise ValueError("a pickle has exactly one value, and that of this pickle is not complete")
         self._buffer += b"."
         self._flush()
 
     def _begin(self) -> None:
         if self._expects_key:
-            raise ValueError("a value stands where a key belongs")
+            raise ValueError("a value was written where a key belongs")
         if self._complete:
-            raise ValueError("a pickle holds one value, and this one is complete")
+            raise ValueError("a pickle has exactly one value, and that of this pickle is complete")
 
     def _end(self) -> None:
         add = self._open[-1]
@@ -161,7 +163,7 @@ class PickleWriter:
 
     def _flush(self) -> None:
         self._file.write(self._buffer)
-        # A new one: a file may keep what it was given.
+        # A new buffer, since the file may keep a reference to the old one.
         self._buffer = bytearray()
 
     def _write(self, value: object) -> None:
@@ -205,11 +207,11 @@ class PickleWriter:
         if fetch is not None:
             self._buffer += fetch
             return
-        # surrogatepass: half a pair, which file names can have, is written as the pickle module does.
+        # surrogatepass: lone surrogates, which file names can have, are written as the pickle module does.
         data = value.encode("utf-8", "surrogatepass")
         self._blob(sized(b"\x8c", b"X", b"\x8d", len(data)), data)
         if len(data) <= SHARED_STRING_BYTES and len(self._fetch_string) < room:
-            self._fetch_string[value] = self._remember()
+            self._fetch_string[value] = self._memoize()
 
     def _bytes(self, value: bytes) -> None:
         self._blob(sized(b"C", b"B", b"\x8e", len(value)), value)
@@ -256,14 +258,14 @@ class PickleWriter:
         dtype = value.dtype
         if dtype.type not in NUMPY_TYPES:
             raise UnsupportedValueError(f"an array of {dtype} cannot be written to a pickle of plain data", "", value)
-        # reshape and view after ascontiguousarray copy nothing; they take every shape, zero-size and 0-d included,
-        # and either byte order, which a cast of the memoryview would not.
+        # After ascontiguousarray, reshape and view copy nothing. Unlike a cast of the memoryview, they accept every
+        # shape, including zero-size and 0-d, and either byte order.
         data = np.ascontiguousarray(value).reshape(-1).view(np.uint8)
         if dtype.isnative:
             self._reconstruct(value.shape, dtype, data)
         else:
-            # The usual form loads in the machine's byte order, also where NumPy wrote it: ndarray(shape, dtype,
-            # buffer) keeps the order, and a buffer that is an array makes an array that can be written to.
+            # The usual form loads in the machine's byte order, even if NumPy wrote it. ndarray(shape, dtype, buffer)
+            # keeps the byte order, and with an array as the buffer the result is writeable.
             self._global("numpy", "ndarray")
             self._tuple(value.shape)
             self._dtype(dtype)
@@ -289,7 +291,7 @@ class PickleWriter:
             raise UnsupportedValueError(
                 "a NumPy string that ends in NUL cannot be written: loading drops it", "", value
             )
-        # NumPy calls the empty string U0 and yet gives it four bytes; as U1 both agree.
+        # NumPy calls the dtype of an empty string U0, but gives it four bytes, which is U1.
         self._scalar(np.dtype(f"=U{max(1, len(value))}"), value.tobytes())
 
     def _scalar(self, dtype: np.dtype[Any], data: bytes) -> None:
@@ -303,8 +305,8 @@ class PickleWriter:
         if fetch is not None:
             self._buffer += fetch
             return
-        # dtype(name, False, True), then its state: version 3, byte order, no subarray, names or fields, element
-        # size and alignment (-1: as the name says), no flags. Strings state the latter, in bytes, with flag 8.
+        # dtype(name, False, True), then its state: version 3, byte order, no subarray, names or fields, item size and
+        # alignment (-1: implied by the name), no flags. Strings have item size and alignment in bytes, and flag 8.
         name, order = dtype.str[1:], dtype.str[0]
         size, alignment, flags = (dtype.itemsize, 4, 8) if dtype.kind == "U" else (-1, -1, 0)
         self._global("numpy", "dtype")
@@ -313,7 +315,7 @@ class PickleWriter:
         self._tuple((3, order, None, None, None, size, alignment, flags))
         self._buffer += b"b"
         if len(self._fetch_dtype) < SHARED_VALUES:
-            self._fetch_dtype[dtype] = self._remember()
+            self._fetch_dtype[dtype] = self._memoize()
 
     def _global(self, module: str, name: str) -> None:
         fetch = self._fetch_global.get(name)
@@ -323,13 +325,13 @@ class PickleWriter:
         self._str(module)
         self._str(name)
         self._buffer += b"\x93"
-        self._fetch_global[name] = self._remember()
+        self._fetch_global[name] = self._memoize()
 
-    def _remember(self) -> bytes:
-        """Store the value on top of the loader's stack; gives the bytes that fetch it again."""
+    def _memoize(self) -> bytes:
+        """Put the value on top of the loader's stack into the memo; return the bytes that fetch it."""
         self._buffer += b"\x94"
-        slot = self._remembered
-        self._remembered += 1
+        slot = self._memo_size
+        self._memo_size += 1
         return b"h%c" % slot if slot < 256 else struct.pack("<cI", b"j", slot)
 
     def _blob(self, head: bytes, data: bytes | memoryview) -> None:
@@ -342,10 +344,10 @@ class PickleWriter:
 
 
 def dumps(value: object) -> bytes:
-    """Give the pickle of `value` as bytes.
+    """Return the pickle of `value` as bytes.
 
-    Values that are the same in type, order and bits give the same bytes, and others do not: an exact comparison,
-    where ``==`` takes 1 for True, refuses arrays and finds NaN unlike itself. Raises UnsupportedValueError.
+    Two pickles are the same bytes if and only if the values are the same in type, order and bits. This allows an exact
+    comparison; ``==`` takes 1 for True, refuses arrays, and finds NaN unequal to itself. Raises UnsupportedValueError.
     """
     file = io.BytesIO()
     writer = PickleWriter(file)
@@ -355,7 +357,7 @@ def dumps(value: object) -> bytes:
 
 
 def sized(short: bytes, long: bytes, longest: bytes, size: int) -> bytes:
-    """Opcode and length of a run of `size` bytes: the opcode with a length of 1, 4 or 8 bytes."""
+    """One of three opcodes, for lengths of 1, 4 or 8 bytes, followed by the length `size`."""
     if size < 1 << 8:
         return short + size.to_bytes(1, "little")
     if size < 1 << 32:

@@ -1,4 +1,4 @@
-"""The benchmarks compare like with like: every peer gives the annotation, and skipped peers are named."""
+"""The benchmarks compare like with like: every peer returns the annotation, and skipped peers are named."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Absent(Peer):
 
 
 @pytest.mark.parametrize("peer", [peer for peer in reading.peers() if peer.whole], ids=lambda peer: peer.name)
-def test_every_peer_gives_the_annotation(peer: Peer, data: Synthetic, tmp_path: Path) -> None:
+def test_every_peer_returns_the_annotation(peer: Peer, data: Synthetic, tmp_path: Path) -> None:
     if reason := peer.missing():
         pytest.skip(reason)
     if peer.name not in KEEPS_RUNNING:
@@ -54,7 +54,7 @@ def test_every_peer_gives_the_annotation(peer: Peer, data: Synthetic, tmp_path: 
 
 
 def test_a_data_set_may_be_larger_than_one_value_of_a_pickle(data: Synthetic, monkeypatch: pytest.MonkeyPatch) -> None:
-    """240,000 videos are larger: the data-only reader gives no value of more than ten million parts."""
+    """240,000 videos are larger: the data-only reader returns no value with more than ten million parts."""
     expected = data.load()
     monkeypatch.setattr(limits, "MAX_NODES", 500)
     with PickleFile(data.pickle) as file, pytest.raises(SourceError, match="more than"):
@@ -177,7 +177,7 @@ def test_the_loop_sorts_persons_only_when_a_frame_has_too_many() -> None:
     assert cut["num_person"] == 1
 
 
-def test_the_loop_gives_what_skelstore_gives(tmp_path: Path) -> None:
+def test_the_loop_returns_what_skelstore_returns(tmp_path: Path) -> None:
     for annotation in Synthetic("kinetics", VIDEOS, tmp_path).load():
         for max_person in (1, 3, 10):
             expected = decompress_pose(annotation, max_person=max_person)

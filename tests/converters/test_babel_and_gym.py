@@ -133,7 +133,7 @@ LABELS: dict[str, Callable[[Any, Any], Any]] = {
     "a list that is short": lambda segments, rest: (segments[:-1], rest),
     "another number of clips": lambda segments, rest: (segments[:-1], tuple(column[:-1] for column in rest)),
     "text for a list": lambda segments, rest: ("abc", rest),
-    "what is no data": lambda segments, rest: ([Path(), *segments[1:]], rest),
+    "what is not data": lambda segments, rest: ([Path(), *segments[1:]], rest),
 }
 
 

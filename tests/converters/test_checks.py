@@ -396,8 +396,12 @@ def test_every_kind_has_a_test_and_a_place_in_the_documents() -> None:
     tests = Path(__file__).read_text()
     for kind, about in KINDS.items():
         assert f'"{kind}"' in tests, kind
-        (row,) = re.findall(rf"^\| `{kind}` \| (\w+) \|", text, re.M)
-        assert row == about.severity, kind
+        ((severity, title, remedy),) = re.findall(rf"^\| `{kind}` \| (\w+) \| (.*) \| (.*) \|$", text, re.M)
+        assert severity == about.severity, kind
+        # A title may begin with a field, which is code and stays in lower case; details may follow the title.
+        expected = about.title if title.startswith("`") else about.title[0].upper() + about.title[1:]
+        assert title.replace("`", "").startswith(f"{expected}."), kind
+        assert remedy == about.remedy[0].upper() + about.remedy[1:], kind
     assert set(re.findall(r"^\| `([a-z0-9-]+)` \| \w+ \|", text, re.M)) == set(KINDS)
 
 

@@ -1,4 +1,4 @@
-"""Converting: any number of processes give the same store, in bounded memory, and never an incomplete one."""
+"""Converting: any number of processes write the same store, in bounded memory, and never an incomplete one."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_any_number_of_workers_gives_the_same_store(tmp_path: Path, large: Path) -> None:
+def test_any_number_of_workers_writes_the_same_store(tmp_path: Path, large: Path) -> None:
     calls: dict[int, list[int]] = {1: [], 2: []}
     for workers in (1, 2):
         out = tmp_path / f"{workers}.zarr"
@@ -54,7 +54,7 @@ def test_any_number_of_workers_gives_the_same_store(tmp_path: Path, large: Path)
 
 @pytest.fixture
 def in_small_steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Make parts of a few videos, and explore sources a few videos at a time.
+    """Make parts of a few videos, and index sources a few videos at a time.
 
     Returns the list of the numbers of videos that were known whenever the source was sent to the workers.
     """
@@ -117,13 +117,13 @@ def test_a_pickle_that_is_damaged_after_the_indexed_part(tmp_path: Path, workers
     """It is reported as usual, with the place; nothing is left."""
     path = dump(tmp_path / "a.pkl", clips(1200))
     data = path.read_bytes()
-    for damaged, told in (
+    for damaged, message in (
         (data[:-40], "cut short"),
         (data[:-1] + b"\x85.", "a tuple"),
         (data + b".", "1 byte follows"),
     ):
         path.write_bytes(damaged)
-        with pytest.raises(SourceError, match=rf"a\.pkl.*{told}"):
+        with pytest.raises(SourceError, match=rf"a\.pkl.*{message}"):
             convert_source(open_source(path), tmp_path / "a.zarr", workers=workers)
         assert os.listdir(tmp_path) == ["a.pkl"]
 
@@ -203,7 +203,7 @@ def test_a_conversion_ends_after_enough_problems(tmp_path: Path, monkeypatch: py
 def test_values_beside_the_videos_that_cannot_be_stored_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
 ) -> None:
-    """They are reported after problems of the videos, though several workers find them before."""
+    """They are reported after problems of the videos, although with several workers they are found earlier."""
     monkeypatch.setattr(chunking, "PART_BYTES", 8_000)
     annotations: list[dict[str, object]] = [{"keypoint": np.zeros((1, 50, 17, 2), "<f2")} for _ in range(9)]
     top = {"split": {}, "annotations": annotations, "about": [{1}]}

@@ -227,7 +227,7 @@ LOOK_ALIKES: dict[str, tuple[object, str]] = {
     "a dict without annotations": ({"split": {"train": ["a"]}, "annos": []}, "a dict with the keys 'split', 'annos'"),
     "an empty dict": ({}, "a dict with the keys \\(none\\)"),
     "a dict of many keys": ({f"k{i}": i for i in range(20)}, "'k5', …"),
-    "annotations that are no list": ({"annotations": {"a": {}}}, "'annotations'"),
+    "annotations that are not a list": ({"annotations": {"a": {}}}, "'annotations'"),
     "annotations that are None": ({"annotations": None}, "'annotations'"),
     "a number": (5, "int"),
     "a text": ("hello", "str"),
@@ -391,7 +391,7 @@ def test_a_value_at_the_top_is_refused_too(tmp_path: Path, place: str, name: str
 
 @pytest.mark.parametrize("ids", [np.array(["a"]), np.array(["a"], object), {"a"}, frozenset("a")])
 def test_a_split_that_is_not_a_list_is_refused_with_a_remedy(tmp_path: Path, ids: Any) -> None:
-    """Such as train_test_split of scikit-learn gives, and sets."""
+    """Arrays such as scikit-learn's train_test_split returns, and sets."""
     for protocol in (2, 4):
         path = dump(tmp_path / "a.pkl", {"split": {"train": ids}, "annotations": [{"frame_dir": "a"}]}, protocol)
         with pytest.raises(

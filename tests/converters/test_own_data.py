@@ -399,7 +399,7 @@ def three_clips(folder: Path, where: str) -> None:
 
 
 @pytest.mark.parametrize("where", ["pickle", "npz", "table", "parquet"])
-def test_splits_go_by_filename_if_the_first_video_has_one(tmp_path: Path, where: str) -> None:
+def test_splits_use_filename_if_the_first_video_has_one(tmp_path: Path, where: str) -> None:
     """PYSKL, MMAction2 and ``Store.split`` match ids in this way."""
     three_clips(tmp_path / "data", where)
     options: dict[str, Any] = {"label_by": "folders"}

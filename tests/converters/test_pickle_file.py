@@ -379,7 +379,7 @@ def test_a_removed_file(opened: Callable[..., PickleFile]) -> None:
     pickled = opened({"annotations": annotations(3)})
     pickled.close()
     pickled.path.unlink()
-    with pytest.raises(SourceError, match=r"\.pkl: byte \d+ .*taken away"):
+    with pytest.raises(SourceError, match=r"\.pkl: byte \d+ .*was removed"):
         pickled.element(0, "annotations")
 
 
@@ -414,7 +414,7 @@ def test_values_read_for_other_elements_are_bounded(tmp_path: Path) -> None:
     )
     (tmp_path / "x.pkl").write_bytes(hostile_pickles.old(b"](](", lists, b"e", needing, b"e"))
     with PickleFile(tmp_path / "x.pkl") as pickled:
-        assert "have to be read for values that others share" in every_element(pickled)[-1]
+        assert "must be read for values that others share" in every_element(pickled)[-1]
 
 
 def test_an_unreadable_element_is_tried_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

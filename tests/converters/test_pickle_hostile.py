@@ -1,4 +1,4 @@
-"""Hostile and damaged pickles give data or a refusal, and nothing is imported or run."""
+"""Hostile and damaged pickles are read as data or refused, and nothing is imported or run."""
 
 from __future__ import annotations
 
@@ -127,20 +127,20 @@ MESSAGES = {
     "a negative length": "whole numbers from 0 on",
     "two negative lengths": "whole numbers from 0 on",
     "a length that wraps around": "with 8 bytes of data",
-    "an enormous shape of nothing": "larger than NumPy can make",
+    "an enormous shape of nothing": "larger than NumPy can create",
     "more data than the shape": "8 bytes of data, expected 4",
-    "a shared list that grows": "out of the memo is changed",
-    "a shared dict that grows": "out of the memo is changed",
+    "a shared list that grows": "read from the memo is changed",
+    "a shared dict that grows": "read from the memo is changed",
     "a list in itself, through a call that drops it": "contains itself",
     "2**60 lists out of 60, one in another": "1000000 values",
-    "an opcode beyond its frame": "beyond the frame",
+    "an opcode beyond its frame": "beyond its frame",
     "the integer I010, which readers do not agree on": "decimal digits as Python writes them",
     "a float beyond all floats": "one that a float can hold",
     "14 times 9,900 colliding keys": "more than 16 numbers with the same hash",
     "a text of 400,000 characters 300,000 times": "expand to more than 16777216 bytes",
     "12,000 lists, each in the next": "100 deep",
     "an array that is its own data": "before it is complete",
-    "opcode b'X' of 1000 bytes": "a value of 1,000 bytes is announced where the file has 1 more",
+    "opcode b'X' of 1000 bytes": "a value of 1,000 bytes is declared, but the file has only 1 more",
 }
 
 

@@ -230,7 +230,7 @@ def test_other_types_are_refused_with_their_place(value: object) -> None:
 def test_a_value_that_holds_itself_is_refused() -> None:
     value: list[object] = []
     value.append(value)
-    with pytest.raises(UnsupportedValueError, match="holds itself"):
+    with pytest.raises(UnsupportedValueError, match="contains itself"):
         dumps(value)
 
 

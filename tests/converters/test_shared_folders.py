@@ -1,4 +1,4 @@
-"""Folders in which several people work: nobody blocks another, and messages name the owner."""
+"""Folders in which several people work: no user blocks another, and messages name the owner."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from typing import Any
 
 TARGETS = ("pickles", "stores", "documents")
 TIMEOUT = 20
-"""Seconds that one input may take. It takes a fraction of one; the rest is a margin for a busy machine."""
+"""Seconds that one input may take. Usually a fraction of a second is enough; the rest is a margin for a busy machine."""
 MEMORY = 1000
 """MB that one process may take, including the libraries and the corpus."""
 
@@ -24,7 +24,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__.splitlines()[0])
     parser.add_argument("target", choices=TARGETS)
     parser.add_argument("files", nargs="*", type=Path, help="inputs to try instead of looking for new ones")
-    parser.add_argument("--seconds", type=int, default=0, help="how long to search (default: for ever)")
+    parser.add_argument("--seconds", type=int, default=0, help="how long to search (default: forever)")
     parser.add_argument("--runs", type=int, default=-1, help="how many inputs to try (default: no limit)")
     parser.add_argument("--corpus", type=Path, default=Path(".fuzz"), help="folder that keeps what was found")
     options = parser.parse_args()

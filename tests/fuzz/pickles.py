@@ -1,4 +1,4 @@
-"""Fuzz target: the pickle reader gives data or refuses with an error of skelstore, nothing else."""
+"""Fuzz target: the pickle reader returns data or raises an error of skelstore, nothing else."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Inputs:
 def check_pickle(data: bytes, inputs: Inputs) -> None:
     """Read everything in a pickle in every way, some of it before the whole is indexed.
 
-    Each value must be plain data, and equal to what other ways of reading and the pickle module give. Raises
+    Each value must be plain data, and equal to what other ways of reading and the pickle module return. Raises
     AssertionError if not; any exception except SourceError passes through.
     """
     inputs.put(data)
@@ -70,7 +70,7 @@ def check_pickle(data: bytes, inputs: Inputs) -> None:
 
 
 def loaded_otherwise(data: bytes) -> Iterator[Any]:
-    """What the two readers of the pickle module give, in Python and in C. They may refuse anything.
+    """What the two readers of the pickle module return, in Python and in C. They may refuse anything.
 
     Only for pickles that our reader has found to be data.
     """

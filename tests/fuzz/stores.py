@@ -1,4 +1,4 @@
-"""Fuzz target: opening, reading and verifying a store with any file content gives values or an error of skelstore.
+"""Fuzz target: opening, reading and verifying a store of any file content returns values or raises our errors.
 
 An input is one file of a store: its number, whether the store is signed for it, and its bytes.
 """

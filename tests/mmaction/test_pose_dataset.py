@@ -140,7 +140,7 @@ def test_tensors_of_a_real_config_are_equal(
 
 
 @pytest.mark.parametrize(("clip_len", "num_clips"), [(16, 2), (1, 1), (1, 3)])
-def test_read_sampled_gives_the_same_dict(data: Data, clip_len: int, num_clips: int) -> None:
+def test_read_sampled_returns_the_same_dict(data: Data, clip_len: int, num_clips: int) -> None:
     """The result after PoseDecode is equal key by key, and only there skeletons are read."""
     init_default_scope("mmaction")
     sampler = {"type": "UniformSampleFrames", "clip_len": clip_len, "num_clips": num_clips}
@@ -257,7 +257,7 @@ def test_no_annotation_is_kept_in_memory(ntu: Data) -> None:
     assert_same_items(copied, ours)
 
 
-def test_workers_give_the_same_batches(ntu: Data) -> None:
+def test_workers_return_the_same_batches(ntu: Data) -> None:
     def batches(dataset: Any, **options: Any) -> list[torch.Tensor]:
         loader = DataLoader(dataset, batch_size=4, collate_fn=keypoints, **options)
         return [batch for _ in range(2) for batch in loader]

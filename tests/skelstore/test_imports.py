@@ -65,7 +65,7 @@ def test_the_package_lists_and_has_what_it_exports() -> None:
         from skelstore import opne  # type: ignore[attr-defined]  # noqa: F401
 
 
-def test_a_star_import_gives_what_is_exported() -> None:
+def test_a_star_import_imports_what_is_exported() -> None:
     names: dict[str, object] = {}
     exec("from skelstore import *", names)
     assert {name: names[name] for name in skelstore.__all__} == {

@@ -94,7 +94,7 @@ def test_a_plan_is_a_partition_into_parts_of_the_requested_size(sizes: list[int]
 
 @given(st.lists(small, max_size=40), st.integers(1, 100), st.integers(1, 8))
 def test_a_part_is_planned_as_soon_as_the_next_one_is_full(sizes: list[int], target: int, longest: int) -> None:
-    """A source that is still being explored needs no more to begin."""
+    """A conversion can begin with the parts of a source that is still being indexed."""
     taken = 0
 
     def slowly() -> Iterator[int]:

@@ -159,7 +159,7 @@ steps = st.lists(st.sampled_from(["read one", "name", "splits", "close", "replac
 
 @settings(max_examples=40)
 @given(steps=steps, check=st.sampled_from(["first", "always", "never"]))
-def test_an_open_store_never_gives_a_value_of_its_replacement(
+def test_an_open_store_never_returns_a_value_of_its_replacement(
     tmp_path_factory: pytest.TempPathFactory, steps: list[str], check: Any
 ) -> None:
     path = put(tmp_path_factory.mktemp("stores") / "a.zarr", 0)
@@ -270,7 +270,7 @@ def test_workers_report_a_replaced_store_and_no_pool_hangs(tmp_path: Path, path:
 
 
 def test_a_store_that_is_replaced_during_opening_is_opened_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whichever file was opened last: the following ones are of the new store."""
+    """No matter which file was opened last, the following ones are of the new store."""
     opened = files.open_regular
     for at in range(1, 12):
         put(path, 0)

@@ -30,7 +30,7 @@ SPLITS = {"train": ["a"], "val": ["b", "nobody"]}
 
 
 def clips(*labels: Any) -> list[dict[Any, Any]]:
-    """Videos with these labels; Ellipsis stands for no label."""
+    """Videos with these labels; Ellipsis means no label."""
     made = []
     for i, label in enumerate(labels):
         video: dict[Any, Any] = {"frame_dir": f"clip{i}", "label": label, "keypoint": np.full((1, i + 1, 2, 2), i)}

@@ -173,7 +173,7 @@ def test_an_expression_that_selects_nothing_is_not_a_missing_column(tmp_path: Pa
         ([], ["a"], []),
     ],
 )
-def test_a_split_takes_ids_of_any_type(tmp_path: Path, identifiers: list[Any], ids: Any, kept: list[int]) -> None:
+def test_a_split_accepts_ids_of_any_type(tmp_path: Path, identifiers: list[Any], ids: Any, kept: list[int]) -> None:
     annotations = [{"frame_dir": identifier, "label": i} for i, identifier in enumerate(identifiers)]
     store = skelstore.open(write(tmp_path / "a.zarr", annotations, {"train": ids}))
     assert_exact(store.splits, {"train": ids})

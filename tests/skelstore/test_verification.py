@@ -384,7 +384,7 @@ def test_shares_are_disjoint_and_complete(count: int, shares: int) -> None:
 
 
 def test_decoding_finds_what_was_signed(tmp_path: Path) -> None:
-    """Whoever signs a store can make every checksum right; an invalid cell is found when videos are read."""
+    """The author of a store can make every checksum right; an invalid cell is found when videos are read."""
     table = pa.ipc.open_file(BASE["videos.arrow"]).read_all()
     (name,) = (name for name, column in ROOT["attributes"]["skelstore"]["columns"].items() if column["type"] == "json")
     cells = table[name].to_pylist()

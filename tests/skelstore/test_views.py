@@ -82,7 +82,7 @@ def test_slices_are_for_brackets_only(store: skelstore.Store) -> None:
 # --- get ----------------------------------------------------------------------------------------------------
 
 
-def test_get_gives_the_video_or_the_default(store: skelstore.Store, tmp_path: Path) -> None:
+def test_get_returns_the_video_or_the_default(store: skelstore.Store, tmp_path: Path) -> None:
     assert_exact(store.get("v3"), annotations()[3])
     assert store.get("none") is None
     assert store.get("none", 5) == 5

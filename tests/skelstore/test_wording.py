@@ -44,7 +44,7 @@ def test_many_names_are_searched_quickly() -> None:
 
 
 @given(st.text(), st.lists(st.text() | st.integers() | st.none()))
-def test_it_never_raises_and_gives_only_existing_names(name: str, names: list[object]) -> None:
+def test_it_never_raises_and_returns_only_existing_names(name: str, names: list[object]) -> None:
     found = closest(name, names)
     assert found == "" or any(repr(other) in found for other in names)
 

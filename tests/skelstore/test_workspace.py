@@ -246,7 +246,7 @@ def sync_folders_with(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
 
 
 class KilledError(Exception):
-    """Stands for a killed process: nothing is cleaned up."""
+    """Represents a killed process: nothing is cleaned up."""
 
 
 @pytest.fixture

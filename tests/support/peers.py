@@ -1,4 +1,4 @@
-"""Check that a peer of the benchmarks gives the annotations that were written."""
+"""Check that a peer of the benchmarks returns the annotations that were written."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.support.exact import assert_exact
 
 
 def check_peer(peer: Peer, data: Synthetic, folder: Path) -> None:
-    """Check that a peer gives every annotation exactly."""
+    """Check that a peer returns every annotation exactly."""
     peer.build(data, folder)
     peer.open()
     try:
