@@ -15,7 +15,7 @@ from typing import Any
 
 TARGETS = ("pickles", "stores", "documents")
 TIMEOUT = 20
-"""Seconds that one input may take. Usually a fraction of a second is enough; the rest is a margin for a busy machine."""
+"""Seconds that one input may take. Usually a fraction is enough; the rest is a margin for a busy machine."""
 MEMORY = 1000
 """MB that one process may take, including the libraries and the corpus."""
 
