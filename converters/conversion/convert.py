@@ -110,7 +110,7 @@ def convert_source(
         try:
             top = read_top()
             _refuse_other_classes(source, top, class_names)
-            about = _description(source, top, left_out) | kept
+            about = _describe(source, top, left_out) | kept
             with as_shared_as(workspace.folder):
                 join(parts, plan, splits_without(top.splits, left_out), about, workspace.store)
         except UnsupportedValueError as error:
@@ -156,14 +156,14 @@ def _write(
             progress.update(job, job.stop - job.start)
             if enough_problems(outcomes):
                 break
-        return plan, outcomes, partial(_top, source)
+        return plan, outcomes, partial(_read_top, source)
     top: Future[_Top] = Future()
 
     def tasks() -> Iterator[tuple[Sent, Job]]:
         yield from with_sent_source(source, plan, jobs, workspace.parts)
         # This process is idle while the workers write.
         try:
-            top.set_result(_top(source))
+            top.set_result(_read_top(source))
         except Exception as error:
             top.set_exception(error)
 
@@ -268,14 +268,14 @@ def _sizes(source: Source, progress: Progress) -> Iterator[int]:
     progress.add_known([], complete=True)
 
 
-def _top(source: Source) -> _Top:
+def _read_top(source: Source) -> _Top:
     try:
         return _Top(source.splits(), source.description())
     finally:
         source.close()
 
 
-def _description(source: Source, top: _Top, left_out: list[Json]) -> dict[str, Json]:
+def _describe(source: Source, top: _Top, left_out: list[Json]) -> dict[str, Json]:
     described = {"dialect": source.dialect, **top.description}
     return described | {"left_out": [*described.get("left_out", []), *left_out]} if left_out else described
 
