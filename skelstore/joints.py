@@ -318,16 +318,16 @@ def keypoint_shapes(fields: Iterable[tuple[int, tuple[int, ...]]]) -> list[tuple
 
 def recognise(shapes: Iterable[tuple[int, int]]) -> KnownJoints:
     """The layout that keypoint arrays are taken for, from V and the number of coordinates of each: always a guess."""
-    found = sorted(set(shapes))
-    counts = tuple(sorted({joints for joints, _ in found}))
-    if len(found) != 1:
+    distinct = sorted(set(shapes))
+    counts = tuple(sorted({joints for joints, _ in distinct}))
+    if len(distinct) != 1:
         what = (
-            "several shapes: " + ", ".join(f"{counted(v, 'joint')} in {c}D" for v, c in found)
-            if found
+            "several shapes: " + ", ".join(f"{counted(v, 'joint')} in {c}D" for v, c in distinct)
+            if distinct
             else "no keypoint"
         )
         return KnownJoints(None, False, what, counts, ())
-    ((joints, dimensions),) = found
+    ((joints, dimensions),) = distinct
     what = f"{counted(joints, 'joint')} in {dimensions}D"
     if (joints, dimensions) not in _GUESSES:
         return KnownJoints(None, False, f"{what}, which is not a known layout", counts, ())

@@ -150,8 +150,8 @@ def closest(name: object, names: Iterable[object]) -> str:
         if isinstance(other, str) and len(other) <= _LONGEST_NAME
     }
     likely = heapq.nlargest(_CLOSE_NAMES, known, key=lambda other: _shared_ends(wanted, other))
-    found = [repr(known[other]) for other in get_close_matches(wanted, likely)]
-    return f"; did you mean {' or '.join(filter(None, (', '.join(found[:-1]), found[-1])))}?" if found else ""
+    close = [repr(known[other]) for other in get_close_matches(wanted, likely)]
+    return f"; did you mean {' or '.join(filter(None, (', '.join(close[:-1]), close[-1])))}?" if close else ""
 
 
 def _shared_ends(one: str, other: str) -> int:

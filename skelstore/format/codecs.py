@@ -118,7 +118,7 @@ class ChunkCodec:
             return encoded
         if len(encoded) < 16 or _BLOSC_SIZES.unpack_from(encoded) != (self.nbytes, len(encoded)):
             raise RuntimeError(f"its blosc header does not announce {self.nbytes} bytes in {len(encoded)}")
-        # Into new bytes: blosc's wrapper takes longer to check a given destination than we take for a copy.
+        # Into new bytes: blosc's wrapper takes longer to check a given destination than a copy takes.
         decoded = blosc.decompress(encoded)
         if not self.transposed:
             return memoryview(decoded)

@@ -200,7 +200,7 @@ def _trace_dict(value: dict[Any, Any], depth: int, longest: int, tokens: list[An
 
 
 def _key_token(key: Any) -> tuple[type, Any] | None:
-    """A token that compares by type and exact value (Python takes 1, 1.0 and True for one key); None for other keys."""
+    """A token that compares by type and exact value (1, 1.0 and True are one key to Python); None for other keys."""
     kind = type(key)
     if kind is float:
         return None if key != key else (kind, key.hex())

@@ -78,7 +78,7 @@ class FrameNumbers:
         self._known: dict[int, NDArray[Any]] = {}
 
     def rows(self, frames: Frames, first: int, count: int) -> NDArray[np.int64]:
-        """``rows_of_frames`` for the video of ``count`` rows that starts at the row ``first`` of the array."""
+        """``rows_of_frames`` for a video of ``count`` rows from the row ``first`` on; rows count from ``first``."""
         if count <= LONG_VIDEO_ROWS:
             return rows_of_frames(frames, self._array.read(first, count))
         known = self._known.get(first)

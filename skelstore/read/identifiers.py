@@ -39,10 +39,7 @@ def names_like(reader: Reader, rows: NDArray[Any] | None, name: str) -> list[str
                 begins = pc.starts_with(texts, name[:half], ignore_case=True)
                 texts = texts.filter(pc.or_(begins, pc.ends_with(texts, name[half:], ignore_case=True)))
             likely += texts.drop_null().slice(0, COMPARED_NAMES).to_pylist()
-        except (
-            pa.ArrowException,
-            ValueError,
-        ):  # not UTF-8: no suggestion, but the right error
+        except (pa.ArrowException, ValueError):  # not UTF-8: no suggestion, but the right error
             continue
     return likely
 
