@@ -1,4 +1,4 @@
-"""The command line ``skelstore``: its commands, their options, and how far they are."""
+"""The command line ``skelstore``: its commands, their options, and their progress."""
 
 from converters.cli.entry import main
 

@@ -1,4 +1,4 @@
-"""What the command bench does."""
+"""The work of the command bench."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from skelstore.wording import counted
 def bench_command(store: Path, videos: int, json_file: Path | None, plot: Path | None) -> None:
     if plot and not importlib.util.find_spec("matplotlib"):
         raise click.UsageError("--plot needs matplotlib: pip install matplotlib")
-    for file in filter(None, (json_file, plot)):  # told before minutes are spent
+    for file in filter(None, (json_file, plot)):  # reported before minutes are spent
         if not file.absolute().parent.is_dir():
             raise click.UsageError(f"{file}: there is no folder {file.absolute().parent} to write it to")
     if plot and plot.suffix not in report.PLOT_SUFFIXES:
-        raise click.UsageError(f"{plot} cannot be drawn: name it {' or '.join(report.PLOT_SUFFIXES)}")
+        raise click.UsageError(f"{plot} has no suffix for plots: use {' or '.join(report.PLOT_SUFFIXES)}")
     results = []
     with tempfile.TemporaryDirectory(prefix="skelstore-bench-") as folder:
         for result in store_bench.measure(store, Path(folder), videos):

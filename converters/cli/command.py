@@ -1,7 +1,7 @@
-"""Commands that are declared apart from what they do, so that help and completion import no library but click.
+"""Commands whose declarations are separate from their work, so that help and completion import only click.
 
-A command knows the module that does its work, and imports it when it runs. Its options are made when they are first
-asked for, since some of them come from the dialects.
+A command imports the module that does its work when it runs. Its options are created on first use, since some of them
+come from the dialects.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ Sections: TypeAlias = dict[str, Sequence[click.Option]]
 """Heading -> the options that the help lists below it."""
 
 _FIRST_COLUMN = 30
-"""Columns of the longest option, with its value, that has its help beside it."""
+"""Width in columns up to which an option, with its value, has its help on the same line."""
 
 
 class LoadError(Exception):
-    """What a command needs cannot be imported; the cause says why."""
+    """A module that a command needs cannot be imported; ``__cause__`` says why."""
 
 
 @contextmanager
 def loading() -> Iterator[None]:
-    """Raise LoadError for whatever goes wrong in an import: ImportError, MemoryError, OSError, SystemError out of C."""
+    """Raise LoadError for any error of the imports in the block, such as MemoryError, OSError, SystemError from C."""
     try:
         yield
     except Exception as error:
@@ -38,7 +38,7 @@ def loading() -> Iterator[None]:
 
 
 class Command(click.Command):
-    """A command whose work is done by ``<name>_command`` of a module of ``converters.cli``."""
+    """A command. The function ``<name>_command`` in a module of ``converters.cli`` does its work."""
 
     def __init__(
         self,
@@ -57,6 +57,7 @@ class Command(click.Command):
 
     @cached_property
     def sections(self) -> Sections:
+        """The options of the command, per heading of the help."""
         with loading():
             return self._options()
 
@@ -65,12 +66,13 @@ class Command(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:
         with loading():
-            import_module("skelstore.packages")  # first: the error for pyarrow that refuses NumPy says what to install
+            # First: if pyarrow does not support this NumPy, the error of this module says what to install.
+            import_module("skelstore.packages")
             module = import_module(f"converters.cli.{self._module}")
         return ctx.invoke(getattr(module, f"{self.name}_command"), **ctx.params)
 
     def get_short_help_str(self, limit: int = 0) -> str:
-        """The summary, whole: it is the first paragraph of the help, and a line."""
+        """The summary, not shortened: the first paragraph of the help, which is one line."""
         return (self.help or "").partition("\n\n")[0].strip()
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

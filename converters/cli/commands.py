@@ -1,4 +1,4 @@
-"""All commands of the command line: their arguments, options and examples. Their work is done in other modules."""
+"""All commands of the command line: their arguments, options and examples. Other modules do their work."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from skelstore.choices import CONFLICTS, LEVELS
 @click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="skelstore")
 def cli() -> None:
-    """Skeleton annotations as Zarr stores: convert, look at, verify, merge, cut down, export."""
+    """Skeleton annotations as Zarr stores: convert, show, verify, merge, subset, export."""
 
 
 def argument(name: str, *, required: bool = True) -> click.Argument:
@@ -37,7 +37,7 @@ def _convert_options() -> Sections:
         "Running": [
             options.WORKERS,
             click.Option(
-                ["--dask"], metavar="ADDRESS", help="Let the workers of the Dask cluster at tcp://HOST:PORT convert."
+                ["--dask"], metavar="ADDRESS", help="Convert on the workers of the Dask cluster at tcp://HOST:PORT."
             ),
         ],
     }
@@ -49,8 +49,8 @@ cli.add_command(
         "source_commands",
         """Convert SOURCE into a store at DESTINATION.
 
-        SOURCE is a pickle, or a folder of pickles, arrays or .skeleton files. A conversion that was interrupted is
-        resumed when the same command is run again.
+        SOURCE is a pickle, or a folder of pickles, arrays or .skeleton files. To resume an interrupted conversion, run
+        the same command again.
         """,
         [argument("source"), argument("destination")],
         _convert_options,
@@ -66,9 +66,9 @@ cli.add_command(
     Command(
         "derive",
         "source_commands",
-        """Make annotations of STORE, which keeps NTU RGB+D raw.
+        """Make annotations from STORE, which holds raw NTU RGB+D.
 
-        They are written to a store at OUT, which is the same as if the .skeleton files were converted with the recipe.
+        They are written to a store at OUT, the same as if the .skeleton files were converted with the recipe.
         """,
         [argument("store"), argument("out")],
         lambda: {
@@ -122,16 +122,16 @@ cli.add_command(
     Command(
         "check",
         "source_commands",
-        """Find what would make a training with SOURCE fail or go wrong.
+        """Find errors in SOURCE that would make a training fail or go wrong.
 
-        SOURCE is a store, or a source as `skelstore convert` takes it. The exit status is 1 if an error is found.
+        SOURCE is a store, or a source that `skelstore convert` accepts. The exit status is 1 if an error is found.
         """,
         [argument("source")],
         lambda: {
             **options.source_sections([options.dialect()], flags=False),
             "Checks": [
                 click.Option(
-                    ["--for", "model"], type=click.Choice(MODELS), help="Check what this model's pipeline needs, too."
+                    ["--for", "model"], type=click.Choice(MODELS), help="Also check what this model's pipeline needs."
                 )
             ],
             "Output": [options.JSON],
@@ -148,7 +148,7 @@ cli.add_command(
 def _subset(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, int]:
     n, _, m = ("1/1" if value is None else value).partition("/")
     if not (n.isdecimal() and m.isdecimal() and len(n + m) < 20 and 1 <= int(n) <= int(m)):
-        raise click.BadParameter(f"{value!r} was given, expected N/M with N from 1 to M, such as 2/5")
+        raise click.BadParameter(f"{value!r}; expected N/M with N from 1 to M, such as 2/5")
     return int(n), int(m)
 
 
@@ -160,11 +160,11 @@ cli.add_command(
 
         \b
         structure  the tables, and the sizes and names of all files
-        checksums  and every byte
-        decode     and every chunk and video
+        checksums  also every byte
+        decode     also every chunk and video
 
-        With --against the values are compared with a source. How to open it is known from the store, unless an option
-        says otherwise.
+        With --against, the values are compared with a source. It is opened with the options that the store records,
+        unless options say otherwise.
         """,
         [argument("store")],
         lambda: {
@@ -181,7 +181,7 @@ cli.add_command(
                 ),
             ],
             **options.source_sections(
-                [click.Option(["--against"], type=PATH, help="Compare every value with this source, too.")], flags=False
+                [click.Option(["--against"], type=PATH, help="Also compare every value with this source.")], flags=False
             ),
         },
         (
@@ -272,16 +272,16 @@ cli.add_command(
                     ["--allow"],
                     multiple=True,
                     type=click.Choice(CONFLICTS),
-                    help="Merge in spite of conflicts of this kind.",
+                    help="Merge despite conflicts of this kind.",
                 ),
-                click.Option(["--cast"], is_flag=True, help="Write float16 as float32 where other stores have that."),
+                click.Option(["--cast"], is_flag=True, help="Write float16 as float32 if other stores have float32."),
             ],
             "Output": [
                 options.OUT,
                 click.Option(
                     ["--as-split", "as_splits"],
                     multiple=True,
-                    help="Make the videos of a store a split; once per store.",
+                    help="Name of a split for the videos of a store; once per store.",
                 ),
                 click.Option(["--copy"], is_flag=True, help="Copy files instead of linking them."),
                 options.FORCE,
@@ -307,19 +307,17 @@ cli.add_command(
                     ["--folds"],
                     type=click.IntRange(min=2),
                     metavar="K",
-                    help="Make K folds instead, of splits such as fold1_train and fold1_val.",
+                    help="Make K folds instead, with splits such as fold1_train and fold1_val.",
                 ),
                 click.Option(
                     ["--group"],
-                    help="Column whose values are groups that stay together; of NTU RGB+D also subject, camera, setup.",
+                    help="Column whose values are groups to keep together; for NTU RGB+D also subject, camera, setup.",
                 ),
                 click.Option(
                     ["--pattern"], help="Regular expression with one group, which names the group, such as 'P(\\d{3})'."
                 ),
-                click.Option(
-                    ["--seed"], type=int, default=0, show_default=True, help="Another seed gives other splits."
-                ),
-                click.Option(["--keep"], is_flag=True, help="Keep the splits that STORE has, too."),
+                click.Option(["--seed"], type=int, default=0, show_default=True, help="Seed of the random assignment."),
+                click.Option(["--keep"], is_flag=True, help="Also keep the splits of STORE."),
             ],
             "Output": [options.OUT, options.FORCE],
         },
@@ -335,12 +333,12 @@ cli.add_command(
     Command(
         "relabel",
         "store_commands",
-        """Change labels, names of classes or the layout of joints of STORE.""",
+        """Change the labels, class names or joint layout of STORE.""",
         [argument("store")],
         lambda: {
             "Changes": [
-                click.Option(["--map", "mapping"], type=FILE, help="CSV or JSON file of old,new."),
-                click.Option(["--compact"], is_flag=True, help="Number the labels that occur from 0."),
+                click.Option(["--map", "mapping"], type=FILE, help="CSV or JSON file of old and new labels."),
+                click.Option(["--compact"], is_flag=True, help="Renumber the labels that occur, from 0."),
                 options.LABELS,
                 options.joints(),
             ],
@@ -359,7 +357,7 @@ cli.add_command(
         "bench_command",
         """Measure how fast videos of STORE are read.
 
-        Other ways to keep the same videos are measured, too. Those that are not installed are left out, and named: pip
+        Other ways to store the same videos are measured, too. Those that are not installed are left out and listed: pip
         install 'skelstore[bench]', and memcached from the system's packages.
         """,
         [argument("store")],

@@ -1,9 +1,9 @@
 """The command line ``skelstore``.
 
-Exit status 0: success; 1: the data or the store is at fault; 2: the command was used wrongly; 130 and 143: interrupted
-by Ctrl-C, ended by SIGTERM.
+Exit status 0: success; 1: an error in the data, the store or the system; 2: a usage error; 130: interrupted by Ctrl-C;
+143: terminated by SIGTERM.
 
-Only the standard library is imported with this module: what else cannot be imported ends in a sentence, too.
+This module imports only the standard library, so that it can report failed imports of others in one sentence.
 """
 
 from __future__ import annotations
@@ -25,20 +25,22 @@ if TYPE_CHECKING:
     import click
 
 _INTERRUPTED = 130
+"""Exit status after Ctrl-C."""
 _TERMINATED = 143
+"""Exit status after SIGTERM."""
 _LEAST_ADDRESS_SPACE = 512 << 20
-"""Bytes of address space (``ulimit -v``) below which the libraries end the process when they are imported."""
+"""Bytes of address space (``ulimit -v``) below which importing the libraries kills the process."""
 
 
 class _Terminated(KeyboardInterrupt):
-    """SIGTERM, as batch systems send it: everything is put in order as after Ctrl-C."""
+    """SIGTERM, as batch systems send it. The command cleans up as after Ctrl-C."""
 
 
 @contextmanager
 def _termination_raised() -> Iterator[None]:
-    """Raise ``_Terminated`` at the first SIGTERM; more of them do not disturb the end."""
-    here = threading.current_thread() is threading.main_thread()
-    if not here or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+    """Raise ``_Terminated`` in the block at the first SIGTERM, and ignore further ones."""
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
         yield
         return
 
@@ -54,10 +56,10 @@ def _termination_raised() -> Iterator[None]:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and exit. Whatever goes wrong ends in a sentence and an exit status."""
+    """Run the command line. Every error ends the process with a sentence and an exit status."""
     _open_standard_streams()
     _refuse_small_address_space()
-    # We calculate nothing that BLAS does, and its threads take memory, or end the process where there is none.
+    # BLAS is not used, and its threads take memory, or kill the process if there is none.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     if _address_space() is not None:  # Arrow would reserve 1 GB of it
         os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
@@ -65,11 +67,11 @@ def main(arguments: list[str] | None = None) -> None:
         from converters.cli.commands import cli
     except KeyboardInterrupt:
         _end("interrupted", _INTERRUPTED)
-    except Exception as error:  # in particular ImportError, MemoryError, OSError; SystemError out of C
+    except Exception as error:  # in particular ImportError, MemoryError, OSError; SystemError from C
         _end(f"skelstore: {_import_sentence(error)}{_limit()}", 1)
     with warnings.catch_warnings():
         warnings.showwarning = _warn
-        threading.excepthook = _tell_of_thread
+        threading.excepthook = _report_thread
         try:
             _run(cli, arguments)
         finally:
@@ -83,7 +85,7 @@ def _run(cli: click.Group, arguments: list[str] | None) -> None:
     from converters.cli.printing import say
     from skelstore.errors import SkelstoreError
 
-    if isinstance(sys.stdout, io.TextIOWrapper):  # names out of a file may hold lone surrogates
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names in a file may contain lone surrogates
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         with _termination_raised():
@@ -102,11 +104,11 @@ def _run(cli: click.Group, arguments: list[str] | None) -> None:
         say(f"skelstore: {_import_sentence(error.__cause__ or error)}{_limit()}")
         sys.exit(1)
     except SkelstoreError as error:
-        first, *lines = str(error).split("\n")  # which are ours: str shows those of names escaped
+        first, *lines = str(error).split("\n")  # lines are ours: line breaks in names are escaped
         lines = [f"skelstore: {first}", *lines]
         say(*lines[:-1], lines[-1] + _notes(error))
         sys.exit(1)
-    except BrokenPipeError:  # the reader of a pipe has left; so do we, quietly
+    except BrokenPipeError:  # the reader of the pipe has exited: exit silently
         _discard_output()
         sys.exit(1)
     except OSError as error:
@@ -119,10 +121,10 @@ def _run(cli: click.Group, arguments: list[str] | None) -> None:
         say(f"skelstore: out of memory: {advice}{_limit()}{_notes(error)}")
         sys.exit(1)
     except Exception as error:
-        if _is_for_want_of_threads(error):
+        if _is_thread_failure(error):
             say(f"skelstore: a thread cannot be started: allow more processes (ulimit -u) and memory{_limit()}")
             sys.exit(1)
-        # A fault of ours, but a person deserves a sentence all the same.
+        # A bug of ours: the user gets a sentence instead of a traceback.
         frame = traceback.extract_tb(error.__traceback__)[-1]
         say(
             f"skelstore: a fault in skelstore itself ({type(error).__name__}: {error}, {Path(frame.filename).name}, "
@@ -131,21 +133,22 @@ def _run(cli: click.Group, arguments: list[str] | None) -> None:
         sys.exit(1)
 
 
-def _is_for_want_of_threads(error: Exception) -> bool:
-    """Whether Python, or Arrow, could start no thread."""
+def _is_thread_failure(error: Exception) -> bool:
+    """Whether Python or Arrow could not start a thread."""
     return any(text in str(error) for text in ("can't start new thread", "Failed to launch worker thread"))
 
 
 def _notes(error: BaseException) -> str:
+    """The notes of an error, to append to its message."""
     return "".join(f"; {note}" for note in getattr(error, "__notes__", []))
 
 
 def _usage_lines(error: click.UsageError) -> list[str]:
-    """What click prints of a command that was used wrongly; arguments are repeated in it."""
+    """The lines that click prints for a usage error. They repeat arguments."""
     import click
 
     message = error.format_message()
-    # Only the list of what an option may be has lines, and no text from outside.
+    # Only a list of choices has several lines, and it contains no text of the user.
     [first, *more] = message.split("\n") if isinstance(error, click.MissingParameter) else [message]
     usage = []
     if error.ctx is not None:
@@ -160,23 +163,23 @@ def _warn(message: Warning | str, *_: object, **__: object) -> None:
     say(f"warning: {message}")
 
 
-def _tell_of_thread(thread: threading.ExceptHookArgs) -> None:
+def _report_thread(thread: threading.ExceptHookArgs) -> None:
     from converters.cli.printing import say
 
-    say(f"skelstore: a thread of it ended ({thread.exc_type.__name__}: {thread.exc_value})")
+    say(f"skelstore: one of its threads failed ({thread.exc_type.__name__}: {thread.exc_value})")
 
 
 def _open_standard_streams() -> None:
-    """Let no file of ours take the place of a standard stream that is closed: libraries would write into it."""
+    """Open closed standard streams, so that no file of ours gets their number: libraries would write into it."""
     for stream in (0, 1, 2):
         try:
             os.fstat(stream)
         except OSError:
-            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest number that is free
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # gets the lowest free number
 
 
 def _discard_output() -> None:
-    """Let nothing more be written to standard output: the interpreter would fail on it when it ends."""
+    """Redirect standard output to nowhere: the interpreter would fail to flush it at exit."""
     if sys.stdout is None:
         return
     null = os.open(os.devnull, os.O_WRONLY)
@@ -185,31 +188,33 @@ def _discard_output() -> None:
 
 
 def _address_space() -> int | None:
-    """Bytes to which the address space is limited, if it is."""
+    """The limit of the address space in bytes, None if there is none."""
     limit = resource.getrlimit(resource.RLIMIT_AS)[0]
     return None if limit == resource.RLIM_INFINITY else limit
 
 
 def _limit() -> str:
+    """The limit of the address space, to append to a message."""
     limit = _address_space()
     return "" if limit is None else f"; the address space is limited to {limit >> 20:,} MB (ulimit -v): allow 2 GB"
 
 
 def _refuse_small_address_space() -> None:
+    """Exit if the libraries cannot be imported within the limit of the address space."""
     limit = _address_space()
     if limit is not None and limit < _LEAST_ADDRESS_SPACE:
         _end(f"skelstore: its libraries cannot be loaded{_limit()}", 1)
 
 
 def _import_sentence(error: BaseException) -> str:
-    """Why the commands cannot be imported, and what to do. An error of ours says both itself."""
+    """Why the commands cannot be imported. The message of an error of ours is complete."""
     if type(error).__module__ == "skelstore.errors":
         return str(error)
     return f"its libraries cannot be loaded ({type(error).__name__}: {error})"
 
 
 def _end(sentence: str, status: int) -> NoReturn:
-    """Exit with a sentence, before there is what else prints one."""
+    """Exit with a sentence, before the module that prints others is imported."""
     if sys.stderr is not None:
         print("".join(c if c.isprintable() else "?" for c in sentence), file=sys.stderr)
     sys.exit(status)

@@ -1,4 +1,4 @@
-"""Options that several commands have, each defined once; those for sources come from the dialects."""
+"""Options that several commands have, each defined once. Those for sources come from the dialects."""
 
 from __future__ import annotations
 
@@ -16,14 +16,16 @@ if TYPE_CHECKING:
     from converters.dialects.dialect import Option
 
 OUT = click.Option(["-o", "--output", "out"], metavar="OUT", type=PATH, required=True, help="The store to write.")
-FORCE = click.Option(["--force"], is_flag=True, help="Replace what is at the destination, once the new is complete.")
+FORCE = click.Option(["--force"], is_flag=True, help="Replace the destination, once the new one is complete.")
 PROFILE = click.Option(
     ["--profile"], type=click.Choice(PROFILES), default="default", show_default=True, help="How chunks are encoded."
 )
 SHARED = click.Option(
-    ["--shared"], is_flag=True, help="Let the group of the destination's folder resume, if this is interrupted."
+    ["--shared"], is_flag=True, help="Let the group of the destination's folder resume an interrupted run."
 )
-WORKERS = click.Option(["--workers"], type=click.IntRange(min=1), help="Number of processes (default: the cores).")
+WORKERS = click.Option(
+    ["--workers"], type=click.IntRange(min=1), help="Number of processes (default: number of cores)."
+)
 LABELS = click.Option(
     ["--labels", "label_file"], type=FILE, help="File with the names of the classes, one per line or JSON."
 )
@@ -31,14 +33,14 @@ JSON = click.Option(["--json", "as_json"], is_flag=True, help="Print JSON.")
 
 
 def joints() -> click.Option:
-    """``--joints``, for which the layouts are imported."""
+    """``--joints``. Imports the joint layouts."""
     from skelstore.joints import LAYOUTS
 
     return click.Option(["--joints"], type=click.Choice(list(LAYOUTS)), help="State the layout of the joints.")
 
 
 def dialect() -> click.Option:
-    """``--from``, for which the dialects are imported."""
+    """``--from``. Imports the dialects."""
     from converters.dialects.registry import DIALECTS
 
     return click.Option(
@@ -47,9 +49,9 @@ def dialect() -> click.Option:
 
 
 def source_sections(first: Sequence[click.Option], *, flags: bool) -> Sections:
-    """The options that say how a source is opened, each below its heading, ``first`` before all others.
+    """The options for opening a source, per heading; ``first`` are the first ones.
 
-    Without ``flags``, which say what a conversion leaves out.
+    Without ``flags``, the flags are left out: they say what a conversion skips.
     """
     sections: dict[str, list[click.Option]] = {"Source": list(first)}
     for option in _declared():
@@ -59,25 +61,25 @@ def source_sections(first: Sequence[click.Option], *, flags: bool) -> Sections:
 
 
 def take_source_options(options: dict[str, Any]) -> dict[str, Any]:
-    """Remove the options of ``source_sections`` from all options of a command; gives those that are set."""
-    taken = {option.name: options.pop(option.name, None) for option in _declared()}
-    return {name: value for name, value in taken.items() if value is not None and value is not False}
+    """Remove the options of ``source_sections`` from the options of a command; return those that are set."""
+    values = {option.name: options.pop(option.name, None) for option in _declared()}
+    return {name: value for name, value in values.items() if value is not None and value is not False}
 
 
 def derive_options() -> list[click.Option]:
-    """The options of NTU RGB+D that say what is derived from a raw store."""
+    """The options of NTU RGB+D for ``derive``."""
     from converters.dialects import ntu
 
     declared = {option.name: option for option in ntu.DIALECT.options}
     recipes = tuple(recipe for recipe in declared["recipe"].kind if recipe != "raw")
-    recipe = _as_click(replace(declared["recipe"], kind=recipes, help="Whose annotations to make."))
+    recipe = _as_click(replace(declared["recipe"], kind=recipes, help="Recipe whose annotations to make."))
     recipe.required = True
     skip_broken = replace(declared["skip_broken"], help="Leave out videos on which the recipe fails, and record them.")
     return [recipe, _as_click(declared["task"]), _as_click(skip_broken)]
 
 
 def _declared() -> Iterable[Option]:
-    """The options of all dialects, each once."""
+    """The options of all dialects, without repetitions."""
     from converters.dialects.registry import DIALECTS
 
     return {option.name: option for dialect in DIALECTS.values() for option in dialect.options}.values()
@@ -91,4 +93,4 @@ def _as_click(option: Option) -> click.Option:
 
 
 _TYPES: dict[str, click.ParamType[Any]] = {"path": PATH, "folder": PATH, "file": FILE, "text": click.STRING}
-"""What an option of a dialect takes, if it is neither a flag nor one of several words."""
+"""Kind of a dialect's option, other than flags and words -> its type for click."""

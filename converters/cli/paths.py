@@ -1,4 +1,4 @@
-"""Paths as the commands take them: local ones; a URL is refused."""
+"""Path arguments of commands: local paths. URLs are refused."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from skelstore.errors import StoreError
 
 
 class _LocalPath(click.Path):
-    """A path that is no URL. Unreadable paths are reported by the code that opens them, as missing ones are."""
+    """A path that is not a URL. Unreadable paths are reported by the code that opens them, as missing ones are."""
 
     def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
         with loading():

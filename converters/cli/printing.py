@@ -1,6 +1,6 @@
 """Lines on standard output and standard error.
 
-Everything that the command line prints goes through here. Names come from outside, so every line is escaped.
+All output of the command line is printed here. Names come from files, so every line is escaped.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from skelstore.wording import escape
 
 
 def show(*lines: str) -> None:
-    """Print lines to standard output: what a command was asked for. Raises OSError where that cannot be written."""
+    """Print the result of a command to standard output. Raises OSError if it cannot be written."""
     try:
         if sys.stdout is None:
             raise OSError(9, "it is closed")
@@ -22,11 +22,11 @@ def show(*lines: str) -> None:
     except BrokenPipeError:
         raise
     except OSError as error:
-        reason = f"cannot be written ({error.strerror}); the command itself has done its work"
+        reason = f"cannot be written ({error.strerror}); the command itself has finished its work"
         raise OSError(error.errno, reason, "standard output") from error
 
 
 def say(*lines: str) -> None:
-    """Print lines to standard error, if that can be written."""
+    """Print lines to standard error, if it can be written."""
     with suppress(OSError, ValueError):
         click.echo("\n".join(map(escape, lines)), err=True)

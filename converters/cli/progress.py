@@ -1,4 +1,4 @@
-"""How far a command is: a line that is drawn again on a terminal, elsewhere a line now and then."""
+"""The progress of a command: a line that is redrawn on a terminal, lines at intervals elsewhere."""
 
 from __future__ import annotations
 
@@ -19,25 +19,28 @@ if TYPE_CHECKING:
     from converters.conversion.source import Reached
 
 _REDRAW = 0.1
-"""Seconds between two states of the line on a terminal, at least."""
+"""Minimum seconds between two redraws on a terminal."""
 _LINE_EVERY = 5.0
-"""Seconds before the first line where there is no terminal, and to the next; every one after it is 5 % later."""
+"""Seconds before the first line if there is no terminal; each following interval is 5 % longer."""
 _RATE_AFTER = 3.0
-"""Seconds before which there is no rate: it would say nothing."""
+"""Seconds after which a rate is shown; before, it would be meaningless."""
 _COLUMNS = 80
-"""Width of a terminal that does not say it."""
+"""Width of a terminal that does not report its width."""
 
 
 @contextmanager
 def progress(what: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
-    """A line that is drawn again on a terminal, elsewhere a line now and then. ``unit``: `` videos``, or ``B``."""
+    """Show progress; yields a function to call with the amount done since the last call.
+
+    ``unit`` is `` videos``, or ``B`` for bytes.
+    """
     with _open(what, total, unit) as bar:
         yield bar.update
 
 
 @contextmanager
 def conversion_progress(what: str) -> Iterator[Callable[[Reached], None]]:
-    """The same for a conversion, which learns how many videos there are while it writes them."""
+    """Show the progress of a conversion, whose number of videos may be known only while it writes them."""
     with _open(what, None, "B") as bar:
 
         def report(reached: Reached) -> None:
@@ -49,21 +52,21 @@ def conversion_progress(what: str) -> Iterator[Callable[[Reached], None]]:
 
 
 class _Line(tqdm):
-    """A line of a terminal, drawn again and again; ``n`` and ``total`` are of the unit, or bytes of a conversion."""
+    """A line that is redrawn on a terminal. ``n`` and ``total`` count units, for a conversion bytes."""
 
     monitor_interval = 0  # its thread would outlive the line
     reached: Reached | None = None
     _begun = 0.0
-    """Seconds in which there was nothing to count: processes start, or the source is looked through."""
+    """Seconds before anything was counted, while processes start or the source is scanned."""
 
     def update(self, n: int = 1) -> None:
-        if n or not self.n:  # tqdm would leave the time of an update by 0 out of the rate
+        if n or not self.n:  # tqdm would exclude the time of an update by 0 from the rate
             super().update(n)
 
     def display(self, msg: str | None = None, pos: int | None = None) -> bool:
         text = str(self) if msg is None else msg
-        text = disp_trim(text, self._width())  # tqdm below 4.70 cuts only bars
-        self.nrows = None  # on a terminal that does not say its height tqdm would draw nothing
+        text = disp_trim(text, self._width())  # tqdm below 4.70 trims only bars
+        self.nrows = None  # tqdm would draw nothing on a terminal that does not report its height
         return bool(super().display(text, pos))
 
     def _width(self) -> int:
@@ -85,15 +88,15 @@ class _Line(tqdm):
     def _format(self, rated: bool) -> str:
         speed = ", {rate_noinv:,.0f}{unit}/s" if rated else ""
         if self.total is None:
-            looking = "looking through the source, {known_videos:,} videos so far"
-            return f"{{desc}}: {{videos:,}} videos, {{n:,.0f}}{{unit}}{speed}; {looking}" if self.n else looking
+            scanning = "scanning the source, {known_videos:,} videos so far"
+            return f"{{desc}}: {{videos:,}} videos, {{n:,.0f}}{{unit}}{speed}; {scanning}" if self.n else scanning
         videos = "{videos:,} of {known_videos:,} videos, " if self.reached else ""
         left = ", {remaining} left" if rated else ""
         return f"{{desc}}: {videos}{{n:,.0f}} of {{total:,.0f}}{{unit}}{speed}{left}"
 
 
 class _Lines(_Line):
-    """Where there is no terminal: lines, ever rarer."""
+    """Lines for output other than a terminal, at growing intervals."""
 
     def display(self, msg: str | None = None, pos: int | None = None) -> bool:
         if msg is None:
@@ -102,7 +105,7 @@ class _Lines(_Line):
         return False
 
 
-_Line.set_lock(RLock())  # tqdm's own is a semaphore of the system, too
+_Line.set_lock(RLock())  # tqdm's own also holds a semaphore of the system
 
 
 def _open(what: str, total: int | None, unit: str) -> _Line:
@@ -112,5 +115,5 @@ def _open(what: str, total: int | None, unit: str) -> _Line:
     if not terminal:
         return _Lines(file=io.StringIO(), mininterval=_LINE_EVERY, delay=_LINE_EVERY, **options)
     line = _Line(file=sys.stderr, dynamic_ncols=True, mininterval=_REDRAW, delay=1e-9, smoothing=0.05, **options)
-    line.last_print_t = line.start_t - 2 * _REDRAW  # nothing is drawn before the first update, and that is at once
+    line.last_print_t = line.start_t - 2 * _REDRAW  # the first update, before which nothing is drawn, draws at once
     return line

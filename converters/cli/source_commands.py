@@ -1,4 +1,4 @@
-"""What the commands between a source and a store do: convert, derive, export, check, verify."""
+"""The work of the commands between a source and a store: convert, derive, export, check, verify."""
 
 from __future__ import annotations
 
@@ -36,20 +36,20 @@ def convert_command(
 ) -> None:
     options["class_names"] = read_class_names(label_file) if label_file else None
     options["workers"] = options["workers"] or available_cores()
-    of_source = take_source_options(options)
-    if options["dask"]:  # its workers are in folders of their own
+    source_options = take_source_options(options)
+    if options["dask"]:  # its workers have other working directories
         source = source.absolute()
-        of_source |= {name: path.absolute() for name, path in of_source.items() if isinstance(path, Path)}
-    opened = open_source(source, dialect, **of_source)
+        source_options |= {name: path.absolute() for name, path in source_options.items() if isinstance(path, Path)}
+    opened = open_source(source, dialect, **source_options)
     with conversion_progress("converting") as report:
-        taken = convert_source(opened, destination, report=report, **options)
-    if taken:
-        say(f"went on from an interrupted conversion: {taken} of its parts were finished")
-    _tell(destination, opened.dialect)
+        reused = convert_source(opened, destination, report=report, **options)
+    if reused:
+        say(f"resumed an interrupted conversion: {reused} of its parts were finished")
+    _report_store(destination, opened.dialect)
 
 
-def _tell(destination: Path, dialect: str) -> None:
-    """Say what was written."""
+def _report_store(destination: Path, dialect: str) -> None:
+    """Print what was written, and notes about it."""
     with skelstore.open(destination) as store:
         found = information(store)
         for note in notes(store):
@@ -58,7 +58,7 @@ def _tell(destination: Path, dialect: str) -> None:
             say(f"classes: {shown_classes(store.class_names)}")
         is_contents = found["videos"] and not _KEYS_OF_CONTENTS.isdisjoint(store.lazy(0))
     if dialect not in ("kinetics", ntu.NAME) and found["videos"] and not found["joints"]:
-        hint = "; it may be a table of contents of Kinetics: give its --kpfiles too" if is_contents else ""
+        hint = "; it may be a table of contents of Kinetics: also give its --kpfiles" if is_contents else ""
         say(f"note: no video has a keypoint{hint}")
     ratio = f", {found['ratio_to_source']:.2f} of the source" if found["ratio_to_source"] else ""
     show(f"{destination}: {counted(found['videos'], 'video')}, {found['stored_bytes']:,} bytes{ratio}")
@@ -71,7 +71,7 @@ def derive_command(
     opened = RawStore(store, recipe=recipe, task=task, skip_broken=skip_broken)
     with conversion_progress("deriving") as report:
         convert_source(opened, out, report=report, **options)
-    _tell(out, opened.dialect)
+    _report_store(out, opened.dialect)
 
 
 def export_command(store: Path, out: Path, format_: Format | None, **options: Any) -> None:
@@ -88,8 +88,8 @@ def verify_command(store: Path, level: Level, subset: Subset, against: Path | No
     if against is not None and not problems:
         with skelstore.open(store) as opened:
             dialect = opened.source.get("dialect")
-            of_source = {**recorded_options(opened.source), **take_source_options(options)}
-            source = open_source(against, dialect if dialect in DIALECTS else None, **of_source)
+            source_options = {**recorded_options(opened.source), **take_source_options(options)}
+            source = open_source(against, dialect if dialect in DIALECTS else None, **source_options)
             with progress("comparing", len(share(subset, len(opened))), " videos") as advance:
                 problems = as_lines(opened.path, source.path, compare(opened, source, advance, subset))
             source.close()
@@ -101,9 +101,9 @@ def verify_command(store: Path, level: Level, subset: Subset, against: Path | No
 
 
 def check_command(source: Path, dialect: str | None, model: Model | None, as_json: bool, **options: Any) -> None:
-    of_source = take_source_options(options)
+    source_options = take_source_options(options)
     with (
-        opened_for_check(source, dialect, **of_source) as videos,
+        opened_for_check(source, dialect, **source_options) as videos,
         progress("checking", len(videos), " videos") as advance,
     ):
         report = check(videos, model, advance)

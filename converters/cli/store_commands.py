@@ -1,4 +1,4 @@
-"""What the commands on stores do: info, show, subset, merge, split, relabel."""
+"""The work of the commands on stores: info, show, subset, merge, split, relabel."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from skelstore.errors import SkelstoreError
 from skelstore.wording import counted
 
 
-def _parsed(parse: Callable[[str], Any], text: str | None, option: str) -> Any:
-    """The value of an option that is parsed; raises BadParameter if it cannot be."""
+def _parse(parse: Callable[[str], Any], text: str | None, option: str) -> Any:
+    """The parsed value of an option. Raises BadParameter if it is invalid."""
     try:
         return None if text is None else parse(text)
     except SkelstoreError as error:
@@ -59,33 +59,35 @@ def merge_command(stores: tuple[Path, ...], out: Path, **options: Any) -> None:
     with skelstore.open(out) as opened:
         show(f"{out}: {counted(len(opened), 'video')}")
         if unsplit := count_unsplit(opened):
-            say(f"note: {counted(unsplit, 'video is', 'videos are')} in no split; --as-split names those of each store")
+            say(f"note: {counted(unsplit, 'video is', 'videos are')} in no split; --as-split gives each store a split")
 
 
 def subset_command(
     store: Path, out: Path, split: str | None, labels: str | None, ids: Path | None, expression: str | None, force: bool
 ) -> None:
     if split is None and labels is None and ids is None and expression is None:
-        raise click.UsageError("say which videos: --split, --labels, --ids or --where")
+        raise click.UsageError("no videos selected: give --split, --labels, --ids or --where")
     with skelstore.open(store) as opened:
         view = opened if split is None else opened.split(split)
         view = view if labels is None else with_labels(view, labels)
         view = view if expression is None else where(view, expression)
         view = view if ids is None else with_names(view, ids)
         if not len(view):
-            raise SkelstoreError(f"{store}: none of {counted(len(opened), 'video')} is chosen, so nothing was written")
+            raise SkelstoreError(
+                f"{store}: none of {counted(len(opened), 'video')} is selected, so nothing was written"
+            )
         with progress("writing", len(view), " videos") as advance:
             skelstore.subset(view, out, force=force, advance=advance)
     show(f"{out}: {counted(len(view), 'video')}")
 
 
 def split_command(store: Path, out: Path, parts: str | None, folds: int | None, **options: Any) -> None:
-    shares = _parsed(parse_parts, parts, "--parts")
-    options["pattern"] = _parsed(parse_pattern, options["pattern"], "--pattern")
+    shares = _parse(parse_parts, parts, "--parts")
+    options["pattern"] = _parse(parse_pattern, options["pattern"], "--pattern")
     if parts is not None and folds is not None:
         raise click.UsageError("--parts and --folds are two ways to split: give one of them")
     if options["group"] is not None and options["pattern"] is not None:
-        raise click.UsageError("--group and --pattern both say what a group is: give one of them")
+        raise click.UsageError("--group and --pattern both define the groups: give one of them")
     if folds is None and shares is None:
         shares = {"train": 0.8, "val": 0.2}
     made = split(store, out, parts=shares, folds=folds, **options)
@@ -100,7 +102,7 @@ def relabel_command(
     store: Path, out: Path, mapping: Path | None, compact: bool, label_file: Path | None, **options: Any
 ) -> None:
     if mapping is not None and compact:
-        raise click.UsageError("--map and --compact both say what the labels become: give one of them")
+        raise click.UsageError("--map and --compact both define the new labels: give one of them")
     if mapping is label_file is options["joints"] is None and not compact:
         raise click.UsageError("nothing to change: give --map, --compact, --labels or --joints")
     changes = relabel(

@@ -1,4 +1,4 @@
-"""The kinds of files that people keep skeletons in: one module each, and the registry that tells them apart."""
+"""The dialects of skeleton data: one module per dialect, and the registry that recognises them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["DIALECTS", "open_source"]
 
 
 def __getattr__(name: str) -> Any:
-    # Imported when it is asked for: the registry imports all dialects, and a dialect imports none of the others.
+    # Imported on first use: the registry imports all dialects, and no dialect imports another.
     if name in __all__:
         from converters.dialects import registry
 

@@ -1,4 +1,4 @@
-"""BABEL: all clips in one .npy [N, C, T, V, M], their labels in a nested pickle.
+"""BABEL: all clips in one .npy [N, C, T, V, M], and their labels in a nested pickle.
 
 The pickle is ``(seg_id, (label, sid, chunk_n, anntr_id))`` of lists of length N (BABEL's action_recognition/data_gen/
 create_dataset.py). The annotations are those of MMAction2's tools/data/skeleton/babel2mma2.py.
@@ -18,7 +18,7 @@ from converters.conversion.source import KnownAtOnce
 from converters.dialects.dialect import TABLE, Dialect
 from converters.inputs.array_file import npy_header, read_entry
 from converters.inputs.candidate import Candidate
-from converters.inputs.recognition import GCN_CLIPS, GCN_REMEDY, IN_FOLDER, is_label_pickle, name_one_array
+from converters.inputs.recognition import GCN_CLIPS, GCN_REMEDY, IN_FOLDER, describe_one_array, is_label_pickle
 from converters.pickles.arrays import Foreign
 from converters.pickles.file import PickleFile
 from skelstore.errors import SourceError
@@ -32,16 +32,17 @@ if TYPE_CHECKING:
 
 NAME = "babel"
 TOTAL_FRAMES = 150
-"""What upstream's script says of every clip: five seconds of 30 frames."""
+"""The ``total_frames`` that upstream's script sets for all clips: five seconds at 30 frames per second."""
 
 _STRUCTURE = "(seg_id, (label, sid, chunk_n, anntr_id))"
 
 
 class BabelSource(KnownAtOnce):
-    """Source of a BABEL array and its label pickle, ``table``; by default that of BABEL's naming beside the array:
-    ``train_label_120.pkl`` for ``train_ntu_sk_120.npy``.
+    """Source of an array of BABEL and its label pickle.
 
-    Raises SourceError if one of the two is not as BABEL has it, or they do not belong together.
+    ``table`` is the label pickle; by default the file beside the array with BABEL's name for it, such as
+    ``train_label_120.pkl`` for ``train_ntu_sk_120.npy``. Raises SourceError if one of the two does not have BABEL's
+    structure, or if they have different lengths.
     """
 
     dialect = NAME
@@ -50,12 +51,12 @@ class BabelSource(KnownAtOnce):
         self.path = absolute(path)
         self._header = header = npy_header(self.path)
         if len(header.shape) != 5 or header.dtype.kind not in "iuf" or 0 in header.shape[1:]:
-            said = name_one_array(header.dtype, header.shape, IN_FOLDER)
-            raise SourceError(f"{self.path} {said}; BABEL's arrays are [N, C, T, V, M]")
+            description = describe_one_array(header.dtype, header.shape, IN_FOLDER)
+            raise SourceError(f"{self.path} {description}; BABEL's arrays are [N, C, T, V, M]")
         self._count = header.shape[0]
         self._video_bytes = max(header.size // max(self._count, 1) * header.dtype.itemsize, 1)
         self._size = self.path.stat().st_size
-        self._table = absolute(table) if table is not None else _beside(self.path)
+        self._table = absolute(table) if table is not None else _find_table(self.path)
         self._labels: list[Any] | None = None
         columns = self._columns()
         if len(columns[0]) != self._count:
@@ -70,12 +71,12 @@ class BabelSource(KnownAtOnce):
         return np.full(self._count, self._video_bytes, np.int64)
 
     def video(self, index: int) -> tuple[Annotation, Origin | None]:
-        """``keypoint`` float16 [M, T, V, C], ``label``, ``frame_dir`` of the four ids, ``total_frames``."""
+        """``keypoint`` float16 [M, T, V, C], ``label``, ``frame_dir`` (the four ids, joined by _), ``total_frames``."""
         label, *names = (column[index] for column in self._columns())
         try:
             frame_dir = "_".join(map(str, names))
-        except ValueError:  # Python writes no number of more than 4,300 digits
-            raise SourceError(f"{self._table}: {self.place(index)} has an id of too many digits to be a name") from None
+        except ValueError:  # Python does not format integers of more than 4,300 digits
+            raise SourceError(f"{self._table}: {self.place(index)} has an id with too many digits for a name") from None
         keypoint = self._clip(index).transpose(3, 1, 2, 0)
         with np.errstate(over="ignore"):
             half = keypoint.astype(np.float16, order="C")
@@ -105,7 +106,7 @@ class BabelSource(KnownAtOnce):
         return {"name": file_name(self.path), "size": size, "document": LIST_DOCUMENT}
 
     def close(self) -> None:
-        """Nothing is held open between clips."""
+        """Do nothing: no file stays open between clips."""
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_labels": None}
@@ -114,21 +115,22 @@ class BabelSource(KnownAtOnce):
         return read_entry(self.path, self._header, index)
 
     def _columns(self) -> list[Any]:
-        """The lists of the pickle: label, then the four parts of a name."""
+        """The lists of the pickle: label, then the four parts of a name, seg_id, sid, chunk_n, anntr_id."""
         if self._labels is None:
             self._labels = _read_columns(self._table)
         return self._labels
 
 
-def _beside(path: Path) -> Path:
+def _find_table(path: Path) -> Path:
+    """The label pickle beside an array. Raises SourceError if there is none."""
     table = path.with_name(path.name.replace("_ntu_sk_", "_label_")).with_suffix(".pkl")
     if not table.is_file() and "_ntu_sk_" not in path.name:
         raise SourceError(
-            f"{path} is not called as BABEL's arrays are (train_ntu_sk_120.npy …), and looks like the array of ST-GCN "
-            f"or 2s-AGCN, which is not read: {GCN_REMEDY}; if it is BABEL's, give its label pickle by --table"
+            f"{path} is not named like BABEL's arrays (train_ntu_sk_120.npy …), and looks like the array of ST-GCN "
+            f"or 2s-AGCN, which is not read: {GCN_REMEDY}; if it is BABEL's, give its label pickle with --table"
         )
     if not table.is_file():
-        raise SourceError(f"{path}: its labels are not at {table}; give BABEL's label pickle by --table")
+        raise SourceError(f"{path}: its labels are not at {table}; give BABEL's label pickle with --table")
     return table
 
 
@@ -138,7 +140,7 @@ def _read_columns(table: Path) -> list[Any]:
     if is_label_pickle(root):
         raise SourceError(f"{table} holds the names and labels of ST-GCN or 2s-AGCN, not BABEL's: {GCN_CLIPS}")
     if not _is_row(root, 2) or not _is_row(root[1], 4):
-        raise SourceError(f"{table} is not nested as BABEL's labels are; expected {_STRUCTURE}")
+        raise SourceError(f"{table} does not have the structure of BABEL's labels; expected {_STRUCTURE}")
     label, *names = root[1]
     columns = [label, root[0], *names]
     for column, name in zip(columns, ("label", "seg_id", "sid", "chunk_n", "anntr_id"), strict=True):
@@ -158,7 +160,7 @@ def _is_row(value: object, length: int) -> bool:
 
 
 def recognise(candidate: Candidate) -> bool:
-    """Whether it is an array of five axes. That of ST-GCN is, too: its labels tell the two apart on opening."""
+    """Whether it is an array with five axes. ST-GCN's have five, too; on opening, the labels distinguish them."""
     return candidate.header is not None and len(candidate.header.shape) == 5
 
 

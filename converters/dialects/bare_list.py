@@ -1,4 +1,4 @@
-"""A bare list of annotations in one pickle: MMAction2 0.x, and what many scripts of users write."""
+"""A bare list of annotations in one pickle, as MMAction2 0.x and many scripts of users write it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NAME = "list"
 
 
 def open_file(path: str | os.PathLike[str]) -> AnnotationFile:
-    """The source of a pickle. Raises SourceError if it is not of this dialect."""
+    """Open a pickle as a source. Raises SourceError if it is not of this dialect."""
     return AnnotationFile(path, NAME, ("list",))
 
 
@@ -30,7 +30,7 @@ def _export(store: Store, out: Path, **options: Any) -> None:
 
 DIALECT = Dialect(
     NAME,
-    "a bare list of annotations, as of MMAction2 0.x",
+    "a bare list of annotations, as in MMAction2 0.x",
     "a pickle: list of annotations",
     recognise=lambda candidate: candidate.top == "list" and not candidate.is_folder and not candidate.labelled,
     open=open_file,

@@ -1,10 +1,10 @@
-"""What each dialect says of itself, in one place: what it reads, how it is recognised, opened and exported.
+"""The declaration of a dialect: what it reads, how it is recognised, opened and exported.
 
 A dialect is a module with a ``DIALECT`` and a ``convert``, and a line in the list of the registry. The command line,
-``open_source``, ``export`` and the table in docs/sources.md go by what it declares.
+``open_source``, ``export`` and the table in docs/sources.md follow from its declaration.
 
-The declarations are cheap to import: neither pyarrow nor numcodecs is loaded for them, so that the command line can
-complete the names of options at once. Whatever needs them is imported in the functions that do the work.
+The declarations are cheap to import: they load neither pyarrow nor numcodecs, so that the command line can complete
+the names of options quickly. Functions that need these libraries import them.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from converters.inputs.naming import LABEL_BY as LABELS_FROM
 from skelstore.format.values import Json
 
 Kind: TypeAlias = Literal["path", "folder", "file", "flag", "text"] | tuple[str, ...]
-"""What an option takes: a path of either, a folder, a file, nothing, a text, or one of several words."""
+"""What an option accepts: the path of a file or folder, a folder, a file, no value, a str, or one of several words."""
 
 
 @dataclass(frozen=True)
 class Option:
-    """An option of how a source is opened.
+    """An option for opening a source.
 
     ``name`` is the keyword argument of ``open_source`` and ``convert``. ``heading`` is the section of the help that
-    lists it. ``required``: the dialect cannot be opened without it, and a source that it is given for is of the
-    dialect. ``metavar`` is what the help calls its value, where the kind does not say enough.
+    lists it. If it is ``required``, the dialect cannot be opened without it, and a source with this option is of the
+    dialect. ``metavar`` is the name of its value in the help, if the name of the kind is not clear enough.
     """
 
     name: str
@@ -50,20 +50,20 @@ def _nothing(source: Mapping[str, Json]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Dialect:
-    """A kind of files that is converted.
+    """A form of files that can be converted.
 
-    ``name`` is what ``--from`` takes, ``summary`` one line about it and ``reads`` the files that it is made of.
+    ``name`` is the word for ``--from``, ``summary`` describes the dialect in one line, and ``reads`` names its files.
 
-    ``recognise`` says whether a file or folder is of the dialect, by its content. ``open`` makes a source of a path
-    and of those ``options`` that were given. ``takes_folder`` says whether the path is that of a folder, None if it
-    may be a file or a folder; ``suffixes`` are those of the files in a folder.
+    ``recognise`` returns whether a file or folder is of the dialect, by its content. ``open`` returns a source for a
+    path and those ``options`` that are given. ``takes_folder`` is True if the path must be a folder, False if it must
+    be a file, None if it can be either; ``suffixes`` are those of the files in a folder.
 
-    ``export`` writes a store that was made from the dialect as it was: it takes the store, the path to write, ``force``
-    and ``advance`` as ``converters.export`` does, and those of its ``export_options`` that were given. None: an
-    annotation file is written, of ``pyskl``, or of ``list`` where the source had no splits. ``export_any``: it writes
-    any other store too.
+    ``export`` writes a store that was made from the dialect to files like its source. It accepts the store, the path to
+    write, ``force`` and ``advance`` as ``converters.export`` does, and those of ``export_options`` that are given.
+    If it is None, an annotation file is written: of ``list`` if the source had no splits, else of ``pyskl``.
+    ``export_any`` is True if it can also write stores that were made from other dialects.
 
-    ``recorded`` gives the options with which a source was opened, from what its store says of it (``store.source``).
+    ``recorded`` returns the options with which a source was opened, from its record in the store (``store.source``).
     """
 
     name: str
@@ -81,16 +81,16 @@ class Dialect:
 
     @property
     def required(self) -> tuple[Option, ...]:
-        """The options without which it cannot be opened."""
+        """The options without which the dialect cannot be opened."""
         return tuple(option for option in self.options if option.required)
 
 
-# Options that several dialects take.
+# Options that several dialects have.
 
 TABLE = Option(
     "table",
     "file",
-    "CSV or Parquet file of path, frame_dir, label, split; of BABEL, its label pickle.",
+    "CSV or Parquet file of path, frame_dir, label, split; for BABEL, its label pickle.",
     "Labels and splits",
 )
 LABEL_BY = Option("label_by", LABELS_FROM, "Take label and split from folders or NTU names.", "Labels and splits")
@@ -100,5 +100,5 @@ SKIP_MISSING = Option(
 
 
 def recorded_missing(source: Mapping[str, Json]) -> dict[str, Any]:
-    """``skip_missing``, as what a store says of its source (``left_out``) shows it: for ``Dialect.recorded``."""
+    """A ``Dialect.recorded`` for ``skip_missing``: it is set if the store records that videos were ``left_out``."""
     return {"skip_missing": bool(source.get("left_out"))}

@@ -1,8 +1,8 @@
-"""What pose extraction leaves: annotations one a file or in lists, whose labels and splits are known elsewhere.
+"""The output of pose extraction: annotations, one per file or in lists, whose labels and splits are kept elsewhere.
 
-MMAction2's ntu_pose_extraction.py writes one annotation a file; PYSKL's custom_2d_skeleton.py a list, and a list for
-each process (``tmp/part_0.pkl`` …), with ``--compress`` of [N, V, 3] and ``frame_inds``, and with labels only if it was
-given them.
+MMAction2's ntu_pose_extraction.py writes one annotation per file. PYSKL's custom_2d_skeleton.py writes a list, and one
+list per process (``tmp/part_0.pkl`` …); with ``--compress``, keypoints are [N, V, 3] with ``frame_inds``. Its
+annotations have labels only if its list of videos has them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from converters.conversion.source import checked_annotation
 from converters.dialects.dialect import LABEL_BY, SKIP_MISSING, TABLE, Dialect, recorded_missing
-from converters.inputs.annotation_file import describe, open_pickle
+from converters.inputs.annotation_file import describe_top, open_pickle
 from converters.inputs.candidate import Candidate
 from converters.inputs.listing import Entry, ListedFiles, filename_of, files_below, list_videos
 from converters.inputs.video_table import refuse
@@ -28,11 +28,12 @@ NAME = "extraction"
 
 
 class ExtractedFiles(ListedFiles):
-    """Source of one pickle or of all ``*.pkl`` below a folder, each an annotation or a list of them.
+    """Source of one pickle, or of all ``*.pkl`` below a folder. Each holds an annotation or a list of annotations.
 
     ``table`` is a CSV or Parquet file (`inputs.video_table`); ``label_by`` takes label and split from ``folders``
-    or ``ntu`` names instead. What they say replaces what an annotation says. Raises SourceError that tells all missing
-    videos, repeated names and files that hold something else at once.
+    or ``ntu`` names instead. Their values replace those of the annotations. With ``skip_missing``, rows of the table
+    whose videos are missing are left out and recorded. Raises SourceError that reports all missing videos, repeated
+    names and files that hold something else.
     """
 
     dialect = NAME
@@ -71,7 +72,7 @@ class ExtractedFiles(ListedFiles):
         return {**self.__dict__, "_open": None}
 
     def _entries(self, files: list[str]) -> list[Entry]:
-        """The annotations that are there. Raises SourceError for all files that hold something else."""
+        """The annotations of the files. Raises SourceError that reports all files that hold something else."""
         entries: list[Entry] = []
         problems: list[str] = []
         for file in files:
@@ -87,16 +88,18 @@ class ExtractedFiles(ListedFiles):
         if pickle.root_kind == "list":
             self._lists[file] = self._use(pickle)
             sizes = pickle.element_sizes().tolist()
-            found = [Entry(file, position, None, size) for position, size in enumerate(sizes)]
-            return [self._named(entry, self._annotation(entry)) for entry in found]
+            entries = [Entry(file, position, None, size) for position, size in enumerate(sizes)]
+            return [self._with_names(entry, self._annotation(entry)) for entry in entries]
         with pickle:
             if pickle.root_kind != "dict" or "annotations" in pickle.keys:
-                raise SourceError(f"{pickle.path} holds {describe(pickle)}; expected an annotation or a list of them")
+                raise SourceError(
+                    f"{pickle.path} holds {describe_top(pickle)}; expected an annotation or a list of them"
+                )
             annotation = checked_annotation(pickle.root(), pickle.path, "the file")
-        return [self._named(Entry(file, None, None, pickle.size), annotation)]
+        return [self._with_names(Entry(file, None, None, pickle.size), annotation)]
 
     @staticmethod
-    def _named(entry: Entry, annotation: Annotation) -> Entry:
+    def _with_names(entry: Entry, annotation: Annotation) -> Entry:
         return entry._replace(name=video_name(annotation), filename=filename_of(annotation))
 
     def _annotation(self, entry: Entry) -> Annotation:
@@ -108,7 +111,7 @@ class ExtractedFiles(ListedFiles):
             return checked_annotation(pickle.root(), path, "the file")
 
     def _use(self, pickle: PickleFile) -> PickleFile:
-        """The file of a list, open as the only one: there may be more lists than a process may open files."""
+        """The pickle of a list, as the only open one: there may be more lists than a process can open files."""
         if self._open is not pickle:
             self.close()
             self._open = pickle
@@ -116,10 +119,10 @@ class ExtractedFiles(ListedFiles):
 
 
 def recognise(candidate: Candidate) -> bool:
-    """Whether it is a folder whose first pickle is a list; or labels are given beside annotations that are no data set.
+    """Whether it is a folder whose first pickle is a list or, if labels are given, annotations other than a data set.
 
-    With labels a folder counts whose first pickle cannot be read, or is a data set of its own: opening it reports all
-    such files.
+    If labels are given, a folder whose first pickle cannot be read, or is a whole data set, is recognised, too: opening
+    it reports all such files.
     """
     if not candidate.labelled:
         return candidate.is_folder and candidate.top == "list"
@@ -130,8 +133,8 @@ def recognise(candidate: Candidate) -> bool:
 
 DIALECT = Dialect(
     NAME,
-    "what pose extraction leaves, with labels and splits from a table or from names",
-    "pickles of annotations or of lists of them",
+    "the output of pose extraction, with labels and splits from a table or from names",
+    "pickles of annotations or of lists of annotations",
     recognise=recognise,
     open=ExtractedFiles,
     options=(TABLE, LABEL_BY, SKIP_MISSING),

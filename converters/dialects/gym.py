@@ -1,6 +1,6 @@
-"""FineGYM with the ground-truth boxes of its athletes: PYSKL's or MMAction2's pickle, and gym_gt_bboxes.pkl beside it.
+"""FineGYM with the ground-truth boxes of its athletes: PYSKL's or MMAction2's pickle, and gym_gt_bboxes.pkl.
 
-PYSKL offers both (tools/data/README.md). The boxes are a dict: name of a video -> its boxes, per frame.
+PYSKL provides both (tools/data/README.md). The boxes are a dict: name of a video -> its boxes, per frame.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from converters.conversion.source import KnownAtOnce
 from converters.dialects.dialect import Dialect, Option
-from converters.inputs.annotation_file import AnnotationFile, describe
+from converters.inputs.annotation_file import AnnotationFile, describe_top
 from converters.pickles.file import PickleFile
 from skelstore.errors import SourceError
 from skelstore.format.files import absolute
@@ -34,7 +34,7 @@ class GymSource(KnownAtOnce):
     """Source of a pickle of annotations joined with a pickle of boxes, by ``frame_dir`` (else ``filename``).
 
     A video without boxes has no key ``gt_bbox``; boxes without a video are left out. Raises SourceError if the boxes
-    are not a dict, or none of them is that of a video.
+    are not a dict, or if no name in it is that of a video.
     """
 
     dialect = NAME
@@ -61,13 +61,13 @@ class GymSource(KnownAtOnce):
         return self._annotations.sizes() + boxes
 
     def video(self, index: int) -> tuple[Annotation, Origin | None]:
-        """The annotation, with its boxes as the last key ``gt_bbox`` [T, 4], in the form and dtype of their file."""
+        """The annotation with its boxes as the last key ``gt_bbox`` [T, 4], in the form and dtype of their file."""
         annotation, origin = self._annotations.video(index)
         name = video_name(annotation)
         if name is None or name not in self._names:
             return annotation, origin
         if BOX_KEY in annotation:
-            raise SourceError(f"{self.path}: {self.place(index)} has a {BOX_KEY} already: leave out --boxes")
+            raise SourceError(f"{self.path}: {self.place(index)} already has a {BOX_KEY}: leave out --boxes")
         return annotation | {BOX_KEY: _box_array(self._boxes.value(name), f"{self._boxes.path}: {name!r}")}, origin
 
     def files(self, start: int, stop: int) -> list[Path]:
@@ -83,21 +83,21 @@ class GymSource(KnownAtOnce):
         return self._annotations.splits()
 
     def description(self) -> dict[str, Json]:
-        """As of the annotations; and in ``boxes`` the file, the videos without boxes, and the boxes without a video."""
-        found = self._annotations.description()
+        """As for the annotations; ``boxes`` has the file, and counts videos without boxes and boxes without a video."""
+        description = self._annotations.description()
         boxes = {"name": file_name(self._boxes.path), **self._unmatched}
-        return {**found, "size": found["size"] + self._boxes.size, "boxes": boxes}
+        return {**description, "size": description["size"] + self._boxes.size, "boxes": boxes}
 
     def close(self) -> None:
         self._annotations.close()
         self._boxes.close()
 
     def _join(self) -> frozenset[str]:
-        """Names of the boxes that belong to a video."""
+        """The names of the boxes that belong to a video. Raises SourceError if there are none."""
         if self._boxes.root_kind != "dict" or not self._boxes.keys:
             raise SourceError(
-                f"{self._boxes.path} holds {describe(self._boxes)}; expected the boxes of FineGYM: a dict of the name "
-                "of each video to its boxes"
+                f"{self._boxes.path} holds {describe_top(self._boxes)}; expected the boxes of FineGYM: a dict from the "
+                "names of videos to their boxes"
             )
         videos = [video_name(self._annotations.video(i)[0]) for i in range(len(self))]
         names = {key for key in self._boxes.keys if isinstance(key, str)}
@@ -113,11 +113,13 @@ class GymSource(KnownAtOnce):
 
 
 def _box_array(value: object, place: str) -> NDArray[Any]:
-    """Boxes as an array, the last axis 4 or 5 (with a score). A list of a box a frame, all alike, is stacked."""
+    """Boxes as an array whose last axis has length 4, or 5 with a score. A list of arrays per frame is stacked."""
     try:
         boxes = np.stack([np.asarray(box) for box in value]) if isinstance(value, (list, tuple)) else value
     except (ValueError, TypeError, OverflowError):
-        raise SourceError(f"{place} is a list of boxes that are not alike; expected as many for each frame") from None
+        raise SourceError(
+            f"{place} is a list of boxes of different shapes; expected the same shape for all frames"
+        ) from None
     if not isinstance(boxes, np.ndarray):
         raise SourceError(f"{place} is {kind_of(boxes)}; expected an array with the boxes of each frame")
     if boxes.ndim < 2 or boxes.shape[-1] not in (4, 5) or not is_storable_dtype(boxes.dtype):

@@ -1,8 +1,9 @@
-"""Kinetics-400: a table of contents and, beside it, the skeletons.
+"""Kinetics-400: a table of contents, and skeletons in separate files.
 
-PYSKL keeps them in kpfiles, ``{frame_dir: {'keypoint': [N, V, 3]}, …}``, which ``raw_file`` names
-(tools/data/README.md); MMAction2 in one pickle a video, ``<frame_dir>.pkl`` (mmaction/datasets/pose_dataset.py,
-``get_data_info``). Both put the values of the kpfile behind those of the table of contents, and so does this module.
+PYSKL keeps the skeletons in kpfiles, ``{frame_dir: {'keypoint': [N, V, 3]}, …}``, which ``raw_file`` names
+(tools/data/README.md). MMAction2 keeps them in one pickle per video, ``<frame_dir>.pkl``
+(mmaction/datasets/pose_dataset.py, ``get_data_info``). Both append the values of the kpfile to those of the table of
+contents, and so does this module.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from converters.conversion.source import checked_annotation, index_all, storable
 from converters.dialects.dialect import SKIP_MISSING, Dialect, Option, recorded_missing
 from converters.inputs.annotation_file import AnnotationFile
 from converters.inputs.listing import walk
+from converters.inputs.video_table import SHOWN_PROBLEMS
 from converters.pickles.file import PickleFile
 from converters.pickles.spans import step
 from skelstore.errors import SourceError, StoreExistsError
@@ -38,21 +40,22 @@ if TYPE_CHECKING:
 
 NAME = "kinetics"
 _MAX_OPEN = 16
-_SHOWN_MISSING = 20
+"""Kpfiles that are open at the same time."""
 
 
 class _Place(NamedTuple):
-    """Where the skeletons of an entry of the table of contents are: the kpfile, and the number of their key in it."""
+    """Where the skeletons of an entry of the table of contents are: the kpfile, and the position of their key in it."""
 
     entry: int
     file: str
     position: int
-    """-1 if they are the whole file."""
+    """-1 if the file holds only these skeletons."""
     size: int
+    """Approximate, in bytes."""
 
 
 class _Places:
-    """Places of many videos, in columns: they are sent to the workers time and again."""
+    """The places of many videos, in columns: compact, since they are sent to the workers repeatedly."""
 
     def __init__(self) -> None:
         self.files: list[str] = []
@@ -80,11 +83,11 @@ class _Places:
 
 
 class KineticsSource:
-    """Source of a table of contents joined with its kpfiles.
+    """Source of a table of contents joined with the kpfiles in the folder ``kpfiles``.
 
-    Raises SourceError, when it has gone through all, if skeletons are missing, naming all such videos; with
-    ``skip_missing`` those are left out, and ``description`` says which. Raises SourceError for a ``raw_file`` or
-    ``frame_dir`` that leads outside of the kpfiles' folder.
+    Once the whole table has been indexed, raises SourceError that reports the videos whose skeletons are missing. With
+    ``skip_missing``, they are left out instead, and listed in ``description``. Raises SourceError if a ``raw_file`` or
+    ``frame_dir`` leads outside the kpfiles' folder.
     """
 
     dialect = NAME
@@ -96,16 +99,16 @@ class KineticsSource:
         self._contents = AnnotationFile(path, NAME)
         self._folder = absolute(kpfiles)
         if not self._folder.is_dir():
-            raise SourceError(f"{self._folder} is not a folder; --kpfiles takes the folder of the kpfiles")
+            raise SourceError(f"{self._folder} is not a folder; --kpfiles expects the folder of the kpfiles")
         self._kpfiles: dict[str, PickleFile] = {}
-        self._used: OrderedDict[str, PickleFile] = OrderedDict()  # those that may be open, the latest at the end
+        self._used: OrderedDict[str, PickleFile] = OrderedDict()  # those that may be open, the most recent at the end
         self._key_positions: dict[str, dict[str, int]] = {}
         self._resolved: dict[str, str | None] = {}
         self._skip_missing = skip_missing
         self._whole = False
-        self._looked_at = 0  # entries of the table of contents
+        self._entries_done = 0  # of the table of contents
         self._places = _Places()
-        self._bytes = 0  # of the skeletons that were found
+        self._bytes = 0  # of the skeletons found so far
         self._left_out: list[Json] = []
         self.index_more()
 
@@ -128,9 +131,9 @@ class KineticsSource:
     def _find_more(self) -> None:
         enough = self._bytes + step(self._bytes)
         while self._bytes < enough:
-            if self._looked_at < self._contents.indexed:
-                self._look_at(self._looked_at)
-                self._looked_at += 1
+            if self._entries_done < self._contents.indexed:
+                self._add(self._entries_done)
+                self._entries_done += 1
             elif not self._contents.index_more():
                 self._whole = True
                 return
@@ -156,7 +159,7 @@ class KineticsSource:
             if key in annotation:
                 raise SourceError(
                     f"{self.path}: {self._contents.place(place.entry)} has {key!r}, and so has its kpfile "
-                    f"{place.file}: take it out of one of the two"
+                    f"{place.file}: remove it from one of the two"
                 )
         return annotation | pack, Origin(storable_name(place.file, self._folder), max(place.position, 0), len(pack))
 
@@ -175,7 +178,7 @@ class KineticsSource:
         return self._contents.splits()
 
     def description(self) -> dict[str, Json]:
-        """As of the table of contents; and the layout of the kpfiles, and the videos that were left out."""
+        """As for the table of contents; and in ``kpfiles`` whether they hold one or many videos, and ``left_out``."""
         index_all(self)
         contents = self._contents.description()
         return {
@@ -190,36 +193,37 @@ class KineticsSource:
         while self._used:
             self._used.popitem()[1].close()
 
-    def _look_at(self, entry: int) -> None:
+    def _add(self, entry: int) -> None:
+        """Look up the skeletons of an entry; add their place, or record why they are missing."""
         annotation, _ = self._contents.video(entry)
-        found = self._find(entry, annotation)
-        if isinstance(found, _Place):
-            self._places.add(found)
-            self._bytes += found.size
+        place = self._find(entry, annotation)
+        if isinstance(place, _Place):
+            self._places.add(place)
+            self._bytes += place.size
         else:
             name = _identifier(annotation)
             known = values.encode(name) if isinstance(name, str) else None
-            self._left_out.append({"index": entry, "name": known, "reason": found})
+            self._left_out.append({"index": entry, "name": known, "reason": place})
 
     def _missing_sentence(self) -> str:
         lines = []
-        for entry in self._left_out[:_SHOWN_MISSING]:
+        for entry in self._left_out[:SHOWN_PROBLEMS]:
             name = entry["name"]
             known = self._contents.place(entry["index"]) if name is None else shown(values.decode(name))
             lines.append(f"  {known} ({entry['reason']})")
-        if (more := len(self._left_out) - _SHOWN_MISSING) > 0:
+        if (more := len(self._left_out) - SHOWN_PROBLEMS) > 0:
             lines.append(f"  … and {more:,} more")
         first = (
             f"{self.path}: the skeletons of {len(self._left_out):,} of {counted(len(self._contents), 'video')} are "
-            "missing; bring their kpfiles, or leave them out with --skip-missing:"
+            "missing; add their kpfiles, or leave them out with --skip-missing:"
         )
         return join_lines([first, *lines])
 
     def _find(self, index: int, annotation: Annotation) -> _Place | str:
-        """Where the skeletons of a video are, or why they are nowhere."""
+        """Where the skeletons of a video are, or why they cannot be found."""
         name = _identifier(annotation)
         if not isinstance(name, str):
-            return "it has no frame_dir, by which its skeletons would be found"
+            return "it has no frame_dir to find its skeletons by"
         raw_file = annotation.get("raw_file")
         if isinstance(raw_file, str):
             key = annotation["frame_dir"] if isinstance(annotation.get("frame_dir"), str) else name
@@ -231,7 +235,7 @@ class KineticsSource:
             return _Place(index, file, -1, os.path.getsize(self._folder / file))
         file = self._catalogue.get(name)
         if file is None:
-            return f"neither a file {shown(name + '.pkl')} nor a kpfile that has it is in {self._folder}"
+            return f"{self._folder} has neither a file {shown(name + '.pkl')} nor a kpfile with it"
         return self._place_in(index, file, name) or f"its kpfile {file} does not have it"
 
     def _place_in(self, index: int, file: str, key: str) -> _Place | None:
@@ -242,28 +246,28 @@ class KineticsSource:
         return _Place(index, file, position, pickle.size // len(pickle.keys))
 
     def _resolve(self, index: int, raw_file: str) -> str | None:
-        """The kpfile that a ``raw_file`` names: it, or the longest end of it, below the kpfiles' folder."""
+        """The kpfile that a ``raw_file`` names: the longest tail of that path that is a file in the kpfiles' folder."""
         if raw_file not in self._resolved:
             parts = PurePosixPath(raw_file.replace("\\", "/")).parts
             tails = ("/".join(parts[start:]) for start in range(len(parts)))
-            found = (file for tail in tails if (file := self._inside(index, tail, raw_file)) is not None)
-            self._resolved[raw_file] = next(found, None)
+            files = (file for tail in tails if (file := self._inside(index, tail, raw_file)) is not None)
+            self._resolved[raw_file] = next(files, None)
         return self._resolved[raw_file]
 
     def _inside(self, index: int, path: str, written: str | None = None) -> str | None:
-        """The path if it is a file below the kpfiles' folder, else None. Raises SourceError if it leads out of it."""
+        """The path if it is a file in the kpfiles' folder, else None. Raises SourceError if it leads outside."""
         if ".." in PurePosixPath(path).parts:
             raise SourceError(
-                f"{self.path}: {self._contents.place(index)}: {shown(written or path)} leads outside of "
+                f"{self.path}: {self._contents.place(index)}: {shown(written or path)} leads outside "
                 f"{self._folder}; kpfiles are read from that folder only"
             )
         # A link in the folder may lead anywhere: --kpfiles named the folder, the pickle names only what is in it.
-        there = not PurePosixPath(path).is_absolute() and os.path.isfile(self._folder / path)
-        return path if there else None
+        is_file = not PurePosixPath(path).is_absolute() and os.path.isfile(self._folder / path)
+        return path if is_file else None
 
     @cached_property
     def _catalogue(self) -> dict[str, str]:
-        """Every key of every pickle below the kpfiles' folder -> its file."""
+        """Each key of the pickles below the kpfiles' folder -> the first file that has it."""
         catalogue: dict[str, str] = {}
         for path in sorted(walk(self._folder, (".pkl",))):
             file = path.relative_to(self._folder).as_posix()
@@ -272,13 +276,14 @@ class KineticsSource:
         return catalogue
 
     def _positions(self, file: str) -> dict[str, int]:
+        """Key of a kpfile -> its position in the file."""
         if file not in self._key_positions:
             keys = self._open(file).keys
             self._key_positions[file] = {key: i for i, key in enumerate(keys) if isinstance(key, str)}
         return self._key_positions[file]
 
     def _open(self, file: str) -> PickleFile:
-        """A kpfile, indexed: that is done once, for the parts in all processes read its videos in any order."""
+        """Open a kpfile. It is indexed once; the index is sent to all processes, which read its videos in any order."""
         pickle = self._kpfiles.get(file)
         if pickle is None:
             pickle = self._kpfiles[file] = PickleFile(self._folder / file)
@@ -289,14 +294,14 @@ class KineticsSource:
         return pickle
 
     def __getstate__(self) -> dict[str, Any]:
-        # What has found the videos is as large as the indexes, and not needed to read them.
+        # What was needed to find the videos is as large as the indexes, and is not needed to read them.
         state = {**self.__dict__, "_used": OrderedDict(), "_key_positions": {}}
         state.pop("_catalogue", None)
         return state
 
 
 def _identifier(annotation: Annotation) -> object:
-    """By which MMAction2 finds the skeletons of a video: ``filename`` if it has one, else ``frame_dir``."""
+    """The name by which MMAction2 finds the skeletons of a video: ``filename`` if it has one, else ``frame_dir``."""
     return annotation.get("filename", annotation.get("frame_dir"))
 
 
@@ -309,14 +314,14 @@ def _export(
     force: bool = False,
     advance: Callable[[int], None] | None = None,
 ) -> None:
-    """The table of contents, and the kpfiles in the folder ``kpfiles``: as they were, or of ``kpfile_videos`` each."""
+    """Write the table of contents, and the kpfiles: as in the source, or with ``kpfile_videos`` videos each."""
     from converters.outputs.kinetics import export_kinetics
 
     folder = out.parent / "kpfiles" if kpfiles is None else Path(kpfiles)
     if force and kpfiles is None and not out.exists() and folder.is_dir() and any(folder.iterdir()):
         raise StoreExistsError(
             f"{folder} exists, but {out}, to which it would belong, does not: it may belong to the source, so name it "
-            "with --kpfiles to replace it, or choose another place"
+            "with --kpfiles to replace it, or choose another destination"
         )
     document = store.source.get("document")
     is_contents = isinstance(document, dict) and "annotation" not in document

@@ -1,9 +1,9 @@
 """NW-UCLA: a folder of JSON files ``aAA_sSS_eEE_vVV.json``, one per clip, as CTR-GCN's feeder reads them.
 
-A file is ``{"file_name": "a01_s01_e00_v01", "skeletons": [T][20][3], "label": 1 … 10}``: the joints of Kinect v1 in
+A file holds ``{"file_name": "a01_s01_e00_v01", "skeletons": [T][20][3], "label": 1 … 10}``: the joints of Kinect v1 in
 metres (`skelstore.joints`, ``kinect-20``), and the class, counted from 1 (Uason-Chen/CTR-GCN, feeders/feeder_ucla.py).
-The name says action, subject, environment and view. The classes and the split by view are those of Wang et al.,
-Cross-view Action Modeling, Learning and Recognition (CVPR 2014): views 1 and 2 train, view 3 tests.
+The name of the file states action, subject, environment and view. The classes and the split by view are those of Wang
+et al., Cross-view Action Modeling, Learning and Recognition (CVPR 2014): views 1 and 2 train, view 3 tests.
 """
 
 from __future__ import annotations
@@ -34,27 +34,32 @@ if TYPE_CHECKING:
 
 NAME = "nwucla"
 SUFFIX = ".json"
+"""The suffix of clips."""
 CLASSES = (
     *("pick up with one hand", "pick up with two hands", "drop trash", "walk around", "sit down"),
     *("stand up", "donning", "doffing", "throw", "carry"),
 )
-"""The names of the classes, by label from 0: actions 1 to 6, 8, 9, 11 and 12 of the names of files."""
+"""The names of the classes, by label from 0: actions 1 to 6, 8, 9, 11 and 12 in the names of files."""
 SPLIT_BY = ("view",)
+"""The words that ``--split-by`` accepts."""
 JOINTS, COORDINATES = 20, 3
+"""V and C."""
 
 _NAME = re.compile(r"a\d\d_s\d\d_e\d\d_v(\d\d)", re.ASCII)
 _EXPECTED = "expected aAA_sSS_eEE_vVV.json, such as a01_s01_e00_v01.json"
 _SPLITS = {1: "xview_train", 2: "xview_train", 3: "xview_val"}
-"""View -> the split by view that its clips are in."""
+"""View -> the split of its clips."""
 _MOST_BYTES = 4 << 20
-"""Of one file: ten times the longest clip."""
+"""Bytes of one file: ten times the longest clip."""
+_HEAD = 4096
+"""Bytes of a file that are read to recognise it."""
 
 
 class NwUclaFiles(ListedFiles):
     """Source of all ``.json`` files below a folder, or of one such file.
 
     ``split_by``: ``view`` makes the splits ``xview_train`` and ``xview_val``; by default there are none. Raises
-    SourceError that names all files whose names are not those of NW-UCLA, or the same.
+    SourceError that reports all files whose names are not those of NW-UCLA, or are not unique.
     """
 
     dialect = NAME
@@ -92,19 +97,19 @@ class NwUclaFiles(ListedFiles):
         return annotation, Origin(entry.file, 0, len(annotation))
 
     def description(self) -> dict[str, Json]:
-        """As of the listing; and in ``split_by`` what the splits were made by."""
-        found = super().description()
-        return found | {"split_by": self._split_by} if self._split_by else found
+        """As for the listing; and ``split_by`` if splits were made."""
+        description = super().description()
+        return description | {"split_by": self._split_by} if self._split_by else description
 
     def close(self) -> None:
-        """Nothing is held open between clips."""
+        """Do nothing: no file stays open between clips."""
 
     def _entry(self, file: str) -> Entry:
         return Entry(file, None, PurePosixPath(file).stem, max((self._folder / file).stat().st_size, 1))
 
 
 def _wrong_name(file: str, split_by: str | None) -> str | None:
-    """What is wrong with the name of a file, None if nothing is."""
+    """The problem of the name of a file, None if there is none."""
     match = _NAME.fullmatch(PurePosixPath(file).stem)
     if match is None:
         return f"{file}: the name is not one of NW-UCLA; {_EXPECTED}"
@@ -118,17 +123,20 @@ def _view(file: str) -> int:
 
 
 def _read(file: Path) -> dict[str, Any]:
-    """The object in a file: ``file_name`` a str, ``label`` an int from 1 to 10, ``skeletons`` anything."""
+    """The object in a file: ``file_name`` is a str, ``label`` an int from 1 to 10; ``skeletons`` is not checked.
+
+    Raises SourceError if it is anything else.
+    """
     with open(file, "rb", opener=open_regular) as opened:
         data = opened.read(_MOST_BYTES + 1)
     if len(data) > _MOST_BYTES:
         raise SourceError(f"{file} has more than {_MOST_BYTES:,} bytes; expected the JSON of one clip")
     if reason := crowded(data):
-        raise SourceError(f"{file} is no clip of NW-UCLA: {reason}")
+        raise SourceError(f"{file} is not a clip of NW-UCLA: {reason}")
     try:
         clip = json.loads(data)
-    except (ValueError, RecursionError) as error:  # not UTF-8 is a ValueError, too
-        raise SourceError(f"{file} is not JSON ({error}): bring the file anew") from None
+    except (ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError, too
+        raise SourceError(f"{file} is not JSON ({error}): get the file again") from None
     if not isinstance(clip, dict):
         raise SourceError(f"{file} holds {kind_of(clip)}; expected an object with file_name, skeletons and label")
     for key in ("file_name", "skeletons", "label"):
@@ -138,12 +146,12 @@ def _read(file: Path) -> dict[str, Any]:
         raise SourceError(f"{file}: file_name is {kind_of(clip['file_name'])}; expected the name of the clip")
     label = clip["label"]
     if type(label) is not int or not 1 <= label <= len(CLASSES):
-        raise SourceError(f"{file}: label is {shown(label)}; expected a whole number from 1 to {len(CLASSES)}")
+        raise SourceError(f"{file}: label is {shown(label)}; expected an integer from 1 to {len(CLASSES)}")
     return clip
 
 
 def _keypoint(file: Path, skeletons: object) -> NDArray[np.float64]:
-    """The joints [1, T, 20, 3]. Raises SourceError for the first frame, joint or coordinate that is something else."""
+    """The joints [1, T, 20, 3]. Raises SourceError for the first invalid frame, joint or coordinate."""
     if not isinstance(skeletons, list) or not skeletons:
         raise SourceError(f"{file}: skeletons is {_sized(skeletons)}; expected a list of frames")
     for t, frame in enumerate(skeletons):
@@ -158,33 +166,31 @@ def _keypoint(file: Path, skeletons: object) -> NDArray[np.float64]:
     try:
         return np.array([skeletons], np.float64)
     except OverflowError:
-        raise SourceError(f"{file}: skeletons has a whole number beyond float64; expected metres") from None
+        raise SourceError(f"{file}: skeletons has an integer beyond float64; expected metres") from None
 
 
 def _sized(value: object) -> str:
+    """A value as messages show it; a list by its length."""
     return f"a list of length {len(value)}" if isinstance(value, list) else shown(value)
 
 
 def recognise(candidate: Candidate) -> bool:
-    """Whether it is a file that begins as those of NW-UCLA, or a folder with one that is called so, too."""
+    """Whether it is a file that begins like a clip, or a folder whose first file with a clip's name begins so."""
     if not candidate.is_folder:
-        return _begins_so(candidate.head)
+        return _begins_like_a_clip(candidate.head)
     first = next((file for file in candidate.files(SUFFIX) if _NAME.fullmatch(file.stem)), None)
     if first is None:
         return False
     with open(first, "rb", opener=open_regular) as file:
-        return _begins_so(file.read(_HEAD))
+        return _begins_like_a_clip(file.read(_HEAD))
 
 
-_HEAD = 4096
-
-
-def _begins_so(head: bytes) -> bool:
+def _begins_like_a_clip(head: bytes) -> bool:
     return head.lstrip()[:1] == b"{" and b'"file_name"' in head and b'"skeletons"' in head
 
 
 def recorded(source: Mapping[str, Json]) -> dict[str, Any]:
-    """The options with which the source of a store was opened, from what the store says of it."""
+    """The options with which the source of a store was opened, from its record in the store."""
     return {"split_by": source.get("split_by")}
 
 
@@ -194,7 +200,9 @@ DIALECT = Dialect(
     "a folder of NW-UCLA's `aAA_sSS_eEE_vVV.json`, or one of them",
     recognise=recognise,
     open=NwUclaFiles,
-    options=(Option("split_by", SPLIT_BY, "Make splits: views 1 and 2 train, view 3 validates.", "NW-UCLA"),),
+    options=(
+        Option("split_by", SPLIT_BY, "Make splits: views 1 and 2 for training, view 3 for validation.", "NW-UCLA"),
+    ),
     takes_folder=None,
     suffixes=(SUFFIX,),
     recorded=recorded,

@@ -1,4 +1,4 @@
-"""PYSKL's and MMAction2 1.x's pickle: a dict with ``split`` and ``annotations`` (PYSKL tools/data/README.md)."""
+"""The pickle of PYSKL and MMAction2 1.x: a dict with ``split`` and ``annotations`` (PYSKL tools/data/README.md)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NAME = "pyskl"
 
 
 def open_file(path: str | os.PathLike[str]) -> AnnotationFile:
-    """The source of a pickle. Raises SourceError if it is not of this dialect."""
+    """Open a pickle as a source. Raises SourceError if it is not of this dialect."""
     return AnnotationFile(path, NAME, ("dict",))
 
 

@@ -1,4 +1,4 @@
-"""Which dialect a file is of, and how it is opened and converted."""
+"""All dialects: recognising, opening and converting a source of any of them."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ DIALECTS: dict[str, Dialect] = {
         nwucla.DIALECT,
     )
 }
-"""Each dialect by its name, which ``--from`` takes, in the order in which they are asked for what they recognise."""
+"""Name of each dialect, as in ``--from`` -> the dialect. Recognition tries them in this order."""
 
 SUFFIXES = tuple(dict.fromkeys(suffix for dialect in DIALECTS.values() for suffix in dialect.suffixes))
-"""Those of the files in a folder that is converted."""
+"""The suffixes of the files in folders that can be converted."""
 
 
 def open_source(
@@ -57,15 +57,15 @@ def open_source(
     skip_broken: bool = False,
     split_by: str | None = None,
 ) -> Source:
-    """The source that a file or folder is, of the dialect given or else recognised from its content.
+    """Open a file or folder as a source of ``dialect``; by default, the dialect is recognised from the content.
 
-    ``kpfiles`` is the folder of Kinetics' kpfiles, ``boxes`` the pickle of FineGYM's boxes; ``table`` lists the videos
-    of a folder, ``label_by`` (``folders``, ``ntu``) says where label and split are taken from instead. ``recipe``
-    (default: raw), ``task``, ``ignore`` and ``skip_broken`` go with ``NtuFiles``. ``split_by`` names what the splits
-    are made by, where a dialect knows more than one way.
+    ``kpfiles`` is the folder of Kinetics' kpfiles, ``boxes`` the pickle of FineGYM's boxes. ``table`` lists the videos
+    of a folder, ``label_by`` (``folders``, ``ntu``) says where labels and splits come from instead, and
+    ``skip_missing`` leaves out videos whose skeletons are missing. ``recipe`` (default: raw), ``task``, ``ignore`` and
+    ``skip_broken`` are those of ``NtuFiles``. ``split_by`` is that of ``NwUclaFiles``.
 
-    Raises SourceError if it is of no known dialect or not of the given one, if nothing is there, or for an option
-    that does not go with the dialect.
+    Raises SourceError if the path does not exist, if it is of no known dialect or not of the given one, or if an option
+    does not go with the dialect.
     """
     options: dict[str, Any] = {
         **{"kpfiles": kpfiles, "skip_missing": skip_missing, "boxes": boxes, "table": table, "label_by": label_by},
@@ -81,19 +81,19 @@ def open_source(
         raise SourceError(
             f"dialect {dialect!r} is not known; expected one of {', '.join(DIALECTS)}{closest(dialect, DIALECTS)}"
         )
-    of = recognise(path, given) if dialect is None else DIALECTS[dialect]
-    _check_options(path, of, given)
-    if of.takes_folder is not None and path.is_dir() != of.takes_folder:
-        found, expected = ("a folder", "a file in it") if path.is_dir() else ("a file", "the folder that it is in")
-        raise SourceError(f"{path} is {found}; the dialect {of.name} is not: give {expected}")
-    return of.open(path, **given)
+    declaration = recognise(path, given) if dialect is None else DIALECTS[dialect]
+    _check_options(path, declaration, given)
+    if declaration.takes_folder is not None and path.is_dir() != declaration.takes_folder:
+        kind, expected = ("a folder", "a file in it") if path.is_dir() else ("a file", "the folder that it is in")
+        raise SourceError(f"{path} is {kind}; the dialect {declaration.name} is not: give {expected}")
+    return declaration.open(path, **given)
 
 
 def recognise(path: Path, given: Collection[str] = ()) -> Dialect:
-    """The dialect of a file or folder, with the names of the options that are given with it.
+    """The dialect of a file or folder; ``given`` are the names of the options given with it.
 
-    The dialects that need an option are asked first: that it is given says more than the content. Raises SourceError,
-    which says what the file is instead, if none recognises it.
+    Dialects that require an option are tried first, since the option says more than the content. Raises SourceError,
+    which says what the file is instead, if no dialect recognises it.
     """
     with closing(Candidate(path, given, SUFFIXES)) as candidate:
         for dialect in sorted(DIALECTS.values(), key=lambda dialect: not dialect.required):
@@ -111,46 +111,47 @@ def recorded_options(source: Mapping[str, Json]) -> dict[str, Any]:
 def convert(
     source: str | os.PathLike[str], destination: str | os.PathLike[str], *, dialect: str | None = None, **options: Any
 ) -> None:
-    """Convert a file or folder of whatever dialect it is into a store at ``destination``.
+    """Convert a file or folder of any dialect into a store at ``destination``.
 
     ``options`` are those of ``open_source``, which say how the source is opened, and ``ConvertOptions``, which say how
-    the store is written. Raises what ``open_source`` and ``convert_source`` raise, TypeError for another option.
+    the store is written. Raises as ``open_source`` and ``convert_source`` do, and TypeError for any other option.
     """
     from converters.conversion.convert import ConvertOptions, convert_source
 
-    of_source = {option.name for each in DIALECTS.values() for option in each.options}
-    of_store = ConvertOptions.__annotations__.keys()
+    source_options = {option.name for each in DIALECTS.values() for option in each.options}
+    store_options = ConvertOptions.__annotations__.keys()
     for name in options:
-        if name not in of_source | of_store:
-            raise TypeError(f"convert() has no option {name!r}{closest(name, sorted(of_source | of_store))}")
-    opened = open_source(source, dialect, **{name: options.pop(name) for name in of_source & options.keys()})
+        if name not in source_options | store_options:
+            hint = closest(name, sorted(source_options | store_options))
+            raise TypeError(f"convert() has no option {name!r}{hint}")
+    opened = open_source(source, dialect, **{name: options.pop(name) for name in source_options & options.keys()})
     convert_source(opened, destination, **options)
 
 
 def _require_source(path: Path) -> None:
     if not path.exists():
         raise SourceError(
-            f"{path} is not there; expected a pickle or an array, or a folder of {_listed(SUFFIXES)} files"
+            f"{path} is not there; expected a pickle or an array, or a folder of {_join_or(SUFFIXES)} files"
         )
     if Path(path, ROOT_KEY).is_file():
-        raise SourceError(f"{path} is a store already; expected a source, which is converted into one")
+        raise SourceError(f"{path} is already a store; expected a source to convert into one")
 
 
 def _check_options(path: Path, dialect: Dialect, given: Collection[str]) -> None:
-    """Raise SourceError for an option that does not go with the dialect, or that it needs and that is not given."""
+    """Raise SourceError if an option does not go with the dialect, or a required one is missing."""
     declared = {option.name: option for each in DIALECTS.values() for option in each.options}
     for name in given:
         if all(option.name != name for option in dialect.options):
             goes_with = [each.name for each in DIALECTS.values() if declared.get(name) in each.options]
             flag = declared[name].flag
-            raise SourceError(f"{path}: {flag} goes with {_listed(goes_with)}, not with {dialect.name}")
+            raise SourceError(f"{path}: {flag} goes with {_join_or(goes_with)}, not with {dialect.name}")
     for option in dialect.required:
         if option.name not in given:
             what = option.help[0].lower() + option.help[1:].removesuffix(".")
             raise SourceError(f"{path}: the dialect {dialect.name} needs {option.flag}, the {what}")
 
 
-def _listed(words: Collection[str]) -> str:
+def _join_or(words: Collection[str]) -> str:
     """``a``, ``a or b``, ``a, b or c``."""
     *others, last = words
     return f"{', '.join(others)} or {last}" if others else last

@@ -1,4 +1,4 @@
-"""One annotation a file, or a folder of such files: what MMAction2's ntu_pose_extraction.py writes."""
+"""One annotation in a file, or a folder of such files, as MMAction2's ntu_pose_extraction.py writes them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from converters.conversion.source import KnownAtOnce, checked_annotation, storable_name
 from converters.dialects.dialect import Dialect
-from converters.inputs.annotation_file import describe, open_pickle
+from converters.inputs.annotation_file import describe_top, open_pickle
 from converters.inputs.listing import walk
 from skelstore.errors import SourceError
 from skelstore.format.files import absolute
@@ -29,7 +29,10 @@ FOLDER_NAME = "folder"
 
 
 class SingleFiles(KnownAtOnce):
-    """Source of one pickle that is an annotation, or of all ``*.pkl`` below a folder, by name."""
+    """Source of one pickle that is an annotation, or of all ``*.pkl`` below a folder, sorted by path.
+
+    Raises SourceError if a folder has none.
+    """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = absolute(path)
@@ -39,7 +42,7 @@ class SingleFiles(KnownAtOnce):
         if self._in_folder:
             self._files = sorted(walk(self.path, (".pkl",)))
             if not self._files:
-                raise SourceError(f"{self.path} is a folder without a .pkl file; expected one annotation a file")
+                raise SourceError(f"{self.path} is a folder without a .pkl file; expected one annotation per file")
 
     def __len__(self) -> int:
         return len(self._files)
@@ -51,7 +54,7 @@ class SingleFiles(KnownAtOnce):
         file = self._files[index]
         with open_pickle(file, whole=True) as pickle:
             if pickle.root_kind != "dict" or "annotations" in pickle.keys:
-                raise SourceError(f"{file} holds {describe(pickle)}; expected one annotation (a dict)")
+                raise SourceError(f"{file} holds {describe_top(pickle)}; expected one annotation (a dict)")
             annotation = checked_annotation(pickle.root(), file, "the file")
         return annotation, Origin(self._relative(index), 0, len(annotation)) if self._in_folder else None
 
@@ -71,7 +74,7 @@ class SingleFiles(KnownAtOnce):
         return {"name": file_name(self.path), "size": int(self.sizes().sum()), "document": {"annotation": True}}
 
     def close(self) -> None:
-        """Nothing is held open between annotations."""
+        """Do nothing: no file stays open between annotations."""
 
     def _relative(self, index: int) -> str:
         return storable_name(self._files[index].relative_to(self.path).as_posix(), self.path)
@@ -83,7 +86,7 @@ def _export_file(store: Store, out: Path, *, force: bool = False, advance: Calla
 
     if len(store) != 1:
         raise SourceError(
-            f"{store.path} has {counted(len(store), 'video')}; a file of one annotation needs one: use --format"
+            f"{store.path} has {counted(len(store), 'video')}; a file of one annotation holds one: use --format"
         )
     with new_file(out, force=force) as file:
         write_value(file, store[0])
@@ -92,7 +95,7 @@ def _export_file(store: Store, out: Path, *, force: bool = False, advance: Calla
 def _export_folder(
     store: Store, out: Path, *, force: bool = False, advance: Callable[[int], None] | None = None
 ) -> None:
-    """One file per video, with the name that it had in the source."""
+    """Write one file per video, with its path in the source."""
     from converters.outputs.document import write_value
     from converters.outputs.origins import origins
     from converters.outputs.output import new_folder

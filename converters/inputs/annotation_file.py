@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converters.conversion.source import checked_annotation, index_all
-from converters.inputs.recognition import is_annotation, name_file, name_list
+from converters.inputs.recognition import describe_file, describe_list, is_annotation
 from converters.pickles.file import PickleFile
 from skelstore.errors import SourceError
 from skelstore.format import values
@@ -23,8 +23,8 @@ from skelstore.wording import file_name, kind_of, shown_names
 class AnnotationFile:
     """Source of the annotations of one pickle: ``{'split': …, 'annotations': […], …}`` or a bare list.
 
-    ``tops`` says which of the two the dialect has at the top: ``dict``, ``list``. Raises SourceError if the file is
-    not of the dialect.
+    ``tops`` are the types that the dialect allows at the top of the pickle: ``dict``, ``list``. Raises SourceError if
+    the file is not of the dialect.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class AnnotationFile:
         return more
 
     def _find_list(self) -> int:
-        """Number of annotations, as far as the file is indexed. Raises SourceError if it is not of the dialect."""
+        """The number of annotations indexed so far. Raises SourceError if the file is not of the dialect."""
         count = None
         if self._pickle.root_kind in self._tops and holds_annotations(self._pickle):
             count = self._pickle.elements(self._key)
@@ -62,7 +62,9 @@ class AnnotationFile:
             expected = " or ".join(
                 {"dict": "a dict with a list 'annotations'", "list": "a list"}[kind] for kind in self._tops
             )
-            raise SourceError(f"{self.path} holds {describe(self._pickle)}; the dialect {self.dialect} is {expected}")
+            raise SourceError(
+                f"{self.path} holds {describe_top(self._pickle)}; the dialect {self.dialect} is {expected}"
+            )
         return count
 
     def __len__(self) -> int:
@@ -90,7 +92,7 @@ class AnnotationFile:
         return splits if isinstance(splits, dict) else {}
 
     def description(self) -> dict[str, Json]:
-        """``document``: the top of the pickle as a layout, in which splits and annotations are only named."""
+        """``name``, ``size`` in bytes, and ``document``: the top of the pickle without splits and annotations."""
         return {"name": file_name(self.path), "size": self._pickle.size, "document": self._document()}
 
     def close(self) -> None:
@@ -106,38 +108,38 @@ class AnnotationFile:
                 entries.append([key, {"annotations": True}])
                 continue
             value = self._pickle.value(key)
-            whole = (
+            node = (
                 {"splits": True}
                 if key == "split" and type(value) is dict
                 else {"value": values.encode(value, repr(key))}
             )
-            entries.append([values.encode(key), whole])
+            entries.append([values.encode(key), node])
         return {"dict": entries}
 
 
 def open_pickle(path: str | os.PathLike[str], *, whole: bool = False) -> PickleFile:
-    """The pickle, indexed until it is known to hold annotations, or as a ``whole``.
+    """Open a pickle and index it until its annotations are found, or to its end if ``whole``.
 
-    Raises as ``PickleFile`` does; the SourceError for what is no pickle names what it is instead.
+    Raises as ``PickleFile`` does. If the file is not a pickle, the SourceError says what it is.
     """
     try:
         pickle = PickleFile(path, whole=whole)
         while not holds_annotations(pickle) and pickle.grow():
             pass
     except SourceError:
-        if said := name_file(Path(path)):
-            raise SourceError(f"{path} {said}") from None
+        if description := describe_file(Path(path)):
+            raise SourceError(f"{path} {description}") from None
         raise
     return pickle
 
 
 def holds_annotations(pickle: PickleFile) -> bool:
-    """Whether a pickle, as far as it is indexed, is a list or a dict with annotations."""
+    """Whether the indexed part of a pickle is a list, or a dict with ``annotations``."""
     return pickle.root_kind == "list" or (pickle.root_kind == "dict" and "annotations" in pickle.keys)
 
 
-def describe(pickle: PickleFile) -> str:
-    """What a pickle holds at its top, for a message that declines it."""
+def describe_top(pickle: PickleFile) -> str:
+    """What a pickle holds at its top, for messages."""
     if pickle.root_kind == "dict":
         return f"a dict with the keys {shown_names(pickle.keys, 6)}"
     if pickle.root_kind == "list":
@@ -146,9 +148,9 @@ def describe(pickle: PickleFile) -> str:
 
 
 def _decline_lookalike(pickle: PickleFile, key: str | None, known: int) -> None:
-    """Decline files that are lists too, but of something else."""
+    """Raise SourceError if the list holds something else than annotations."""
     first = pickle.element(0, key)
     if isinstance(first, dict) and is_annotation(first):
         return
-    if said := name_list(first, pickle.element(1, key) if known > 1 else None):
-        raise SourceError(f"{pickle.path} {said}")
+    if description := describe_list(first, pickle.element(1, key) if known > 1 else None):
+        raise SourceError(f"{pickle.path} {description}")

@@ -1,7 +1,7 @@
-"""Files in a zip file, each readable by itself once the directory of the zip file was read.
+"""Files in a zip file. Once its directory has been read, each of them can be read on its own.
 
-``zipfile`` reads the directory anew whenever it opens the file, which takes half a second for 50,000 entries; many
-processes read a few hundred of them each.
+``zipfile`` reads the directory again whenever it opens the file, which takes half a second for 50,000 entries. Many
+processes read a few hundred entries each, so that time matters.
 """
 
 from __future__ import annotations
@@ -21,10 +21,15 @@ _LOCAL_HEADER = struct.Struct("<4s22xHH")
 _LOCAL_MAGIC = b"PK\x03\x04"
 _ENCRYPTED = 1
 _MOST_OVERHEAD = 1024
+"""Compressed bytes that are accepted beyond twice the size of the file."""
 
 
 class Member(NamedTuple):
-    """A file in a zip file: its path and size there, and where and how its bytes lie."""
+    """A file in a zip file: its path, its size, and where and how it is stored.
+
+    ``size`` and ``packed`` are the uncompressed and compressed sizes in bytes, ``offset`` is the byte at which its
+    local header begins.
+    """
 
     path: str
     size: int
@@ -36,7 +41,7 @@ class Member(NamedTuple):
 
 
 def members(path: Path) -> list[Member]:
-    """All files in a zip file, in its order. Raises SourceError if it is none, or its directory is damaged."""
+    """All files in a zip file, in its order. Raises SourceError if it is not one, or its directory is damaged."""
     try:
         with open(path, "rb", opener=open_regular) as file, zipfile.ZipFile(file) as archive:
             found = [
@@ -45,37 +50,37 @@ def members(path: Path) -> list[Member]:
                 if not i.is_dir()
             ]
     except (zipfile.BadZipFile, ValueError, IndexError, OverflowError, NotImplementedError, struct.error) as error:
-        raise SourceError(f"{path} is no zip file that can be read ({error}): bring it anew, or unpack it") from None
+        raise SourceError(f"{path} is not a readable zip file ({error}): get it again, or unpack it") from None
     size = path.stat().st_size
     for member in found:
         if not 0 <= member.offset <= member.offset + member.packed <= size:
             raise SourceError(
-                f"{path}: {member.path[:200]!r} is said to be at byte {member.offset} and "
-                f"{counted(member.packed, 'byte')} long, of {size:,}: bring the file anew"
+                f"{path}: its directory places {member.path[:200]!r} at byte {member.offset} with "
+                f"{counted(member.packed, 'byte')}, but the file has {size:,}: get the file again"
             )
     _refuse_shared(path, found)
     return found
 
 
 def _refuse_shared(path: Path, found: list[Member]) -> None:
-    """Raise SourceError for files that share bytes of the zip file, of which a few would unpack to any number."""
+    """Raise SourceError if files overlap in the zip file: a few bytes could then unpack to any number."""
     ordered = sorted(found, key=lambda member: member.offset)
     for member, following in pairwise(ordered):
         if member.offset + member.packed > following.offset:
             raise SourceError(
-                f"{path}: {member.path[:200]!r} and {following.path[:200]!r} are said to share bytes: bring the file "
-                "anew, or unpack it"
+                f"{path}: {member.path[:200]!r} and {following.path[:200]!r} overlap in the zip file: get the file "
+                "again, or unpack it"
             )
 
 
 def read(path: Path, member: Member) -> bytes:
-    """The bytes of a file. Raises SourceError, without the path, if the zip file does not give them."""
+    """The bytes of a file. Raises SourceError, without the path, if they cannot be read or are damaged."""
     if member.flags & _ENCRYPTED or member.method not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise SourceError("it is encrypted, or packed by a method other than deflate: unpack the zip file")
+        raise SourceError("it is encrypted, or compressed with a method other than deflate: unpack the zip file")
     if member.packed > 2 * member.size + _MOST_OVERHEAD:
         raise SourceError(
-            f"the zip file is damaged where it lies ({counted(member.packed, 'byte')} packed, {member.size:,} not): "
-            "bring it anew"
+            f"it is damaged in the zip file ({counted(member.packed, 'byte')} compressed, {member.size:,} uncompressed)"
+            ": get the zip file again"
         )
     with open(path, "rb", opener=open_regular) as file:
         file.seek(member.offset)
@@ -89,5 +94,5 @@ def read(path: Path, member: Member) -> bytes:
     except zlib.error:
         data = b""
     if len(data) != member.size or zlib.crc32(data) != member.crc:
-        raise SourceError("the zip file is damaged where it lies: bring it anew")
+        raise SourceError("it is damaged in the zip file: get the zip file again")
     return data

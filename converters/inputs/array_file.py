@@ -1,6 +1,6 @@
-"""NumPy's array files as data: ``.npy`` and ``.npz``, of which every size is checked before anything is read.
+"""NumPy's array files ``.npy`` and ``.npz``, read as data. Every size is checked before anything is read.
 
-The format is NumPy's (numpy.lib.format, NEP 1). Object arrays are pickles inside and are refused by their header.
+The format is NumPy's (numpy.lib.format, NEP 1). Object arrays contain pickles and are refused by their header.
 """
 
 from __future__ import annotations
@@ -30,15 +30,17 @@ MAGIC = b"\x93NUMPY"
 SUFFIXES = (".npy", ".npz")
 
 _MAX_MEMBERS = 1000
+"""Arrays in one .npz."""
 _MAX_HEADER = 32 << 10
-"""Bytes that are read to find a header, which NumPy itself takes up to 10,000 of."""
+"""Bytes that are read to find a header; NumPy itself accepts up to 10,000."""
 _MAX_UNPACKED = 1 << 30
-"""Bytes that the members of one .npz may state together: one video, which is held in memory."""
+"""Uncompressed bytes that the arrays of one .npz may declare together. It is one video, which is held in memory."""
 _MAX_RATIO = 1100
-"""Deflate cannot do better than 1032 to 1; who states more is not to be believed."""
+"""Uncompressed bytes per compressed byte. Deflate reaches at most 1032, so a higher declared ratio is false."""
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-_CHANGED = "has changed while it was read: convert it again when nothing writes to it"
+_CHANGED = "has changed while it was read: convert it again when no process writes to it"
 _MAX_TEXT = 4 << 10
+"""Bytes of a str in an array without axes."""
 _BAD_HEADER = (
     *(ValueError, TypeError, SyntaxError, OverflowError, RecursionError, MemoryError, EOFError, LookupError),
     tokenize.TokenError,
@@ -47,7 +49,7 @@ _BAD_ZIP = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, E
 
 
 class Header(NamedTuple):
-    """What an array is, and the byte at which its values begin."""
+    """The dtype, shape and order of an array, and the byte at which its values begin."""
 
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
@@ -61,23 +63,23 @@ class Header(NamedTuple):
 
 
 def npy_header(path: Path) -> Header:
-    """The header of a .npy file. Raises SourceError if it is not one, or not as long as its header says."""
+    """The header of a .npy file. Raises SourceError if it is not one, or does not have the length it declares."""
     with _unchanged(path) as (file, size):
         return _header(file, size, str(path))
 
 
 def read_entry(path: Path, header: Header, index: int) -> NDArray[Any]:
-    """One entry of the first axis of a .npy file, whose header was read before.
+    """One entry along the first axis of a .npy file, as an array of shape ``header.shape[1:]``.
 
-    It is read, not mapped: a map of a file that becomes shorter would end the process. Raises SourceError if the file
-    is not as long as its header says, or changes while it is read.
+    It is read, not memory-mapped: if a mapped file is truncated, the process is killed. Raises SourceError if the file
+    does not have the length that its header declares, or changes while it is read.
     """
     dtype, shape = header.dtype, header.shape[1:]
     count = math.prod(shape)
     with _unchanged(path) as (file, size):
         if size != header.offset + header.size * dtype.itemsize:
             raise SourceError(f"{path} {_CHANGED}")
-        if header.fortran_order:  # the first axis changes first, so the values lie apart
+        if header.fortran_order:  # the first axis varies fastest, so the values are not contiguous
             places = range(index, header.size, header.shape[0])
             data = b"".join(pread(file.fileno(), dtype.itemsize, header.offset + i * dtype.itemsize) for i in places)
         else:
@@ -94,31 +96,31 @@ def read_npy(path: Path) -> NDArray[Any]:
 
 
 def npz_headers(path: Path) -> dict[str, Header]:
-    """The headers of the arrays in a .npz file. Raises SourceError if it is not one, or states what cannot be."""
+    """The headers of the arrays in a .npz file by name. Raises SourceError if it is not one, or a size is false."""
     with _members(path) as (archive, members):
-        found = {}
+        headers = {}
         for name, info in members.items():
             with archive.open(info) as stream:
-                found[name] = _header(stream, info.file_size, f"{path}: {name}")  # type: ignore[arg-type]
-        return found
+                headers[name] = _header(stream, info.file_size, f"{path}: {name}")  # type: ignore[arg-type]
+        return headers
 
 
 def read_npz(path: Path) -> dict[str, Any]:
-    """The arrays of a .npz file by name, and as Python values those without an axis (what ``savez`` makes of them).
+    """The arrays of a .npz file by name. Arrays without axes, as which ``savez`` writes scalars, are Python values.
 
-    Raises SourceError as `npz_headers` does, and if what is unpacked is not what the file states.
+    Raises SourceError as `npz_headers` does, and if the uncompressed data differ from what the file declares.
     """
     with _members(path) as (archive, members):
-        found = {}
+        arrays = {}
         for name, info in members.items():
             with archive.open(info) as stream:
                 array = _array(stream, info.file_size, f"{path}: {name}")  # type: ignore[arg-type]
-            found[name] = array.item() if array.ndim == 0 else array
-        return found
+            arrays[name] = array.item() if array.ndim == 0 else array
+        return arrays
 
 
 def npz_text(path: Path, name: str) -> str | None:
-    """The text that a .npz file has under a name, if it has one. Raises SourceError as `read_npz` does."""
+    """The str that a .npz file has under a name, None if there is none. Raises SourceError as `read_npz` does."""
     with _members(path) as (archive, members):
         if name not in members:
             return None
@@ -133,7 +135,7 @@ def npz_text(path: Path, name: str) -> str | None:
 
 @contextmanager
 def _unchanged(path: Path) -> Iterator[tuple[BinaryIO, int]]:
-    """A file and its size. Raises SourceError at the end if its size or time of change is another then."""
+    """Open a file; yields it and its size. Raises SourceError at the end if its size or mtime has changed."""
     with open(path, "rb", opener=open_regular) as file:
         before = os.fstat(file.fileno())
         yield file, before.st_size
@@ -144,50 +146,52 @@ def _unchanged(path: Path) -> Iterator[tuple[BinaryIO, int]]:
 
 @contextmanager
 def _members(path: Path) -> Iterator[tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo]]]:
-    """The archive and its arrays by name. What goes wrong with the archive while they are read is a SourceError."""
+    """Open a .npz; yields the archive and its arrays by name. Errors of the archive in the block are SourceErrors."""
     try:
         with _unchanged(path) as (file, size), zipfile.ZipFile(file) as archive:
             members: dict[str, zipfile.ZipInfo] = {}
             for info in archive.infolist()[: _MAX_MEMBERS + 1]:
                 name = info.filename.removesuffix(".npy")
                 if name == info.filename or name in members:
-                    raise SourceError(f"{path}: {info.filename!r} is not one array of a name of its own")
+                    raise SourceError(f"{path}: {info.filename!r} is not an array with its own name")
                 if info.file_size > _MAX_RATIO * (info.compress_size + 1):
                     raise SourceError(
-                        f"{path}: {name} states {counted(info.file_size, 'byte')} in {info.compress_size:,} packed "
-                        "ones, which cannot be"
+                        f"{path}: {name} declares {counted(info.file_size, 'byte')}, compressed to "
+                        f"{info.compress_size:,}, which is impossible"
                     )
                 if info.compress_type not in _METHODS or not 0 <= info.header_offset < size:
-                    raise SourceError(f"{path}: {name} is packed as NumPy does not, or lies outside of the file")
+                    raise SourceError(
+                        f"{path}: {name} is compressed with a method that NumPy does not use, or lies outside the file"
+                    )
                 members[name] = info
             unpacked = sum(info.file_size for info in members.values())
             if len(members) > _MAX_MEMBERS or unpacked > _MAX_UNPACKED:
                 raise SourceError(
-                    f"{path} has more than {_MAX_MEMBERS} arrays or {_MAX_UNPACKED:,} bytes of them; expected one video"
+                    f"{path} has more than {_MAX_MEMBERS} arrays or {_MAX_UNPACKED:,} bytes; expected one video"
                 )
             yield archive, members
     except SourceError:
         raise
     except _BAD_ZIP as error:
-        raise SourceError(f"{path} is not an .npz file, or is damaged ({error})") from None
+        raise SourceError(f"{path} is not a .npz file, or is damaged ({error})") from None
 
 
 def _header(file: BinaryIO, size: int, where: str) -> Header:
-    """The header at the beginning of a file of that size, checked against it."""
+    """The header at the beginning of a file, checked against the size of the file."""
     return _parse_header(io.BytesIO(file.read(_MAX_HEADER)), size, where)
 
 
 def _parse_header(file: BinaryIO, size: int, where: str) -> Header:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Python 2 wrote numbers that NumPy mends and warns of
+            warnings.simplefilter("ignore")  # NumPy repairs, and warns about, integers that Python 2 wrote
             version = np.lib.format.read_magic(file)
             if version == (1, 0):
                 shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
             elif version == (2, 0):
                 shape, fortran, dtype = np.lib.format.read_array_header_2_0(file)
             else:
-                raise SourceError(f"{where} is an array file of version {version[0]}.{version[1]}; expected 1 or 2")
+                raise SourceError(f"{where} is an array file of version {version[0]}.{version[1]}; expected 1.0 or 2.0")
     except SourceError:
         raise
     except _BAD_HEADER as error:
@@ -195,19 +199,20 @@ def _parse_header(file: BinaryIO, size: int, where: str) -> Header:
         raise SourceError(f"{where} is not an array file of NumPy, or is damaged ({reason})") from None
     if dtype.hasobject:
         raise SourceError(
-            f"{where} is an array of Python objects, which is a pickle inside and is not read: save it as an array of "
+            f"{where} is an array of Python objects, which contains a pickle and is not read: save it as an array of "
             "numbers"
         )
     text = dtype.kind == "U" and shape == () and dtype.itemsize <= _MAX_TEXT
     if not (is_storable_dtype(dtype) or text):
         raise SourceError(f"{where} is an array of {str(dtype)[:80]}; expected numbers")
     if not all(type(n) is int and n >= 0 for n in shape):
-        raise SourceError(f"{where} has the shape {shape}; expected lengths of at least 0")
+        raise SourceError(f"{where} has the shape {shape}; expected integers of at least 0")
     header = Header(dtype, shape, fortran, file.tell())
     stated = header.offset + header.size * dtype.itemsize
     if stated != size:
         raise SourceError(
-            f"{where} has {counted(size, 'byte')}; its header says {stated:,} ({dtype} of shape {shape}): it is damaged"
+            f"{where} has {counted(size, 'byte')}; its header declares {stated:,} ({dtype} of shape {shape}): it is "
+            "damaged"
         )
     return header
 
@@ -219,9 +224,9 @@ def _array(file: BinaryIO, size: int, where: str) -> NDArray[Any]:
     if len(data) != size - header.offset:
         raise SourceError(f"{where} ends after {header.offset + len(data):,} of {counted(size, 'byte')}: it is damaged")
     if header.dtype.kind == "b" and data.strip(b"\0\1"):
-        raise SourceError(f"{where} has values of bool that are neither 0 nor 1: it is damaged")
+        raise SourceError(f"{where} has bool values that are neither 0 nor 1: it is damaged")
     if header.dtype.kind == "U" and (np.frombuffer(data, f"{header.dtype.str[0]}u4") > sys.maxunicode).any():
-        raise SourceError(f"{where} has letters that Unicode does not have: it is damaged")  # NumPy would make a str
+        raise SourceError(f"{where} has characters that are not in Unicode: it is damaged")  # NumPy would make a str
     flat = np.frombuffer(data, header.dtype, header.size)
     try:
         return flat.reshape(header.shape, order="F" if header.fortran_order else "C").copy(order="C")

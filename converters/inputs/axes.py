@@ -1,7 +1,7 @@
-"""In which order the axes of an array of joints are: whether its shape reads better as another than [M, T, V, C].
+"""The order of the axes of an array of joints: whether its shape fits another order better than [M, T, V, C].
 
-An array without names says nothing but its shape. [C, T, V, M] of the GCN code bases, [T, M, V, C], and [N, T, V, C] of
-a whole data set have as many axes as [M, T, V, C], and would become videos of other persons without an error.
+An array says nothing about its axes except their lengths. [C, T, V, M] of the GCN code bases, [T, M, V, C], and
+[N, T, V, C] of a whole data set have four axes like [M, T, V, C], and would silently become wrong videos.
 """
 
 from __future__ import annotations
@@ -10,18 +10,21 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 MAX_PERSONS = 10
-"""More persons in one video are taken for another axis, unless the file says what its axes are."""
+"""A longer axis of persons is regarded as another axis, unless the file states what its axes are."""
+
 _COORDINATES = (2, 3)
+"""C."""
 _LEAST_JOINTS = 5
+"""A shorter axis is not regarded as joints."""
 _COUNTS_OF_JOINTS = frozenset({13, 14, 15, 16, 17, 18, 20, 21, 25, 26, 27, 33, 68, 133, 136, 468, 478, 543, 553})
-"""V of the layouts that pose tools give: bodies, faces, all of a person."""
+"""V of the layouts that pose estimators use: body, face, whole body."""
 
 
 class Reading(NamedTuple):
-    """Another way to read a shape.
+    """Another interpretation of a shape.
 
-    ``transpose`` is what makes [M, T, V, C], or [T, V, C], of the array (of each of its ``clips`` if it has several);
-    None if the axes of a clip are in order.
+    ``axes`` are their names, such as ``[C, T, V, M]``. ``transpose`` turns the array, or each of its ``clips`` if that
+    is not 0, into [M, T, V, C] or [T, V, C]; None if the axes of a clip are in that order.
     """
 
     axes: str
@@ -29,19 +32,19 @@ class Reading(NamedTuple):
     clips: int = 0
 
     def sentence(self) -> str:
-        """What the array looks like, and what to do."""
+        """What the array looks like, and how to save it instead."""
         one = "x[i]" if self.clips else "x"
         ordered = f"np.transpose({one}, {self.transpose})" if self.transpose else one
         if self.clips == 1:
             return f"it looks like {self.axes} of one clip: save {ordered.replace('[i]', '[0]')}"
         if self.clips:
             what = f"{self.axes}, {self.clips:,} clips in one array"
-            return f"it looks like {what}: save {ordered} for each clip i, a file each"
+            return f"it looks like {what}: save {ordered} for each clip i in a file of its own"
         return f"it looks like {self.axes}: save {ordered}"
 
 
 def other_reading(shape: Sequence[int]) -> Reading | None:
-    """The reading of a shape that is likelier than [M, T, V, C] and [T, V, C]; None if those are as likely."""
+    """The reading of a shape that is likelier than [M, T, V, C] and [T, V, C]; None if no other is."""
     match tuple(shape):
         case (a, b, c, d):
             return _of_four(a, b, c, d)
@@ -61,7 +64,7 @@ def _of_five(n: int, a: int, b: int, c: int, d: int) -> Reading | None:
 
 
 def _of_four(a: int, b: int, c: int, d: int) -> Reading | None:
-    # Three persons in 2D are rarer than x, y, z of two.
+    # Three persons in 2D are rarer than x, y, z of two persons.
     is_mtvc = d in _COORDINATES and (a, d) != (3, 2)
     if a in _COORDINATES and c >= _LEAST_JOINTS and 1 <= d <= MAX_PERSONS and not is_mtvc:
         return Reading("[C, T, V, M]", (3, 1, 2, 0))
@@ -86,9 +89,9 @@ def _of_three(a: int, b: int, c: int) -> Reading | None:
 
 
 def joints_in_row(numbers: int) -> str | None:
-    """How a row of so many numbers is reshaped to joints, V and C: ``(25, 3)``; None if no layout has so many.
+    """The shape of the joints in a row of ``numbers`` values, (V, C), as text: ``(25, 3)``. None if no layout fits.
 
-    150 numbers are two persons of 25 joints, as CTR-GCN's files have them.
+    150 numbers are two persons of 25 joints, (M, V, C), as in CTR-GCN's files.
     """
     if numbers == 150:
         return "(2, 25, 3)"

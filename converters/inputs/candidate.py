@@ -1,4 +1,4 @@
-"""A file or folder whose dialect is looked for: what the dialects look at to recognise it, each thing read once."""
+"""A file or folder whose dialect is to be recognised. What several dialects look at is read once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from converters.inputs import archive
 from converters.inputs.annotation_file import holds_annotations, open_pickle
 from converters.inputs.array_file import MAGIC, Header, npy_header
 from converters.inputs.listing import names_below, require_file
-from converters.inputs.recognition import holds_annotation, name_elements
+from converters.inputs.recognition import describe_elements, holds_annotation
 from converters.pickles.file import PickleFile
 from skelstore.errors import SourceError
 from skelstore.format.files import open_regular
@@ -22,13 +22,14 @@ Top: TypeAlias = Literal["dict", "list", "annotation"]
 """What a pickle holds: a dict with a list of annotations, a list of them, or one annotation."""
 
 _HEAD = 64 << 10
+"""Bytes of the beginning of a file."""
 
 
 class Candidate:
-    """A file or folder, and the names of the options that are given with it. Nothing is read before it is asked for.
+    """A file or folder, and the names of the options ``given`` with it. Everything is read on first use.
 
-    ``suffixes`` are those of the files that are listed if it is a folder. Every property raises OSError if the path
-    cannot be read, SourceError if a folder cannot be listed or a zip file is damaged.
+    ``suffixes`` are those of the files to list if it is a folder. Every property raises OSError if the path cannot be
+    read, SourceError if a folder cannot be listed or a zip file is damaged.
     """
 
     def __init__(self, path: Path, given: Collection[str] = (), suffixes: Sequence[str] = ()) -> None:
@@ -37,30 +38,30 @@ class Candidate:
         self.is_folder = path.is_dir()
         self._suffixes = suffixes
         self.refusal: SourceError | None = None
-        """Why ``pickle`` cannot be read; known when that was asked for."""
+        """The error for which ``pickle`` is None, if the file could not be read. Set by ``pickle``."""
 
     @property
     def labelled(self) -> bool:
-        """Whether labels are given beside it."""
+        """Whether the options give labels."""
         return not self.given.isdisjoint({"table", "label_by"})
 
     def has(self, *suffixes: str) -> bool:
-        """Whether there are files that end so below the folder; False if it is a file."""
+        """Whether the folder, or a folder below it, has files with these suffixes; False for a file."""
         return any(self._names[suffix] for suffix in suffixes)
 
     def files(self, *suffixes: str) -> list[Path]:
-        """The files below the folder that end so, by path; none if it is a file.
+        """The files below the folder with these suffixes, sorted by path; empty for a file.
 
-        Raises SourceError for what bears the name of such a file and is none.
+        Raises SourceError if a path with such a suffix is not a file.
         """
-        found = sorted(path for suffix in suffixes for path in self._names[suffix])
-        for path in found:
+        paths = sorted(path for suffix in suffixes for path in self._names[suffix])
+        for path in paths:
             require_file(path)
-        return found
+        return paths
 
     @cached_property
     def head(self) -> bytes:
-        """The first 64 KiB of the file; nothing of a folder."""
+        """The first 64 KiB of the file; empty for a folder."""
         if self.is_folder:
             return b""
         with open(self.path, "rb", opener=open_regular) as file:
@@ -68,7 +69,7 @@ class Candidate:
 
     @cached_property
     def members(self) -> list[str]:
-        """The paths in a zip file; none if it is another file, or a folder."""
+        """The paths in a zip file; empty for other files and for folders."""
         if self.is_folder:
             return []
         with open(self.path, "rb", opener=open_regular) as file:
@@ -77,15 +78,15 @@ class Candidate:
 
     @cached_property
     def header(self) -> Header | None:
-        """The header of a .npy file, None if it is another file. Raises SourceError if it is damaged."""
+        """The header of a .npy file, None for other files. Raises SourceError if it is damaged."""
         return npy_header(self.path) if self.head.startswith(MAGIC) else None
 
     @cached_property
     def pickle(self) -> PickleFile | None:
-        """The file as a pickle, indexed as far as it takes to see what it holds; of a folder the first of its pickles.
+        """The pickle, indexed until it is known what it holds. For a folder, the first pickle, indexed to its end.
 
-        None if there is none, or it cannot be read, for which ``refusal`` is the reason. A folder that has arrays too
-        counts as one without pickles.
+        None if there is no pickle, or if it cannot be read; then ``refusal`` is the error. A folder that also has
+        arrays is treated as one without pickles.
         """
         path = self.path
         if self.is_folder:
@@ -102,14 +103,14 @@ class Candidate:
 
     @cached_property
     def top(self) -> Top | None:
-        """What ``pickle`` holds, None if that are no annotations."""
+        """What ``pickle`` holds, None if it holds no annotations."""
         pickle = self.pickle
         if pickle is None:
             return None
         if holds_annotations(pickle):
             kind: Top = "list" if pickle.root_kind == "list" else "dict"
             key = None if kind == "list" else "annotations"
-            return kind if name_elements(pickle, key, "") is None else None
+            return kind if describe_elements(pickle, key, "") is None else None
         return "annotation" if holds_annotation(pickle) else None
 
     def close(self) -> None:
@@ -119,7 +120,7 @@ class Candidate:
 
     @cached_property
     def _names(self) -> dict[str, list[Path]]:
-        """Suffix, in lower case -> what in the folder bears such a name."""
+        """Suffix in lower case -> the paths below the folder that have it."""
         names: dict[str, list[Path]] = defaultdict(list)
         if self.is_folder:
             for path in names_below(self.path, self._suffixes):

@@ -1,4 +1,4 @@
-"""The videos of a folder as its table, its names or its subfolders say: which ones, in which order, in which split."""
+"""The videos of a folder, their order, labels and splits, as a table, file names or subfolders state them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,12 @@ from skelstore.wording import closest, counted, file_name
 
 
 class Entry(NamedTuple):
-    """A video that is there: file below the folder, place in it if that is a list, name, bytes, ``filename``."""
+    """A video that was found.
+
+    ``file`` is relative to the folder, ``position`` the index in the list if the file holds one, ``size`` in bytes;
+    ``name`` is its ``frame_dir``, or its path without suffix if it is an array without ``frame_dir``; None if it has
+    neither. ``filename`` is that of its annotation, None if it has none.
+    """
 
     file: str
     position: int | None
@@ -32,32 +37,34 @@ class Entry(NamedTuple):
 
     @property
     def place(self) -> str:
+        """File and position, for messages: ``part_0.pkl[17]``."""
         return self.file if self.position is None else f"{self.file}[{self.position}]"
 
 
 class Video(NamedTuple):
-    """A video that is taken, and what is known of it."""
+    """A video that is converted, and what the table or the names say about it."""
 
     entry: Entry
     row: Row
 
     @property
     def name(self) -> str | None:
+        """The ``frame_dir`` of its annotation."""
         return self.row.frame_dir or self.entry.name
 
     @property
     def filename(self) -> str | None:
-        """The ``filename`` that its annotation gets, as ``filename_of`` gives it."""
-        given = filename_of(self.row.values)
-        return self.entry.filename if given is None else given
+        """The ``filename`` of its annotation, as ``filename_of`` returns it."""
+        filename = filename_of(self.row.values)
+        return self.entry.filename if filename is None else filename
 
     def identifier(self, key: str) -> str | None:
-        """What a split calls it that goes by ``frame_dir`` or by ``filename``."""
+        """The id of the video in splits that refer to ``key``, which is ``frame_dir`` or ``filename``."""
         return self.filename if key == "filename" else self.name
 
 
 def filename_of(annotation: Mapping[Any, Any]) -> str | None:
-    """The ``filename`` of an annotation; "" where it is no text, None where there is none."""
+    """The ``filename`` of an annotation; "" if it is not a str, None if there is none."""
     if "filename" not in annotation:
         return None
     return annotation["filename"] if isinstance(annotation["filename"], str) else ""
@@ -65,9 +72,13 @@ def filename_of(annotation: Mapping[Any, Any]) -> str | None:
 
 @dataclass(frozen=True)
 class Listing:
-    """The videos that are taken, in order; the classes if folders or the table name them; rows that were left out for
-    want of a file; how many files or list elements the table does not list; what the labels are from: a table, or
-    names."""
+    """The videos to convert, in order, and what a store records about them.
+
+    ``classes`` are the names of the classes, if folders or the table give them. ``left_out`` are the rows of the table
+    that were skipped because their files are missing; ``unlisted`` is the number of files or list elements that are
+    not in the table. ``tables`` has the path of the table, if there is one. ``label_by`` says what the labels are taken
+    from instead: ``folders`` or ``ntu``.
+    """
 
     videos: list[Video]
     classes: list[str]
@@ -77,7 +88,7 @@ class Listing:
     label_by: str | None
 
     def splits(self) -> dict[str, list[str]]:
-        """Split -> ids of its videos, in their order; the splits by name."""
+        """Split -> ids of its videos, in order; the splits are sorted by name."""
         splits: dict[str, list[str]] = {}
         key = _split_key(self.videos)
         for video in self.videos:
@@ -86,23 +97,23 @@ class Listing:
         return dict(sorted(splits.items()))
 
     def description(self, path: Path) -> dict[str, Json]:
-        """What a store keeps of it: with splits, an export is a dict as of PYSKL, else a list."""
-        found: dict[str, Json] = {
+        """What a store records about the source. Its ``document`` is PYSKL's dict if there are splits, else a list."""
+        description: dict[str, Json] = {
             "name": file_name(path),
             "size": sum(video.entry.size for video in self.videos),
             "document": PYSKL_DOCUMENT if self.splits() else LIST_DOCUMENT,
         }
         if self.classes:
-            found["class_names"] = self.classes
+            description["class_names"] = self.classes
         if self.left_out:
-            found["left_out"] = self.left_out
+            description["left_out"] = self.left_out
         if self.unlisted:
-            found["unlisted"] = self.unlisted
-        return found
+            description["unlisted"] = self.unlisted
+        return description
 
 
 class ListedFiles(KnownAtOnce):
-    """What sources of listed files have in common: ``_listing`` is what is taken of the files in ``_folder``."""
+    """Base class of sources of listed files: ``_listing`` has the videos, whose files are in ``_folder``."""
 
     path: Path
     _folder: Path
@@ -128,15 +139,15 @@ class ListedFiles(KnownAtOnce):
         return self._listing.splits()
 
     def description(self) -> dict[str, Json]:
-        """As of the listing: ``class_names``, and the videos that were left out, beside what every source has."""
+        """As for the listing: ``class_names``, ``left_out`` and ``unlisted``, in addition to what every source has."""
         return self._listing.description(self.path)
 
 
 def walk(folder: Path, suffixes: Sequence[str]) -> Iterator[Path]:
-    """Files below a folder that end so, as ``names_below`` finds them.
+    """The files below a folder with these suffixes, in no particular order.
 
-    Nothing is passed over in silence: raises what ``names_below`` raises, and SourceError for what bears the name of a
-    file and is none.
+    Nothing is skipped silently: raises as ``names_below`` does, and SourceError if a path with such a suffix is not a
+    file.
     """
     for path in names_below(folder, suffixes):
         require_file(path)
@@ -144,23 +155,23 @@ def walk(folder: Path, suffixes: Sequence[str]) -> Iterator[Path]:
 
 
 def require_file(path: Path) -> None:
-    """Raise SourceError if a path that was found in a folder is not that of a file."""
+    """Raise SourceError if a path that was found in a folder is not a file."""
     if not path.is_file():
-        raise SourceError(f"{path} is no file, or a link to nothing: take it away, or bring the file")
+        raise SourceError(f"{path} is not a file, or is a broken link: remove it, or restore the file")
 
 
 def names_below(folder: Path, suffixes: Sequence[str]) -> Iterator[Path]:
-    """What is below a folder, is no folder and ends so, in upper or lower case, in no order; without macOS's own
-    ``._`` files.
+    """The paths below a folder, other than folders, with these suffixes, in no particular order.
 
-    Raises OSError for a folder that cannot be read, SourceError for a link to a folder, which is not followed.
+    Suffixes match in upper and lower case; ``._`` files of macOS are left out. Raises OSError if a folder cannot be
+    read, SourceError for a link to a folder, which is not followed.
     """
     for parent, folders, names in os.walk(folder, onerror=_raised):
         for name in folders:
             if os.path.islink(os.path.join(parent, name)):
                 raise SourceError(
-                    f"{os.path.join(parent, name)} is a link to a folder, which is not followed: move the folder "
-                    "there, or convert a folder without links"
+                    f"{os.path.join(parent, name)} is a link to a folder, which is not followed: put the folder "
+                    "itself there, or convert a folder without links"
                 )
         for name in names:
             if os.path.splitext(name)[1].lower() in suffixes and not name.startswith("._"):
@@ -172,11 +183,11 @@ def _raised(error: OSError) -> None:
 
 
 def files_below(folder: Path, suffixes: Sequence[str]) -> list[str]:
-    """The files that ``walk`` finds, relative to the folder, by name. Raises SourceError if there are none."""
-    found = sorted(walk(folder, suffixes))
-    if not found:
+    """The files that ``walk`` finds, relative to the folder and sorted. Raises SourceError if there are none."""
+    files = sorted(walk(folder, suffixes))
+    if not files:
         raise SourceError(f"{folder} is a folder without a {' or '.join(suffixes)} file")
-    return [storable_name(file.relative_to(folder).as_posix(), folder) for file in found]
+    return [storable_name(file.relative_to(folder).as_posix(), folder) for file in files]
 
 
 def list_videos(
@@ -189,26 +200,26 @@ def list_videos(
     unique: bool = False,
     check: Callable[[list[Video]], list[str]] | None = None,
 ) -> Listing:
-    """The entries that the table lists, in its order, or all of them; with label and split as the table or names say.
+    """The entries that the table lists, in its order, or all entries; labels and splits come from the table or names.
 
-    A row of a table means the file of its ``path``, or without that column the video of its ``frame_dir``. ``unique``:
-    names may not repeat even where there are no splits. ``check`` gives what is wrong with the files that are taken.
-    Raises SourceError that tells all problems.
+    A row of the table refers to a file by ``path`` or, if there is no such column, to a video by ``frame_dir``. With
+    ``unique``, names must be unique even without splits. ``check`` returns the problems of the listed files. Raises
+    SourceError that reports all problems.
     """
     if label_by is not None and label_by not in LABEL_BY:
         raise SourceError(
             f"{path}: label_by {label_by!r}; expected one of {', '.join(LABEL_BY)}{closest(label_by, LABEL_BY)}"
         )
     if table is not None and label_by is not None:
-        raise SourceError(f"{path}: labels are taken from --table or with --label-by, not both")
+        raise SourceError(f"{path}: labels come from --table or from --label-by, not from both")
     problems: list[str] = []
     classes: list[str] = []
     left_out: list[Json] = []
-    what = str(path)
+    origin = str(path)
     if table is None:
         videos = [Video(entry, Row(entry.place, entry.file)) for entry in entries]
     else:
-        what = str(table)
+        origin = str(table)
         rows, problems = read_table(table)
         rows, classes = label_by_class_names(rows)
         videos = _matched(path, entries, rows, problems, left_out if skip_missing else None)
@@ -228,9 +239,9 @@ def list_videos(
         problems += _unnamed(videos, key)
     if check is not None:
         problems += check(videos)
-    refuse(what, problems)
+    refuse(origin, problems)
     if not videos:
-        raise SourceError(f"{what}: not one of its videos is in {path}")
+        raise SourceError(f"{origin}: none of its videos is in {path}")
     unlisted = len(entries) - len({video.entry.place for video in videos})
     return Listing(videos, classes, left_out, unlisted, [] if table is None else [absolute(table)], label_by)
 
@@ -238,24 +249,24 @@ def list_videos(
 def _matched(
     path: Path, entries: list[Entry], rows: list[Row], problems: list[str], left_out: list[Json] | None
 ) -> list[Video]:
-    """The entry of each row; what is missing goes to ``left_out`` if given, else to the problems, as all else."""
+    """The video of each row. Missing ones are appended to ``left_out`` if it is given, else to ``problems``."""
     by_path = any(row.path is not None for row in rows)
-    found: dict[str | None, list[Entry]] = {}
+    entries_of: dict[str | None, list[Entry]] = {}
     for entry in entries:
-        found.setdefault(entry.file if by_path else entry.name, []).append(entry)
+        entries_of.setdefault(entry.file if by_path else entry.name, []).append(entry)
     used: dict[Entry, str] = {}
     videos = []
     for index, row in enumerate(rows):
         wanted = row.path if by_path else row.frame_dir
         if wanted is None:
-            continue  # a problem that has been told
-        matching = found.get(wanted, [])
+            continue  # already among the problems
+        matching = entries_of.get(wanted, [])
         if not matching and left_out is not None:
             left_out.append({"index": index, "name": wanted, "reason": f"it is not in {file_name(path)}"})
         elif not matching:
-            close = "" if problems else closest(wanted, found)  # it takes a while among many names
+            hint = "" if problems else closest(wanted, entries_of)  # slow among many names
             problems.append(
-                f"{row.place}: {wanted!r} is not in {path}; bring it, or leave it out with --skip-missing{close}"
+                f"{row.place}: {wanted!r} is not in {path}; add it, or leave it out with --skip-missing{hint}"
             )
         elif len(matching) > 1:
             problems.append(
@@ -266,7 +277,9 @@ def _matched(
                 "files by path"
             )
         elif matching[0] in used:
-            problems.append(f"{row.place}: {wanted!r} is that of {used[matching[0]]}, too; expected one row for each")
+            problems.append(
+                f"{row.place}: {wanted!r} is also listed at {used[matching[0]]}; expected one row per video"
+            )
         else:
             used[matching[0]] = row.place
             videos.append(Video(matching[0], row))
@@ -274,23 +287,23 @@ def _matched(
 
 
 def _split_key(videos: Sequence[Video]) -> str:
-    """By which key splits find the videos: as PYSKL, MMAction2 and ``Store.split``, by that of the first video."""
+    """The key of ids in splits: ``filename`` if the first video has one, as in PYSKL, MMAction2 and ``Store.split``."""
     return "frame_dir" if not videos or videos[0].filename is None else "filename"
 
 
 def _unnamed(videos: Iterable[Video], key: str) -> list[str]:
-    """A problem for every video without a name and every name of several: a split could not tell them apart."""
-    found: dict[str | None, list[str]] = {}
+    """A problem per id that is missing or that several videos have: a split could not refer to these videos."""
+    places_of: dict[str | None, list[str]] = {}
     for video in videos:
-        found.setdefault(video.identifier(key), []).append(video.row.place)
+        places_of.setdefault(video.identifier(key), []).append(video.row.place)
     problems = []
-    for name, places in found.items():
+    for name, places in places_of.items():
         first = f"{', '.join(places[:3])}{', …' if len(places) > 3 else ''}"
         if name is None or (key == "filename" and not name):
-            text = "" if name is None else " that is a text"
-            problems.append(f"{first}: no {key}{text}; give one by a --table with path and {key}")
+            missing = f"no {key}" if name is None else f"the {key} is not a str, or is empty"
+            problems.append(f"{first}: {missing}; give one in a --table with path and {key}")
         elif len(places) > 1:
             problems.append(
-                f"{first}: {counted(len(places), 'video')} have the {key} {name!r}; give each its own by a --table"
+                f"{first}: {counted(len(places), 'video')} have the {key} {name!r}; give each its own in a --table"
             )
     return problems

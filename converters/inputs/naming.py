@@ -1,4 +1,4 @@
-"""Label and split of a video: by its name as of NTU RGB+D, by a folder for each class, by the name of its class."""
+"""The label and split of a video from a name of NTU RGB+D, from a folder per class, or from the name of its class."""
 
 from __future__ import annotations
 
@@ -11,31 +11,32 @@ from converters.inputs.ntu_names import ACTIONS_60, SUBJECTS_120
 from converters.inputs.video_table import Row
 
 LABEL_BY = ("folders", "ntu")
-"""What ``--label-by`` takes."""
+"""The words that ``--label-by`` accepts."""
 
 _NTU = re.compile(r"S(?P<setup>\d{3})C(?P<camera>\d{3})P(?P<subject>\d{3})R\d{3}A(?P<action>\d{3})")
 _ACTION = re.compile(r"A(?P<action>\d{3})")
 
 
 def label_by_ntu(rows: Sequence[Row], names: Sequence[str]) -> tuple[list[Row], list[str]]:
-    """The rows with the label that their names say, counted from 0, and the splits; and what is wrong with names.
+    """The rows with the labels and splits that their names state; and the problems of names.
 
-    ``A001`` is label 0, as in MMAction2's ntu_pose_extraction.py. Splits are made of names of the full form
-    ``S001C001P001R001A001``: by subject, and by camera (NTU RGB+D 60) or by setup, where a class is above 60 (120).
+    Labels count from 0: ``A001`` is label 0, as in MMAction2's ntu_pose_extraction.py. Names of the full form
+    ``S001C001P001R001A001`` give splits, too: by subject, and by camera (NTU RGB+D 60) or, if any action is above 60,
+    by setup (NTU RGB+D 120). If there are problems, the rows are returned unchanged.
     """
     matches = [_NTU.search(name) or _ACTION.search(name) for name in names]
     problems = [
-        f"{row.place}: {name!r} says no class; expected a name such as S001C001P001R001A001"
+        f"{row.place}: {name!r} states no class; expected a name such as S001C001P001R001A001"
         for row, name, match in zip(rows, names, matches, strict=True)
         if match is None or match["action"] == "000"
     ]
     if problems:
         return list(rows), problems
-    found = [{key: int(text) for key, text in match.groupdict().items()} for match in matches if match]
-    by_setup = any(numbers["action"] > ACTIONS_60 for numbers in found)
+    numbers_of = [{key: int(text) for key, text in match.groupdict().items()} for match in matches if match]
+    by_setup = any(numbers["action"] > ACTIONS_60 for numbers in numbers_of)
     return [
         replace(row, label=numbers["action"] - 1, splits=_splits(by_setup, **numbers))
-        for row, numbers in zip(rows, found, strict=True)
+        for row, numbers in zip(rows, numbers_of, strict=True)
     ], []
 
 
@@ -47,16 +48,17 @@ def _splits(by_setup: bool, action: int, setup: int = 0, camera: int = 0, subjec
 
 
 def label_by_class_names(rows: Sequence[Row]) -> tuple[list[Row], list[str]]:
-    """The rows with a number for the name of their class, and the classes, numbered from 0 in the order of names."""
+    """The rows with labels instead of names of classes, and the classes, sorted by name and numbered from 0."""
     classes = sorted({row.class_name for row in rows if row.class_name is not None})
     labels = {name: label for label, name in enumerate(classes)}
     return [row if row.class_name is None else replace(row, label=labels[row.class_name]) for row in rows], classes
 
 
 def label_by_folders(rows: Sequence[Row]) -> tuple[list[Row], list[str], list[str]]:
-    """The rows with the label of their folder, the classes, and what is wrong with paths.
+    """The rows with the labels and splits of their folders, the classes, and the problems of paths.
 
-    A path is ``CLASS/file`` or ``SPLIT/CLASS/file``. The classes, in the order of their names, are numbered from 0.
+    A path is ``CLASS/file`` or ``SPLIT/CLASS/file``. The classes are sorted by name and numbered from 0. Rows with
+    problems are left out.
     """
     problems = []
     folders = {}

@@ -1,4 +1,4 @@
-"""The names of NTU RGB+D samples, and the splits and the order that follow from them.
+"""The names of NTU RGB+D samples, and the order and the splits that follow from them.
 
 A name is ``SsssCcccPpppRrrrAaaa``: setup, camera, subject, repetition, action. The splits are those of Shahroudy et
 al., NTU RGB+D (2016), and Liu et al., NTU RGB+D 120 (2019), as PYSKL's ntu_preproc.py and MMAction2's
@@ -17,20 +17,23 @@ from skelstore.format.files import open_regular
 
 Task: TypeAlias = Literal["ntu60", "ntu120"]
 TASKS: tuple[Task, ...] = get_args(Task)
+"""The data sets whose splits can be made."""
 ACTIONS_60 = 60
-"""Actions of NTU RGB+D 60; those above are of NTU RGB+D 120."""
+"""The number of actions in NTU RGB+D 60. Higher action numbers are in NTU RGB+D 120 only."""
 
 SUBJECTS_60 = frozenset([1, 2, 4, 5, 8, 9, 13, 14, 15, 16, 17, 18, 19, 25, 27, 28, 31, 34, 35, 38])
 SUBJECTS_120 = SUBJECTS_60 | {
     *(45, 46, 47, 49, 50, 52, 53, 54, 55, 56, 57, 58, 59, 70, 74, 78, 80, 81, 82, 83, 84, 85, 86, 89),
     *(91, 92, 93, 94, 95, 97, 98, 100, 103),
 }
+"""Subjects whose samples train in the split by subject, xsub, of NTU RGB+D 60 and 120."""
+
 _PATTERN = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})", re.ASCII)
 _SUFFIX = ".skeleton"
 
 
 class Sample(NamedTuple):
-    """A sample by the numbers in its name."""
+    """A sample: its name, and the numbers in it."""
 
     name: str
     setup: int
@@ -41,17 +44,18 @@ class Sample(NamedTuple):
 
     @property
     def label(self) -> int:
+        """The action, counted from 0."""
         return self.action - 1
 
 
 def sample(name: str) -> Sample:
-    """The sample of a name. Raises SourceError if it is no such name."""
-    found = _PATTERN.fullmatch(name)
-    if found is None or not int(found[5]):
+    """The sample with a name. Raises SourceError if the name is not one of NTU RGB+D."""
+    match = _PATTERN.fullmatch(name)
+    if match is None or not int(match[5]):
         raise SourceError(
-            f"{name!r} is no name of NTU RGB+D; expected SsssCcccPpppRrrrAaaa, such as S001C001P001R001A001"
+            f"{name!r} is not a name of NTU RGB+D; expected SsssCcccPpppRrrrAaaa, such as S001C001P001R001A001"
         )
-    return Sample(name, *map(int, found.groups()))
+    return Sample(name, *map(int, match.groups()))
 
 
 def task_of(samples: Iterable[Sample]) -> Task:
@@ -60,10 +64,10 @@ def task_of(samples: Iterable[Sample]) -> Task:
 
 
 def in_order(samples: Iterable[Sample], recipe: Recipe, task: Task) -> list[Sample]:
-    """The samples that a recipe takes for a task, in its order.
+    """The samples that a recipe includes for a task, in its order.
 
-    By name, and only the first 60 actions for ``ntu60``; ``mmaction2`` takes all actions for either task, the
-    training samples of xsub first.
+    They are sorted by name, and ``ntu60`` includes only the first 60 actions. ``mmaction2`` includes all actions for
+    both tasks, and the training samples of xsub come first.
     """
     ordered = sorted(samples)
     if recipe != "mmaction2":
@@ -72,17 +76,17 @@ def in_order(samples: Iterable[Sample], recipe: Recipe, task: Task) -> list[Samp
 
 
 def splits(samples: Sequence[Sample], recipe: Recipe, task: Task) -> dict[str, list[str]]:
-    """``xsub_train``, ``xsub_val``, and of ``ntu60`` ``xview_…``, of ``ntu120`` ``xset_…``, each sorted by name."""
-    found = {}
+    """``xsub_train``, ``xsub_val``, and ``xview_…`` for ``ntu60`` or ``xset_…`` for ``ntu120``, each sorted by name."""
+    ids = {}
     for benchmark in ("xsub", "xview" if task == "ntu60" else "xset"):
         for part, wanted in (("train", True), ("val", False)):
             names = (one.name for one in samples if _trains(one, benchmark, recipe, task) is wanted)
-            found[f"{benchmark}_{part}"] = sorted(names)
-    return found
+            ids[f"{benchmark}_{part}"] = sorted(names)
+    return ids
 
 
 def _trains(one: Sample, benchmark: str, recipe: Recipe, task: Task) -> bool:
-    """Whether a sample is for training. The two scripts differ in names that neither data set has."""
+    """Whether a sample is for training. The two scripts differ only for names that are in neither data set."""
     mmaction2 = recipe == "mmaction2"
     if benchmark == "xsub":
         return one.subject in (SUBJECTS_60 if mmaction2 and task == "ntu60" else SUBJECTS_120)
@@ -92,9 +96,9 @@ def _trains(one: Sample, benchmark: str, recipe: Recipe, task: Task) -> bool:
 
 
 def ignored_names(path: Path) -> frozenset[str]:
-    """The names in a list of samples to be left out, a line each, with or without ``.skeleton``.
+    """The names in a file of samples to leave out: one name per line, with or without ``.skeleton``.
 
-    Lines above the first name are a heading. Raises SourceError for any other line that is no name.
+    Lines above the first name are a heading. Raises SourceError if another line is not a name, or there are no names.
     """
     names: set[str] = set()
     with open(path, encoding="utf-8-sig", errors="replace", opener=open_regular) as file:
@@ -106,7 +110,7 @@ def ignored_names(path: Path) -> frozenset[str]:
         elif name and names:
             raise SourceError(f"{path}: line {number}: {name[:40]!r}; expected a name such as S001C001P001R001A001")
     if not names:
-        raise SourceError(f"{path} names no sample; expected a line such as S001C001P001R001A001 for each")
+        raise SourceError(f"{path} names no sample; expected one name per line, such as S001C001P001R001A001")
     return frozenset(names)
 
 

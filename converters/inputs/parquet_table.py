@@ -1,4 +1,4 @@
-"""A table of videos as a Parquet file: its columns, within the bounds of a table."""
+"""Tables of videos in Parquet files: their columns, read within the bounds of a table."""
 
 from __future__ import annotations
 
@@ -15,14 +15,17 @@ from skelstore.errors import SourceError
 from skelstore.format.files import open_regular
 
 _MOST_FOOTER_BYTES = 16 << 20
+"""Bytes of the strings and lists in the footer."""
 _BATCH_ROWS = 4096
+"""Rows that are decoded at a time."""
 _NUMBERS = (pa.types.is_null, pa.types.is_integer, pa.types.is_boolean, pa.types.is_floating)
 
 
 def load_parquet(path: Path) -> tuple[list[str], dict[str, list[Any]]]:
-    """The place of every row, and the columns with the types of the file; batch by batch, since its footer may lie.
+    """The place of each row, and the columns with the types of the file.
 
-    Raises SourceError if the file cannot be read, is beyond a bound, or has columns that no table has.
+    The file is read in batches, since its footer may state a false size. Raises SourceError if the file cannot be read,
+    exceeds a bound, or has a column with a bad name, or of another type than numbers or text.
     """
     try:
         with (
@@ -37,7 +40,7 @@ def load_parquet(path: Path) -> tuple[list[str], dict[str, list[Any]]]:
             texts = _check_types(path, parquet.schema_arrow)
         with (
             open(path, "rb", opener=open_regular) as file,
-            # A text of a dictionary is brought once, however many cells say it.
+            # A str of a dictionary is loaded once, however many cells refer to it.
             pyarrow.parquet.ParquetFile(file, read_dictionary=texts) as parquet,
         ):
             columns = _load_batches(path, parquet)
@@ -51,19 +54,21 @@ def load_parquet(path: Path) -> tuple[list[str], dict[str, list[Any]]]:
 
 
 def _check_size(path: Path, parquet: pyarrow.parquet.ParquetFile) -> None:
-    """Raise SourceError if a Parquet file says of itself that it is larger than a table of videos."""
-    found = parquet.metadata
-    stated = sum(found.row_group(i).total_byte_size for i in range(found.num_row_groups))
+    """Raise SourceError if a Parquet file declares a size beyond the bounds of a table of videos."""
+    metadata = parquet.metadata
+    stated = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
     if (
-        found.num_rows > table_limits.MOST_ROWS
-        or found.num_columns > table_limits.MOST_COLUMNS
+        metadata.num_rows > table_limits.MOST_ROWS
+        or metadata.num_columns > table_limits.MOST_COLUMNS
         or not 0 <= stated <= table_limits.MOST_BYTES
     ):
-        refuse_large(path, f"{found.num_rows:,} rows, {found.num_columns:,} columns and {stated:,} bytes once unpacked")
+        refuse_large(
+            path, f"{metadata.num_rows:,} rows, {metadata.num_columns:,} columns and {stated:,} uncompressed bytes"
+        )
 
 
 def _check_types(path: Path, schema: pa.Schema) -> list[str]:
-    """The columns that are text. Raises SourceError for names and types of columns that no table has."""
+    """The names of the text columns. Raises SourceError for names and types that columns cannot have."""
     check_names(path, schema.names)
     texts = []
     for name, kind in zip(schema.names, schema.types, strict=True):
@@ -76,7 +81,7 @@ def _check_types(path: Path, schema: pa.Schema) -> list[str]:
 
 
 def _load_batches(path: Path, parquet: pyarrow.parquet.ParquetFile) -> dict[str, list[Any]]:
-    """The cells of all columns, None for an empty one; pandas writes NaN for nothing."""
+    """The cells of all columns, None for empty cells and for NaN, which pandas writes for them."""
     columns: dict[str, list[Any]] = {name: [] for name in parquet.schema_arrow.names}
     rows = total = 0
     for batch in parquet.iter_batches(batch_size=_BATCH_ROWS, use_threads=False):
@@ -84,14 +89,14 @@ def _load_batches(path: Path, parquet: pyarrow.parquet.ParquetFile) -> dict[str,
         rows += batch.num_rows
         total += sum(_unpacked_bytes(column) for column in batch.columns)
         if rows > table_limits.MOST_ROWS or total > table_limits.MOST_BYTES:
-            refuse_large(path, f"more than {rows - 1:,} rows or {total - 1:,} bytes once unpacked")
+            refuse_large(path, f"more than {rows - 1:,} rows or {total - 1:,} uncompressed bytes")
         for name, column in zip(batch.schema.names, batch.columns, strict=True):
             columns[name] += [None if cell == "" or cell != cell else cell for cell in column.to_pylist()]
     return columns
 
 
 def _unpacked_bytes(column: pa.Array) -> int:
-    """Bytes of a column's cells, each text of a dictionary as often as it is said."""
+    """Bytes of the cells of a column; a str of a dictionary counts for each cell that refers to it."""
     if not pa.types.is_dictionary(column.type) or not _is_text(column.type.value_type):
         return int(column.nbytes)
     return int(pc.sum(pc.binary_length(column.dictionary).take(column.indices)).as_py() or 0) + 8 * len(column)

@@ -1,6 +1,6 @@
-"""Files that no dialect takes: what each of them is, by its first bytes or its top, and what to do with it.
+"""Descriptions of files that no dialect reads: what a file is, by its first bytes or values, and what to do with it.
 
-Every function gives the rest of a sentence that begins with the path of the file: ``is …: …``.
+The ``describe`` functions return the rest of a sentence that begins with the path of the file: ``is …: …``.
 """
 
 from __future__ import annotations
@@ -25,39 +25,45 @@ from skelstore.format.files import open_regular
 from skelstore.wording import shown, shown_names
 
 OWN_DATA = "make a .npz of each video, with keypoint [M, T, V, C] and keypoint_score, and convert their folder"
-"""The way to a store from anything else."""
+"""What to do with data in any other form."""
+
 _OWN_DATA = f"{OWN_DATA} (docs/own_data.md)"
-_FILE_EACH = "a file each, and convert the folder with a --table of path and label (docs/own_data.md)"
+_FILE_EACH = "in a file of its own, and convert the folder with a --table of path and label (docs/own_data.md)"
 
 GCN_REMEDY = f"save each clip, np.transpose(x[i], (3, 1, 2, 0)), {_FILE_EACH}"
 GCN_CLIPS = f"the array beside it, [N, C, T, V, M], is not read: {GCN_REMEDY}"
-"""What to do with the two files of ST-GCN and 2s-AGCN."""
+"""What to do with the files of ST-GCN and 2s-AGCN: an array of clips and a pickle of labels."""
 
 IN_FOLDER = "convert the folder that it is in"
 """What to do with the array of one video."""
 
 _HEAD = 64 << 10
+"""Bytes of a file that are read."""
 _MAX_LISTED = 1000
-"""Files of a folder that are looked at."""
+"""Files of a folder that are counted by suffix."""
 
 _BINARY = (
     (b"MATLAB 5.0", f"is a MATLAB file, which is not read: {_OWN_DATA}; scipy.io.loadmat reads it"),
     (b"MATLAB 7.3", f"is a MATLAB 7.3 (HDF5) file, which is not read: {_OWN_DATA}; h5py reads it"),
     (b"\x89HDF\r\n\x1a\n", f"is an HDF5 file, which is not read: {_OWN_DATA}; h5py reads it"),
-    (b"\x1f\x8b", "is packed by gzip: unpack it (gunzip, or tar -xzf for a .tar.gz), and convert what was in it"),
-    (b"BZh", "is packed by bzip2: unpack it, and convert what was in it"),
-    (b"\xfd7zXZ", "is packed by xz: unpack it, and convert what was in it"),
-    (b"\x28\xb5\x2f\xfd", "is packed by zstandard: unpack it, and convert what was in it"),
-    (b"7z\xbc\xaf\x27\x1c", "is a 7z archive: unpack it, and convert what was in it"),
-    (b"Rar!", "is a RAR archive: unpack it, and convert what was in it"),
-    (b"PAR1", "is a Parquet table: if it lists the videos of a folder, convert the folder and give it by --table"),
+    (b"\x1f\x8b", "is compressed with gzip: unpack it (gunzip, or tar -xzf for a .tar.gz), and convert its content"),
+    (b"BZh", "is compressed with bzip2: unpack it, and convert its content"),
+    (b"\xfd7zXZ", "is compressed with xz: unpack it, and convert its content"),
+    (b"\x28\xb5\x2f\xfd", "is compressed with zstandard: unpack it, and convert its content"),
+    (b"7z\xbc\xaf\x27\x1c", "is a 7z archive: unpack it, and convert its content"),
+    (b"Rar!", "is a RAR archive: unpack it, and convert its content"),
+    (
+        b"PAR1",
+        "is a Parquet table: if it lists the videos of a folder, convert the folder with --table",
+    ),
     (b"ARROW1", f"is an Arrow file, which is not read: {_OWN_DATA}"),
     (b"SQLite format 3\0", f"is an SQLite database, which is not read: {_OWN_DATA}"),
     (b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.", f"is a file of PyTorch, which is not read: {_OWN_DATA}"),
-    (b"\x89PNG", "is an image; expected joints that a pose estimator has found"),
-    (b"\xff\xd8\xff", "is an image; expected joints that a pose estimator has found"),
-    (b"version https://git-lfs", "is a pointer of git-lfs: bring the file itself by `git lfs pull`"),
+    (b"\x89PNG", "is an image; expected keypoints that a pose estimator has detected"),
+    (b"\xff\xd8\xff", "is an image; expected keypoints that a pose estimator has detected"),
+    (b"version https://git-lfs", "is a Git LFS pointer: get the file itself with `git lfs pull`"),
 )
+"""The first bytes of a file -> what it is."""
 
 _JSON_TOOLS: tuple[tuple[str, frozenset[str]], ...] = tuple(
     (tool, frozenset(keys.split()))
@@ -78,88 +84,88 @@ _JSON_TOOLS: tuple[tuple[str, frozenset[str]], ...] = tuple(
         ("MediaPipe", "x y z visibility"),
     )
 )
-"""Who writes JSON with these keys; the first one that fits."""
+"""The tool or data set whose JSON has these keys; the first match counts."""
 
 _SKELETON_TEXT = re.compile(rb"\d{1,6}\s*\n(0\s*\n)*\d{1,2}\s*\n\d+( \S+){9}\s*\n\d{1,2}\s*\n")
 _OLD_PICKLE = re.compile(rb"\(+[ldt]?(p\d+)?\r?\n|\(+[ldt]?p\d|\(*[SVIFLc][^\n]*\n(p\d+\r?\n|\w+\r?\n(p|\())")
-"""How a pickle of protocol 0 begins, which is text."""
+"""The beginning of a pickle of protocol 0, which is text."""
 _PROTOCOL = b"\x80"
-"""How a later pickle begins; no text in UTF-8 does."""
+"""The beginning of later pickles, which is not valid UTF-8."""
 _KEYS_OF_JSON = re.compile(rb'"([A-Za-z_0-9]{1,40})"\s*:')
 _NUMBERS = re.compile(rb"[-+.\deE \t]+\r?\n")
 _CONTROL = re.compile(rb"[\0-\x08\x0e-\x1f\x7f]")
 
 
-def name_file(path: Path) -> str | None:
-    """What a file is that is neither a pickle nor an array; None if it may be one. Raises OSError."""
+def describe_file(path: Path) -> str | None:
+    """What a file is, None if it may be a pickle or an array. Raises OSError if it cannot be read."""
     with open(path, "rb", opener=open_regular) as file:
         head = file.read(_HEAD)
     for magic, sentence in _BINARY:
         if head.startswith(magic):
             return sentence
     if head.startswith(b"PK\x03\x04"):
-        return _name_zip(path)
+        return _describe_zip(path)
     if head[257:262] == b"ustar":
-        return "is a tar archive: unpack it (tar -xf), and convert what was in it"
+        return "is a tar archive: unpack it (tar -xf), and convert its content"
     if head[4:8] == b"ftyp" or (head.startswith(b"RIFF") and head[8:12] == b"AVI "):
-        return "is a video; expected joints that a pose estimator has found in it"
+        return "is a video; expected keypoints that a pose estimator has detected in it"
     if not head or head.startswith(_PROTOCOL) or _CONTROL.search(head) or _OLD_PICKLE.match(head):
         return None
-    return _name_text(path, head)
+    return _describe_text(path, head)
 
 
-def _name_text(path: Path, head: bytes) -> str:
+def _describe_text(path: Path, head: bytes) -> str:
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     if text.lower().startswith((b"<!doctype", b"<html", b"<head")):
-        return "is a web page, perhaps one about an error of the download: bring the file itself"
+        return "is a web page, perhaps an error page of the download: get the file itself"
     if text.startswith((b"{", b"[")):
-        return name_json(text)
+        return describe_json(text)
     if path.suffix.lower() == ".skeleton" or _SKELETON_TEXT.match(text):
         return "is a .skeleton file of NTU RGB+D: convert the folder that it is in (docs/sources_ntu.md)"
     first, _, rest = text.partition(b"\n")
     if path.suffix.lower() == ".csv" or (b"," in first and first.count(b",") == rest.partition(b"\n")[0].count(b",")):
-        return f"is a CSV file: if it lists videos, convert their folder and give it by --table; else {_OWN_DATA}"
+        return f"is a CSV file: if it lists videos, convert their folder and pass it with --table; else {_OWN_DATA}"
     if _NUMBERS.match(text):
-        return f"is text with numbers, which is not read: {_OWN_DATA}"
-    return "is text; expected a pickle, or a folder of pickles, arrays or .skeleton files"
+        return f"is a text file of numbers, which is not read: {_OWN_DATA}"
+    return "is a text file; expected a pickle, or a folder of pickles, arrays or .skeleton files"
 
 
-def name_json(text: bytes) -> str:
-    """Which pose tool has written JSON that begins so."""
+def describe_json(text: bytes) -> str:
+    """What JSON is, by the keys at its beginning ``text``."""
     keys = {key.decode() for key in _KEYS_OF_JSON.findall(text)}
     if {"file_name", "skeletons"} <= keys:
-        return "is JSON as of NW-UCLA: convert it, or the folder that it is in, as --from nwucla"
+        return "is JSON of NW-UCLA: convert it, or the folder that it is in, with --from nwucla"
     tool = next((tool for tool, needed in _JSON_TOOLS if needed <= keys), None)
-    return f"is JSON{f' as of {tool}' if tool else ''}, which is not read: {_OWN_DATA}"
+    return f"is JSON{f' of {tool}' if tool else ''}, which is not read: {_OWN_DATA}"
 
 
-def _name_zip(path: Path) -> str:
+def _describe_zip(path: Path) -> str:
     try:
         names = [member.path for member in archive.members(path)]
     except SourceError:
-        return "is a zip archive that is damaged: bring it anew"
+        return "is a damaged zip archive: get it again"
     if names and all(name.endswith(".npy") for name in names):
-        return name_npz(npz_names(path))
+        return describe_npz(npz_names(path))
     if any(name.rpartition("/")[2] == "data.pkl" for name in names):
         return f"is a file of PyTorch, which is not read: {_OWN_DATA}"
-    return "is a zip archive: unpack it, and convert what was in it"
+    return "is a zip archive: unpack it, and convert its content"
 
 
 # --- arrays
 
 
 def npz_names(path: Path) -> list[str]:
-    """The names of the arrays in a .npz, whatever they hold and however large. Raises SourceError if it is none."""
+    """The names of the arrays in a .npz. The arrays are not checked. Raises SourceError if it is not a zip file."""
     return [member.path.removesuffix(".npy") for member in archive.members(path)]
 
 
-def name_npz(names: Collection[str]) -> str:
+def describe_npz(names: Collection[str]) -> str:
     """What a .npz is by the names of its arrays."""
     if {"x_train", "y_train"} <= set(names) or {"x_test", "y_test"} <= set(names):
         return (
             "has the arrays x_train, y_train … of CTR-GCN (NTU60_CS.npz and the like), which are not read: convert the "
-            ".skeleton files that they were made from (docs/sources_ntu.md), or, of each row x, "
-            f"save x.reshape(-1, 2, 25, 3).transpose(1, 0, 2, 3), {_FILE_EACH}"
+            ".skeleton files that they were made from (docs/sources_ntu.md), or save each row x, "
+            f"x.reshape(-1, 2, 25, 3).transpose(1, 0, 2, 3), {_FILE_EACH}"
         )
     if "positions_2d" in names or "positions_3d" in names:
         return (
@@ -175,24 +181,24 @@ def name_npz(names: Collection[str]) -> str:
     return f"has the arrays {shown_names(sorted(names), 6)}; expected keypoint among them"
 
 
-def name_array(shape: tuple[int, ...], kind: str) -> str | None:
-    """What an array is that is not the joints of one video, [M, T, V, C] or [T, V, C]; None if it may be."""
+def describe_array(shape: tuple[int, ...], kind: str) -> str | None:
+    """What an array is, None if it may be the joints of one video, [M, T, V, C] or [T, V, C]."""
     if (reading := other_reading(shape)) is not None and kind in "iuf":
         return reading.sentence()
     if len(shape) == 1 and kind in "iubUS":
-        return "it looks like labels: give them by a --table of path and label"
+        return "it looks like labels: pass them in a --table of path and label"
     if len(shape) in (2, 3) and kind in "iuf" and (joints := joints_in_row(shape[-1])):
-        return f"it looks like a row of joints for each frame: reshape the rows to {joints}"
+        return f"it looks like one row of joints per frame: reshape the rows to {joints}"
     if len(shape) in (3, 4) and kind in "iuf" and shape[-1] == 4:
-        return "put scores into keypoint_score of a .npz, and leave 2 or 3 coordinates in keypoint"
+        return "put the scores into keypoint_score of a .npz, and keep 2 or 3 coordinates in keypoint"
     return None
 
 
-def name_one_array(dtype: np.dtype[Any], shape: tuple[int, ...], as_video: str) -> str:
-    """What to do with a file that holds one array: ``as_video``, if it may be the joints of a video."""
+def describe_one_array(dtype: np.dtype[Any], shape: tuple[int, ...], as_video: str) -> str:
+    """What a file with one array is; ``as_video`` says what to do if it may be the joints of a video."""
     what = f"holds one array, {dtype} {shape}"
-    if said := name_array(shape, dtype.kind):
-        return f"{what}: {said}"
+    if description := describe_array(shape, dtype.kind):
+        return f"{what}: {description}"
     if len(shape) in (3, 4) and dtype.kind in "iuf" and shape[-1] in (2, 3):
         return f"{what}: if it is one video, {as_video}"
     return f"{what}; expected [M, T, V, C], or [T, V, C] for one person, in a folder of .npy files (docs/own_data.md)"
@@ -225,27 +231,28 @@ _OF_ANNOTATIONS: Mapping[str, Callable[[object], bool]] = {
     "total_frames": _is_number,
     "label": lambda value: value is not None,
 }
-"""Keys of an annotation, and whether a value may be theirs."""
+"""Key of an annotation -> whether a value may belong to it."""
 
 _KEYS_OF_SCORES = frozenset({"pred_score", "pred_scores", "pred_label", "pred_labels"})
+"""Keys of predictions, as MMAction2 writes them."""
 
 
 def is_annotation(value: Mapping[Any, Any]) -> bool:
-    """Whether a dict is an annotation: has at least one of the field's keys, with a value that may be its own."""
+    """Whether a dict is an annotation: it has at least one key of annotations, with a value that fits the key."""
     return any(key in value and fits(value[key]) for key, fits in _OF_ANNOTATIONS.items())
 
 
 def holds_annotation(pickle: PickleFile) -> bool:
-    """Whether a pickle is a dict that is an annotation; without reading its other values."""
+    """Whether a pickle is one annotation. Only the values of keys of annotations are read."""
     return pickle.root_kind == "dict" and any(
         key in pickle.keys and fits(pickle.value(key)) for key, fits in _OF_ANNOTATIONS.items()
     )
 
 
-def name_elements(pickle: PickleFile, key: str | None, dialect: str) -> str | None:
-    """What the list at the top of a pickle, or under a key of it, is if its first element is no annotation.
+def describe_elements(pickle: PickleFile, key: str | None, dialect: str) -> str | None:
+    """What the list at the top of a pickle, or under ``key``, is; None if it is empty or holds annotations.
 
-    None if there is nothing to say of it. ``dialect``: the one that converts any list of dicts, if it is stated.
+    ``dialect`` is the name of the dialect that converts any list of dicts if --from names it.
     """
     known = pickle.elements(key)
     if not known:
@@ -253,20 +260,20 @@ def name_elements(pickle: PickleFile, key: str | None, dialect: str) -> str | No
     first = pickle.element(0, key)
     if isinstance(first, dict) and is_annotation(first):
         return None
-    said = name_list(first, pickle.element(1, key) if known > 1 else None)
-    if said is None and isinstance(first, dict):
-        return f"{name_dict(first.keys(), 'is a list of dicts')}; --from {dialect} converts them as they are"
-    return said
+    description = describe_list(first, pickle.element(1, key) if known > 1 else None)
+    if description is None and isinstance(first, dict):
+        return f"{describe_dict(first.keys(), 'is a list of dicts')}; --from {dialect} converts them as they are"
+    return description
 
 
-def name_list(first: object, second: object) -> str | None:
-    """What a list in a pickle is by its first two elements (None: there is none); None if it is one of dicts."""
+def describe_list(first: object, second: object) -> str | None:
+    """What a list in a pickle is by its first two elements (None if missing); None if they may be annotations."""
     if isinstance(first, np.ndarray):
-        return _name_list_of_arrays(first, second)
+        return _describe_list_of_arrays(first, second)
     if isinstance(first, list) and first and isinstance(first[0], np.ndarray):
         return "is a list of arrays: it looks like the scores of a test run, not like annotations (a list of dicts)"
     if isinstance(first, list):
-        return _name_list_of_lists(first)
+        return _describe_list_of_lists(first)
     if not isinstance(first, dict):
         return None
     if (scores := sorted(_KEYS_OF_SCORES.intersection(first))) and "keypoint" not in first:
@@ -277,51 +284,51 @@ def name_list(first: object, second: object) -> str | None:
     return None
 
 
-def _name_list_of_arrays(first: np.ndarray[Any, Any], second: object) -> str:
+def _describe_list_of_arrays(first: np.ndarray[Any, Any], second: object) -> str:
     lengths_differ = isinstance(second, np.ndarray) and second.shape[:1] != first.shape[:1]
     if first.ndim >= 2 and (lengths_differ or first.ndim > 2 or joints_in_row(first.shape[-1])):
         rows = joints_in_row(first.shape[-1]) if first.ndim == 2 else None
         each = f"x.reshape(len(x), {rows[1:]}" if rows else "the array of each clip"
         ordered = f"{each}.transpose(1, 0, 2, 3)" if rows == "(2, 25, 3)" else each
-        return f"is a list of arrays of joints, one of each clip: save {ordered} by numpy.save, {_FILE_EACH}"
+        return f"is a list of arrays of joints, one per clip: save {ordered} with numpy.save, each {_FILE_EACH}"
     return "is a list of arrays: it looks like the scores of a test run, not like annotations (a list of dicts)"
 
 
-def _name_list_of_lists(first: list[Any]) -> str:
+def _describe_list_of_lists(first: list[Any]) -> str:
     if first and isinstance(first[0], dict) and {"keypoints", "keypoint_scores"} <= first[0].keys():
         return (
-            "is a list of MMPose's instances by person and frame: of each person stack keypoints over the frames to "
-            "[T, V, 2] and keypoint_scores to [T, V], stack the persons to [M, T, V, 2] and [M, T, V], and save them "
+            "is a list of MMPose's instances per person and frame: for each person, stack keypoints over the frames to "
+            "[T, V, 2] and keypoint_scores to [T, V]; stack the persons to [M, T, V, 2] and [M, T, V], and save them "
             "as keypoint and keypoint_score of a .npz (docs/own_data.md)"
         )
     return f"is a list of lists, not of annotations (dicts): {_OWN_DATA}"
 
 
-def name_dict(keys: Collection[Any], what: str = "is a dict") -> str:
-    """What a dict with these keys is, none of which is one of an annotation."""
+def describe_dict(keys: Collection[Any], what: str = "is a dict") -> str:
+    """What a dict with these keys is. None of them is a key of annotations."""
     if {"name", "data", "num_frames"} <= set(keys):
         return (
             f"{what} as in CTR-GCN's raw_skes_data.pkl, not of annotations: convert the .skeleton files that it was "
             "made from (docs/sources_ntu.md)"
         )
-    found = f"{what} with the keys {shown_names(keys, 6)}, none of which is one of an annotation"
+    description = f"{what} with the keys {shown_names(keys, 6)}, none of which is a key of annotations"
     if "keypoints" in keys:
-        return f"{found}: rename keypoints to keypoint, [M, T, V, C] of a whole video (docs/own_data.md)"
-    return f"{found} (frame_dir, keypoint, label …): {_OWN_DATA}"
+        return f"{description}: rename keypoints to keypoint, [M, T, V, C] of a whole video (docs/own_data.md)"
+    return f"{description} (frame_dir, keypoint, label …): {_OWN_DATA}"
 
 
-def name_value(value: object) -> str | None:
-    """What a pickle is that holds neither a dict nor a list; None if there is nothing to say of it."""
+def describe_value(value: object) -> str | None:
+    """What a pickle is that holds neither a dict nor a list; None if it is unknown."""
     if isinstance(value, np.ndarray):
-        how = "save it by numpy.save, and convert the folder of such files (docs/own_data.md)"
-        return name_one_array(value.dtype, value.shape, how)
+        how = "save it with numpy.save, and convert the folder of such files (docs/own_data.md)"
+        return describe_one_array(value.dtype, value.shape, how)
     if is_label_pickle(value):
         return f"holds the names and labels of ST-GCN or 2s-AGCN: {GCN_CLIPS}"
     return None
 
 
 def is_label_pickle(value: object) -> bool:
-    """Whether a value is (names, labels) of ST-GCN: two or three lists of one length, the first of text."""
+    """Whether a value is ST-GCN's (names, labels): two or three lists of one length: strs, numbers, anything."""
     if not isinstance(value, (tuple, list)) or len(value) not in (2, 3):
         return False
     are_lists = all(isinstance(column, (list, tuple, np.ndarray)) for column in value)
@@ -333,29 +340,29 @@ def is_label_pickle(value: object) -> bool:
 # --- folders
 
 
-def name_folder(path: Path, suffixes: Sequence[str]) -> str:
-    """What a folder is that has no file of any dialect; ``suffixes`` are those of the dialects' files."""
+def describe_folder(path: Path, suffixes: Sequence[str]) -> str:
+    """What a folder is that has no file with one of ``suffixes``, those of all dialects."""
     files = list(islice(_files(path), _MAX_LISTED))
     if any(file.name == "data.mdb" for file in files):
         return f"is an LMDB database, which is not read: {_OWN_DATA}"
     expected = f"expected {', '.join(suffixes[:-1])} or {suffixes[-1]} files"
     counts = Counter(file.suffix.lower() or "no suffix" for file in files).most_common(3)
     if not counts:
-        return f"is a folder without a file; {expected}"
-    found = ", ".join(f"{count} of {suffix}" for suffix, count in counts)
+        return f"is a folder without files; {expected}"
+    kinds = ", ".join(f"{count} of {suffix}" for suffix, count in counts)
     example = min(file for file in files if (file.suffix.lower() or "no suffix") == counts[0][0])
     with suppress(OSError):
-        if said := name_file(example):
-            return f"is a folder with other files ({found}): {example.relative_to(path)} {said}"
-    return f"is a folder with other files ({found}); {expected}"
+        if description := describe_file(example):
+            return f"is a folder with other files ({kinds}): {example.relative_to(path)} {description}"
+    return f"is a folder with other files ({kinds}); {expected}"
 
 
 def _files(path: Path) -> Iterator[Path]:
     return (file for file in path.rglob("*") if not file.name.startswith(".") and file.is_file())
 
 
-def name_pair(files: Collection[Path]) -> str | None:
-    """Whether a folder's few files are one data set: an array of all clips, and one or a pickle of their labels."""
+def describe_pair(files: Collection[Path]) -> str | None:
+    """What a folder is whose first files hold all clips in one array, and their labels in another file; else None."""
     headers = {}
     for file in sorted(files)[:20]:
         if file.suffix.lower() == ".npy":

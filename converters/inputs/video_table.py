@@ -1,8 +1,8 @@
-"""Which videos a data set has, and what is to be known of each: a table that people write, as CSV or Parquet.
+"""A table of the videos of a data set, written by its users as CSV or Parquet.
 
 Columns: ``path`` (a file, relative to the folder that is converted), ``frame_dir``, ``label``, ``split``, ``height``
-and ``width`` (``img_shape`` is made of them). Further ones become keys of the annotations; by ``filename``, if the
-first video has one, splits find the videos, as in PYSKL.
+and ``width`` (they become ``img_shape``). Further columns become keys of the annotations. If the first video has a
+``filename``, splits refer to videos by it, as in PYSKL.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from skelstore.format.values import INT_MAX, INT_MIN
 from skelstore.wording import counted, join_lines, shown_names
 
 SHOWN_PROBLEMS = 20
-"""Problems of a data set that are reported; the rest is counted."""
+"""The number of problems that an error lists; further ones are only counted."""
 
 _KNOWN = ("path", "frame_dir", "label", "split", "height", "width")
 _AS_WRITTEN = (*_KNOWN, "filename")
@@ -36,10 +36,10 @@ _PARQUET_MAGIC = b"PAR1"
 
 @dataclass(frozen=True)
 class Row:
-    """What is known of a video: which file it is in (relative to the folder), and what its annotation shall have.
+    """What a table or names say about a video: its file (relative to the folder), and values of its annotation.
 
-    ``place`` is where that is said, for messages: ``clips.csv: line 3``. Empty values are not to be set. A table says
-    ``label`` or, in each of its rows, ``class_name``.
+    ``place`` is where they say it, for messages: ``clips.csv: line 3``. Values that are None or empty are not set in
+    the annotation. A table has either ``label`` or ``class_name`` in all of its rows.
     """
 
     place: str
@@ -51,16 +51,16 @@ class Row:
     class_name: str | None = None
 
     def keys(self) -> dict[str, Any]:
-        """The keys that the annotation gets."""
+        """The keys to set in the annotation, with their values."""
         given = {"frame_dir": self.frame_dir, "label": self.label}
         return {key: value for key, value in given.items() if value is not None} | self.values
 
 
 def read_table(path: str | os.PathLike[str]) -> tuple[list[Row], list[str]]:
-    """The rows of a CSV or Parquet file, in order, and what is wrong in them, each problem with its row.
+    """The rows of a CSV or Parquet file, in order, and their problems, each with its row.
 
-    A row of a CSV file is called by the line on which it ends, a row of a Parquet file by its number from 1.
-    Raises SourceError if the file is no such table, has no rows, or neither ``path`` nor ``frame_dir``.
+    Messages name a row of a CSV file by the line on which it ends, a row of a Parquet file by its number, from 1.
+    Raises SourceError if the file is not such a table, has no rows, or has neither ``path`` nor ``frame_dir``.
     """
     path = Path(path)
     problems: list[str] = []
@@ -70,12 +70,12 @@ def read_table(path: str | os.PathLike[str]) -> tuple[list[Row], list[str]]:
     if not {"path", "frame_dir"} & columns.keys():
         raise SourceError(
             f"{path} has the columns {shown_names(columns, 10)}; expected path (a file) or frame_dir (a name), and "
-            "label, split, height, width where they are known; a CSV file has commas between them"
+            "label, split, height, width if they are known; in a CSV file, commas separate columns"
         )
     if ("height" in columns) != ("width" in columns):
-        raise SourceError(f"{path} has one of the columns height and width; expected both, or none")
+        raise SourceError(f"{path} has one of the columns height and width; expected both or neither")
     if not places and not problems:
-        raise SourceError(f"{path} has no rows; expected one for each video")
+        raise SourceError(f"{path} has no rows; expected one per video")
     class_names: list[str | None] = [None] * len(places)
     mixed: list[str] = []
     if "label" in columns:
@@ -89,7 +89,7 @@ def read_table(path: str | os.PathLike[str]) -> tuple[list[Row], list[str]]:
 
 
 def refuse(what: str, problems: list[str]) -> None:
-    """Raise SourceError that tells the problems, if there are any: all kinds of them up to a bound."""
+    """Raise SourceError if there are problems. It lists up to ``SHOWN_PROBLEMS`` of them, with repeated ones merged."""
     if not problems:
         return
     problems = merge_repeats(problems)
@@ -100,13 +100,13 @@ def refuse(what: str, problems: list[str]) -> None:
 
 
 def _load_parquet(path: Path) -> tuple[list[str], dict[str, list[Any]]]:
-    from converters.inputs.parquet_table import load_parquet  # pyarrow, which most runs do not need
+    from converters.inputs.parquet_table import load_parquet  # imports pyarrow, which most runs do not need
 
     return load_parquet(path)
 
 
 def _load_csv(path: Path, problems: list[str]) -> tuple[list[str], dict[str, list[Any]]]:
-    """The place of every row, and the columns: text, and numbers where each cell of a further column is one."""
+    """The place of each row, and the columns: text, or numbers if all cells of a further column are numbers."""
     places: list[str] = []
     rows: list[list[str]] = []
     try:
@@ -136,7 +136,7 @@ def _load_csv(path: Path, problems: list[str]) -> tuple[list[str], dict[str, lis
 
 
 def _numbers(cells: list[str | None]) -> list[Any]:
-    """The cells as int or float, if all of them are such; codes such as 007, which would lose zeros, stay text."""
+    """The cells as int or float if all of them are numbers. Codes such as 007, which would lose zeros, stay text."""
     given = [cell for cell in cells if cell is not None]
     if not given or any(_PADDED.match(cell) for cell in given):
         return cells
@@ -149,9 +149,9 @@ def _numbers(cells: list[str | None]) -> list[Any]:
 def _split_labels(
     places: list[str], cells: list[Any], problems: list[str]
 ) -> tuple[list[str | None], list[str | None]]:
-    """The labels that are numbers, and those that are names of classes; None where there is none.
+    """The labels that are numbers, and those that are names of classes, per row; None for other cells.
 
-    One of the two is empty: of a column that has both, the fewer are problems, each with its row.
+    One of the two holds only None: if a column has both, those of the rarer kind are problems, each with its row.
     """
     texts = [None if cell is None else str(cell).strip() for cell in cells]
     are_names = [
@@ -161,9 +161,9 @@ def _split_labels(
     names, numbers = sum(are_names), sum(cell is not None for cell in cells) - sum(are_names)
     by_name = names > numbers
     if names and numbers:
-        found, others = ("a number", "names") if by_name else ("no whole number", "numbers")
+        kind, others = ("a number", "names") if by_name else ("not an integer", "numbers")
         problems += [
-            f"{place}, label: {str(cell)[:80]!r} is {found}, and other rows have {others}: number all classes from 0, "
+            f"{place}, label: {str(cell)[:80]!r} is {kind}, and other rows have {others}: number all classes from 0, "
             "or name them all"
             for place, cell, is_name in zip(places, cells, are_names, strict=True)
             if cell is not None and is_name != by_name
@@ -174,7 +174,7 @@ def _split_labels(
 
 
 def _row(place: str, cells: dict[str, Any], problems: list[str]) -> Row:
-    """One row; what is wrong in it is appended to the problems."""
+    """One row. Its problems are appended to ``problems``."""
 
     def whole(name: str) -> int | None:
         cell = cells.get(name)
@@ -183,7 +183,7 @@ def _row(place: str, cells: dict[str, Any], problems: list[str]) -> Row:
         match = _WHOLE.fullmatch(str(cell).strip())
         if match is None or type(cell) is bool or not INT_MIN <= int(match[1]) <= INT_MAX:
             hint = ": number the classes from 0" if name == "label" else ""
-            problems.append(f"{place}, {name}: {str(cell)[:80]!r} is no whole number{hint}")
+            problems.append(f"{place}, {name}: {str(cell)[:80]!r} is not an integer{hint}")
             return None
         return int(match[1])
 
@@ -198,9 +198,7 @@ def _row(place: str, cells: dict[str, Any], problems: list[str]) -> Row:
         path = path.replace("\\", "/")
         parts = PurePosixPath(path).parts
         if path.startswith("/") or ".." in parts or "\0" in path or re.match(r"[A-Za-z]:/", path):
-            problems.append(
-                f"{place}, path: {path[:200]!r} leads outside of the folder; expected a path relative to it"
-            )
+            problems.append(f"{place}, path: {path[:200]!r} leads outside the folder; expected a path relative to it")
             path = None
         else:
             path = "/".join(parts)
@@ -212,5 +210,5 @@ def _row(place: str, cells: dict[str, Any], problems: list[str]) -> Row:
     if height is not None and width is not None:
         further = {"img_shape": (height, width), "original_shape": (height, width)} | further
     elif height is not None or width is not None:
-        problems.append(f"{place}: one of height and width is empty; expected both, or none")
+        problems.append(f"{place}: one of height and width is empty; expected both or neither")
     return Row(place, path, text("frame_dir"), whole("label"), () if split is None else (split,), further)

@@ -101,7 +101,7 @@ def test_babel_labels_may_be_elsewhere(tmp_path: Path) -> None:
     clips, labels = babel_like(3)
     path = write_babel(tmp_path, clips, labels)
     moved = (tmp_path / "val_label_60.pkl").rename(tmp_path / "labels.pkl")
-    with pytest.raises(SourceError, match="give BABEL's label pickle by --table"):
+    with pytest.raises(SourceError, match="give BABEL's label pickle with --table"):
         open_source(path)
     source = open_source(path, table=moved)
     assert len(source) == 3
@@ -149,7 +149,7 @@ def test_an_id_that_python_does_not_write_is_refused(tmp_path: Path) -> None:
     clips, (segments, rest) = babel_like(3)
     path = write_babel(tmp_path, clips, ([10**5000, *segments[1:]], rest))
     source = BabelSource(path)
-    with pytest.raises(SourceError, match=r"val_label_60\.pkl: \[0\] has an id of too many digits"):
+    with pytest.raises(SourceError, match=r"val_label_60\.pkl: \[0\] has an id with too many digits"):
         source.video(0)
 
 
@@ -180,7 +180,7 @@ def test_arrays_in_another_form_are_refused(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-8])
     with pytest.raises(SourceError, match="has changed"):
         source.video(0)
-    with pytest.raises(SourceError, match="its header says"):
+    with pytest.raises(SourceError, match="its header declares"):
         BabelSource(path)
 
 
@@ -289,7 +289,7 @@ def test_boxes_that_do_not_belong_to_the_videos_are_refused(tmp_path: Path) -> N
         with pytest.raises(SourceError, match="expected the boxes of FineGYM"):
             GymSource(path, dump(tmp_path / "boxes.pkl", value))
     source = GymSource(path, dump(tmp_path / "boxes.pkl", {"a": box}))
-    with pytest.raises(SourceError, match="has a gt_bbox already"):
+    with pytest.raises(SourceError, match="already has a gt_bbox"):
         source.video(0)
     source.close()
     with pytest.raises(SourceError, match="--boxes goes with gym, not with list"):

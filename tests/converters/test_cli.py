@@ -268,7 +268,7 @@ def test_merge_reports_how_many_videos_are_in_no_split(run: Any, tmp_path: Path,
     write(tmp_path / "mine.zarr", [{"frame_dir": "mine", "label": 1}, {"label": 2}])
     done = run("merge", store, tmp_path / "mine.zarr", "-o", tmp_path / "b.zarr")
     assert (done.status, done.out) == (0, f"{tmp_path / 'b.zarr'}: 8 videos\n")
-    assert done.err == "note: 2 videos are in no split; --as-split names those of each store\n"
+    assert done.err == "note: 2 videos are in no split; --as-split gives each store a split\n"
     done = run("merge", tmp_path / "mine.zarr", "-o", tmp_path / "c.zarr")
     assert done.err == "", "there are no splits"
 
@@ -307,7 +307,7 @@ def test_subset(run: Any, tmp_path: Path, store: Path) -> None:
 def test_empty_and_invalid_subsets(run: Any, tmp_path: Path, store: Path) -> None:
     out = tmp_path / "b.zarr"
     assert run("subset", store, out).status == 2
-    assert "none of 6 videos is chosen" in check_sentence(run("subset", store, out, "--labels", "999"))
+    assert "none of 6 videos is selected" in check_sentence(run("subset", store, out, "--labels", "999"))
     assert "has no split 'no'" in check_sentence(run("subset", store, out, "--split", "no"))
     assert "has no column 'lable'" in check_sentence(run("subset", store, out, "--where", "lable < 3"))
     assert "is not an expression" in check_sentence(run("subset", store, out, "--where", "label <"))
@@ -683,7 +683,7 @@ def test_a_file_that_an_option_names_is_looked_for_first(source: Path, store: Pa
 def test_bench_reports_at_once_what_it_cannot_write(store: Path, run: Any, tmp_path: Path) -> None:
     for option, named, what in (
         ("--json", tmp_path / "no" / "x.json", "there is no folder"),
-        ("--plot", tmp_path / "x.foo", "cannot be drawn"),
+        ("--plot", tmp_path / "x.foo", "has no suffix for plots"),
     ):
         done = run("bench", store, option, named)
         assert (done.status, done.out) == (2, "")

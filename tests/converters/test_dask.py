@@ -118,7 +118,7 @@ def test_a_part_that_dask_abandons_is_named_and_the_rest_is_kept(
         assert not (tmp_path / "a.zarr").exists()
     again = run_here("convert", source, tmp_path / "a.zarr", "--workers", "1")
     assert again.status == 0, again
-    assert "went on from an interrupted conversion" in again.err
+    assert "resumed an interrupted conversion" in again.err
     assert tree(tmp_path / "a.zarr") == expected
 
 
@@ -133,7 +133,7 @@ def test_an_interrupted_conversion_is_resumed(tmp_path: Path, source: Path, expe
         assert not (tmp_path / "a.zarr").exists()
         again = run(arguments)
         assert again.status == 0, again
-        assert "went on from an interrupted conversion" in again.err
+        assert "resumed an interrupted conversion" in again.err
     assert tree(tmp_path / "a.zarr") == expected
     assert not (tmp_path / "a.zarr.partial").exists()
 

@@ -194,7 +194,7 @@ def test_a_folder_is_not_a_file(tmp_path: Path, forced: str) -> None:
 
 def test_a_store_is_not_a_source(tmp_path: Path) -> None:
     bare_list.convert(dump(tmp_path / "a.pkl", [{"frame_dir": "a"}]), tmp_path / "a.zarr")
-    with pytest.raises(SourceError, match=r"a\.zarr is a store already"):
+    with pytest.raises(SourceError, match=r"a\.zarr is already a store"):
         open_source(tmp_path / "a.zarr")
 
 
@@ -285,7 +285,7 @@ def test_a_cut_short_pickle_is_declined_wherever_it_ends(tmp_path: Path) -> None
 def test_a_folder_without_pickles_is_declined(tmp_path: Path) -> None:
     (tmp_path / "f" / "sub").mkdir(parents=True)
     (tmp_path / "f" / "sub" / "a.txt").write_text("x")
-    with pytest.raises(SourceError, match=r"a folder with other files \(1 of \.txt\): sub/a\.txt is text"):
+    with pytest.raises(SourceError, match=r"a folder with other files \(1 of \.txt\): sub/a\.txt is a text file"):
         open_source(tmp_path / "f")
 
 

@@ -201,7 +201,7 @@ def test_a_raw_file_with_dots_is_refused(tmp_path: Path, raw_file: str, skip_mis
     dump(tmp_path / "0.pkl", {"a": pack()})
     (tmp_path / "kpfiles").mkdir()
     contents(tmp_path, entry("b"), entry("a", raw_file=raw_file))
-    with pytest.raises(SourceError, match=r"annotations\[1\].*leads outside of"):
+    with pytest.raises(SourceError, match=r"annotations\[1\].*leads outside"):
         open_source(tmp_path / "toc.pkl", kpfiles=tmp_path / "kpfiles", skip_missing=skip_missing)
 
 
@@ -255,7 +255,7 @@ def test_the_folder_itself_may_be_a_link(tmp_path: Path) -> None:
 def test_kpfiles_must_be_a_folder(tmp_path: Path) -> None:
     contents(tmp_path, entry("a"))
     for folder in (tmp_path / "no", tmp_path / "toc.pkl"):
-        with pytest.raises(SourceError, match="is not a folder; --kpfiles takes"):
+        with pytest.raises(SourceError, match="is not a folder; --kpfiles expects"):
             open_source(tmp_path / "toc.pkl", kpfiles=folder)
 
 

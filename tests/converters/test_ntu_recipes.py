@@ -138,7 +138,7 @@ def test_pyskl_drops_bodies_that_are_wide(width: float, persons: int) -> None:
 
 def test_pyskl_fails_if_none_of_several_bodies_is_left() -> None:
     data = file_of([(FIRST, 0, 8, person(1)), (FIRST + 1, 0, 9, person(2))], 10)
-    with pytest.raises(SourceError, match="none has more than 11 frames"):
+    with pytest.raises(SourceError, match="none of several bodies has more than 11 frames"):
         made("pyskl", data)
 
 

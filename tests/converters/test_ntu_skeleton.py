@@ -98,7 +98,10 @@ BROKEN: dict[str, tuple[bytes, str]] = {
     "no body count": (changed(2, None), "line 2: '72057594037944738"),
     "a blank line": (changed(2, "", "1"), "line 2: a blank line; expected the number of bodies of frame 1"),
     "a body id alone": (changed(3, "72057594037944738"), "line 3: 1 value; expected the 10 of a body"),
-    "a float for a body id": (changed(3, "7.2e16 0 1 1 1 1 0 0.1 0.2 2"), "line 3: body id '7.2e16'; expected an int"),
+    "a float for a body id": (
+        changed(3, "7.2e16 0 1 1 1 1 0 0.1 0.2 2"),
+        "line 3: body id '7.2e16'; expected a 64-bit integer",
+    ),
     "a huge body id": (changed(3, f"{1 << 63} 0 1 1 1 1 0 0.1 0.2 2"), "line 3: body id"),
     "26 joints": (changed(4, "26"), "line 4: 26 joints; expected the 25"),
     "27 joints": (changed(4, "27"), "line 4: 27 joints; expected the 25"),
@@ -121,7 +124,7 @@ BROKEN: dict[str, tuple[bytes, str]] = {
     "a delete": (changed(9, JOINT + "\x7f"), "line 9: '2\\x7f' is not a number"),
     "a byte order mark": (b"\xef\xbb\xbf" + WHOLE, "line 1: byte 0xef (byte 0 of the file)"),
     "UTF-16": (WHOLE.decode().encode("utf-16"), "line 1: byte 0xff"),
-    "old Mac line ends": (WHOLE.replace(b"\n", b"\r"), "line 1: a carriage return stands alone"),
+    "old Mac line ends": (WHOLE.replace(b"\n", b"\r"), "line 1: a carriage return without a line feed"),
     "more text": (WHOLE + b"\n\nend", "line 58: more text after the last of 2 frames"),
 }
 

@@ -107,7 +107,7 @@ def test_it_is_recognised_from_the_content_of_a_file(folder: Path, tmp_path: Pat
     other = tmp_path / "other"
     other.mkdir()
     (other / f"{NAMES[0]}.json").write_text('{"version": 1.3, "people": []}')
-    with pytest.raises(SourceError, match="is JSON as of OpenPose, which is not read"):
+    with pytest.raises(SourceError, match="is JSON of OpenPose, which is not read"):
         open_source(other)
 
 
@@ -139,7 +139,7 @@ WRONG: dict[str, tuple[object, str]] = {
     "no label": ({"file_name": "a", "skeletons": []}, r"has no 'label'; expected an object"),
     "no name": (GOOD | {"file_name": 3}, r"file_name is an int; expected"),
     "another name": (GOOD | {"file_name": NAMES[1]}, r"file_name is 'a05_s04_e02_v03'; expected 'a01_s01_e00_v01'"),
-    "label 0": (GOOD | {"label": 0}, r"label is 0; expected a whole number from 1 to 10"),
+    "label 0": (GOOD | {"label": 0}, r"label is 0; expected an integer from 1 to 10"),
     "a text as label": (GOOD | {"label": "1"}, r"label is '1'; expected"),
     "a bool as label": (GOOD | {"label": True}, r"label is True; expected"),
     "no frame": (GOOD | {"skeletons": []}, r"skeletons is a list of length 0; expected a list of frames"),
@@ -148,7 +148,7 @@ WRONG: dict[str, tuple[object, str]] = {
     "2D": (GOOD | {"skeletons": [[[0, 0]] * 20]}, r"skeletons\[0\]\[0\] is a list of length 2; expected \[x, y, z\]"),
     "null": (GOOD | {"skeletons": [[[0, None, 0]] * 20]}, r"skeletons\[0\]\[0\]\[1\] is None; expected a number"),
     "a bool": (GOOD | {"skeletons": [[[0, 0, True]] * 20]}, r"skeletons\[0\]\[0\]\[2\] is True; expected a number"),
-    "beyond": (GOOD | {"skeletons": [[[0, 0, 10**400]] * 20]}, r"a whole number beyond float64"),
+    "beyond": (GOOD | {"skeletons": [[[0, 0, 10**400]] * 20]}, r"an integer beyond float64"),
 }
 
 

@@ -127,7 +127,7 @@ def test_a_table_by_path_names_videos_without_a_name(tmp_path: Path) -> None:
     lines = refusal(lambda: open_source(tmp_path / "pkl", table=table))
     assert lines == [
         f"{table} has 1 problem:",
-        "  t.csv: line 2, t.csv: line 3: 2 videos have the frame_dir 'undefined'; give each its own by a --table",
+        "  t.csv: line 2, t.csv: line 3: 2 videos have the frame_dir 'undefined'; give each its own in a --table",
     ]
 
 
@@ -289,7 +289,7 @@ def test_all_problems_of_a_table_of_arrays_are_reported_together(tmp_path: Path)
     assert "line 5, path: '../a.npy' leads outside" in lines[1]
     assert "line 5, label: 'clap'" in lines[2]
     assert "line 3: 'missing.npy' is not in" in lines[3]
-    assert "line 4: 'a.npy' is that of t.csv: line 2, too" in lines[4]
+    assert "line 4: 'a.npy' is also listed at t.csv: line 2" in lines[4]
     assert "t.csv: line 2, t.csv: line 7: 2 videos have the frame_dir 'x'" in lines[5]
     assert "b.npy: keypoint has float32 (17, 2)" in lines[6]
     table = write(tmp_path / "t.csv", "path,frame_dir\n" + "".join(f"{i}.npy,a\n" for i in range(50)))
@@ -310,7 +310,7 @@ def test_all_arrays_of_a_wrong_shape_are_reported_together(tmp_path: Path) -> No
     good = points(4, 17, 2)
     wrong: dict[str, tuple[Any, str]] = {
         "axes.npy": (points(17, 2), r"float32 (17, 2); expected [M, T, V, C], or [T, V, C] for one person"),
-        "four.npy": (points(4, 17, 4), "put scores into keypoint_score of a .npz"),
+        "four.npy": (points(4, 17, 4), "put the scores into keypoint_score of a .npz"),
         "other.npy": (points(4, 25, 3), "25 joints of 3 coordinates; 2 of 3 files have 17 joints of 2 coordinates"),
         "bool.npy": (points(4, 17, 2) > 3, "bool (4, 17, 2)"),
         "text.npy": (np.array("text"), "keypoint has <U4 ()"),
@@ -340,7 +340,7 @@ def test_axes_in_another_order_are_refused_once_for_all_files(tmp_path: Path) ->
         save(tmp_path / "stgcn" / f"{frames}.npy", points(3, frames, 25, 2))
     [_, line] = refusal(lambda: ArrayFolder(tmp_path / "stgcn"))
     assert "30.npy: keypoint has the shape (3, 30, 25, 2): it looks like [C, T, V, M]" in line
-    assert "save np.transpose(x, (3, 1, 2, 0)); if its axes are [M, T, V, C], save a .npz of keypoint and" in line
+    assert "save np.transpose(x, (3, 1, 2, 0)); if its axes are [M, T, V, C], save a .npz with keypoint and" in line
     assert line.endswith("(and 2 more files like it)")
     save(tmp_path / "one" / "a.npy", points(3, 30, 25, 1))
     [_, line] = refusal(lambda: ArrayFolder(tmp_path / "one"))
@@ -382,7 +382,9 @@ def test_values_that_contradict_each_other_are_reported_together(tmp_path: Path)
         with pytest.raises(SourceError, match=f"c.npy: {key!r} is a column of the table"):
             ArrayFolder(tmp_path / "npy", table=table)
     table = write(tmp_path / "t.csv", "path,keypoint\nc.npz,1\n")
-    assert "is an array, and a column of the table" in refusal(lambda: ArrayFolder(tmp_path / "npz", table=table))[1]
+    assert (
+        "is an array and also a column of the table" in refusal(lambda: ArrayFolder(tmp_path / "npz", table=table))[1]
+    )
 
 
 def three_clips(folder: Path, where: str) -> None:
@@ -425,12 +427,12 @@ def test_filenames_that_no_split_could_distinguish(tmp_path: Path) -> None:
     for i, name in enumerate(({"filename": "x"}, {"filename": "x"}, {"filename": 5}, {})):
         dump(tmp_path / "pkl" / "train" / "a" / f"{i}.pkl", {"frame_dir": f"clip{i}", **name})
     assert refusal(lambda: open_source(tmp_path / "pkl", label_by="folders"))[1:] == [
-        "  train/a/0.pkl, train/a/1.pkl: 2 videos have the filename 'x'; give each its own by a --table",
-        "  train/a/2.pkl: no filename that is a text; give one by a --table with path and filename",
-        "  train/a/3.pkl: no filename; give one by a --table with path and filename",
+        "  train/a/0.pkl, train/a/1.pkl: 2 videos have the filename 'x'; give each its own in a --table",
+        "  train/a/2.pkl: the filename is not a str, or is empty; give one in a --table with path and filename",
+        "  train/a/3.pkl: no filename; give one in a --table with path and filename",
     ]
     save(tmp_path / "npz" / "a.npz", keypoint=points(4, 17, 2), filename=5)
-    assert "filename is int64; expected a text" in refusal(lambda: open_source(tmp_path / "npz"))[1]
+    assert "filename is int64; expected a str" in refusal(lambda: open_source(tmp_path / "npz"))[1]
 
 
 @pytest.mark.parametrize("more", [{}, {"frame_inds": np.arange(4)}])
@@ -440,9 +442,7 @@ def test_filenames_that_no_split_could_distinguish(tmp_path: Path) -> None:
 )
 def test_an_invalid_number_of_frames(tmp_path: Path, more: dict[str, Any], total: Any, shown: str) -> None:
     save(tmp_path / "a.npz", keypoint=points(4, 17, 3), total_frames=total, **more)
-    assert (
-        f"a.npz: total_frames is {shown}; expected a whole number" in refusal(lambda: ArrayFolder(tmp_path).video(0))[0]
-    )
+    assert f"a.npz: total_frames is {shown}; expected an integer" in refusal(lambda: ArrayFolder(tmp_path).video(0))[0]
     save(tmp_path / "a.npz", keypoint=points(4, 17, 3), total_frames=np.int32(4), **more)
     assert type(ArrayFolder(tmp_path).video(0)[0]["total_frames"]) is int
 
@@ -463,7 +463,10 @@ def test_how_folders_are_recognised(samples: Path, tmp_path: Path) -> None:
     assert recognised(samples / "extracted" / "S001C001P001R001A001.pkl", table=table) == "extraction"
     dump(tmp_path / "both" / "a.pkl", {"frame_dir": "a"})
     save(tmp_path / "both" / "a.npy", points(4, 17, 2))
-    assert "say by --from extraction or --from arrays" in refusal(lambda: open_source(tmp_path / "both"))[0]
+    assert (
+        "choose which to convert by --from extraction or --from arrays"
+        in refusal(lambda: open_source(tmp_path / "both"))[0]
+    )
     assert recognised(tmp_path / "both", dialect="arrays") == "arrays"
     assert recognised(tmp_path / "both", dialect="extraction") == "extraction"
 
@@ -498,7 +501,7 @@ def test_no_folder_is_skipped_silently(tmp_path: Path, kind: str, monkeypatch: p
     link.unlink()
     broken = inner.parent / next(inner.glob("[!.]*")).with_stem("lost").name
     broken.symlink_to(tmp_path / "nowhere")
-    assert refusal(opened)[0].startswith(f"{broken} is no file, or a link to nothing")
+    assert refusal(opened)[0].startswith(f"{broken} is not a file, or is a broken link")
     broken.unlink()
     real = os.scandir
 
@@ -527,7 +530,7 @@ def test_options_that_cannot_be_combined(samples: Path, tmp_path: Path) -> None:
     pyskl = samples / "gym" / "gym_hrnet.pkl"
     for call, reason in (
         (lambda: open_source(pyskl, table=table), "--table goes with babel, extraction or arrays, not with pyskl"),
-        (lambda: open_source(samples / "clips", label_by="folders", table=table), "not both"),
+        (lambda: open_source(samples / "clips", label_by="folders", table=table), "not from both"),
         (lambda: open_source(samples / "clips", label_by="names"), "expected one of folders, ntu"),
         (lambda: open_source(pyskl, "arrays"), "is a file; the dialect arrays is not"),
         (lambda: open_source(samples / "clips", "babel"), "is a folder; the dialect babel is not"),
@@ -561,7 +564,7 @@ def test_own_data_on_the_command_line(samples: Path, tmp_path: Path, capsys: pyt
     empty = write(tmp_path / "u.csv", "path\nnothing.npy\n")
     status, _, err = run("convert", samples / "clips", tmp_path / "d.zarr", "--table", empty, "--skip-missing")
     assert status == 1
-    assert "not one of its videos is in" in err
+    assert "none of its videos is in" in err
     gym = samples / "gym"
     boxes = ("--boxes", gym / "gym_gt_bboxes.pkl")
     status, _, err = run("convert", gym / "gym_hrnet.pkl", tmp_path / "g.zarr", *boxes, "--workers", 1)

@@ -116,7 +116,7 @@ def test_a_conversion_refuses_it_with_file_and_byte(
     message = capsys.readouterr().err
     assert ended.value.code == 1
     assert str(path) in message
-    assert re.search(r"byte \d+|is text; expected a pickle|is packed by", message), message
+    assert re.search(r"byte \d+|is a text file; expected a pickle|is compressed with", message), message
     assert "a fault in skelstore" not in message
     assert len(message.splitlines()) == 1
     assert message.isprintable() or message.rstrip("\n").isprintable()

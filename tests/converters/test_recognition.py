@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from converters import samples
 from converters.dialects.registry import open_source
-from converters.inputs.recognition import is_annotation, is_label_pickle, name_file, name_list
+from converters.inputs.recognition import describe_file, describe_list, is_annotation, is_label_pickle
 from converters.samples.skeletons import write_skeletons
 from skelstore.errors import SourceError
 from tests.support.array_files import npy, npz
@@ -71,23 +71,23 @@ FILES: dict[str, tuple[bytes, str]] = {
     "short.mat": (b"MATLAB 5.0 MAT-file, Platform" + b" " * 100, r"is a MATLAB file"),
     "seven.mat": (b"MATLAB 7.3 MAT-file".ljust(512) + b"\x89HDF\r\n\x1a\n", r"is a MATLAB 7.3 \(HDF5\) file.*h5py"),
     "a.h5": (b"\x89HDF\r\n\x1a\n" + bytes(60), r"is an HDF5 file.*h5py"),
-    "a.gz": (gzip.compress(b"x"), r"packed by gzip: unpack it"),
+    "a.gz": (gzip.compress(b"x"), r"compressed with gzip: unpack it"),
     "a.tar": (tarred(), r"is a tar archive: unpack it"),
     "a.zip": (packed({"a.txt": b"x"}), r"is a zip archive: unpack it"),
-    "cut.zip": (packed({"a.txt": b"x"})[:-9], r"is a zip archive that is damaged"),
+    "cut.zip": (packed({"a.txt": b"x"})[:-9], r"is a damaged zip archive"),
     "model.pt": (packed({"model/data.pkl": b"x", "model/data/0": b"y"}), r"is a file of PyTorch.*own_data"),
     "old.pth": (LEGACY_TORCH, r"is a file of PyTorch"),
     "a.parquet": (b"PAR1" + bytes(30), r"is a Parquet table.*--table"),
-    "a.mp4": (b"\0\0\0\x20ftypisom" + bytes(30), r"is a video; expected joints"),
-    "a.jpg": (b"\xff\xd8\xff\xe0" + bytes(30), r"is an image; expected joints"),
+    "a.mp4": (b"\0\0\0\x20ftypisom" + bytes(30), r"is a video; expected keypoints"),
+    "a.jpg": (b"\xff\xd8\xff\xe0" + bytes(30), r"is an image; expected keypoints"),
     "lfs.pkl": (b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\n", r"git lfs pull"),
-    "page.pkl": (b"<!DOCTYPE html>\n<html>", r"is a web page.*bring the file itself"),
-    "numbers.txt": (b"0 0.5 0.25 0.1\n1 0.5 0.25 0.1\n", r"is text with numbers.*own_data"),
-    "readme.md": (b"# Data\nSee the page of the project.\n", r"is text; expected a pickle"),
+    "page.pkl": (b"<!DOCTYPE html>\n<html>", r"is a web page.*get the file itself"),
+    "numbers.txt": (b"0 0.5 0.25 0.1\n1 0.5 0.25 0.1\n", r"is a text file of numbers.*own_data"),
+    "readme.md": (b"# Data\nSee the page of the project.\n", r"is a text file; expected a pickle"),
     "X.npy": (npy(np.zeros((50, 30, 17, 2))), r"one array, float64 \(50, 30, 17, 2\).*50 clips in one array"),
-    "y.npy": (npy(np.arange(50)), r"labels: give them by a --table"),
+    "y.npy": (npy(np.arange(50)), r"labels: pass them in a --table"),
     "clip.npy": (npy(np.zeros((30, 17, 2))), r"if it is one video, convert the folder"),
-    "rows.npy": (npy(np.zeros((30, 75))), r"a row of joints for each frame: reshape the rows to \(25, 3\)"),
+    "rows.npy": (npy(np.zeros((30, 75))), r"one row of joints per frame: reshape the rows to \(25, 3\)"),
     "train_data.npy": (npy(CLIP[None]), r"ST-GCN or 2s-AGCN.*np\.transpose\(x\[i\], \(3, 1, 2, 0\)\).*own_data"),
     "NTU60_CS.npz": (npz(x_train=CLIP, y_train=CLIP, x_test=CLIP, y_test=CLIP), r"CTR-GCN.*sources_ntu.*reshape"),
     "data_2d_custom.npz": (npz(positions_2d={"a": 1}, metadata={"b": 2}), r"VideoPose3D.*own_data"),
@@ -140,13 +140,13 @@ def test_json_is_named_by_the_tool_that_writes_it(tmp_path: Path, tool: str) -> 
         for source in (path, path.parent):
             with pytest.raises(SourceError) as caught:
                 open_source(source)
-            assert f"is JSON as of {tool}, which is not read: make a .npz of each video" in str(caught.value)
+            assert f"is JSON of {tool}, which is not read: make a .npz of each video" in str(caught.value)
 
 
 def test_json_that_another_dialect_reads(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text('{"file_name": "a01_s01_e00_v01", "skeletons": [], "label": 1}')
     for dialect in ("pyskl", "ntu"):
-        assert "is JSON as of NW-UCLA: convert it, or the folder that it is in" in refusal(tmp_path / "a.json", dialect)
+        assert "is JSON of NW-UCLA: convert it, or the folder that it is in" in refusal(tmp_path / "a.json", dialect)
 
 
 def test_json_of_no_known_tool(tmp_path: Path) -> None:
@@ -167,9 +167,9 @@ def test_json_of_no_known_tool(tmp_path: Path) -> None:
     ],
 )
 def test_real_json_is_named_by_its_tool(real_file: Callable[[str], Path], file: str, tool: str) -> None:
-    said = name_file(real_file(file))
+    said = describe_file(real_file(file))
     assert said is not None
-    assert said.startswith(f"is JSON as of {tool}, ")
+    assert said.startswith(f"is JSON of {tool}, ")
 
 
 def test_the_real_files_of_st_gcn(real_file: Callable[[str], Path]) -> None:
@@ -209,7 +209,7 @@ PICKLES: dict[str, tuple[object, str]] = {
     "joints": ([np.zeros((37, 17, 3))] * 2, r"arrays of joints"),
     "scores": ([np.zeros(60)] * 2, r"scores of a test run"),
     "scores of clips": ([np.zeros((10, 400))] * 2, r"scores of a test run"),
-    "instances": ([[INSTANCE] * 3] * 2, r"MMPose's instances by person and frame.*own_data"),
+    "instances": ([[INSTANCE] * 3] * 2, r"MMPose's instances per person and frame.*own_data"),
     "lists": ([[1, 2]], r"list of lists"),
     "frame": ({**INSTANCE, "frame_id": 3}, r"rename keypoints to keypoint"),
     "checkpoint": ({"state_dict": {}, "epoch": 3}, r"keys 'state_dict', 'epoch', none of which.*--from single"),
@@ -249,7 +249,7 @@ def test_a_folder_with_one_pickle_per_frame(tmp_path: Path) -> None:
         dump(tmp_path / "f" / f"{t:06d}.pkl", {**INSTANCE, "frame_id": t})
     text = refusal(tmp_path / "f")
     assert "000000.pkl (one of 2 pickles) is a dict" in text
-    assert "if each file is a frame, make one file" in text
+    assert "if each file is a frame, join those of a video in one file" in text
     assert "--from folder" in text
 
 
@@ -271,7 +271,7 @@ def test_a_folder_of_an_array_and_its_labels(tmp_path: Path) -> None:
 
 def test_folders_of_other_files(tmp_path: Path) -> None:
     (tmp_path / "empty" / "sub").mkdir(parents=True)
-    assert "is a folder without a file; expected .skeleton, .pkl, " in refusal(tmp_path / "empty")
+    assert "is a folder without files; expected .skeleton, .pkl, " in refusal(tmp_path / "empty")
     (tmp_path / "lmdb").mkdir()
     (tmp_path / "lmdb" / "data.mdb").write_bytes(bytes(8))
     assert "is an LMDB database" in refusal(tmp_path / "lmdb")
@@ -298,7 +298,7 @@ def test_a_skeleton_file_alone(tmp_path: Path) -> None:
 def test_every_sample_is_an_annotation() -> None:
     for annotation in (*samples.ntu_like(3)["annotations"], *samples.bare_list_like(3), *samples.compressed_like(3)):
         assert is_annotation(annotation)
-        assert name_list(annotation, None) is None
+        assert describe_list(annotation, None) is None
 
 
 VALUES = {
@@ -324,7 +324,7 @@ def test_any_bytes_are_named_or_left_to_the_reader_of_pickles(data: bytes) -> No
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "a.pkl"
         path.write_bytes(data)
-        said = name_file(path)
+        said = describe_file(path)
         assert said is None or said.startswith(("is ", "has "))
 
 
@@ -332,7 +332,7 @@ def test_any_bytes_are_named_or_left_to_the_reader_of_pickles(data: bytes) -> No
 def test_pickles_of_protocol_0_and_1_are_not_called_text(value: object, protocol: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = dump(Path(folder) / "a.pkl", [value, {"a": value}], protocol)
-        assert name_file(path) is None
+        assert describe_file(path) is None
 
 
 def test_labels_of_st_gcn() -> None:

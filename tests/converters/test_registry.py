@@ -143,7 +143,7 @@ def test_a_broken_file_of_another_kind_does_not_matter(tmp_path: Path) -> None:
     (folder / "b.skeleton.txt").symlink_to(tmp_path / "nothing")
     assert recognise(folder).name == "folder"
     (folder / "0.pkl").symlink_to(tmp_path / "nothing")
-    with pytest.raises(SourceError, match=r"0\.pkl is no file, or a link to nothing"):
+    with pytest.raises(SourceError, match=r"0\.pkl is not a file, or is a broken link"):
         recognise(folder)
 
 

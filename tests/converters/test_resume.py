@@ -152,7 +152,7 @@ def test_an_interrupted_conversion_ends_with_130_and_is_resumed(
     kept = len(finished_parts(destination))
     assert kept >= 3
     again = run_here("convert", source, destination, "--workers", "1")
-    assert again == Done(0, again.out, f"went on from an interrupted conversion: {kept} of its parts were finished\n")
+    assert again == Done(0, again.out, f"resumed an interrupted conversion: {kept} of its parts were finished\n")
     assert tree(destination) == expected
     assert os.listdir(tmp_path) == ["a.zarr"]
 

@@ -406,8 +406,8 @@ def test_a_conversion_looks_through_its_source_first(capsys: pytest.CaptureFixtu
         clock.now += 10
         report(Reached(2345, 100_000_000, 23456, 1_300_000_000, True))
     assert lines_of(capsys) == [
-        "looking through the source, 12,345 videos so far",
-        "converting: 1,234 videos, 50 MB, 5 MB/s; looking through the source, 12,345 videos so far",
+        "scanning the source, 12,345 videos so far",
+        "converting: 1,234 videos, 50 MB, 5 MB/s; scanning the source, 12,345 videos so far",
         "converting: 2,345 of 23,456 videos, 100 of 1,300 MB, 5 MB/s, 04:00 left",
     ]
 

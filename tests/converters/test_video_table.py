@@ -75,7 +75,7 @@ def test_paths_are_those_below_the_folder(table: Path) -> None:
     assert [row.path for row in rows(table, "path\n./a.npy\nb\\c.npy\n")] == ["a.npy", "b/c.npy"]
     found = problems(table, "path\n/etc/a.npy\n../a.npy\nC:\\a.npy\na/../../b.npy\n")
     assert [text.partition(":")[2] for text in found] == [
-        f" line {number}, path: {path!r} leads outside of the folder; expected a path relative to it"
+        f" line {number}, path: {path!r} leads outside the folder; expected a path relative to it"
         for number, path in enumerate(["/etc/a.npy", "../a.npy", "C:/a.npy", "a/../../b.npy"], 2)
     ]
 
@@ -86,12 +86,12 @@ def test_all_problems_are_reported_with_their_rows(table: Path) -> None:
     found = problems(table, header + ",x,clap,1,1\na.npy,,1.5,3,\n" + third + "c.npy,z,-1,x,3\n")
     assert found == [
         "clips.csv: line 2, path: it is empty; expected a file, relative to the folder",
-        "clips.csv: line 3: one of height and width is empty; expected both, or none",
-        "clips.csv: line 3, label: '1.5' is no whole number: number the classes from 0",
-        "clips.csv: line 4, label: '99999999999999999999' is no whole number: number the classes from 0",
-        "clips.csv: line 5, height: 'x' is no whole number",
-        "clips.csv: line 5: one of height and width is empty; expected both, or none",
-        "clips.csv: line 2, label: 'clap' is no whole number, and other rows have numbers: number all classes from 0, "
+        "clips.csv: line 3: one of height and width is empty; expected both or neither",
+        "clips.csv: line 3, label: '1.5' is not an integer: number the classes from 0",
+        "clips.csv: line 4, label: '99999999999999999999' is not an integer: number the classes from 0",
+        "clips.csv: line 5, height: 'x' is not an integer",
+        "clips.csv: line 5: one of height and width is empty; expected both or neither",
+        "clips.csv: line 2, label: 'clap' is not an integer, and other rows have numbers: number all classes from 0, "
         "or name them all",
     ]
 
@@ -100,7 +100,7 @@ def test_rows_of_another_length_are_reported_too(table: Path) -> None:
     found = problems(table, "frame_dir,label\na,1\n\nb\nc,1,2\nd,1\ne,x\n")
     assert [text.partition("; ")[0] for text in found] == [
         *("clips.csv: line 4: 1 cells", "clips.csv: line 5: 3 cells"),
-        "clips.csv: line 7, label: 'x' is no whole number, and other rows have numbers: number all classes from 0, "
+        "clips.csv: line 7, label: 'x' is not an integer, and other rows have numbers: number all classes from 0, "
         "or name them all",
     ]
 
@@ -120,10 +120,10 @@ def test_very_many_problems_are_reported_in_part(table: Path) -> None:
     [
         ("", "has the columns (none);"),
         ("name;label\na;3\n", "has the columns 'name;label'"),
-        ("path,path\na,b\n", "several columns of the name 'path'"),
-        (",path\n0,a\n", "a column of the name ''; expected names without blanks"),
-        ("path,label ,split\na,1,b\n", "a column of the name 'label '"),
-        ("path,height\na,1\n", "expected both, or none"),
+        ("path,path\na,b\n", "several columns named 'path'"),
+        (",path\n0,a\n", "a column named ''; expected a name for each column, without blanks"),
+        ("path,label ,split\na,1,b\n", "a column named 'label '"),
+        ("path,height\na,1\n", "expected both or neither"),
         ("path,label\n", "has no rows"),
         ('path\na.npy\nb"x"\n"c"x\n', "line 4"),
     ],
@@ -320,7 +320,7 @@ def test_parquet_tables_beyond_a_bound_are_refused_before_they_are_read(
     monkeypatch.setattr(table_limits, "MOST_BYTES", 1 << 20)
     large = parquet(table, {"path": ["a"], "x": ["z" * (2 << 20)]}, compression="zstd", use_dictionary=False)
     assert large.stat().st_size < 4000
-    with pytest.raises(SourceError, match=r"and 2,09\d,\d\d\d bytes once unpacked"):
+    with pytest.raises(SourceError, match=r"and 2,09\d,\d\d\d uncompressed bytes"):
         read_table(large)
 
 
@@ -329,7 +329,7 @@ def test_parquet_tables_that_repeat_texts(table: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(table_limits, "MOST_BYTES", 8 << 20)
     path = parquet(table, {"path": pa.array(["z" * 100_000]).take(pa.array(np.zeros(1000, np.int32)))})
     assert path.stat().st_size < 210_000
-    with pytest.raises(SourceError, match=r"or [\d,]+ bytes once unpacked"):
+    with pytest.raises(SourceError, match=r"or [\d,]+ uncompressed bytes"):
         read_table(path)
 
 

@@ -1,4 +1,4 @@
-"""Raw NTU RGB+D: ``.skeleton`` files as a source, recipes that make annotations of them."""
+"""Raw NTU RGB+D: ``.skeleton`` files as a source, and recipes that make annotations from them."""
 
 from converters.dialects.ntu.source import DIALECT, NAME, SUFFIX, NtuFiles, convert
 

@@ -1,4 +1,4 @@
-"""A store that keeps NTU RGB+D raw as the source of another, as a recipe would make it of the files."""
+"""A store of raw NTU RGB+D as the source of another store, equal to what a recipe makes from the files."""
 
 from __future__ import annotations
 
@@ -22,14 +22,17 @@ from skelstore.format.schema import ROOT_KEY, Annotation, Origin
 from skelstore.format.values import Json
 
 DERIVED: tuple[Recipe, ...] = RECIPES[1:]
+"""Recipes other than ``raw``."""
 _POSITION_BYTES = JOINTS * 3 * 8
+"""Bytes of the positions of one body in one frame."""
 _KEYS = ("frame_dir", "label", "total_frames", *BODY_FIELDS)
 
 
 class RawStore(KnownAtOnce):
-    """Source of what a recipe makes of the videos of a store that was converted with the recipe ``raw``.
+    """Source of the annotations that a recipe makes from a store that was converted with the recipe ``raw``.
 
-    ``recipe``, ``task`` and ``skip_broken`` as those of ``NtuFiles``. Raises SourceError if the store is another.
+    ``recipe``, ``task`` and ``skip_broken`` are those of ``NtuFiles``. Raises SourceError if the store does not hold
+    raw NTU RGB+D, and as ``skelstore.open`` does.
     """
 
     dialect = ntu.NAME
@@ -50,7 +53,7 @@ class RawStore(KnownAtOnce):
             self._about = self._store.source
             if (self._about.get("dialect"), self._about.get("recipe")) != (ntu.NAME, "raw"):
                 raise SourceError(
-                    f"{self.path} does not keep NTU RGB+D raw: convert the {ntu.SUFFIX} files with --recipe raw first"
+                    f"{self.path} does not hold raw NTU RGB+D: convert the {ntu.SUFFIX} files with --recipe raw first"
                 )
             names = [self._store.name(row) or "" for row in range(len(self._store))]
             rows = {name: row for row, name in enumerate(names)}
@@ -76,7 +79,7 @@ class RawStore(KnownAtOnce):
             return apply_recipe(self._recipe, self._store.read_one(self._rows[index], fields=_KEYS)), None
 
     def files(self, start: int, stop: int) -> list[Path]:
-        return [self.path / ROOT_KEY]  # which holds the checksums of all others
+        return [self.path / ROOT_KEY]  # it holds the checksums of all other files
 
     def settings(self) -> Json:
         return [self._recipe, self._task, self._skip_broken]
@@ -88,7 +91,7 @@ class RawStore(KnownAtOnce):
         return splits(self._samples, self._recipe, self._task)
 
     def description(self) -> dict[str, Json]:
-        """As of the store, with this recipe and task."""
+        """As in the raw store, but with this recipe and task."""
         keys = ("name", "size", "class_names", "ignored", "left_out")
         kept: dict[str, Json] = {key: self._about[key] for key in keys if key in self._about}
         return {**kept, "document": PYSKL_DOCUMENT, "recipe": self._recipe, "task": self._task}

@@ -1,8 +1,8 @@
-"""The annotation that each recipe makes of the bodies in an NTU RGB+D file.
+"""The annotation that each recipe makes from the bodies in an NTU RGB+D file.
 
 ``raw`` keeps every value. ``pyskl`` equals PYSKL's tools/data/ntu_preproc.py and ``mmaction2`` equals MMAction2's
-tools/data/skeleton/gen_ntu_rgbd_raw.py, array for array, also where what they do is a defect. Sums and variances are
-taken over arrays of their shapes and dtypes: another order of summation could turn a decision.
+tools/data/skeleton/gen_ntu_rgbd_raw.py, array for array, including their defects. Sums and variances are computed over
+arrays of the same shapes and dtypes as upstream: another order of summation could change a decision.
 """
 
 from __future__ import annotations
@@ -20,31 +20,38 @@ from skelstore.errors import SourceError
 from skelstore.format.schema import Annotation
 
 RECIPES: tuple[Recipe, ...] = get_args(Recipe)
+"""The words that ``--recipe`` accepts; ``raw`` is the first."""
 
 BODY_FIELDS = ("frame_inds", "body_id", "position")
-"""Of a raw annotation, what the other recipes are made of, beside ``total_frames``."""
+"""The fields of a raw annotation that the other recipes use, in addition to ``total_frames``."""
 
 _EPSILON = 1e-3
+"""Sums of absolute coordinates, in metres, below which a frame or joint counts as empty (PYSKL)."""
 _SHORT = 11
+"""Of several bodies, those with at most this number of frames are dropped (PYSKL)."""
 _SPREAD = 0.8
+"""Width by height above which a body in a frame does not have the shape of a person (PYSKL)."""
 _SPREAD_SHARE = 0.69754
+"""Of several bodies, those with at least this share of such frames are dropped (PYSKL)."""
 _LIMIT_DTYPE = (np.float32(1) * _SPREAD).dtype
-"""Upstream multiplies single numbers: NumPy 1 makes a float64 of them, NumPy 2 a float32."""
+"""Upstream multiplies a scalar by ``_SPREAD``: the product is a float64 in NumPy 1, a float32 in NumPy 2."""
 _SLOTS = 4
+"""Bodies per frame that MMAction2 reads."""
 _TRACKS = 2
+"""Persons M of an annotation, at most."""
 _HALF_MAX = float(np.finfo(np.float16).max)
 
 
 def raw(name: str, label: int, skeleton: Skeleton) -> Annotation:
-    """All values of a file, as ``Skeleton`` describes them, in arrays of their own."""
+    """The annotation of the recipe ``raw``: all values of a file, in the arrays that ``Skeleton`` describes."""
     return {"frame_dir": name, "label": label, **skeleton._asdict()}
 
 
 def apply_recipe(recipe: Recipe, annotation: Annotation) -> Annotation:
-    """The annotation of another recipe from one of ``raw``: ``keypoint`` float16 [M, T, 25, 3].
+    """The annotation that a recipe makes from one of ``raw``: ``keypoint`` float16 [M, T, 25, 3] in metres.
 
-    Raises SkippedVideoError for a video in which no frame has a body (``pyskl``), SourceError where upstream fails as
-    well.
+    ``raw`` returns the annotation itself. Raises SkippedVideoError if no frame has a body (``pyskl``), SourceError if a
+    coordinate is beyond float16 or upstream fails, too.
     """
     name, total_frames = annotation["frame_dir"], annotation["total_frames"]
     frames, ids, position = (annotation[key] for key in BODY_FIELDS)
@@ -70,20 +77,20 @@ def apply_recipe(recipe: Recipe, annotation: Annotation) -> Annotation:
 
 
 def _strongest_slots(total_frames: int, frames: NDArray[Any], position: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The m-th body of a frame in slot m, whoever it is; the two slots that move most, without empty ones."""
+    """The two slots that move most, without empty ones [M, T, 25, 3]. Slot m has the m-th body of every frame."""
     slots = np.arange(len(frames)) - np.searchsorted(frames, frames)
     kept = slots < _SLOTS
     data = np.zeros((_SLOTS, total_frames, JOINTS, 3))
     data[slots[kept], frames[kept]] = position[kept]
     energy = np.array([_energy(slot) for slot in data])
-    # The order among equals is that of NumPy's default sort, as it is upstream.
+    # Equal slots are ordered by NumPy's default sort, as upstream.
     data = data[energy.argsort()[::-1][:_TRACKS]]
-    seen: NDArray[np.float64] = data[data.sum((1, 2, 3)) != 0]
-    return seen
+    filled: NDArray[np.float64] = data[data.sum((1, 2, 3)) != 0]
+    return filled
 
 
 def _energy(slot: NDArray[np.float64]) -> float:
-    """Standard deviation over frames and joints, summed over x, y, z; of the frames whose sum is not zero."""
+    """Standard deviation over frames and joints, summed over x, y, z, of the frames whose sum is not zero."""
     slot = slot[slot.sum(-1).sum(-1) != 0]
     return float(slot[:, :, 0].std() + slot[:, :, 1].std() + slot[:, :, 2].std()) if len(slot) else 0.0
 
@@ -93,7 +100,7 @@ def _energy(slot: NDArray[np.float64]) -> float:
 
 @dataclass
 class _Body:
-    """All that one id stands for: ``keypoint`` float32 [F, 25, 3], laid down without gaps from ``start``."""
+    """The frames with one body id: ``keypoint`` float32 [F, 25, 3], placed without gaps from the frame ``start``."""
 
     start: int
     keypoint: NDArray[np.float32]
@@ -105,7 +112,7 @@ class _Body:
 
 
 def _bodies(frames: NDArray[Any], ids: NDArray[Any], position: NDArray[np.float32]) -> list[_Body]:
-    """The bodies in order of appearance. Frames are counted without those that have no body."""
+    """The bodies in order of appearance. Frames without a body are not counted."""
     _, counter = np.unique(frames, return_inverse=True)
     _, first = np.unique(ids, return_index=True)
     bodies = []
@@ -121,27 +128,30 @@ def _motion(keypoint: NDArray[np.float32]) -> Any:
 
 
 def _tracks(bodies: list[_Body]) -> NDArray[np.float32]:
-    """One body alone [1, F, 25, 3], or two tracks into which several are laid [2, T, 25, 3]."""
-    bodies = _by_motion(bodies)
-    for keep in (lambda found: found, _without_short, _without_spread):
+    """A single body [1, F, 25, 3], or two tracks with several bodies [2, T, 25, 3]."""
+    bodies = _sort_by_motion(bodies)
+    for keep in (lambda same: same, _drop_short, _drop_spread):
         bodies = keep(bodies)
         if len(bodies) == 1:
             return bodies[0].keypoint[None]
-    tracks = _trimmed(_laid_down(bodies))
+    tracks = _trim(_assign_tracks(bodies))
     first, second = (np.sum(np.abs(track[0, 1])) for track in tracks)
     return tracks[::-1] if first < _EPSILON and second > _EPSILON else tracks
 
 
-def _by_motion(bodies: list[_Body]) -> list[_Body]:
+def _sort_by_motion(bodies: list[_Body]) -> list[_Body]:
     return sorted(bodies, key=lambda body: -body.motion)
 
 
-def _without_short(bodies: list[_Body]) -> list[_Body]:
+def _drop_short(bodies: list[_Body]) -> list[_Body]:
     return [body for body in bodies if len(body.keypoint) > _SHORT]
 
 
-def _without_spread(bodies: list[_Body]) -> list[_Body]:
-    """Without bodies that are mostly wider than people are; the valid frames of the others bound their motion."""
+def _drop_spread(bodies: list[_Body]) -> list[_Body]:
+    """Drop bodies that are too wide for a person in most frames.
+
+    The motion of the others is at most that of their valid frames. Raises SourceError if none is left.
+    """
     kept = []
     for body in bodies:
         valid = _upright(body.keypoint)
@@ -152,21 +162,21 @@ def _without_spread(bodies: list[_Body]) -> list[_Body]:
             kept.append(body)
     if not kept:
         raise SourceError(
-            f"of several bodies none has more than {_SHORT} frames and the shape of a person; PYSKL fails on it too"
+            f"none of several bodies has more than {_SHORT} frames and the shape of a person; PYSKL fails on it too"
         )
-    return _by_motion(kept)
+    return _sort_by_motion(kept)
 
 
 def _upright(keypoint: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Frames [F] that are at most 0.8 times as wide as they are high."""
+    """Whether the body in each frame [F] is at most ``_SPREAD`` times as wide as it is high."""
     width, height = (np.ptp(keypoint[:, :, axis], axis=1) for axis in (0, 1))
     limit: NDArray[Any] = height.astype(_LIMIT_DTYPE) * _LIMIT_DTYPE.type(_SPREAD)
     upright: NDArray[np.bool_] = width <= limit
     return upright
 
 
-def _laid_down(bodies: list[_Body]) -> NDArray[np.float32]:
-    """Each body in the first of two tracks that is free where it is; who finds none is dropped."""
+def _assign_tracks(bodies: list[_Body]) -> NDArray[np.float32]:
+    """Put each body into the first of two tracks that is free in its frames; drop it if there is none."""
     tracks = np.zeros((_TRACKS, max(body.end for body in bodies), JOINTS, 3), np.float32)
     taken = [(bodies[0].start, bodies[0].end), (0, 0)]
     tracks[0, bodies[0].start : bodies[0].end] = bodies[0].keypoint
@@ -179,15 +189,15 @@ def _laid_down(bodies: list[_Body]) -> NDArray[np.float32]:
     return tracks
 
 
-def _trimmed(tracks: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Without the frames at both ends in which nothing is seen."""
+def _trim(tracks: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Remove the empty frames at both ends. Raises SourceError if all frames are empty."""
     frames = range(tracks.shape[1])
-    first = next((frame for frame in frames if _is_seen(tracks[:, frame])), None)
+    first = next((frame for frame in frames if _is_filled(tracks[:, frame])), None)
     if first is None:
         raise SourceError("every joint of every body is at zero; PYSKL fails on it too")
-    last = next(frame for frame in reversed(frames) if _is_seen(tracks[:, frame]))
+    last = next(frame for frame in reversed(frames) if _is_filled(tracks[:, frame]))
     return tracks[:, first : last + 1]
 
 
-def _is_seen(frame: NDArray[np.float32]) -> bool:
+def _is_filled(frame: NDArray[np.float32]) -> bool:
     return not np.sum(np.abs(frame)) < _EPSILON

@@ -1,7 +1,8 @@
-"""The text of one NTU RGB+D file, ``SsssCcccPpppRrrrAaaa.skeleton``, as arrays.
+"""Parser of an NTU RGB+D file, ``SsssCcccPpppRrrrAaaa.skeleton``.
 
-The number of frames; per frame the number of bodies; per body a line of 10 values, the number of joints, and a line
-of 12 values for each of the 25 joints (shahroudy/NTURGB-D, Matlab/read_skeleton_file.m). Lines end with LF or CRLF.
+The file has the number of frames; per frame the number of bodies; per body a line of 10 values, the number of joints,
+and a line of 12 values per joint, of which there are 25 (shahroudy/NTURGB-D, Matlab/read_skeleton_file.m). Lines end
+with LF or CRLF.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from skelstore.wording import counted, shown
 
 JOINTS = 25
 JOINT_VALUES = 12
+"""Values in the line of a joint."""
 BODY_VALUES = 10
+"""Values in the line of a body."""
 _BODY_LINES = 2 + JOINTS
 _BODY_TOKENS = BODY_VALUES + 1 + JOINTS * JOINT_VALUES
 _JOINTS_LINE = b"25"
@@ -28,10 +31,11 @@ _IS_BLANK = np.array([code in _BLANK for code in range(256)])
 _COUNT = re.compile(rb"[0-9]{1,15}")
 _BODY_ID = re.compile(rb"-?[0-9]{1,19}")
 _KEPT_BYTES = 4 << 20
+"""Size of the array that ``_keep_pages`` frees."""
 
 
 class Skeleton(NamedTuple):
-    """What one file holds: N bodies in all frames together, in the order of the file.
+    """The content of one file: N bodies in all frames together, in the order of the file.
 
     ``frame_inds`` int32 [N]: the frame of each body, from 0, ascending. ``body_id`` int64 [N]. ``body`` float64 [N, 9]:
     clipped edges, left hand confidence, left hand state, right hand confidence, right hand state, restricted, lean x,
@@ -52,9 +56,9 @@ class Skeleton(NamedTuple):
 
 
 def parse(data: bytes) -> Skeleton:
-    """The bodies of a file. Raises SourceError, which names the line, for whatever is not as the format says.
+    """The bodies of a file. Raises SourceError, which names the line, if the file is not valid.
 
-    A body id is beyond 2**53, so it never goes through a float. Numbers are read to the nearest float64.
+    Body ids exceed 2**53, so they are never converted to float. Other numbers become the nearest float64.
     """
     _keep_pages()
     text = _Text(data)
@@ -65,12 +69,12 @@ def parse(data: bytes) -> Skeleton:
         for frame, line in _walk(text, total_frames):
             frames.append(frame)
             lines.append(line)
-    finally:  # where a line is missing or too many, it is a joint's line that first is not as it should be
+    finally:  # if a line is missing or superfluous, the first error is in the line of a joint
         rows = np.array(lines, np.intp)
         _check_values(text, rows)
     numbers = text.numbers()
     _check_finite(text, numbers)
-    # The values of a body follow one another, blanks left out: its line, the number of joints, the joints.
+    # The tokens of a body are contiguous: its line, the number of joints, the joints.
     values = numbers[text.first[rows][:, None] + np.arange(_BODY_TOKENS)]
     body = values[:, 1:BODY_VALUES]
     joints = values[:, BODY_VALUES + 1 :].reshape(-1, JOINTS, JOINT_VALUES)
@@ -91,19 +95,19 @@ def parse(data: bytes) -> Skeleton:
 
 @cache
 def _keep_pages() -> None:
-    """Once a process, free a large array, of which nothing was touched.
+    """Free a large array, once per process, so that glibc keeps the memory of smaller ones.
 
-    glibc gives the memory of every larger array back to the system as soon as it is free, so that each file would pay
-    for the same pages again, a third of its time. The size of the largest array that was freed is its measure of what
-    is kept (mallopt(3), M_MMAP_THRESHOLD).
+    glibc returns the memory of arrays above a threshold to the system as soon as they are freed. Each file would then
+    fault in the same pages again, which takes a third of its time. Freeing an array raises the threshold to its size
+    (mallopt(3), M_MMAP_THRESHOLD). The pages of this array are never touched.
     """
     np.empty(_KEPT_BYTES, np.uint8)
 
 
 class _Text:
-    """The lines of a file and the tokens in them, each of which one blank ends, all as positions.
+    """The positions of the lines of a file and of the tokens in them; each token ends with one blank.
 
-    Large arrays are few, and small: each costs the pages it is made of, which is a good part of the time.
+    There are few large arrays, and they are kept small: allocating their pages takes a good part of the time.
     """
 
     def __init__(self, data: bytes) -> None:
@@ -111,22 +115,22 @@ class _Text:
         codes = np.frombuffer(self.data, np.uint8)
         ends = np.flatnonzero(codes <= ord(" ")).astype(np.int32)
         if not (self.data.isascii() and _IS_BLANK[codes[ends]].all()):
-            raise _stray(data)
+            raise _stray_byte_error(data)
         if len(ends) and (ends[0] == 0 or (np.diff(ends) == 1).any()):  # several blanks between tokens
             self.data = b"\n".join([b" ".join(line.split()) for line in self.data.split(b"\n")])
             codes = np.frombuffer(self.data, np.uint8)
             ends = np.flatnonzero(codes <= ord(" ")).astype(np.int32)
         newlines = np.flatnonzero(codes[ends] == ord("\n"))
         self._ends = np.append(ends, np.int32(len(codes)))
-        """Where each token ends."""
+        """The position at which each token ends."""
         self.first = np.concatenate([[0], newlines + 1, [len(self._ends)]])
-        """The first token of each line, and at the end the number of all tokens."""
+        """The index of the first token of each line; at the end, the number of all tokens."""
         self.tokens = np.diff(self.first).tolist()
-        """Tokens of each line; a blank line has one, an empty one."""
+        """The number of tokens in each line. A blank line has one, which is empty."""
         self._line_ends = [*ends[newlines].tolist(), len(codes)]
 
     def __len__(self) -> int:
-        """Number of lines, without blank ones at the end."""
+        """The number of lines, without blank lines at the end."""
         return len(self.tokens)
 
     def line(self, line: int) -> bytes:
@@ -139,8 +143,8 @@ class _Text:
         return int(np.searchsorted(self.first, index, "right")) - 1
 
     def numbers(self) -> NDArray[np.float64]:
-        """Every token as a number. Raises SourceError for the first that is none."""
-        import pyarrow as pa  # here, so that a dialect is declared without it
+        """All tokens as numbers. Raises SourceError for the first that is not a number."""
+        import pyarrow as pa  # here, so that the dialect can be declared without it
 
         count = len(self._ends)
         offsets = np.zeros(count + 1, np.int32)
@@ -148,7 +152,7 @@ class _Text:
         characters = self.data.translate(None, _BLANK)
         tokens = pa.Array.from_buffers(pa.string(), count, [None, pa.py_buffer(offsets), pa.py_buffer(characters)])
         try:
-            found: NDArray[np.float64] = tokens.cast(pa.float64()).to_numpy()
+            numbers: NDArray[np.float64] = tokens.cast(pa.float64()).to_numpy()
         except pa.ArrowInvalid:
             for index in range(count):
                 try:
@@ -157,11 +161,11 @@ class _Text:
                     line = self.line_of_token(index)
                     raise SourceError(f"line {line + 1}: {shown(self.token(index).decode())} is not a number") from None
             raise
-        return found
+        return numbers
 
 
 def _with_line_feeds(data: bytes) -> bytes:
-    """The text with LF at the ends of lines, and without blanks at its end."""
+    """The text with LF as line ends, and without blanks at its end. Raises SourceError if it is empty."""
     text = data.rstrip(_BLANK)
     if not text:
         raise SourceError("the file is empty; expected the number of frames in its first line")
@@ -169,18 +173,18 @@ def _with_line_feeds(data: bytes) -> bytes:
         text = text.replace(b"\r\n", b"\n")
         if (position := text.find(b"\r")) >= 0:
             raise SourceError(
-                f"line {text.count(10, 0, position) + 1}: a carriage return stands alone; expected lines that end with "
-                "LF or CRLF"
+                f"line {text.count(10, 0, position) + 1}: a carriage return without a line feed; expected lines that "
+                "end with LF or CRLF"
             )
     return text
 
 
-def _stray(data: bytes) -> SourceError:
-    """What refuses a file for its first byte that no text of numbers has."""
+def _stray_byte_error(data: bytes) -> SourceError:
+    """The error for the first byte that cannot be part of a text of numbers."""
     position = next(i for i, byte in enumerate(data) if byte > 126 or (byte < 32 and byte not in _BLANK))
     return SourceError(
-        f"line {data.count(10, 0, position) + 1}: byte 0x{data[position]:02x} (byte {position} of the file) does not "
-        "belong into a text of numbers: the file is damaged"
+        f"line {data.count(10, 0, position) + 1}: byte 0x{data[position]:02x} (byte {position} of the file) cannot "
+        "be part of a text of numbers: the file is damaged"
     )
 
 
@@ -195,7 +199,7 @@ def _total_frames(text: _Text) -> int:
 
 
 def _walk(text: _Text, total_frames: int) -> Iterator[tuple[int, int]]:
-    """Of each body its frame and its first line, counted from 0."""
+    """Yield the frame and the first line of each body, both from 0. Raises SourceError if the structure is invalid."""
     count = len(text)
     line = 1
     for frame in range(total_frames):
@@ -217,7 +221,7 @@ def _walk(text: _Text, total_frames: int) -> Iterator[tuple[int, int]]:
 
 
 def _check_body(text: _Text, start: int, bodies: int, declared: int) -> None:
-    """Raise SourceError if what begins at a line is not a body of 25 joints, whole."""
+    """Raise SourceError if no complete body with 25 joints begins at the line ``start``."""
     if start < len(text) and text.tokens[start] != BODY_VALUES:
         raise SourceError(f"line {start + 1}: {_values(text, start)}; expected the {BODY_VALUES} of a body")
     if start + 1 < len(text) and text.line(start + 1) != _JOINTS_LINE:
@@ -249,29 +253,28 @@ def _check_finite(text: _Text, numbers: NDArray[np.float64]) -> None:
 
 
 def _states(joints: NDArray[np.float64], rows: NDArray[np.intp]) -> NDArray[np.uint8]:
-    """The tracking states [N, 25]. Raises SourceError for one that is no small integer."""
+    """The tracking states [N, 25]. Raises SourceError if one is not an integer from 0 to 255."""
     states = joints[..., -1]
     known = (states >= 0) & (states < 256) & (states == np.floor(states))
     if not known.all():
         body, joint = np.argwhere(~known)[0]
-        raise SourceError(
-            f"line {rows[body] + 2 + joint + 1}: tracking state {states[body, joint]}; expected an integer of 0 to 255"
-        )
+        line = rows[body] + 2 + joint
+        raise SourceError(f"line {line + 1}: tracking state {states[body, joint]}; expected an integer from 0 to 255")
     return states.astype(np.uint8)
 
 
 def _body_id(text: _Text, line: int) -> int:
     token = text.line(line).split(maxsplit=1)[0]
-    if _BODY_ID.fullmatch(token) and -(1 << 63) <= (found := int(token)) < 1 << 63:
-        return found
-    raise SourceError(f"line {line + 1}: body id {shown(token.decode())}; expected an integer of 64 bits")
+    if _BODY_ID.fullmatch(token) and -(1 << 63) <= (body_id := int(token)) < 1 << 63:
+        return body_id
+    raise SourceError(f"line {line + 1}: body id {shown(token.decode())}; expected a 64-bit integer")
 
 
 def _number(text: _Text, line: int, what: str) -> int:
-    found = text.line(line)
-    if not _COUNT.fullmatch(found):
-        raise SourceError(f"line {line + 1}: {shown(found.decode()) if found else 'a blank line'}; expected {what}")
-    return int(found)
+    content = text.line(line)
+    if not _COUNT.fullmatch(content):
+        raise SourceError(f"line {line + 1}: {shown(content.decode()) if content else 'a blank line'}; expected {what}")
+    return int(content)
 
 
 def _values(text: _Text, line: int) -> str:

@@ -21,7 +21,8 @@ from converters.inputs.archive import Member
 from converters.inputs.candidate import Candidate
 from converters.inputs.listing import walk
 from converters.inputs.ntu_names import TASKS, Recipe, Sample, Task, ignored_names, in_order, sample, splits, task_of
-from converters.inputs.recognition import name_file
+from converters.inputs.recognition import describe_file
+from converters.inputs.video_table import SHOWN_PROBLEMS
 from skelstore.errors import SourceError
 from skelstore.format.files import absolute, open_regular
 from skelstore.format.schema import Annotation, Origin
@@ -34,8 +35,7 @@ if TYPE_CHECKING:
 NAME = "ntu"
 SUFFIX = ".skeleton"
 _MAX_BYTES = 32 << 20
-"""Of one file: a hundred times the largest of the data set. A zip file may promise any size."""
-_SHOWN = 20
+"""Bytes of one file: a hundred times the largest of the data set. A zip file may declare any size."""
 
 
 class _InFolder(NamedTuple):
@@ -49,14 +49,15 @@ _File: TypeAlias = _InFolder | Member
 
 
 class NtuFiles(KnownAtOnce):
-    """Source of all ``*.skeleton`` files below a folder, or in a zip file.
+    """Source of all ``*.skeleton`` files below a folder or in a zip file.
 
-    ``recipe``: ``raw`` keeps every value; ``pyskl`` and ``mmaction2`` give what the scripts of PYSKL and MMAction2
-    make. ``task``: ``ntu60`` or ``ntu120``, which say the splits; by default ``ntu120`` if there is an action above
-    60. ``ignore``: a file that names samples to be left out, or the names. ``skip_broken``: leave out, and record,
-    files that cannot be read, instead of refusing them.
+    ``recipe``: ``raw`` keeps every value; ``pyskl`` and ``mmaction2`` make what the scripts of PYSKL and MMAction2
+    make. ``task``: ``ntu60`` or ``ntu120``, the data set whose splits are made; by default ``ntu120`` if there is an
+    action above 60. ``ignore``: a file with the names of samples to leave out, or the names. ``skip_broken``: leave out
+    and record files that cannot be read, instead of raising an error.
 
-    Raises SourceError if there are no such files, or, naming them, if files have other names or the same.
+    Raises SourceError if there are no such files; it reports files whose names are not those of NTU RGB+D, or are not
+    unique.
     """
 
     dialect = NAME
@@ -78,11 +79,11 @@ class NtuFiles(KnownAtOnce):
         self._recipe: Recipe = recipe
         self._skip_broken = skip_broken
         ignored = ignored_names(Path(ignore)) if isinstance(ignore, str | os.PathLike) else frozenset(ignore)
-        found = sorted(self._in_folder() if self.path.is_dir() else self._in_archive())
-        if not found:
+        files = sorted(self._in_folder() if self.path.is_dir() else self._in_archive())
+        if not files:
             raise SourceError(f"{self.path} has no {SUFFIX} file; expected those of NTU RGB+D")
         self._left_out: list[Json] = []
-        self._files = self._by_name(found)
+        self._files = self._index(files)
         self._ignored = sorted(ignored & self._files.keys())
         samples = [sample(name) for name in self._files if name not in ignored]
         self._task: Task = task or task_of(samples)
@@ -97,8 +98,8 @@ class NtuFiles(KnownAtOnce):
     def video(self, index: int) -> tuple[Annotation, Origin | None]:
         one = self._samples[index]
         with broken_video(one.name, f"{self.path}: {self.place(index)}", left_out=self._skip_broken):
-            found = raw(one.name, one.label, parse(self._read(self._file(one))))
-            return apply_recipe(self._recipe, found), None
+            annotation = raw(one.name, one.label, parse(self._read(self._file(one))))
+            return apply_recipe(self._recipe, annotation), None
 
     def files(self, start: int, stop: int) -> list[Path]:
         if not self.path.is_dir():
@@ -115,7 +116,7 @@ class NtuFiles(KnownAtOnce):
         return splits(self._samples, self._recipe, self._task)
 
     def description(self) -> dict[str, Json]:
-        """Recipe, task, the samples that were ignored; and the files that had no name of a sample."""
+        """Recipe, task, ``ignored`` samples; and in ``left_out`` the files without the name of a sample."""
         return {
             "name": file_name(self.path),
             "size": int(self.sizes().sum()),
@@ -127,7 +128,7 @@ class NtuFiles(KnownAtOnce):
         }
 
     def close(self) -> None:
-        """Nothing is held open between samples."""
+        """Do nothing: no file stays open between samples."""
 
     def _file(self, one: Sample) -> _File:
         return self._files[one.name]
@@ -138,14 +139,17 @@ class NtuFiles(KnownAtOnce):
         return [_InFolder(name, path.stat().st_size) for name, path in zip(names, paths, strict=True)]
 
     def _in_archive(self) -> list[_File]:
-        found = archive.members(self.path)
-        return [member for member in found if _is_meant(storable_name(member.path, self.path))]
+        members = archive.members(self.path)
+        return [member for member in members if _is_skeleton(storable_name(member.path, self.path))]
 
-    def _by_name(self, found: list[_File]) -> dict[str, _File]:
-        """Name of each sample -> its file."""
-        files: dict[str, _File] = {}
+    def _index(self, files: list[_File]) -> dict[str, _File]:
+        """Name of each sample -> its file.
+
+        Raises SourceError if files have other names, unless ``skip_broken``, or the same name.
+        """
+        by_name: dict[str, _File] = {}
         problems = []
-        for file in found:
+        for file in files:
             name = PurePosixPath(file.path).stem
             try:
                 sample(name)
@@ -153,16 +157,16 @@ class NtuFiles(KnownAtOnce):
                 problems.append(f"{self.path}: {file.path}: {error}")
                 self._left_out.append({"index": None, "name": file.path, "reason": str(error)})
                 continue
-            if name in files:
-                raise SourceError(f"{self.path} has {name} twice: {files[name].path} and {file.path}: keep one")
-            files[name] = file
+            if name in by_name:
+                raise SourceError(f"{self.path} has {name} twice: {by_name[name].path} and {file.path}: keep one")
+            by_name[name] = file
         if problems and not self._skip_broken:
-            more = [f"… and {len(problems) - _SHOWN} more"] if len(problems) > _SHOWN else []
-            raise SourceError(join_lines([*problems[:_SHOWN], *more]))
-        return files
+            more = [f"… and {len(problems) - SHOWN_PROBLEMS} more"] if len(problems) > SHOWN_PROBLEMS else []
+            raise SourceError(join_lines([*problems[:SHOWN_PROBLEMS], *more]))
+        return by_name
 
     def _read(self, file: _File) -> bytes:
-        """The bytes of a file. Raises SourceError if a zip file does not give them."""
+        """The bytes of a file. Raises SourceError if it is too large, or damaged in a zip file."""
         if file.size > _MAX_BYTES:
             raise SourceError(f"the file has {file.size:,} bytes; expected a few hundred thousand")
         if isinstance(file, Member):
@@ -171,40 +175,40 @@ class NtuFiles(KnownAtOnce):
             return opened.read(_MAX_BYTES)
 
 
-def _is_meant(path: str) -> bool:
-    """Whether a file in a zip file is for us: macOS puts ``._`` files of its own beside those that it packs."""
+def _is_skeleton(path: str) -> bool:
+    """Whether a file in a zip file is a ``.skeleton`` file, other than the ``._`` files that macOS adds."""
     name = PurePosixPath(path).name
     return name.lower().endswith(SUFFIX) and not name.startswith("._")
 
 
 def recognise(candidate: Candidate) -> bool:
-    """Whether there is a ``.skeleton`` file anywhere below a folder, or in a zip file."""
-    return candidate.has(SUFFIX) or any(map(_is_meant, candidate.members))
+    """Whether a folder, a folder below it, or a zip file has a ``.skeleton`` file."""
+    return candidate.has(SUFFIX) or any(map(_is_skeleton, candidate.members))
 
 
 def _open(path: Path, **options: Any) -> NtuFiles:
-    if path.is_file() and not zipfile.is_zipfile(path) and (said := name_file(path)):
-        raise SourceError(f"{path} {said}")
+    if path.is_file() and not zipfile.is_zipfile(path) and (description := describe_file(path)):
+        raise SourceError(f"{path} {description}")
     return NtuFiles(path, **options)
 
 
 def recorded(source: Mapping[str, Json]) -> dict[str, Any]:
-    """The options with which the source of a store was opened, from what the store says of it."""
-    stated = {key: source.get(key) for key in ("recipe", "task")}
-    return {**stated, "ignore": source.get("ignored", ()), "skip_broken": bool(source.get("left_out"))}
+    """The options with which the source of a store was opened, from its record in the store."""
+    options = {key: source.get(key) for key in ("recipe", "task")}
+    return {**options, "ignore": source.get("ignored", ()), "skip_broken": bool(source.get("left_out"))}
 
 
 _HEADING = "NTU RGB+D"
 DIALECT = Dialect(
     NAME,
-    "raw NTU RGB+D, or what PYSKL and MMAction2 make of it",
+    "raw NTU RGB+D, or what PYSKL and MMAction2 make from it",
     "raw `.skeleton` files, in a folder or a zip file",
     recognise=recognise,
     open=_open,
     options=(
-        Option("recipe", RECIPES, "What to make of .skeleton files (default: raw).", _HEADING),
-        Option("task", TASKS, "Whose splits (default: by the actions).", _HEADING),
-        Option("ignore", "file", "File that names samples to be left out.", _HEADING),
+        Option("recipe", RECIPES, "What to make from .skeleton files (default: raw).", _HEADING),
+        Option("task", TASKS, "Data set whose splits to make (default: by the actions).", _HEADING),
+        Option("ignore", "file", "File with the names of samples to leave out.", _HEADING),
         Option("skip_broken", "flag", "Leave out files that cannot be read, and record them.", _HEADING),
     ),
     takes_folder=None,
