@@ -209,7 +209,7 @@ class Store:
         DamageError as ``store[name]``.
         """
         if not isinstance(name, str):
-            raise TypeError(f"get takes the name of a video (str), not {type(name).__name__}")
+            raise TypeError(f"get takes the name of a video (str), not {kind_of(name)}")
         return self[name] if self._positions(name) else default
 
     def __getitems__(self, indices: Sequence[SupportsIndex]) -> list[Annotation]:
