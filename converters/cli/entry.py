@@ -145,6 +145,10 @@ def _usage_lines(error: click.UsageError) -> list[str]:
     import click
 
     message = error.format_message()
+    if (
+        error.ctx is not None and message == error.ctx.get_help()
+    ):  # no command was given: the help is ours, line by line
+        return message.split("\n")
     # Only the list of what an option may be has lines, and no text from outside.
     [first, *more] = message.split("\n") if isinstance(error, click.MissingParameter) else [message]
     usage = []
