@@ -46,6 +46,8 @@ class SkelStorePoseDataset(PoseDataset):
     the store holds the skeletons. ``serialize_data`` has no effect, since there is nothing to serialize. If
     ``get_subset`` is called with the number of all videos, it returns all of them, while PoseDataset's fails.
 
+    As upstream, ``box_thr`` has no effect unless ``valid_ratio`` is a float above 0; ``Store.decompressed`` differs.
+
     ``read_sampled``: read only the sampled frames; the items are the same. The pipeline must start with
     [DecompressPose,] UniformSampleFrames or UniformSample, and PoseDecode, else ValueError is raised.
 

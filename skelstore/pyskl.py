@@ -101,6 +101,8 @@ class SkelStorePoseDataset(PoseDataset):
     ``ann_file`` is the path of the store. ``memcached`` and ``mc_cfg`` are accepted but ignored, with a warning if
     ``memcached`` is true.
 
+    As upstream, ``box_thr`` has no effect unless ``valid_ratio`` is a float above 0; ``Store.decompressed`` differs.
+
     ``read_sampled``: read only the sampled frames; the items are the same. The pipeline must start with
     [DecompressPose,] UniformSampleFrames or UniformSample, and PoseDecode, else ValueError is raised.
 

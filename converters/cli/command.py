@@ -11,11 +11,16 @@ from contextlib import contextmanager
 from functools import cached_property
 from importlib import import_module
 from itertools import chain
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
 
 from skelstore.wording import closest
+
+if TYPE_CHECKING:
+    Choice = click.Choice[str]
+else:
+    Choice = click.Choice  # which takes no parameter before click 8.2
 
 Sections: TypeAlias = dict[str, Sequence[click.Option]]
 """Heading -> the options that the help lists below it."""
@@ -92,6 +97,16 @@ class Command(click.Command):
         with formatter.section("Examples"):
             for example in self.examples:
                 formatter.write(f"{'':{formatter.current_indent}}{example}\n")
+
+
+class Words(Choice):
+    """One of several words; a word that is not among them is answered with the closest."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter as error:
+            self.fail(error.message.removesuffix(".") + (closest(value, self.choices) or "."), param, ctx)
 
 
 class CommandGroup(click.Group):

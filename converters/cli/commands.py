@@ -6,7 +6,7 @@ import click
 
 from converters.choices import FORMATS, MODELS
 from converters.cli import options
-from converters.cli.command import Command, CommandGroup, Sections
+from converters.cli.command import Command, CommandGroup, Sections, Words
 from converters.cli.paths import FILE, PATH
 from skelstore.choices import CONFLICTS, LEVELS
 
@@ -96,7 +96,7 @@ cli.add_command(
             "Output": [
                 click.Option(
                     ["--format", "format_"],
-                    type=click.Choice(FORMATS),
+                    type=Words(FORMATS),
                     help="Dialect to write (default: the original one).",
                 ),
                 options.FORCE,
@@ -131,7 +131,7 @@ cli.add_command(
             **options.source_sections([options.dialect()], flags=False),
             "Checks": [
                 click.Option(
-                    ["--for", "model"], type=click.Choice(MODELS), help="Also check what this model's pipeline needs."
+                    ["--for", "model"], type=Words(MODELS), help="Also check what this model's pipeline needs."
                 )
             ],
             "Output": [options.JSON],
@@ -171,7 +171,7 @@ cli.add_command(
             "Checks": [
                 click.Option(
                     ["--level"],
-                    type=click.Choice(LEVELS),
+                    type=Words(LEVELS),
                     default="structure",
                     show_default=True,
                     help="How thoroughly to check.",
@@ -271,7 +271,7 @@ cli.add_command(
                 click.Option(
                     ["--allow"],
                     multiple=True,
-                    type=click.Choice(CONFLICTS),
+                    type=Words(CONFLICTS),
                     help="Merge despite conflicts of this kind.",
                 ),
                 click.Option(["--cast"], is_flag=True, help="Write float16 as float32 if other stores have float32."),

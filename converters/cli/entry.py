@@ -148,6 +148,8 @@ def _usage_lines(error: click.UsageError) -> list[str]:
     import click
 
     message = error.format_message()
+    if error.ctx is not None and message == error.ctx.get_help():  # no command was given: the message is our help
+        return message.split("\n")
     # Only a list of choices has several lines, and it contains no text of the user.
     [first, *more] = message.split("\n") if isinstance(error, click.MissingParameter) else [message]
     usage = []

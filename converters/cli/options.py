@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from converters.cli.command import Sections
+from converters.cli.command import Sections, Words
 from converters.cli.paths import FILE, PATH
 from skelstore.choices import PROFILES
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 OUT = click.Option(["-o", "--output", "out"], metavar="OUT", type=PATH, required=True, help="The store to write.")
 FORCE = click.Option(["--force"], is_flag=True, help="Replace the destination, once the new one is complete.")
 PROFILE = click.Option(
-    ["--profile"], type=click.Choice(PROFILES), default="default", show_default=True, help="How chunks are encoded."
+    ["--profile"], type=Words(PROFILES), default="default", show_default=True, help="How chunks are encoded."
 )
 SHARED = click.Option(
     ["--shared"], is_flag=True, help="Let the group of the destination's folder resume an interrupted run."
@@ -36,7 +36,7 @@ def joints() -> click.Option:
     """``--joints``. Imports the joint layouts."""
     from skelstore.joints import LAYOUTS
 
-    return click.Option(["--joints"], type=click.Choice(list(LAYOUTS)), help="State the layout of the joints.")
+    return click.Option(["--joints"], type=Words(list(LAYOUTS)), help="State the layout of the joints.")
 
 
 def dialect() -> click.Option:
@@ -44,7 +44,7 @@ def dialect() -> click.Option:
     from converters.dialects.registry import DIALECTS
 
     return click.Option(
-        ["--from", "dialect"], type=click.Choice(list(DIALECTS)), help="Dialect of SOURCE (default: recognised)."
+        ["--from", "dialect"], type=Words(list(DIALECTS)), help="Dialect of SOURCE (default: recognised)."
     )
 
 
@@ -88,7 +88,7 @@ def _declared() -> Iterable[Option]:
 def _as_click(option: Option) -> click.Option:
     if option.kind == "flag":
         return click.Option([option.flag], is_flag=True, help=option.help)
-    kind = click.Choice(option.kind) if isinstance(option.kind, tuple) else _TYPES[option.kind]
+    kind = Words(option.kind) if isinstance(option.kind, tuple) else _TYPES[option.kind]
     return click.Option([option.flag], type=kind, metavar=option.metavar, help=option.help)
 
 

@@ -7,5 +7,3 @@ from skelstore.format.values import Json
 PYSKL_DOCUMENT: Json = {"dict": [["split", {"splits": True}], ["annotations", {"annotations": True}]]}
 
 LIST_DOCUMENT: Json = {"annotations": True}
-
-SINGLE_DOCUMENT: Json = {"annotation": True}

@@ -28,7 +28,7 @@ from skelstore.errors import (
 )
 from skelstore.format import schema, values
 from skelstore.format.checksums import FileEntry, crc32c
-from skelstore.format.files import LocalFiles, absolute, replaced
+from skelstore.format.files import LocalFiles, absolute
 from skelstore.format.layouts import Assembler
 from skelstore.format.metadata import MAX_JSON_BYTES, ArrayMetadata, FieldMetadata, Manifest, StoreMetadata, from_bytes
 from skelstore.format.schema import (
@@ -417,46 +417,6 @@ class Reader:
             outer, inner = dims[0].item, dims[1].item
             return lambda row: read(row_of(row), outer(row), inner(row))
         return lambda row: read(row_of(row), *[dim.item(row) for dim in dims])
-
-
-class UnavailableReader(Reader):
-    """Replaces the reader of an unpickled ``Store`` whose store is no longer available: every use raises the reason.
-
-    An error during unpickling would leave a multiprocessing.Pool waiting forever.
-    """
-
-    def __init__(self, path: Path, check: Check, identity: bytes, reason: Exception) -> None:
-        self.path = path
-        self.check = check
-        self.files = LocalFiles(path)
-        self._identity = identity
-        self._reason = reason
-
-    @property
-    def identity(self) -> bytes:
-        return self._identity
-
-    def refuse_replaced(self) -> None:
-        raise self._reason.with_traceback(None)
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        raise self._reason.with_traceback(None)
-
-
-def reopen(path: Path, check: Check, identity: bytes) -> Reader:
-    """The reader of a store with this path and identity; if it is unavailable, a reader whose every use raises why."""
-    try:
-        reader = Reader(path, check)
-        if reader.identity == identity:
-            return reader
-        reason: Exception = replaced(path)
-    except StoreNotFoundError:
-        reason = replaced(path)
-    except Exception as error:
-        reason = error
-    return UnavailableReader(path, check, identity, reason)
 
 
 def _is_being_replaced(path: Path) -> bool:

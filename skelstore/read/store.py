@@ -25,7 +25,8 @@ from skelstore.read.decompression import check_max_person, decompress_pose, with
 from skelstore.read.frames import Frames
 from skelstore.read.identifiers import names_like
 from skelstore.read.lazy import LazyAnnotation, no_keys
-from skelstore.read.reader import Reader, reopen
+from skelstore.read.reader import Reader
+from skelstore.read.reopening import reopen
 from skelstore.wording import closest, counted, kind_of
 
 T = TypeVar("T")
@@ -211,7 +212,7 @@ class Store:
         DamageError as ``store[name]`` does.
         """
         if not isinstance(name, str):
-            raise TypeError(f"get accepts the name of a video (str), not {type(name).__name__}")
+            raise TypeError(f"get accepts the name of a video (str), not {kind_of(name)}")
         return self[name] if self._positions(name) else default
 
     def __getitems__(self, indices: Sequence[SupportsIndex]) -> list[Annotation]:

@@ -20,7 +20,7 @@ from skelstore.format.schema import ORIGIN_COLUMNS, Origin
 from skelstore.read.identifiers import identifier
 from skelstore.read.reader import Reader
 from skelstore.splits import hashed
-from skelstore.wording import closest, counted, kind_of
+from skelstore.wording import closest, counted, kind_of, shown
 
 
 def split_positions(reader: Reader, rows: NDArray[np.int64], name: Any) -> NDArray[np.int64]:
@@ -88,11 +88,13 @@ def integer_labels(reader: Reader, rows: NDArray[np.int64]) -> NDArray[np.int64]
             with np.errstate(invalid="ignore"):
                 labels[there] = numbers.astype(np.int64)
             exact[there] = labels[there] == numbers
+            if numbers.dtype.kind == "f":  # on some machines 2.0**63 becomes the largest int64, which equals it
+                exact[there] &= numbers < np.float64(2**63)
     wrong = np.flatnonzero(~exact[rows])
     if len(wrong):
         row = int(rows[wrong[0]])
         entries = reader.entries(row)
-        label = f"the label {entries['label'](row)!r}" if "label" in entries else "no label"
+        label = f"the label {shown(entries['label'](row))}" if "label" in entries else "no label"
         raise FieldNotFoundError(
             f"{reader.path}: the video at position {wrong[0]} has {label}; expected an integer, which identifies "
             "its class"

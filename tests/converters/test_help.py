@@ -177,6 +177,29 @@ def test_an_option_that_is_close_is_named() -> None:
     assert "--profile" in done.stderr.splitlines()[-1]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["convert", "a", "b", "--from", "pysk"], "'arrays', 'nwucla'; did you mean 'pyskl'?"),
+        (["convert", "a", "b", "--joints", "COCO17"], "'mediapipe-33'; did you mean 'coco-17'?"),
+        (["convert", "a", "b", "--profile", "smal"], "'fast', 'default', 'small'; did you mean 'small'?"),
+        (["export", "a", "b", "--format", "kinetic"], "'pyskl', 'list', 'kinetics'; did you mean 'kinetics'?"),
+        (["convert", "a", "b", "--split-by", "veiw"], "'veiw' is not 'view'; did you mean 'view'?"),
+        (["check", "a", "--for", "?"], "'?' is not one of 'posec3d', 'stgcn'."),
+    ],
+)
+def test_a_value_that_is_close_is_named(arguments: list[str], hint: str) -> None:
+    done = run(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines()[-1].endswith(hint)
+
+
+def test_without_a_command_the_help_is_shown() -> None:
+    done = run()
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == run("--help").stdout
+
+
 # ------------------------------------------------------------------------------------------------- completion
 
 

@@ -19,6 +19,8 @@ from tests.support.repository import REPOSITORY
 def test_the_names_of_the_package() -> None:
     assert converters.__all__ == ["convert", "export", "open_source"]
     assert all(hasattr(converters, name) for name in converters.__all__)
+    for package in (converters, converters.conversion, converters.dialects):
+        assert set(package.__all__) < set(dir(package)), "which the console completes"
 
 
 def test_the_dialects() -> None:

@@ -155,7 +155,7 @@ def test_read_sampled_returns_the_same_dict(data: Data, clip_len: int, num_clips
 
 def test_read_sampled_needs_a_sampler_first(ntu: Data) -> None:
     init_default_scope("mmaction")
-    with pytest.raises(ValueError, match="begins with PreNormalize2D"):
+    with pytest.raises(ValueError, match="starts with PreNormalize2D"):
         SkelStorePoseDataset(str(ntu.store), pipeline=[{"type": "PreNormalize2D"}], read_sampled=True)
 
 

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+from tests.support.contracts import write
+from tests.support.processes import run_python
 
 HIDE = "import sys; sys.modules[{name!r}] = None; "
 
@@ -38,3 +42,24 @@ def test_a_missing_framework_says_what_to_install(module: str, hidden: str, advi
 def test_skelstore_imports_no_framework() -> None:
     done = run("import skelstore, skelstore.sampling, sys; print({'torch', 'mmaction', 'pyskl'} & set(sys.modules))")
     assert done.stdout == "set()\n", done.stderr
+
+
+WITHOUT_TORCH = """if True:
+    import sys, types
+    data = types.ModuleType("torch.utils.data")
+    data.Dataset = object
+    sys.modules |= {"torch": types.ModuleType("torch"), "torch.utils": types.ModuleType("torch.utils")}
+    sys.modules["torch.utils.data"] = data
+    import skelstore
+    from skelstore.torch import SkeletonDataset
+    with skelstore.open(sys.argv[1]) as store:
+        dataset = SkeletonDataset([store, store[:1]])
+        print([dataset[i]["label"] for i in range(len(dataset))], dataset.labels.tolist())
+"""
+
+
+def test_a_data_set_has_each_video_once(tmp_path: Path) -> None:
+    """Of the data set for PyTorch itself, with a stand-in for its base class: it is tested where torch is not, too."""
+    videos = [{"frame_dir": f"v{label}", "label": label} for label in (3, 1)]
+    done = run_python(WITHOUT_TORCH, str(write(tmp_path / "a.zarr", videos)), check=True)
+    assert done.stdout == "[3, 1, 3] [3, 1, 3]\n"

@@ -13,7 +13,7 @@ import skelstore
 from converters.conversion.document import PYSKL_DOCUMENT
 from converters.conversion.source import KnownAtOnce, broken_video
 from converters.dialects import ntu
-from converters.dialects.ntu.recipes import BODY_FIELDS, RECIPES, apply_recipe
+from converters.dialects.ntu.recipes import BODY_FIELDS, apply_recipe
 from converters.dialects.ntu.skeleton_file import JOINTS
 from converters.inputs.ntu_names import Recipe, Task, in_order, sample, splits, task_of
 from skelstore.errors import SourceError
@@ -21,8 +21,6 @@ from skelstore.format.files import absolute
 from skelstore.format.schema import ROOT_KEY, Annotation, Origin
 from skelstore.format.values import Json
 
-DERIVED: tuple[Recipe, ...] = RECIPES[1:]
-"""Recipes other than ``raw``."""
 _POSITION_BYTES = JOINTS * 3 * 8
 """Bytes of the positions of one body in one frame."""
 _KEYS = ("frame_dir", "label", "total_frames", *BODY_FIELDS)

@@ -1,0 +1,53 @@
+"""A pickled store, opened again in another process: the same store, or the reason why not at its first use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from skelstore.errors import (
+    StoreNotFoundError,
+)
+from skelstore.format.files import LocalFiles, replaced
+from skelstore.read.arrays import Check
+from skelstore.read.reader import Reader
+
+
+class UnavailableReader(Reader):
+    """Replaces the reader of an unpickled ``Store`` whose store is no longer available: every use raises the reason.
+
+    An error during unpickling would leave a multiprocessing.Pool waiting forever.
+    """
+
+    def __init__(self, path: Path, check: Check, identity: bytes, reason: Exception) -> None:
+        self.path = path
+        self.check = check
+        self.files = LocalFiles(path)
+        self._identity = identity
+        self._reason = reason
+
+    @property
+    def identity(self) -> bytes:
+        return self._identity
+
+    def refuse_replaced(self) -> None:
+        raise self._reason.with_traceback(None)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise self._reason.with_traceback(None)
+
+
+def reopen(path: Path, check: Check, identity: bytes) -> Reader:
+    """The reader of a store with this path and identity; if it is unavailable, a reader whose every use raises why."""
+    try:
+        reader = Reader(path, check)
+        if reader.identity == identity:
+            return reader
+        reason: Exception = replaced(path)
+    except StoreNotFoundError:
+        reason = replaced(path)
+    except Exception as error:
+        reason = error
+    return UnavailableReader(path, check, identity, reason)
