@@ -30,7 +30,7 @@ from skelstore.format.codecs import PROFILES, Profile
 from skelstore.format.layouts import FieldIdentity, of_keypoint
 from skelstore.format.values import Json
 from skelstore.joints import keypoint_shapes, stated
-from skelstore.wording import join_lines
+from skelstore.wording import closest, join_lines
 from skelstore.write.joining import join
 from skelstore.write.owners import as_shared_as
 from skelstore.write.part_records import PART_RECORD_KEY, part_name
@@ -94,7 +94,9 @@ def convert_source(
     part died; StoreExistsError and StoreError as ``skelstore.Writer`` does.
     """
     if profile not in PROFILES:
-        raise StoreError(f"profile {profile!r}; expected one of {', '.join(PROFILES)}")
+        raise StoreError(f"profile {profile!r}; expected one of {', '.join(PROFILES)}{closest(profile, PROFILES)}")
+    if workers < 0:
+        raise StoreError(f"workers is {workers}; expected 1 or more")
     workspace = Workspace(destination, force=force, resume=True, shared=shared)
     resumed = bool(_finished_parts(workspace))
     try:

@@ -8,6 +8,7 @@ et al., Cross-view Action Modeling, Learning and Recognition (CVPR 2014): views 
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import re
@@ -27,7 +28,7 @@ from skelstore.errors import SourceError
 from skelstore.format.files import absolute, open_regular
 from skelstore.format.schema import Annotation, Origin
 from skelstore.format.values import Json, crowded
-from skelstore.wording import kind_of, shown
+from skelstore.wording import closest, kind_of, shown
 
 if TYPE_CHECKING:
     from converters.conversion.convert import ConvertOptions
@@ -66,7 +67,9 @@ class NwUclaFiles(ListedFiles):
 
     def __init__(self, path: str | os.PathLike[str], *, split_by: str | None = None) -> None:
         if split_by not in (None, *SPLIT_BY):
-            raise SourceError(f"split_by {split_by!r}; expected one of {', '.join(SPLIT_BY)}")
+            raise SourceError(
+                f"split_by {split_by!r}; expected one of {', '.join(SPLIT_BY)}{closest(split_by, SPLIT_BY)}"
+            )
         self.path = absolute(path)
         self._folder = self.path if self.path.is_dir() else self.path.parent
         self._split_by = split_by
@@ -186,7 +189,8 @@ def recognise(candidate: Candidate) -> bool:
 
 
 def _begins_like_a_clip(head: bytes) -> bool:
-    return head.lstrip()[:1] == b"{" and b'"file_name"' in head and b'"skeletons"' in head
+    text = head.removeprefix(codecs.BOM_UTF8).lstrip()
+    return text[:1] == b"{" and b'"file_name"' in head and b'"skeletons"' in head
 
 
 def recorded(source: Mapping[str, Json]) -> dict[str, Any]:

@@ -51,7 +51,9 @@ def open(path: str | os.PathLike[str], *, check: Check = "first") -> Store:
     is unknown, DamageError if its tables are not those that were written.
     """
     if check not in get_args(Check):
-        raise StoreError(f"check={check!r}; expected one of {', '.join(get_args(Check))}")
+        raise StoreError(
+            f"check={check!r}; expected one of {', '.join(get_args(Check))}{closest(check, get_args(Check))}"
+        )
     return Store(Reader(local_path(path), check), None)
 
 

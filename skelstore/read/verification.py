@@ -21,7 +21,7 @@ from skelstore.format.files import local_path
 from skelstore.format.schema import MANIFEST_KEY, ROOT_KEY
 from skelstore.read.reader import Reader
 from skelstore.read.table import numeric_column
-from skelstore.wording import counted
+from skelstore.wording import closest, counted
 
 Subset: TypeAlias = tuple[int, int]
 """(n, m): the n-th of m shares, where n counts from 1. Together the m shares cover everything once."""
@@ -60,7 +60,7 @@ def verify(
     unless 1 <= n <= m.
     """
     if level not in LEVELS:
-        raise StoreError(f"level {level!r}; expected one of {', '.join(LEVELS)}")
+        raise StoreError(f"level {level!r}; expected one of {', '.join(LEVELS)}{closest(level, LEVELS)}")
     share(subset, 0)
     try:
         reader = Reader(local_path(path), "always")

@@ -11,6 +11,7 @@ from skelstore.format import values
 from skelstore.format.codecs import PROFILES, Profile
 from skelstore.format.schema import Annotation
 from skelstore.format.values import Json
+from skelstore.wording import closest
 from skelstore.write.joining import join
 from skelstore.write.parts import Part, PartWriter
 from skelstore.write.planning import Planner
@@ -46,7 +47,7 @@ class Writer:
         source: dict[str, Json] | None = None,
     ) -> None:
         if profile not in PROFILES:
-            raise StoreError(f"profile {profile!r}; expected one of {', '.join(PROFILES)}")
+            raise StoreError(f"profile {profile!r}; expected one of {', '.join(PROFILES)}{closest(profile, PROFILES)}")
         self.splits: dict[Any, Any] = {}
         self._source = source or {"dialect": "writer"}
         self._planner = Planner(profile)

@@ -18,7 +18,7 @@ import skelstore
 from converters import nwucla, open_source
 from converters.dialects.nwucla import CLASSES, NwUclaFiles
 from converters.dialects.registry import recorded_options
-from skelstore.errors import SkelstoreError, SourceError
+from skelstore.errors import SkelstoreError, SourceError, StoreError
 from tests.support.exact import assert_exact
 from tests.support.source_contract import check_source, load
 
@@ -109,6 +109,19 @@ def test_it_is_recognised_from_the_content_of_a_file(folder: Path, tmp_path: Pat
     (other / f"{NAMES[0]}.json").write_text('{"version": 1.3, "people": []}')
     with pytest.raises(SourceError, match="is JSON of OpenPose, which is not read"):
         open_source(other)
+
+
+def test_it_is_recognised_behind_a_byte_order_mark(folder: Path) -> None:
+    for file in folder.rglob("*.json"):
+        file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    assert open_source(folder).dialect == "nwucla"
+
+
+def test_negative_workers_and_profiles_that_are_close(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="workers is -1; expected 1 or more"):
+        converters.convert(folder, tmp_path / "a.zarr", workers=-1)
+    with pytest.raises(StoreError, match=r"; did you mean 'small'\?$"):
+        converters.convert(folder, tmp_path / "a.zarr", profile="smal")
 
 
 def test_names_and_views(tmp_path: Path) -> None:

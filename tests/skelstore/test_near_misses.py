@@ -11,9 +11,10 @@ import pyarrow.compute as pc
 import pytest
 
 import skelstore
-from skelstore.errors import FieldNotFoundError, SplitNotFoundError, VideoNotFoundError
+from skelstore.errors import FieldNotFoundError, SplitNotFoundError, StoreError, VideoNotFoundError
 from skelstore.read.identifiers import names_like
 from skelstore.read.reader import Reader
+from skelstore.read.verification import verify
 from skelstore.wording import COMPARED_NAMES
 from tests.support.contracts import write
 
@@ -68,6 +69,15 @@ def test_a_field_and_a_column(path: Path) -> None:
             store.select(pc.field("lable") < 3)
         with pytest.raises(FieldNotFoundError, match=r"keypoint\.dim1$"):
             store.select(pc.field("zzz") < 3)
+
+
+def test_words_of_options(path: Path) -> None:
+    with pytest.raises(StoreError, match=r"; did you mean 'always'\?$"):
+        skelstore.open(path, check="alway")  # type: ignore[arg-type]
+    with pytest.raises(StoreError, match=r"; did you mean 'small'\?$"):
+        skelstore.Writer(path.with_name("new.zarr"), profile="smal")  # type: ignore[arg-type]
+    with pytest.raises(StoreError, match=r"; did you mean 'checksums'\?$"):
+        verify(path, level="checksum")  # type: ignore[arg-type]
 
 
 def test_close_names_among_many_videos_are_found_quickly(tmp_path: Path) -> None:
