@@ -36,7 +36,12 @@ def joints() -> click.Option:
     """``--joints``. Imports the joint layouts."""
     from skelstore.joints import LAYOUTS
 
-    return click.Option(["--joints"], type=Words(list(LAYOUTS)), help="State the layout of the joints.")
+    return click.Option(
+        ["--joints"],
+        type=Words(list(LAYOUTS)),
+        metavar="LAYOUT",
+        help=f"State the layout of the joints: {', '.join(LAYOUTS)}.",
+    )
 
 
 def dialect() -> click.Option:
@@ -44,7 +49,10 @@ def dialect() -> click.Option:
     from converters.dialects.registry import DIALECTS
 
     return click.Option(
-        ["--from", "dialect"], type=Words(list(DIALECTS)), help="Dialect of SOURCE (default: recognised)."
+        ["--from", "dialect"],
+        type=Words(list(DIALECTS)),
+        metavar="DIALECT",
+        help=f"Dialect of SOURCE (default: recognised): {', '.join(DIALECTS)}.",
     )
 
 

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converters.dialects.dialect import Dialect, Option
-from converters.inputs.candidate import Candidate
+from converters.inputs.candidate import HEAD_BYTES, Candidate
 from converters.inputs.listing import Entry, ListedFiles, files_below, list_videos
 from converters.inputs.video_table import refuse
 from skelstore.errors import SourceError
@@ -52,8 +52,6 @@ _SPLITS = {1: "xview_train", 2: "xview_train", 3: "xview_val"}
 """View -> the split of its clips."""
 _MOST_BYTES = 4 << 20
 """Bytes of one file: ten times the longest clip."""
-_HEAD = 4096
-"""Bytes of a file that are read to recognise it."""
 
 
 class NwUclaFiles(ListedFiles):
@@ -185,7 +183,7 @@ def recognise(candidate: Candidate) -> bool:
     if first is None:
         return False
     with open(first, "rb", opener=open_regular) as file:
-        return _begins_like_a_clip(file.read(_HEAD))
+        return _begins_like_a_clip(file.read(HEAD_BYTES))
 
 
 def _begins_like_a_clip(head: bytes) -> bool:

@@ -21,7 +21,7 @@ from skelstore.format.files import open_regular
 Top: TypeAlias = Literal["dict", "list", "annotation"]
 """What a pickle holds: a dict with a list of annotations, a list of them, or one annotation."""
 
-_HEAD = 64 << 10
+HEAD_BYTES = 64 << 10
 """Bytes of the beginning of a file."""
 
 
@@ -65,7 +65,7 @@ class Candidate:
         if self.is_folder:
             return b""
         with open(self.path, "rb", opener=open_regular) as file:
-            return file.read(_HEAD)
+            return file.read(HEAD_BYTES)
 
     @cached_property
     def members(self) -> list[str]:

@@ -125,6 +125,8 @@ def valid_positions(
     Raises FieldNotFoundError if a video lacks one of the two, or if a video that is kept has no ``box_score``.
     """
     options = f"valid_ratio={valid_ratio} with box_thr={box_thr}"
+    if box_thr is None:
+        raise FieldNotFoundError(f"{reader.path}: valid_ratio={valid_ratio} needs box_thr: give the threshold of box_score")
     valid, frames = reader.numbers("valid", box_thr)[rows], reader.numbers("total_frames")[rows]
     for name, column in ((f"valid[{box_thr}]", valid), ("total_frames", frames)):
         _refuse_missing(reader, name, np.isnan(column), options)

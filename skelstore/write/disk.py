@@ -7,7 +7,6 @@ import errno
 import os
 import shutil
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 from skelstore.format.checksums import FileEntry, crc32c, measure_file
@@ -115,13 +114,6 @@ def remove_folder(path: Path) -> None:
     except OSError as error:
         error.filename = str(path)
         raise
-
-
-def walk_files(root: Path) -> Iterator[str]:
-    """Yield every file below a folder, as a key relative to the folder."""
-    for folder, _, names in os.walk(root):
-        for name in names:
-            yield (Path(folder) / name).relative_to(root).as_posix()
 
 
 def link_file(source: Path, target: Path) -> bool:

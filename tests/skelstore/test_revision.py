@@ -23,6 +23,7 @@ from skelstore.read.verification import verify
 from skelstore.write import disk
 from tests.support.contracts import check_store, write, written
 from tests.support.exact import assert_exact
+from tests.support.files import tree
 from tests.support.other_readers import check_by_second_reader
 from tests.support.small_store import crc, lay_out, made, sign_root
 
@@ -41,7 +42,7 @@ def clips(*labels: Any) -> list[dict[Any, Any]]:
 
 
 def inodes(store: Path) -> dict[str, int]:
-    return {key: (store / key).stat().st_ino for key in disk.walk_files(store)}
+    return {key: (store / key).stat().st_ino for key in tree(store)}
 
 
 def assert_whole(path: Path, annotations: list[dict[Any, Any]], splits: dict[Any, Any]) -> None:
@@ -55,10 +56,10 @@ def assert_whole(path: Path, annotations: list[dict[Any, Any]], splits: dict[Any
 def test_new_splits_over_the_same_files(tmp_path: Path) -> None:
     data = samples.ntu_like(12)
     old = write(tmp_path / "old.zarr", data["annotations"], data["split"])
-    before = {key: (old / key).read_bytes() for key in disk.walk_files(old)}
+    before = tree(old)
     revise(old, tmp_path / "new.zarr", splits=SPLITS)
     assert_whole(tmp_path / "new.zarr", data["annotations"], SPLITS)
-    assert {key: (old / key).read_bytes() for key in disk.walk_files(old)} == before
+    assert tree(old) == before
     own, others = inodes(tmp_path / "new.zarr"), inodes(old)
     unlike = {key for key in own if own[key] != others[key]}
     assert unlike == {"zarr.json", "manifest.json", "splits.arrow"}
