@@ -126,7 +126,8 @@ def valid_positions(
     """
     options = f"valid_ratio={valid_ratio} with box_thr={box_thr}"
     if box_thr is None:
-        raise FieldNotFoundError(f"{reader.path}: valid_ratio={valid_ratio} needs box_thr: give the threshold of box_score")
+        needs = f"valid_ratio={valid_ratio} needs box_thr"
+        raise FieldNotFoundError(f"{reader.path}: {needs}: give the threshold of box_score")
     valid, frames = reader.numbers("valid", box_thr)[rows], reader.numbers("total_frames")[rows]
     for name, column in ((f"valid[{box_thr}]", valid), ("total_frames", frames)):
         _refuse_missing(reader, name, np.isnan(column), options)

@@ -52,8 +52,13 @@ def run(*arguments: str, columns: int = 80, **environment: str) -> subprocess.Co
     )
 
 
+def context_of(name: str) -> click.Context:
+    """The context of a command below that of ``skelstore``: a command keeps the help option of its first context."""
+    return click.Context(COMMANDS[name], click.Context(cli, **cli.context_settings), info_name=name)
+
+
 def help_of(name: str) -> str:
-    return COMMANDS[name].get_help(click.Context(COMMANDS[name], info_name=name, max_content_width=100))
+    return COMMANDS[name].get_help(context_of(name))
 
 
 # ------------------------------------------------------------------------------------------------------- help
@@ -94,7 +99,7 @@ def test_options_are_below_headings(name: str, headings: list[str]) -> None:
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_option_has_a_help(name: str) -> None:
     shown = help_of(name)
-    for parameter in COMMANDS[name].get_params(click.Context(COMMANDS[name])):
+    for parameter in COMMANDS[name].get_params(context_of(name)):
         if isinstance(parameter, click.Option):
             assert parameter.help
             assert parameter.help.endswith(".")

@@ -285,7 +285,7 @@ def test_a_view_reports_how_many_videos_have_no_box_score(tmp_path: Path) -> Non
     store = skelstore.open(write(tmp_path / "a.zarr", videos))
     with pytest.raises(FieldNotFoundError, match="1 of 4 videos has no box_score"):
         store.decompressed(box_thr=0.5, valid_ratio=0.1)
-    with pytest.raises(FieldNotFoundError, match="valid_ratio=0.1 needs box_thr: give the threshold"):
+    with pytest.raises(FieldNotFoundError, match=r"valid_ratio=0\.1 needs box_thr: give the threshold"):
         store.decompressed(valid_ratio=0.1)
 
 
