@@ -55,22 +55,24 @@ def open_source(
     task: Task | None = None,
     ignore: str | os.PathLike[str] | Collection[str] = (),
     skip_broken: bool = False,
-    split_by: str | None = None,
+    **declared: Any,
 ) -> Source:
     """Open a file or folder as a source of ``dialect``; by default, the dialect is recognised from the content.
 
     ``kpfiles`` is the folder of Kinetics' kpfiles, ``boxes`` the pickle of FineGYM's boxes. ``table`` lists the videos
     of a folder, ``label_by`` (``folders``, ``ntu``) says where labels and splits come from instead, and
     ``skip_missing`` leaves out videos whose skeletons are missing. ``recipe`` (default: raw), ``task``, ``ignore`` and
-    ``skip_broken`` are those of ``NtuFiles``. ``split_by`` is that of ``NwUclaFiles``.
+    ``skip_broken`` are those of ``NtuFiles``. ``declared`` are options that only one dialect declares, such as
+    ``split_by`` of ``NwUclaFiles``.
 
     Raises SourceError if the path does not exist, if it is of no known dialect or not of the given one, or if an option
-    does not go with the dialect.
+    does not go with the dialect; TypeError for an option that no dialect declares.
     """
     options: dict[str, Any] = {
         **{"kpfiles": kpfiles, "skip_missing": skip_missing, "boxes": boxes, "table": table, "label_by": label_by},
-        **{"recipe": recipe, "task": task, "ignore": ignore or (), "skip_broken": skip_broken, "split_by": split_by},
+        **{"recipe": recipe, "task": task, "ignore": ignore or (), "skip_broken": skip_broken, **declared},
     }
+    _require_declared("open_source", options, _source_options())
     given = {name: value for name, value in options.items() if value not in (None, False, ())}
     path = local_path(path, SourceError)
     for value in given.values():
@@ -118,14 +120,20 @@ def convert(
     """
     from converters.conversion.convert import ConvertOptions, convert_source
 
-    source_options = {option.name for each in DIALECTS.values() for option in each.options}
-    store_options = ConvertOptions.__annotations__.keys()
-    for name in options:
-        if name not in source_options | store_options:
-            hint = closest(name, sorted(source_options | store_options))
-            raise TypeError(f"convert() has no option {name!r}{hint}")
+    source_options = _source_options()
+    _require_declared("convert", options, source_options | ConvertOptions.__annotations__.keys())
     opened = open_source(source, dialect, **{name: options.pop(name) for name in source_options & options.keys()})
     convert_source(opened, destination, **options)
+
+
+def _source_options() -> set[str]:
+    return {option.name for dialect in DIALECTS.values() for option in dialect.options}
+
+
+def _require_declared(function: str, options: Collection[str], known: Collection[str]) -> None:
+    for name in options:
+        if name not in known:
+            raise TypeError(f"{function}() has no option {name!r}{closest(name, sorted(known))}")
 
 
 def _require_source(path: Path) -> None:

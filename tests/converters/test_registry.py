@@ -174,6 +174,8 @@ def test_wrong_options_of_convert(tmp_path: Path) -> None:
     path = dump(tmp_path / "a.pkl", [ANNOTATION])
     with pytest.raises(TypeError, match=r"'kpfile'; did you mean .*'kpfiles'"):
         converters.convert(path, tmp_path / "a.zarr", kpfile=tmp_path)
+    with pytest.raises(TypeError, match=r"open_source\(\) has no option 'kpfile'; did you mean .*'kpfiles'"):
+        open_source(tmp_path / "a.pkl", kpfile="x")
     with pytest.raises(SourceError, match="--recipe goes with ntu, not with list"):
         converters.convert(path, tmp_path / "a.zarr", recipe="raw")
     with pytest.raises(SourceError, match="--skip-missing goes with kinetics, extraction or arrays, not with list"):
