@@ -28,7 +28,7 @@ from skelstore.errors import SourceError
 from skelstore.format.files import absolute, open_regular
 from skelstore.format.schema import Annotation, Origin
 from skelstore.format.values import Json, crowded
-from skelstore.wording import closest, kind_of, shown
+from skelstore.wording import closest, kind_of, shown, shown_names
 
 if TYPE_CHECKING:
     from converters.conversion.convert import ConvertOptions
@@ -72,9 +72,10 @@ class NwUclaFiles(ListedFiles):
         self._folder = self.path if self.path.is_dir() else self.path.parent
         self._split_by = split_by
         files = files_below(self.path, (SUFFIX,)) if self.path.is_dir() else [self.path.name]
-        refuse(str(self.path), [problem for file in files if (problem := _wrong_name(file, split_by))])
+        problems = [problem for file in files if (problem := _wrong_name(file, split_by))]
+        refuse(str(self.path), problems or _repeated_names(files))
         entries = [self._entry(file) for file in files]
-        listing = list_videos(self.path, entries, table=None, label_by=None, skip_missing=False, unique=True)
+        listing = list_videos(self.path, entries, table=None, label_by=None, skip_missing=False)
         videos = [
             video._replace(row=replace(video.row, splits=(_SPLITS[_view(video.entry.file)],) if split_by else ()))
             for video in listing.videos
@@ -168,6 +169,18 @@ def _keypoint(file: Path, skeletons: object) -> NDArray[np.float64]:
         return np.array([skeletons], np.float64)
     except OverflowError:
         raise SourceError(f"{file}: skeletons has an integer beyond float64; expected metres") from None
+
+
+def _repeated_names(files: list[str]) -> list[str]:
+    """A problem per name that several files have, in different folders: a clip is found by its name."""
+    files_of: dict[str, list[str]] = {}
+    for file in files:
+        files_of.setdefault(PurePosixPath(file).stem, []).append(file)
+    return [
+        f"{shown_names(same)}: {len(same):,} files have the name {name}; keep one of them"
+        for name, same in files_of.items()
+        if len(same) > 1
+    ]
 
 
 def _sized(value: object) -> str:

@@ -130,7 +130,7 @@ def test_names_and_views(tmp_path: Path) -> None:
         NwUclaFiles(folder, split_by="view")
     assert len(NwUclaFiles(folder)) == 1
     write(tmp_path / "f" / "again", [clip("a01_s01_e00_v04", 1)])
-    with pytest.raises(SourceError, match="2 videos have the frame_dir 'a01_s01_e00_v04'"):
+    with pytest.raises(SourceError, match="2 files have the name a01_s01_e00_v04; keep one of them"):
         NwUclaFiles(folder)
     with pytest.raises(SourceError, match="split_by 'subject'; expected one of view"):
         NwUclaFiles(folder, split_by="subject")
