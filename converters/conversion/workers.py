@@ -25,6 +25,7 @@ from concurrent.futures import (
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager, suppress
 from multiprocessing import connection, get_context, parent_process
+from types import FrameType
 from typing import Any, NamedTuple
 
 from converters.conversion.reporting import report_through
@@ -172,6 +173,8 @@ def run_tasks(
     A thread gets the tasks from their iterator one by one, since finding the next task may take time; each starts as
     soon as a worker is free. Meanwhile ``poll`` is called twice per second. Raises what the iterator of tasks raises.
     Closing this iterator cancels tasks that have not started, and waits for those that cannot be cancelled.
+
+    Ctrl-C and SIGTERM are handled after ``poll``, so up to half a second late.
     """
     idle = deque(workers.executors)
     waiting: deque[_Task] = deque()
@@ -188,13 +191,14 @@ def run_tasks(
                 future.set_exception(error)
             running[future] = task, executor
 
-    with ThreadPoolExecutor(1) as taker:
+    with _interrupts_deferred() as handle_interrupts, ThreadPoolExecutor(1) as taker:
         taking: Future[_Task | None] | None = taker.submit(next, tasks, None)
         try:
             while running or taking is not None:
                 pending = [*running, *([] if taking is None else [taking])]
                 done = wait(pending, _POLL_EVERY, FIRST_COMPLETED).done
                 poll()
+                handle_interrupts()
                 for future, (_, executor) in running.items():
                     if _lost(executor) and not future.done():
                         future.set_exception(BrokenProcessPool("the thread that manages it has ended"))
@@ -236,3 +240,38 @@ def _interrupts_ignored() -> Iterator[None]:
     finally:
         for signum, handler in before.items():
             signal.signal(signum, handler)
+
+
+@contextmanager
+def _interrupts_deferred() -> Iterator[Callable[[], None]]:
+    """Defer the handlers of SIGINT and SIGTERM until the function that this yields is called, or the block has ended.
+
+    A handler that raises in the middle of ``concurrent.futures`` may leave the lock of a future acquired (its
+    ``wait`` acquires them in Python code); then the thread that completes the future, and who waits for it, hang.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: None
+        return
+    received: deque[int] = deque()
+    handlers: dict[int, Callable[[int, FrameType | None], Any]] = {}
+
+    def defer(signum: int, _: FrameType | None) -> None:
+        received.append(signum)
+
+    def handle() -> None:
+        while received:
+            signum = received.popleft()
+            handlers[signum](signum, None)
+
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        handler = signal.getsignal(signum)
+        if callable(handler):
+            handlers[signum] = handler
+            signal.signal(signum, defer)
+    try:
+        yield handle
+    finally:
+        for deferred, handler in handlers.items():
+            if signal.getsignal(deferred) is defer:  # else a handler has replaced it
+                signal.signal(deferred, handler)
+    handle()

@@ -6,7 +6,8 @@ import os
 import signal
 import subprocess
 import sys
-from concurrent.futures import ProcessPoolExecutor, process
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, process
 from itertools import pairwise
 from multiprocessing import active_children
 from pathlib import Path
@@ -140,3 +141,69 @@ def test_a_killed_worker_is_noticed(tmp_path: Path) -> None:
 
     with pytest.raises(WorkerError, match="died"):
         convert_source(open_source(source), tmp_path / "a.zarr", profile="small", workers=2, advance=kill)
+
+
+class _Terminated(KeyboardInterrupt):
+    pass
+
+
+@pytest.fixture
+def on_signals() -> Iterator[None]:
+    """Handlers that raise, as those of the command line; SIGTERM once."""
+
+    def terminate(*_: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise _Terminated
+
+    before = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, terminate)
+    yield
+    for signum, handler in before.items():
+        signal.signal(signum, handler)
+
+
+class _SignalledExecutor(ThreadPoolExecutor):
+    """Its process gets a signal while it submits its second task."""
+
+    def __init__(self, signum: signal.Signals) -> None:
+        super().__init__(1)
+        self.signum = signum
+        self.futures: list[Future[Any]] = []
+
+    def submit(self, *task: Any, **options: Any) -> Future[Any]:  # type: ignore[override]
+        future = super().submit(*task, **options)
+        self.futures.append(future)
+        if len(self.futures) == 2:
+            with future._condition:
+                signal.raise_signal(self.signum)
+            self.futures.append(future)
+        return future
+
+
+@pytest.mark.usefixtures("on_signals")
+@pytest.mark.parametrize(("signum", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, _Terminated)])
+def test_a_signal_interrupts_no_code_of_futures(signum: signal.Signals, error: type[BaseException]) -> None:
+    """Otherwise the lock of a future could stay acquired, and the conversion hang."""
+    before = signal.getsignal(signum)
+    with _SignalledExecutor(signum) as executor:
+        with pytest.raises(error):
+            list(workers.run_tasks(workers.Workers([executor], False, ()), abs, iter([(1,), (2,), (3,)]), lambda: None))
+        assert len(executor.futures) == 3, "the signal was handled while the task was submitted"
+        assert all(future.done() for future in executor.futures)
+    assert signal.getsignal(signum) == (signal.SIG_IGN if signum == signal.SIGTERM else before)
+
+
+@pytest.mark.usefixtures("on_signals")
+def test_a_signal_at_the_last_task_is_handled() -> None:
+    completed: list[int] = []
+
+    def run() -> None:
+        for _, future in workers.run_tasks(workers.Workers([executor], False, ()), abs, iter([(3,)]), lambda: None):
+            signal.raise_signal(signal.SIGINT)
+            completed.append(future.result())
+
+    with ThreadPoolExecutor(1) as executor, pytest.raises(KeyboardInterrupt):
+        run()
+    assert completed == [3]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
