@@ -97,7 +97,10 @@ $(VENV)/.python:
 	$(PYTHON) -m venv $(VENV)
 	touch $@
 
-$(VENV)/.test: pyproject.toml $(VENV)/.python
+# What the installed package is made of beyond its Python code.
+BUILT_FROM := pyproject.toml setup.py skelstore/read/core.c
+
+$(VENV)/.test: $(BUILT_FROM) $(VENV)/.python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
 	touch $@
 
@@ -110,5 +113,5 @@ $(VENV)/.bench: pyproject.toml $(VENV)/.test
 	touch $@
 
 clean: ## remove environments, caches and build products
-	rm -rf .venv* build dist .fuzz .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv* build dist *.egg-info skelstore/read/*.so .fuzz .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find skelstore converters tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -12,6 +12,7 @@ Convert a PYSKL pickle, or another source, to a store on the command line::
 
     skelstore convert ntu60_hrnet.pkl ntu60.zarr
 
+``compiled`` says whether the compiled reader is used, which is several times faster than the one in Python.
 ``Writer`` writes a store, ``merge`` and ``subset`` make stores from stores. ``skelstore.torch``,
 ``skelstore.mmaction2`` and ``skelstore.pyskl`` have the data sets for training, ``skelstore.joints`` the joint layouts.
 The command line and the dialects of sources are in ``converters``.
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from skelstore.write.writer import Writer
 
     __version__: str
+    compiled: bool
 
 __all__ = [
     "AmbiguousVideoError",
@@ -108,6 +110,8 @@ def __getattr__(name: str) -> Any:
         value: Any = getattr(import_module(f"skelstore.{_MODULES.get(name, 'errors')}"), name)
     elif name in ("errors", "joints"):
         value = import_module(f"skelstore.{name}")
+    elif name == "compiled":
+        from skelstore.read.compiled import COMPILED as value
     elif name == "__version__":
         from importlib.metadata import version
 
@@ -119,4 +123,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, "__version__", "errors", "joints"})
+    return sorted({*globals(), *__all__, "__version__", "compiled", "errors", "joints"})

@@ -115,7 +115,7 @@ def _refuse_special(mode: int, path: str | os.PathLike[str]) -> None:
         raise OSError(errno.EINVAL, f"it is {kind}, not a regular file", os.fspath(path))
 
 
-class _Descriptor:
+class Descriptor:
     """A descriptor that is closed when the last reference to this object is gone.
 
     A thread that reads holds a reference. So when another thread drops the descriptor during the read, it is neither
@@ -137,7 +137,7 @@ class LocalFile:
     def __init__(self, path: Path, opened: set[LocalFile]) -> None:
         self.path = path
         self._opened = opened
-        self.descriptor: _Descriptor | None = None
+        self.descriptor: Descriptor | None = None
         self._pinned: tuple[int, int, bytes] | None = None
 
     def pin(self, size: int, offset: int, data: bytes) -> None:
@@ -146,8 +146,12 @@ class LocalFile:
 
     def size(self) -> int:
         """Size of the file in bytes. Raises DamageError if it is missing, StoreError if it cannot be opened."""
-        descriptor = self.descriptor or self._open()  # a reference, as for every descriptor in use
+        descriptor = self.hold()  # a reference, as for every descriptor in use
         return os.fstat(descriptor.fd).st_size
+
+    def hold(self) -> Descriptor:
+        """The open file, as an object that keeps it open. Raises as ``size`` does."""
+        return self.descriptor or self._open()
 
     def read(self, offset: int, length: int) -> bytes:
         """Read ``length`` bytes from ``offset``.
@@ -191,9 +195,9 @@ class LocalFile:
         self._opened.discard(self)
         self.descriptor = None
 
-    def _open(self) -> _Descriptor:
+    def _open(self) -> Descriptor:
         try:
-            descriptor = _Descriptor(self.path)
+            descriptor = Descriptor(self.path)
         except (FileNotFoundError, NotADirectoryError) as error:
             raise DamageError(f"{self.path} is missing, so fetch or convert the store again") from error
         except OSError as error:

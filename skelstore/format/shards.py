@@ -115,7 +115,7 @@ class Shard:
     from the first byte, so a run of chunks is one read. Chunks from ``len(checked)`` on are absent.
     """
 
-    __slots__ = ("bounds", "checked", "file")
+    __slots__ = ("bounds", "checked", "file", "size")
 
     def __init__(self, file: LocalFile, chunks: int, expected: ShardFile) -> None:
         """Read the index.
@@ -124,6 +124,7 @@ class Shard:
         damaged.
         """
         self.file = file
+        self.size = expected.size
         tail = DIGEST_BYTES + 16 * chunks + CRC_BYTES
         size = file.size()
         if size != expected.size:

@@ -11,12 +11,13 @@ from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from skelstore.errors import DamageError
 from skelstore.format.checksums import crc32c
 from skelstore.format.chunking import shard_runs
 from skelstore.format.codecs import CRC_BYTES, ChunkCodec
-from skelstore.format.files import LocalFiles, flat_bytes
+from skelstore.format.files import LocalFile, LocalFiles, flat_bytes
 from skelstore.format.metadata import ArrayMetadata
 from skelstore.format.shards import Shard, ShardFile
 
@@ -43,8 +44,8 @@ class ArrayReader:
         self._store = store
         self._name = name
         self._manifest = shards
-        self._check = check
-        self._codec = ChunkCodec(metadata.codecs, metadata.chunk_shape, metadata.dtype)
+        self.check = check
+        self.codec = ChunkCodec(metadata.codecs, metadata.chunk_shape, metadata.dtype)
         self._shards: dict[int, Shard] = {}
         self._dtype = metadata.dtype
         self._trailing = metadata.trailing
@@ -53,7 +54,7 @@ class ArrayReader:
         self._chunk_bytes = metadata.row_bytes * metadata.chunk_rows
         self._shard_rows = metadata.shard_rows
         self._last: tuple[Shard | None, int, bytes | memoryview] = None, 0, b""
-        self._read_run = self._read_coded if self._codec.compressed else self._read_plain
+        self._read_run = self._read_coded if self.codec.compressed else self._read_plain
         # A cast is faster, but supports only the byte order of the machine.
         self._bytes_of = _cast_bytes if metadata.dtype.isnative else flat_bytes
 
@@ -92,6 +93,14 @@ class ArrayReader:
             self._store.refuse_replaced()
             raise
 
+    def open_file(self, number: int) -> tuple[LocalFile, NDArray[np.int64], NDArray[np.uint8], int]:
+        """A shard for the compiled reader: its file, the bounds and the checked chunks, and its size in bytes.
+
+        Both arrays share the memory of the ``Shard``. Raises as ``shard`` does.
+        """
+        shard = self.shard(number)
+        return shard.file, np.frombuffer(shard.bounds, np.int64), np.frombuffer(shard.checked, np.uint8), shard.size
+
     def _open_shard(self, number: int) -> Shard:
         shard = self._shards.get(number)
         if shard is None:
@@ -101,12 +110,12 @@ class ArrayReader:
             if expected is None:
                 raise DamageError(f"{file.path} is not in the manifest, but a video has rows in it")
             shard = Shard(file, self.metadata.chunks_per_shard, expected)
-            if not self._codec.compressed and any(
+            if not self.codec.compressed and any(
                 shard.bounds[i + 1] - shard.bounds[i] != self._chunk_bytes + CRC_BYTES
                 for i in range(len(shard.checked))
             ):
                 raise DamageError(f"{file.path}: an uncompressed chunk does not have {self._chunk_bytes} bytes")
-            if self._check == "never":
+            if self.check == "never":
                 shard.checked[:] = b"\1" * len(shard.checked)
             self._shards[number] = shard
         return shard
@@ -124,7 +133,7 @@ class ArrayReader:
             coded = self._read_chunks(shard, chunk, chunk + 1)
             self._check_chunk(shard, chunk, coded)
             try:
-                self._codec.decode(coded[:-CRC_BYTES])
+                self.codec.decode(coded[:-CRC_BYTES])
             except RuntimeError as error:
                 raise DamageError(f"{shard.file.path}: chunk {chunk} cannot be decoded: {error}") from error
 
@@ -169,7 +178,7 @@ class ArrayReader:
         skip *= self._row_bytes
         into = 0
         last_shard, last_chunk, decoded = self._last  # one tuple, so that no thread sees parts of two chunks
-        if last_chunk == chunk and last_shard is shard and self._check != "always":
+        if last_chunk == chunk and last_shard is shard and self.check != "always":
             into = min(self._chunk_bytes - skip, length)
             target[:into] = decoded[skip : skip + into]
             if into == length:
@@ -181,7 +190,7 @@ class ArrayReader:
         begin = bounds[chunk]
         unchecked = shard.checked.find(0, chunk, stop) >= 0
         end = 0
-        decode = self._codec.decode
+        decode = self.codec.decode
         try:
             while chunk < stop:
                 at, end = end, bounds[chunk + 1] - begin
@@ -211,7 +220,7 @@ class ArrayReader:
                 f"{shard.file.path}: chunk {chunk} is damaged (its crc32c does not match its bytes), so fetch or "
                 "convert the store again"
             )
-        shard.checked[chunk] = self._check != "always"
+        shard.checked[chunk] = self.check != "always"
 
 
 def _cast_bytes(array: np.ndarray[Any, Any]) -> memoryview:

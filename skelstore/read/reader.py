@@ -9,14 +9,16 @@ import math
 import os
 import stat
 import time
+import weakref
 from collections.abc import Callable, Iterable
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import google_crc32c
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from skelstore.errors import (
     DamageError,
@@ -45,8 +47,9 @@ from skelstore.format.schema import (
     video_name,
 )
 from skelstore.joints import KnownJoints, keypoint_shapes, known_joints
-from skelstore.read import frames
+from skelstore.read import compiled, frames
 from skelstore.read.arrays import ArrayReader, Check
+from skelstore.read.compiled import Parts
 from skelstore.read.frames import FrameNumbers, Frames
 from skelstore.read.table import (
     NAMES_TYPES,
@@ -55,9 +58,13 @@ from skelstore.read.table import (
     column_reader,
     numeric_column,
     read_table,
+    text_buffers,
     text_column,
 )
 from skelstore.wording import counted
+
+if TYPE_CHECKING:
+    from skelstore.read.core import Core
 
 _LARGE = 1 << 30
 """A video of more than this number of bytes may not fit in memory."""
@@ -91,6 +98,10 @@ def _placed(error: E, path: Path, place: object) -> E:
     return error if str(path) in str(error.args[0]) else type(error)(f"{place}: {error}")
 
 
+def _placed_at_video(error: E, path: Path, row: int) -> E:
+    return _placed(error, path, f"{path / VIDEOS_KEY}: video {row}")
+
+
 class Reader:
     """Reads one store; shards, splits and the index of names are opened when they are needed.
 
@@ -98,9 +109,10 @@ class Reader:
     meanwhile, so that some files belong to the old store and some to the new one, it is opened again.
     """
 
-    def __init__(self, path: Path, check: Check) -> None:
+    def __init__(self, path: Path, check: Check, mmap: bool = True) -> None:
         self.path = absolute(path)
         self.check = check
+        self.mmap = mmap
         for attempt in range(1, _OPENINGS + 1):
             self.files = LocalFiles(self.path)
             try:
@@ -141,24 +153,75 @@ class Reader:
         self.arrays = {name: self._open_array(name) for name in self.metadata.fields}
         self._columns = {name: column_reader(self.table, name, c.type) for name, c in self.metadata.columns.items()}
         self._places: dict[str, tuple[np.ndarray[Any, Any], list[np.ndarray[Any, Any]]]] = {}
-        self._assembler = Assembler(
-            self.metadata.layouts,
-            self._columns,
-            {name: self._field_reader(name, field) for name, field in self.metadata.fields.items()},
-        )
+        self._fields = {name: self._field_reader(name, field) for name, field in self.metadata.fields.items()}
+        self._assembler = Assembler(self.metadata.layouts, self._columns, self._fields)
         self._layout = self._layouts.item
         self._frame_numbers: dict[str, FrameNumbers] = {}
 
-    def annotation(self, row: int) -> Annotation:
-        """The annotation of the video at a position of the table."""
-        try:
-            return self._assembler.annotation(self._layout(row), row)
-        except StoreError as error:
-            raise self.placed(error, row) from error
+    @cached_property
+    def annotation(self) -> Callable[[int], Annotation]:
+        """A function from a position of the table to the annotation of the video."""
+        return self._read_by_python if self._core is None else self._core.annotation
+
+    @cached_property
+    def named(self) -> Callable[[str], Annotation | None]:
+        """A function from a name to the annotation of the only video with this name.
+
+        It returns None if there is none, or several, or if one look-up cannot tell.
+        """
+        return self._named_by_python if self._core is None else self._core.named
+
+    @cached_property
+    def annotations(self) -> Callable[[list[Any]], list[Annotation] | None]:
+        """A function from a list of positions and names to the annotations; it returns None if one needs a closer look.
+
+        Then they have to be read one by one.
+        """
+        return (lambda keys: None) if self._core is None else self._core.read
+
+    @cached_property
+    def _core(self) -> Core | None:
+        """The compiled reader, or None.
+
+        It does not refer to this object, so that files are closed with the last reference to it.
+        """
+        if not compiled.COMPILED:
+            return None
+        reader = weakref.ref(self)
+
+        def load_names() -> Any:
+            there = reader()
+            return there and there.name_columns()
+
+        parts = Parts(self.metadata, self.table, self.arrays, self._places, self._columns, self._fields)
+        return compiled.compile_layouts(parts, self._layouts, self.mmap, self._read_by_python, load_names)
+
+    @cached_property
+    def _read_by_python(self) -> Callable[[int], Annotation]:
+        """What ``annotation`` is without the compiled reader."""
+        assembler, layout, path = self._assembler, self._layout, self.path
+
+        def read(row: int) -> Annotation:
+            try:
+                return assembler.annotation(layout(row), row)
+            except StoreError as error:
+                raise _placed_at_video(error, path, row) from error
+
+        return read
+
+    def _named_by_python(self, name: str) -> Annotation | None:
+        row = self.find(name)
+        return None if row is None else self.annotation(row)
+
+    def close(self) -> None:
+        """Close open files and maps; the next read opens them again."""
+        self.files.close()
+        if "_core" in self.__dict__ and self._core is not None:
+            self._core.close()
 
     def placed(self, error: E, row: int) -> E:
         """An error from reading a video; if its message names no file of the store, with the place in front of it."""
-        return _placed(error, self.path, f"{self.path / VIDEOS_KEY}: video {row}")
+        return _placed_at_video(error, self.path, row)
 
     def entries(self, row: int) -> dict[Any, Callable[[int], Any]]:
         """The keys of a video's annotation, in order, each with a function from the position to the value."""
@@ -316,8 +379,8 @@ class Reader:
         return splits
 
     @cached_property
-    def _names(self) -> tuple[Callable[[int], int], Callable[[int], int], int]:
-        """The hash table of names: functions for the start of a bucket and for the video at a place, and the length."""
+    def _name_index(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The hash table of names: the start of each bucket, and the videos."""
         table = read_table(self.files, NAMES_KEY, self.manifest.files.get(NAMES_KEY))
         check_types(table, str(self.path / NAMES_KEY), NAMES_TYPES)
         starts = numeric_column(table, "bucket", pa.int64())
@@ -327,7 +390,24 @@ class Reader:
             0 <= videos.min() <= videos.max() < self.metadata.videos and 0 <= starts.min() <= starts.max() <= count
         ):
             raise StoreError(f"{self.path / NAMES_KEY} names videos that the store does not have")
-        return starts.item, videos.item, count
+        return starts, videos
+
+    @property
+    def _names(self) -> tuple[Callable[[int], int], Callable[[int], int], int]:
+        """The hash table of names: functions for the start of a bucket and for the video at a place, and the length."""
+        starts, videos = self._name_index
+        return starts.item, videos.item, len(videos)
+
+    def name_columns(self) -> tuple[NDArray[Any], ...] | None:
+        """The index of names as arrays: buckets, videos, offsets and bytes of ``frame_dir``.
+
+        The names of rows without a ``frame_dir`` are empty. None if the table has no such column.
+        """
+        columns = self.metadata.columns.items()
+        name = next((name for name, c in columns if c.path == ("frame_dir",) and c.type == "str"), None)
+        if name is None:
+            return None
+        return (*self._name_index, *text_buffers(self.table, name, pa.large_utf8()))
 
     @cached_property
     def _frame_dir(self) -> Callable[[int], bytes]:

@@ -19,9 +19,10 @@ class UnavailableReader(Reader):
     An error during unpickling would leave a multiprocessing.Pool waiting forever.
     """
 
-    def __init__(self, path: Path, check: Check, identity: bytes, reason: Exception) -> None:
+    def __init__(self, path: Path, check: Check, mmap: bool, identity: bytes, reason: Exception) -> None:
         self.path = path
         self.check = check
+        self.mmap = mmap
         self.files = LocalFiles(path)
         self._identity = identity
         self._reason = reason
@@ -29,6 +30,9 @@ class UnavailableReader(Reader):
     @property
     def identity(self) -> bytes:
         return self._identity
+
+    def close(self) -> None:
+        """Nothing is open."""
 
     def refuse_replaced(self) -> None:
         raise self._reason.with_traceback(None)
@@ -39,10 +43,10 @@ class UnavailableReader(Reader):
         raise self._reason.with_traceback(None)
 
 
-def reopen(path: Path, check: Check, identity: bytes) -> Reader:
+def reopen(path: Path, check: Check, mmap: bool, identity: bytes) -> Reader:
     """The reader of a store with this path and identity; if it is unavailable, a reader whose every use raises why."""
     try:
-        reader = Reader(path, check)
+        reader = Reader(path, check, mmap)
         if reader.identity == identity:
             return reader
         reason: Exception = replaced(path)
@@ -50,4 +54,4 @@ def reopen(path: Path, check: Check, identity: bytes) -> Reader:
         reason = replaced(path)
     except Exception as error:
         reason = error
-    return UnavailableReader(path, check, identity, reason)
+    return UnavailableReader(path, check, mmap, identity, reason)

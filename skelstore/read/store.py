@@ -41,11 +41,15 @@ class Field(NamedTuple):
     rows: int
 
 
-def open(path: str | os.PathLike[str], *, check: Check = "first") -> Store:
+def open(path: str | os.PathLike[str], *, check: Check = "first", mmap: bool = True) -> Store:
     """Open a store for reading.
 
     ``check`` says when the checksum of a chunk is compared with its bytes: on its ``first`` read in this process,
     ``always`` or ``never``.
+
+    ``mmap``: the compiled reader maps files of local file systems into memory, and large tables are mapped. Reading a
+    map ends the process with SIGBUS if the file was cut short meanwhile, so give False for a store whose files are
+    rewritten in place. skelstore itself never does that: it replaces files.
 
     Raises StoreNotFoundError if there is no store at ``path``, StoreError if this version cannot read it or ``check``
     is unknown, DamageError if its tables are not those that were written.
@@ -54,7 +58,7 @@ def open(path: str | os.PathLike[str], *, check: Check = "first") -> Store:
         raise StoreError(
             f"check={check!r}; expected one of {', '.join(get_args(Check))}{closest(check, get_args(Check))}"
         )
-    return Store(Reader(local_path(path), check), None)
+    return Store(Reader(local_path(path), check, mmap), None)
 
 
 class Store:
@@ -76,12 +80,12 @@ class Store:
 
     def __getstate__(self) -> Any:
         reader = self._reader
-        return str(reader.path), reader.check, reader.identity, self._rows, self._length
+        return str(reader.path), reader.check, reader.mmap, reader.identity, self._rows, self._length
 
     def __setstate__(self, state: Any) -> None:
         # Not __init__, which looks into the reader: its first use may raise an error.
-        path, check, identity, self._rows, self._length = state
-        self._reader = reopen(Path(path), check, identity)
+        path, check, mmap, identity, self._rows, self._length = state
+        self._reader = reopen(Path(path), check, mmap, identity)
 
     def __repr__(self) -> str:
         """Path, number of videos, ids per split (of a whole store), dtype and axes per field; never raises an error."""
@@ -193,6 +197,10 @@ class Store:
         VideoIndexError; TypeError for any other key; DamageError if the video's bytes are not those that were written.
         """
         if type(key) is str:
+            if self._rows is None:
+                annotation = self._reader.named(key)
+                if annotation is not None:
+                    return annotation
             row = self._reader.find(key)
             if row is not None and (self._rows is None or (self._ascending and len(self._places([row])))):
                 return self._reader.annotation(row)
@@ -223,7 +231,12 @@ class Store:
 
     def read(self, indices: Iterable[str | SupportsIndex]) -> list[Annotation]:
         """Several annotations, in the requested order; one requested twice is returned twice. Raises like ``[]``."""
-        rows = [self._locate(key) for key in indices]
+        keys = list(indices)
+        if self._rows is None:
+            read = self._reader.annotations(keys)
+            if read is not None:
+                return read
+        rows = [self._locate(key) for key in keys]
         last: dict[int, Annotation] = {}
         annotations: list[Any] = [None] * len(rows)
         # In the order of the store, so that a chunk that two videos share is decoded once.
@@ -369,7 +382,7 @@ class Store:
 
     def close(self) -> None:
         """Close open files; the next read opens them again."""
-        self._reader.files.close()
+        self._reader.close()
 
     def __enter__(self) -> Store:
         return self

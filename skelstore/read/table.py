@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from skelstore.errors import DamageError, StoreError
 from skelstore.format import checksums, values
 from skelstore.format.arrow_file import load_table
 from skelstore.format.checksums import FileEntry, crc32c
 from skelstore.format.columns import ARROW_TYPES, numpy_dtype
-from skelstore.format.files import LocalFiles, open_regular
+from skelstore.format.files import LocalFiles, flat_bytes, open_regular
 from skelstore.wording import counted
 
 COPIED_BYTES = 4 << 20
@@ -137,12 +138,14 @@ def column_reader(table: pa.Table, name: str, kind: str) -> Callable[[int], Any]
 
 def text_column(table: pa.Table, name: str) -> Callable[[int], bytes]:
     """A function from a video's position to the UTF-8 form of its cell; empty for a null cell."""
-    offset, data = _text_buffers(table, name, pa.large_utf8())
+    starts, content = text_buffers(table, name, pa.large_utf8())
+    offset, data = starts.item, flat_bytes(content)
     return lambda row: bytes(data[offset(row) : offset(row + 1)])
 
 
 def _text_reader(table: pa.Table, name: str, kind: str, arrow: pa.DataType) -> Callable[[int], Any]:
-    offset, data = _text_buffers(table, name, arrow)
+    starts, content = text_buffers(table, name, arrow)
+    offset, data = starts.item, flat_bytes(content)
     if kind == "str":
         return lambda row: str(data[offset(row) : offset(row + 1)], "utf-8")
     if kind == "bytes":
@@ -152,10 +155,14 @@ def _text_reader(table: pa.Table, name: str, kind: str, arrow: pa.DataType) -> C
     return lambda row: np.str_(str(data[offset(row) : offset(row + 1)], "utf-8"))
 
 
-def _text_buffers(table: pa.Table, name: str, arrow: pa.DataType) -> tuple[Callable[[int], int], memoryview]:
+def text_buffers(table: pa.Table, name: str, arrow: pa.DataType) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+    """The offsets of the cells of a column of text or bytes, [rows + 1], and the bytes of all cells.
+
+    Raises StoreError if the table has no column with this name and type, or null cells refer to what is not text.
+    """
     chunk = _chunk(table, name, arrow)
     if chunk is None:
-        return np.zeros(1, np.int64).item, memoryview(b"")
+        return np.zeros(1, np.int64), np.zeros(0, np.uint8)
     _, offsets, data = chunk.buffers()
     if chunk.null_count:  # Arrow does not check the bytes of null cells, which a damaged layout may refer to
         try:
@@ -165,7 +172,7 @@ def _text_buffers(table: pa.Table, name: str, arrow: pa.DataType) -> tuple[Calla
                 f"the column {name!r} of the table of the videos has cells that are not text ({error})"
             ) from error
     starts = np.frombuffer(offsets, np.int64, len(chunk) + 1, chunk.offset * 8)
-    return starts.item, memoryview(data if data is not None else b"")
+    return starts, np.frombuffer(data, np.uint8) if data is not None and data.size else np.zeros(0, np.uint8)
 
 
 def _chunk(table: pa.Table, name: str, kind: pa.DataType) -> pa.Array | None:

@@ -22,6 +22,7 @@ from skelstore.format import chunking
 from skelstore.format.codecs import Profile
 from skelstore.read.verification import verify
 from tests.support.contracts import write
+from tests.support.exact import assert_exact
 from tests.support.strategies import Dataset
 
 
@@ -96,6 +97,33 @@ def check_free_reading(path: Path) -> None:
     """Verify and read everything. Any value or error of skelstore is allowed: a signed store may be falsified."""
     assert isinstance(verify(path, level="decode"), list)
     read_freely(path)
+    check_readers_agree(path)
+
+
+def open_pure(path: Path, **options: Any) -> skelstore.Store:
+    """A store that is read by the Python reader alone."""
+    store = skelstore.open(path, **options)
+    vars(store._reader)["_core"] = None
+    return store
+
+
+def check_readers_agree(path: Path, **options: Any) -> None:
+    """Check that the compiled reader and the Python reader return the same, or raise the same errors."""
+    try:
+        stores = skelstore.open(path, **options), open_pure(path, **options)
+    except SkelstoreError:
+        return
+    keys = [*range(min(len(stores[0]), 12)), *(f"v{i}" for i in range(10))]
+    for key in [*keys, keys[:3], keys[2:5]]:
+        results = []
+        for store in stores:
+            try:
+                results.append(store.read(key) if isinstance(key, list) else store[key])
+            except SkelstoreError as error:
+                results.append((type(error).__name__, str(error)))
+        assert_exact(*results, str(key))
+    for store in stores:
+        store.close()
 
 
 def read_freely(path: Path) -> bool:

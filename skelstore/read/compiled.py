@@ -1,0 +1,121 @@
+"""The compiled reader (``core.c``): the same annotations as the Python code, in a fraction of the time.
+
+This module chooses whether and how it is used, and describes a store to it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+from numcodecs import blosc
+from numpy.typing import NDArray
+
+from skelstore.format import values
+from skelstore.format.metadata import StoreMetadata
+from skelstore.format.values import Json
+from skelstore.read.arrays import ArrayReader
+from skelstore.read.table import numeric_column, text_buffers
+
+if TYPE_CHECKING:
+    from skelstore.read.core import Core
+
+try:
+    if os.environ.get("SKELSTORE_PURE_PYTHON", "") not in ("", "0"):
+        raise ImportError("SKELSTORE_PURE_PYTHON is set")
+    from skelstore.read import core
+except ImportError:
+    core = None  # type: ignore[assignment,unused-ignore]
+
+COMPILED = core is not None
+"""Whether the compiled reader is used: it was built, and ``SKELSTORE_PURE_PYTHON`` is not set."""
+
+Fetch: TypeAlias = Callable[[int], Any]
+"""A function of the Python reader from a video's row to a value."""
+
+_CODINGS = {"plain": 0, "blosc": 1, "transposed": 2}
+_MAX_AXES = 32
+
+
+class Parts(NamedTuple):
+    """What the Python reader has opened: the parts of which annotations are assembled, by the names of the format."""
+
+    metadata: StoreMetadata
+    table: pa.Table
+    arrays: Mapping[str, ArrayReader]
+    places: Mapping[str, tuple[NDArray[Any], list[NDArray[Any]]]]
+    """The first row of each video in an array, [videos], and the lengths of its ragged axes, [videos] each."""
+    columns: Mapping[str, Fetch]
+    fields: Mapping[str, Fetch]
+
+
+def find_blosc(path: str | None) -> bool:
+    """Let the compiled reader decode by the function that a loaded library exports; None: by none. Whether it does.
+
+    That the extension of numcodecs exports the function of c-blosc is a property of its build, so the function is tried
+    on a chunk. Without it, the Python reader reads compressed arrays.
+    """
+    chunk = bytes(range(256))
+    coded = blosc.compress(chunk, b"lz4", 5, blosc.BITSHUFFLE, 0)
+    return core.use_blosc(path, coded, chunk)
+
+
+DIRECT_BLOSC = COMPILED and find_blosc(blosc.__file__)
+"""Whether the compiled reader decodes chunks without calling Python."""
+
+
+def compile_layouts(
+    parts: Parts, layouts: NDArray[np.int32], mmap: bool, fallback: Fetch, load_names: Callable[[], Any]
+) -> Core:
+    """The compiled reader of a store. ``layouts`` [videos] has the layout of each video.
+
+    ``fallback`` is the Python reader, from a row to its annotation; ``load_names`` returns the columns of the index of
+    names, or None.
+    """
+    names = list(parts.arrays)
+    arrays = [_describe_array(parts.arrays[name], mmap) for name in names]
+    numbers = {name: number for number, name in enumerate(names)}
+    nodes = [_describe(parts, numbers, layout) for layout in parts.metadata.layouts]
+    return core.Core(nodes, arrays, np.ascontiguousarray(layouts), fallback, load_names)
+
+
+def _describe_array(array: ArrayReader, mmap: bool) -> tuple[Any, ...]:
+    metadata = array.metadata
+    codec = array.codec
+    coding = "transposed" if codec.transposed else "blosc" if codec.compressed else "plain"
+    return (
+        *(metadata.dtype, metadata.trailing, metadata.row_bytes, metadata.chunk_rows, metadata.shard_rows),
+        *(_CODINGS[coding], mmap, array.check == "always", array.open_file),
+    )
+
+
+def _describe(parts: Parts, numbers: Mapping[str, int], node: Json) -> tuple[Any, ...]:
+    """The description of a node of a layout, which the Python reader has compiled already, so it follows the format."""
+    ((kind, body),) = node.items()
+    if kind == "dict":
+        children = [(values.decode(key), _describe(parts, numbers, child)) for key, child in body]
+        return "dict", tuple(key for key, _ in children), [child for _, child in children]
+    if kind == "tuple":
+        return "tuple", [_describe(parts, numbers, child) for child in body]
+    if kind == "value":
+        return "constant", values.decode(body)
+    if kind == "column":
+        return _describe_column(parts, body)
+    array = parts.arrays[body]
+    first, lengths = parts.places[body]
+    trailing = array.metadata.trailing
+    if len(lengths) + len(trailing) > _MAX_AXES or (array.codec.compressed and not DIRECT_BLOSC):
+        return "call", parts.fields[body]
+    return "array", numbers[body], first, lengths
+
+
+def _describe_column(parts: Parts, name: str) -> tuple[Any, ...]:
+    kind = parts.metadata.columns[name].type
+    if kind == "str":
+        return "text", *text_buffers(parts.table, name, pa.large_utf8())
+    if kind in ("int", "float"):
+        return kind, numeric_column(parts.table, name, pa.int64() if kind == "int" else pa.float64())
+    return "call", parts.columns[name]

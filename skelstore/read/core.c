@@ -1,0 +1,999 @@
+/* The compiled read path: a video's annotation in one call.
+ *
+ * It does what the Python reader does when all is well: it finds a name, builds the dict, and copies or decodes the
+ * rows of each array into it, with the interpreter lock released while bytes move. Whatever is unusual (damage, a
+ * missing file, a value that needs Python, a lack of memory) it leaves to the Python reader, by calling `fallback`,
+ * which returns the annotation or raises the error. So there is one place that explains errors, and it is not here.
+ *
+ * `compiled.py` builds a Core from the metadata and the columns of a store. Everything that comes from files is checked
+ * there or here before it is used as an address: rows against shards, chunks against the index of their shard, sizes in
+ * blosc's header against both.
+ */
+
+#define PY_SSIZE_T_CLEAN
+#define Py_LIMITED_API 0x030B0000
+#include <Python.h>
+
+#define NPY_NO_DEPRECATED_API NPY_1_7_API_VERSION
+#define NPY_TARGET_VERSION NPY_1_22_API_VERSION
+#include <numpy/arrayobject.h>
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#ifdef __linux__
+#include <sys/vfs.h>
+#else
+#include <sys/mount.h>
+#include <sys/param.h>
+#endif
+
+enum { CRC_BYTES = 4, BLOSC_HEADER_BYTES = 16, MAX_AXES = 32, JOBS_INLINE = 16 };
+
+/* Files that all stores together keep mapped. Linux allows 65,530 maps a process. */
+enum { MAX_MAPS = 16384 };
+
+/* Fewer bytes are copied with the interpreter lock held: to release it costs as much. */
+enum { UNLOCKED_BYTES = 16384 };
+
+/* ------------------------------------------------------------------------------------------------- checksums */
+
+static uint32_t crc_tables[8][256];
+
+static void make_crc_tables(void)
+{
+    for (uint32_t byte = 0; byte < 256; byte++) {
+        uint32_t crc = byte;
+        for (int bit = 0; bit < 8; bit++)
+            crc = crc & 1 ? crc >> 1 ^ 0x82F63B78 : crc >> 1;
+        crc_tables[0][byte] = crc;
+    }
+    for (int table = 1; table < 8; table++)
+        for (int byte = 0; byte < 256; byte++) {
+            uint32_t crc = crc_tables[table - 1][byte];
+            crc_tables[table][byte] = crc >> 8 ^ crc_tables[0][crc & 255];
+        }
+}
+
+/* Eight bytes at a time, by eight tables (Kounavis and Berry, "A systematic approach to building high performance
+ * software-based CRC generators", 2005). */
+static uint32_t crc_by_tables(uint32_t crc, const uint8_t *data, size_t size)
+{
+    for (; size >= 8; data += 8, size -= 8) {
+        crc ^= data[0] | (uint32_t)data[1] << 8 | (uint32_t)data[2] << 16 | (uint32_t)data[3] << 24;
+        crc = crc_tables[7][crc & 255] ^ crc_tables[6][crc >> 8 & 255] ^ crc_tables[5][crc >> 16 & 255] ^
+              crc_tables[4][crc >> 24] ^ crc_tables[3][data[4]] ^ crc_tables[2][data[5]] ^ crc_tables[1][data[6]] ^
+              crc_tables[0][data[7]];
+    }
+    while (size--)
+        crc = crc >> 8 ^ crc_tables[0][(crc ^ *data++) & 255];
+    return crc;
+}
+
+static uint32_t (*crc_function)(uint32_t, const uint8_t *, size_t) = crc_by_tables;
+
+#if defined(__x86_64__) && defined(__GNUC__)
+__attribute__((target("sse4.2"))) static uint32_t crc_by_instruction(uint32_t crc, const uint8_t *data, size_t size)
+{
+    uint64_t wide = crc;
+    for (; size >= 8; data += 8, size -= 8) {
+        uint64_t word;
+        memcpy(&word, data, 8);
+        wide = __builtin_ia32_crc32di(wide, word);
+    }
+    crc = (uint32_t)wide;
+    while (size--)
+        crc = __builtin_ia32_crc32qi(crc, *data++);
+    return crc;
+}
+
+static void choose_crc(void)
+{
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("sse4.2"))
+        crc_function = crc_by_instruction;
+}
+#else
+static void choose_crc(void) {}
+#endif
+
+/* CRC-32C (RFC 3720, appendix B.4). */
+static uint32_t crc32c(const uint8_t *data, size_t size)
+{
+    return ~crc_function(0xFFFFFFFF, data, size);
+}
+
+/* --------------------------------------------------------------------------------------------- shards and maps */
+
+typedef int (*blosc_function)(const void *source, void *destination, size_t capacity, int threads);
+
+/* `blosc_decompress_ctx` of c-blosc 1 in the extension of numcodecs, or NULL. */
+static blosc_function blosc_decompress;
+
+/* An open shard. Chunk c, with its checksum, is the bytes bounds[c] to bounds[c + 1] of its file. */
+typedef struct Shard {
+    const int64_t *bounds;
+    uint8_t *checked; /* one byte a chunk, shared with the Python reader */
+    int64_t chunks;
+    int64_t size;
+    PyObject *opened; /* (file, bounds, checked, size), which keeps the memory of both alive */
+    uint8_t *map;     /* NULL: not mapped */
+    bool mappable;    /* false: read by pread */
+    bool closing;     /* unmap when no job uses it */
+    int users;
+    struct Shard *older, *newer; /* of all maps */
+} Shard;
+
+static Shard *oldest_map, *newest_map;
+static int maps;
+
+static void unmap(Shard *shard)
+{
+    if (shard->map == NULL)
+        return;
+    shard->closing = true;
+    if (shard->users)
+        return;
+    munmap(shard->map, (size_t)shard->size);
+    shard->map = NULL;
+    *(shard->older ? &shard->older->newer : &oldest_map) = shard->newer;
+    *(shard->newer ? &shard->newer->older : &newest_map) = shard->older;
+    shard->older = shard->newer = NULL;
+    maps--;
+}
+
+/* Whether the file is on this machine. A file that another machine may truncate is not mapped: reading the map beyond
+ * its new end would end the process with SIGBUS. The numbers are those of statfs(2). */
+static bool is_local(int fd)
+{
+    struct statfs status;
+    if (fstatfs(fd, &status))
+        return false;
+#ifdef __linux__
+    static const uint32_t local[] = {
+        0xEF53 /* ext2 to ext4 */, 0x58465342 /* XFS */,   0x9123683E /* Btrfs */,    0x01021994 /* tmpfs */,
+        0x858458F6 /* ramfs */,    0x794C7630 /* overlay */, 0x2FC12FC1 /* ZFS */,     0xF2F52010 /* F2FS */,
+        0xCA451A4E /* bcachefs */, 0x73717368 /* SquashFS */, 0xE0F5E1E2 /* EROFS */,
+    };
+    for (size_t i = 0; i < sizeof local / sizeof *local; i++)
+        if ((uint32_t)status.f_type == local[i])
+            return true;
+    return false;
+#else
+    return (status.f_flags & MNT_LOCAL) != 0;
+#endif
+}
+
+/* The open descriptor of a shard's file: an object that keeps it open, and its number. NULL: Python has raised. */
+static PyObject *hold_file(const Shard *shard, int *fd)
+{
+    PyObject *descriptor = PyObject_CallMethod(PyTuple_GetItem(shard->opened, 0), "hold", NULL);
+    PyObject *number = descriptor ? PyObject_GetAttrString(descriptor, "fd") : NULL;
+    *fd = number ? (int)PyLong_AsLong(number) : -1;
+    Py_XDECREF(number);
+    if (PyErr_Occurred())
+        Py_CLEAR(descriptor);
+    return descriptor;
+}
+
+/* Map a shard, unless its file is not local; then it is not mappable. False: Python has raised. */
+static bool map_shard(Shard *shard)
+{
+    int fd;
+    struct stat status;
+    PyObject *descriptor = hold_file(shard, &fd);
+    if (descriptor == NULL)
+        return false;
+    shard->mappable = is_local(fd) && fstat(fd, &status) == 0 && status.st_size == shard->size;
+    void *map = MAP_FAILED;
+    if (shard->mappable)
+        map = mmap(NULL, (size_t)shard->size, PROT_READ, MAP_SHARED, fd, 0);
+    Py_DECREF(descriptor);
+    shard->mappable = map != MAP_FAILED;
+    if (!shard->mappable)
+        return true;
+    /* Not what lies around a video: its neighbours in the file are seldom its neighbours in a shuffled epoch. */
+    madvise(map, (size_t)shard->size, MADV_RANDOM);
+    while (maps >= MAX_MAPS) {
+        Shard *unused = oldest_map;
+        while (unused && unused->users)
+            unused = unused->newer;
+        if (unused == NULL)
+            break;
+        unmap(unused);
+    }
+    shard->map = map;
+    shard->closing = false;
+    shard->older = newest_map;
+    *(newest_map ? &newest_map->newer : &oldest_map) = shard;
+    newest_map = shard;
+    maps++;
+    /* The map needs no descriptor, and a process may have few. */
+    PyObject *closed = PyObject_CallMethod(PyTuple_GetItem(shard->opened, 0), "close", NULL);
+    Py_XDECREF(closed);
+    return closed != NULL;
+}
+
+/* ------------------------------------------------------------------------------------------------------ arrays */
+
+typedef enum { PLAIN, BLOSC, TRANSPOSED } Coding;
+
+/* An array of the store, [rows, *trailing], and its shards. */
+typedef struct {
+    PyArray_Descr *dtype;
+    PyObject *open; /* function from the number of a shard to (file, bounds, checked, size) */
+    Coding coding;
+    bool mapped, always; /* whether to map files; whether to compare checksums on every read */
+    int axes;
+    npy_intp trailing[MAX_AXES];
+    int64_t item_bytes, row_bytes, chunk_rows, chunk_bytes, shard_rows;
+    Shard **shards;
+    int64_t known; /* length of `shards` */
+    uint8_t *decoded; /* the chunk that was decoded last, if only a part of it was needed */
+    const Shard *decoded_shard;
+    int64_t decoded_chunk;
+    char decoding; /* a thread is using the three above */
+} Array;
+
+/* Rows of one shard to be read into memory of the result. */
+typedef struct {
+    Array *array;
+    Shard *shard;
+    int64_t start, count;
+    uint8_t *out;
+    PyObject *descriptor; /* of a file that is not mapped */
+    int fd;
+} Job;
+
+typedef struct {
+    Job *items, inlined[JOBS_INLINE];
+    size_t count, capacity;
+    int64_t bytes;
+    bool coded;
+} Jobs;
+
+static Job *add_job(Jobs *jobs)
+{
+    if (jobs->count == jobs->capacity) {
+        size_t capacity = jobs->capacity * 4;
+        Job *items = malloc(capacity * sizeof *items);
+        if (items == NULL)
+            return NULL;
+        memcpy(items, jobs->items, jobs->count * sizeof *items);
+        if (jobs->items != jobs->inlined)
+            free(jobs->items);
+        jobs->items = items;
+        jobs->capacity = capacity;
+    }
+    return &jobs->items[jobs->count];
+}
+
+static void end_jobs(Jobs *jobs)
+{
+    for (size_t i = 0; i < jobs->count; i++) {
+        Shard *shard = jobs->items[i].shard;
+        Py_XDECREF(jobs->items[i].descriptor);
+        if (--shard->users == 0 && shard->closing)
+            unmap(shard);
+    }
+    if (jobs->items != jobs->inlined)
+        free(jobs->items);
+}
+
+/* Open a shard by the Python reader, which checks its index. NULL: Python has raised, or there is no memory. */
+static Shard *open_shard(Array *array, int64_t number)
+{
+    PyObject *opened = PyObject_CallFunction(array->open, "L", (long long)number);
+    if (opened == NULL)
+        return NULL;
+    PyObject *file;
+    PyArrayObject *bounds, *checked;
+    long long size;
+    Shard *shard = NULL;
+    if (PyArg_ParseTuple(opened, "OO!O!L", &file, &PyArray_Type, &bounds, &PyArray_Type, &checked, &size) &&
+        number >= array->known) {
+        Shard **shards = realloc(array->shards, (size_t)(number + 1) * sizeof *shards);
+        if (shards) {
+            memset(shards + array->known, 0, (size_t)(number + 1 - array->known) * sizeof *shards);
+            array->shards = shards;
+            array->known = number + 1;
+        }
+    }
+    if (!PyErr_Occurred() && number < array->known && (shard = calloc(1, sizeof *shard))) {
+        *shard = (Shard){.bounds = PyArray_DATA(bounds), .checked = PyArray_DATA(checked), .opened = opened};
+        shard->chunks = PyArray_SIZE(checked);
+        shard->size = size;
+        shard->mappable = array->mapped;
+        array->shards[number] = shard;
+        return shard;
+    }
+    Py_DECREF(opened);
+    return NULL;
+}
+
+/* Plan to read rows of an array into `out`: one job a shard. False: Python has raised, or the table is damaged. */
+static bool plan_rows(Array *array, int64_t start, int64_t count, uint8_t *out, Jobs *jobs)
+{
+    while (count > 0) {
+        int64_t number = start / array->shard_rows, offset = start % array->shard_rows;
+        int64_t taken = count < array->shard_rows - offset ? count : array->shard_rows - offset;
+        Shard *shard = number < array->known ? array->shards[number] : NULL;
+        if (shard == NULL && (shard = open_shard(array, number)) == NULL)
+            return false;
+        if ((offset + taken - 1) / array->chunk_rows >= shard->chunks)
+            return false; /* a chunk that the shard does not have */
+        if (shard->map == NULL && shard->mappable && !map_shard(shard))
+            return false;
+        Job *job = add_job(jobs);
+        if (job == NULL)
+            return false;
+        *job = (Job){.array = array, .shard = shard, .start = offset, .count = taken, .out = out, .fd = -1};
+        if (shard->map == NULL && (job->descriptor = hold_file(shard, &job->fd)) == NULL)
+            return false;
+        shard->users++;
+        jobs->count++;
+        jobs->bytes += taken * array->row_bytes;
+        jobs->coded |= array->coding != PLAIN;
+        out += taken * array->row_bytes;
+        start += taken;
+        count -= taken;
+    }
+    return true;
+}
+
+/* ------------------------------------------------- moving bytes, without the interpreter lock and Python objects */
+
+static bool read_file(int fd, uint8_t *buffer, int64_t size, int64_t offset)
+{
+    while (size > 0) {
+        ssize_t got = pread(fd, buffer, (size_t)size, offset);
+        if (got <= 0 && !(got < 0 && errno == EINTR))
+            return false;
+        if (got > 0) {
+            buffer += got;
+            offset += got;
+            size -= got;
+        }
+    }
+    return true;
+}
+
+static bool check_chunk(const Job *job, int64_t chunk, const uint8_t *coded)
+{
+    if (job->shard->checked[chunk] && !job->array->always)
+        return true;
+    size_t size = (size_t)(job->shard->bounds[chunk + 1] - job->shard->bounds[chunk] - CRC_BYTES);
+    const uint8_t *crc = coded + size;
+    uint32_t expected = crc[0] | (uint32_t)crc[1] << 8 | (uint32_t)crc[2] << 16 | (uint32_t)crc[3] << 24;
+    if (crc32c(coded, size) != expected)
+        return false;
+    if (!job->array->always)
+        job->shard->checked[chunk] = 1;
+    return true;
+}
+
+/* blosc trusts the sizes in its header, so they are compared with the two that are known. */
+static bool decode_chunk(const Job *job, int64_t chunk, const uint8_t *coded, uint8_t *out)
+{
+    int64_t size = job->shard->bounds[chunk + 1] - job->shard->bounds[chunk] - CRC_BYTES;
+    uint32_t decoded_bytes, coded_bytes;
+    if (size < BLOSC_HEADER_BYTES)
+        return false;
+    memcpy(&decoded_bytes, coded + 4, 4);
+    memcpy(&coded_bytes, coded + 12, 4);
+    if (decoded_bytes != job->array->chunk_bytes || coded_bytes != size)
+        return false;
+    return blosc_decompress(coded, out, (size_t)job->array->chunk_bytes, 1) == job->array->chunk_bytes;
+}
+
+#define TRANSPOSE(kind)                                                                                                \
+    for (int64_t row = 0; row < rows; row++)                                                                           \
+        for (int64_t i = 0; i < items; i++)                                                                            \
+            memcpy(out + (row * items + i) * (int64_t)sizeof(kind),                                                    \
+                   decoded + (i * array->chunk_rows + first + row) * (int64_t)sizeof(kind), sizeof(kind))
+
+/* Copy rows of a decoded chunk. A transposed chunk is [*trailing, rows], else [rows, *trailing]. */
+static void copy_rows(const Array *array, const uint8_t *decoded, int64_t first, int64_t rows, uint8_t *out)
+{
+    int64_t items = array->row_bytes / array->item_bytes;
+    if (array->coding != TRANSPOSED)
+        memcpy(out, decoded + first * array->row_bytes, (size_t)(rows * array->row_bytes));
+    else if (array->item_bytes == 1)
+        TRANSPOSE(uint8_t);
+    else if (array->item_bytes == 2)
+        TRANSPOSE(uint16_t);
+    else if (array->item_bytes == 4)
+        TRANSPOSE(uint32_t);
+    else
+        TRANSPOSE(uint64_t);
+}
+
+/* Decode the chunks of a job; `coded` is the first of them, `decoded` memory for one, or what `known` says. */
+static bool decode_rows(const Job *job, const uint8_t *coded, uint8_t *decoded, int64_t *known)
+{
+    const Array *array = job->array;
+    const int64_t *bounds = job->shard->bounds;
+    int64_t chunk = job->start / array->chunk_rows, first = job->start % array->chunk_rows, left = job->count;
+    uint8_t *out = job->out;
+    for (const uint8_t *at = coded; left > 0; at += bounds[chunk + 1] - bounds[chunk], chunk++, first = 0) {
+        int64_t rows = left < array->chunk_rows - first ? left : array->chunk_rows - first;
+        bool whole = rows == array->chunk_rows && array->coding == BLOSC;
+        if (*known != chunk) {
+            if (!whole)
+                *known = -1;
+            if (!check_chunk(job, chunk, at) || !decode_chunk(job, chunk, at, whole ? out : decoded))
+                return false;
+            if (!whole)
+                *known = chunk;
+        }
+        if (!whole || *known == chunk)
+            copy_rows(array, decoded, first, rows, out);
+        out += rows * array->row_bytes;
+        left -= rows;
+    }
+    return true;
+}
+
+static bool read_coded(Job *job, const uint8_t *coded)
+{
+    Array *array = job->array;
+    bool ours = !array->always && !__atomic_test_and_set(&array->decoding, __ATOMIC_ACQUIRE);
+    uint8_t *decoded = ours ? array->decoded : NULL;
+    if (decoded == NULL && (decoded = malloc((size_t)array->chunk_bytes)) == NULL) {
+        if (ours)
+            __atomic_clear(&array->decoding, __ATOMIC_RELEASE);
+        return false;
+    }
+    int64_t known = ours && array->decoded_shard == job->shard ? array->decoded_chunk : -1;
+    bool done = decode_rows(job, coded, decoded, &known);
+    if (!ours) {
+        free(decoded);
+        return done;
+    }
+    array->decoded = decoded;
+    array->decoded_shard = job->shard;
+    array->decoded_chunk = known;
+    __atomic_clear(&array->decoding, __ATOMIC_RELEASE);
+    return done;
+}
+
+/* Copy the rows of uncompressed chunks; `coded` is the first of them, whole. */
+static bool copy_plain(const Job *job, const uint8_t *coded)
+{
+    const Array *array = job->array;
+    int64_t chunk = job->start / array->chunk_rows, first = job->start % array->chunk_rows, left = job->count;
+    uint8_t *out = job->out;
+    for (; left > 0; chunk++, first = 0, coded += array->chunk_bytes + CRC_BYTES) {
+        int64_t rows = left < array->chunk_rows - first ? left : array->chunk_rows - first;
+        if (!check_chunk(job, chunk, coded))
+            return false;
+        memcpy(out, coded + first * array->row_bytes, (size_t)(rows * array->row_bytes));
+        out += rows * array->row_bytes;
+        left -= rows;
+    }
+    return true;
+}
+
+static bool run_job(Job *job)
+{
+    const Array *array = job->array;
+    const Shard *shard = job->shard;
+    int64_t chunk = job->start / array->chunk_rows, stop = (job->start + job->count - 1) / array->chunk_rows + 1;
+    int64_t begin = shard->bounds[chunk], size = shard->bounds[stop] - begin;
+    uint8_t *buffer = NULL;
+    const uint8_t *coded = shard->map + begin;
+    if (shard->map && memchr(shard->checked + chunk, 0, (size_t)(stop - chunk))) {
+        /* Probably the first time that these pages are read: ask for all of them at once, not page by page. */
+        size_t page = (size_t)begin & ((size_t)sysconf(_SC_PAGESIZE) - 1);
+        madvise(shard->map + begin - page, (size_t)size + page, MADV_WILLNEED);
+    }
+    if (shard->map == NULL) {
+        if ((buffer = malloc((size_t)size)) == NULL || !read_file(job->fd, buffer, size, begin)) {
+            free(buffer);
+            return false;
+        }
+        coded = buffer;
+    }
+    bool done = array->coding == PLAIN ? copy_plain(job, coded) : read_coded(job, coded);
+    free(buffer);
+    return done;
+}
+
+static int compare_jobs(const void *left, const void *right)
+{
+    const Job *a = left, *b = right;
+    if (a->shard != b->shard)
+        return (uintptr_t)a->shard < (uintptr_t)b->shard ? -1 : 1;
+    return a->start < b->start ? -1 : a->start > b->start;
+}
+
+static bool run_jobs(Jobs *jobs)
+{
+    bool done = true;
+    PyThreadState *state = jobs->coded || jobs->bytes > UNLOCKED_BYTES ? PyEval_SaveThread() : NULL;
+    for (size_t i = 0; done && i < jobs->count; i++)
+        done = run_job(&jobs->items[i]);
+    if (state)
+        PyEval_RestoreThread(state);
+    return done;
+}
+
+/* ------------------------------------------------------------------------------------- layouts and annotations */
+
+typedef enum { CALL, CONSTANT, TEXT, INT, FLOAT, TUPLE, DICT, ARRAY } Kind;
+
+/* A value of an annotation, as the layout describes it. */
+typedef struct Node {
+    Kind kind;
+    PyObject *object;      /* CALL: function of the row; CONSTANT: the value; DICT: tuple of keys */
+    const int64_t *first;  /* TEXT: offsets; INT: values; ARRAY: first rows */
+    const void *data;      /* TEXT: bytes; FLOAT: values */
+    Array *array;
+    int count; /* of children, or of ragged axes */
+    union {
+        struct Node *children;
+        const int64_t **lengths; /* of the ragged axes */
+    };
+} Node;
+
+typedef struct {
+    PyObject_HEAD
+    PyObject *kept;     /* what it was made from: the memory of all columns */
+    PyObject *fallback; /* function from a row to its annotation: the Python reader */
+    PyObject *load_names;
+    PyObject *names; /* (bucket, video, offsets, bytes), or NULL */
+    int64_t videos;
+    const int32_t *layout; /* of each video */
+    Node *layouts;
+    int64_t layout_count;
+    Array *arrays;
+    int64_t array_count;
+} Core;
+
+static PyObject *build(const Node *node, int64_t row, Jobs *jobs);
+
+/* A new array of the video's shape, and the plan to fill it. */
+static PyObject *build_array(const Node *node, int64_t row, Jobs *jobs)
+{
+    Array *array = node->array;
+    npy_intp shape[MAX_AXES];
+    int64_t count = 1;
+    for (int i = 0; i < node->count; i++) {
+        shape[i] = node->lengths[i][row];
+        if (__builtin_mul_overflow(count, node->lengths[i][row], &count))
+            return NULL;
+    }
+    memcpy(shape + node->count, array->trailing, (size_t)array->axes * sizeof *shape);
+    Py_INCREF((PyObject *)array->dtype);
+    PyObject *made =
+        PyArray_NewFromDescr(&PyArray_Type, array->dtype, node->count + array->axes, shape, NULL, NULL, 0, NULL);
+    if (made && !plan_rows(array, node->first[row], count, PyArray_DATA((PyArrayObject *)made), jobs))
+        Py_CLEAR(made);
+    return made;
+}
+
+static PyObject *build_dict(const Node *node, int64_t row, Jobs *jobs)
+{
+    PyObject *made = PyDict_New();
+    for (int i = 0; made && i < node->count; i++) {
+        PyObject *value = build(&node->children[i], row, jobs);
+        if (value == NULL || PyDict_SetItem(made, PyTuple_GetItem(node->object, i), value))
+            Py_CLEAR(made);
+        Py_XDECREF(value);
+    }
+    return made;
+}
+
+static PyObject *build_tuple(const Node *node, int64_t row, Jobs *jobs)
+{
+    PyObject *made = PyTuple_New(node->count);
+    for (int i = 0; made && i < node->count; i++) {
+        PyObject *value = build(&node->children[i], row, jobs);
+        if (value == NULL || PyTuple_SetItem(made, i, value))
+            Py_CLEAR(made);
+    }
+    return made;
+}
+
+/* The value of a node in a video. NULL: to be read by Python, whether or not Python has raised. */
+static PyObject *build(const Node *node, int64_t row, Jobs *jobs)
+{
+    switch (node->kind) {
+    case TEXT:
+        return PyUnicode_DecodeUTF8((const char *)node->data + node->first[row],
+                                    (Py_ssize_t)(node->first[row + 1] - node->first[row]), "strict");
+    case INT:
+        return PyLong_FromLongLong(node->first[row]);
+    case FLOAT:
+        return PyFloat_FromDouble(((const double *)node->data)[row]);
+    case CONSTANT:
+        return Py_NewRef(node->object);
+    case ARRAY:
+        return build_array(node, row, jobs);
+    case DICT:
+        return build_dict(node, row, jobs);
+    case TUPLE:
+        return build_tuple(node, row, jobs);
+    case CALL:
+        return PyObject_CallFunction(node->object, "L", (long long)row);
+    }
+    return NULL;
+}
+
+/* Clear an error that the Python reader explains better. False for one such as KeyboardInterrupt. */
+static bool clear_error(void)
+{
+    if (PyErr_Occurred() == NULL)
+        return true;
+    if (!PyErr_ExceptionMatches(PyExc_Exception))
+        return false;
+    PyErr_Clear();
+    return true;
+}
+
+static PyObject *read_by_python(const Core *core, int64_t row)
+{
+    return clear_error() ? PyObject_CallFunction(core->fallback, "L", (long long)row) : NULL;
+}
+
+static PyObject *read_row(const Core *core, int64_t row)
+{
+    if (row < 0 || row >= core->videos)
+        return read_by_python(core, row);
+    Jobs jobs = {.items = jobs.inlined, .capacity = JOBS_INLINE};
+    PyObject *annotation = build(&core->layouts[core->layout[row]], row, &jobs);
+    if (annotation && !run_jobs(&jobs))
+        Py_CLEAR(annotation);
+    end_jobs(&jobs);
+    return annotation ? annotation : read_by_python(core, row);
+}
+
+/* -------------------------------------------------------------------------------------------------------- names */
+
+static bool open_names(Core *core)
+{
+    if (core->names == NULL)
+        core->names = PyObject_CallNoArgs(core->load_names);
+    return core->names != NULL && PyTuple_Check(core->names);
+}
+
+/* The row of the only video with this name; -1 if there is none or several, or if it takes Python to tell. */
+static int64_t find_name(Core *core, PyObject *name)
+{
+    Py_ssize_t size;
+    if (!PyUnicode_Check(name) || !open_names(core))
+        return -1;
+    const char *text = PyUnicode_AsUTF8AndSize(name, &size);
+    if (text == NULL || size == 0)
+        return -1;
+    const int64_t *column[4];
+    for (int i = 0; i < 4; i++)
+        column[i] = PyArray_DATA((PyArrayObject *)PyTuple_GetItem(core->names, i));
+    const int64_t *bucket = column[0], *video = column[1], *offsets = column[2];
+    const char *names = (const char *)column[3];
+    int64_t count = PyArray_SIZE((PyArrayObject *)PyTuple_GetItem(core->names, 1)), found = -1;
+    if (count == 0)
+        return -1;
+    int64_t number = crc32c((const uint8_t *)text, (size_t)size) % count;
+    int64_t stop = number + 1 < count ? bucket[number + 1] : count;
+    for (int64_t i = bucket[number]; i < stop; i++) {
+        int64_t begin = offsets[video[i]], length = offsets[video[i] + 1] - begin;
+        if (length == 0)
+            return -1; /* its name may be its `filename` */
+        if (length == size && memcmp(names + begin, text, (size_t)size) == 0) {
+            if (found >= 0)
+                return -1;
+            found = video[i];
+        }
+    }
+    return found;
+}
+
+/* ----------------------------------------------------------------------------------------------------- the type */
+
+static PyObject *Core_annotation(PyObject *self, PyObject *row)
+{
+    long long number = PyLong_AsLongLong(row);
+    return number == -1 && PyErr_Occurred() ? NULL : read_row((Core *)self, number);
+}
+
+static PyObject *Core_named(PyObject *self, PyObject *name)
+{
+    Core *core = (Core *)self;
+    int64_t row = find_name(core, name);
+    if (row >= 0)
+        return read_row(core, row);
+    return clear_error() ? Py_NewRef(Py_None) : NULL;
+}
+
+/* The row of a key of a batch; -1 if Python has to read it. */
+static int64_t row_of(Core *core, PyObject *key)
+{
+    if (PyUnicode_Check(key))
+        return find_name(core, key);
+    long long row = PyLong_Check(key) ? PyLong_AsLongLong(key) : -1;
+    return row >= 0 && row < core->videos ? row : -1;
+}
+
+static PyObject *Core_read(PyObject *self, PyObject *keys)
+{
+    Core *core = (Core *)self;
+    Py_ssize_t count = PyList_Size(keys);
+    PyObject *annotations = count < 0 ? NULL : PyList_New(count);
+    Jobs jobs = {.items = jobs.inlined, .capacity = JOBS_INLINE};
+    for (Py_ssize_t i = 0; annotations && i < count; i++) {
+        int64_t row = row_of(core, PyList_GetItem(keys, i));
+        PyObject *annotation = row < 0 ? NULL : build(&core->layouts[core->layout[row]], row, &jobs);
+        if (annotation == NULL || PyList_SetItem(annotations, i, annotation))
+            Py_CLEAR(annotations);
+    }
+    if (annotations) {
+        /* In the order of the files, so that a chunk that two videos share is decoded once. */
+        qsort(jobs.items, jobs.count, sizeof *jobs.items, compare_jobs);
+        if (!run_jobs(&jobs))
+            Py_CLEAR(annotations);
+    }
+    end_jobs(&jobs);
+    if (annotations)
+        return annotations;
+    return clear_error() ? Py_NewRef(Py_None) : NULL;
+}
+
+static PyObject *Core_close(PyObject *self, PyObject *Py_UNUSED(none))
+{
+    Core *core = (Core *)self;
+    for (int64_t i = 0; i < core->array_count; i++)
+        for (int64_t j = 0; j < core->arrays[i].known; j++)
+            if (core->arrays[i].shards[j])
+                unmap(core->arrays[i].shards[j]);
+    Py_RETURN_NONE;
+}
+
+/* The memory of an array of a column, which `kept` keeps alive. NULL: Python has raised. */
+static const void *column_data(PyObject *column, int64_t item_bytes, int64_t length)
+{
+    if (!PyArray_Check(column) || PyArray_ITEMSIZE((PyArrayObject *)column) != item_bytes ||
+        PyArray_SIZE((PyArrayObject *)column) < length || !PyArray_IS_C_CONTIGUOUS((PyArrayObject *)column)) {
+        PyErr_SetString(PyExc_TypeError, "a column is not an array of its type and length");
+        return NULL;
+    }
+    return PyArray_DATA((PyArrayObject *)column);
+}
+
+static bool make_node(Core *core, PyObject *spec, Node *node);
+
+static bool make_children(Core *core, PyObject *specs, Node *node)
+{
+    Py_ssize_t count = PyList_Size(specs);
+    if (count < 0 || (node->children = calloc((size_t)count + 1, sizeof *node->children)) == NULL)
+        return false;
+    node->count = (int)count;
+    for (Py_ssize_t i = 0; i < count; i++)
+        if (!make_node(core, PyList_GetItem(specs, i), &node->children[i]))
+            return false;
+    return true;
+}
+
+/* ("array", number of the array, first rows, [lengths of each ragged axis]) */
+static bool make_array_node(Core *core, PyObject *spec, Node *node)
+{
+    long long number;
+    PyObject *first, *lengths;
+    const char *kind;
+    if (!PyArg_ParseTuple(spec, "sLOO", &kind, &number, &first, &lengths) ||
+        (node->first = column_data(first, 8, core->videos)) == NULL)
+        return false;
+    Py_ssize_t count = PyList_Size(lengths);
+    if (number < 0 || number >= core->array_count || count < 0 || count + core->arrays[number].axes > MAX_AXES) {
+        PyErr_SetString(PyExc_ValueError, "an array has too many axes");
+        return false;
+    }
+    node->array = &core->arrays[number];
+    if ((node->lengths = calloc((size_t)count + 1, sizeof *node->lengths)) == NULL)
+        return false;
+    node->count = (int)count;
+    for (Py_ssize_t i = 0; i < count; i++)
+        if ((node->lengths[i] = column_data(PyList_GetItem(lengths, i), 8, core->videos)) == NULL)
+            return false;
+    return true;
+}
+
+static bool make_node(Core *core, PyObject *spec, Node *node)
+{
+    static const char *const kinds[] = {"call", "constant", "text", "int", "float", "tuple", "dict", "array"};
+    const char *kind;
+    PyObject *first, *second = NULL, *third = NULL;
+    if (!PyArg_ParseTuple(spec, "sO|OO", &kind, &first, &second, &third))
+        return false;
+    for (node->kind = CALL; node->kind < ARRAY && strcmp(kind, kinds[node->kind]); node->kind++)
+        ;
+    node->object = first;
+    switch (node->kind) {
+    case CALL:
+    case CONSTANT:
+        return true;
+    case INT:
+        return (node->first = column_data(first, 8, core->videos)) != NULL;
+    case FLOAT:
+        return (node->data = column_data(first, 8, core->videos)) != NULL;
+    case TEXT:
+        return second && (node->first = column_data(first, 8, core->videos + 1)) != NULL &&
+               (node->data = column_data(second, 1, node->first[core->videos])) != NULL;
+    case TUPLE:
+        return make_children(core, first, node);
+    case DICT:
+        return second && make_children(core, second, node) && PyTuple_Size(first) == node->count;
+    case ARRAY:
+        return make_array_node(core, spec, node);
+    }
+    return false;
+}
+
+/* (dtype, trailing, bytes of a row, rows of a chunk, rows of a shard, coding, whether to map, check always, open) */
+static bool make_array(PyObject *spec, Array *array)
+{
+    PyObject *trailing;
+    long long row_bytes, chunk_rows, shard_rows;
+    int coding, mapped, always;
+    PyArray_Descr *dtype;
+    if (!PyArg_ParseTuple(spec, "O!O!LLLippO", &PyArrayDescr_Type, &dtype, &PyTuple_Type, &trailing, &row_bytes,
+                          &chunk_rows, &shard_rows, &coding, &mapped, &always, &array->open))
+        return false;
+    array->dtype = dtype;
+    array->axes = (int)PyTuple_Size(trailing);
+    array->item_bytes = PyDataType_ELSIZE(dtype);
+    array->row_bytes = row_bytes;
+    array->chunk_rows = chunk_rows;
+    array->shard_rows = shard_rows;
+    array->coding = (Coding)coding;
+    array->mapped = mapped;
+    array->always = always;
+    array->decoded_chunk = -1;
+    if (array->axes > MAX_AXES || row_bytes < 1 || chunk_rows < 1 || shard_rows < 1 ||
+        __builtin_mul_overflow(row_bytes, chunk_rows, &array->chunk_bytes)) {
+        PyErr_SetString(PyExc_ValueError, "an array cannot be read by the compiled reader");
+        return false;
+    }
+    for (int i = 0; i < array->axes; i++)
+        array->trailing[i] = PyLong_AsSsize_t(PyTuple_GetItem(trailing, i));
+    return PyErr_Occurred() == NULL;
+}
+
+static PyObject *Core_new(PyTypeObject *type, PyObject *args, PyObject *Py_UNUSED(options))
+{
+    PyObject *layouts, *arrays, *layout, *fallback, *load_names;
+    if (!PyArg_ParseTuple(args, "O!O!OOO", &PyList_Type, &layouts, &PyList_Type, &arrays, &layout, &fallback,
+                          &load_names))
+        return NULL;
+    allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
+    Core *core = (Core *)allocate(type, 0);
+    if (core == NULL)
+        return NULL;
+    core->kept = Py_NewRef(args);
+    core->fallback = fallback;
+    core->load_names = load_names;
+    core->layouts = calloc((size_t)PyList_Size(layouts) + 1, sizeof *core->layouts);
+    core->arrays = calloc((size_t)PyList_Size(arrays) + 1, sizeof *core->arrays);
+    bool made = core->layouts && core->arrays && (core->layout = column_data(layout, 4, 0)) != NULL;
+    core->videos = made ? PyArray_SIZE((PyArrayObject *)layout) : 0;
+    for (; made && core->array_count < PyList_Size(arrays); core->array_count++)
+        made = make_array(PyList_GetItem(arrays, core->array_count), &core->arrays[core->array_count]);
+    for (; made && core->layout_count < PyList_Size(layouts); core->layout_count++)
+        made = make_node(core, PyList_GetItem(layouts, core->layout_count), &core->layouts[core->layout_count]);
+    for (int64_t i = 0; made && i < core->videos; i++)
+        made = core->layout[i] >= 0 && core->layout[i] < core->layout_count;
+    if (made)
+        return (PyObject *)core;
+    if (!PyErr_Occurred())
+        PyErr_SetString(PyExc_ValueError, "the layouts cannot be read by the compiled reader");
+    Py_DECREF(core);
+    return NULL;
+}
+
+static void free_node(Node *node)
+{
+    if (node->kind == TUPLE || node->kind == DICT)
+        for (int i = 0; i < node->count; i++)
+            free_node(&node->children[i]);
+    free(node->children);
+}
+
+static void Core_dealloc(PyObject *self)
+{
+    Core *core = (Core *)self;
+    for (int64_t i = 0; i < core->array_count; i++) {
+        Array *array = &core->arrays[i];
+        for (int64_t j = 0; j < array->known; j++)
+            if (array->shards[j]) {
+                unmap(array->shards[j]);
+                Py_DECREF(array->shards[j]->opened);
+                free(array->shards[j]);
+            }
+        free(array->shards);
+        free(array->decoded);
+    }
+    for (int64_t i = 0; i < core->layout_count; i++)
+        free_node(&core->layouts[i]);
+    free(core->arrays);
+    free(core->layouts);
+    Py_XDECREF(core->names);
+    Py_XDECREF(core->kept);
+    PyTypeObject *type = Py_TYPE(self);
+    freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
+    release(self);
+    Py_DECREF(type);
+}
+
+static PyMethodDef core_methods[] = {
+    {"annotation", Core_annotation, METH_O, "The annotation of the video at a row."},
+    {"named", Core_named, METH_O, "The annotation of the only video with a name; None if Python has to look for it."},
+    {"read", Core_read, METH_O, "The annotations of a list of rows and names; None if Python has to read them."},
+    {"close", Core_close, METH_NOARGS, "Unmap the files; they are mapped again when they are read."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot core_slots[] = {
+    {Py_tp_new, Core_new},
+    {Py_tp_dealloc, Core_dealloc},
+    {Py_tp_methods, core_methods},
+    {0, NULL},
+};
+
+static PyType_Spec core_spec = {"skelstore.read.core.Core", sizeof(Core), 0, Py_TPFLAGS_DEFAULT, core_slots};
+
+/* --------------------------------------------------------------------------------------------------- the module */
+
+static PyObject *use_blosc(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    const char *path, *coded, *chunk;
+    Py_ssize_t coded_size, size;
+    if (!PyArg_ParseTuple(args, "zy#y#", &path, &coded, &coded_size, &chunk, &size))
+        return NULL;
+    char decoded[256];
+    void *library = path ? dlopen(path, RTLD_NOW | RTLD_NOLOAD) : NULL;
+    void *symbol = library ? dlsym(library, "blosc_decompress_ctx") : NULL;
+    memcpy(&blosc_decompress, &symbol, sizeof symbol);
+    if (symbol && (size != sizeof decoded || blosc_decompress(coded, decoded, sizeof decoded, 1) != size ||
+                   memcmp(decoded, chunk, sizeof decoded)))
+        blosc_decompress = NULL;
+    return PyBool_FromLong(blosc_decompress != NULL);
+}
+
+static PyObject *checksum(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    const char *data;
+    Py_ssize_t size;
+    int portable;
+    if (!PyArg_ParseTuple(args, "y#p", &data, &size, &portable))
+        return NULL;
+    const uint8_t *bytes = (const uint8_t *)data;
+    return PyLong_FromUnsignedLong(portable ? ~crc_by_tables(0xFFFFFFFF, bytes, (size_t)size) & 0xFFFFFFFF
+                                            : crc32c(bytes, (size_t)size));
+}
+
+static PyMethodDef module_methods[] = {
+    {"use_blosc", use_blosc, METH_VARARGS, "Take blosc's decoder from a library, if it decodes a chunk."},
+    {"crc32c", checksum, METH_VARARGS, "CRC-32C of bytes, by the portable code if the second argument is true."},
+    {NULL, NULL, 0, NULL},
+};
+
+static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "core", NULL, -1, module_methods, NULL, NULL, NULL, NULL};
+
+PyMODINIT_FUNC PyInit_core(void)
+{
+    make_crc_tables();
+    choose_crc();
+    import_array();
+    PyObject *made = PyModule_Create(&module);
+    PyObject *type = made ? PyType_FromSpec(&core_spec) : NULL;
+    if (type == NULL || PyModule_AddObjectRef(made, "Core", type))
+        Py_CLEAR(made);
+    Py_XDECREF(type);
+    return made;
+}
