@@ -8,7 +8,7 @@ FUZZ_SECONDS ?= 60
 PARALLEL ?= -n auto --maxprocesses 4 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types pytest thorough-test oldest-test smoke fuzz wheel-check crash-sweep bench mmaction-test pyskl-test clean
+.PHONY: help demo test lint format types pytest pure-test sanitize thorough-test oldest-test smoke fuzz wheel-check crash-sweep bench mmaction-test pyskl-test clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -16,7 +16,7 @@ help: ## this list
 demo: $(VENV)/.test ## sample data: convert, read, export, compare
 	$(BIN)/python -m converters.demo
 
-test: lint types pytest smoke wheel-check ## everything that has to pass before a commit
+test: lint types pytest pure-test smoke wheel-check ## everything that has to pass before a commit
 
 lint: $(VENV)/.test ## ruff: lint and layout
 	$(BIN)/ruff check .
@@ -31,6 +31,23 @@ types: $(VENV)/.test ## mypy --strict on both packages
 
 pytest: $(VENV)/.test ## the test suite
 	$(BIN)/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
+
+pure-test: $(VENV)/.test ## the tests of reading without the compiled reader
+	SKELSTORE_PURE_PYTHON=1 $(BIN)/python -m pytest $(PARALLEL) tests/skelstore $(PYTEST_ARGS)
+
+# A copy of the checkout, so that the installed library stays as it is. Leaks of Python itself would be reported, too.
+SANITIZED := build/sanitized
+SANITIZER := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -g -O1
+sanitize: $(VENV)/.test ## the tests of reading and the fuzzing of stores under ASan and UBSan, FUZZ_SECONDS for the latter
+	rm -rf $(SANITIZED)
+	mkdir -p $(SANITIZED)
+	git ls-files -z --cached --others --exclude-standard | xargs -0 cp --parents -t $(SANITIZED)
+	cd $(SANITIZED) && CFLAGS="$(SANITIZER)" LDFLAGS="$(SANITIZER)" $(abspath $(BIN))/python -m pip install --quiet \
+		--disable-pip-version-check --no-deps --target built . && cp built/skelstore/read/core*.so skelstore/read/
+	cd $(SANITIZED) && export LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
+		ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc PYTHONPATH=. && \
+		$(abspath $(BIN))/python -m pytest $(PARALLEL) tests/skelstore -m 'not slow' $(PYTEST_ARGS) && \
+		$(abspath $(BIN))/python -m tests.fuzz stores --seconds $(FUZZ_SECONDS) --without-coverage
 
 thorough-test: $(VENV)/.test ## the property tests with ten times the examples (an hour)
 	$(BIN)/python -m pytest $(PARALLEL) -m hypothesis --hypothesis-profile=thorough $(PYTEST_ARGS)

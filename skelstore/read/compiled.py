@@ -36,8 +36,13 @@ COMPILED = core is not None
 Fetch: TypeAlias = Callable[[int], Any]
 """A function of the Python reader from a video's row to a value."""
 
-_CODINGS = {"plain": 0, "blosc": 1, "transposed": 2}
+_PLAIN, _BLOSC, _TRANSPOSED = range(3)
+_CALL, _CONSTANT, _TEXT, _INT, _FLOAT, _TUPLE, _DICT, _ARRAY = range(8)
+"""Numbers in ``core.c``: how chunks are encoded, and the kinds of nodes of a layout."""
+
 _MAX_AXES = 32
+_MAX_CHUNK_BYTES = 1 << 30
+"""Limits of the compiled reader. Arrays beyond them, which only damaged stores have, are read by Python."""
 
 
 class Parts(NamedTuple):
@@ -75,20 +80,28 @@ def compile_layouts(
     ``fallback`` is the Python reader, from a row to its annotation; ``load_names`` returns the columns of the index of
     names, or None.
     """
-    names = list(parts.arrays)
+    names = [name for name, array in parts.arrays.items() if _is_supported(array)]
     arrays = [_describe_array(parts.arrays[name], mmap) for name in names]
     numbers = {name: number for number, name in enumerate(names)}
     nodes = [_describe(parts, numbers, layout) for layout in parts.metadata.layouts]
     return core.Core(nodes, arrays, np.ascontiguousarray(layouts), fallback, load_names)
 
 
+def _is_supported(array: ArrayReader) -> bool:
+    """Whether the compiled reader can read an array."""
+    metadata = array.metadata
+    few_axes = len(metadata.trailing) <= _MAX_AXES
+    small = 0 < metadata.row_bytes * metadata.chunk_rows <= _MAX_CHUNK_BYTES
+    return few_axes and small and (DIRECT_BLOSC or not array.codec.compressed)
+
+
 def _describe_array(array: ArrayReader, mmap: bool) -> tuple[Any, ...]:
     metadata = array.metadata
     codec = array.codec
-    coding = "transposed" if codec.transposed else "blosc" if codec.compressed else "plain"
+    coding = _TRANSPOSED if codec.transposed else _BLOSC if codec.compressed else _PLAIN
     return (
         *(metadata.dtype, metadata.trailing, metadata.row_bytes, metadata.chunk_rows, metadata.shard_rows),
-        *(_CODINGS[coding], mmap, array.check == "always", array.open_file),
+        *(coding, mmap, array.check == "always", array.open_file),
     )
 
 
@@ -97,25 +110,26 @@ def _describe(parts: Parts, numbers: Mapping[str, int], node: Json) -> tuple[Any
     ((kind, body),) = node.items()
     if kind == "dict":
         children = [(values.decode(key), _describe(parts, numbers, child)) for key, child in body]
-        return "dict", tuple(key for key, _ in children), [child for _, child in children]
+        return _DICT, [child for _, child in children], tuple(key for key, _ in children)
     if kind == "tuple":
-        return "tuple", [_describe(parts, numbers, child) for child in body]
+        return _TUPLE, [_describe(parts, numbers, child) for child in body]
     if kind == "value":
-        return "constant", values.decode(body)
+        return _CONSTANT, values.decode(body)
     if kind == "column":
         return _describe_column(parts, body)
     array = parts.arrays[body]
     first, lengths = parts.places[body]
-    trailing = array.metadata.trailing
-    if len(lengths) + len(trailing) > _MAX_AXES or (array.codec.compressed and not DIRECT_BLOSC):
-        return "call", parts.fields[body]
-    return "array", numbers[body], first, lengths
+    if body not in numbers or len(lengths) + len(array.metadata.trailing) > _MAX_AXES:
+        return _CALL, parts.fields[body]
+    return _ARRAY, lengths, numbers[body], first
 
 
 def _describe_column(parts: Parts, name: str) -> tuple[Any, ...]:
     kind = parts.metadata.columns[name].type
     if kind == "str":
-        return "text", *text_buffers(parts.table, name, pa.large_utf8())
-    if kind in ("int", "float"):
-        return kind, numeric_column(parts.table, name, pa.int64() if kind == "int" else pa.float64())
-    return "call", parts.columns[name]
+        return _TEXT, *text_buffers(parts.table, name, pa.large_utf8())
+    if kind == "int":
+        return _INT, numeric_column(parts.table, name, pa.int64())
+    if kind == "float":
+        return _FLOAT, numeric_column(parts.table, name, pa.float64())
+    return _CALL, parts.columns[name]

@@ -34,9 +34,9 @@
 #include <sys/param.h>
 #endif
 
-enum { CRC_BYTES = 4, BLOSC_HEADER_BYTES = 16, MAX_AXES = 32, JOBS_INLINE = 16 };
+enum { CRC_BYTES = 4, BLOSC_HEADER_BYTES = 16, MAX_AXES = 32 };
 
-/* Files that all stores together keep mapped. Linux allows 65,530 maps a process. */
+/* Files that all stores together map; others are read by pread. Linux allows 65,530 maps a process. */
 enum { MAX_MAPS = 16384 };
 
 /* Fewer bytes are copied with the interpreter lock held: to release it costs as much. */
@@ -117,7 +117,7 @@ typedef int (*blosc_function)(const void *source, void *destination, size_t capa
 static blosc_function blosc_decompress;
 
 /* An open shard. Chunk c, with its checksum, is the bytes bounds[c] to bounds[c + 1] of its file. */
-typedef struct Shard {
+typedef struct {
     const int64_t *bounds;
     uint8_t *checked; /* one byte a chunk, shared with the Python reader */
     int64_t chunks;
@@ -127,24 +127,17 @@ typedef struct Shard {
     bool mappable;    /* false: read by pread */
     bool closing;     /* unmap when no job uses it */
     int users;
-    struct Shard *older, *newer; /* of all maps */
 } Shard;
 
-static Shard *oldest_map, *newest_map;
 static int maps;
 
 static void unmap(Shard *shard)
 {
-    if (shard->map == NULL)
-        return;
-    shard->closing = true;
-    if (shard->users)
+    shard->closing = shard->map != NULL;
+    if (shard->map == NULL || shard->users)
         return;
     munmap(shard->map, (size_t)shard->size);
     shard->map = NULL;
-    *(shard->older ? &shard->older->newer : &oldest_map) = shard->newer;
-    *(shard->newer ? &shard->newer->older : &newest_map) = shard->older;
-    shard->older = shard->newer = NULL;
     maps--;
 }
 
@@ -190,9 +183,8 @@ static bool map_shard(Shard *shard)
     PyObject *descriptor = hold_file(shard, &fd);
     if (descriptor == NULL)
         return false;
-    shard->mappable = is_local(fd) && fstat(fd, &status) == 0 && status.st_size == shard->size;
     void *map = MAP_FAILED;
-    if (shard->mappable)
+    if (maps < MAX_MAPS && is_local(fd) && fstat(fd, &status) == 0 && status.st_size == shard->size)
         map = mmap(NULL, (size_t)shard->size, PROT_READ, MAP_SHARED, fd, 0);
     Py_DECREF(descriptor);
     shard->mappable = map != MAP_FAILED;
@@ -200,19 +192,8 @@ static bool map_shard(Shard *shard)
         return true;
     /* Not what lies around a video: its neighbours in the file are seldom its neighbours in a shuffled epoch. */
     madvise(map, (size_t)shard->size, MADV_RANDOM);
-    while (maps >= MAX_MAPS) {
-        Shard *unused = oldest_map;
-        while (unused && unused->users)
-            unused = unused->newer;
-        if (unused == NULL)
-            break;
-        unmap(unused);
-    }
     shard->map = map;
     shard->closing = false;
-    shard->older = newest_map;
-    *(newest_map ? &newest_map->newer : &oldest_map) = shard;
-    newest_map = shard;
     maps++;
     /* The map needs no descriptor, and a process may have few. */
     PyObject *closed = PyObject_CallMethod(PyTuple_GetItem(shard->opened, 0), "close", NULL);
@@ -251,27 +232,31 @@ typedef struct {
     int fd;
 } Job;
 
+/* What to read when the dicts are built; it is read without the interpreter lock, then ended with it. */
 typedef struct {
-    Job *items, inlined[JOBS_INLINE];
+    Job *items;
     size_t count, capacity;
     int64_t bytes;
     bool coded;
 } Jobs;
 
-static Job *add_job(Jobs *jobs)
+static bool add_job(Jobs *jobs, Job job)
 {
     if (jobs->count == jobs->capacity) {
-        size_t capacity = jobs->capacity * 4;
-        Job *items = malloc(capacity * sizeof *items);
+        size_t capacity = jobs->capacity ? jobs->capacity * 4 : 16;
+        Job *items = realloc(jobs->items, capacity * sizeof *items);
         if (items == NULL)
-            return NULL;
-        memcpy(items, jobs->items, jobs->count * sizeof *items);
-        if (jobs->items != jobs->inlined)
-            free(jobs->items);
+            return false;
         jobs->items = items;
         jobs->capacity = capacity;
     }
-    return &jobs->items[jobs->count];
+    if (job.shard->map == NULL && (job.descriptor = hold_file(job.shard, &job.fd)) == NULL)
+        return false;
+    job.shard->users++;
+    jobs->items[jobs->count++] = job;
+    jobs->bytes += job.count * job.array->row_bytes;
+    jobs->coded |= job.array->coding != PLAIN;
+    return true;
 }
 
 static void end_jobs(Jobs *jobs)
@@ -282,8 +267,7 @@ static void end_jobs(Jobs *jobs)
         if (--shard->users == 0 && shard->closing)
             unmap(shard);
     }
-    if (jobs->items != jobs->inlined)
-        free(jobs->items);
+    free(jobs->items);
 }
 
 /* Open a shard by the Python reader, which checks its index. NULL: Python has raised, or there is no memory. */
@@ -330,16 +314,8 @@ static bool plan_rows(Array *array, int64_t start, int64_t count, uint8_t *out, 
             return false; /* a chunk that the shard does not have */
         if (shard->map == NULL && shard->mappable && !map_shard(shard))
             return false;
-        Job *job = add_job(jobs);
-        if (job == NULL)
+        if (!add_job(jobs, (Job){array, shard, offset, taken, out, NULL, -1}))
             return false;
-        *job = (Job){.array = array, .shard = shard, .start = offset, .count = taken, .out = out, .fd = -1};
-        if (shard->map == NULL && (job->descriptor = hold_file(shard, &job->fd)) == NULL)
-            return false;
-        shard->users++;
-        jobs->count++;
-        jobs->bytes += taken * array->row_bytes;
-        jobs->coded |= array->coding != PLAIN;
         out += taken * array->row_bytes;
         start += taken;
         count -= taken;
@@ -626,6 +602,14 @@ static PyObject *build(const Node *node, int64_t row, Jobs *jobs)
     return NULL;
 }
 
+static PyObject *build_annotation(const Core *core, int64_t row, Jobs *jobs)
+{
+    PyObject *annotation = build(&core->layouts[core->layout[row]], row, jobs);
+    if (annotation && !PyDict_CheckExact(annotation))
+        Py_CLEAR(annotation); /* a damaged layout */
+    return annotation;
+}
+
 /* Clear an error that the Python reader explains better. False for one such as KeyboardInterrupt. */
 static bool clear_error(void)
 {
@@ -646,8 +630,8 @@ static PyObject *read_row(const Core *core, int64_t row)
 {
     if (row < 0 || row >= core->videos)
         return read_by_python(core, row);
-    Jobs jobs = {.items = jobs.inlined, .capacity = JOBS_INLINE};
-    PyObject *annotation = build(&core->layouts[core->layout[row]], row, &jobs);
+    Jobs jobs = {0};
+    PyObject *annotation = build_annotation(core, row, &jobs);
     if (annotation && !run_jobs(&jobs))
         Py_CLEAR(annotation);
     end_jobs(&jobs);
@@ -726,10 +710,10 @@ static PyObject *Core_read(PyObject *self, PyObject *keys)
     Core *core = (Core *)self;
     Py_ssize_t count = PyList_Size(keys);
     PyObject *annotations = count < 0 ? NULL : PyList_New(count);
-    Jobs jobs = {.items = jobs.inlined, .capacity = JOBS_INLINE};
+    Jobs jobs = {0};
     for (Py_ssize_t i = 0; annotations && i < count; i++) {
         int64_t row = row_of(core, PyList_GetItem(keys, i));
-        PyObject *annotation = row < 0 ? NULL : build(&core->layouts[core->layout[row]], row, &jobs);
+        PyObject *annotation = row < 0 ? NULL : build_annotation(core, row, &jobs);
         if (annotation == NULL || PyList_SetItem(annotations, i, annotation))
             Py_CLEAR(annotations);
     }
@@ -755,14 +739,10 @@ static PyObject *Core_close(PyObject *self, PyObject *Py_UNUSED(none))
     Py_RETURN_NONE;
 }
 
-/* The memory of an array of a column, which `kept` keeps alive. NULL: Python has raised. */
-static const void *column_data(PyObject *column, int64_t item_bytes, int64_t length)
+/* ("compiled.py" describes nodes and arrays, and keeps the rules: columns have their types and lengths, arrays at most
+ * MAX_AXES axes.) */
+static const void *column_data(PyObject *column)
 {
-    if (!PyArray_Check(column) || PyArray_ITEMSIZE((PyArrayObject *)column) != item_bytes ||
-        PyArray_SIZE((PyArrayObject *)column) < length || !PyArray_IS_C_CONTIGUOUS((PyArrayObject *)column)) {
-        PyErr_SetString(PyExc_TypeError, "a column is not an array of its type and length");
-        return NULL;
-    }
     return PyArray_DATA((PyArrayObject *)column);
 }
 
@@ -770,96 +750,61 @@ static bool make_node(Core *core, PyObject *spec, Node *node);
 
 static bool make_children(Core *core, PyObject *specs, Node *node)
 {
-    Py_ssize_t count = PyList_Size(specs);
-    if (count < 0 || (node->children = calloc((size_t)count + 1, sizeof *node->children)) == NULL)
-        return false;
-    node->count = (int)count;
-    for (Py_ssize_t i = 0; i < count; i++)
-        if (!make_node(core, PyList_GetItem(specs, i), &node->children[i]))
-            return false;
-    return true;
+    node->count = (int)PyList_Size(specs);
+    node->children = calloc((size_t)node->count + 1, sizeof *node->children);
+    bool made = node->children != NULL;
+    for (int i = 0; made && i < node->count; i++)
+        made = make_node(core, PyList_GetItem(specs, i), &node->children[i]);
+    return made;
 }
 
-/* ("array", number of the array, first rows, [lengths of each ragged axis]) */
-static bool make_array_node(Core *core, PyObject *spec, Node *node)
-{
-    long long number;
-    PyObject *first, *lengths;
-    const char *kind;
-    if (!PyArg_ParseTuple(spec, "sLOO", &kind, &number, &first, &lengths) ||
-        (node->first = column_data(first, 8, core->videos)) == NULL)
-        return false;
-    Py_ssize_t count = PyList_Size(lengths);
-    if (number < 0 || number >= core->array_count || count < 0 || count + core->arrays[number].axes > MAX_AXES) {
-        PyErr_SetString(PyExc_ValueError, "an array has too many axes");
-        return false;
-    }
-    node->array = &core->arrays[number];
-    if ((node->lengths = calloc((size_t)count + 1, sizeof *node->lengths)) == NULL)
-        return false;
-    node->count = (int)count;
-    for (Py_ssize_t i = 0; i < count; i++)
-        if ((node->lengths[i] = column_data(PyList_GetItem(lengths, i), 8, core->videos)) == NULL)
-            return false;
-    return true;
-}
-
+/* (CALL, function), (CONSTANT, value), (TEXT, offsets, bytes), (INT, values), (FLOAT, values), (TUPLE, nodes),
+ * (DICT, nodes, keys), (ARRAY, [length of each ragged axis], number of the array, first rows) */
 static bool make_node(Core *core, PyObject *spec, Node *node)
 {
-    static const char *const kinds[] = {"call", "constant", "text", "int", "float", "tuple", "dict", "array"};
-    const char *kind;
-    PyObject *first, *second = NULL, *third = NULL;
-    if (!PyArg_ParseTuple(spec, "sO|OO", &kind, &first, &second, &third))
+    PyObject *value, *more = NULL, *first = NULL;
+    int kind;
+    if (!PyArg_ParseTuple(spec, "iO|OO", &kind, &value, &more, &first))
         return false;
-    for (node->kind = CALL; node->kind < ARRAY && strcmp(kind, kinds[node->kind]); node->kind++)
-        ;
-    node->object = first;
-    switch (node->kind) {
-    case CALL:
-    case CONSTANT:
+    node->kind = (Kind)kind;
+    node->object = node->kind == DICT ? more : value;
+    if (node->kind == TUPLE || node->kind == DICT)
+        return make_children(core, value, node);
+    if (node->kind == TEXT || node->kind == INT)
+        node->first = column_data(value);
+    if (node->kind == TEXT || node->kind == FLOAT)
+        node->data = column_data(node->kind == TEXT ? more : value);
+    if (node->kind != ARRAY)
         return true;
-    case INT:
-        return (node->first = column_data(first, 8, core->videos)) != NULL;
-    case FLOAT:
-        return (node->data = column_data(first, 8, core->videos)) != NULL;
-    case TEXT:
-        return second && (node->first = column_data(first, 8, core->videos + 1)) != NULL &&
-               (node->data = column_data(second, 1, node->first[core->videos])) != NULL;
-    case TUPLE:
-        return make_children(core, first, node);
-    case DICT:
-        return second && make_children(core, second, node) && PyTuple_Size(first) == node->count;
-    case ARRAY:
-        return make_array_node(core, spec, node);
-    }
-    return false;
+    node->first = column_data(first);
+    node->array = &core->arrays[PyLong_AsLong(more)];
+    node->count = (int)PyList_Size(value);
+    node->lengths = calloc((size_t)node->count + 1, sizeof *node->lengths);
+    for (int i = 0; node->lengths && i < node->count; i++)
+        node->lengths[i] = column_data(PyList_GetItem(value, i));
+    return node->lengths != NULL;
 }
 
-/* (dtype, trailing, bytes of a row, rows of a chunk, rows of a shard, coding, whether to map, check always, open) */
+/* (dtype, trailing axes, bytes of a row, rows of a chunk, rows of a shard, coding, whether to map, whether to check
+ * always, function that opens a shard) */
 static bool make_array(PyObject *spec, Array *array)
 {
     PyObject *trailing;
     long long row_bytes, chunk_rows, shard_rows;
     int coding, mapped, always;
-    PyArray_Descr *dtype;
-    if (!PyArg_ParseTuple(spec, "O!O!LLLippO", &PyArrayDescr_Type, &dtype, &PyTuple_Type, &trailing, &row_bytes,
-                          &chunk_rows, &shard_rows, &coding, &mapped, &always, &array->open))
+    if (!PyArg_ParseTuple(spec, "OOLLLippO", &array->dtype, &trailing, &row_bytes, &chunk_rows, &shard_rows, &coding,
+                          &mapped, &always, &array->open))
         return false;
-    array->dtype = dtype;
     array->axes = (int)PyTuple_Size(trailing);
-    array->item_bytes = PyDataType_ELSIZE(dtype);
+    array->item_bytes = PyDataType_ELSIZE(array->dtype);
     array->row_bytes = row_bytes;
     array->chunk_rows = chunk_rows;
+    array->chunk_bytes = row_bytes * chunk_rows;
     array->shard_rows = shard_rows;
     array->coding = (Coding)coding;
     array->mapped = mapped;
     array->always = always;
     array->decoded_chunk = -1;
-    if (array->axes > MAX_AXES || row_bytes < 1 || chunk_rows < 1 || shard_rows < 1 ||
-        __builtin_mul_overflow(row_bytes, chunk_rows, &array->chunk_bytes)) {
-        PyErr_SetString(PyExc_ValueError, "an array cannot be read by the compiled reader");
-        return false;
-    }
     for (int i = 0; i < array->axes; i++)
         array->trailing[i] = PyLong_AsSsize_t(PyTuple_GetItem(trailing, i));
     return PyErr_Occurred() == NULL;
@@ -868,32 +813,28 @@ static bool make_array(PyObject *spec, Array *array)
 static PyObject *Core_new(PyTypeObject *type, PyObject *args, PyObject *Py_UNUSED(options))
 {
     PyObject *layouts, *arrays, *layout, *fallback, *load_names;
-    if (!PyArg_ParseTuple(args, "O!O!OOO", &PyList_Type, &layouts, &PyList_Type, &arrays, &layout, &fallback,
-                          &load_names))
+    if (!PyArg_ParseTuple(args, "O!O!O!OO", &PyList_Type, &layouts, &PyList_Type, &arrays, &PyArray_Type, &layout,
+                          &fallback, &load_names))
         return NULL;
-    allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
-    Core *core = (Core *)allocate(type, 0);
+    Core *core = (Core *)((allocfunc)PyType_GetSlot(type, Py_tp_alloc))(type, 0);
     if (core == NULL)
         return NULL;
     core->kept = Py_NewRef(args);
     core->fallback = fallback;
     core->load_names = load_names;
+    core->layout = column_data(layout);
+    core->videos = PyArray_SIZE((PyArrayObject *)layout);
     core->layouts = calloc((size_t)PyList_Size(layouts) + 1, sizeof *core->layouts);
     core->arrays = calloc((size_t)PyList_Size(arrays) + 1, sizeof *core->arrays);
-    bool made = core->layouts && core->arrays && (core->layout = column_data(layout, 4, 0)) != NULL;
-    core->videos = made ? PyArray_SIZE((PyArrayObject *)layout) : 0;
-    for (; made && core->array_count < PyList_Size(arrays); core->array_count++)
-        made = make_array(PyList_GetItem(arrays, core->array_count), &core->arrays[core->array_count]);
-    for (; made && core->layout_count < PyList_Size(layouts); core->layout_count++)
-        made = make_node(core, PyList_GetItem(layouts, core->layout_count), &core->layouts[core->layout_count]);
-    for (int64_t i = 0; made && i < core->videos; i++)
-        made = core->layout[i] >= 0 && core->layout[i] < core->layout_count;
+    bool made = core->layouts && core->arrays;
+    for (int i = 0; made && i < PyList_Size(arrays); i++)
+        made = make_array(PyList_GetItem(arrays, i), &core->arrays[core->array_count++]);
+    for (int i = 0; made && i < PyList_Size(layouts); i++)
+        made = make_node(core, PyList_GetItem(layouts, i), &core->layouts[core->layout_count++]);
     if (made)
         return (PyObject *)core;
-    if (!PyErr_Occurred())
-        PyErr_SetString(PyExc_ValueError, "the layouts cannot be read by the compiled reader");
     Py_DECREF(core);
-    return NULL;
+    return PyErr_Occurred() ? NULL : PyErr_NoMemory();
 }
 
 static void free_node(Node *node)
@@ -925,8 +866,7 @@ static void Core_dealloc(PyObject *self)
     Py_XDECREF(core->names);
     Py_XDECREF(core->kept);
     PyTypeObject *type = Py_TYPE(self);
-    freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
-    release(self);
+    ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
     Py_DECREF(type);
 }
 

@@ -142,7 +142,7 @@ class Reader:
         data = self._read_json(MANIFEST_KEY, self.metadata.manifest)
         self.files.remember(MANIFEST_KEY, data)
         self.manifest = Manifest.from_bytes(data, str(path / MANIFEST_KEY))
-        self.table: pa.Table = read_table(self.files, VIDEOS_KEY, self.manifest.files.get(VIDEOS_KEY))
+        self.table: pa.Table = read_table(self.files, VIDEOS_KEY, self.manifest.files.get(VIDEOS_KEY), self.mmap)
         if len(self.table) != self.metadata.videos:
             raise StoreError(
                 f"{path / VIDEOS_KEY} has {counted(len(self.table), 'video')}; {ROOT_KEY} says {self.metadata.videos:,}"
@@ -365,7 +365,7 @@ class Reader:
     @cached_property
     def splits(self) -> dict[Any, Any]:
         """The ids of each split, by its name, with the types that they had in the source."""
-        table = read_table(self.files, SPLITS_KEY, self.manifest.files.get(SPLITS_KEY))
+        table = read_table(self.files, SPLITS_KEY, self.manifest.files.get(SPLITS_KEY), self.mmap)
         check_types(table, str(self.path / SPLITS_KEY), SPLITS_TYPES)
         splits: dict[Any, Any] = {}
         try:
@@ -381,7 +381,7 @@ class Reader:
     @cached_property
     def _name_index(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The hash table of names: the start of each bucket, and the videos."""
-        table = read_table(self.files, NAMES_KEY, self.manifest.files.get(NAMES_KEY))
+        table = read_table(self.files, NAMES_KEY, self.manifest.files.get(NAMES_KEY), self.mmap)
         check_types(table, str(self.path / NAMES_KEY), NAMES_TYPES)
         starts = numeric_column(table, "bucket", pa.int64())
         videos = numeric_column(table, "video", pa.int64())

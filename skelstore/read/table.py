@@ -28,9 +28,10 @@ NAMES_TYPES = {"bucket": pa.int64(), "video": pa.int64()}
 """The columns of ``splits.arrow`` and ``names.arrow`` that the format requires."""
 
 
-def read_table(files: LocalFiles, key: str, expected: FileEntry | None) -> pa.Table:
-    """Read an Arrow IPC file of a store. A large file is memory-mapped: processes share its pages without a copy.
+def read_table(files: LocalFiles, key: str, expected: FileEntry | None, mmap: bool = True) -> pa.Table:
+    """Read an Arrow IPC file of a store.
 
+    With ``mmap``, a large file is memory-mapped: processes share its pages without a copy.
     The bytes are checked against the manifest before they are interpreted, and the structure is checked, too.
     Raises DamageError, StoreError or StoreReplacedError naming the file.
     """
@@ -38,7 +39,7 @@ def read_table(files: LocalFiles, key: str, expected: FileEntry | None) -> pa.Ta
     if expected is None:
         raise StoreError(f"{path} is not in the manifest")
     try:
-        buffer = _verified_bytes(path, expected)
+        buffer = _verified_bytes(path, expected, mmap)
     except DamageError:
         files.refuse_replaced()
         raise
@@ -67,7 +68,7 @@ def _has_column(table: pa.Table, name: str, kind: pa.DataType) -> bool:
     return len(indices) == 1 and table.schema.field(indices[0]).type == kind
 
 
-def _verified_bytes(path: Path, expected: FileEntry) -> pa.Buffer:
+def _verified_bytes(path: Path, expected: FileEntry, mmap: bool) -> pa.Buffer:
     """The bytes of the file of a table. Raises DamageError if they do not match the manifest.
 
     All of them come from one file, even if it is replaced meanwhile. Its size is compared before its content is read: a
@@ -81,7 +82,7 @@ def _verified_bytes(path: Path, expected: FileEntry) -> pa.Buffer:
                     f"{path} has {counted(size, 'byte')}; the manifest says {expected.size:,}: it is damaged or from "
                     "another version of the store, so fetch or convert the store again"
                 )
-            if size < COPIED_BYTES:
+            if size < COPIED_BYTES or not mmap:
                 data = file.read()
                 actual, buffer = FileEntry(len(data), crc32c(data)), pa.py_buffer(data)
             else:

@@ -73,7 +73,7 @@ SIGNATURES = {
     "force: 'bool' = False, advance: 'Callable[[int], None] | None' = None) -> 'None'",
     "subset": "(view: 'Store', path: 'str | os.PathLike[str]', *, force: 'bool' = False, "
     "advance: 'Callable[[int], None] | None' = None) -> 'None'",
-    "open": "(path: 'str | os.PathLike[str]', *, check: 'Check' = 'first') -> 'Store'",
+    "open": "(path: 'str | os.PathLike[str]', *, check: 'Check' = 'first', mmap: 'bool' = True) -> 'Store'",
     "Writer": "(path: 'str | os.PathLike[str]', *, profile: 'Profile' = 'default', force: 'bool' = False, "
     "source: 'dict[str, Json] | None' = None) -> 'None'",
     "Writer.add": "(self, annotation: 'Annotation') -> 'None'",
