@@ -184,9 +184,11 @@ static bool map_shard(Shard *shard)
     if (descriptor == NULL)
         return false;
     void *map = MAP_FAILED;
-    if (maps < MAX_MAPS && is_local(fd) && fstat(fd, &status) == 0 && status.st_size == shard->size)
+    if (shard->map == NULL && maps < MAX_MAPS && is_local(fd) && fstat(fd, &status) == 0 && status.st_size == shard->size)
         map = mmap(NULL, (size_t)shard->size, PROT_READ, MAP_SHARED, fd, 0);
     Py_DECREF(descriptor);
+    if (shard->map) /* another thread was faster */
+        return true;
     shard->mappable = map != MAP_FAILED;
     if (!shard->mappable)
         return true;
@@ -228,6 +230,7 @@ typedef struct {
     Shard *shard;
     int64_t start, count;
     uint8_t *out;
+    const uint8_t *map;   /* of the file, or NULL */
     PyObject *descriptor; /* of a file that is not mapped */
     int fd;
 } Job;
@@ -250,7 +253,8 @@ static bool add_job(Jobs *jobs, Job job)
         jobs->items = items;
         jobs->capacity = capacity;
     }
-    if (job.shard->map == NULL && (job.descriptor = hold_file(job.shard, &job.fd)) == NULL)
+    job.map = job.shard->map;
+    if (job.map == NULL && (job.descriptor = hold_file(job.shard, &job.fd)) == NULL)
         return false;
     job.shard->users++;
     jobs->items[jobs->count++] = job;
@@ -273,15 +277,12 @@ static void end_jobs(Jobs *jobs)
 /* Open a shard by the Python reader, which checks its index. NULL: Python has raised, or there is no memory. */
 static Shard *open_shard(Array *array, int64_t number)
 {
-    PyObject *opened = PyObject_CallFunction(array->open, "L", (long long)number);
-    if (opened == NULL)
-        return NULL;
-    PyObject *file;
+    PyObject *opened = PyObject_CallFunction(array->open, "L", (long long)number), *file;
     PyArrayObject *bounds, *checked;
     long long size;
-    Shard *shard = NULL;
-    if (PyArg_ParseTuple(opened, "OO!O!L", &file, &PyArray_Type, &bounds, &PyArray_Type, &checked, &size) &&
-        number >= array->known) {
+    if (opened == NULL || !PyArg_ParseTuple(opened, "OOOL", &file, &bounds, &checked, &size))
+        return NULL;
+    if (number >= array->known) {
         Shard **shards = realloc(array->shards, (size_t)(number + 1) * sizeof *shards);
         if (shards) {
             memset(shards + array->known, 0, (size_t)(number + 1 - array->known) * sizeof *shards);
@@ -289,16 +290,18 @@ static Shard *open_shard(Array *array, int64_t number)
             array->known = number + 1;
         }
     }
-    if (!PyErr_Occurred() && number < array->known && (shard = calloc(1, sizeof *shard))) {
-        *shard = (Shard){.bounds = PyArray_DATA(bounds), .checked = PyArray_DATA(checked), .opened = opened};
+    Shard *shard = number < array->known ? array->shards[number] : NULL; /* another thread may have been faster */
+    if (shard == NULL && number < array->known && (shard = calloc(1, sizeof *shard))) {
+        shard->bounds = PyArray_DATA(bounds);
+        shard->checked = PyArray_DATA(checked);
         shard->chunks = PyArray_SIZE(checked);
         shard->size = size;
+        shard->opened = Py_NewRef(opened);
         shard->mappable = array->mapped;
         array->shards[number] = shard;
-        return shard;
     }
     Py_DECREF(opened);
-    return NULL;
+    return shard;
 }
 
 /* Plan to read rows of an array into `out`: one job a shard. False: Python has raised, or the table is damaged. */
@@ -314,7 +317,7 @@ static bool plan_rows(Array *array, int64_t start, int64_t count, uint8_t *out, 
             return false; /* a chunk that the shard does not have */
         if (shard->map == NULL && shard->mappable && !map_shard(shard))
             return false;
-        if (!add_job(jobs, (Job){array, shard, offset, taken, out, NULL, -1}))
+        if (!add_job(jobs, (Job){.array = array, .shard = shard, .start = offset, .count = taken, .out = out}))
             return false;
         out += taken * array->row_bytes;
         start += taken;
@@ -463,19 +466,17 @@ static bool run_job(Job *job)
     int64_t chunk = job->start / array->chunk_rows, stop = (job->start + job->count - 1) / array->chunk_rows + 1;
     int64_t begin = shard->bounds[chunk], size = shard->bounds[stop] - begin;
     uint8_t *buffer = NULL;
-    const uint8_t *coded = shard->map + begin;
-    if (shard->map && memchr(shard->checked + chunk, 0, (size_t)(stop - chunk))) {
-        /* Probably the first time that these pages are read: ask for all of them at once, not page by page. */
-        size_t page = (size_t)begin & ((size_t)sysconf(_SC_PAGESIZE) - 1);
-        madvise(shard->map + begin - page, (size_t)size + page, MADV_WILLNEED);
-    }
-    if (shard->map == NULL) {
+    if (job->map == NULL) {
         if ((buffer = malloc((size_t)size)) == NULL || !read_file(job->fd, buffer, size, begin)) {
             free(buffer);
             return false;
         }
-        coded = buffer;
+    } else if (memchr(shard->checked + chunk, 0, (size_t)(stop - chunk))) {
+        /* Probably the first time that these pages are read: ask for all of them at once, not page by page. */
+        size_t page = (size_t)begin & ((size_t)sysconf(_SC_PAGESIZE) - 1);
+        madvise((void *)(job->map + begin - page), (size_t)size + page, MADV_WILLNEED);
     }
+    const uint8_t *coded = buffer ? buffer : job->map + begin;
     bool done = array->coding == PLAIN ? copy_plain(job, coded) : read_coded(job, coded);
     free(buffer);
     return done;
@@ -719,7 +720,8 @@ static PyObject *Core_read(PyObject *self, PyObject *keys)
     }
     if (annotations) {
         /* In the order of the files, so that a chunk that two videos share is decoded once. */
-        qsort(jobs.items, jobs.count, sizeof *jobs.items, compare_jobs);
+        if (jobs.count)
+            qsort(jobs.items, jobs.count, sizeof *jobs.items, compare_jobs);
         if (!run_jobs(&jobs))
             Py_CLEAR(annotations);
     }
