@@ -41,7 +41,6 @@ from skelstore.format.schema import (
     SPLITS_KEY,
     VIDEOS_KEY,
     Annotation,
-    name_hash,
     video_name,
 )
 from skelstore.joints import KnownJoints, keypoint_shapes, known_joints
@@ -265,27 +264,25 @@ class Reader:
         return numbers
 
     def find(self, name: str) -> int | None:
-        """Position of the only video with this name, if one look-up finds it; None does not mean that there is none."""
-        start, video, count = self._names
-        try:
-            encoded = name.encode()
-            bucket = google_crc32c.value(encoded) % count
-            place = start(bucket)
-            row = video(place)
-            if encoded and self._frame_dir(row) == encoded and start(bucket + 1) == place + 1:
-                return row
-        except (IndexError, ZeroDivisionError, UnicodeEncodeError):
-            return None
-        return None
+        """Position of the video with this name; None if there is none, or several."""
+        rows = self.rows_named(name)
+        return rows[0] if len(rows) == 1 else None
 
     def rows_named(self, name: str) -> list[int]:
         """Positions of the videos with this name, ascending."""
         start, video, count = self._names
         if not count:
             return []
-        bucket = name_hash(name) % count
+        encoded = name.encode("utf-8", "surrogatepass")
+        bucket = google_crc32c.value(encoded) % count
         stop = start(bucket + 1) if bucket + 1 < count else count
-        return [row for i in range(start(bucket), stop) if self.name(row := video(i)) == name]
+        frame_dir = self._frame_dir
+        rows = []
+        for row in map(video, range(start(bucket), stop)):
+            text = frame_dir(row)  # almost always the name; empty if that is another value, or is empty
+            if text == encoded if text else self.name(row) == name:
+                rows.append(row)
+        return rows
 
     def name(self, row: int) -> str | None:
         """The name of a video: its ``frame_dir``, or its ``filename`` if that is not a str; None without either."""
