@@ -299,13 +299,20 @@ class Reader:
     @cached_property
     def splits(self) -> dict[Any, Any]:
         """The ids of each split, by its name, with the types that they had in the source."""
+        return {n: ids.to_pylist() if isinstance(ids, pa.Array) else ids for n, ids in self.split_ids.items()}
+
+    @cached_property
+    def split_ids(self) -> dict[Any, Any]:
+        """Like ``splits``, but a list of str is an Arrow array large_utf8 [n], which is not copied from the file."""
         table = read_table(self.files, SPLITS_KEY, self.manifest.files.get(SPLITS_KEY))
         check_types(table, str(self.path / SPLITS_KEY), SPLITS_TYPES)
         splits: dict[Any, Any] = {}
         try:
-            for name, ids, exact in zip(*(table[c].to_pylist() for c in ("name", "ids", "value")), strict=True):
+            names, exacts = (table[column].to_pylist() for column in ("name", "value"))
+            for name, exact, listed in zip(names, exacts, table["ids"], strict=True):
+                ids = listed.values
                 key, value = (name, ids) if exact is None else map(values.decode, values.loads(exact))
-                if exact is None and (name is None or ids is None or None in ids):
+                if exact is None and (name is None or ids is None or ids.null_count):
                     raise StoreError(f"{self.path / SPLITS_KEY} has an empty cell, which the format does not allow")
                 splits[key] = value
         except (KeyError, ValueError, TypeError) as error:
