@@ -100,6 +100,8 @@ class Run(Rows):
         return Run(self._range[part], self.videos)
 
     def where(self, keep: NDArray[np.bool_]) -> Rows:
+        if self._range == range(self.videos):
+            return from_mask(keep)
         return from_mask(self.mask() & keep) if self._range.step > 0 else super().where(keep)
 
 

@@ -43,18 +43,25 @@ def in_split(reader: Reader, name: Any) -> NDArray[np.bool_]:
     ids = reader.split_ids[name]
     if not isinstance(ids, (pa.Array, list, tuple, dict, np.ndarray)) or (isinstance(ids, np.ndarray) and not ids.ndim):
         raise SplitNotFoundError(f"{reader.path}: the split {name!r} is {kind_of(ids)}, not a list of ids")
-    key = identifier(reader)
-    keep = np.zeros(reader.metadata.videos, bool)
-    rest = np.ones(len(keep), bool)
+    return _matches(reader, ids)
+
+
+def _matches(reader: Reader, ids: Any) -> NDArray[np.bool_]:
+    """For each row of the table, whether its identifier is among the ids; these may be an Arrow array of str."""
     texts = ids
     if not isinstance(ids, pa.Array):
         texts = pa.array([i for i in ids if isinstance(i, str) and values.is_utf8(i)], pa.large_utf8())
-    for column, metadata in reader.metadata.columns.items():
-        if metadata.path == (key,) and metadata.type == "str":  # a str is equal to no id that is not one
-            keep |= pc.is_in(reader.table[column], texts).to_numpy()
-            rest &= reader.table[column].is_null().to_numpy()
-    pa.default_memory_pool().release_unused()  # the pool keeps the hash table of the ids: 65 MB for a million
-    if rest.any():
+    key = identifier(reader)
+    metadata = reader.metadata.columns.items()
+    columns = [reader.table[name] for name, column in metadata if column.path == (key,) and column.type == "str"]
+    keep = np.zeros(reader.metadata.videos, bool)
+    for column in columns:  # a str is equal to no id that is not one
+        keep |= pc.is_in(column, texts).to_numpy()
+    pa.default_memory_pool().release_unused()  # it keeps the hash table of the ids: 65 MB for a million
+    if all(column.null_count for column in columns):
+        rest = np.ones(len(keep), bool)  # rows whose identifier is in none of the columns
+        for column in columns:
+            rest &= column.is_null().to_numpy()
         wanted: set[Any] = set().union(*map(hashed, ids.to_pylist() if isinstance(ids, pa.Array) else ids))
         for row in np.flatnonzero(rest).tolist():
             entries = reader.entries(row)
