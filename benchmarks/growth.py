@@ -30,7 +30,7 @@ from skelstore.format.schema import VIDEOS_KEY, name_hash
 from skelstore.write.joining import join
 from skelstore.write.part_records import find_part, keep_part
 from skelstore.write.parts import Part, PartWriter
-from skelstore.write.planning import Plan, Planner
+from skelstore.write.planning import SAMPLE_VIDEOS, Plan, Planner
 
 PART_VIDEOS = 10_000
 """Videos of a part. Parts of 64 MiB have 1,000 to 10,000 real videos."""
@@ -74,9 +74,7 @@ def write_parts(folder: str, videos: int) -> dict[str, float]:
 
 def _plan(videos: int) -> Plan:
     planner = Planner("default")
-    for annotation in annotations("contents", videos):
-        if planner.full:
-            break
+    for annotation in annotations("contents", min(videos, SAMPLE_VIDEOS)):
         planner.add(annotation)
     return planner.plan()
 
@@ -113,9 +111,10 @@ def join_parts(folder: str, videos: int, store: str) -> dict[str, float]:
         name: list(map(name_of, np.flatnonzero(inside).tolist()))
         for name, inside in (("train", train), ("val", ~train))
     }
+    plan = _plan(each)
     Path(store).mkdir()
     start = time.process_time()
-    join(parts, _plan(each), splits, {"dialect": "writer"}, Path(store))
+    join(parts, plan, splits, {"dialect": "writer"}, Path(store))
     return {"join s": time.process_time() - start, "join peak MB": memory.peak() / 1e6}
 
 

@@ -278,7 +278,8 @@ class Reader:
         stop = start(bucket + 1) if bucket + 1 < count else count
         frame_dir = self._frame_dir
         rows = []
-        for row in map(video, range(start(bucket), stop)):
+        for place in range(start(bucket), stop):
+            row = video(place)
             text = frame_dir(row)  # almost always the name; empty if that is another value, or is empty
             if text == encoded if text else self.name(row) == name:
                 rows.append(row)
