@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks import conversion, merging, size, skeletons, training, windows
+from benchmarks import conversion, growth, merging, size, skeletons, training, windows
 from benchmarks.data import Synthetic, videos_of
 from converters.bench import decompression, opening, reading, report, workers
 from converters.bench.results import Result
@@ -19,7 +19,7 @@ class Sizes(NamedTuple):
     """The sizes of all benchmarks: the real ones, or the smallest that run the same code.
 
     `conversion` is in bytes; the larger file has four times as many. `samples` are read by all `workers` together.
-    `loaders` are numbers of workers of a DataLoader.
+    `loaders` are numbers of workers of a DataLoader, and `growth` numbers of videos.
     """
 
     name: str
@@ -34,6 +34,7 @@ class Sizes(NamedTuple):
     samples: int
     workers: tuple[int, ...]
     loaders: tuple[int, ...]
+    growth: tuple[int, ...]
 
 
 REAL = Sizes(
@@ -49,6 +50,7 @@ REAL = Sizes(
     samples=240_000,
     workers=(1, 4, 8),
     loaders=(0, 2, 8),
+    growth=(10_000, 100_000, 1_000_000, 10_000_000),
 )
 SMALLEST = Sizes(
     name="smallest",
@@ -63,6 +65,7 @@ SMALLEST = Sizes(
     samples=300,
     workers=(1, 2),
     loaders=(0, 2),
+    growth=(100,),
 )
 
 
@@ -109,6 +112,10 @@ def run_skeletons(sizes: Sizes, folder: Path) -> Iterator[Result]:
     yield skeletons.measure(folder, sizes.kinetics, sizes.rounds)
 
 
+def run_growth(sizes: Sizes, folder: Path) -> Iterator[Result]:
+    yield growth.measure(folder, sizes.growth, sizes.calls, sizes.rounds)
+
+
 def run_training(sizes: Sizes, folder: Path) -> Iterator[Result]:
     yield training.measure(Synthetic("ntu", sizes.ntu, folder), min(sizes.processes, 3), sizes.loaders)
     yield training.measure_sampled(folder, sizes.calls, sizes.rounds)
@@ -124,6 +131,7 @@ BENCHMARKS: dict[str, Callable[[Sizes, Path], Iterator[Result]]] = {
     "decompression": run_decompression,
     "windows": run_windows,
     "skeletons": run_skeletons,
+    "growth": run_growth,
     "training": run_training,
 }
 

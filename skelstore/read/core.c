@@ -697,12 +697,22 @@ static PyObject *Core_named(PyObject *self, PyObject *name)
     return clear_error() ? Py_NewRef(Py_None) : NULL;
 }
 
-/* The row of a key of a batch; -1 if Python has to read it. */
+static PyObject *Core_find(PyObject *self, PyObject *name)
+{
+    int64_t row = find_name((Core *)self, name);
+    if (row >= 0)
+        return PyLong_FromLongLong(row);
+    return clear_error() ? Py_NewRef(Py_None) : NULL;
+}
+
+/* The row of a key of a batch, a name or a position; -1 if Python has to read it. */
 static int64_t row_of(Core *core, PyObject *key)
 {
     if (PyUnicode_Check(key))
         return find_name(core, key);
-    long long row = PyLong_Check(key) ? PyLong_AsLongLong(key) : -1;
+    Py_ssize_t row = PyNumber_AsSsize_t(key, PyExc_IndexError);
+    if (row < 0 && PyErr_Occurred() == NULL)
+        row += core->videos;
     return row >= 0 && row < core->videos ? row : -1;
 }
 
@@ -874,6 +884,7 @@ static void Core_dealloc(PyObject *self)
 
 static PyMethodDef core_methods[] = {
     {"annotation", Core_annotation, METH_O, "The annotation of the video at a row."},
+    {"find", Core_find, METH_O, "The row of the only video with a name; None if Python has to look for it."},
     {"named", Core_named, METH_O, "The annotation of the only video with a name; None if Python has to look for it."},
     {"read", Core_read, METH_O, "The annotations of a list of rows and names; None if Python has to read them."},
     {"close", Core_close, METH_NOARGS, "Unmap the files; they are mapped again when they are read."},

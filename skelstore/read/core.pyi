@@ -18,6 +18,9 @@ class Core:
     def annotation(self, row: int, /) -> dict[Any, Any]:
         """The annotation of the video at a row of the table."""
 
+    def find(self, name: str, /) -> int | None:
+        """The row of the only video with a name; None if Python has to look for it."""
+
     def named(self, name: str, /) -> dict[Any, Any] | None:
         """The annotation of the only video with a name; None if Python has to look for it."""
 

@@ -7,6 +7,8 @@ import reprlib
 from collections.abc import Iterator
 from itertools import islice
 
+import pyarrow as pa
+
 from skelstore.read.reader import Reader
 from skelstore.splits import is_run
 from skelstore.wording import counted, escape, kind_of
@@ -55,9 +57,10 @@ def _parts(reader: Reader, whole: bool) -> Iterator[tuple[str, list[str]]]:
 
 
 def _splits(reader: Reader) -> Iterator[str]:
-    for name, ids in reader.splits.items():
+    for name, ids in reader.split_ids.items():
         shown = reprlib.repr(name)  # bounds the length
-        yield f"{shown} {len(ids):,}" if is_run(ids) or isinstance(ids, dict) else f"{shown} ({kind_of(ids)})"
+        sized = is_run(ids) or isinstance(ids, (dict, pa.Array))
+        yield f"{shown} {len(ids):,}" if sized else f"{shown} ({kind_of(ids)})"
 
 
 def _fields(reader: Reader) -> Iterator[str]:

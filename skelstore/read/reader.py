@@ -43,7 +43,6 @@ from skelstore.format.schema import (
     SPLITS_KEY,
     VIDEOS_KEY,
     Annotation,
-    name_hash,
     video_name,
 )
 from skelstore.joints import KnownJoints, keypoint_shapes, known_joints
@@ -210,7 +209,7 @@ class Reader:
         return read
 
     def _named_by_python(self, name: str) -> Annotation | None:
-        row = self.find(name)
+        row = self._find_by_python(name)
         return None if row is None else self.annotation(row)
 
     def close(self) -> None:
@@ -327,28 +326,34 @@ class Reader:
             before += array.shards
         return numbers
 
-    def find(self, name: str) -> int | None:
-        """Position of the only video with this name, if one look-up finds it; None does not mean that there is none."""
-        start, video, count = self._names
-        try:
-            encoded = name.encode()
-            bucket = google_crc32c.value(encoded) % count
-            place = start(bucket)
-            row = video(place)
-            if encoded and self._frame_dir(row) == encoded and start(bucket + 1) == place + 1:
-                return row
-        except (IndexError, ZeroDivisionError, UnicodeEncodeError):
-            return None
-        return None
+    @cached_property
+    def find(self) -> Callable[[str], int | None]:
+        """A function from a name to the position of the only video with this name.
+
+        It returns None if there is none, or several, or if one look-up cannot tell.
+        """
+        return self._find_by_python if self._core is None else self._core.find
+
+    def _find_by_python(self, name: str) -> int | None:
+        rows = self.rows_named(name)
+        return rows[0] if len(rows) == 1 else None
 
     def rows_named(self, name: str) -> list[int]:
         """Positions of the videos with this name, ascending."""
         start, video, count = self._names
         if not count:
             return []
-        bucket = name_hash(name) % count
+        encoded = name.encode("utf-8", "surrogatepass")
+        bucket = google_crc32c.value(encoded) % count
         stop = start(bucket + 1) if bucket + 1 < count else count
-        return [row for i in range(start(bucket), stop) if self.name(row := video(i)) == name]
+        frame_dir = self._frame_dir
+        rows = []
+        for place in range(start(bucket), stop):
+            row = video(place)
+            text = frame_dir(row)  # almost always the name; empty if that is another value, or is empty
+            if text == encoded if text else self.name(row) == name:
+                rows.append(row)
+        return rows
 
     def name(self, row: int) -> str | None:
         """The name of a video: its ``frame_dir``, or its ``filename`` if that is not a str; None without either."""
@@ -365,13 +370,20 @@ class Reader:
     @cached_property
     def splits(self) -> dict[Any, Any]:
         """The ids of each split, by its name, with the types that they had in the source."""
+        return {n: ids.to_pylist() if isinstance(ids, pa.Array) else ids for n, ids in self.split_ids.items()}
+
+    @cached_property
+    def split_ids(self) -> dict[Any, Any]:
+        """Like ``splits``, but a list of str is an Arrow array large_utf8 [n], which is not copied from the file."""
         table = read_table(self.files, SPLITS_KEY, self.manifest.files.get(SPLITS_KEY), self.mmap)
         check_types(table, str(self.path / SPLITS_KEY), SPLITS_TYPES)
         splits: dict[Any, Any] = {}
         try:
-            for name, ids, exact in zip(*(table[c].to_pylist() for c in ("name", "ids", "value")), strict=True):
+            names, exacts = (table[column].to_pylist() for column in ("name", "value"))
+            for name, exact, listed in zip(names, exacts, table["ids"], strict=True):
+                ids = listed.values
                 key, value = (name, ids) if exact is None else map(values.decode, values.loads(exact))
-                if exact is None and (name is None or ids is None or None in ids):
+                if exact is None and (name is None or ids is None or ids.null_count):
                     raise StoreError(f"{self.path / SPLITS_KEY} has an empty cell, which the format does not allow")
                 splits[key] = value
         except (KeyError, ValueError, TypeError) as error:

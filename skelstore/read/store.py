@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, SupportsIndex, TypeVar, get_args, overload
 
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from skelstore.errors import AmbiguousVideoError, MissingPackageError, StoreError, VideoIndexError, VideoNotFoundError
 from skelstore.format import values
 from skelstore.format.files import local_path
-from skelstore.format.schema import INTERNAL_COLUMNS, LAYOUT_COLUMN, Annotation, Origin
+from skelstore.format.schema import Annotation, Origin
 from skelstore.joints import KnownJoints
 from skelstore.read import describing, videos
 from skelstore.read.arrays import Check
@@ -27,6 +26,7 @@ from skelstore.read.identifiers import names_like
 from skelstore.read.lazy import LazyAnnotation, no_keys
 from skelstore.read.reader import Reader
 from skelstore.read.reopening import reopen
+from skelstore.read.rows import Rows, Run
 from skelstore.wording import closest, counted, kind_of
 
 T = TypeVar("T")
@@ -73,7 +73,7 @@ class Store:
     one.
     """
 
-    def __init__(self, reader: Reader, rows: np.ndarray[Any, Any] | None) -> None:
+    def __init__(self, reader: Reader, rows: Rows | None) -> None:
         self._reader = reader
         self._rows = rows
         self._length = reader.metadata.videos if rows is None else len(rows)
@@ -151,10 +151,8 @@ class Store:
 
         ``<field>.row`` and ``<field>.dim<i>`` say where a video's array begins and how long its ragged axes are.
         """
-        names = self._reader.table.column_names
-        # A table without columns would have no rows either, so the layouts are shown if there is nothing else.
-        table = self._reader.table.select([n for n in names if n not in INTERNAL_COLUMNS] or [LAYOUT_COLUMN])
-        return table if self._rows is None else table.take(pa.array(self._rows))
+        table = videos.whole_table(self._reader)
+        return table if self._rows is None else table.take(pa.array(self._rows.array()))
 
     @property
     def zarr(self) -> Any:
@@ -201,12 +199,12 @@ class Store:
                 annotation = self._reader.named(key)
                 if annotation is not None:
                     return annotation
-            row = self._reader.find(key)
-            if row is not None and (self._rows is None or (self._ascending and len(self._places([row])))):
-                return self._reader.annotation(row)
+            else:
+                row = self._reader.find(key)
+                if row is not None and self._rows.count(row) == 1:
+                    return self._reader.annotation(row)
         if isinstance(key, slice):
-            chosen = np.arange(*key.indices(self._length))
-            return Store(self._reader, chosen if self._rows is None else self._rows[chosen])
+            return Store(self._reader, self._view_rows().slice(key))
         return self._reader.annotation(self._locate(key))
 
     @overload
@@ -232,11 +230,13 @@ class Store:
     def read(self, indices: Iterable[str | SupportsIndex]) -> list[Annotation]:
         """Several annotations, in the requested order; one requested twice is returned twice. Raises like ``[]``."""
         keys = list(indices)
-        if self._rows is None:
-            read = self._reader.annotations(keys)
-            if read is not None:
-                return read
+        read = self._reader.annotations(keys) if self._rows is None else None
+        if read is not None:
+            return read
         rows = [self._locate(key) for key in keys]
+        read = self._reader.annotations(rows)
+        if read is not None:
+            return read
         last: dict[int, Annotation] = {}
         annotations: list[Any] = [None] * len(rows)
         # In the order of the store, so that a chunk that two videos share is decoded once.
@@ -323,7 +323,7 @@ class Store:
         if len(positions) == 1:
             return positions[0]
         if not positions:
-            close = closest(name, names_like(self._reader, self._rows, name))
+            close = closest(name, names_like(self._reader, None if self._rows is None else self._rows.array(), name))
             raise VideoNotFoundError(
                 f"{self._reader.path} has no video named {name!r} among {counted(self._length, 'video')}{close}"
             )
@@ -346,7 +346,7 @@ class Store:
         As in PYSKL and MMAction2, ids are matched with ``filename`` if the first video has one, else with
         ``frame_dir``. Raises SplitNotFoundError, which lists the existing splits and suggests similar names.
         """
-        return self.at(videos.split_positions(self._reader, self._table_rows(), name))
+        return Store(self._reader, self._view_rows().where(videos.in_split(self._reader, name)))
 
     def select(self, expression: pc.Expression) -> Store:
         """The videos for which an Arrow expression over ``videos`` is true, e.g. ``pc.field("label") < 10``.
@@ -354,7 +354,16 @@ class Store:
         Raises FieldNotFoundError if it names a column that the table does not have, TypeError if it is not an
         expression that is true or false for columns of these types.
         """
-        return self.at(videos.select_positions(self._reader, self.videos, expression))
+        try:
+            # Of all videos: the table of a view would be a copy.
+            chosen = videos.matching(self._reader, videos.whole_table(self._reader), expression)
+        except TypeError:
+            if self._rows is None:
+                raise
+        else:
+            return Store(self._reader, self._view_rows().where(chosen))
+        # The expression may fail only for videos that are not in the view, such as a division by zero.
+        return self.at(np.flatnonzero(videos.matching(self._reader, self.videos, expression)))
 
     def at(self, positions: Sequence[int] | np.ndarray[Any, Any]) -> Store:
         """The videos at some positions [n], in that order; negative positions count from the end.
@@ -369,7 +378,8 @@ class Store:
             raise VideoIndexError(
                 f"{self._reader.path} has {counted(self._length, 'video')}, none at some of the requested positions"
             )
-        return Store(self._reader, self._table_rows()[chosen.astype(np.int64)])
+        chosen = chosen.astype(np.int64)
+        return Store(self._reader, self._view_rows().take(np.where(chosen < 0, chosen + self._length, chosen)))
 
     def files(self) -> dict[str, int]:
         """The size in bytes of every file of the store except the root and the manifest, as the manifest states it."""
@@ -391,7 +401,7 @@ class Store:
         self.close()
 
     def _row(self, position: int) -> int:
-        return position if self._rows is None else int(self._rows[position])
+        return position if self._rows is None else self._rows[position]
 
     def _locate(self, key: str | SupportsIndex) -> int:
         if isinstance(key, str):
@@ -408,23 +418,13 @@ class Store:
 
     def _positions(self, name: str) -> list[int]:
         rows = self._reader.rows_named(name)
-        return rows if self._rows is None else self._places(rows).tolist()
+        return rows if self._rows is None else self._rows.positions(rows)
 
-    def _places(self, rows: list[int]) -> np.ndarray[Any, Any]:
-        """Positions in this view of rows of the table, ascending."""
-        assert self._rows is not None
-        if not self._ascending:
-            return np.flatnonzero(np.isin(self._rows, rows))
-        places = self._rows.searchsorted(rows)
-        return places[self._rows.take(places, mode="clip") == rows] if len(self._rows) else places[:0]
-
-    @cached_property
-    def _ascending(self) -> bool:
-        """Whether the rows of this view are in the order of the table, each once, as after ``split`` and ``select``."""
-        return self._rows is not None and bool((np.diff(self._rows) > 0).all())
+    def _view_rows(self) -> Rows:
+        return Run(range(self._length), self._length) if self._rows is None else self._rows
 
     def _table_rows(self) -> NDArray[np.int64]:
-        return np.arange(self._length) if self._rows is None else self._rows
+        return self._view_rows().array()
 
 
 class Decompressed:

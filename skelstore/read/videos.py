@@ -16,51 +16,73 @@ from numpy.typing import NDArray
 
 from skelstore.errors import FieldNotFoundError, SplitNotFoundError
 from skelstore.format import values
-from skelstore.format.schema import ORIGIN_COLUMNS, Origin
+from skelstore.format.schema import INTERNAL_COLUMNS, LAYOUT_COLUMN, ORIGIN_COLUMNS, Origin
 from skelstore.read.identifiers import identifier
 from skelstore.read.reader import Reader
 from skelstore.splits import hashed
 from skelstore.wording import closest, counted, kind_of, shown
 
 
-def split_positions(reader: Reader, rows: NDArray[np.int64], name: Any) -> NDArray[np.int64]:
-    """Positions of the videos of a split, ascending. Raises SplitNotFoundError unless it is a list of ids."""
-    if name not in reader.splits:
-        there = ", ".join(map(repr, reader.splits)) or "no splits at all"
-        close = closest(name, reader.splits)
+def whole_table(reader: Reader) -> pa.Table:
+    """The table of all videos of a store, as ``Store.videos`` shows it."""
+    names = reader.table.column_names
+    # A table without columns would have no rows either, so the layouts are shown if there is nothing else.
+    return reader.table.select([name for name in names if name not in INTERNAL_COLUMNS] or [LAYOUT_COLUMN])
+
+
+def in_split(reader: Reader, name: Any) -> NDArray[np.bool_]:
+    """For each row of the table, whether the video is in a split, bool [videos].
+
+    It is, if its identifier is in the set of the ids: see ``identifier``. Raises SplitNotFoundError if there is no such
+    split, or it is not a list of ids.
+    """
+    if name not in reader.split_ids:
+        there = ", ".join(map(repr, reader.split_ids)) or "no splits at all"
+        close = closest(name, reader.split_ids)
         raise SplitNotFoundError(f"{reader.path} has no split {name!r}; there are {there}{close}")
-    ids = reader.splits[name]
-    if not isinstance(ids, (list, tuple, dict, np.ndarray)) or (isinstance(ids, np.ndarray) and not ids.ndim):
+    ids = reader.split_ids[name]
+    if not isinstance(ids, (pa.Array, list, tuple, dict, np.ndarray)) or (isinstance(ids, np.ndarray) and not ids.ndim):
         raise SplitNotFoundError(f"{reader.path}: the split {name!r} is {kind_of(ids)}, not a list of ids")
-    return np.flatnonzero(_matches(reader, ids)[rows])
+    return _matches(reader, ids)
 
 
 def _matches(reader: Reader, ids: Any) -> NDArray[np.bool_]:
-    """For each row of the table, whether its identifier is among the ids."""
-    keep = np.zeros(reader.metadata.videos, bool)
+    """For each row of the table, whether its identifier is among the ids; these may be an Arrow array of str."""
+    texts = ids
+    if not isinstance(ids, pa.Array):
+        texts = pa.array([i for i in ids if isinstance(i, str) and values.is_utf8(i)], pa.large_utf8())
     key = identifier(reader)
-    texts = [i for i in ids if isinstance(i, str) and values.is_utf8(i)]
-    quick = np.zeros(len(keep), bool)  # rows whose identifier is a str in a column of its own
-    for name, column in reader.metadata.columns.items():
-        if column.path == (key,) and column.type == "str" and len(texts) == len(ids):
-            listed = pc.is_in(reader.table[name], pa.array(texts, pa.large_utf8()))
-            keep |= listed.to_numpy(zero_copy_only=False)
-            quick |= reader.table[name].is_valid().to_numpy(zero_copy_only=False)
-    wanted: set[Any] = set().union(*map(hashed, ids))
-    for row in np.flatnonzero(~quick).tolist():
-        entries = reader.entries(row)
-        keep[row] = key in entries and not wanted.isdisjoint(hashed(entries[key](row)))
+    metadata = reader.metadata.columns.items()
+    columns = [reader.table[name] for name, column in metadata if column.path == (key,) and column.type == "str"]
+    keep = np.zeros(reader.metadata.videos, bool)
+    for column in columns:  # a str is equal to no id that is not one
+        keep |= pc.is_in(column, texts).to_numpy()
+    pa.default_memory_pool().release_unused()  # it keeps the hash table of the ids: 65 MB for a million
+    if all(column.null_count for column in columns):
+        rest = np.ones(len(keep), bool)  # rows whose identifier is in none of the columns
+        for column in columns:
+            rest &= column.is_null().to_numpy()
+        wanted: set[Any] = set().union(*map(hashed, ids.to_pylist() if isinstance(ids, pa.Array) else ids))
+        for row in np.flatnonzero(rest).tolist():
+            entries = reader.entries(row)
+            keep[row] = key in entries and not wanted.isdisjoint(hashed(entries[key](row)))
     return keep
 
 
-def select_positions(reader: Reader, table: pa.Table, expression: pc.Expression) -> NDArray[np.int64]:
-    """Positions of the videos for which an Arrow expression over the columns of ``Store.videos`` is true, ascending.
+def matching(reader: Reader, table: pa.Table, expression: pc.Expression) -> NDArray[np.bool_]:
+    """For each row of a table, whether an Arrow expression over the columns is true, bool [rows]; null is not.
 
     Raises FieldNotFoundError if the expression names a column that the table does not have, TypeError if it is not an
     expression that is true or false for columns of these types.
     """
+    from pyarrow import acero  # here, because it takes 20 ms and nothing else needs it
+
     try:
-        chosen = table.append_column("", pa.array(np.arange(len(table)))).filter(expression)
+        table.slice(0, 0).filter(expression)  # refuses an expression that is not true or false
+        # Only the expression is computed. `Table.filter` would also copy every column of the chosen videos.
+        source = acero.Declaration("table_source", acero.TableSourceNodeOptions(table))
+        result = acero.Declaration("project", acero.ProjectNodeOptions([expression], [""]), [source])
+        chosen = result.to_table(use_threads=False)[""]
     except pa.ArrowException as error:
         if "No match for FieldRef" not in str(error):
             raise TypeError(
@@ -72,8 +94,8 @@ def select_positions(reader: Reader, table: pa.Table, expression: pc.Expression)
             f"{reader.path}: {error}; the table has the columns {', '.join(table.column_names)}"
             f"{closest(column and column[1], table.column_names)}"
         ) from error
-    positions: NDArray[np.int64] = chosen[""].to_numpy()
-    return positions
+    mask: NDArray[np.bool_] = pc.fill_null(chosen, False).to_numpy()
+    return mask
 
 
 def integer_labels(reader: Reader, rows: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 import skelstore
+from benchmarks import growth
 from benchmarks.__main__ import main
-from benchmarks.data import Synthetic
+from benchmarks.data import Synthetic, annotations
 from converters.bench import decompression, floors, reading, report, timing
 from converters.bench.array_peers import runs
 from converters.bench.memcached import Memcached
@@ -20,6 +21,7 @@ from converters.pickles import limits
 from converters.pickles.file import PickleFile
 from skelstore.errors import SourceError
 from skelstore.read.decompression import decompress_pose
+from skelstore.read.verification import verify
 from tests.support.exact import assert_exact
 from tests.support.peers import check_peer
 from tests.support.processes import run_python
@@ -125,6 +127,22 @@ def test_json_has_the_claims_and_their_figures(tmp_path: Path, capsys: pytest.Ca
     assert all(claim.keys() == {"what", "measured", "unit", "wanted", "reached"} for claim in result["claims"])
     assert result["measurements"]["synthetic ntu, pickle"]["MB"] > 0
     assert "real HRNet" in result["skipped"] or "real HRNet, pickle" in result["measurements"]
+
+
+def test_fabricated_parts_make_a_store_like_any_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(growth, "PART_VIDEOS", VIDEOS)
+    videos, path = 3 * VIDEOS, tmp_path / "a.zarr"
+    growth.write_parts(str(tmp_path), videos)
+    growth.join_parts(str(tmp_path), videos, str(path))
+    assert list(verify(path)) == []
+    expected = [*annotations("contents", VIDEOS)] * 3
+    with skelstore.open(path) as store:
+        for position, annotation in enumerate(expected):
+            name = growth.name_of(position)
+            assert store.index(name) == position
+            assert_exact(store[position], annotation | {"frame_dir": name})
+        both = [*store.split("train").videos["frame_dir"], *store.split("val").videos["frame_dir"]]
+        assert sorted(map(str, both)) == list(map(growth.name_of, range(videos)))
 
 
 @pytest.mark.parametrize("arguments", [["nothing"], ["size", "--plot", "x.png"]])

@@ -17,6 +17,8 @@ from converters.bench.workers import read_store
 VIDEOS = 240_000
 PRIVATE_MB = 30
 """Of a worker, beyond its imports."""
+SPLIT_MB = 8 * VIDEOS / 1_000_000
+"""Of the view of a split, with what the libraries keep after its videos were found."""
 
 pytestmark = [
     pytest.mark.slow,
@@ -43,6 +45,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
                     "keypoint": keypoints[n],
                 }
             )
+        writer.splits["none"] = []
+        writer.splits["train"] = [f"video {i:06}" for i in range(VIDEOS) if i % 7]
     return path
 
 
@@ -60,6 +64,28 @@ def read_by_name(path: str) -> dict[str, float]:
             store[name]
         found[when] = memory.now().since(before)["private MB"] - held
     return found
+
+
+def hold_a_split(path: str) -> dict[str, float]:
+    """Find the videos of a split; return the memory of the view, and that of the ids as Python objects."""
+    import pickle
+
+    from converters.bench import memory
+
+    store = skelstore.open(path)
+    store.at([0]).split("none")  # the first call loads code
+    before = memory.now()
+    view = store.split("train")
+    held = memory.now().since(before)["private MB"]
+    sent = len(pickle.dumps(view)) / 1e6
+    ids = store.splits["train"]
+    return {
+        "videos": len(view),
+        "held": held,
+        "sent": sent,
+        "ids": memory.now().since(before)["private MB"] - held,
+        "all": len(ids),
+    }
 
 
 def hold_the_table(path: str) -> dict[str, float]:
@@ -83,6 +109,14 @@ def test_reading_by_name_stays_small_and_flat(store: Path) -> None:
     found = fresh.run(read_by_name, path=store)
     assert found["first half"] < PRIVATE_MB
     assert found["second half"] - found["first half"] < 1
+
+
+def test_a_split_takes_little_memory(store: Path) -> None:
+    found = fresh.run(hold_a_split, path=store)
+    assert found["videos"] == found["all"] > VIDEOS / 2
+    assert found["held"] < SPLIT_MB
+    assert found["sent"] < VIDEOS / 8 / 1e6 + 0.001
+    assert found["ids"] > 2 * SPLIT_MB, "the measure detects held ids"
 
 
 def test_the_measure_detects_a_held_table(store: Path) -> None:
