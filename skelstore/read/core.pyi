@@ -24,7 +24,7 @@ class Core:
     def named(self, name: str, /) -> dict[Any, Any] | None:
         """The annotation of the only video with a name; None if Python has to look for it."""
 
-    def read(self, keys: list[int | str], /) -> list[dict[Any, Any]] | None:
+    def read(self, keys: list[Any], /) -> list[dict[Any, Any]] | None:
         """The annotations of several rows and names; None if Python has to read them."""
 
     def close(self) -> None:

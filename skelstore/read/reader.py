@@ -160,26 +160,10 @@ class Reader:
     @cached_property
     def annotation(self) -> Callable[[int], Annotation]:
         """A function from a position of the table to the annotation of the video."""
-        return self._read_by_python if self._core is None else self._core.annotation
+        return self._read_by_python if self.core is None else self.core.annotation
 
     @cached_property
-    def named(self) -> Callable[[str], Annotation | None]:
-        """A function from a name to the annotation of the only video with this name.
-
-        It returns None if there is none, or several, or if one look-up cannot tell.
-        """
-        return self._named_by_python if self._core is None else self._core.named
-
-    @cached_property
-    def annotations(self) -> Callable[[list[Any]], list[Annotation] | None]:
-        """A function from a list of positions and names to the annotations; it returns None if one needs a closer look.
-
-        Then they have to be read one by one.
-        """
-        return (lambda keys: None) if self._core is None else self._core.read
-
-    @cached_property
-    def _core(self) -> Core | None:
+    def core(self) -> Core | None:
         """The compiled reader, or None.
 
         It does not refer to this object, so that files are closed with the last reference to it.
@@ -208,15 +192,11 @@ class Reader:
 
         return read
 
-    def _named_by_python(self, name: str) -> Annotation | None:
-        row = self._find_by_python(name)
-        return None if row is None else self.annotation(row)
-
     def close(self) -> None:
         """Close open files and maps; the next read opens them again."""
         self.files.close()
-        if "_core" in self.__dict__ and self._core is not None:
-            self._core.close()
+        if vars(self).get("core"):  # it is not made to be closed
+            vars(self)["core"].close()
 
     def placed(self, error: E, row: int) -> E:
         """An error from reading a video; if its message names no file of the store, with the place in front of it."""
@@ -326,15 +306,10 @@ class Reader:
             before += array.shards
         return numbers
 
-    @cached_property
-    def find(self) -> Callable[[str], int | None]:
-        """A function from a name to the position of the only video with this name.
-
-        It returns None if there is none, or several, or if one look-up cannot tell.
-        """
-        return self._find_by_python if self._core is None else self._core.find
-
-    def _find_by_python(self, name: str) -> int | None:
+    def find(self, name: str) -> int | None:
+        """Position of the only video with this name, if one look-up finds it; None does not mean that there is none."""
+        if self.core is not None:
+            return self.core.find(name)
         rows = self.rows_named(name)
         return rows[0] if len(rows) == 1 else None
 

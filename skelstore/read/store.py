@@ -195,14 +195,14 @@ class Store:
         VideoIndexError; TypeError for any other key; DamageError if the video's bytes are not those that were written.
         """
         if type(key) is str:
-            if self._rows is None:
-                annotation = self._reader.named(key)
+            core = self._reader.core
+            if core is not None and self._rows is None:
+                annotation = core.named(key)
                 if annotation is not None:
                     return annotation
-            else:
-                row = self._reader.find(key)
-                if row is not None and self._rows.count(row) == 1:
-                    return self._reader.annotation(row)
+            row = self._reader.find(key)
+            if row is not None and (self._rows is None or self._rows.count(row) == 1):
+                return self._reader.annotation(row)
         if isinstance(key, slice):
             return Store(self._reader, self._view_rows().slice(key))
         return self._reader.annotation(self._locate(key))
@@ -230,11 +230,12 @@ class Store:
     def read(self, indices: Iterable[str | SupportsIndex]) -> list[Annotation]:
         """Several annotations, in the requested order; one requested twice is returned twice. Raises like ``[]``."""
         keys = list(indices)
-        read = self._reader.annotations(keys) if self._rows is None else None
+        core = self._reader.core
+        read = None if core is None or self._rows is not None else core.read(keys)
         if read is not None:
             return read
         rows = [self._locate(key) for key in keys]
-        read = self._reader.annotations(rows)
+        read = None if core is None else core.read(rows)
         if read is not None:
             return read
         last: dict[int, Annotation] = {}

@@ -103,7 +103,7 @@ def check_free_reading(path: Path) -> None:
 def open_pure(path: Path, **options: Any) -> skelstore.Store:
     """A store that is read by the Python reader alone."""
     store = skelstore.open(path, **options)
-    vars(store._reader)["_core"] = None
+    vars(store._reader)["core"] = None
     return store
 
 
