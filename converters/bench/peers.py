@@ -11,11 +11,13 @@ import importlib
 import pickle
 import shutil
 from abc import abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 import skelstore
 from converters.bench.data import Annotation, DataSet
+from converters.bench.timing import Spent, timed
 from skelstore.format.codecs import Profile
 
 
@@ -28,7 +30,6 @@ class Peer:
 
     name: ClassVar[str] = ""
     modules: ClassVar[tuple[str, ...]] = ()
-    """What it cannot do without: modules to import, programs on PATH, and how to install them."""
     program: ClassVar[str] = ""
     install: ClassVar[str] = ""
     """Requirements: modules to import, a program on PATH, and how to install them."""
@@ -54,7 +55,11 @@ class Peer:
         """Prepare to read what was built."""
 
     def warm(self, names: list[str]) -> None:
-        """Do what a process does once per video; only a peer that checks data on the first read does anything."""
+        """Do what a process does once per video: check data on the first read, or touch the pages of a memory map."""
+
+    def timed(self, names: Sequence[str]) -> Spent:
+        """The nanoseconds of each ``get`` of these names."""
+        return timed(self.get, names)
 
     @abstractmethod
     def get(self, name: str) -> Annotation:
@@ -165,6 +170,11 @@ class Lmdb(Peer):
         with self._environment.begin(buffers=True) as transaction:
             annotation: Annotation = pickle.loads(transaction.get(name.encode()))
         return annotation
+
+    def warm(self, names: list[str]) -> None:
+        """Read every video: LMDB reads from a memory map."""
+        for name in names:
+            self.get(name)
 
     def close(self) -> None:
         self._environment.close()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,10 +13,11 @@ import pytest
 import skelstore
 from benchmarks.__main__ import main
 from benchmarks.data import Synthetic
-from converters.bench import decompression, floors, reading, report, timing
+from converters.bench import decompression, floors, fresh, pure_python, reading, report, timing
 from converters.bench.array_peers import runs
 from converters.bench.memcached import Memcached
 from converters.bench.peers import Peer, PickleFiles, Skelstore
+from converters.bench.pure_python import PurePython
 from converters.bench.results import Result, Wanted
 from converters.pickles import limits
 from converters.pickles.file import PickleFile
@@ -33,6 +36,10 @@ KEEPS_RUNNING = {"Lance", "tensorstore", "zarrs"}
 @pytest.fixture(scope="module", params=["kinetics", "ntu_short"])
 def data(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Synthetic:
     return Synthetic(request.param, VIDEOS, tmp_path_factory.mktemp("data"))
+
+
+def forced() -> dict[str, str | None]:
+    return {name: os.environ.get(name) for name in pure_python.FORCED}
 
 
 class Absent(Peer):
@@ -64,7 +71,7 @@ def test_a_data_set_may_be_larger_than_one_value_of_a_pickle(data: Synthetic, mo
 
 def test_floors_touch_the_chunks_of_the_video(data: Synthetic) -> None:
     """The codec's floor decodes exactly what the video needs: the rows are among those of its chunks."""
-    store, codec = data.store("default"), floors.BareCodec()
+    store, codec = data.store("default"), floors.BareNumcodecs()
     codec.build(data, store)
     for places, annotation in zip(codec.runs.values(), data.load(), strict=True):
         for run in places:
@@ -78,6 +85,147 @@ def test_floors_touch_the_chunks_of_the_video(data: Synthetic) -> None:
             skip = run.start % shards.chunk_shape[0]
             found = np.concatenate(rows)[skip : skip + run.stop - run.start]
             assert_exact(found.reshape(run.shape), annotation[run.field])
+
+
+@pytest.mark.parametrize("floor", [floors.BareNumcodecs, floors.BareBlosc], ids=lambda floor: floor.name)
+def test_floors_of_the_codec_decode_each_chunk(floor: Any, data: Synthetic, tmp_path: Path) -> None:
+    """The chunks decoded one by one are those that zarr-python decodes."""
+    codec = floor()
+    if reason := codec.missing():
+        pytest.skip(reason)
+    codec.build(data, tmp_path)
+    codec.open()
+    encoded: list[bytes] = []
+    decoded: list[bytes] = []
+    for name, places in codec.runs.items():
+        touched = [(codec.shards[run.field], chunk) for run in places for chunk in codec.shards[run.field].chunks(run)]
+        touched = [(shards, chunk) for shards, chunk in touched if shards.compressed]
+        assert len(codec._calls[name]) == len(touched)
+        for shards, (shard, offset, length) in touched:
+            content = shards.path(shard).read_bytes()[offset : offset + length - floors.CRC_BYTES]
+            out = np.full(shards.chunk_shape, 1, shards.dtype)
+            codec.call(memoryview(content), out)()
+            encoded.append(content)
+            decoded.append(out.tobytes())
+    assert decoded == [floors.blosc.decompress(content) for content in encoded]
+    assert codec.timed(data.names).shape == (VIDEOS,)
+    codec.close()
+
+
+def test_what_ctypes_costs_is_not_part_of_the_floor(data: Synthetic, tmp_path: Path) -> None:
+    """If decoding a chunk were no more than a refused call, nearly nothing would be left."""
+    codec = floors.BareBlosc()
+    if reason := codec.missing():
+        pytest.skip(reason)
+    codec.build(data, tmp_path)
+    codec.open()
+    spent: list[str] = []
+    chunks = {name: len(calls) for name, calls in codec._calls.items()}
+    codec._refused = lambda: spent.append("refused")  # type: ignore[assignment,return-value]
+    codec._calls = {name: [lambda: spent.append("decoded")] * count for name, count in chunks.items()}
+    codec.timed(data.names)
+    assert spent.count("decoded") == sum(chunks.values())
+    assert spent.count("refused") >= spent.count("decoded")
+    codec.close()
+
+
+def test_blosc_refuses_the_calls_that_are_subtracted(data: Synthetic, tmp_path: Path) -> None:
+    codec = floors.BareBlosc()
+    if reason := codec.missing():
+        pytest.skip(reason)
+    codec.build(data, tmp_path)
+    codec.open()
+    assert codec._refused() <= 0
+    codec.close()
+
+
+def test_without_the_function_of_numcodecs_the_floor_is_skipped_and_the_other_is_used(
+    data: Synthetic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(floors, "BLOSC_FUNCTION", "no_such_function")
+    sides: list[Peer] = [Skelstore("default"), floors.BareBlosc(), floors.BareNumcodecs()]
+    result = reading.measure(data, tmp_path, 5, 1, sides)
+    assert "does not export no_such_function" in result.skipped["bare blosc"]
+    assert "default against the bare numcodecs" in [claim.what for claim in result.claims]
+
+
+def test_bare_memcpy_copies_the_bytes_of_the_video(data: Synthetic, tmp_path: Path) -> None:
+    """Each copy is the array as it is in the shard: with a checksum wherever a chunk ends."""
+    copy = floors.BareCopy()
+    copy.build(data, tmp_path)
+    copy.open()
+    crossed = 0
+    for annotation in data.load():
+        name = annotation["frame_dir"]
+        copies = [call() for call in copy._copies[name]]
+        for found, run in zip(copies, copy.runs[name], strict=True):
+            assert type(found) is np.ndarray
+            assert found.flags.owndata
+            array = annotation[run.field]
+            rows = copy.shards[run.field].chunk_shape[0]
+            row = array.nbytes // (run.stop - run.start)
+            ends = range(rows - run.start % rows, run.stop - run.start, rows)
+            crossed += len(ends)
+            assert np.delete(
+                found, [end * row + 4 * i + k for i, end in enumerate(ends) for k in range(4)]
+            ).tobytes() == (array.tobytes())
+    assert crossed or data.kind != "kinetics"
+    copy.close()
+
+
+def test_the_reader_in_python_times_every_video_in_its_own_process(data: Synthetic, tmp_path: Path) -> None:
+    peer = PurePython()
+    peer.build(data, tmp_path)
+    peer.open()
+    try:
+        spent = peer.timed(data.names[::-1])
+        assert spent.shape == (VIDEOS,)
+        assert (spent > 0).all()
+        with pytest.raises(RuntimeError, match="ended early"):
+            peer.timed(["no such video"])
+    finally:
+        with pytest.raises(RuntimeError, match="failed with status"):
+            peer.close()
+
+
+def test_the_variable_is_set_where_the_reader_in_python_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is read when skelstore is imported, so it must be in the environment of the new process."""
+    monkeypatch.delenv("SKELSTORE_PURE_PYTHON", raising=False)
+    assert fresh.result(fresh.start_with(pure_python.FORCED, forced)) == {"SKELSTORE_PURE_PYTHON": "1"}
+    assert fresh.run(forced) == {"SKELSTORE_PURE_PYTHON": None}
+
+
+def test_a_compiled_reader_in_spite_of_the_variable_is_an_error(
+    data: Synthetic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fresh, "answer", lambda process: {"compiled": True})
+    peer = PurePython()
+    peer.build(data, tmp_path)
+    with pytest.raises(RuntimeError, match="compiled in spite of"):
+        peer.open()
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="no affinity on this system")
+def test_memcached_and_its_client_share_one_core(data: Synthetic, tmp_path: Path) -> None:
+    peer = Memcached()
+    if reason := peer.missing():
+        pytest.skip(reason)
+    cores = os.sched_getaffinity(0)
+    peer.build(data, tmp_path)
+    try:
+        assert os.sched_getaffinity(0) == cores
+        peer.open()
+        tasks = Path(f"/proc/{peer._server._process.pid}/task").iterdir()
+        assert {frozenset(os.sched_getaffinity(int(task.name))) for task in tasks} == {frozenset({min(cores)})}
+        seen = []
+        get = peer.get
+        monkey = lambda name: (seen.append(os.sched_getaffinity(0)), get(name))  # noqa: E731
+        peer.get = monkey  # type: ignore[method-assign,assignment]
+        peer.timed(data.names[:2])
+        assert seen == [{min(cores)}] * 2
+        assert os.sched_getaffinity(0) == cores
+    finally:
+        peer.close()
 
 
 def test_bare_read_reads_the_bytes_of_the_video(data: Synthetic, tmp_path: Path) -> None:
