@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks import conversion, merging, size, skeletons, training, windows
-from benchmarks.data import Synthetic, videos_of
+from benchmarks.data import Convertible, Kpfiles, Synthetic, videos_of
 from converters.bench import decompression, opening, reading, report, workers
 from converters.bench.results import Result
 
@@ -68,7 +68,8 @@ SMALLEST = Sizes(
 
 def run_conversion(sizes: Sizes, folder: Path) -> Iterator[Result]:
     bytes_of = [("ntu", sizes.conversion), ("kinetics", sizes.conversion), ("ntu", 4 * sizes.conversion)]
-    sets = [Synthetic(kind, videos_of(kind, nbytes), folder) for kind, nbytes in bytes_of]
+    sets: list[Convertible] = [Synthetic(kind, videos_of(kind, nbytes), folder) for kind, nbytes in bytes_of]
+    sets.append(Kpfiles(videos_of("kinetics", sizes.conversion), folder))
     yield conversion.measure(sets, folder, rounds=min(sizes.processes, 3))
 
 

@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+import benchmarks.data
 import skelstore
+from benchmarks import conversion
 from benchmarks.__main__ import main
-from benchmarks.data import Synthetic
+from benchmarks.data import Kpfiles, Synthetic
 from converters.bench import decompression, floors, fresh, pure_python, reading, report, timing
 from converters.bench.array_peers import runs
 from converters.bench.memcached import Memcached
@@ -260,6 +262,27 @@ def test_missing_memcached_is_skipped_by_name(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(Memcached, "modules", ())
     monkeypatch.setenv("PATH", "")
     assert "apt install memcached" in str(Memcached().missing())
+
+
+def test_kpfiles_convert_to_the_videos_of_the_pickle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kpfiles, whole = Kpfiles(VIDEOS, tmp_path), Synthetic("kinetics", VIDEOS, tmp_path)
+    assert kpfiles.array_bytes == whole.array_bytes
+    conversion.convert(str(kpfiles.pickle), str(tmp_path / "k.zarr"), 1, **kpfiles.options)
+    with skelstore.open(tmp_path / "k.zarr") as store:
+        for annotation in whole.load():
+            found = store[annotation["frame_dir"]]
+            assert found.pop("raw_file") == "data/k400/kpfiles/k400_000.pkl"
+            assert_exact(found, annotation)
+    assert conversion.load(str(kpfiles.pickle), **kpfiles.options)["files"] == 2
+    monkeypatch.setattr(fresh, "run", None)  # a data set that exists is not written again
+    assert Kpfiles(VIDEOS, tmp_path).pickle == kpfiles.pickle
+
+
+def test_kpfiles_are_divided_by_videos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(benchmarks.data, "VIDEOS_A_KPFILE", 5)
+    facts = benchmarks.data.write_kpfiles(VIDEOS, str(tmp_path / "k400_hrnet.pkl"))
+    assert facts["array_bytes"] > 0
+    assert len(list((tmp_path / "kpfiles").iterdir())) == 3
 
 
 def test_json_has_the_claims_and_their_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
