@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,7 @@ import skelstore
 from benchmarks import conversion
 from benchmarks.__main__ import main
 from benchmarks.data import Kpfiles, Synthetic
-from converters.bench import decompression, floors, fresh, pure_python, reading, report, timing
+from converters.bench import decompression, floors, fresh, opening, pure_python, reading, report, timing
 from converters.bench.array_peers import runs
 from converters.bench.memcached import Memcached
 from converters.bench.peers import Peer, PickleFiles, Skelstore
@@ -42,6 +44,19 @@ def data(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 def forced() -> dict[str, str | None]:
     return {name: os.environ.get(name) for name in pure_python.FORCED}
+
+
+def loaded_while_timed(path: str, name: str) -> dict[str, list[str]]:
+    """The modules that `opening.open_store` loads between its first look at the clock and its last."""
+    seen: list[set[str]] = []
+
+    def clock() -> float:
+        seen.append(set(sys.modules))
+        return 0.0
+
+    opening.time = SimpleNamespace(perf_counter=clock)  # type: ignore[assignment]
+    opening.open_store(path, name)
+    return {"modules": sorted(seen[1] - seen[0]), "looks": [str(len(seen))]}
 
 
 class Absent(Peer):
@@ -188,6 +203,12 @@ def test_the_reader_in_python_times_every_video_in_its_own_process(data: Synthet
     finally:
         with pytest.raises(RuntimeError, match="failed with status"):
             peer.close()
+
+
+def test_opening_times_no_import(data: Synthetic) -> None:
+    """skelstore loads its reader on first use, which takes longer than opening a store."""
+    found = fresh.run(loaded_while_timed, path=data.store("default"), name=data.names[0])
+    assert found == {"modules": [], "looks": ["4"]}
 
 
 def test_the_variable_is_set_where_the_reader_in_python_runs(monkeypatch: pytest.MonkeyPatch) -> None:
