@@ -10,7 +10,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 
@@ -64,6 +64,16 @@ def go(processes: list[subprocess.Popen[str]]) -> None:
         assert process.stdin is not None
         process.stdin.write("go\n")
         process.stdin.flush()
+
+
+def questions() -> Iterator[Any]:
+    """In the new process: what the parent asks, until it waits for the result."""
+    yield from map(json.loads, sys.stdin)
+
+
+def reply(value: Any) -> None:
+    """In the new process: answer a question, or report something that the parent waits for."""
+    print(json.dumps(value), flush=True)
 
 
 def answer(process: subprocess.Popen[str], question: Any = None) -> Any:

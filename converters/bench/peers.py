@@ -77,10 +77,10 @@ class Skelstore(Peer):
         self._profile = profile
 
     def build(self, data: DataSet, folder: Path) -> None:
-        self._path = data.store(self._profile)
+        self.path: Path | str = data.store(self._profile)
 
     def open(self) -> None:
-        self._store = skelstore.open(self._path)
+        self._store = skelstore.open(self.path)
         self.get = self._store.__getitem__  # type: ignore[method-assign,assignment]
 
     def get(self, name: str) -> Annotation:
@@ -101,7 +101,7 @@ class StoreAsItIs(Skelstore):
     name = "your store"
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
 
     def build(self, data: DataSet, folder: Path) -> None:
         """The store exists already."""
@@ -153,18 +153,21 @@ class Lmdb(Peer):
     def build(self, data: DataSet, folder: Path) -> None:
         import lmdb
 
-        self._path = str(folder)
+        self.path: Path | str = folder
         if longest := max(data.names, key=lambda name: len(name.encode()))[511:]:
             raise UnsuitedError(f"its keys have at most 511 bytes, but a name continues with {longest!r}")
         size = data.pickle.stat().st_size * 2 + (64 << 20)
-        with lmdb.open(self._path, map_size=size, sync=False) as environment, environment.begin(write=True) as batch:
+        with (
+            lmdb.open(str(self.path), map_size=size, sync=False) as environment,
+            environment.begin(write=True) as batch,
+        ):
             for name, annotation in zip(data.names, data.loaded, strict=True):
                 batch.put(name.encode(), pickle.dumps(annotation, protocol=5))
 
     def open(self) -> None:
         import lmdb
 
-        self._environment: Any = lmdb.open(self._path, readonly=True, lock=False, readahead=False)
+        self._environment: Any = lmdb.open(str(self.path), readonly=True, lock=False, readahead=False)
 
     def get(self, name: str) -> Annotation:
         with self._environment.begin(buffers=True) as transaction:

@@ -14,8 +14,8 @@ from converters.bench.array_peers import Hdf5, Lance, PlainHdf5, Tensorstore, Za
 from converters.bench.data import DataSet, array_bytes, folder_bytes
 from converters.bench.floors import BareBlosc, BareCopy, BareNumcodecs, BareRead
 from converters.bench.memcached import Memcached
-from converters.bench.peers import Lmdb, Peer, PickleFiles, PickleInMemory, Skelstore, UnsuitedError
-from converters.bench.pure_python import PurePython, compiled
+from converters.bench.own_process import LmdbAlone, PurePython, compiled
+from converters.bench.peers import Lmdb, Peer, PickleFiles, PickleInMemory, Skelstore, StoreAsItIs, UnsuitedError
 from converters.bench.results import Result, Wanted
 from converters.bench.timing import alternate
 
@@ -23,6 +23,31 @@ PROFILES = ("fast", "default", "small")
 OURS = (*PROFILES, PurePython.name)
 CODEC_FLOORS = (BareBlosc.name, BareNumcodecs.name)
 """The floors of the profile ``default``, the better one first."""
+
+YOUR_STORE = StoreAsItIs.name
+
+KINDS = {"kinetics": "K400-like", "ntu": "NTU-like", "ntu_short": "NTU-like"}
+"""What the synthetic data sets are like."""
+
+_TITLES = {
+    "fast": "skelstore, `fast`",
+    "default": "skelstore, `default`",
+    "small": "skelstore, `small`",
+    PurePython.name: "skelstore, `fast`, in Python",
+    "LMDB": "LMDB + pickle",
+    LmdbAlone.name: "LMDB + pickle, own process",
+    "pickle files": "one pickle file per video",
+    "memcached": "memcached + pickle",
+    "h5py": "HDF5 (h5py, lzf)",
+    "h5py, uncompressed": "HDF5 (h5py, uncompressed)",
+    "zarr-python": "zarr-python, same store",
+    "zarrs": "zarr-python with zarrs, same store",
+    "tensorstore": "tensorstore, same store",
+    BareCopy.name: "floor: memcpy from a map",
+    BareRead.name: "floor: preadv",
+    BareBlosc.name: "floor of `default`: blosc",
+    BareNumcodecs.name: "floor of `default`: numcodecs",
+}
 
 WANTED = {
     "kinetics": {
@@ -33,10 +58,10 @@ WANTED = {
         ("default", "tensorstore"): Wanted(4),
         ("default", "h5py"): Wanted(5),
         ("default", "Lance"): Wanted(6),
-        (PurePython.name, "LMDB"): Wanted(0.6),
+        (PurePython.name, LmdbAlone.name): Wanted(0.6),
     },
-    "ntu": {("fast", "LMDB"): Wanted(1.7), (PurePython.name, "LMDB"): Wanted(0.6)},
-    "ntu_short": {("fast", "LMDB"): Wanted(1.8), (PurePython.name, "LMDB"): Wanted(0.6)},
+    "ntu": {("fast", "LMDB"): Wanted(1.7), (PurePython.name, LmdbAlone.name): Wanted(0.6)},
+    "ntu_short": {("fast", "LMDB"): Wanted(1.8), (PurePython.name, LmdbAlone.name): Wanted(0.6)},
 }
 CODEC_RATIO = {
     "kinetics": Wanted(1.15, at_least=False),
@@ -52,6 +77,7 @@ def peers() -> list[Peer]:
         Skelstore("default"),
         Skelstore("small"),
         PurePython(),
+        LmdbAlone(),
         BareCopy(),
         BareRead(),
         BareBlosc(),
@@ -67,6 +93,17 @@ def peers() -> list[Peer]:
         Zarrs(),
         ZarrPython(),
     ]
+
+
+def title(name: str) -> str:
+    """A side as documents and plots call it."""
+    return _TITLES.get(name, name)
+
+
+def heading(result: Result) -> str:
+    """What the videos of a result of `measure` are, and their size."""
+    kind = result.name.removeprefix("reading ")
+    return f"{KINDS.get(kind, kind)}, {result.conditions['KB per video']:.0f} KB"
 
 
 def _stored(folder: Path) -> dict[str, float]:
@@ -123,7 +160,7 @@ def _claim(result: Result, kind: str, others: list[str]) -> None:
     for profile in PROFILES[:2]:
         for other in others:
             result.claim_speed(profile, other, wanted)
-    result.claim_speed(PurePython.name, "LMDB", wanted)
+    result.claim_speed(PurePython.name, LmdbAlone.name, wanted)
     codec = next((name for name in CODEC_FLOORS if name in result.measurements), CODEC_FLOORS[-1])
     for profile, floor, bound in (
         ("fast", BareCopy.name, None),

@@ -19,11 +19,11 @@ import skelstore
 from benchmarks import conversion
 from benchmarks.__main__ import main
 from benchmarks.data import Kpfiles, Synthetic
-from converters.bench import decompression, floors, fresh, opening, pure_python, reading, report, timing
+from converters.bench import decompression, floors, fresh, opening, own_process, reading, report, timing
 from converters.bench.array_peers import runs
 from converters.bench.memcached import Memcached
+from converters.bench.own_process import LmdbAlone, PurePython
 from converters.bench.peers import Peer, PickleFiles, Skelstore
-from converters.bench.pure_python import PurePython
 from converters.bench.results import Result, Wanted
 from converters.pickles import limits
 from converters.pickles.file import PickleFile
@@ -45,7 +45,7 @@ def data(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 
 def forced() -> dict[str, str | None]:
-    return {name: os.environ.get(name) for name in pure_python.FORCED}
+    return {name: os.environ.get(name) for name in own_process.FORCED}
 
 
 def loaded_while_timed(path: str, name: str) -> dict[str, list[str]]:
@@ -203,8 +203,11 @@ def test_bare_memcpy_copies_the_bytes_of_the_video(data: Synthetic, tmp_path: Pa
     copy.close()
 
 
-def test_the_reader_in_python_times_every_video_in_its_own_process(data: Synthetic, tmp_path: Path) -> None:
-    peer = PurePython()
+@pytest.mark.parametrize("side", [PurePython, LmdbAlone], ids=lambda side: side.name)
+def test_a_side_times_every_video_in_its_own_process(side: Any, data: Synthetic, tmp_path: Path) -> None:
+    peer = side()
+    if reason := peer.missing():
+        pytest.skip(reason)
     peer.build(data, tmp_path)
     peer.open()
     try:
@@ -227,7 +230,7 @@ def test_opening_times_no_import(data: Synthetic) -> None:
 def test_the_variable_is_set_where_the_reader_in_python_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is read when skelstore is imported, so it must be in the environment of the new process."""
     monkeypatch.delenv("SKELSTORE_PURE_PYTHON", raising=False)
-    assert fresh.result(fresh.start_with(pure_python.FORCED, forced)) == {"SKELSTORE_PURE_PYTHON": "1"}
+    assert fresh.result(fresh.start_with(own_process.FORCED, forced)) == {"SKELSTORE_PURE_PYTHON": "1"}
     assert fresh.run(forced) == {"SKELSTORE_PURE_PYTHON": None}
 
 
