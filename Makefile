@@ -8,7 +8,7 @@ FUZZ_SECONDS ?= 60
 PARALLEL ?= -n auto --maxprocesses 4 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types pytest pure-test sanitize thorough-test oldest-test smoke fuzz wheel-check crash-sweep bench mmaction-test pyskl-test clean
+.PHONY: help demo test lint format types pytest pure-test sanitize thorough-test oldest-test smoke fuzz wheel-check crash-sweep bench figures mmaction-test pyskl-test clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -69,8 +69,11 @@ wheel-check: ## build the wheel, install it alone, convert and export with it
 crash-sweep: $(VENV)/.test ## kill and starve small commands at every call that changes files (half an hour; needs strace)
 	$(BIN)/python -m tests.support.crashes
 
-bench: $(VENV)/.bench ## the performance figures of the README
+bench: $(VENV)/.bench ## measure everything
 	$(BIN)/python -m benchmarks
+
+figures: $(VENV)/.bench ## measure, and rewrite the tables and the plot of the documents
+	$(BIN)/python -m benchmarks reading opening workers size conversion --documents .
 
 mmaction-test: $(VENV)-mmaction/.installed ## training: PyTorch and MMAction2 on stores, against MMAction2's own code
 	$(VENV)-mmaction/bin/python -m pytest $(PARALLEL) tests/torch tests/mmaction \

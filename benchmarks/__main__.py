@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks import conversion, growth, merging, size, skeletons, training, windows
-from benchmarks.data import Synthetic, videos_of
-from converters.bench import decompression, opening, reading, report, workers
+from benchmarks import conversion, documents, growth, merging, ratios, size, skeletons, training, windows
+from benchmarks.data import Convertible, Kpfiles, Synthetic, videos_of
+from converters.bench import decompression, opening, plot, reading, report, workers
 from converters.bench.results import Result
 
 
@@ -71,7 +71,8 @@ SMALLEST = Sizes(
 
 def run_conversion(sizes: Sizes, folder: Path) -> Iterator[Result]:
     bytes_of = [("ntu", sizes.conversion), ("kinetics", sizes.conversion), ("ntu", 4 * sizes.conversion)]
-    sets = [Synthetic(kind, videos_of(kind, nbytes), folder) for kind, nbytes in bytes_of]
+    sets: list[Convertible] = [Synthetic(kind, videos_of(kind, nbytes), folder) for kind, nbytes in bytes_of]
+    sets.append(Kpfiles(videos_of("kinetics", sizes.conversion), folder))
     yield conversion.measure(sets, folder, rounds=min(sizes.processes, 3))
 
 
@@ -92,8 +93,11 @@ def run_opening(sizes: Sizes, folder: Path) -> Iterator[Result]:
 
 
 def run_reading(sizes: Sizes, folder: Path) -> Iterator[Result]:
+    results = []
     for kind, count in (("kinetics", sizes.kinetics), ("ntu", sizes.ntu), ("ntu_short", sizes.ntu)):
-        yield reading.measure(Synthetic(kind, count, folder), folder, sizes.calls, sizes.rounds)
+        results.append(reading.measure(Synthetic(kind, count, folder), folder, sizes.calls, sizes.rounds))
+        yield results[-1]
+    yield ratios.gather(results)
 
 
 def run_workers(sizes: Sizes, folder: Path) -> Iterator[Result]:
@@ -144,15 +148,24 @@ def main(arguments: list[str] | None = None) -> None:
         "--data", type=Path, metavar="DIR", help="folder that keeps the data sets (default: a temporary one)"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all results to this file")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw microseconds per video (needs matplotlib)")
+    parser.add_argument(
+        "--plot", type=Path, metavar="FILE", help="draw reading, opening and workers (needs matplotlib)"
+    )
+    parser.add_argument(
+        "--documents", type=Path, metavar="DIR", help="rewrite the figures of README.md and docs/ there, and their plot"
+    )
     options = parser.parse_args(arguments)
     names = options.names or list(BENCHMARKS)
     if unknown := [name for name in names if name not in BENCHMARKS]:
         parser.error(f"no benchmark {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
     if options.plot and "reading" not in names:
         parser.error("--plot draws the benchmark reading, which was not requested")
-    if options.plot and not importlib.util.find_spec("matplotlib"):
-        parser.error("--plot needs matplotlib: pip install matplotlib")
+    if options.documents and options.smallest:
+        parser.error("--documents writes figures, but --smallest measures none")
+    if options.documents and not (options.documents / "README.md").exists():
+        parser.error(f"--documents needs the folder of README.md, which {options.documents} is not")
+    if (options.plot or options.documents) and not importlib.util.find_spec("matplotlib"):
+        parser.error("--plot and --documents need matplotlib: pip install matplotlib")
     sizes = SMALLEST if options.smallest else REAL
     results: list[Result] = []
     with tempfile.TemporaryDirectory(prefix="skelstore-benchmarks-") as temporary:
@@ -165,7 +178,9 @@ def main(arguments: list[str] | None = None) -> None:
                 if options.json:
                     report.write_json(options.json, results, sizes.name)
     if options.plot:
-        report.write_plot(options.plot, results)
+        plot.write_plot(options.plot, results)
+    if options.documents:
+        documents.write(options.documents, results)
 
 
 if __name__ == "__main__":

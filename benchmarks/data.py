@@ -9,9 +9,10 @@ import hashlib
 import json
 import os
 import pickle
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -22,6 +23,8 @@ from converters.samples import motion, pickles
 
 DISTINCT = 4000
 """Number of generated videos. A larger data set repeats them under other names: generating more would take hours."""
+VIDEOS_A_KPFILE = 500
+"""Number of videos in each kpfile: 25 MB."""
 TINY_ROWS = 2
 """Rows of every array of a video of `contents`, which measures what a video costs apart from its arrays."""
 
@@ -88,6 +91,62 @@ def write_pickle(kind: str, count: int, path: str) -> dict[str, Any]:
     return facts
 
 
+def write_kpfiles(count: int, path: str) -> dict[str, Any]:
+    """Write a table of contents, and a folder of its kpfiles beside it, as PYSKL has them; in a fresh process."""
+    contents = Path(path)
+    sizes: list[int] = []
+    names: list[str] = []
+
+    def pairs() -> Iterator[tuple[Annotation, Any]]:
+        for i, annotation in enumerate(annotations("kinetics", count)):
+            sizes.append(array_bytes(annotation))
+            names.append(annotation["frame_dir"])
+            entry = annotation | {"raw_file": f"data/k400/kpfiles/k400_{i // VIDEOS_A_KPFILE:03d}.pkl"}
+            yield entry, entry.pop("keypoint")
+
+    entries = list(samples.written_to_kpfiles(contents.parent / "kpfiles", pairs()))
+    samples.write_dataset(contents, samples.kinetics_split(names), entries)
+    facts = {"array_bytes": sum(sizes)}
+    contents.with_suffix(".json").write_text(json.dumps(facts))
+    return facts
+
+
+class Convertible(Protocol):
+    """A source of the benchmark of conversions: a pickle of ``count`` videos, and the options to open it."""
+
+    kind: str
+    pickle: Path
+    count: int
+    options: dict[str, str]
+
+    @property
+    def array_bytes(self) -> int:
+        """Bytes of all arrays."""
+
+
+class Kpfiles:
+    """A synthetic table of contents of Kinetics-400, ``pickle``, with its kpfiles beside it; kept like `Synthetic`."""
+
+    kind = "kpfiles"
+
+    def __init__(self, count: int, folder: Path) -> None:
+        own = folder / f"{self.kind}-{count}-{_generator_version()}"
+        self.pickle = own / "k400_hrnet.pkl"
+        self.options = {"kpfiles": str(own / "kpfiles")}
+        self.count = count
+        if not own.exists():
+            partial = own.with_name(f"{own.name}.partial")
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir(parents=True)
+            fresh.run(write_kpfiles, count=count, path=partial / self.pickle.name)
+            partial.rename(own)
+
+    @property
+    def array_bytes(self) -> int:
+        """Bytes of all arrays."""
+        return _array_bytes(self.pickle)
+
+
 class Synthetic(DataSet):
     """A synthetic data set below a folder.
 
@@ -99,6 +158,7 @@ class Synthetic(DataSet):
         path = folder / f"{kind}-{count}-{_generator_version()}" / "annotations.pkl"
         super().__init__(kind, path)
         self.count = count
+        self.options: dict[str, str] = {}
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             fresh.run(write_pickle, kind=kind, count=count, path=path)
@@ -106,8 +166,13 @@ class Synthetic(DataSet):
     @property
     def array_bytes(self) -> int:
         """Bytes of all arrays."""
-        facts: dict[str, int] = json.loads(self.pickle.with_suffix(".json").read_text())
-        return facts["array_bytes"]
+        return _array_bytes(self.pickle)
+
+
+def _array_bytes(path: Path) -> int:
+    """The bytes of all arrays of a data set, which were counted when its pickle was written."""
+    facts: dict[str, int] = json.loads(path.with_suffix(".json").read_text())
+    return facts["array_bytes"]
 
 
 def _generator_version() -> str:

@@ -209,9 +209,7 @@ def measure_sampled(folder: Path, calls: int, rounds: int) -> Result:
     path = folder / "long.zarr"
     with skelstore.Writer(path, force=True) as writer:
         for i in range(LONG_VIDEOS):
-            points = motion.skeletons(random, 1, LONG, 17, centre=(960, 540), body=(110, 300), noise=0.8)
-            keypoint = points.reshape(1, LONG, 17, 2)
-            score = motion.joint_scores(random, (1, LONG, 17))
+            keypoint, score = motion.dense(random, 1, LONG, centre=(960, 540), body=(110, 200))
             writer.add({"frame_dir": f"v{i}", "total_frames": LONG, "keypoint": keypoint, "keypoint_score": score})
     store = skelstore.open(path)
     ways: dict[str, Callable[[int], Any]] = {}

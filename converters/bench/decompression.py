@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import copy
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,9 @@ import numpy as np
 
 import skelstore
 from converters.bench.data import Annotation, DataSet
-from converters.bench.memcached import Memcached
+from converters.bench.memcached import Memcached, one_core
 from converters.bench.results import Result, Wanted
-from converters.bench.timing import interleave, shuffles
+from converters.bench.timing import Spent, alternate, interleave, shuffles, timed
 from skelstore.format.codecs import Profile
 from skelstore.read.decompression import decompress_pose
 
@@ -132,16 +133,20 @@ def _measure_whole_access(
         annotation = copy.deepcopy(infos[name])
         return loop(annotation | memcached.get(name))
 
-    sides: dict[str, Callable[[str], object]] = {theirs: by_memcached}
+    def on_one_core(names: Sequence[str]) -> Spent:
+        with one_core():
+            return timed(by_memcached, names)
+
+    sides: dict[str, Callable[[Sequence[str]], Spent]] = {theirs: on_one_core}
     try:
         for profile in PROFILES:
             view = skelstore.open(stores[profile]).decompressed(
                 box_thr=BOX_THRESHOLD, valid_ratio=VALID_RATIO, squeeze=True, max_person=MAX_PERSON
             )
-            sides[f"store.decompressed, {profile}"] = view.__getitem__
+            sides[f"store.decompressed, {profile}"] = partial(timed, view.__getitem__)
         names = [name for name in data.sample(calls) if name in view]  # some have no box above the threshold
         result.measurements |= {
-            name: times.values() for name, times in interleave(sides, shuffles(names, rounds)).items()
+            name: times.values() for name, times in alternate(sides, shuffles(names, rounds)).items()
         }
     finally:
         memcached.close()

@@ -10,7 +10,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 
@@ -19,11 +19,16 @@ def start(function: Callable[..., Any], **arguments: Any) -> subprocess.Popen[st
 
     The function may wait in ``wait_for_go``; ``result`` lets it continue.
     """
+    return start_with({}, function, **arguments)
+
+
+def start_with(environment: Mapping[str, str], function: Callable[..., Any], **arguments: Any) -> subprocess.Popen[str]:
+    """`start` with additional environment variables."""
     name = f"{function.__module__}:{function.__name__}"
     path = os.pathsep.join(os.path.abspath(folder) for folder in sys.path)
     return subprocess.Popen(
         [sys.executable, "-m", "converters.bench.fresh", name, json.dumps(arguments, default=str)],
-        env={**os.environ, "PYTHONPATH": path},
+        env={**os.environ, "PYTHONPATH": path, **environment},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -59,6 +64,32 @@ def go(processes: list[subprocess.Popen[str]]) -> None:
         assert process.stdin is not None
         process.stdin.write("go\n")
         process.stdin.flush()
+
+
+def questions() -> Iterator[Any]:
+    """In the new process: what the parent asks, until it waits for the result."""
+    yield from map(json.loads, sys.stdin)
+
+
+def reply(value: Any) -> None:
+    """In the new process: answer a question, or report something that the parent waits for."""
+    print(json.dumps(value), flush=True)
+
+
+def answer(process: subprocess.Popen[str], question: Any = None) -> Any:
+    """Send a line of JSON to the function, if there is a question, and return the next line that it prints, parsed.
+
+    Raises RuntimeError if the process has ended.
+    """
+    assert process.stdin is not None
+    assert process.stdout is not None
+    if question is not None:
+        process.stdin.write(json.dumps(question) + "\n")
+        process.stdin.flush()
+    line = process.stdout.readline()
+    if not line:
+        raise RuntimeError(f"{process.args!r} ended early")
+    return json.loads(line)
 
 
 def main() -> None:

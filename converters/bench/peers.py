@@ -11,11 +11,13 @@ import importlib
 import pickle
 import shutil
 from abc import abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 import skelstore
 from converters.bench.data import Annotation, DataSet
+from converters.bench.timing import Spent, timed
 from skelstore.format.codecs import Profile
 
 
@@ -28,7 +30,6 @@ class Peer:
 
     name: ClassVar[str] = ""
     modules: ClassVar[tuple[str, ...]] = ()
-    """What it cannot do without: modules to import, programs on PATH, and how to install them."""
     program: ClassVar[str] = ""
     install: ClassVar[str] = ""
     """Requirements: modules to import, a program on PATH, and how to install them."""
@@ -54,7 +55,11 @@ class Peer:
         """Prepare to read what was built."""
 
     def warm(self, names: list[str]) -> None:
-        """Do what a process does once per video; only a peer that checks data on the first read does anything."""
+        """Do what a process does once per video: check data on the first read, or touch the pages of a memory map."""
+
+    def timed(self, names: Sequence[str]) -> Spent:
+        """The nanoseconds of each ``get`` of these names."""
+        return timed(self.get, names)
 
     @abstractmethod
     def get(self, name: str) -> Annotation:
@@ -72,10 +77,10 @@ class Skelstore(Peer):
         self._profile = profile
 
     def build(self, data: DataSet, folder: Path) -> None:
-        self._path = data.store(self._profile)
+        self.path: Path | str = data.store(self._profile)
 
     def open(self) -> None:
-        self._store = skelstore.open(self._path)
+        self._store = skelstore.open(self.path)
         self.get = self._store.__getitem__  # type: ignore[method-assign,assignment]
 
     def get(self, name: str) -> Annotation:
@@ -96,7 +101,7 @@ class StoreAsItIs(Skelstore):
     name = "your store"
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
 
     def build(self, data: DataSet, folder: Path) -> None:
         """The store exists already."""
@@ -148,23 +153,31 @@ class Lmdb(Peer):
     def build(self, data: DataSet, folder: Path) -> None:
         import lmdb
 
-        self._path = str(folder)
+        self.path: Path | str = folder
         if longest := max(data.names, key=lambda name: len(name.encode()))[511:]:
             raise UnsuitedError(f"its keys have at most 511 bytes, but a name continues with {longest!r}")
         size = data.pickle.stat().st_size * 2 + (64 << 20)
-        with lmdb.open(self._path, map_size=size, sync=False) as environment, environment.begin(write=True) as batch:
+        with (
+            lmdb.open(str(self.path), map_size=size, sync=False) as environment,
+            environment.begin(write=True) as batch,
+        ):
             for name, annotation in zip(data.names, data.loaded, strict=True):
                 batch.put(name.encode(), pickle.dumps(annotation, protocol=5))
 
     def open(self) -> None:
         import lmdb
 
-        self._environment: Any = lmdb.open(self._path, readonly=True, lock=False, readahead=False)
+        self._environment: Any = lmdb.open(str(self.path), readonly=True, lock=False, readahead=False)
 
     def get(self, name: str) -> Annotation:
         with self._environment.begin(buffers=True) as transaction:
             annotation: Annotation = pickle.loads(transaction.get(name.encode()))
         return annotation
+
+    def warm(self, names: list[str]) -> None:
+        """Read every video: LMDB reads from a memory map."""
+        for name in names:
+            self.get(name)
 
     def close(self) -> None:
         self._environment.close()

@@ -1,4 +1,4 @@
-"""Results as a table in the terminal, a JSON file, and a plot for the README."""
+"""Results as a table in the terminal, and as a JSON file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from typing import Any
 from converters.bench.results import Claim, Result
 
 LIBRARIES = ("skelstore", "numpy", "numcodecs", "pyarrow", "zarr", "zarrs", "tensorstore", "h5py", "pylance", "lmdb")
-PLOT_SUFFIXES = (".png", ".svg", ".pdf")
 
 
 def machine() -> dict[str, Any]:
@@ -92,30 +91,3 @@ def write_json(path: Path, results: Iterable[Result], size: str) -> None:
     """Write all results as JSON, for scripts."""
     content = {"machine": machine(), "size": size, "results": [result.to_json() for result in results]}
     path.write_text(json.dumps(content, indent=1) + "\n")
-
-
-def write_plot(path: Path, results: Iterable[Result]) -> None:
-    """Plot the microseconds per video of every side as bars on a logarithmic scale, one panel per data set.
-
-    Raises ImportError if matplotlib is not installed.
-    """
-    from matplotlib.figure import Figure
-
-    shown = [result for result in results if result.name.startswith("reading ")]
-    figure = Figure(figsize=(9, 0.5 + 3.6 * len(shown)), layout="constrained")
-    panels = figure.subplots(len(shown), squeeze=False)[:, 0]
-    for panel, result in zip(panels, shown, strict=True):
-        # Without the floors, which are not ways to keep data, and the pickle in memory, which reads nothing.
-        sides = {n: v["us p50"] for n, v in result.measurements.items() if not n.startswith(("bare", "pickle in"))}
-        order = sorted(sides, key=sides.__getitem__, reverse=True)
-        ours = ("fast", "default", "small", "your store")
-        names = [f"skelstore {name}" if name in ours[:3] else name for name in order]
-        colours = ["#1b7f79" if name in ours else "#b9bec4" for name in order]
-        bars = panel.barh(names, [sides[name] for name in order], color=colours)
-        panel.bar_label(bars, [f"{sides[name]:,.0f}" for name in order], padding=3, fontsize=8)
-        panel.set_xscale("log")
-        panel.set_xlim(left=1)  # the same start in every panel
-        panel.set_xlabel("microseconds per video, median")
-        panel.set_title(f"{result.name}, {result.conditions['KB per video']} KB per video", loc="left", fontsize=10)
-        panel.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=150)

@@ -374,7 +374,7 @@ cli.add_command(
             "Output": [
                 click.Option(["--json", "json_file"], type=PATH, help="Write all figures to this file."),
                 click.Option(
-                    ["--plot"], type=PATH, help="Draw microseconds per video in this file (needs matplotlib)."
+                    ["--plot"], type=PATH, help="Draw reading, opening and workers in this file (needs matplotlib)."
                 ),
             ],
         },

@@ -1,8 +1,8 @@
 """Synthetic sample data in the formats of PYSKL and MMAction2; reproducible per seed and machine.
 
 The content behaves like real data. The number of frames and of detections per video follow quantiles measured on real
-files. Coordinates move smoothly, with a detector's noise, so that they compress about as well as real ones. An
-annotation depends only on the seed and its position, and is created when an iterator reaches it.
+files. Coordinates move smoothly and are quantised as a pose estimator quantises them, so that they compress about as
+well as real ones. An annotation depends only on the seed and its position, and is created when an iterator reaches it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converters.pickles.writer import PickleWriter
-from converters.samples.motion import box_scores, detections, draw, joint_scores, rows, skeletons
+from converters.samples.motion import box_scores, dense, detections, draw, estimates, joint_scores, skeletons
 
 __all__ = [
     "bare_list_like",
@@ -50,6 +50,9 @@ KINETICS_FRAMES = ((0, 0.05, 0.1, 0.25, 1), (164, 212, 260, 300, 302))
 KINETICS_SHAPES = ((320, 568), (320, 568), (320, 568), (320, 568), (320, 426), (320, 426), (320, 426), (568, 320))
 """(height, width) of Kinetics videos scaled to a short side of 320; frequent shapes are repeated."""
 
+PERSON_SCALES = (0.2, 0.8)
+"""Sizes of persons in Kinetics videos, against a person who stands in the foreground."""
+
 BOX_THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9)
 ID_LETTERS = np.frombuffer(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_", np.uint8)
 
@@ -70,19 +73,20 @@ def iter_ntu_like(count: int, seed: int = 0) -> Iterator[Annotation]:
     """2D skeletons of NTU RGB+D as HRNet estimates them.
 
     ``keypoint`` is float16 [M, T, 17, 2] in pixels, ``keypoint_score`` float16 [M, T, 17]; M is 1 or 2, T 60 to 300.
+    Some persons are not detected in a few frames, in which both arrays hold zeros.
     """
     for index, name in enumerate(ntu_names(count)):
         random = np.random.default_rng([seed, index, 2])
         label, persons, frames = ntu_clip(random, name)
-        points = skeletons(random, persons, frames, 17, centre=(960, 540), body=(110, 200), noise=0.8, in_image=True)
+        keypoint, score = dense(random, persons, frames, centre=(960, 540), body=(110, 200))
         yield {
             "frame_dir": name,
             "label": label,
             "img_shape": (1080, 1920),
             "original_shape": (1080, 1920),
             "total_frames": frames,
-            "keypoint": points.reshape(persons, frames, 17, 2),
-            "keypoint_score": joint_scores(random, (persons, frames, 17)),
+            "keypoint": keypoint,
+            "keypoint_score": score,
         }
 
 
@@ -173,8 +177,8 @@ def iter_kinetics_like(
         keypoint = np.empty((len(frame), 17, 3), np.float16)
         centre = (shape[1] / 2, shape[0] / 2)
         body = (shape[1] / 16, shape[0] / 5)
-        keypoint[..., :2] = rows(random, person, frame, 17, centre, body, noise=0.4, in_image=True)
-        keypoint[..., 2] = joint_scores(random, (len(frame), 17))
+        keypoint[..., :2] = estimates(random, person, frame, centre, body, PERSON_SCALES)
+        keypoint[..., 2] = joint_scores(random, person, frame)
         entry = {
             "label": int(random.integers(400)),
             "frame_dir": name,

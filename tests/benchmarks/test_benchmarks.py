@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
+import benchmarks.data
 import skelstore
-from benchmarks import growth
+from benchmarks import conversion, growth
 from benchmarks.__main__ import main
-from benchmarks.data import Synthetic, annotations
-from converters.bench import decompression, floors, reading, report, timing
+from benchmarks.data import Kpfiles, Synthetic, annotations
+from converters.bench import decompression, floors, fresh, opening, own_process, reading, report, timing
 from converters.bench.array_peers import runs
 from converters.bench.memcached import Memcached
+from converters.bench.own_process import LmdbAlone, PurePython
 from converters.bench.peers import Peer, PickleFiles, Skelstore
 from converters.bench.results import Result, Wanted
 from converters.pickles import limits
@@ -35,6 +43,23 @@ KEEPS_RUNNING = {"Lance", "tensorstore", "zarrs"}
 @pytest.fixture(scope="module", params=["kinetics", "ntu_short"])
 def data(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Synthetic:
     return Synthetic(request.param, VIDEOS, tmp_path_factory.mktemp("data"))
+
+
+def forced() -> dict[str, str | None]:
+    return {name: os.environ.get(name) for name in own_process.FORCED}
+
+
+def loaded_while_timed(path: str, name: str) -> dict[str, list[str]]:
+    """The modules that `opening.open_store` loads between its first look at the clock and its last."""
+    seen: list[set[str]] = []
+
+    def clock() -> float:
+        seen.append(set(sys.modules))
+        return 0.0
+
+    opening.time = SimpleNamespace(perf_counter=clock)  # type: ignore[assignment]
+    opening.open_store(path, name)
+    return {"modules": sorted(seen[1] - seen[0]), "looks": [str(len(seen))]}
 
 
 class Absent(Peer):
@@ -66,7 +91,7 @@ def test_a_data_set_may_be_larger_than_one_value_of_a_pickle(data: Synthetic, mo
 
 def test_floors_touch_the_chunks_of_the_video(data: Synthetic) -> None:
     """The codec's floor decodes exactly what the video needs: the rows are among those of its chunks."""
-    store, codec = data.store("default"), floors.BareCodec()
+    store, codec = data.store("default"), floors.BareNumcodecs()
     codec.build(data, store)
     for places, annotation in zip(codec.runs.values(), data.load(), strict=True):
         for run in places:
@@ -80,6 +105,167 @@ def test_floors_touch_the_chunks_of_the_video(data: Synthetic) -> None:
             skip = run.start % shards.chunk_shape[0]
             found = np.concatenate(rows)[skip : skip + run.stop - run.start]
             assert_exact(found.reshape(run.shape), annotation[run.field])
+
+
+@pytest.mark.parametrize("floor", [floors.BareNumcodecs, floors.BareBlosc], ids=lambda floor: floor.name)
+def test_floors_of_the_codec_decode_each_chunk(floor: Any, data: Synthetic, tmp_path: Path) -> None:
+    """The chunks decoded one by one are those that zarr-python decodes."""
+    codec = floor()
+    if reason := codec.missing():
+        pytest.skip(reason)
+    codec.build(data, tmp_path)
+    codec.open()
+    encoded: list[bytes] = []
+    decoded: list[bytes] = []
+    for name, places in codec.runs.items():
+        touched = [(codec.shards[run.field], chunk) for run in places for chunk in codec.shards[run.field].chunks(run)]
+        touched = [(shards, chunk) for shards, chunk in touched if shards.compressed]
+        assert len(codec._calls[name]) == len(touched)
+        for shards, (shard, offset, length) in touched:
+            content = shards.path(shard).read_bytes()[offset : offset + length - floors.CRC_BYTES]
+            out = np.full(shards.chunk_shape, 1, shards.dtype)
+            codec.call(memoryview(content), out)()
+            encoded.append(content)
+            decoded.append(out.tobytes())
+    assert decoded == [floors.blosc.decompress(content) for content in encoded]
+    assert codec.timed(data.names).shape == (VIDEOS,)
+    codec.close()
+
+
+def test_what_ctypes_costs_is_not_part_of_the_floor(
+    data: Synthetic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a clock that only the calls move: 1,000 ns each, and 7 ns for decoding."""
+    codec = floors.BareBlosc()
+    if reason := codec.missing():
+        pytest.skip(reason)
+    codec.build(data, tmp_path)
+    codec.open()
+    now = 0
+
+    def takes(nanoseconds: int) -> Callable[[], int]:
+        def call() -> int:
+            nonlocal now
+            now += nanoseconds
+            return 0
+
+        return call
+
+    monkeypatch.setattr(time, "perf_counter_ns", lambda: now)
+    codec._refused = takes(1000)
+    chunks = [len(calls) for calls in codec._calls.values()]
+    codec._calls = {name: [takes(1000 + 7)] * count for name, count in zip(data.names, chunks, strict=True)}
+    assert codec.timed(data.names).tolist() == [7 * count for count in chunks]
+    assert sum(chunks) > 0
+    codec.close()
+
+
+def test_blosc_refuses_the_calls_that_are_subtracted(data: Synthetic, tmp_path: Path) -> None:
+    codec = floors.BareBlosc()
+    if reason := codec.missing():
+        pytest.skip(reason)
+    codec.build(data, tmp_path)
+    codec.open()
+    assert codec._refused() <= 0
+    codec.close()
+
+
+def test_without_the_function_of_numcodecs_the_floor_is_skipped_and_the_other_is_used(
+    data: Synthetic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(floors, "BLOSC_FUNCTION", "no_such_function")
+    sides: list[Peer] = [Skelstore("default"), floors.BareBlosc(), floors.BareNumcodecs()]
+    result = reading.measure(data, tmp_path, 5, 1, sides)
+    assert "does not export no_such_function" in result.skipped["bare blosc"]
+    assert "default against the bare numcodecs" in [claim.what for claim in result.claims]
+
+
+def test_bare_memcpy_copies_the_bytes_of_the_video(data: Synthetic, tmp_path: Path) -> None:
+    """Each copy is the array as it is in the shard: with a checksum wherever a chunk ends."""
+    copy = floors.BareCopy()
+    copy.build(data, tmp_path)
+    copy.open()
+    crossed = 0
+    for annotation in data.load():
+        name = annotation["frame_dir"]
+        copies = [call() for call in copy._copies[name]]
+        for found, run in zip(copies, copy.runs[name], strict=True):
+            assert type(found) is np.ndarray
+            assert found.flags.owndata
+            array = annotation[run.field]
+            rows = copy.shards[run.field].chunk_shape[0]
+            row = array.nbytes // (run.stop - run.start)
+            ends = range(rows - run.start % rows, run.stop - run.start, rows)
+            crossed += len(ends)
+            assert np.delete(
+                found, [end * row + 4 * i + k for i, end in enumerate(ends) for k in range(4)]
+            ).tobytes() == (array.tobytes())
+    assert crossed or data.kind != "kinetics"
+    copy.close()
+
+
+@pytest.mark.parametrize("side", [PurePython, LmdbAlone], ids=lambda side: side.name)
+def test_a_side_times_every_video_in_its_own_process(side: Any, data: Synthetic, tmp_path: Path) -> None:
+    peer = side()
+    if reason := peer.missing():
+        pytest.skip(reason)
+    peer.build(data, tmp_path)
+    peer.open()
+    try:
+        spent = peer.timed(data.names[::-1])
+        assert spent.shape == (VIDEOS,)
+        assert (spent > 0).all()
+        with pytest.raises(RuntimeError, match="ended early"):
+            peer.timed(["no such video"])
+    finally:
+        with pytest.raises(RuntimeError, match="failed with status"):
+            peer.close()
+
+
+def test_opening_times_no_import(data: Synthetic) -> None:
+    """skelstore loads its reader on first use, which takes longer than opening a store."""
+    found = fresh.run(loaded_while_timed, path=data.store("default"), name=data.names[0])
+    assert found == {"modules": [], "looks": ["4"]}
+
+
+def test_the_variable_is_set_where_the_reader_in_python_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is read when skelstore is imported, so it must be in the environment of the new process."""
+    monkeypatch.delenv("SKELSTORE_PURE_PYTHON", raising=False)
+    assert fresh.result(fresh.start_with(own_process.FORCED, forced)) == {"SKELSTORE_PURE_PYTHON": "1"}
+    assert fresh.run(forced) == {"SKELSTORE_PURE_PYTHON": None}
+
+
+def test_a_compiled_reader_in_spite_of_the_variable_is_an_error(
+    data: Synthetic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fresh, "answer", lambda process: {"compiled": True})
+    peer = PurePython()
+    peer.build(data, tmp_path)
+    with pytest.raises(RuntimeError, match="compiled in spite of"):
+        peer.open()
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="no affinity on this system")
+def test_memcached_and_its_client_share_one_core(data: Synthetic, tmp_path: Path) -> None:
+    peer = Memcached()
+    if reason := peer.missing():
+        pytest.skip(reason)
+    cores = os.sched_getaffinity(0)
+    peer.build(data, tmp_path)
+    try:
+        assert os.sched_getaffinity(0) == cores
+        peer.open()
+        tasks = Path(f"/proc/{peer._server._process.pid}/task").iterdir()
+        assert {frozenset(os.sched_getaffinity(int(task.name))) for task in tasks} == {frozenset({min(cores)})}
+        seen = []
+        get = peer.get
+        monkey = lambda name: (seen.append(os.sched_getaffinity(0)), get(name))  # noqa: E731
+        peer.get = monkey  # type: ignore[method-assign,assignment]
+        peer.timed(data.names[:2])
+        assert seen == [{min(cores)}] * 2
+        assert os.sched_getaffinity(0) == cores
+    finally:
+        peer.close()
 
 
 def test_bare_read_reads_the_bytes_of_the_video(data: Synthetic, tmp_path: Path) -> None:
@@ -114,6 +300,27 @@ def test_missing_memcached_is_skipped_by_name(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(Memcached, "modules", ())
     monkeypatch.setenv("PATH", "")
     assert "apt install memcached" in str(Memcached().missing())
+
+
+def test_kpfiles_convert_to_the_videos_of_the_pickle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kpfiles, whole = Kpfiles(VIDEOS, tmp_path), Synthetic("kinetics", VIDEOS, tmp_path)
+    assert kpfiles.array_bytes == whole.array_bytes
+    conversion.convert(str(kpfiles.pickle), str(tmp_path / "k.zarr"), 1, **kpfiles.options)
+    with skelstore.open(tmp_path / "k.zarr") as store:
+        for annotation in whole.load():
+            found = store[annotation["frame_dir"]]
+            assert found.pop("raw_file") == "data/k400/kpfiles/k400_000.pkl"
+            assert_exact(found, annotation)
+    assert conversion.load(str(kpfiles.pickle), **kpfiles.options)["files"] == 2
+    monkeypatch.setattr(fresh, "run", None)  # a data set that exists is not written again
+    assert Kpfiles(VIDEOS, tmp_path).pickle == kpfiles.pickle
+
+
+def test_kpfiles_are_divided_by_videos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(benchmarks.data, "VIDEOS_A_KPFILE", 5)
+    facts = benchmarks.data.write_kpfiles(VIDEOS, str(tmp_path / "k400_hrnet.pkl"))
+    assert facts["array_bytes"] > 0
+    assert len(list((tmp_path / "kpfiles").iterdir())) == 3
 
 
 def test_json_has_the_claims_and_their_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

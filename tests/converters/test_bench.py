@@ -72,7 +72,7 @@ def test_peers_that_cannot_hold_the_data_are_left_out_with_the_reason(tmp_path: 
     found = reading.measure(sample, tmp_path, 5, 1, [*peers, StoreAsItIs(path)])
     assert {"fast", "default", "small", "pickle files", "your store"} <= found.measurements.keys()
     assert "do not all have the same arrays" in found.skipped["zarr-python"]
-    assert "do not all have the same arrays" in found.skipped["bare codec"]
+    assert "do not all have the same arrays" in found.skipped["bare numcodecs"]
     if not Lmdb().missing():
         assert "511 bytes" in found.skipped["LMDB"]
 

@@ -15,6 +15,7 @@ import pytest
 from converters import samples
 from converters.dialects.ntu.skeleton_file import parse
 from converters.samples.skeletons import FIRST_BODY_ID, skeleton_file
+from tests.support.compressibility import as_rows, compressibility
 from tests.support.exact import assert_exact
 from tests.support.source_contract import load
 
@@ -73,11 +74,67 @@ def test_ntu_like() -> None:
         assert score.shape == keypoint.shape[:-1]
         assert 60 <= annotation["total_frames"] <= 300
         assert np.isfinite(keypoint).all()
-        assert 0 < score.min() <= score.max() < 1.03
+        lost = score == 0
+        assert (lost == (keypoint == 0).all(axis=-1)).all()
+        assert (lost == lost.all(axis=-1, keepdims=True)).all(), "a person is lost with all joints"
+        assert lost.mean() < 0.1
+        assert 0.02 <= score[~lost].min() <= score.max() < 1.03
         assert type(annotation["label"]) is type(annotation["total_frames"]) is int
         assert annotation["label"] == int(annotation["frame_dir"][-3:]) - 1
-        # Smooth: a joint moves a few pixels from one frame to the next.
-        assert np.abs(np.diff(keypoint.astype(np.float32), axis=1)).mean() < 8
+        # Smooth: a joint moves about a cell of the heatmap from one frame to the next.
+        step = np.abs(np.diff(keypoint.astype(np.float32), axis=1))
+        assert step[~(lost[:, 1:] | lost[:, :-1])].mean() < 10
+
+
+def test_some_persons_are_lost_in_some_frames_as_in_the_real_file(real_file: Callable[[str], Path]) -> None:
+    real = load(real_file("annotations/hrnet_11_joints.pkl"))["annotations"]
+
+    def lost(annotations: list[Any]) -> tuple[float, float]:
+        found = [~annotation["keypoint"].any(axis=(-2, -1)) for annotation in annotations]
+        return float(np.mean([each.any() for each in found])), float(np.concatenate([f.ravel() for f in found]).mean())
+
+    videos, frames = lost(list(samples.iter_ntu_like(400)))
+    real_videos, real_frames = lost(real)
+    assert 0.5 * real_videos < videos < 2 * real_videos
+    assert 0.25 * real_frames < frames < 2 * real_frames
+
+
+def generated_like_hrnet() -> dict[str, tuple[float, float]]:
+    """The compressibility of generated data: byte shuffle and bit shuffle."""
+    dense = list(samples.iter_ntu_like(100))
+    return {
+        "keypoint": compressibility(as_rows(dense, "keypoint")),
+        "keypoint_score": compressibility(as_rows(dense, "keypoint_score")),
+        "kinetics": compressibility([keypoint for _, keypoint in samples.iter_kinetics_like(60)]),
+    }
+
+
+def test_generated_data_compresses_within_these_ranges() -> None:
+    """The ranges are those of real keypoints of HRNet, of which this test needs no copy.
+
+    Coordinates prefer byte shuffle, scores prefer bit shuffle.
+    """
+    found = generated_like_hrnet()
+    assert found["keypoint"] == pytest.approx((0.66, 0.69), abs=0.03)
+    assert found["keypoint_score"] == pytest.approx((0.76, 0.67), abs=0.03)
+    assert found["kinetics"] == pytest.approx((0.72, 0.70), abs=0.04)
+
+
+@pytest.mark.parametrize("persons", [1, 4, 8])
+def test_generated_data_compresses_like_the_real_file(real_file: Callable[[str], Path], persons: int) -> None:
+    """The rows of several persons alternate in Kinetics: real clips are combined to such videos, at its resolution."""
+    real = load(real_file("annotations/hrnet_11_joints.pkl"))["annotations"]
+    found = generated_like_hrnet()
+    for key in ("keypoint", "keypoint_score"):
+        assert found[key] == pytest.approx(compressibility(as_rows(real, key)), abs=0.03)
+    scaled = [
+        np.concatenate([0.3 * a["keypoint"][0].astype(np.float32), a["keypoint_score"][0][..., None]], -1) for a in real
+    ]
+    scaled.sort(key=len)
+    crowds = [scaled[i : i + persons] for i in range(0, len(scaled) - persons + 1, persons)]
+    videos = [np.stack([clip[: len(crowd[0])] for clip in crowd], axis=1) for crowd in crowds]
+    expected = compressibility([video.reshape(-1, *video.shape[2:]).astype(np.float16) for video in videos])
+    assert found["kinetics"] == pytest.approx(expected, abs=0.05)
 
 
 def test_ntu_names_are_unique_far_beyond_the_real_count() -> None:
