@@ -158,3 +158,4 @@ def test_larger_videos_have_chunks_at_least_as_large(first: float, second: float
     small, large = sorted((first, second))
     assert chunking.chunk_bytes(profile, small) <= chunking.chunk_bytes(profile, large)
     assert chunking.chunk_bytes("default", small) <= chunking.chunk_bytes("small", small) <= chunking.CHUNK_BYTES_MAX
+    assert chunking.chunk_bytes("small", small) >= chunking.CHUNK_BYTES_SMALL
