@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks import conversion, merging, size, skeletons, training, windows
+from benchmarks import cold, conversion, merging, size, skeletons, training, windows
 from benchmarks.data import Synthetic, videos_of
 from converters.bench import decompression, opening, reading, report, workers
 from converters.bench.results import Result
@@ -93,6 +93,11 @@ def run_reading(sizes: Sizes, folder: Path) -> Iterator[Result]:
         yield reading.measure(Synthetic(kind, count, folder), folder, sizes.calls, sizes.rounds)
 
 
+def run_cold(sizes: Sizes, folder: Path) -> Iterator[Result]:
+    for kind, count in (("kinetics", sizes.kinetics), ("ntu", sizes.ntu)):
+        yield cold.measure(Synthetic(kind, count, folder), folder, min(sizes.processes, 3))
+
+
 def run_workers(sizes: Sizes, folder: Path) -> Iterator[Result]:
     yield workers.measure(Synthetic("contents", sizes.contents, folder), sizes.samples, sizes.workers)
 
@@ -120,6 +125,7 @@ BENCHMARKS: dict[str, Callable[[Sizes, Path], Iterator[Result]]] = {
     "size": run_size,
     "opening": run_opening,
     "reading": run_reading,
+    "cold": run_cold,
     "workers": run_workers,
     "decompression": run_decompression,
     "windows": run_windows,

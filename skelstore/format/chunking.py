@@ -32,16 +32,17 @@ CHUNK_CALL_BYTES = 1 << 10
 blosc, 10 KiB if Python does. This is the geometric mean: each reader takes a few percent more than with chunks of its
 own."""
 
-CHUNK_BYTES_MIN = 3 << 10
-"""Smaller chunks compress clearly worse, and gain little."""
+CHUNK_BYTES_MIN = 4 << 10
+"""Smaller chunks compress clearly worse, and take longer to write."""
 
 CHUNK_BYTES_MAX = 64 << 10
 CHUNK_BYTES_SMALL = 16 << 10
 """Minimum chunk size of the profile ``small``: chunks of 64 KiB are at most a hundredth smaller and decode in twice
 the time."""
 
-CHUNK_BYTES_PLAIN = 128 << 10
-"""Bytes of a chunk that is not compressed. Slices of it can be read; only its checksum needs the whole chunk, once."""
+CHUNK_BYTES_PLAIN = 8 << 10
+"""Bytes of a chunk that is not compressed. Slices of it can be read, but its checksum needs the whole chunk, once: when
+a video is first read, so are the rest of its first and of its last chunk."""
 
 
 def chunk_bytes(profile: Profile, video_bytes: float) -> float:
@@ -50,7 +51,7 @@ def chunk_bytes(profile: Profile, video_bytes: float) -> float:
     ``default`` minimises the time to read a video. A video of n bytes touches 1 + n / c chunks of c bytes. Each chunk
     costs one codec call, which takes as long as decoding k bytes, and the decoding of its c bytes. The sum
     (1 + n / c)(k + c) is smallest at c = √(n k). ``small`` has larger chunks, which compress better. ``fast`` decodes
-    nothing, so its chunks are large.
+    nothing, so its chunks do not depend on the videos.
     """
     if profile == "fast":
         return CHUNK_BYTES_PLAIN
