@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks import conversion, documents, growth, merging, ratios, size, skeletons, training, windows
+from benchmarks import cold, conversion, documents, growth, merging, ratios, size, skeletons, training, windows
 from benchmarks.data import Convertible, Kpfiles, Synthetic, videos_of
 from converters.bench import decompression, opening, plot, reading, report, workers
 from converters.bench.results import Result
@@ -100,6 +100,11 @@ def run_reading(sizes: Sizes, folder: Path) -> Iterator[Result]:
     yield ratios.gather(results)
 
 
+def run_cold(sizes: Sizes, folder: Path) -> Iterator[Result]:
+    for kind, count in (("kinetics", sizes.kinetics), ("ntu", sizes.ntu)):
+        yield cold.measure(Synthetic(kind, count, folder), folder, min(sizes.processes, 3))
+
+
 def run_workers(sizes: Sizes, folder: Path) -> Iterator[Result]:
     yield workers.measure(Synthetic("contents", sizes.contents, folder), sizes.samples, sizes.workers)
 
@@ -131,6 +136,7 @@ BENCHMARKS: dict[str, Callable[[Sizes, Path], Iterator[Result]]] = {
     "size": run_size,
     "opening": run_opening,
     "reading": run_reading,
+    "cold": run_cold,
     "workers": run_workers,
     "decompression": run_decompression,
     "windows": run_windows,

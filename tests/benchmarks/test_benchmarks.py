@@ -16,7 +16,7 @@ import pytest
 
 import benchmarks.data
 import skelstore
-from benchmarks import conversion, growth
+from benchmarks import cold, conversion, growth
 from benchmarks.__main__ import main
 from benchmarks.data import Kpfiles, Synthetic, annotations
 from converters.bench import decompression, floors, fresh, opening, own_process, reading, report, timing
@@ -293,6 +293,27 @@ def test_a_peer_that_is_not_installed_is_skipped_by_name(data: Synthetic, tmp_pa
     assert "pip install no-such-module" in result.skipped["absent"]
     assert any("skipped absent: not installed" in line for line in report.lines(result))
     assert [claim.what for claim in result.claims] == ["fast against pickle files"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_epoch_from_evicted_files_reads_all_arrays_from_disk(data: Synthetic, tmp_path: Path) -> None:
+    if reason := cold.uncounted(tmp_path):
+        pytest.skip(reason)
+    result = cold.measure(data, tmp_path, 1)
+    for side in ("fast", "pickle files"):
+        for order in (cold.EPOCH, cold.IN_ORDER):
+            assert result.measurements[f"{side}, {order}"]["KB read"] >= result.conditions["KB per video"]
+    assert {claim.what for claim in result.claims} == result.measurements.keys()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_cold_reads_are_not_measured_where_they_are_not_counted(
+    data: Synthetic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cold, "bytes_from_disk", lambda: 0)
+    result = cold.measure(data, tmp_path, 1)
+    assert "--data" in result.skipped["all sides"]
+    assert result.claims == []
     assert list(tmp_path.iterdir()) == []
 
 

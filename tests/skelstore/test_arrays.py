@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ from skelstore import DamageError, StoreError
 from skelstore.format.checksums import crc32c
 from skelstore.format.chunking import Grid
 from skelstore.format.codecs import PROFILES, ChunkCodec, Profile
-from skelstore.format.files import LocalFiles
+from skelstore.format.files import LocalFile, LocalFiles
 from skelstore.format.metadata import ArrayMetadata, to_bytes
 from skelstore.format.shards import MISSING, ShardFile, shard_digest, trim_shard
 from skelstore.read.arrays import ArrayReader, Check
@@ -401,6 +402,38 @@ def test_intact_chunks_are_read_beside_a_damaged_one(tmp_path: Path) -> None:
     assert_exact(array.read(16, 4), DATA[16:20])
     with pytest.raises(DamageError, match="chunk 1 is damaged"):
         array.read(20, 1)
+
+
+@given(
+    data=row_arrays(),
+    grid=grids,
+    profile=st.sampled_from(PROFILES),
+    check=st.sampled_from(CHECKS),
+    fractions=st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=4),
+)
+@settings(max_examples=40)
+def test_a_run_in_one_shard_reads_the_chunks_that_it_touches_at_once_and_nothing_else(
+    data: Rows, grid: Grid, profile: Profile, check: Check, fractions: list[tuple[float, float]]
+) -> None:
+    """Checking a chunk needs all of it; reading chunks one by one would make the system read ahead."""
+    with scratch() as folder, mock.patch.object(LocalFile, "read", autospec=True, side_effect=LocalFile.read) as read:
+        metadata, shards = write_array(folder, data, grid, profile, [])
+        array = opened(folder, metadata, shards, check)
+        for first, last in fractions:
+            start, stop = sorted(int(fraction * len(data)) for fraction in (first, last))
+            if start == stop or start // grid.shard_rows != (stop - 1) // grid.shard_rows:
+                continue
+            shard = array.shard(start // grid.shard_rows)
+            chunks = start % grid.shard_rows // grid.chunk_rows, (stop - 1) % grid.shard_rows // grid.chunk_rows + 1
+            begin, end = shard.bounds[chunks[0]], shard.bounds[chunks[1]]
+            unchecked = not all(shard.checked[slice(*chunks)])
+            read.reset_mock()
+            assert_exact(array.read(start, stop - start), data[start:stop])
+            ranges = [(call.args[1], sum(call.args[1:3])) for call in read.call_args_list]
+            assert all(begin <= offset < until <= end for offset, until in ranges)
+            assert len(ranges) <= 1
+            if profile == "fast":
+                assert ranges == ([(begin, end)] if unchecked else [])
 
 
 def test_checks_always_find_later_damage(tmp_path: Path) -> None:

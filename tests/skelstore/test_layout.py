@@ -124,7 +124,7 @@ def test_a_cut_of_an_example() -> None:
 
 @given(
     row_bytes=st.integers(1, 1 << 20),
-    chunk_bytes=st.floats(chunking.CHUNK_BYTES_MIN, chunking.CHUNK_BYTES_PLAIN),
+    chunk_bytes=st.floats(chunking.CHUNK_BYTES_MIN, chunking.CHUNK_BYTES_MAX),
     part_rows=st.floats(0, 1e9),
 )
 def test_a_grid_has_whole_chunks_in_a_shard_and_a_part_in_a_shard(
@@ -158,3 +158,4 @@ def test_larger_videos_have_chunks_at_least_as_large(first: float, second: float
     small, large = sorted((first, second))
     assert chunking.chunk_bytes(profile, small) <= chunking.chunk_bytes(profile, large)
     assert chunking.chunk_bytes("default", small) <= chunking.chunk_bytes("small", small) <= chunking.CHUNK_BYTES_MAX
+    assert chunking.chunk_bytes("small", small) >= chunking.CHUNK_BYTES_SMALL
