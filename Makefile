@@ -79,7 +79,7 @@ mmaction-test: $(VENV)-mmaction/.installed ## training: PyTorch and MMAction2 on
 	$(VENV)-mmaction/bin/python -m pytest $(PARALLEL) tests/torch tests/mmaction \
 		tests/skelstore/test_decompression.py
 	$(VENV)-mmaction/bin/python -m pytest tests/test_documents.py -k "framework or guide"
-	$(VENV)-mmaction/bin/python -m benchmarks training --smallest
+	$(VENV)-mmaction/bin/python -m benchmarks training decompression --smallest
 
 pyskl-test: $(VENV)-pyskl/.installed ## training: PYSKL's own code on stores; set PYSKL_CHECKOUT to a checkout of it
 	@test -d "$(PYSKL_CHECKOUT)/pyskl" || { echo "set PYSKL_CHECKOUT to a checkout of PYSKL" >&2; exit 2; }
@@ -92,7 +92,8 @@ $(VENV)-mmaction/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)-mmaction
 	$(VENV)-mmaction/bin/python -m pip install --quiet --disable-pip-version-check --no-deps mmaction2==1.2.0
 	$(VENV)-mmaction/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 'mmengine<1' \
-		'mmcv-lite<2.2' decord opencv-python-headless einops matplotlib scipy pytest pytest-xdist hypothesis -e .
+		'mmcv-lite<2.2' decord opencv-python-headless einops matplotlib pymemcache scipy pytest pytest-xdist hypothesis \
+		-e .
 	touch $@
 
 # What PYSKL's checkout imports: mmcv 1.x without its compiled operators, and the versions that the extra holds.

@@ -39,8 +39,8 @@ class SkeletonDataset(Dataset):
 
     ``frames``, if given, is called with the video's number of frames T and returns the frames to read (integers [n], a
     slice or a range). ``keypoint`` and ``keypoint_score`` then have only these frames, ``[:, frames]``, and only the
-    chunks that hold them are read. ``transform`` is called with the annotation and returns the item. ``class_prob`` is
-    for the sampler: see ``skelstore.sampling.resampled``.
+    chunks that hold them are read (a short compressed video is read as a whole). ``transform`` is called with the
+    annotation and returns the item. ``class_prob`` is for the sampler: see ``skelstore.sampling.resampled``.
 
     Pickling includes the paths, not the data, so workers can use any start method.
 

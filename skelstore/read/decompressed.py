@@ -1,4 +1,4 @@
-"""Decompressing some frames of a compressed video: only the rows of these frames are read."""
+"""Decompressing some frames of a compressed video: of a long one, only the rows of these frames are read."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from skelstore.read.decompression import decompress_frames, decompress_pose, wit
 from skelstore.read.frames import Frames, positions
 from skelstore.read.lazy import LazyAnnotation
 from skelstore.read.reader import Reader
+
+SHORT_BYTES = 96 << 10
+"""A ``keypoint`` of up to this size is read as a whole: finding and gathering the rows of 48 frames takes longer."""
 
 
 def decompressed_frames(
@@ -25,17 +28,25 @@ def decompressed_frames(
 def _some_frames(
     reader: Reader, row: int, frames: Frames, *, box_thr: float | None, squeeze: bool, max_person: int
 ) -> Annotation:
-    lazy = LazyAnnotation(reader, row)
     rows = reader.rows_of(row, "keypoint")
-    # A video without this form is decompressed as a whole, which refuses it.
-    if {"frame_inds", "total_frames"} <= lazy.keys() and getattr(lazy["frame_inds"], "shape", None) == (rows,):
-        small = {name: None if name == "keypoint" else lazy[name] for name in lazy}
-        read_rows = partial(reader.some_rows, row, "keypoint")
-        few = decompress_frames(
-            with_box_filter(small, box_thr), read_rows, frames, squeeze=squeeze, max_person=max_person
-        )
-        if few is not None:
-            return few
-    whole = decompress_pose(with_box_filter(dict(lazy), box_thr), squeeze=squeeze, max_person=max_person)
+    if rows is not None and rows * _row_bytes(reader) > SHORT_BYTES:
+        lazy = LazyAnnotation(reader, row)
+        # A video without this form is decompressed as a whole, which refuses it.
+        if {"frame_inds", "total_frames"} <= lazy.keys() and getattr(lazy["frame_inds"], "shape", None) == (rows,):
+            small = {name: None if name == "keypoint" else lazy[name] for name in lazy}
+            read_rows = partial(reader.some_rows, row, "keypoint")
+            few = decompress_frames(
+                with_box_filter(small, box_thr), read_rows, frames, squeeze=squeeze, max_person=max_person
+            )
+            if few is not None:
+                return few
+    filtered = with_box_filter(reader.annotation(row), box_thr)
+    whole = decompress_pose(filtered, squeeze=squeeze, max_person=max_person)
     chosen = positions(frames, whole["keypoint"].shape[1])
     return whole | {name: whole[name][:, chosen] for name in ("keypoint", "keypoint_score")}
+
+
+def _row_bytes(reader: Reader) -> int:
+    """Bytes of a row of ``keypoint``, of the largest kind that the store has."""
+    fields = reader.metadata.fields.items()
+    return max(reader.arrays[name].metadata.row_bytes for name, field in fields if field.path == ("keypoint",))

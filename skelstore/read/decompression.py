@@ -78,18 +78,18 @@ def decompress_pose(annotation: Mapping[str, Any], *, squeeze: bool = True, max_
         _refuse(result, f"{shapes}, expected [N, V, 3] and [N]")
     if keypoint.dtype.kind not in "fiub":
         _refuse(result, f"keypoint of dtype {keypoint.dtype}, expected numbers")
-    if "anno_inds" in result:
-        rows = _selected(result, len(frame_inds))
+    rows = _kept(result, len(frame_inds))
+    if rows is not None:
         frame_inds, keypoint = frame_inds.take(rows), keypoint.take(rows, axis=0)
-    starts, counts = _plan_frames(result, frame_inds, squeeze, max_person)
-    persons = int(counts.max())
+    starts, counts, persons = _plan_frames(result, frame_inds, squeeze, max_person)
     try:
-        result["keypoint"], result["keypoint_score"] = _tracks(keypoint, starts, counts, persons, max_person)
+        tracks = _tracks(keypoint, starts, counts, persons, max_person)
     except MemoryError as error:
         _refuse(
             result,
             f"{counted(len(starts), 'frame')} of {counted(persons, 'person')}, which do not fit in memory ({error})",
         )
+    result["keypoint"], result["keypoint_score"] = tracks
     return result
 
 
@@ -110,16 +110,18 @@ def decompress_frames(
     check_max_person(max_person)
     result = dict(annotation)
     frame_inds = _array(result, result.pop("frame_inds"), "frame_inds")
-    rows = _selected(result, len(frame_inds)) if "anno_inds" in result else np.arange(len(frame_inds))
-    starts, counts = _plan_frames(result, frame_inds.take(rows), squeeze, max_person)
+    rows = _kept(result, len(frame_inds))
+    if rows is not None:
+        frame_inds = frame_inds.take(rows)
+    starts, counts, persons = _plan_frames(result, frame_inds, squeeze, max_person)
     chosen, inverse = np.unique(positions(frames, len(starts)), return_inverse=True)
     lengths = counts[chosen]
     ends = lengths.cumsum()
     places = np.arange(lengths.sum()) + np.repeat(starts[chosen] - (ends - lengths), lengths)
-    keypoint = read_rows(rows[places])
+    keypoint = read_rows(places if rows is None else rows.take(places))
     if keypoint is None or keypoint.ndim != 3 or keypoint.shape[2] < 3 or keypoint.dtype.kind not in "fiub":
         return None
-    point, score = _tracks(keypoint, ends - lengths, lengths, int(counts.max()), max_person)
+    point, score = _tracks(keypoint, ends - lengths, lengths, persons, max_person)
     result["keypoint"], result["keypoint_score"] = point[:, inverse], score[:, inverse]
     return result
 
@@ -137,17 +139,21 @@ def check_max_person(max_person: int) -> None:
 
 def _plan_frames(
     result: dict[str, Any], frame_inds: NDArray[Any], squeeze: bool, max_person: int
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return first row and number of rows of every frame; set ``total_frames`` and ``num_person`` of the result."""
+) -> tuple[NDArray[np.intp], NDArray[np.intp], int]:
+    """Return first row and number of rows of every frame, and the number of rows of the fullest frame.
+
+    Sets ``total_frames`` and ``num_person`` of the result.
+    """
     if not len(frame_inds):
         left = "anno_inds (the box filter) leaves no skeleton" if "anno_inds" in result else "it has no skeleton"
         raise EmptyVideoError(f"{_title(result)}: {left}, so there is nothing to decompress: leave the video out")
     starts, counts = _frames(result, frame_inds, squeeze)
     if squeeze:
         result["total_frames"] = squeezed_total(len(starts))
-    if counts.max() > max_person:
+    persons = int(counts[counts.argmax()])
+    if persons > max_person:
         result["num_person"] = max_person
-    return starts, counts
+    return starts, counts, persons
 
 
 def _tracks(
@@ -157,19 +163,21 @@ def _tracks(
 
     ``persons`` is the number of persons in the fullest frame of the video, which need not be among these frames.
     """
-    # A row of zeros is added: frames with fewer persons than the fullest frame use it for the missing persons.
     count, joints = keypoint.shape[:2]
     rows16 = np.ascontiguousarray(keypoint[:, :, :3], np.float16).view(JOINT)[:, :, 0]
-    xy = np.zeros((count + 1, joints), np.uint32)
-    xy[:count] = rows16["xy"]
-    score = np.zeros((count + 1, joints), np.float16)
-    score[:count] = rows16["score"]
-
-    person = np.arange(min(persons, max_person))[:, None]
-    row = np.where(person < counts, person + starts, count)
+    xy, score = _with_zeros(rows16["xy"]), _with_zeros(rows16["score"])
+    row = np.arange(min(persons, max_person))[:, None] + starts
+    np.putmask(row, row >= starts + counts, count)  # missing persons: the row of zeros
     if persons > max_person:
         row = np.append(_by_score(score[:count], starts, counts), count).take(row)
     return xy.take(row, axis=0).view(np.float16).reshape(*row.shape, joints, 2), score.take(row, axis=0)
+
+
+def _with_zeros(values: NDArray[Any]) -> NDArray[Any]:
+    """A contiguous copy of values [N, V], with a row of zeros after the last."""
+    copy = np.empty((len(values) + 1, values.shape[1]), values.dtype)
+    copy[:-1], copy[-1] = values, 0
+    return copy
 
 
 def box_filter(box_score: ArrayLike, box_thr: float) -> NDArray[np.bool_]:
@@ -201,10 +209,16 @@ def with_box_filter(annotation: Mapping[str, Any], box_thr: float | None) -> dic
     return result
 
 
-def _selected(annotation: Mapping[str, Any], count: int) -> NDArray[np.intp]:
-    """Positions of the rows that ``anno_inds`` selects, out of `count`."""
+def _kept(annotation: Mapping[str, Any], count: int) -> NDArray[np.intp] | None:
+    """Positions of the rows that ``anno_inds`` selects, out of `count`; None if all are used, in their order."""
+    if "anno_inds" not in annotation:
+        return None
+    selected = annotation["anno_inds"]
+    if type(selected) is np.ndarray and selected.dtype == np.bool_ and selected.shape == (count,):
+        rows: NDArray[np.intp] = selected.nonzero()[0]
+        return None if len(rows) == count else rows
     try:
-        rows: NDArray[np.intp] = np.arange(count)[annotation["anno_inds"]]
+        rows = np.arange(count)[selected]
     except (IndexError, ValueError) as error:
         _refuse(annotation, f"anno_inds does not fit the {counted(count, 'row')} of keypoint ({error})")
     if rows.ndim != 1:
@@ -221,17 +235,15 @@ def _frames(
         _refuse(annotation, f"frame_inds of dtype {frame_inds.dtype}, expected integers")
     before, after = frame_inds[:-1], frame_inds[1:]
     ascends = before <= after
-    if not ascends.all():
+    if np.count_nonzero(ascends) < len(ascends):
         at = int(ascends.argmin()) + 1
         _refuse(annotation, f"frame_inds decrease at row {at}, from {before[at - 1]} to {after[at - 1]}: sort the rows")
     if squeeze:
-        changes = (before != after).nonzero()[0]
-        starts = np.zeros(len(changes) + 1, np.intp)
-        np.add(changes, 1, out=starts[1:])
-        counts = np.empty_like(starts)
-        np.subtract(starts[1:], starts[:-1], out=counts[:-1])
-        counts[-1] = len(frame_inds) - starts[-1]
-        return starts, counts
+        begins = np.empty(len(frame_inds) + 1, np.bool_)  # the rows at which a frame begins, and the end
+        begins[0] = begins[-1] = True
+        np.not_equal(before, after, out=begins[1:-1])
+        edges = begins.nonzero()[0]
+        return edges[:-1], edges[1:] - edges[:-1]
     try:
         frames = operator.index(annotation["total_frames"])
     except TypeError:

@@ -469,7 +469,7 @@ class Decompressed:
         return self.read(indices)
 
     def read_one(self, key: str | SupportsIndex, *, frames: Frames) -> Annotation:
-        """One video with some of its frames; only the rows of these frames are read.
+        """One video with some of its frames; of a long video, only the rows of these frames are read.
 
         ``keypoint`` is ``keypoint[:, frames]`` of ``self[key]``, and so is ``keypoint_score``; everything else,
         ``total_frames`` included, is the same. ``frames`` is a slice, a range, integers, or a function that is called

@@ -14,8 +14,16 @@ from hypothesis import strategies as st
 
 import skelstore
 from converters.samples.pickles import iter_kinetics_like
-from skelstore.errors import DecompressionError, EmptyVideoError, FieldNotFoundError, FrameIndexError, SkelstoreError
-from skelstore.read.decompression import box_filter, decompress_pose, with_box_filter
+from skelstore.errors import (
+    DamageError,
+    DecompressionError,
+    EmptyVideoError,
+    FieldNotFoundError,
+    FrameIndexError,
+    SkelstoreError,
+)
+from skelstore.read import decompressed
+from skelstore.read.decompression import box_filter, decompress_frames, decompress_pose, with_box_filter
 from skelstore.train.selection import Selection
 from tests.support.contracts import write
 from tests.support.decompression import (
@@ -44,6 +52,71 @@ def test_equals_the_reference(annotation: Annotation, squeeze: bool, max_person:
         assert found[key].flags.c_contiguous
         assert found[key].flags.writeable
         assert not np.shares_memory(found[key], annotation["keypoint"])
+
+
+def with_boxes(annotation: Annotation, scores: list[float]) -> Annotation:
+    """The annotation with a ``box_score`` of as many rows, which repeats these scores, and without ``anno_inds``."""
+    box_score = np.resize(np.array(scores, np.float16), len(annotation["frame_inds"]))
+    return {key: value for key, value in annotation.items() if key != "anno_inds"} | {"box_score": box_score}
+
+
+BOX_SCORES = st.lists(st.sampled_from([0.25, 0.5, 0.75]), min_size=1, max_size=7)
+
+
+@given(compressed_annotations(), BOX_SCORES, st.booleans(), st.sampled_from([0, 1, 2, 10]))
+@settings(max_examples=300)
+@np.errstate(all="ignore")
+def test_filtering_boxes_equals_dropping_them_before(
+    annotation: Annotation, scores: list[float], squeeze: bool, max_person: int
+) -> None:
+    annotation = with_boxes(annotation, scores)
+    options: dict[str, Any] = {"squeeze": squeeze, "max_person": max_person}
+    mask = annotation["box_score"] >= 0.5
+    dropped = {key: value[mask] if key in ("frame_inds", "keypoint") else value for key, value in annotation.items()}
+    del dropped["box_score"]
+    if mask.any():
+        expected = decompress_pose(dropped, **options)
+        found = decompress_pose(with_box_filter(annotation, 0.5), **options)
+        assert_exact(found.pop("anno_inds"), mask)
+        assert_exact(found, expected)
+    else:
+        with pytest.raises(EmptyVideoError):
+            decompress_pose(with_box_filter(annotation, 0.5), **options)
+
+
+@st.composite
+def some_frames(draw: st.DrawFn, total: int) -> Any:
+    """Frames of a video: none, some, repeated, from the end, or a slice."""
+    if draw(st.booleans()):
+        return draw(st.slices(total))
+    return draw(st.lists(st.integers(-total, total - 1), max_size=6))
+
+
+@given(compressed_annotations(), BOX_SCORES, st.booleans(), st.sampled_from([0, 1, 2, 10]), st.data())
+@settings(max_examples=300)
+@np.errstate(all="ignore")
+def test_some_frames_equal_those_of_the_whole(
+    annotation: Annotation, scores: list[float], squeeze: bool, max_person: int, data: st.DataObject
+) -> None:
+    if data.draw(st.booleans()):
+        annotation = with_box_filter(with_boxes(annotation, [0.5, *scores]), 0.5)
+    whole = decompress_pose(annotation, squeeze=squeeze, max_person=max_person)
+    frames = data.draw(some_frames(whole["keypoint"].shape[1]))
+    few = {name: whole[name][:, frames] for name in ("keypoint", "keypoint_score")}
+    keypoint = annotation["keypoint"]
+    found = decompress_frames(annotation, lambda rows: keypoint[rows], frames, squeeze=squeeze, max_person=max_person)
+    assert_exact(found, whole | few)
+
+
+@pytest.mark.parametrize("dtype", ["<f2", ">f2", "<f4", "<f8"])
+def test_rows_that_are_filtered_out_have_no_effect(dtype: str) -> None:
+    """Not even a warning, though float16 cannot hold their values."""
+    annotation = video([0, 0, 1], anno_inds=np.array([True, False, True]))
+    annotation["keypoint"] = annotation["keypoint"].astype(dtype)
+    expected = decompress_pose(annotation)
+    annotation["keypoint"][1] = np.finfo(dtype).max
+    with np.errstate(all="raise"):
+        assert_exact(decompress_pose(annotation), expected)
 
 
 @pytest.mark.parametrize("squeeze", [True, False])
@@ -222,6 +295,13 @@ def test_with_box_filter() -> None:
 # ------------------------------------------------------------------------------------ the views of a store
 
 
+@pytest.fixture(params=["short", "long"])
+def length(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether `read_one` treats the small videos of these tests as short ones, which it reads as a whole."""
+    if request.param == "long":
+        monkeypatch.setattr(decompressed, "SHORT_BYTES", -1)
+
+
 def compressed(number: int, dtype: str = "<f2") -> Annotation:
     """A video of Kinetics: two persons per frame, ``valid`` for one threshold."""
     inds = np.repeat(np.arange(1, 4 + number % 4), 2)
@@ -236,6 +316,7 @@ def compressed(number: int, dtype: str = "<f2") -> Annotation:
     }
 
 
+@pytest.mark.usefixtures("length")
 @pytest.mark.parametrize("valid_ratio", [None, 0.0, 0.1, 0.5, 0.9, 1])
 def test_a_view_has_the_videos_that_pose_dataset_keeps(tmp_path: Path, valid_ratio: float | None) -> None:
     """Also if box_score has several dtypes and so is stored as several arrays. Selection follows upstream's rule."""
@@ -295,6 +376,7 @@ def test_a_view_of_no_persons_is_refused_when_it_is_made(tmp_path: Path) -> None
         store.decompressed(max_person=-1)
 
 
+@pytest.mark.usefixtures("length")
 @pytest.mark.parametrize("squeeze", [True, False])
 @pytest.mark.parametrize(
     ("fields", "missing"),
@@ -345,7 +427,23 @@ def test_lists_of_unequal_length_are_refused(field: str) -> None:
         with_box_filter(video([0, 1], box_score=[[1], [2, 3]]), 0.5)
 
 
+@pytest.mark.usefixtures("length")
 def test_a_missing_frame_is_reported_with_its_video(tmp_path: Path) -> None:
     view = skelstore.open(write(tmp_path / "a.zarr", [compressed(0)])).decompressed()
     with pytest.raises(FrameIndexError, match=r"a\.zarr.*: video 0: frame 3 does not exist in a video of 3 frames"):
         view.read_one(0, frames=[3])
+
+
+def test_frames_of_a_long_video_are_read_alone(tmp_path: Path) -> None:
+    """Damage in the rows of other frames is not found."""
+    keypoint = np.random.default_rng(0).random((20_000, 17, 3)).astype(np.float16)
+    long = {"frame_dir": "long", "total_frames": 20_000, "frame_inds": np.arange(20_000), "keypoint": keypoint}
+    store = skelstore.open(write(tmp_path / "a.zarr", [long]))
+    shard = tmp_path / "a.zarr" / "keypoint" / "c.0.0.0"
+    content = bytearray(shard.read_bytes())
+    content[10] ^= 1  # in the first chunk
+    shard.write_bytes(content)
+    view = store.decompressed()
+    assert_exact(view.read_one("long", frames=[15_000])["keypoint"][0, 0], keypoint[15_000, :, :2])
+    with pytest.raises(DamageError, match=r"keypoint/c\.0\.0\.0: chunk 0 is damaged"):
+        view.read_one("long", frames=[0])
