@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import math
 import os
+from array import array
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from skelstore.format import chunking
 from skelstore.format.columns import ARROW_TYPES, ORIGIN_TYPES
@@ -58,8 +61,31 @@ class Part:
             return pa.ipc.open_file(source).read_all()
 
 
+class _Rows:
+    """Cells of the videos since the last flush that have values in the same columns."""
+
+    def __init__(self, columns: list[tuple[str, pa.DataType]]) -> None:
+        self._columns = columns
+        self._videos = array("q")
+        self._cells: list[Sequence[Any]] = []
+
+    def add(self, video: int, cells: Sequence[Any]) -> None:
+        """Add the cells of a video; videos are counted from the last flush."""
+        self._videos.append(video)
+        self._cells.append(cells)
+
+    def take(self) -> Iterator[tuple[str, pa.DataType, NDArray[np.int64], Sequence[Any]]]:
+        """Remove all cells; yield name and type of each column, the videos, and the value of each."""
+        at = np.array(self._videos, np.int64)
+        # Not zip(*cells), whose arguments and iterators would take more memory than the cells.
+        for i, (name, kind) in enumerate(self._columns if self._cells else ()):
+            yield name, kind, at, [cells[i] for cells in self._cells]
+        self._videos = array("q")
+        self._cells = []
+
+
 class PartWriter:
-    """Writes the videos of one part; memory holds one chunk per field and the part's table."""
+    """Writes the videos of one part; memory holds a buffer per field and the part's table."""
 
     def __init__(self, folder: Path, plan: Plan) -> None:
         self.folder = folder
@@ -70,6 +96,9 @@ class PartWriter:
         self._arrays: list[ArrayWriter] = []
         self._table: dict[str, Column] = {}
         self._pending = 0
+        self._origins = _Rows(list(zip(ORIGIN_COLUMNS, ORIGIN_TYPES, strict=True)))
+        self._names = _Rows([("name", pa.uint32())])
+        self._rows: dict[int, _Rows] = {}  # by layout
         folder.mkdir()
 
     @property
@@ -79,20 +108,20 @@ class PartWriter:
 
     def add(self, annotation: Annotation, origin: Origin | None = None) -> None:
         """Append a video. Raises UnsupportedValueError, and adds nothing, for a value that no store can hold."""
-        shredded = self._shredder.shred(annotation)
+        layout, targets, leaves = self._shredder.shred(annotation)
         if origin is not None:
-            for what, kind, value in zip(ORIGIN_COLUMNS, ORIGIN_TYPES, origin, strict=True):
-                self._set(what, kind, value)
-        self._set("layout", pa.int32(), shredded.layout)
+            self._origins.add(self._pending, origin)
         name = video_name(annotation)
         if name is not None:
-            self._set("name", pa.uint32(), name_hash(name))
-        columns = self._shredder.columns
-        for target, leaf in zip(shredded.targets, shredded.leaves, strict=True):
+            self._names.add(self._pending, (name_hash(name),))
+        rows = self._rows.get(layout) or self._begin_layout(layout, targets)
+        cells: list[Any] = [layout]
+        for target, leaf in zip(targets, leaves, strict=True):
             if target >= 0:
-                self._set(f"column {target}", ARROW_TYPES[columns[target].type], leaf)
+                cells.append(leaf)
             else:
-                self._add_array(~target, leaf)
+                self._add_array(~target, leaf, cells)
+        rows.add(self._pending, cells)
         self.videos += 1
         self._pending += 1
         if self._pending == _FLUSH_ROWS:
@@ -101,8 +130,8 @@ class PartWriter:
     def close(self) -> Part:
         """Finish the part: write the pending rows, close the shards, and write the table."""
         self._flush()
-        for array in self._arrays:
-            array.close()
+        for writer in self._arrays:
+            writer.close()
         names = sorted(self._table)
         table = pa.table([self._table[name].array() for name in names], names=names)
         # Arrow encodes a str path as UTF-8, but the names of folders may have other bytes.
@@ -115,36 +144,47 @@ class PartWriter:
             self._shredder.columns,
             self._shredder.fields,
             self._shredder.layouts,
-            [array.rows for array in self._arrays],
-            [array.shards for array in self._arrays],
+            [writer.rows for writer in self._arrays],
+            [writer.shards for writer in self._arrays],
         )
 
     def abort(self) -> None:
         """Close all open files; the folder remains."""
-        for array in self._arrays:
-            array.abort()
+        for writer in self._arrays:
+            writer.abort()
 
-    def _set(self, name: str, kind: pa.DataType, value: Any) -> None:
-        column = self._table.get(name)
-        if column is None:
-            column = self._table[name] = Column(kind, self.videos - self._pending)
-        column.append(self._pending, value)
-
-    def _add_array(self, number: int, array: np.ndarray[Any, Any]) -> None:
-        field = self._shredder.fields[number]
-        while number >= len(self._arrays):
+    def _begin_layout(self, layout: int, targets: list[int]) -> _Rows:
+        """The rows of a layout, whose first video is added; also begins its arrays."""
+        columns: list[tuple[str, pa.DataType]] = [("layout", pa.int32())]
+        for target in targets:
+            if target >= 0:
+                columns.append((f"column {target}", ARROW_TYPES[self._shredder.columns[target].type]))
+            else:
+                columns.append((f"field {~target}.row", pa.int64()))
+                ragged = self._shredder.fields[~target].ragged
+                columns += [(f"field {~target}.dim{axis}", pa.int64()) for axis in range(ragged)]
+        for field in self._shredder.fields[len(self._arrays) :]:
             folder = self.folder / str(len(self._arrays))
             folder.mkdir()
-            metadata = self._plan.metadata(self._shredder.fields[len(self._arrays)])
-            self._arrays.append(ArrayWriter(folder, metadata))
-        self._array_bytes += array.nbytes
-        dims = array.shape[: field.ragged]
-        rows = array.reshape(math.prod(dims), *field.trailing)
-        self._set(f"field {number}.row", pa.int64(), self._arrays[number].append(rows))
-        for axis, n in enumerate(dims):
-            self._set(f"field {number}.dim{axis}", pa.int64(), n)
+            self._arrays.append(ArrayWriter(folder, self._plan.metadata(field)))
+        self._rows[layout] = _Rows(columns)
+        return self._rows[layout]
+
+    def _add_array(self, number: int, value: np.ndarray[Any, Any], cells: list[Any]) -> None:
+        """Append a video's array to those of its field, and what the table says about it to ``cells``."""
+        field = self._shredder.fields[number]
+        dims = value.shape[: field.ragged]
+        rows = value if len(dims) == 1 else value.reshape(math.prod(dims), *field.trailing)
+        cells.append(self._arrays[number].append(rows))
+        cells.extend(dims)
+        self._array_bytes += value.nbytes
 
     def _flush(self) -> None:
+        for rows in (self._origins, self._names, *self._rows.values()):
+            for name, kind, at, values in rows.take():
+                if name not in self._table:
+                    self._table[name] = Column(kind, self.videos - self._pending)
+                self._table[name].set(at, values)
         for column in self._table.values():
             column.flush(self._pending)
         self._pending = 0
