@@ -47,7 +47,6 @@ def others(value: Any) -> Iterator[Any]:
             yield np.concatenate([value, value])
             yield np.concatenate([value, value], axis=-1)
             yield value[..., :1]
-        if value.ndim > 1:
             yield np.zeros(value.shape[1:], value.dtype)
     elif isinstance(value, (int, float)):
         yield from (int(value == 1), bool(value), float(value == 1), -0.0, 0.0, 2**63, -(2**63) - 1, np.int64(3), None)
