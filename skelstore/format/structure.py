@@ -4,7 +4,7 @@ The token of a value is the name of its type (``"int"``, ``"json"`` for what fit
 ``("array", dtype, ragged, trailing)``, ``("tuple", length)`` or ``("dict", *keys)``; the tokens of the elements follow.
 The leaves of an annotation are its values other than None and these tuples and dicts, in the same order.
 
-``trace`` finds the structure of any annotation. ``matcher`` returns a function that checks in a third of the time
+``trace`` finds the structure of any annotation. ``matcher`` returns a function that checks in half the time
 whether an annotation has one particular structure: the videos of a data set have a handful of structures.
 """
 

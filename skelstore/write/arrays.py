@@ -33,16 +33,15 @@ class ArrayWriter:
     def append(self, rows: np.ndarray[Any, Any]) -> int:
         """Append rows [n, *trailing]; return the row of the array at which they start."""
         first = self.rows
-        start = 0
-        while start < len(rows):
-            piece = rows[start : start + len(self._buffer) - self._filled]
-            end = self._filled + len(piece)
-            self._buffer[self._filled : end] = piece
-            self._filled = end
-            start += len(piece)
-            if end == len(self._buffer):
-                self._flush()
         self.rows += len(rows)
+        while len(rows) >= (free := len(self._buffer) - self._filled):
+            self._buffer[self._filled :] = rows[:free]
+            self._filled += free
+            self._flush()
+            rows = rows[free:]
+        end = self._filled + len(rows)
+        self._buffer[self._filled : end] = rows
+        self._filled = end
         return first
 
     def close(self) -> None:

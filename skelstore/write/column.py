@@ -27,11 +27,10 @@ class Column:
     def flush(self, rows: int) -> None:
         """Turn the values since the last flush into an Arrow array of ``rows`` rows."""
         if pa.types.is_large_string(self._kind) or pa.types.is_large_binary(self._kind):
-            cells: list[Any] = [None] * rows
+            cells = np.full(rows, None, object)
             for at, values in self._pending:
-                for row, value in zip(at.tolist(), values, strict=True):
-                    cells[row] = value
-            chunk = pa.array(cells, self._kind)
+                cells[at] = values
+            chunk = pa.array(cells.tolist(), self._kind)
         else:
             # Through NumPy, which keeps the bits of every NaN and of NumPy scalars.
             dtype = numpy_dtype(self._kind)

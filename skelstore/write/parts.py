@@ -9,10 +9,9 @@ from __future__ import annotations
 import math
 import os
 from array import array
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -61,27 +60,27 @@ class Part:
             return pa.ipc.open_file(source).read_all()
 
 
-class _Rows:
-    """Cells of the videos since the last flush that have values in the same columns."""
+class _ArrayLeaf(NamedTuple):
+    """A leaf of a layout that is an array: its place among the leaves, its writer, and its axes."""
 
-    def __init__(self, columns: list[tuple[str, pa.DataType]]) -> None:
-        self._columns = columns
-        self._videos = array("q")
-        self._cells: list[Sequence[Any]] = []
+    at: int
+    writer: ArrayWriter
+    ragged: int
+    trailing: tuple[int, ...]
 
-    def add(self, video: int, cells: Sequence[Any]) -> None:
-        """Add the cells of a video; videos are counted from the last flush."""
-        self._videos.append(video)
-        self._cells.append(cells)
 
-    def take(self) -> Iterator[tuple[str, pa.DataType, NDArray[np.int64], Sequence[Any]]]:
-        """Remove all cells; yield name and type of each column, the videos, and the value of each."""
-        at = np.array(self._videos, np.int64)
-        # Not zip(*cells), whose arguments and iterators would take more memory than the cells.
-        for i, (name, kind) in enumerate(self._columns if self._cells else ()):
-            yield name, kind, at, [cells[i] for cells in self._cells]
-        self._videos = array("q")
-        self._cells = []
+class _LayoutRows:
+    """Rows of the table for the videos of one layout since the last flush.
+
+    ``arrays`` are its leaves that are arrays. A row is a list: the leaves of a video, in which the array's first row
+    stands for an array, and then the lengths of the ragged axes of its arrays. ``columns`` are their names and types.
+    """
+
+    def __init__(self, arrays: list[_ArrayLeaf], columns: list[tuple[str, pa.DataType]]) -> None:
+        self.arrays = arrays
+        self.columns = columns
+        self.videos = array("q")
+        self.rows: list[list[Any]] = []
 
 
 class PartWriter:
@@ -96,9 +95,9 @@ class PartWriter:
         self._arrays: list[ArrayWriter] = []
         self._table: dict[str, Column] = {}
         self._pending = 0
-        self._origins = _Rows(list(zip(ORIGIN_COLUMNS, ORIGIN_TYPES, strict=True)))
-        self._names = _Rows([("name", pa.uint32())])
-        self._rows: dict[int, _Rows] = {}  # by layout
+        self._rows: dict[int, _LayoutRows] = {}  # by layout
+        self._hashes: list[int | None] = []
+        self._origins: list[Origin | None] = []
         folder.mkdir()
 
     @property
@@ -108,20 +107,19 @@ class PartWriter:
 
     def add(self, annotation: Annotation, origin: Origin | None = None) -> None:
         """Append a video. Raises UnsupportedValueError, and adds nothing, for a value that no store can hold."""
-        layout, targets, leaves = self._shredder.shred(annotation)
-        if origin is not None:
-            self._origins.add(self._pending, origin)
-        name = video_name(annotation)
-        if name is not None:
-            self._names.add(self._pending, (name_hash(name),))
+        layout, targets, row = self._shredder.shred(annotation)
         rows = self._rows.get(layout) or self._begin_layout(layout, targets)
-        cells: list[Any] = [layout]
-        for target, leaf in zip(targets, leaves, strict=True):
-            if target >= 0:
-                cells.append(leaf)
-            else:
-                self._add_array(~target, leaf, cells)
-        rows.add(self._pending, cells)
+        for at, writer, ragged, trailing in rows.arrays:
+            value = row[at]
+            dims = value.shape[:ragged]
+            row[at] = writer.append(value if ragged == 1 else value.reshape(math.prod(dims), *trailing))
+            row.extend(dims)
+            self._array_bytes += value.nbytes
+        rows.rows.append(row)
+        rows.videos.append(self._pending)
+        self._origins.append(origin)
+        name = video_name(annotation)
+        self._hashes.append(None if name is None else name_hash(name))
         self.videos += 1
         self._pending += 1
         if self._pending == _FLUSH_ROWS:
@@ -153,38 +151,50 @@ class PartWriter:
         for writer in self._arrays:
             writer.abort()
 
-    def _begin_layout(self, layout: int, targets: list[int]) -> _Rows:
+    def _begin_layout(self, layout: int, targets: list[int]) -> _LayoutRows:
         """The rows of a layout, whose first video is added; also begins its arrays."""
-        columns: list[tuple[str, pa.DataType]] = [("layout", pa.int32())]
-        for target in targets:
-            if target >= 0:
-                columns.append((f"column {target}", ARROW_TYPES[self._shredder.columns[target].type]))
-            else:
-                columns.append((f"field {~target}.row", pa.int64()))
-                ragged = self._shredder.fields[~target].ragged
-                columns += [(f"field {~target}.dim{axis}", pa.int64()) for axis in range(ragged)]
-        for field in self._shredder.fields[len(self._arrays) :]:
+        fields = self._shredder.fields
+        for field in fields[len(self._arrays) :]:
             folder = self.folder / str(len(self._arrays))
             folder.mkdir()
             self._arrays.append(ArrayWriter(folder, self._plan.metadata(field)))
-        self._rows[layout] = _Rows(columns)
+        arrays: list[_ArrayLeaf] = []
+        columns: list[tuple[str, pa.DataType]] = []
+        dims: list[tuple[str, pa.DataType]] = []
+        for at, target in enumerate(targets):
+            if target >= 0:
+                columns.append((f"column {target}", ARROW_TYPES[self._shredder.columns[target].type]))
+                continue
+            field = fields[~target]
+            arrays.append(_ArrayLeaf(at, self._arrays[~target], field.ragged, field.trailing))
+            columns.append((f"field {~target}.row", pa.int64()))
+            dims += [(f"field {~target}.dim{axis}", pa.int64()) for axis in range(field.ragged)]
+        self._rows[layout] = _LayoutRows(arrays, columns + dims)
         return self._rows[layout]
 
-    def _add_array(self, number: int, value: np.ndarray[Any, Any], cells: list[Any]) -> None:
-        """Append a video's array to those of its field, and what the table says about it to ``cells``."""
-        field = self._shredder.fields[number]
-        dims = value.shape[: field.ragged]
-        rows = value if len(dims) == 1 else value.reshape(math.prod(dims), *field.trailing)
-        cells.append(self._arrays[number].append(rows))
-        cells.extend(dims)
-        self._array_bytes += value.nbytes
-
     def _flush(self) -> None:
-        for rows in (self._origins, self._names, *self._rows.values()):
-            for name, kind, at, values in rows.take():
-                if name not in self._table:
-                    self._table[name] = Column(kind, self.videos - self._pending)
-                self._table[name].set(at, values)
+        for layout, rows in self._rows.items():
+            if rows.rows:
+                at = np.array(rows.videos, np.int64)
+                self._set("layout", pa.int32(), at, [layout] * len(at))
+                for i, (name, kind) in enumerate(rows.columns):
+                    self._set(name, kind, at, [row[i] for row in rows.rows])
+                rows.videos, rows.rows = array("q"), []
+        self._set_known("name", pa.uint32(), self._hashes)
+        for i, (name, kind) in enumerate(zip(ORIGIN_COLUMNS, ORIGIN_TYPES, strict=True)):
+            self._set_known(name, kind, [None if origin is None else origin[i] for origin in self._origins])
+        self._hashes, self._origins = [], []
         for column in self._table.values():
             column.flush(self._pending)
         self._pending = 0
+
+    def _set_known(self, name: str, kind: pa.DataType, values: list[Any]) -> None:
+        """Set a column of all videos since the last flush, in which None is no value."""
+        at = [i for i, value in enumerate(values) if value is not None]
+        if at:
+            self._set(name, kind, np.array(at, np.int64), [values[i] for i in at])
+
+    def _set(self, name: str, kind: pa.DataType, at: NDArray[np.int64], values: list[Any]) -> None:
+        if name not in self._table:
+            self._table[name] = Column(kind, self.videos - self._pending)
+        self._table[name].set(at, values)
