@@ -110,7 +110,7 @@ def _relabel(reader: Reader, labels: Callable[[Any], Any]) -> tuple[pa.Table, di
     """Make ``videos.arrow`` with new labels; return it with its columns and annotation layouts."""
     rows = reader.metadata.videos
     shredder = Shredder()  # takes the new labels apart as a writer does
-    cells: list[Column] = []
+    cells: list[tuple[list[int], list[Any]]] = []  # rows and values of each new column
     numbers: dict[tuple[int, int | None], int] = {}  # of new layouts, by old layout and layout of the new label
     chosen = np.zeros(rows, np.int32)
     for row, old in enumerate(reader.table[LAYOUT_COLUMN].to_pylist()):
@@ -119,12 +119,15 @@ def _relabel(reader: Reader, labels: Callable[[Any], Any]) -> tuple[pa.Table, di
             shredded = shredder.shred({_LABEL: labels(label)})
             kind = shredded.layout
             _require_cells(reader, row, shredder.layouts[kind])
-            cells += [Column(ARROW_TYPES[c.type], 0) for c in shredder.columns[len(cells) :]]
+            cells += [([], []) for _ in shredder.columns[len(cells) :]]
             for number, value in zip(shredded.targets, shredded.leaves, strict=True):
-                cells[number].append(row, value)
+                cells[number][0].append(row)
+                cells[number][1].append(value)
         chosen[row] = numbers.setdefault((old, kind), len(numbers))
-    for cell in cells:
-        cell.flush(rows)
+    added = [Column(ARROW_TYPES[column.type], 0) for column in shredder.columns]
+    for column, (places, found) in zip(added, cells, strict=True):
+        column.set(np.array(places, np.int64), found)
+        column.flush(rows)
     kept = {name: c for name, c in reader.metadata.columns.items() if c.path[:1] != (_LABEL,)}
     rest = {name: reader.table[name] for name in reader.table.column_names if name not in reader.metadata.columns}
     rest[LAYOUT_COLUMN] = pa.array(chosen, pa.int32())
@@ -132,7 +135,7 @@ def _relabel(reader: Reader, labels: Callable[[Any], Any]) -> tuple[pa.Table, di
     shown = [".".join(map(str, column.path)) for column in shredder.columns]
     given = [names.give(text, f"{text}:{c.type}") for text, c in zip(shown, shredder.columns, strict=True)]
     table = {name: reader.table[name] for name in kept}
-    table |= {name: cell.array() for name, cell in zip(given, cells, strict=True)} | rest
+    table |= {name: cell.array() for name, cell in zip(given, added, strict=True)} | rest
     columns = kept | dict(zip(given, shredder.columns, strict=True))
     new = [name_layout(layout, dict(enumerate(given)), {}) for layout in shredder.layouts]
     old_layouts = reader.metadata.layouts

@@ -95,16 +95,15 @@ class ChunkCodec:
                     "bitshuffle"
                 )
 
-    def encode(self, chunk: np.ndarray[Any, Any]) -> bytes:
-        """Encode a chunk of ``chunk_shape``, without its crc32c."""
-        laid_out = np.ascontiguousarray(chunk.transpose(self.order))
+    def encode(self, rows: np.ndarray[Any, Any]) -> list[bytes]:
+        """Encode whole chunks, given as their rows [n * chunk_rows, *trailing]; each without its crc32c."""
+        chunks = rows.reshape(-1, *self.chunk_shape).transpose(0, *(1 + axis for axis in self.order))
+        laid_out = np.ascontiguousarray(chunks)
         if not self.compressed:
-            return laid_out.tobytes()
+            return [chunk.tobytes() for chunk in laid_out]
         options = self._blosc
-        encoded: bytes = blosc.compress(
-            laid_out, options["cname"].encode(), options["clevel"], blosc.BITSHUFFLE, options["blocksize"]
-        )
-        return encoded
+        name, level, size = options["cname"].encode(), options["clevel"], options["blocksize"]
+        return [blosc.compress(chunk, name, level, blosc.BITSHUFFLE, size) for chunk in laid_out]
 
     def decode(self, encoded: memoryview) -> memoryview:
         """Decode a chunk that is given without its crc32c; the bytes are in C order, with the row axis first.

@@ -10,12 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from skelstore.errors import StoreError, UnsupportedValueError
 from skelstore.format import values
 from skelstore.format.metadata import ColumnMetadata
 from skelstore.format.schema import Annotation
+from skelstore.format.structure import Matcher, Structure, key_of, matcher, trace
 from skelstore.format.values import Json
 from skelstore.wording import kind_of
 
@@ -26,27 +25,8 @@ MAX_VARIANTS = 8
 """Bounds for data in which no two annotations are alike. Beyond them an annotation is stored whole, as one JSON cell,
 which is slower to read."""
 
-_MAX_TUPLE = 4
-_MAX_DICT = 16
-_MAX_TOP = 128
-_MAX_NESTED = 3
-_MAX_ROW_BYTES = 1 << 20
-
-_SCALARS: dict[type, str] = {
-    str: "str",
-    int: "int",
-    float: "float",
-    bool: "bool",
-    bytes: "bytes",
-    np.str_: "numpy.str",
-    **{kind: f"numpy.{name}" for kind, name in values.NUMPY_SCALARS.items()},
-}
-_RAGGED_BY_NAME: dict[str, Callable[[int], int]] = {
-    "keypoint": lambda ndim: max(ndim - 2, 0),  # [M, T, V, C], or [N, V, C] compressed
-    "keypoint_score": lambda ndim: max(ndim - 1, 0),  # [M, T, V]
-    "frame_inds": lambda ndim: ndim,  # [N]
-    "box_score": lambda ndim: ndim,  # [N]
-}
+_MAX_MATCHERS = 8
+"""Maximum number of structures with the same keys that are tried before an annotation is traced."""
 
 
 class FieldIdentity(NamedTuple):
@@ -86,7 +66,8 @@ class Shredder:
         self._column_ids: dict[tuple[str, str], int] = {}
         self._field_ids: dict[FieldIdentity, int] = {}
         self._variants: dict[str, int] = {}
-        self._known: dict[tuple[Any, ...], tuple[int, list[int]]] = {}
+        self._known: dict[Structure, tuple[int, list[int]]] = {}
+        self._matchers: dict[tuple[Any, ...], list[tuple[Matcher, tuple[int, list[int]]]]] = {}  # by keys
         self._whole: tuple[int, list[int]] | None = None
 
     def shred(self, annotation: Annotation) -> Shredded:
@@ -96,28 +77,26 @@ class Shredder:
         """
         if type(annotation) is not dict:
             raise UnsupportedValueError(f"an annotation is {kind_of(annotation)}; expected a dict", "", annotation)
-        tokens: list[Any] = []
-        leaves: list[Any] = []
-        try:
-            _trace_dict(annotation, 0, _MAX_TOP, tokens, leaves)
-        except UnsupportedValueError:
-            values.encode(annotation)  # raises with the place, which the fast path does not track
-            raise
-        signature = tuple(tokens)
-        known = self._known.get(signature)
-        if known is None:
-            known = self._learn(signature, annotation)
-            if known is self._whole:
-                return Shredded(*known, [values.dumps(values.encode(annotation))])
+        for matches, known in self._matchers.get(tuple(annotation), ()):
+            found: list[Any] = []
+            if matches(annotation, found):
+                return Shredded(*known, found)
+        structure, leaves = trace(annotation)
+        known = self._known.get(structure) or self._learn(structure, annotation)
+        if known is self._whole:
+            return Shredded(*known, [values.dumps(values.encode(annotation))])
         return Shredded(*known, leaves)
 
-    def _learn(self, signature: tuple[Any, ...], annotation: Annotation) -> tuple[int, list[int]]:
+    def _learn(self, structure: Structure, annotation: Annotation) -> tuple[int, list[int]]:
         if len(self._known) < MAX_LAYOUTS and len(self.columns) < MAX_COLUMNS and len(self.fields) < MAX_FIELDS:
             targets: list[int] = []
-            layout = self._template(iter(signature), (), targets)
-            self._known[signature] = len(self.layouts), targets
+            layout = self._template(iter(structure), (), targets)
+            known = self._known[structure] = len(self.layouts), targets
             self.layouts.append(layout)
-            return self._known[signature]
+            alike = self._matchers.setdefault(tuple(annotation), [])
+            if len(alike) < _MAX_MATCHERS and (matches := matcher(structure)) is not None:
+                alike.append((matches, known))
+            return known
         if self._whole is None:
             column = self._column((), "json")
             self._whole = len(self.layouts), [column]
@@ -140,7 +119,7 @@ class Shredder:
             return {"field": field}
         if kind == "tuple":
             return {"tuple": [self._template(tokens, (*path, i), targets) for i in range(rest[0])]}
-        keys = [values.encode(_key_of(key)) for key in rest]
+        keys = [values.encode(key_of(key)) for key in rest]
         return {"dict": [[key, self._template(tokens, (*path, key), targets)] for key in keys]}
 
     def _column(self, path: tuple[Json, ...], kind: str) -> int:
@@ -159,75 +138,6 @@ class Shredder:
             self.fields.append(identity)
             self._variants[identity.path] = self._variants.get(identity.path, 0) + 1
         return field
-
-
-def _trace(value: Any, key: Any, depth: int, tokens: list[Any], leaves: list[Any]) -> None:
-    """Append the tokens that describe the structure of a value, and its leaves, in the same order."""
-    kind = type(value)
-    scalar = _SCALARS.get(kind)
-    if scalar is not None:
-        if (kind is int and not values.INT_MIN <= value <= values.INT_MAX) or (
-            (kind is str or kind is np.str_) and not values.is_utf8(value)
-        ):
-            scalar, value = "json", values.dumps(values.encode(value))
-        tokens.append(scalar)
-        leaves.append(value)
-    elif kind is np.ndarray:
-        tokens.append(_array_token(value, key))
-        leaves.append(value)
-    elif value is None:
-        tokens.append("none")
-    elif kind is tuple and len(value) <= _MAX_TUPLE and depth < _MAX_NESTED:
-        tokens.append(("tuple", len(value)))
-        for element in value:
-            _trace(element, key, depth + 1, tokens, leaves)
-    elif kind is dict and depth < _MAX_NESTED:
-        _trace_dict(value, depth, _MAX_DICT, tokens, leaves)
-    else:
-        tokens.append("json")
-        leaves.append(values.dumps(values.encode(value)))
-
-
-def _trace_dict(value: dict[Any, Any], depth: int, longest: int, tokens: list[Any], leaves: list[Any]) -> None:
-    keys = tuple([key if type(key) is str else _key_token(key) for key in value])
-    if len(keys) > longest or None in keys or any(len(key) > 200 for key in keys if type(key) is str):
-        tokens.append("json")
-        leaves.append(values.dumps(values.encode(value)))
-        return
-    tokens.append(("dict", *keys))
-    for key, child in value.items():
-        _trace(child, key, depth + 1, tokens, leaves)
-
-
-def _key_token(key: Any) -> tuple[type, Any] | None:
-    """A token that compares by type and exact value (1, 1.0 and True are one key to Python); None for other keys."""
-    kind = type(key)
-    if kind is float:
-        return None if key != key else (kind, key.hex())
-    return (kind, key) if kind in (int, bytes, bool) else None
-
-
-def _key_of(token: Any) -> Any:
-    if isinstance(token, str):
-        return token
-    kind, key = token
-    return float.fromhex(key) if kind is float else key
-
-
-def _array_token(array: np.ndarray[Any, Any], key: Any) -> tuple[Any, ...]:
-    dtype = array.dtype
-    if not values.is_storable_dtype(dtype):
-        raise UnsupportedValueError("an array of another dtype")
-    ndim = array.ndim
-    rule = _RAGGED_BY_NAME.get(key) if type(key) is str else None
-    ragged = rule(ndim) if rule else min(ndim, 1) if ndim < 3 else 2
-    trailing = array.shape[ragged:]
-    row_bytes = dtype.itemsize
-    for n in trailing:
-        row_bytes *= n
-    if not 0 < row_bytes <= _MAX_ROW_BYTES:
-        ragged, trailing = ndim, ()
-    return ("array", dtype.str, ragged, trailing)
 
 
 class Assembler:

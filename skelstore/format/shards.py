@@ -25,8 +25,6 @@ DIGEST_BYTES = 16
 MISSING = 2**64 - 1
 """Offset and length, in a shard's index, of a chunk that is absent (Zarr v3 sharding)."""
 
-_BUFFER_BYTES = 1 << 20
-
 
 class ShardFile(NamedTuple):
     """What the manifest records of a shard file: size in bytes, crc32c of all bytes, and the digest in hexadecimal."""
@@ -42,33 +40,41 @@ def shard_digest(checksums: array[int]) -> bytes:
 
 
 class ShardWriter:
-    """Writes one shard, chunk by chunk in order, to a new file; memory holds one chunk."""
+    """Writes one shard, in order, to a new file; memory holds the chunks of one call."""
 
     def __init__(self, path: Path, codec: ChunkCodec, chunks: int) -> None:
         self._codec = codec
-        self._index = np.full((chunks, 2), MISSING, "<u8")
+        self._chunks = chunks
+        self._lengths = array("Q")
         self._checksums = array("I")
         self._size = 0
         self._crc = 0
-        self._file = open(path, "wb", buffering=_BUFFER_BYTES)  # noqa: SIM115 - closed by close() or abort()
+        self._file = open(path, "wb")  # noqa: SIM115 - closed by close() or abort()
 
     @property
-    def full(self) -> bool:
-        return len(self._checksums) == len(self._index)
+    def free(self) -> int:
+        """The number of chunks that the shard has room for."""
+        return self._chunks - len(self._checksums)
 
-    def add(self, chunk: np.ndarray[Any, Any]) -> None:
-        """Append a whole chunk."""
-        encoded = self._codec.encode(chunk)
-        checksum = crc32c(encoded)
-        self._index[len(self._checksums)] = self._size, len(encoded) + CRC_BYTES
-        self._checksums.append(checksum)
-        self._write(encoded)
-        self._write(checksum.to_bytes(CRC_BYTES, "little"))
+    def add(self, rows: np.ndarray[Any, Any]) -> None:
+        """Append whole chunks, given as their rows [n * chunk_rows, *trailing]."""
+        pieces = []
+        for encoded in self._codec.encode(rows):
+            checksum = crc32c(encoded)
+            self._lengths.append(len(encoded) + CRC_BYTES)
+            self._checksums.append(checksum)
+            pieces.append(encoded)
+            pieces.append(checksum.to_bytes(CRC_BYTES, "little"))
+        self._write(b"".join(pieces))
 
     def close(self) -> ShardFile:
         """Write the digest and the index, and sync the file to disk."""
+        table = np.full((self._chunks, 2), MISSING, "<u8")
+        lengths = np.asarray(self._lengths, "<u8")
+        table[: len(lengths), 0] = np.cumsum(lengths) - lengths
+        table[: len(lengths), 1] = lengths
         digest = shard_digest(self._checksums)
-        index = self._index.tobytes()
+        index = table.tobytes()
         self._write(digest)
         self._write(index)
         self._write(crc32c(index).to_bytes(CRC_BYTES, "little"))

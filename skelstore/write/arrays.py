@@ -11,9 +11,13 @@ from skelstore.format.codecs import ChunkCodec
 from skelstore.format.metadata import ArrayMetadata
 from skelstore.format.shards import ShardFile, ShardWriter
 
+_BUFFER_BYTES = 1 << 18
+"""Rows are copied into a buffer of about this size, or of one chunk if that is larger, and encoded together: it stays
+in the cache of a core."""
+
 
 class ArrayWriter:
-    """Writes rows, in order, into the shards 0, 1, … of an array; memory holds one chunk."""
+    """Writes rows, in order, into the shards 0, 1, … of an array; memory holds ``_BUFFER_BYTES``, or one chunk."""
 
     def __init__(self, folder: Path, metadata: ArrayMetadata) -> None:
         self.rows = 0
@@ -21,34 +25,31 @@ class ArrayWriter:
         self._folder = folder
         self._metadata = metadata
         self._codec = ChunkCodec(metadata.codecs, metadata.chunk_shape, metadata.dtype)
-        self._pending = np.zeros(metadata.chunk_shape, metadata.dtype)
+        chunks = max(1, _BUFFER_BYTES // self._codec.nbytes)
+        self._buffer = np.empty((chunks * metadata.chunk_rows, *metadata.trailing), metadata.dtype)
         self._filled = 0
         self._shard: ShardWriter | None = None
 
     def append(self, rows: np.ndarray[Any, Any]) -> int:
         """Append rows [n, *trailing]; return the row of the array at which they start."""
         first = self.rows
-        height = self._metadata.chunk_rows
-        start = 0
-        while start < len(rows):
-            if not self._filled and len(rows) - start >= height:
-                self._put(rows[start : start + height])
-                start += height
-                continue
-            piece = rows[start : start + height - self._filled]
-            self._pending[self._filled : self._filled + len(piece)] = piece
-            self._filled += len(piece)
-            start += len(piece)
-            if self._filled == height:
-                self._flush()
         self.rows += len(rows)
+        while len(rows) >= (free := len(self._buffer) - self._filled):
+            self._buffer[self._filled :] = rows[:free]
+            self._filled += free
+            self._flush()
+            rows = rows[free:]
+        end = self._filled + len(rows)
+        self._buffer[self._filled : end] = rows
+        self._filled = end
         return first
 
     def close(self) -> None:
         """Write the pending rows, padded with zeros to a whole chunk, and close the last shard."""
-        if self._filled:
-            self._pending[self._filled :] = 0
-            self._flush()
+        padding = -self._filled % self._metadata.chunk_rows
+        self._buffer[self._filled : self._filled + padding] = 0
+        self._filled += padding
+        self._flush()
         self._close_shard()
 
     def abort(self) -> None:
@@ -58,16 +59,19 @@ class ArrayWriter:
             self._shard = None
 
     def _flush(self) -> None:
-        self._put(self._pending)
+        """Write the pending rows, which are whole chunks."""
+        height = self._metadata.chunk_rows
+        start = 0
+        while start < self._filled:
+            if self._shard is None:
+                path = self._folder / self._metadata.shard_key(len(self.shards))
+                self._shard = ShardWriter(path, self._codec, self._metadata.chunks_per_shard)
+            stop = min(self._filled, start + self._shard.free * height)
+            self._shard.add(self._buffer[start:stop])
+            start = stop
+            if not self._shard.free:
+                self._close_shard()
         self._filled = 0
-
-    def _put(self, chunk: np.ndarray[Any, Any]) -> None:
-        if self._shard is None:
-            path = self._folder / self._metadata.shard_key(len(self.shards))
-            self._shard = ShardWriter(path, self._codec, self._metadata.chunks_per_shard)
-        self._shard.add(chunk)
-        if self._shard.full:
-            self._close_shard()
 
     def _close_shard(self) -> None:
         if self._shard is not None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from skelstore.format.columns import numpy_dtype
 
@@ -16,27 +18,29 @@ class Column:
     def __init__(self, kind: pa.DataType, rows_before: int) -> None:
         self._kind = kind
         self._chunks: list[pa.Array] = [pa.nulls(rows_before, kind)] if rows_before else []
-        self._values: list[Any] = []
+        self._pending: list[tuple[NDArray[np.int64], Sequence[Any]]] = []
 
-    def append(self, row: int, value: Any) -> None:
-        """Set the value of a row; rows are counted from the last flush."""
-        if row > len(self._values):
-            self._values.extend([None] * (row - len(self._values)))
-        self._values.append(value)
+    def set(self, rows: NDArray[np.int64], values: Sequence[Any]) -> None:
+        """Set the values of rows, none of which has one yet; rows are counted from the last flush."""
+        self._pending.append((rows, values))
 
     def flush(self, rows: int) -> None:
         """Turn the values since the last flush into an Arrow array of ``rows`` rows."""
-        pending = self._values
-        pending.extend([None] * (rows - len(pending)))
         if pa.types.is_large_string(self._kind) or pa.types.is_large_binary(self._kind):
-            chunk = pa.array(pending, self._kind)
+            cells = np.full(rows, None, object)
+            for at, values in self._pending:
+                cells[at] = values
+            chunk = pa.array(cells.tolist(), self._kind)
         else:
             # Through NumPy, which keeps the bits of every NaN and of NumPy scalars.
-            mask = np.fromiter((value is None for value in pending), bool, len(pending))
-            filled = np.array([0 if value is None else value for value in pending], numpy_dtype(self._kind))
+            dtype = numpy_dtype(self._kind)
+            mask, filled = np.ones(rows, bool), np.zeros(rows, dtype)
+            for at, values in self._pending:
+                filled[at] = np.array(values, dtype)
+                mask[at] = False
             chunk = pa.array(filled, self._kind, mask=mask)
         self._chunks.append(chunk)
-        self._values = []
+        self._pending = []
 
     def array(self) -> pa.ChunkedArray:
         return pa.chunked_array(self._chunks, self._kind)

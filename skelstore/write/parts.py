@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import math
 import os
+from array import array
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from skelstore.format import chunking
 from skelstore.format.columns import ARROW_TYPES, ORIGIN_TYPES
@@ -58,8 +60,31 @@ class Part:
             return pa.ipc.open_file(source).read_all()
 
 
+class _ArrayLeaf(NamedTuple):
+    """A leaf of a layout that is an array: its place among the leaves, its writer, and its axes."""
+
+    at: int
+    writer: ArrayWriter
+    ragged: int
+    trailing: tuple[int, ...]
+
+
+class _LayoutRows:
+    """Rows of the table for the videos of one layout since the last flush.
+
+    ``arrays`` are its leaves that are arrays. A row is a list: the leaves of a video, in which the array's first row
+    stands for an array, and then the lengths of the ragged axes of its arrays. ``columns`` are their names and types.
+    """
+
+    def __init__(self, arrays: list[_ArrayLeaf], columns: list[tuple[str, pa.DataType]]) -> None:
+        self.arrays = arrays
+        self.columns = columns
+        self.videos = array("q")
+        self.rows: list[list[Any]] = []
+
+
 class PartWriter:
-    """Writes the videos of one part; memory holds one chunk per field and the part's table."""
+    """Writes the videos of one part; memory holds a buffer per field and the part's table."""
 
     def __init__(self, folder: Path, plan: Plan) -> None:
         self.folder = folder
@@ -70,6 +95,9 @@ class PartWriter:
         self._arrays: list[ArrayWriter] = []
         self._table: dict[str, Column] = {}
         self._pending = 0
+        self._rows: dict[int, _LayoutRows] = {}  # by layout
+        self._hashes: list[int | None] = []
+        self._origins: list[Origin | None] = []
         folder.mkdir()
 
     @property
@@ -79,20 +107,19 @@ class PartWriter:
 
     def add(self, annotation: Annotation, origin: Origin | None = None) -> None:
         """Append a video. Raises UnsupportedValueError, and adds nothing, for a value that no store can hold."""
-        shredded = self._shredder.shred(annotation)
-        if origin is not None:
-            for what, kind, value in zip(ORIGIN_COLUMNS, ORIGIN_TYPES, origin, strict=True):
-                self._set(what, kind, value)
-        self._set("layout", pa.int32(), shredded.layout)
+        layout, targets, row = self._shredder.shred(annotation)
+        rows = self._rows.get(layout) or self._begin_layout(layout, targets)
+        for at, writer, ragged, trailing in rows.arrays:
+            value = row[at]
+            dims = value.shape[:ragged]
+            row[at] = writer.append(value if ragged == 1 else value.reshape(math.prod(dims), *trailing))
+            row.extend(dims)
+            self._array_bytes += value.nbytes
+        rows.rows.append(row)
+        rows.videos.append(self._pending)
+        self._origins.append(origin)
         name = video_name(annotation)
-        if name is not None:
-            self._set("name", pa.uint32(), name_hash(name))
-        columns = self._shredder.columns
-        for target, leaf in zip(shredded.targets, shredded.leaves, strict=True):
-            if target >= 0:
-                self._set(f"column {target}", ARROW_TYPES[columns[target].type], leaf)
-            else:
-                self._add_array(~target, leaf)
+        self._hashes.append(None if name is None else name_hash(name))
         self.videos += 1
         self._pending += 1
         if self._pending == _FLUSH_ROWS:
@@ -101,8 +128,8 @@ class PartWriter:
     def close(self) -> Part:
         """Finish the part: write the pending rows, close the shards, and write the table."""
         self._flush()
-        for array in self._arrays:
-            array.close()
+        for writer in self._arrays:
+            writer.close()
         names = sorted(self._table)
         table = pa.table([self._table[name].array() for name in names], names=names)
         # Arrow encodes a str path as UTF-8, but the names of folders may have other bytes.
@@ -115,36 +142,59 @@ class PartWriter:
             self._shredder.columns,
             self._shredder.fields,
             self._shredder.layouts,
-            [array.rows for array in self._arrays],
-            [array.shards for array in self._arrays],
+            [writer.rows for writer in self._arrays],
+            [writer.shards for writer in self._arrays],
         )
 
     def abort(self) -> None:
         """Close all open files; the folder remains."""
-        for array in self._arrays:
-            array.abort()
+        for writer in self._arrays:
+            writer.abort()
 
-    def _set(self, name: str, kind: pa.DataType, value: Any) -> None:
-        column = self._table.get(name)
-        if column is None:
-            column = self._table[name] = Column(kind, self.videos - self._pending)
-        column.append(self._pending, value)
-
-    def _add_array(self, number: int, array: np.ndarray[Any, Any]) -> None:
-        field = self._shredder.fields[number]
-        while number >= len(self._arrays):
+    def _begin_layout(self, layout: int, targets: list[int]) -> _LayoutRows:
+        """The rows of a layout, whose first video is added; also begins its arrays."""
+        fields = self._shredder.fields
+        for field in fields[len(self._arrays) :]:
             folder = self.folder / str(len(self._arrays))
             folder.mkdir()
-            metadata = self._plan.metadata(self._shredder.fields[len(self._arrays)])
-            self._arrays.append(ArrayWriter(folder, metadata))
-        self._array_bytes += array.nbytes
-        dims = array.shape[: field.ragged]
-        rows = array.reshape(math.prod(dims), *field.trailing)
-        self._set(f"field {number}.row", pa.int64(), self._arrays[number].append(rows))
-        for axis, n in enumerate(dims):
-            self._set(f"field {number}.dim{axis}", pa.int64(), n)
+            self._arrays.append(ArrayWriter(folder, self._plan.metadata(field)))
+        arrays: list[_ArrayLeaf] = []
+        columns: list[tuple[str, pa.DataType]] = []
+        dims: list[tuple[str, pa.DataType]] = []
+        for at, target in enumerate(targets):
+            if target >= 0:
+                columns.append((f"column {target}", ARROW_TYPES[self._shredder.columns[target].type]))
+                continue
+            field = fields[~target]
+            arrays.append(_ArrayLeaf(at, self._arrays[~target], field.ragged, field.trailing))
+            columns.append((f"field {~target}.row", pa.int64()))
+            dims += [(f"field {~target}.dim{axis}", pa.int64()) for axis in range(field.ragged)]
+        self._rows[layout] = _LayoutRows(arrays, columns + dims)
+        return self._rows[layout]
 
     def _flush(self) -> None:
+        for layout, rows in self._rows.items():
+            if rows.rows:
+                at = np.array(rows.videos, np.int64)
+                self._set("layout", pa.int32(), at, [layout] * len(at))
+                for i, (name, kind) in enumerate(rows.columns):
+                    self._set(name, kind, at, [row[i] for row in rows.rows])
+                rows.videos, rows.rows = array("q"), []
+        self._set_known("name", pa.uint32(), self._hashes)
+        for i, (name, kind) in enumerate(zip(ORIGIN_COLUMNS, ORIGIN_TYPES, strict=True)):
+            self._set_known(name, kind, [None if origin is None else origin[i] for origin in self._origins])
+        self._hashes, self._origins = [], []
         for column in self._table.values():
             column.flush(self._pending)
         self._pending = 0
+
+    def _set_known(self, name: str, kind: pa.DataType, values: list[Any]) -> None:
+        """Set a column of all videos since the last flush, in which None is no value."""
+        at = [i for i, value in enumerate(values) if value is not None]
+        if at:
+            self._set(name, kind, np.array(at, np.int64), [values[i] for i in at])
+
+    def _set(self, name: str, kind: pa.DataType, at: NDArray[np.int64], values: list[Any]) -> None:
+        if name not in self._table:
+            self._table[name] = Column(kind, self.videos - self._pending)
+        self._table[name].set(at, values)

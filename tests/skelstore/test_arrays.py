@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import math
 import struct
 import tempfile
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any, get_args
 from unittest import mock
 
+import google_crc32c
 import numpy as np
 import pytest
 import zarr
@@ -27,6 +29,7 @@ from skelstore.format.files import LocalFile, LocalFiles
 from skelstore.format.metadata import ArrayMetadata, to_bytes
 from skelstore.format.shards import MISSING, ShardFile, shard_digest, trim_shard
 from skelstore.read.arrays import ArrayReader, Check
+from skelstore.write import arrays
 from skelstore.write.arrays import ArrayWriter
 from tests.support import strategies
 from tests.support.exact import assert_exact
@@ -103,6 +106,57 @@ def test_any_run_of_rows_is_the_slice_of_the_array(
         for a, b in [*runs, (0, len(data)), *runs]:  # twice: the second time no checksum is computed
             start, stop = sorted((min(a, len(data)), min(b, len(data))))
             assert_exact(array.read(start, stop - start), np.ascontiguousarray(data[start:stop]))
+
+
+def shard_bytes(data: Rows, grid: Grid, profile: Profile) -> list[bytes]:
+    """The shards of an array, chunk by chunk, as docs/format.md defines them."""
+    shape = grid.chunk_rows, *data.shape[1:]
+    codec = ChunkCodec(ArrayMetadata.plan(data.dtype, data.shape[1:], grid, profile).codecs, shape, data.dtype)
+    shards = []
+    for start in range(0, len(data), grid.shard_rows):
+        stop = min(start + grid.shard_rows, len(data))
+        chunks, index, sums = b"", b"", b""
+        for first in range(start, start + grid.shard_rows, grid.chunk_rows):
+            if first >= stop:
+                index += struct.pack("<QQ", MISSING, MISSING)
+                continue
+            chunk = np.zeros(shape, data.dtype)
+            rows = data[first : min(first + grid.chunk_rows, stop)]
+            chunk[: len(rows)] = rows
+            (encoded,) = codec.encode(chunk)
+            checksum = struct.pack("<I", google_crc32c.value(encoded))
+            index += struct.pack("<QQ", len(chunks), len(encoded) + 4)
+            chunks += encoded + checksum
+            sums += checksum
+        digest = hashlib.blake2b(sums, digest_size=16).digest()
+        shards.append(chunks + digest + index + struct.pack("<I", google_crc32c.value(index)))
+    return shards
+
+
+@settings(max_examples=60)
+@given(
+    data=row_arrays(),
+    grid=grids,
+    profile=st.sampled_from(PROFILES),
+    cuts=st.lists(st.integers(0, 150), max_size=5),
+    buffer=st.sampled_from([1, 100, 1000, 1 << 18]),
+)
+def test_the_bytes_of_shards_depend_neither_on_the_pieces_nor_on_the_buffer(
+    data: Rows, grid: Grid, profile: Profile, cuts: list[int], buffer: int
+) -> None:
+    with scratch() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(arrays, "_BUFFER_BYTES", buffer)
+        _, entries = write_array(folder, data, grid, profile, cuts)
+        expected = shard_bytes(data, grid, profile)
+        assert [(folder / key).read_bytes() for key in entries] == expected
+        assert list(entries.values()) == [
+            ShardFile(
+                len(shard),
+                google_crc32c.value(shard),
+                shard[-16 * (grid.shard_rows // grid.chunk_rows) - 20 :][:16].hex(),
+            )
+            for shard in expected
+        ]
 
 
 @settings(max_examples=60)
@@ -517,8 +571,8 @@ def test_metadata_outside_the_format_are_a_store_error(node: Any) -> None:
 
 
 def test_an_aborted_writer_closes_its_file(tmp_path: Path) -> None:
-    writer = ArrayWriter(tmp_path, ArrayMetadata.plan(np.dtype("<f4"), (5,), Grid(2, 100), "fast"))
-    writer.append(DATA[:10])
+    writer = ArrayWriter(tmp_path, ArrayMetadata.plan(np.dtype("<f4"), (5,), Grid(2, 1 << 20), "fast"))
+    writer.append(np.zeros((arrays._BUFFER_BYTES, 5), np.float32))
     assert any(str(tmp_path) in name for name in open_files().values())
     writer.abort()
     writer.abort()
