@@ -30,6 +30,7 @@ from converters.pickles.limits import EVALUATION_BYTES, Budget
 from converters.pickles.memo import MISSING, Memo, copy_value
 from converters.pickles.opcodes import EMPTY_DICT, PickleError
 from converters.pickles.spans import Index, Spans
+from converters.pickles.templates import Templates
 from skelstore.errors import SourceError
 from skelstore.format.files import absolute, open_regular
 from skelstore.wording import counted, kind_of, shown
@@ -43,7 +44,7 @@ MAX_CHAINS = 200
 """A value may need another one, which needs another one. Up to ``MAX_CHAIN`` evaluations are nested; deeper ones start
 a new chain, and up to ``MAX_CHAINS`` chains are evaluated, the last one first."""
 
-_OF_A_PROCESS = frozenset(("_fd", "_memo", "_growth", "_budget", "_refused", "_listed"))
+_OF_A_PROCESS = frozenset(("_fd", "_memo", "_growth", "_budget", "_templates", "_refused", "_listed"))
 """Attributes that are not sent to other processes."""
 _Running = frozenset[tuple[int, int]]
 _KEY_TYPES = (str, bytes, int, float, bool, type(None))
@@ -98,6 +99,7 @@ class PickleFile:
         """Initialize the state that each process has for itself."""
         self._memo = Memo()
         self._budget = Budget(self.size)
+        self._templates = Templates(self._memo, self._budget.limits)
         self._refused: dict[int, tuple[int, str]] = {}  # offset of a value -> the error (offset, text)
         self._listed: tuple[int, list[object]] | None = None  # a list without an index, with its number in the root
 
@@ -296,21 +298,33 @@ class PickleFile:
         self._budget.check(start)
         if start in self._refused:
             raise PickleError(*self._refused[start])
-        evaluation = self._evaluation(running | {(number, element)}, chain)
+        position = bisect_left(self._index.fetched, slot)
+        shared = 0
         try:
-            value = evaluation.run(self._read(start, stop), start, bisect_left(self._index.fetched, slot), slot)
+            span = self._read(start, stop)
+            reading = self._templates.read(span, self._index.fetched, position, slot)
+            if reading is not None:
+                value, memo, shared = reading
+            else:
+                evaluation = self._evaluation(running | {(number, element)}, chain)
+                try:
+                    value, memo = evaluation.run(span, start, position, slot), evaluation.memo
+                finally:
+                    shared = evaluation.shared
         except PickleError as error:
             self._refused[start] = error.offset, error.text
             raise
         finally:
             if chain:
-                self._budget.spend(stop - start + EVALUATION_BYTES + evaluation.shared)
+                self._budget.spend(stop - start + EVALUATION_BYTES + shared)
             else:
-                self._budget.expand(start, stop - start, evaluation.shared)
-        if evaluation.memo:
+                self._budget.expand(start, stop - start, shared)
+        if memo:
             # The caller gets these objects themselves, so those that it could change are not cached.
-            self._memo.keep(evaluation.memo, stop - start, chain > 0)
-        return value, evaluation.memo
+            self._memo.keep(memo, stop - start, chain > 0)
+        if reading is None:
+            self._templates.learn(span, slot)
+        return value, memo
 
     def _peek(self, number: int, element: int) -> dict[int, object]:
         """The memo slots of an element that are read anywhere, if its beginning sets them; otherwise an empty dict.
