@@ -131,7 +131,7 @@ class PickleFile:
 
     def value(self, key: Key) -> object:
         """The whole value of a key of the root dict. Raises KeyError if there is no such key, and SourceError."""
-        return self._unit(self._number(key), -1, f" (in {shown(key)})")
+        return self._unit(self._number(key), -1)
 
     def root(self) -> object:
         """The value of the whole file, in memory at once. Raises SourceError."""
@@ -165,8 +165,7 @@ class PickleFile:
             raise IndexError(f"{self.path}: element {i} is out of range; there are {counted(len(listed), 'element')}")
         if isinstance(listed, list):
             return copy_value(listed[i])
-        place = f"element {i}" if number < 0 else f"element {i} of {shown(key)}"
-        return self._unit(i if number < 0 else number, -1 if number < 0 else i, f" (in {place})")
+        return self._unit(i, -1) if number < 0 else self._unit(number, i)
 
     def element_sizes(self, key: Key = None) -> NDArray[np.int64]:
         """The bytes of each element of that list in the file [elements]. Raises KeyError if there is no such list."""
@@ -252,7 +251,7 @@ class PickleFile:
         if self._index.root_kind != "dict" or self._index.root is None:
             return keys, numbers
         for number in range(0, len(self._index.root), 2):
-            key = self._unit(number, -1, " (a key)")
+            key = self._unit(number, -1)
             offset = self._index.root.starts[number]
             if type(key) not in _KEY_TYPES:
                 raise PickleError(offset, f"{kind_of(key)} as the key of a dict was found, expected text or a number")
@@ -265,7 +264,7 @@ class PickleFile:
 
     # Evaluation.
 
-    def _unit(self, number: int, element: int, place: str) -> object:
+    def _unit(self, number: int, element: int) -> object:
         waiting = [(number, element)]
         try:
             while True:
@@ -283,7 +282,16 @@ class PickleFile:
                     if not waiting:
                         return value
         except PickleError as error:
-            raise self._error(error, place) from None
+            raise self._error(error, self._place(number, element)) from None
+
+    def _place(self, number: int, element: int) -> str:
+        """The place of a value in the file, for messages."""
+        if self.root_kind == "list":
+            return f" (in element {number})"
+        if number % 2 == 0:
+            return " (a key)"
+        key = shown(self.keys[number // 2])
+        return f" (in {key})" if element < 0 else f" (in element {element} of {key})"
 
     def _evaluate(self, number: int, element: int, running: _Running, chain: int) -> tuple[object, dict[int, object]]:
         """Value ``number`` of the root, or an element of it, and the memo slots that were set or read for it.
@@ -302,9 +310,9 @@ class PickleFile:
         shared = 0
         try:
             span = self._read(start, stop)
-            reading = self._templates.read(span, self._index.fetched, position, slot)
-            if reading is not None:
-                value, memo, shared = reading
+            result = self._templates.read(span, self._index.fetched, position, slot)
+            if result is not None:
+                value, memo, shared = result
             else:
                 evaluation = self._evaluation(running | {(number, element)}, chain)
                 try:
@@ -322,7 +330,7 @@ class PickleFile:
         if memo:
             # The caller gets these objects themselves, so those that it could change are not cached.
             self._memo.keep(memo, stop - start, chain > 0)
-        if reading is None:
+        if result is None:
             self._templates.learn(span, slot)
         return value, memo
 

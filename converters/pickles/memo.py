@@ -52,10 +52,11 @@ class Memo:
         return self._cache.get(slot, MISSING) if value is MISSING else value
 
     def use(self, slots: Iterable[int]) -> None:
-        """Count that these slots are used."""
+        """Count that these slots are used, in this order."""
+        cache = self._cache
         for slot in slots:
-            if slot in self._cache:
-                self._cache[slot] = self._cache.pop(slot)
+            if slot in cache:
+                cache[slot] = cache.pop(slot)
 
     def keep(self, memo: dict[int, object], size: int, own: bool) -> None:
         """Cache the values of memo slots, which an evaluation of ``size`` bytes has set.

@@ -106,42 +106,42 @@ _LATIN = frozenset(("latin1", "latin-1"))
 
 _Literals = list[Any]
 _Build = Callable[[_Literals], Any]
-_Place = int | slice
 _FAULTS = (IndexError, KeyError, ValueError, OverflowError, MemoryError, PickleError, error)
 """Exceptions from reading or building what does not fit; a UnicodeError is a ValueError."""
 
 
-class Reading(NamedTuple):
-    """The result of a template, as an Evaluation has it after its run."""
-
-    value: object
-    memo: dict[int, object]
-    shared: int
+_Result = tuple[object, dict[int, object], int]
+"""As an Evaluation has it after its run: the value, the memo slots that it sets, and the bytes to which shared values
+expand."""
 
 
 class Templates:
     """The templates of a file, which has this ``memo`` and these ``limits``."""
 
-    __slots__ = ("_attempts", "_credit", "_limits", "_memo", "_templates")
+    __slots__ = ("_attempts", "_credit", "_memo", "_most_shared", "_templates")
 
     def __init__(self, memo: Memo, limits: Limits) -> None:
         self._memo = memo
-        self._limits = limits
+        self._most_shared = limits.shared
         self._templates: list[Template] = []
         self._attempts = MAX_ATTEMPTS
         self._credit = FIRST_CREDIT
 
-    def read(self, span: bytes, fetched: array[int], position: int, slot: int) -> Reading | None:
-        """The result of ``Evaluation.run`` with the same arguments; None if no template fits."""
+    def read(self, span: bytes, fetched: array[int], position: int, slot: int) -> _Result | None:
+        """The result of ``Evaluation.run`` with the same arguments; None if no template fits.
+
+        The memo of an Evaluation also has the slots that were read, which are in the memo of the file already.
+        """
         if not self._credit:
             return None
         for number, template in enumerate(self._templates):
-            reading = template.read(span, fetched, position, slot, self._memo, self._limits.shared)
-            if reading is not None:
+            result = template.read(span, fetched, position, slot, self._memo, self._most_shared)
+            if result is not None:
                 if number:
                     self._templates.insert(0, self._templates.pop(number))
-                self._credit = min(self._credit + 1, MAX_CREDIT)
-                return reading
+                if self._credit < MAX_CREDIT:
+                    self._credit += 1
+                return result
         return None
 
     def learn(self, span: bytes, slot: int) -> None:
@@ -171,13 +171,13 @@ class _Step(NamedTuple):
 class Template:
     """The opcodes of a value, as steps, and ``build``, which returns the value of a list of its literals.
 
-    The value sets ``slots`` memo slots. ``names`` has the places in that list of those slots, counted from the first,
-    that other opcodes may read: one literal, or a slice for a tuple of integers.
+    The value sets ``slots`` memo slots. ``names`` returns the values of those that other opcodes may read, by their
+    number, counted from the first one that the value sets.
     """
 
     __slots__ = ("_build", "_names", "_slots", "_steps")
 
-    def __init__(self, steps: list[_Step], build: _Build, names: dict[int, _Place], slots: int) -> None:
+    def __init__(self, steps: list[_Step], build: _Build, names: dict[int, _Build], slots: int) -> None:
         self._steps = steps
         self._build = build
         self._names = names
@@ -185,29 +185,29 @@ class Template:
 
     def read(
         self, span: bytes, fetched: array[int], position: int, slot: int, memo: Memo, most_shared: int
-    ) -> Reading | None:
+    ) -> _Result | None:
         """The result of ``Evaluation.run`` if the span fits and its shared values expand to at most ``most_shared``.
 
         ``memo`` is that of the file.
         """
         found: _Literals = []
-        read: dict[int, object] = {}
+        read: list[int] = []
+        names: dict[int, object] = {}
         try:
             shared = self._match(span, slot, memo, found, read)
             if not 0 <= shared <= most_shared:
                 return None
             value = self._build(found)
-            memo_set: dict[int, object] = {}
             while (number := fetched[position]) < slot + self._slots:
-                memo_set[number] = _named(found, self._names[number - slot])
+                names[number] = self._names[number - slot](found)
                 position += 1
         except _FAULTS:
             return None
-        memo.use(read)
-        return Reading(value, read | memo_set, shared)
+        memo.use(dict.fromkeys(read))
+        return value, names, shared
 
-    def _match(self, span: bytes, slot: int, memo: Memo, found: _Literals, read: dict[int, object]) -> int:
-        """Append the literals of the span to ``found``, and add to ``read`` what is read from the memo, but not kept.
+    def _match(self, span: bytes, slot: int, memo: Memo, found: _Literals, read: list[int]) -> int:
+        """Append the literals of the span to ``found``, and to ``read`` the slots that are read, but not kept.
 
         Returns the bytes to which shared values expand, or -1 if the span does not fit.
         """
@@ -252,11 +252,14 @@ class Template:
                     if number != slot + own:
                         return -1
                     if value is None:
-                        value = _named(found, self._names[own])
+                        value = self._names[own](found)
                         shared += _expansion(value)
                 elif value is None:
-                    value = read[number] = memo.look(number)
+                    value = memo.look(number)
+                    if type(value) is not tuple and type(value) is not str:
+                        return -1
                     shared += _expansion(value)
+                    read.append(number)
                 elif type(value) is not str:
                     return -1
                 add(value)
@@ -322,18 +325,14 @@ def _across_frame(span: bytes, i: int, constant: bytes, boundaries: frozenset[in
     return -1
 
 
-def _named(found: _Literals, place: _Place) -> object:
-    return found[place] if type(place) is int else tuple(found[place])
-
-
 def _expansion(value: object) -> int:
     """The bytes to which a value expands that is read from the memo, but not kept: as in ``Containers``.
 
-    Raises ValueError if templates do not read such a value.
+    Raises ValueError for a tuple of anything but a few small integers.
     """
-    if type(value) is str:
+    if type(value) is not tuple:
         return payload(value)
-    if type(value) is not tuple or len(value) > MAX_SHARED_TUPLE:
+    if len(value) > MAX_SHARED_TUPLE:
         raise ValueError
     for item in value:
         if type(item) is not int or not -_SMALL_INTEGER < item < _SMALL_INTEGER:
@@ -350,29 +349,40 @@ class _UnlikeError(Exception):
 
 class _Node:
     def builder(self) -> _Build:
-        raise _UnlikeError  # parts of arrays, by themselves
+        raise _UnlikeError
+
+    def fix(self) -> object:
+        """Have the same value in all values that fit; return it."""
+        raise _UnlikeError
 
 
 class _Literal(_Node):
-    """A literal. ``place`` is its place among those that are read, or -1 for one that becomes a part of the constant
-    bytes, since ``fix`` was called."""
+    """A literal, with its ``place`` among those that are read.
 
-    def __init__(self, kind: int, value: object = None, own: int = 0) -> None:
+    One that is ``fixed`` becomes a part of the constant bytes. For kind _OWN, whose bytes differ, its ``source``, the
+    node in the memo, does.
+    """
+
+    def __init__(self, kind: int, value: object = None, own: int = 0, source: _Node | None = None) -> None:
         self.kind = kind
         self.value = value
         self.own = own
+        self.source = source
         self.fixed = kind == _SHARED and value is not None and type(value) is not str
         self.place = -1
 
+    @property
+    def constant(self) -> bool:
+        return self.fixed and self.kind != _OWN
+
     def fix(self) -> object:
-        """Its value, which all values that fit have."""
-        if self.kind == _OWN or (self.kind == _SHARED and self.value is None):
+        if self.kind == _SHARED and self.value is None:
             raise _UnlikeError
         self.fixed = True
-        return self.value
+        return self.source.fix() if self.source is not None else self.value
 
     def builder(self) -> _Build:
-        if self.fixed:
+        if self.fixed or self.kind == _BUFFER:  # a bytearray by itself is not data
             raise _UnlikeError
         return itemgetter(self.place)
 
@@ -383,6 +393,9 @@ class _Atom(_Node):
     def __init__(self, value: object) -> None:
         self.value = value
 
+    def fix(self) -> object:
+        return self.value
+
     def builder(self) -> _Build:
         return lambda found: self.value
 
@@ -391,9 +404,8 @@ class _Tuple(_Node):
     def __init__(self, items: list[_Node]) -> None:
         self.items = items
 
-    def fix(self) -> None:
-        for item in self.items:
-            _fix(item)
+    def fix(self) -> tuple[object, ...]:
+        return tuple([item.fix() for item in self.items])
 
     def integers(self) -> slice | None:
         """The places of its items, which are all integers; otherwise None."""
@@ -423,7 +435,7 @@ class _Dict(_Node):
         self.values: list[_Node] = []
 
     def add(self, keys: list[_Node], values: list[_Node]) -> None:
-        self.keys += map(_fix, keys)
+        self.keys += [key.fix() for key in keys]
         self.values += values
 
     def builder(self) -> _Build:
@@ -446,6 +458,14 @@ class _Text(_Node):
     def builder(self) -> _Build:
         place = self.text.place
         return lambda found: found[place].encode("latin-1")
+
+
+class _Dtype(_Node):
+    def __init__(self, dtype: object) -> None:
+        self.dtype = dtype
+
+    def fix(self) -> object:
+        return self.dtype
 
 
 class _Unset(_Node):
@@ -499,14 +519,8 @@ def _data_builder(data: _Node) -> _Build:
     raise _UnlikeError
 
 
-def _fix(node: _Node) -> object:
-    if not isinstance(node, (_Literal, _Tuple, _Atom)):
-        raise _UnlikeError
-    return node.value if isinstance(node, _Atom) else node.fix()
-
-
 def _fixed_dtype(node: _Node) -> PendingDtype:
-    dtype = _fix(node)
+    dtype = node.fix()
     if type(dtype) is not PendingDtype:
         raise _UnlikeError
     return dtype
@@ -588,8 +602,9 @@ class _Learner:
                 raise _UnlikeError
             self.memo.append(self.stack[-1])
             return _Literal(_PUT, own=own)
-        shared = own < 0
-        literal = _Literal(_SHARED, self.kept.get(own + self.slot)) if shared else _Literal(_OWN, own=own)
+        literal = _Literal(_SHARED, self.kept.get(own + self.slot))
+        if own >= 0:
+            literal = _Literal(_OWN, own=own, source=self.memo[own])
         self.stack.append(literal)
         return literal
 
@@ -624,20 +639,19 @@ class _Learner:
             del stack[place:]
         elif op == REDUCE:
             arguments = stack.pop()
-            function = _fix(stack[-1])
+            function = stack[-1].fix()
             if not isinstance(arguments, _Tuple) or type(function) is not Named:
                 raise _UnlikeError
             stack[-1] = _call(function, arguments)
         elif op == BUILD:
             state = stack.pop()
-            if not isinstance(state, _Tuple) or len(state.items) != 5 or not isinstance(stack[-1], _Unset):
+            target = stack[-1]
+            if isinstance(target, _Dtype) and isinstance(target.dtype, PendingDtype):
+                target.dtype.build(state.fix(), 0)
+            elif isinstance(target, _Unset) and isinstance(state, _Tuple) and len(state.items) == 5:
+                stack[-1] = _array_of_state(*state.items)
+            else:
                 raise _UnlikeError
-            version, shape, dtype, fortran, data = state.items
-            _fix(version)
-            array = _Array(shape, dtype, "F" if _fix(fortran) else "C", data)
-            if not array.dtype.isnative:
-                raise _UnlikeError
-            stack[-1] = array
         else:
             raise _UnlikeError
 
@@ -647,16 +661,26 @@ def _call(function: Named, arguments: _Tuple) -> _Node:
     if function.name in _RECONSTRUCT:
         arguments.fix()
         return _Unset()
+    if function.name == "numpy.dtype":
+        return _Dtype(function.make(arguments.fix(), 0))
     if function.name in _FROM_BUFFER and len(items) == 4:
-        order = _fix(items[3])
+        order = items[3].fix()
         if order not in ("C", "F"):
             raise _UnlikeError
         return _Array(items[2], items[1], "F" if order == "F" else "C", items[0])
     if function.name in _SCALAR and len(items) == 2:
         return _Scalar(function.make, items[0], items[1])
-    if function.name == "_codecs.encode" and len(items) == 2 and _fix(items[1]) in _LATIN:
+    if function.name == "_codecs.encode" and len(items) == 2 and items[1].fix() in _LATIN:
         return _Text(items[0])
     raise _UnlikeError
+
+
+def _array_of_state(version: _Node, shape: _Node, dtype: _Node, fortran: _Node, data: _Node) -> _Array:
+    version.fix()
+    array = _Array(shape, dtype, "F" if fortran.fix() else "C", data)
+    if not array.dtype.isnative:
+        raise _UnlikeError
+    return array
 
 
 def learn(span: bytes, slot: int, kept: dict[int, object]) -> Template | None:
@@ -670,7 +694,7 @@ def learn(span: bytes, slot: int, kept: dict[int, object]) -> Template | None:
         opcodes = learner.run(span)
         count = 0
         for _, literal in opcodes:
-            if literal is not None and not literal.fixed and literal.kind != _PUT:
+            if literal is not None and not literal.constant and literal.kind != _PUT:
                 literal.place = count
                 count += 1
         (value,) = learner.stack
@@ -682,14 +706,21 @@ def learn(span: bytes, slot: int, kept: dict[int, object]) -> Template | None:
         return None
 
 
-def _find_names(memo: list[_Node]) -> dict[int, _Place]:
-    names: dict[int, _Place] = {}
+def _find_names(memo: list[_Node]) -> dict[int, _Build]:
+    """The functions that return the values of memo slots; not for slots that are seldom read."""
+    names: dict[int, _Build] = {}
     for number, node in enumerate(memo):
-        if isinstance(node, _Literal) and node.kind == _TEXT and not node.fixed:
-            names[number] = node.place
-        elif isinstance(node, _Tuple) and (places := node.integers()) is not None:
-            names[number] = places
+        if isinstance(node, _Dtype) or (isinstance(node, _Literal) and node.constant):
+            names[number] = partial(_constant, node.fix())
+        elif isinstance(node, _Literal) and node.kind == _TEXT:
+            names[number] = node.builder()
+        elif isinstance(node, _Tuple) and node.integers() is not None:
+            names[number] = node.builder()
     return names
+
+
+def _constant(value: object, found: _Literals) -> object:
+    return value
 
 
 def _join(opcodes: list[tuple[bytes, _Literal | None]]) -> list[_Step]:
@@ -698,7 +729,7 @@ def _join(opcodes: list[tuple[bytes, _Literal | None]]) -> list[_Step]:
     constant = b""
     boundaries: list[int] = []
     for opcode, literal in [*opcodes, (b"", _Literal(_END))]:
-        if literal is None or literal.fixed:
+        if literal is None or literal.constant:
             boundaries.append(len(constant))
             constant += opcode
         else:
