@@ -1,13 +1,4 @@
-"""Templates: reading values that are built like an earlier one, without running the machine for each opcode.
-
-The annotations of a file have mostly the same opcodes, and differ in numbers, text and the data of arrays. A template
-is the opcodes of one value: constant bytes, and between them the literals, which are read. If the bytes of another
-value fit, it is built from its literals. Everything else, faults included, is left to the machine in
-:mod:`converters.pickles.evaluation`: a template that does not fit has no effect.
-
-What fits gives the same result as the machine: the value, the memo slots that are set or read, and the bytes to which
-shared values expand. No code is generated, and the functions that build arrays are chosen here by the same names.
-"""
+"""Making templates from the values of a file, and trying them on other values."""
 
 from __future__ import annotations
 
@@ -16,15 +7,14 @@ from collections.abc import Callable
 from functools import partial
 from math import prod
 from operator import itemgetter
-from struct import Struct, error
-from typing import Any, Literal, NamedTuple
+from struct import unpack_from
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from converters.pickles.arrays import Named, PendingDtype
-from converters.pickles.containers import payload
-from converters.pickles.limits import NODE_BYTES, Limits
+from converters.pickles.limits import Limits
 from converters.pickles.memo import Memo
 from converters.pickles.opcodes import (
     APPEND,
@@ -39,7 +29,6 @@ from converters.pickles.opcodes import (
     BINUNICODE,
     BUILD,
     BYTEARRAY8,
-    CONTAINER_WEIGHT,
     COUNTED,
     EMPTY_DICT,
     EMPTY_LIST,
@@ -49,6 +38,7 @@ from converters.pickles.opcodes import (
     LONG_BINGET,
     LONG_BINPUT,
     MARK,
+    MAX_DEPTH,
     MEMOIZE,
     NEWFALSE,
     NEWTRUE,
@@ -58,61 +48,51 @@ from converters.pickles.opcodes import (
     SETITEMS,
     SHORT_BINBYTES,
     SHORT_BINUNICODE,
-    STOP,
     TUPLE,
     TUPLE1,
     TUPLE2,
     TUPLE3,
-    PickleError,
+)
+from converters.pickles.template import (
+    BUFFER,
+    DATA,
+    END,
+    ENDS,
+    FAULTS,
+    INTEGER,
+    OWN,
+    REAL,
+    SHARED,
+    SLOT,
+    TEXT,
+    Build,
+    Literals,
+    Result,
+    Step,
+    Template,
 )
 
 MAX_ATTEMPTS = 16
 """Maximum number of values per file from which a template is made."""
 MAX_OPCODES = 1000
-"""Maximum number of opcodes of a template."""
+"""Maximum number of opcodes of a template, which cannot exceed MIN_NODES values, whatever is shared."""
 FIRST_CREDIT = 16
 MAX_CREDIT = 256
 """A file begins with FIRST_CREDIT. A value that a template fits adds one, up to MAX_CREDIT; another value takes one. At
 zero, no more templates are tried: the values of the file are not alike."""
-MAX_SHARED_TUPLE = 32
-"""Maximum number of items of a tuple that a template reads from the memo."""
 
-_u16 = Struct("<H").unpack_from
-_u32 = Struct("<I").unpack_from
-_i32 = Struct("<i").unpack_from
-_u64 = Struct("<Q").unpack_from
-_f64 = Struct(">d").unpack_from
-
-# Kinds of literals. A value of kind _SHARED is read from a memo slot that was set before this value, one of kind _OWN
-# from a slot that this value sets. _PUT sets a slot by number. _END stands for the end of the value.
-_INT, _SHARED, _OWN, _BYTES, _FLOAT, _TEXT, _PUT, _BUFFER, _END = range(9)
-_GETS = frozenset((_SHARED, _OWN))
 _KINDS = {
-    BININT1: _INT, BININT2: _INT, BININT: _INT, BINFLOAT: _FLOAT,
-    SHORT_BINUNICODE: _TEXT, BINUNICODE: _TEXT, SHORT_BINBYTES: _BYTES, BINBYTES: _BYTES, BYTEARRAY8: _BUFFER,
+    BININT1: INTEGER, BININT2: INTEGER, BININT: INTEGER, BINFLOAT: REAL,
+    SHORT_BINUNICODE: TEXT, BINUNICODE: TEXT, SHORT_BINBYTES: DATA, BINBYTES: DATA, BYTEARRAY8: BUFFER,
 }  # fmt: skip
 _SLOT_SIZES = {BINGET: 1, LONG_BINGET: 4, BINPUT: 1, LONG_BINPUT: 4}
-_ENDS = frozenset((APPEND, APPENDS, SETITEM, SETITEMS, STOP))
-"""Opcodes that end a complete value, since they add it to its container."""
 _ATOMS = {NONE: None, NEWTRUE: True, NEWFALSE: False}
 _TUPLES = {EMPTY_TUPLE: 0, TUPLE1: 1, TUPLE2: 2, TUPLE3: 3}
-_SMALL_INTEGER = 1 << 64
-_FRAME = bytes((FRAME,))
 
 _RECONSTRUCT = frozenset(("numpy.core.multiarray._reconstruct", "numpy._core.multiarray._reconstruct"))
 _FROM_BUFFER = frozenset(("numpy.core.numeric._frombuffer", "numpy._core.numeric._frombuffer"))
 _SCALAR = frozenset(("numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar"))
 _LATIN = frozenset(("latin1", "latin-1"))
-
-_Literals = list[Any]
-_Build = Callable[[_Literals], Any]
-_FAULTS = (IndexError, KeyError, ValueError, OverflowError, MemoryError, PickleError, error)
-"""Exceptions from reading or building what does not fit; a UnicodeError is a ValueError."""
-
-
-_Result = tuple[object, dict[int, object], int]
-"""As an Evaluation has it after its run: the value, the memo slots that it sets, and the bytes to which shared values
-expand."""
 
 
 class Templates:
@@ -127,7 +107,7 @@ class Templates:
         self._attempts = MAX_ATTEMPTS
         self._credit = FIRST_CREDIT
 
-    def read(self, span: bytes, fetched: array[int], position: int, slot: int) -> _Result | None:
+    def read(self, span: bytes, fetched: array[int], position: int, slot: int) -> Result | None:
         """The result of ``Evaluation.run`` with the same arguments; None if no template fits.
 
         The memo of an Evaluation also has the slots that were read, which are in the memo of the file already.
@@ -154,193 +134,7 @@ class Templates:
                 self._templates.insert(0, template)
 
 
-class _Step(NamedTuple):
-    """Constant bytes, and the literal that follows them.
-
-    ``boundaries`` are the positions in ``constant`` at which opcodes begin. For literals of kind _PUT and _OWN, ``own``
-    is the memo slot, counted from the first one that the value sets.
-    """
-
-    constant: bytes
-    size: int
-    boundaries: frozenset[int]
-    kind: int
-    own: int
-
-
-class Template:
-    """The opcodes of a value, as steps, and ``build``, which returns the value of a list of its literals.
-
-    The value sets ``slots`` memo slots. ``names`` returns the values of those that other opcodes may read, by their
-    number, counted from the first one that the value sets.
-    """
-
-    __slots__ = ("_build", "_names", "_slots", "_steps")
-
-    def __init__(self, steps: list[_Step], build: _Build, names: dict[int, _Build], slots: int) -> None:
-        self._steps = steps
-        self._build = build
-        self._names = names
-        self._slots = slots
-
-    def read(
-        self, span: bytes, fetched: array[int], position: int, slot: int, memo: Memo, most_shared: int
-    ) -> _Result | None:
-        """The result of ``Evaluation.run`` if the span fits and its shared values expand to at most ``most_shared``.
-
-        ``memo`` is that of the file.
-        """
-        found: _Literals = []
-        read: list[int] = []
-        names: dict[int, object] = {}
-        try:
-            shared = self._match(span, slot, memo, found, read)
-            if not 0 <= shared <= most_shared:
-                return None
-            value = self._build(found)
-            while (number := fetched[position]) < slot + self._slots:
-                names[number] = self._names[number - slot](found)
-                position += 1
-        except _FAULTS:
-            return None
-        memo.use(dict.fromkeys(read))
-        return value, names, shared
-
-    def _match(self, span: bytes, slot: int, memo: Memo, found: _Literals, read: list[int]) -> int:
-        """Append the literals of the span to ``found``, and to ``read`` the slots that are read, but not kept.
-
-        Returns the bytes to which shared values expand, or -1 if the span does not fit.
-        """
-        kept = memo.kept.get
-        add = found.append
-        shared = 0
-        i = 0
-        for constant, size, boundaries, kind, own in self._steps:
-            if span.startswith(constant, i):
-                i += size
-            elif (i := _across_frame(span, i, constant, boundaries)) < 0:
-                return -1
-            if kind == _END:
-                break
-            op = span[i]
-            if op == FRAME:
-                i += 9
-                op = span[i]
-            if kind == _INT:
-                if op == BININT1:
-                    add(span[i + 1])
-                    i += 2
-                elif op == BININT2:
-                    add(_u16(span, i + 1)[0])
-                    i += 3
-                elif op == BININT:
-                    add(_i32(span, i + 1)[0])
-                    i += 5
-                else:
-                    return -1
-            elif kind in _GETS:
-                if op == BINGET:
-                    number = span[i + 1]
-                    i += 2
-                elif op == LONG_BINGET:
-                    number = _u32(span, i + 1)[0]
-                    i += 5
-                else:
-                    return -1
-                value = kept(number)
-                if kind == _OWN:
-                    if number != slot + own:
-                        return -1
-                    if value is None:
-                        value = self._names[own](found)
-                        shared += _expansion(value)
-                elif value is None:
-                    value = memo.look(number)
-                    if type(value) is not tuple and type(value) is not str:
-                        return -1
-                    shared += _expansion(value)
-                    read.append(number)
-                elif type(value) is not str:
-                    return -1
-                add(value)
-            elif kind == _BYTES:
-                if op == BINBYTES:
-                    start = i + 5
-                    i = start + _u32(span, i + 1)[0]
-                elif op == SHORT_BINBYTES:
-                    start = i + 2
-                    i = start + span[i + 1]
-                else:
-                    return -1
-                add(span[start:i])
-            elif kind == _FLOAT:
-                if op != BINFLOAT:
-                    return -1
-                add(_f64(span, i + 1)[0])
-                i += 9
-            elif kind == _TEXT:
-                if op == SHORT_BINUNICODE:
-                    start = i + 2
-                    i = start + span[i + 1]
-                elif op == BINUNICODE:
-                    start = i + 5
-                    i = start + _u32(span, i + 1)[0]
-                else:
-                    return -1
-                add(span[start:i].decode("utf-8", "surrogatepass"))
-            elif kind == _PUT:
-                if op == BINPUT:
-                    number = span[i + 1]
-                    i += 2
-                elif op == LONG_BINPUT:
-                    number = _u32(span, i + 1)[0]
-                    i += 5
-                else:
-                    return -1
-                if number != slot + own:
-                    return -1
-            else:
-                if op != BYTEARRAY8:
-                    return -1
-                start = i + 9
-                i = start + _u64(span, i + 1)[0]
-                add(span[start:i])
-        if i == len(span) or span[i] in _ENDS or (span[i] == FRAME and i + 9 == len(span)):
-            return shared
-        return -1
-
-
-def _across_frame(span: bytes, i: int, constant: bytes, boundaries: frozenset[int]) -> int:
-    """The position in the span after the constant bytes, if they are at ``i`` with a frame between them; otherwise -1.
-
-    A frame can begin before any opcode.
-    """
-    size = len(constant)
-    at = span.find(_FRAME, i, i + size)
-    while at >= 0:
-        first = at - i
-        if first in boundaries and span.startswith(constant[:first], i) and span.startswith(constant[first:], at + 9):
-            return i + size + 9
-        at = span.find(_FRAME, at + 1, i + size)
-    return -1
-
-
-def _expansion(value: object) -> int:
-    """The bytes to which a value expands that is read from the memo, but not kept: as in ``Containers``.
-
-    Raises ValueError for a tuple of anything but a few small integers.
-    """
-    if type(value) is not tuple:
-        return payload(value)
-    if len(value) > MAX_SHARED_TUPLE:
-        raise ValueError
-    for item in value:
-        if type(item) is not int or not -_SMALL_INTEGER < item < _SMALL_INTEGER:
-            raise ValueError
-    return (CONTAINER_WEIGHT + len(value)) * NODE_BYTES
-
-
-# Making a template. Each value on the stack of the machine is a node; ``builder`` returns the function that builds it.
+# Each value on the stack of the machine is a node; ``builder`` returns the function that builds it.
 
 
 class _UnlikeError(Exception):
@@ -348,7 +142,7 @@ class _UnlikeError(Exception):
 
 
 class _Node:
-    def builder(self) -> _Build:
+    def builder(self) -> Build:
         raise _UnlikeError
 
     def fix(self) -> object:
@@ -359,7 +153,7 @@ class _Node:
 class _Literal(_Node):
     """A literal, with its ``place`` among those that are read.
 
-    One that is ``fixed`` becomes a part of the constant bytes. For kind _OWN, whose bytes differ, its ``source``, the
+    One that is ``fixed`` becomes a part of the constant bytes. For kind OWN, whose bytes differ, its ``source``, the
     node in the memo, does.
     """
 
@@ -368,21 +162,29 @@ class _Literal(_Node):
         self.value = value
         self.own = own
         self.source = source
-        self.fixed = kind == _SHARED and value is not None and type(value) is not str
+        self.fixed = kind == SHARED and value is not None and type(value) is not str
         self.place = -1
 
     @property
     def constant(self) -> bool:
-        return self.fixed and self.kind != _OWN
+        return self.fixed and self.kind != OWN
 
     def fix(self) -> object:
-        if self.kind == _SHARED and self.value is None:
+        if self.kind == SHARED and self.value is None:
             raise _UnlikeError
         self.fixed = True
         return self.source.fix() if self.source is not None else self.value
 
-    def builder(self) -> _Build:
-        if self.fixed or self.kind == _BUFFER:  # a bytearray by itself is not data
+    @property
+    def plain(self) -> bool:
+        """Whether it is read, and is data by itself."""
+        if self.fixed or self.kind == BUFFER:
+            return False
+        source = self.source
+        return source is None or isinstance(source, _Tuple) or (isinstance(source, _Literal) and source.kind == TEXT)
+
+    def builder(self) -> Build:
+        if not self.plain:
             raise _UnlikeError
         return itemgetter(self.place)
 
@@ -396,7 +198,7 @@ class _Atom(_Node):
     def fix(self) -> object:
         return self.value
 
-    def builder(self) -> _Build:
+    def builder(self) -> Build:
         return lambda found: self.value
 
 
@@ -410,9 +212,9 @@ class _Tuple(_Node):
     def integers(self) -> slice | None:
         """The places of its items, which are all integers; otherwise None."""
         kinds = {item.kind if isinstance(item, _Literal) and not item.fixed else -1 for item in self.items}
-        return _places(self.items) if kinds == {_INT} else None
+        return _places(self.items) if kinds == {INTEGER} else None
 
-    def builder(self) -> _Build:
+    def builder(self) -> Build:
         places = _places(self.items)
         if places is not None:
             return lambda found: tuple(found[places])
@@ -424,7 +226,7 @@ class _List(_Node):
     def __init__(self) -> None:
         self.items: list[_Node] = []
 
-    def builder(self) -> _Build:
+    def builder(self) -> Build:
         builders = [item.builder() for item in self.items]
         return lambda found: [build(found) for build in builders]
 
@@ -438,7 +240,7 @@ class _Dict(_Node):
         self.keys += [key.fix() for key in keys]
         self.values += values
 
-    def builder(self) -> _Build:
+    def builder(self) -> Build:
         keys = self.keys
         places = _places(self.values)
         if places is not None:
@@ -451,11 +253,11 @@ class _Text(_Node):
     """Bytes that protocol 2 writes as text."""
 
     def __init__(self, text: _Node) -> None:
-        if not (isinstance(text, _Literal) and text.kind == _TEXT):
+        if not (isinstance(text, _Literal) and text.kind == TEXT):
             raise _UnlikeError
         self.text = text
 
-    def builder(self) -> _Build:
+    def builder(self) -> Build:
         place = self.text.place
         return lambda found: found[place].encode("latin-1")
 
@@ -481,7 +283,7 @@ class _Array(_Node):
         self.order = order
         self.data = data
 
-    def builder(self) -> _Build:
+    def builder(self) -> Build:
         places = self.shape.integers() if self.shape.items else slice(0, 0)
         if places is None:
             raise _UnlikeError
@@ -495,13 +297,13 @@ class _Scalar(_Node):
         _complete(self.dtype)
         self.data = data
 
-    def builder(self) -> _Build:
+    def builder(self) -> Build:
         make, dtype, data = self.make, self.dtype, _data_builder(self.data)
         return lambda found: make((dtype, data(found)), 0)
 
 
 def _build_array(
-    dtype: np.dtype[Any], order: Literal["C", "F"], places: slice, data: _Build, found: _Literals
+    dtype: np.dtype[Any], order: Literal["C", "F"], places: slice, data: Build, found: Literals
 ) -> NDArray[np.generic]:
     """The array whose lengths of axes are at these places. Raises ValueError if the machine would find a fault."""
     shape = found[places]
@@ -511,8 +313,8 @@ def _build_array(
     return np.ndarray(shape, dtype, raw, 0, None, order)
 
 
-def _data_builder(data: _Node) -> _Build:
-    if isinstance(data, _Literal) and data.kind in (_BYTES, _BUFFER) and not data.fixed:
+def _data_builder(data: _Node) -> Build:
+    if isinstance(data, _Literal) and data.kind in (DATA, BUFFER) and not data.fixed:
         return itemgetter(data.place)
     if isinstance(data, _Text):
         return data.builder()
@@ -534,7 +336,7 @@ def _complete(dtype: PendingDtype) -> np.dtype[np.generic]:
 
 def _places(items: list[_Node]) -> slice | None:
     """The places of literals that are read one after another; None for other nodes."""
-    places = [item.place if isinstance(item, _Literal) and item.kind != _BUFFER else -1 for item in items]
+    places = [item.place if isinstance(item, _Literal) and item.plain else -1 for item in items]
     if not places or places[0] < 0 or places != list(range(places[0], places[0] + len(places))):
         return None
     return slice(places[0], places[0] + len(places))
@@ -556,7 +358,7 @@ class _Learner:
         i = 0
         while i < len(span):
             op = span[i]
-            if op in _ENDS and len(self.stack) == 1 and not self.marks:
+            if op in ENDS and len(self.stack) == 1 and not self.marks:
                 break
             if op == FRAME:
                 i += 9
@@ -586,13 +388,13 @@ class _Learner:
         kind = _KINDS.get(op)
         if kind is None:
             raise _UnlikeError
-        if kind == _INT:
+        if kind == INTEGER:
             literal = _Literal(kind, int.from_bytes(opcode[1:], "little", signed=op == BININT))
-        elif kind == _FLOAT:
-            literal = _Literal(kind, _f64(opcode, 1)[0])
+        elif kind == REAL:
+            literal = _Literal(kind, unpack_from(">d", opcode, 1)[0])
         else:
             data = opcode[1 + COUNTED[op] :]
-            literal = _Literal(kind, data.decode("utf-8", "surrogatepass") if kind == _TEXT else data)
+            literal = _Literal(kind, data.decode("utf-8", "surrogatepass") if kind == TEXT else data)
         self.stack.append(literal)
         return literal
 
@@ -601,10 +403,10 @@ class _Learner:
             if own != len(self.memo):
                 raise _UnlikeError
             self.memo.append(self.stack[-1])
-            return _Literal(_PUT, own=own)
-        literal = _Literal(_SHARED, self.kept.get(own + self.slot))
+            return _Literal(SLOT, own=own)
+        literal = _Literal(SHARED, self.kept.get(own + self.slot))
         if own >= 0:
-            literal = _Literal(_OWN, own=own, source=self.memo[own])
+            literal = _Literal(OWN, own=own, source=self.memo[own])
         self.stack.append(literal)
         return literal
 
@@ -694,45 +496,62 @@ def learn(span: bytes, slot: int, kept: dict[int, object]) -> Template | None:
         opcodes = learner.run(span)
         count = 0
         for _, literal in opcodes:
-            if literal is not None and not literal.constant and literal.kind != _PUT:
+            if literal is not None and not literal.constant and literal.kind != SLOT:
                 literal.place = count
                 count += 1
         (value,) = learner.stack
+        if _depth(value) > MAX_DEPTH:
+            return None
         names = _find_names(learner.memo)
-        if any(literal is not None and literal.kind == _OWN and literal.own not in names for _, literal in opcodes):
+        if any(literal is not None and literal.kind == OWN and literal.own not in names for _, literal in opcodes):
             return None
         return Template(_join(opcodes), value.builder(), names, len(learner.memo))
-    except (_UnlikeError, *_FAULTS):
+    except (_UnlikeError, *FAULTS):
         return None
 
 
-def _find_names(memo: list[_Node]) -> dict[int, _Build]:
+def _depth(value: _Node) -> int:
+    """The nesting of containers of a value, if each of its literals were a tuple, as shared ones may be."""
+    items: list[_Node] = []
+    if isinstance(value, (_Tuple, _List)):
+        items = value.items
+    elif isinstance(value, _Dict):
+        items = value.values
+    return 1 + max(map(_depth, items), default=0)
+
+
+def _find_names(memo: list[_Node]) -> dict[int, Build]:
     """The functions that return the values of memo slots; not for slots that are seldom read."""
-    names: dict[int, _Build] = {}
+    names: dict[int, Build] = {}
     for number, node in enumerate(memo):
         if isinstance(node, _Dtype) or (isinstance(node, _Literal) and node.constant):
             names[number] = partial(_constant, node.fix())
-        elif isinstance(node, _Literal) and node.kind == _TEXT:
-            names[number] = node.builder()
-        elif isinstance(node, _Tuple) and node.integers() is not None:
+        elif _is_name(node):
             names[number] = node.builder()
     return names
 
 
-def _constant(value: object, found: _Literals) -> object:
+def _is_name(node: _Node) -> bool:
+    """Whether a node is a text, or a tuple of integers such as a shape, which annotations share."""
+    if isinstance(node, _Literal):
+        return node.kind == TEXT
+    return isinstance(node, _Tuple) and node.integers() is not None
+
+
+def _constant(value: object, found: Literals) -> object:
     return value
 
 
-def _join(opcodes: list[tuple[bytes, _Literal | None]]) -> list[_Step]:
+def _join(opcodes: list[tuple[bytes, _Literal | None]]) -> list[Step]:
     """Join the opcodes that are constant bytes."""
-    steps: list[_Step] = []
+    steps: list[Step] = []
     constant = b""
     boundaries: list[int] = []
-    for opcode, literal in [*opcodes, (b"", _Literal(_END))]:
+    for opcode, literal in [*opcodes, (b"", _Literal(END))]:
         if literal is None or literal.constant:
             boundaries.append(len(constant))
             constant += opcode
         else:
-            steps.append(_Step(constant, len(constant), frozenset(boundaries), literal.kind, literal.own))
+            steps.append(Step(constant, len(constant), frozenset(boundaries), literal.kind, literal.own))
             constant, boundaries = b"", []
     return steps
