@@ -18,6 +18,7 @@ from converters.pickles.file import PickleFile
 from converters.pickles.limits import Limits
 from converters.pickles.memo import MISSING
 from converters.pickles.opcodes import PickleError
+from converters.pickles.template import Result, Template
 from tests.support.reading_pickles import check_same
 
 MAX_BYTES = 41
@@ -41,15 +42,18 @@ class Place:
         self.odd = pickled._index.odd
         self.memo = pickled._memo
         self.limits = Limits(pickled.size)
-        self.templates = pickled._templates._templates
         self.position = bisect_left(self.fetched, self.slot)
+        self.templates = [one for one in pickled._templates._templates if self._result(one, span) is not None]
+
+    def _result(self, template: Template, span: bytes) -> Result | None:
+        return template.read(span, self.fetched, self.position, self.slot, self.memo, self.limits.shared)
 
     def check(self, span: bytes) -> bool:
         """Whether a template reads the span as a value here, which must then be equal to that of the machine."""
         read = False
         for template in self.templates:
             order = list(self.memo._cache)
-            result = template.read(span, self.fetched, self.position, self.slot, self.memo, self.limits.shared)
+            result = self._result(template, span)
             if result is None:
                 assert list(self.memo._cache) == order, "a template that does not fit has an effect"
                 continue
