@@ -60,7 +60,6 @@ expand."""
 
 _GETS = frozenset((SHARED, OWN))
 _SMALL_INTEGER = 1 << 64
-_FRAME = bytes((FRAME,))
 
 _u16 = Struct("<H").unpack_from
 _u32 = Struct("<I").unpack_from
@@ -78,7 +77,7 @@ class Step(NamedTuple):
 
     constant: bytes
     size: int
-    boundaries: frozenset[int]
+    boundaries: tuple[int, ...]
     kind: int
     own: int
 
@@ -170,6 +169,8 @@ class Template:
                     if value is None:
                         value = self._names[own](found)
                         shared += _expansion(value)
+                elif number >= slot:
+                    return -1
                 elif value is None:
                     value = memo.look(number)
                     if type(value) is not tuple and type(value) is not str:
@@ -226,18 +227,17 @@ class Template:
         return -1
 
 
-def _across_frame(span: bytes, i: int, constant: bytes, boundaries: frozenset[int]) -> int:
+def _across_frame(span: bytes, i: int, constant: bytes, boundaries: tuple[int, ...]) -> int:
     """The position in the span after the constant bytes, if they are at ``i`` with a frame between them; otherwise -1.
 
-    A frame can begin before any opcode.
+    A frame can begin before any opcode, and no opcode of ``constant`` is one. May raise IndexError.
     """
-    size = len(constant)
-    at = span.find(_FRAME, i, i + size)
-    while at >= 0:
-        first = at - i
-        if first in boundaries and span.startswith(constant[:first], i) and span.startswith(constant[first:], at + 9):
-            return i + size + 9
-        at = span.find(_FRAME, at + 1, i + size)
+    for first in boundaries:
+        if span[i + first] == FRAME:
+            after = i + first + 9
+            if span.startswith(constant[:first], i) and span.startswith(constant[first:], after):
+                return after + len(constant) - first
+            return -1
     return -1
 
 

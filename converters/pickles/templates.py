@@ -76,6 +76,8 @@ MAX_ATTEMPTS = 16
 """Maximum number of values per file from which a template is made."""
 MAX_OPCODES = 1000
 """Maximum number of opcodes of a template, which cannot exceed MIN_NODES values, whatever is shared."""
+MAX_FIXED = 256
+"""Maximum size in bytes, with its opcode, of a literal that becomes a part of the constant bytes."""
 FIRST_CREDIT = 16
 MAX_CREDIT = 256
 """A file begins with FIRST_CREDIT. A value that a template fits adds one, up to MAX_CREDIT; another value takes one. At
@@ -170,7 +172,7 @@ class _Literal(_Node):
         return self.fixed and self.kind != OWN
 
     def fix(self) -> object:
-        if self.kind == SHARED and self.value is None:
+        if self.value is None and self.source is None:  # not known, or long
             raise _UnlikeError
         self.fixed = True
         return self.source.fix() if self.source is not None else self.value
@@ -353,7 +355,10 @@ class _Learner:
         self.memo: list[_Node] = []  # by slot, from the first one that the value sets
 
     def run(self, span: bytes) -> list[tuple[bytes, _Literal | None]]:
-        """The opcodes with their arguments, without frames, and the literal that each of them is, if it is one."""
+        """The opcodes with their arguments, without frames, and the literal that each of them is, if it is one.
+
+        Opcodes longer than MAX_FIXED, which are never constant bytes, are left empty.
+        """
         opcodes: list[tuple[bytes, _Literal | None]] = []
         i = 0
         while i < len(span):
@@ -370,7 +375,7 @@ class _Learner:
                 stop += COUNTED[op] + int.from_bytes(span[stop : stop + COUNTED[op]], "little")
             elif FIXED[op]:
                 stop = i + FIXED[op]
-            opcode = span[i:stop]
+            opcode = span[i:stop] if stop - i <= MAX_FIXED else b""
             literal = None
             if stop > i + 1:
                 literal = self._literal(op, opcode)
@@ -388,7 +393,9 @@ class _Learner:
         kind = _KINDS.get(op)
         if kind is None:
             raise _UnlikeError
-        if kind == INTEGER:
+        if not opcode:
+            literal = _Literal(kind)
+        elif kind == INTEGER:
             literal = _Literal(kind, int.from_bytes(opcode[1:], "little", signed=op == BININT))
         elif kind == REAL:
             literal = _Literal(kind, unpack_from(">d", opcode, 1)[0])
@@ -552,6 +559,6 @@ def _join(opcodes: list[tuple[bytes, _Literal | None]]) -> list[Step]:
             boundaries.append(len(constant))
             constant += opcode
         else:
-            steps.append(Step(constant, len(constant), frozenset(boundaries), literal.kind, literal.own))
+            steps.append(Step(constant, len(constant), tuple(boundaries), literal.kind, literal.own))
             constant, boundaries = b"", []
     return steps
