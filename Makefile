@@ -58,8 +58,8 @@ oldest-test: $(VENV)-oldest/.installed ## the test suite, but for the slow tests
 smoke: $(VENV)/.test ## every benchmark that has what it needs once, in its smallest size
 	$(BIN)/python -m benchmarks --smallest
 
-fuzz: $(VENV)/.fuzz ## look for inputs that break the readers, FUZZ_SECONDS for each of three (Linux)
-	for target in pickles documents stores; do \
+fuzz: $(VENV)/.fuzz ## look for inputs that break the readers, FUZZ_SECONDS for each of four (Linux)
+	for target in pickles templates documents stores; do \
 		$(BIN)/python -m tests.fuzz $$target --seconds $(FUZZ_SECONDS) || exit 1; \
 	done
 

@@ -30,6 +30,7 @@ from converters.pickles.limits import EVALUATION_BYTES, Budget
 from converters.pickles.memo import MISSING, Memo, copy_value
 from converters.pickles.opcodes import EMPTY_DICT, PickleError
 from converters.pickles.spans import Index, Spans
+from converters.pickles.templates import Templates
 from skelstore.errors import SourceError
 from skelstore.format.files import absolute, open_regular
 from skelstore.wording import counted, kind_of, shown
@@ -43,7 +44,7 @@ MAX_CHAINS = 200
 """A value may need another one, which needs another one. Up to ``MAX_CHAIN`` evaluations are nested; deeper ones start
 a new chain, and up to ``MAX_CHAINS`` chains are evaluated, the last one first."""
 
-_OF_A_PROCESS = frozenset(("_fd", "_memo", "_growth", "_budget", "_refused", "_listed"))
+_OF_A_PROCESS = frozenset(("_fd", "_memo", "_growth", "_budget", "_templates", "_refused", "_listed"))
 """Attributes that are not sent to other processes."""
 _Running = frozenset[tuple[int, int]]
 _KEY_TYPES = (str, bytes, int, float, bool, type(None))
@@ -98,6 +99,7 @@ class PickleFile:
         """Initialize the state that each process has for itself."""
         self._memo = Memo()
         self._budget = Budget(self.size)
+        self._templates = Templates(self._memo, self._budget.limits)
         self._refused: dict[int, tuple[int, str]] = {}  # offset of a value -> the error (offset, text)
         self._listed: tuple[int, list[object]] | None = None  # a list without an index, with its number in the root
 
@@ -129,7 +131,7 @@ class PickleFile:
 
     def value(self, key: Key) -> object:
         """The whole value of a key of the root dict. Raises KeyError if there is no such key, and SourceError."""
-        return self._unit(self._number(key), -1, f" (in {shown(key)})")
+        return self._unit(self._number(key), -1)
 
     def root(self) -> object:
         """The value of the whole file, in memory at once. Raises SourceError."""
@@ -163,8 +165,7 @@ class PickleFile:
             raise IndexError(f"{self.path}: element {i} is out of range; there are {counted(len(listed), 'element')}")
         if isinstance(listed, list):
             return copy_value(listed[i])
-        place = f"element {i}" if number < 0 else f"element {i} of {shown(key)}"
-        return self._unit(i if number < 0 else number, -1 if number < 0 else i, f" (in {place})")
+        return self._unit(i, -1) if number < 0 else self._unit(number, i)
 
     def element_sizes(self, key: Key = None) -> NDArray[np.int64]:
         """The bytes of each element of that list in the file [elements]. Raises KeyError if there is no such list."""
@@ -250,7 +251,7 @@ class PickleFile:
         if self._index.root_kind != "dict" or self._index.root is None:
             return keys, numbers
         for number in range(0, len(self._index.root), 2):
-            key = self._unit(number, -1, " (a key)")
+            key = self._unit(number, -1)
             offset = self._index.root.starts[number]
             if type(key) not in _KEY_TYPES:
                 raise PickleError(offset, f"{kind_of(key)} as the key of a dict was found, expected text or a number")
@@ -263,7 +264,7 @@ class PickleFile:
 
     # Evaluation.
 
-    def _unit(self, number: int, element: int, place: str) -> object:
+    def _unit(self, number: int, element: int) -> object:
         waiting = [(number, element)]
         try:
             while True:
@@ -281,7 +282,16 @@ class PickleFile:
                     if not waiting:
                         return value
         except PickleError as error:
-            raise self._error(error, place) from None
+            raise self._error(error, self._place(number, element)) from None
+
+    def _place(self, number: int, element: int) -> str:
+        """The place of a value in the file, for messages."""
+        if self.root_kind == "list":
+            return f" (in element {number})"
+        if number % 2 == 0:
+            return " (a key)"
+        key = shown(self.keys[number // 2])
+        return f" (in {key})" if element < 0 else f" (in element {element} of {key})"
 
     def _evaluate(self, number: int, element: int, running: _Running, chain: int) -> tuple[object, dict[int, object]]:
         """Value ``number`` of the root, or an element of it, and the memo slots that were set or read for it.
@@ -296,21 +306,33 @@ class PickleFile:
         self._budget.check(start)
         if start in self._refused:
             raise PickleError(*self._refused[start])
-        evaluation = self._evaluation(running | {(number, element)}, chain)
+        position = bisect_left(self._index.fetched, slot)
+        shared = 0
         try:
-            value = evaluation.run(self._read(start, stop), start, bisect_left(self._index.fetched, slot), slot)
+            span = self._read(start, stop)
+            result = self._templates.read(span, self._index.fetched, position, slot)
+            if result is not None:
+                value, memo, shared = result
+            else:
+                evaluation = self._evaluation(running | {(number, element)}, chain)
+                try:
+                    value, memo = evaluation.run(span, start, position, slot), evaluation.memo
+                finally:
+                    shared = evaluation.shared
         except PickleError as error:
             self._refused[start] = error.offset, error.text
             raise
         finally:
             if chain:
-                self._budget.spend(stop - start + EVALUATION_BYTES + evaluation.shared)
+                self._budget.spend(stop - start + EVALUATION_BYTES + shared)
             else:
-                self._budget.expand(start, stop - start, evaluation.shared)
-        if evaluation.memo:
+                self._budget.expand(start, stop - start, shared)
+        if memo:
             # The caller gets these objects themselves, so those that it could change are not cached.
-            self._memo.keep(evaluation.memo, stop - start, chain > 0)
-        return value, evaluation.memo
+            self._memo.keep(memo, stop - start, chain > 0)
+        if result is None:
+            self._templates.learn(span, slot)
+        return value, memo
 
     def _peek(self, number: int, element: int) -> dict[int, object]:
         """The memo slots of an element that are read anywhere, if its beginning sets them; otherwise an empty dict.

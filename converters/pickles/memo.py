@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from converters.pickles.arrays import Buffer, Foreign, Named, PendingArray, PendingDtype
@@ -38,14 +40,23 @@ class Memo:
 
     def find(self, slot: int) -> object:
         """The value of a slot that is not in ``kept``, with its containers copied; MISSING if it is not cached."""
+        value = self.look(slot)
+        if slot in self._cache:
+            self.use((slot,))
+            value = copy_value(value)
+        return value
+
+    def look(self, slot: int) -> object:
+        """The value of a slot that is not in ``kept``, itself and without counting as a use; MISSING if not cached."""
         value = self._small.get(slot, MISSING)
-        if value is not MISSING:
-            return value
-        value = self._cache.get(slot, MISSING)
-        if value is MISSING:
-            return MISSING
-        self._cache[slot] = self._cache.pop(slot)
-        return copy_value(value)
+        return self._cache.get(slot, MISSING) if value is MISSING else value
+
+    def use(self, slots: Iterable[int]) -> None:
+        """Count that these slots are used, in this order."""
+        cache = self._cache
+        for slot in slots:
+            if slot in cache:
+                cache[slot] = cache.pop(slot)
 
     def keep(self, memo: dict[int, object], size: int, own: bool) -> None:
         """Cache the values of memo slots, which an evaluation of ``size`` bytes has set.

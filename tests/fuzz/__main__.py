@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-TARGETS = ("pickles", "stores", "documents")
+TARGETS = ("pickles", "templates", "stores", "documents")
 TIMEOUT = 20
 """Seconds that one input may take. Usually a fraction is enough; the rest is a margin for a busy machine."""
 MEMORY = 1000

@@ -1,4 +1,4 @@
-"""Fuzz target: the pickle reader returns data or raises an error of skelstore, nothing else."""
+"""Fuzz target: the pickle reader returns data or raises an error of skelstore, with templates and without."""
 
 from __future__ import annotations
 
@@ -15,8 +15,16 @@ import numpy as np
 from converters import samples
 from converters.pickles import spans
 from skelstore.errors import SourceError
+from tests.fuzz import templates
 from tests.support import hostile_pickles
-from tests.support.reading_pickles import Found, check_plain, check_same, check_sentence, everything
+from tests.support.reading_pickles import (
+    Found,
+    check_plain,
+    check_same,
+    check_sentence,
+    check_templates,
+    everything,
+)
 from tests.support.small_pickle import small_sample
 
 MAX_BYTES = 4096
@@ -47,6 +55,7 @@ def check_pickle(data: bytes, inputs: Inputs) -> None:
     AssertionError if not; any exception except SourceError passes through.
     """
     inputs.put(data)
+    check_templates(inputs.path)
     found: list[Found] = []
     for way in everything(inputs.path, 20):
         if isinstance(way.value, SourceError):
@@ -143,6 +152,7 @@ def seeds() -> Iterator[bytes]:
         yield small_sample(protocol)
         for value in formats:
             yield pickle.dumps(value, protocol)
+    yield from templates.sources()
     yield from (data for _, data in hostile_pickles.small() if len(data) <= MAX_BYTES)
 
 

@@ -6,15 +6,17 @@ import contextlib
 import io
 import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from converters.pickles import opcodes, spans
 from converters.pickles.file import PickleFile
+from converters.pickles.template import Template
 from skelstore.errors import SourceError
-from tests.fuzz import documents, pickles, stores
-from tests.support.reading_pickles import check_plain, check_same, elements_so_far, everything
+from tests.fuzz import documents, pickles, stores, templates
+from tests.support.reading_pickles import check_plain, check_same, check_templates, elements_so_far, everything
 from tests.support.small_store import read_freely
 
 
@@ -29,12 +31,14 @@ def test_pickles(inputs: pickles.Inputs, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(spans, "GROWTH_BYTES", 1)
     found = list(pickles.seeds())
     assert len(found) > 200
-    growing = 0
+    growing = by_templates = 0
     for seed in found:
         assert len(seed) <= pickles.MAX_BYTES
         pickles.check_pickle(seed, inputs)
         growing += _is_known_in_steps(inputs.path)
+        by_templates += check_templates(inputs.path) > 0
     assert growing > 20
+    assert by_templates > 30
     inputs.close()
 
 
@@ -92,6 +96,40 @@ def test_values_that_are_not_plain_are_found(tmp_path: Path) -> None:
             check_plain(value)
     (tmp_path / "a.pkl").write_bytes(pickle.dumps([1, (2, {"a": np.zeros(3)})]))
     assert [check_plain(value) for _, value in everything(tmp_path / "a.pkl")] == [True] * 3
+
+
+@pytest.mark.parametrize("fault", ["value", "memo", "shared"])
+def test_values_of_templates_are_compared_with_the_machine(
+    fault: str, inputs: pickles.Inputs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = Template.read
+
+    def wrong(*arguments: Any) -> Any:
+        result = read(*arguments)
+        if result is None:
+            return None
+        value, memo, shared = result
+        if fault == "value":
+            return [value], memo, shared
+        return value, {**memo, 1 << 40: "x"} if fault == "memo" else memo, shared + (fault == "shared")
+
+    places = templates.places()
+    monkeypatch.setattr(Template, "read", wrong)
+    with pytest.raises(AssertionError):
+        places[0].check(b"".join(places[0].opcodes))
+    if fault != "shared":  # a few bytes do not count
+        inputs.put(next(templates.sources()))
+        with pytest.raises(AssertionError):
+            check_templates(inputs.path)
+    inputs.close()
+
+
+def test_templates() -> None:
+    places = templates.places()
+    found = list(templates.seeds())
+    assert all(len(seed) <= templates.MAX_BYTES for seed in found)
+    assert all(places[seed[0]].check(templates.edited(places[seed[0]].opcodes, seed[1:])) for seed in found)
+    assert all(len(word) == templates.EDIT_BYTES for word in templates.words())
 
 
 def test_documents() -> None:

@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -160,6 +161,79 @@ def check_same(found: Any, expected: Any) -> None:
             assert one.name == other.name, f"{one!r} and {other!r}"
         else:
             assert one == other, f"{one!r} and {other!r}"
+
+
+class MachineFile(PickleFile):
+    """A PickleFile that evaluates every value by the machine, without templates."""
+
+    def _begin(self) -> None:
+        super()._begin()
+        self._templates._credit = 0
+
+
+def check_templates(path: str | os.PathLike[str], count: int = 12) -> int:
+    """Check that templates change nothing: each value, each refusal, what is counted and what is cached are the same.
+
+    Reads up to ``count`` elements of each list and values of each dict, twice. Returns how many of them templates have
+    read. Any exception except SourceError passes through.
+    """
+    opened = [_outcome(kind, path) for kind in (PickleFile, MachineFile)]
+    pickled, machine = opened
+    if isinstance(pickled, SourceError) or isinstance(machine, SourceError):
+        assert str(pickled) == str(machine)
+        return 0
+    read = 0
+    with pickled, machine:
+        result_of = pickled._templates.read
+
+        def counted(*arguments: Any) -> Any:
+            nonlocal read
+            result = result_of(*arguments)
+            read += result is not None
+            return result
+
+        pickled._templates = SimpleNamespace(read=counted, learn=pickled._templates.learn)  # type: ignore[assignment]
+        for way in [*_ways(machine, count), *reversed(_ways(machine, count))]:
+            found, expected = _outcome(way, pickled), _outcome(way, machine)
+            if isinstance(found, SourceError):
+                assert str(found) == str(expected)
+            else:
+                check_same(found, expected)
+            assert _state(pickled) == _state(machine)
+    return read
+
+
+def _ways(pickled: PickleFile, count: int) -> list[Callable[[PickleFile], Any]]:
+    keys = pickled.keys[:count]
+    ways: list[Callable[[PickleFile], Any]] = []
+    for key in [None, *keys]:
+        ways += [lambda file, i=i, key=key: file.element(i, key) for i in range(count)]
+    return ways + [lambda file, key=key: file.value(key) for key in keys]
+
+
+def _outcome(way: Callable[[Any], Any], argument: Any) -> Any:
+    try:
+        return way(argument)
+    except SourceError as error:
+        return error
+    except (KeyError, IndexError) as error:  # there is no such element
+        return repr(error)
+
+
+def _state(pickled: PickleFile) -> tuple[Any, ...]:
+    """What earlier reading has left behind, which later reading depends on."""
+    memo, budget = pickled._memo, pickled._budget
+    return (
+        set(memo.kept),
+        set(memo._small),
+        list(memo._cache),
+        memo._costs,
+        memo._cached,
+        budget._expanded,
+        budget._work,
+        budget._counted,
+        pickled._refused,
+    )
 
 
 def check_refused(path: str | os.PathLike[str]) -> bool:
