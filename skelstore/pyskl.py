@@ -103,7 +103,7 @@ class SkelStorePoseDataset(PoseDataset):
 
     As upstream, ``box_thr`` has no effect unless ``valid_ratio`` is a float above 0; ``Store.decompressed`` differs.
 
-    ``read_sampled``: read only the sampled frames; the items are the same. The pipeline must start with
+    ``read_sampled``: decompress only the sampled frames; the items are the same. The pipeline must start with
     [DecompressPose,] UniformSampleFrames or UniformSample, and PoseDecode, else ValueError is raised.
 
     Raises SplitNotFoundError, which lists the existing splits, and FieldNotFoundError if the store lacks the fields

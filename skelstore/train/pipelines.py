@@ -1,4 +1,4 @@
-"""Running PYSKL and MMAction2 pipelines that start with a frame sampler, reading only the sampled frames.
+"""Running PYSKL and MMAction2 pipelines that start with a frame sampler, on the sampled frames alone.
 
 Both frameworks use the same names for the steps: an optional DecompressPose, a frame sampler, and PoseDecode, which
 returns the sampled frames as float32.
