@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import pickletools
 import struct
+from bisect import bisect_left
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 
 from converters.pickles import opcodes, templates, writer
 from converters.pickles.file import PickleFile
+from converters.pickles.memo import MISSING
 from skelstore.errors import SourceError
 from tests.fuzz.templates import annotations, edited
 from tests.support.exact import assert_exact
@@ -313,6 +315,25 @@ def test_a_memo_index_out_of_sequence_is_left_to_the_machine(tmp_path: Path) -> 
     put = next(i for i, piece in enumerate(pieces) if piece[0] in (opcodes.BINPUT, opcodes.LONG_BINPUT))
     pieces[put] = b"r" + struct.pack("<I", 5000)
     assert check_templates(written(tmp_path / "a.pkl", before + b"".join(pieces) + after)) < expected
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_reference_to_a_later_slot_is_left_to_the_machine(tmp_path: Path, protocol: int) -> None:
+    """The index refuses it in a file, so only a template sees it here."""
+    with PickleFile(written(tmp_path / "a.pkl", SOURCES[protocol, True, False])) as pickled:
+        for i in (*range(6), *range(6)):
+            pickled.element(i, "annotations")
+        spans, _ = pickled._list("annotations")
+        assert spans is not None
+        slot, later = spans.slots[3], pickled._index.fetched[-2]
+        assert pickled._memo.look(later) is not MISSING or later in pickled._memo.kept
+        position = bisect_left(pickled._index.fetched, slot)
+        _, pieces, _ = divide(SOURCES[protocol, True, False], 3)
+        name = next(i for i, piece in enumerate(pieces) if piece[0] == opcodes.BINGET)
+        for number, fits in ((pieces[name][1], True), (later, False)):
+            pieces[name] = b"j" + struct.pack("<I", number)
+            result = pickled._templates.read(b"".join(pieces), pickled._index.fetched, position, slot)
+            assert (result is not None) == fits
 
 
 def test_values_that_are_not_alike_turn_templates_off(tmp_path: Path) -> None:
