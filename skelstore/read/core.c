@@ -560,7 +560,8 @@ static PyObject *build_dict(const Node *node, int64_t row, Jobs *jobs)
     PyObject *made = PyDict_New();
     for (int i = 0; made && i < node->count; i++) {
         PyObject *value = build(&node->children[i], row, jobs);
-        if (value == NULL || PyDict_SetItem(made, PyTuple_GetItem(node->object, i), value))
+        /* Two equal keys would end an array that a job is to fill. */
+        if (value == NULL || PyDict_SetItem(made, PyTuple_GetItem(node->object, i), value) || PyDict_Size(made) != i + 1)
             Py_CLEAR(made);
         Py_XDECREF(value);
     }
@@ -643,8 +644,13 @@ static PyObject *read_row(const Core *core, int64_t row)
 
 static bool open_names(Core *core)
 {
-    if (core->names == NULL)
-        core->names = PyObject_CallNoArgs(core->load_names);
+    if (core->names == NULL) {
+        PyObject *names = PyObject_CallNoArgs(core->load_names);
+        if (core->names) /* another thread was faster */
+            Py_XDECREF(names);
+        else
+            core->names = names;
+    }
     return core->names != NULL && PyTuple_Check(core->names);
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -27,7 +28,7 @@ from tests.fuzz.stores import with_signed
 from tests.support import strategies
 from tests.support.contracts import write, written
 from tests.support.exact import assert_exact
-from tests.support.small_store import check_readers_agree, lay_out, made, open_pure, small_dataset
+from tests.support.small_store import check_readers_agree, lay_out, made, open_pure, sign_root, small_dataset
 
 if not compiled.COMPILED:
     pytest.skip("the compiled reader was not built, or SKELSTORE_PURE_PYTHON is set", allow_module_level=True)
@@ -118,6 +119,19 @@ def test_any_damage(
         del changed[key]
     path = lay_out(tmp_path_factory.mktemp("damaged"), changed)
     check_readers_agree(path, mmap=mmap)
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_layout_that_names_a_key_twice(tmp_path: Path, profile: Profile) -> None:
+    """The first array would be freed before it is filled."""
+    files = made(profile)
+    root = json.loads(files["zarr.json"])
+    for layout in root["attributes"]["skelstore"]["layouts"]:
+        layout["dict"] += layout["dict"]
+    path = lay_out(tmp_path, sign_root(files, root))
+    check_readers_agree(path)
+    with skelstore.open(path) as store:
+        assert_exact(list(store), small_dataset().annotations, "the last of two equal keys")
 
 
 def test_a_damaged_chunk_is_reported_on_every_read(tmp_path: Path) -> None:
