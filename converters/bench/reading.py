@@ -15,12 +15,21 @@ from converters.bench.data import DataSet, array_bytes, folder_bytes
 from converters.bench.floors import BareBlosc, BareCopy, BareNumcodecs, BareRead
 from converters.bench.memcached import Memcached
 from converters.bench.own_process import LmdbAlone, PurePython, compiled
-from converters.bench.peers import Lmdb, Peer, PickleFiles, PickleInMemory, Skelstore, StoreAsItIs, UnsuitedError
+from converters.bench.peers import (
+    Batches,
+    Lmdb,
+    Peer,
+    PickleFiles,
+    PickleInMemory,
+    Skelstore,
+    StoreAsItIs,
+    UnsuitedError,
+)
 from converters.bench.results import Result, Wanted
 from converters.bench.timing import alternate
 
 PROFILES = ("fast", "default", "small")
-OURS = (*PROFILES, PurePython.name)
+OURS = (*PROFILES, Batches.name, PurePython.name)
 CODEC_FLOORS = (BareBlosc.name, BareNumcodecs.name)
 """The floors of the profile ``default``, the better one first."""
 
@@ -33,6 +42,7 @@ _TITLES = {
     "fast": "skelstore, `fast`",
     "default": "skelstore, `default`",
     "small": "skelstore, `small`",
+    Batches.name: "skelstore, `default`, 32 at a time",
     PurePython.name: "skelstore, `fast`, in Python",
     "LMDB": "LMDB + pickle",
     LmdbAlone.name: "LMDB + pickle, own process",
@@ -69,6 +79,8 @@ CODEC_RATIO = {
     "ntu_short": Wanted(1.3, at_least=False),
 }
 
+BATCH_RATIO = Wanted(1, at_least=False)
+
 
 def peers() -> list[Peer]:
     """All sides; ours come first."""
@@ -76,6 +88,7 @@ def peers() -> list[Peer]:
         Skelstore("fast"),
         Skelstore("default"),
         Skelstore("small"),
+        Batches(),
         PurePython(),
         LmdbAlone(),
         BareCopy(),
@@ -166,6 +179,7 @@ def _claim(result: Result, kind: str, others: list[str]) -> None:
         ("fast", BareCopy.name, None),
         ("fast", BareRead.name, None),
         ("default", codec, CODEC_RATIO.get(kind)),
+        (Batches.name, codec, BATCH_RATIO if kind in CODEC_RATIO else None),
     ):
         for of, reached in (("us p50", bound), ("mean", None)):
             if {profile, floor} <= result.measurements.keys():
