@@ -236,7 +236,8 @@ def _read_indexes(builder: IndexBuilder) -> Iterator[Index]:
             if op == SETITEMS:
                 if (len(stack) - place) % 2:
                     raise PickleError(base + i, "a key without a value was found; the file is damaged")
-                if place == 1 and root_dict is not None and len(stack) > 1:
+                if place == 1 and root_dict is not None:
+                    # The pickle module in C adds an empty batch to a dict of a multiple of 1,000 items.
                     count = len(root_dict)
                     builder.extend(root_dict, start, base + i, stack[1:], slots[1:])
                     builder.find_lists(root_dict, count, stack[1:])

@@ -95,6 +95,23 @@ def test_a_dataset_in_any_order_of_reading(opened: Callable[..., PickleFile], pr
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("count", [0, 1, 999, 1000, 1001, 2000])
+def test_a_dict_or_a_list_of_any_length(opened: Callable[..., PickleFile], protocol: int, count: int) -> None:
+    """The pickle module in C writes an empty batch after 1,000 items of a dict, and after 2,000."""
+    videos = {f"v{i}": {"keypoint": [i]} for i in range(count)}
+    pickled = opened(videos, protocol)
+    assert pickled.root_kind == "dict"
+    assert pickled.keys == list(videos)
+    for key in [*videos][-1:]:
+        assert_exact(pickled.value(key), videos[key])
+    listed = opened([*videos.values()], protocol)
+    assert listed.root_kind == "list"
+    assert listed.elements() == count
+    if count:
+        assert_exact(listed.element(count - 1), {"keypoint": [count - 1]})
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_a_bare_list(opened: Callable[..., PickleFile], protocol: int) -> None:
     listed = annotations(1001)
     pickled = opened(listed, protocol)
