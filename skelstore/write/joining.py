@@ -95,7 +95,7 @@ def join(
     metadata, shards, starts = _join_arrays(parts, plan, fields, field_names, folder)
     layouts: list[Json] = []
     layout_ids: dict[str, int] = {}
-    tables = []
+    tables: list[_PartTable] = []
     for number, part in enumerate(parts):
         renamed = {f"column {i}": column_names[values.dumps(c.path), c.type] for i, c in enumerate(part.columns)}
         column_ids = dict(enumerate(renamed.values()))
@@ -108,7 +108,7 @@ def join(
                 layout_ids[text] = len(layouts)
                 layouts.append(named)
             mapping.append(layout_ids[text])
-        tables.append(_join_table(part, mapping, renamed, own, [starts[name][number] for name in own]))
+        tables.append(_PartTable(part, mapping, renamed, own, [starts[name][number] for name in own]))
     files = _write_tables(tables, columns, fields, splits or {}, folder)
     described = {name: array.to_json(name) for name, array in metadata.items()}
     for name, node in described.items():
@@ -191,55 +191,77 @@ def name_layout(node: Json, columns: Mapping[Any, Any], fields: Mapping[Any, Any
     return node
 
 
-def _join_table(
-    part: Part, layouts: list[int], columns: dict[str, str], fields: list[str], starts: list[int]
-) -> pa.Table:
+class _PartTable:
     """A part's table with the column names, layout numbers and rows of the whole store.
 
-    The hash of the name is still in it, as ``name hash``.
+    Its columns are ``LAYOUT_COLUMN``, ``ORIGIN_COLUMNS``, ``name hash``, ``column <name>``, ``field <name> row`` and
+    ``field <name> dim<j>``. They are read one by one: memory does not hold the tables of all parts.
     """
-    table = part.table()
-    joined = {}
-    for name in table.column_names:
-        column = table[name]
-        if name == "layout":
-            joined[LAYOUT_COLUMN] = pa.array(np.asarray(layouts, np.int32)[column.to_numpy()], pa.int32())
-        elif name == "name":
-            joined["name hash"] = column
-        elif name in ORIGIN_COLUMNS:
-            joined[name] = column
-        elif name.startswith("field "):
-            number, _, what = name.removeprefix("field ").partition(".")
-            shifted = pc.add(column, starts[int(number)]) if what == "row" else column
-            joined[f"field {fields[int(number)]} {what}"] = shifted
-        else:
-            joined[f"column {columns[name]}"] = column
-    return pa.table(joined)
+
+    def __init__(
+        self, part: Part, layouts: list[int], columns: dict[str, str], fields: list[str], starts: list[int]
+    ) -> None:
+        self.videos = part.videos
+        self._part = part
+        self._layouts = np.asarray(layouts, np.int32)
+        self._names = {}  # in the part, by the names above
+        self._starts = {}  # first row in the whole array, by the names above
+        for name in part.column_names():
+            if name.startswith("field "):
+                number, _, what = name.removeprefix("field ").partition(".")
+                joined = f"field {fields[int(number)]} {what}"
+                if what == "row":
+                    self._starts[joined] = starts[int(number)]
+            elif name in columns:
+                joined = f"column {columns[name]}"
+            else:
+                joined = {"layout": LAYOUT_COLUMN, "name": "name hash"}.get(name, name)
+            self._names[joined] = name
+
+    def has(self, name: str) -> bool:
+        """Whether the table has this column."""
+        return name in self._names
+
+    def column(self, name: str) -> pa.ChunkedArray:
+        """Read a column."""
+        column = self._part.column(self._names[name])
+        if name == LAYOUT_COLUMN:
+            return pa.chunked_array([pa.array(self._layouts[column.to_numpy()], pa.int32())])
+        return pc.add(column, self._starts[name]) if name in self._starts else column
+
+
+def _whole_column(tables: list[_PartTable], name: str) -> pa.Array:
+    """A column of all videos, null for those of parts that do not have it."""
+    # Each part's column is copied, so that one file is mapped at a time: mapped pages are memory of this process, too.
+    found = [table.column(name).combine_chunks() if table.has(name) else None for table in tables]
+    kind = next(column.type for column in found if column is not None)
+    chunks = [
+        pa.nulls(table.videos, kind) if column is None else column for table, column in zip(tables, found, strict=True)
+    ]
+    return pa.chunked_array(chunks, kind).combine_chunks()
 
 
 def _write_tables(
-    tables: list[pa.Table],
+    tables: list[_PartTable],
     columns: dict[str, ColumnMetadata],
     fields: dict[str, FieldIdentity],
     splits: Mapping[Any, Any],
     folder: Path,
 ) -> dict[str, FileEntry]:
     """Write the three Arrow files; return the size and checksum of each."""
-    whole = pa.concat_tables(tables, promote_options="default") if tables else pa.table({})
-    rows = len(whole)
-    shown: dict[str, Any] = {}
+    named = any(table.has("name hash") for table in tables)
+    hashes = _whole_column(tables, "name hash") if named else pa.nulls(0, pa.uint32())
+    # Before videos.arrow: the columns of that table take as much memory as the file.
+    names = write_table(name_index(hashes), folder / NAMES_KEY)
+    ids = write_table(splits_table(splits), folder / SPLITS_KEY)
+    shown: dict[str, pa.Array] = {}
     for name in columns:
-        shown[name] = whole[f"column {name}"]
-    shown[LAYOUT_COLUMN] = whole[LAYOUT_COLUMN] if tables else pa.array([], pa.int32())
+        shown[name] = _whole_column(tables, f"column {name}")
+    shown[LAYOUT_COLUMN] = _whole_column(tables, LAYOUT_COLUMN) if tables else pa.array([], pa.int32())
     for name in ORIGIN_COLUMNS:
-        if name in whole.column_names:
-            shown[name] = whole[name]
+        if any(table.has(name) for table in tables):
+            shown[name] = _whole_column(tables, name)
     for name, field in fields.items():
         for what in _field_columns(field):
-            shown[f"{name}.{what}"] = whole[f"field {name} {what}"]
-    hashes = whole["name hash"] if "name hash" in whole.column_names else pa.nulls(rows, pa.uint32())
-    return {
-        VIDEOS_KEY: write_table(pa.table(shown), folder / VIDEOS_KEY),
-        NAMES_KEY: write_table(name_index(hashes), folder / NAMES_KEY),
-        SPLITS_KEY: write_table(splits_table(splits), folder / SPLITS_KEY),
-    }
+            shown[f"{name}.{what}"] = _whole_column(tables, f"field {name} {what}")
+    return {VIDEOS_KEY: write_table(pa.table(shown), folder / VIDEOS_KEY), NAMES_KEY: names, SPLITS_KEY: ids}

@@ -19,9 +19,11 @@ from skelstore.write import disk
 
 def write_table(table: pa.Table, path: Path) -> FileEntry:
     """Write a table as one record batch of an uncompressed Arrow IPC file, which a reader can memory-map."""
+    if any(column.num_chunks > 1 for column in table.columns):  # combine_chunks copies all columns
+        table = table.combine_chunks()
     # Arrow encodes a str path as UTF-8, but the names of folders may have other bytes.
     with pa.OSFile(os.fsencode(path), "wb") as file, pa.ipc.new_file(file, table.schema) as sink:
-        for batch in table.combine_chunks().to_batches():
+        for batch in table.to_batches():
             sink.write_batch(batch)
     return disk.seal_file(path)
 
