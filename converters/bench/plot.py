@@ -40,7 +40,7 @@ def costs(opening: Result | None, workers: Result | None) -> list[Cost]:
     """What opening a data set and a worker cost, from the results of those benchmarks."""
     found: list[Cost] = []
     if opening is not None:
-        sides = {"skelstore": "skelstore.open", "pickle": "pickle.load"}
+        sides = dict(zip(("skelstore", "pickle"), opening.measurements, strict=True))
         for what, key, unit in (
             (f"open {opening.conditions['videos']:,} videos", "ms", "ms"),
             ("open, and the first video by name", "cold start ms", "ms"),
