@@ -152,19 +152,19 @@ class ArrayReader:
         if stop == chunk + 1:
             shard.file.read_into(offset, length, (out,))
             return out
+        target, size = self._bytes_of(out), self._chunk_bytes
+        at = (chunk + 1) * size - start * self._row_bytes
         # The checksum between two chunks is read into a separate buffer.
-        target = self._bytes_of(out)
-        at = (chunk + 1) * self._chunk_bytes - start * self._row_bytes
-        buffers = [target[:at]]
-        while at < length:
-            if len(buffers) > _BUFFERS_PER_READ:
-                got = sum(map(len, buffers))
-                shard.file.read_into(offset, got, buffers)
-                offset += got
-                buffers = []
-            buffers += (_CHECKSUM, target[at : at + self._chunk_bytes])
-            at += self._chunk_bytes
-        shard.file.read_into(offset, end - offset, buffers)
+        buffers = [_CHECKSUM] * (2 * (stop - chunk) - 1)
+        buffers[::2] = [target[:at], *[target[i : i + size] for i in range(at, length, size)]]
+        if len(buffers) <= _BUFFERS_PER_READ:
+            shard.file.read_into(offset, end - offset, buffers)
+            return out
+        for first in range(0, len(buffers), _BUFFERS_PER_READ):
+            part = buffers[first : first + _BUFFERS_PER_READ]
+            part_bytes = sum(map(len, part))
+            shard.file.read_into(offset, part_bytes, part)
+            offset += part_bytes
         return out
 
     def _read_coded(self, shard: Shard, start: int, count: int, dims: tuple[int, ...]) -> np.ndarray[Any, Any]:

@@ -379,7 +379,7 @@ class Reader:
             raise StoreError(f"{self.path / NAMES_KEY} names videos that the store does not have")
         return starts, videos
 
-    @property
+    @cached_property
     def _names(self) -> tuple[Callable[[int], int], Callable[[int], int], int]:
         """The hash table of names: functions for the start of a bucket and for the video at a place, and the length."""
         starts, videos = self._name_index
