@@ -95,12 +95,15 @@ class ChunkCodec:
                     "bitshuffle"
                 )
 
-    def encode(self, rows: np.ndarray[Any, Any]) -> list[bytes]:
-        """Encode whole chunks, given as their rows [n * chunk_rows, *trailing]; each without its crc32c."""
+    def encode(self, rows: np.ndarray[Any, Any]) -> list[bytes | memoryview]:
+        """Encode whole chunks, given as their rows [n * chunk_rows, *trailing]; each without its crc32c.
+
+        Chunks that are not compressed may be views of the rows.
+        """
         chunks = rows.reshape(-1, *self.chunk_shape).transpose(0, *(1 + axis for axis in self.order))
         laid_out = np.ascontiguousarray(chunks)
         if not self.compressed:
-            return [chunk.tobytes() for chunk in laid_out]
+            return [flat_bytes(chunk) for chunk in laid_out]
         options = self._blosc
         name, level, size = options["cname"].encode(), options["clevel"], options["blocksize"]
         return [blosc.compress(chunk, name, level, blosc.BITSHUFFLE, size) for chunk in laid_out]

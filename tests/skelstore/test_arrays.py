@@ -123,7 +123,7 @@ def shard_bytes(data: Rows, grid: Grid, profile: Profile) -> list[bytes]:
             chunk = np.zeros(shape, data.dtype)
             rows = data[first : min(first + grid.chunk_rows, stop)]
             chunk[: len(rows)] = rows
-            (encoded,) = codec.encode(chunk)
+            encoded = bytes(*codec.encode(chunk))
             checksum = struct.pack("<I", google_crc32c.value(encoded))
             index += struct.pack("<QQ", len(chunks), len(encoded) + 4)
             chunks += encoded + checksum

@@ -35,6 +35,11 @@ def codec_of(profile: Profile, chunk: Chunk) -> ChunkCodec:
     return ChunkCodec(chunk_codecs(profile, chunk.dtype, chunk.shape), chunk.shape, chunk.dtype)
 
 
+def encode(codec: ChunkCodec, chunk: Chunk) -> bytes:
+    (encoded,) = codec.encode(chunk)
+    return bytes(encoded)
+
+
 def array_of_one_chunk(folder: str, profile: Profile, chunk: Chunk) -> Path:
     """A Zarr array of one chunk, without a shard; and the path of the file of the chunk."""
     node = {
@@ -55,7 +60,7 @@ def array_of_one_chunk(folder: str, profile: Profile, chunk: Chunk) -> Path:
 @given(chunk=chunks, profile=st.sampled_from(PROFILES))
 def test_a_chunk_round_trips(chunk: Chunk, profile: Profile) -> None:
     codec = codec_of(profile, chunk)
-    (encoded,) = codec.encode(chunk)
+    encoded = encode(codec, chunk)
     assert bytes(codec.decode(memoryview(encoded))) == chunk.tobytes()
     assert codec.nbytes == chunk.nbytes
 
@@ -65,7 +70,7 @@ def test_a_chunk_round_trips(chunk: Chunk, profile: Profile) -> None:
 def test_zarr_python_decodes_what_we_encode(chunk: Chunk, profile: Profile) -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = array_of_one_chunk(folder, profile, chunk)
-        (encoded,) = codec_of(profile, chunk).encode(chunk)
+        encoded = encode(codec_of(profile, chunk), chunk)
         file.write_bytes(encoded + crc32c(encoded).to_bytes(CRC_BYTES, "little"))
         array = zarr.open_array(folder, mode="r")
         assert np.asarray(array[...]).astype(chunk.dtype).tobytes() == chunk.tobytes()
@@ -89,10 +94,10 @@ def test_every_dtype_in_every_profile(profile: Profile, dtype: np.dtype[Any]) ->
     data = np.random.default_rng(1).bytes(64 * 5 * 2 * dtype.itemsize)
     chunk = strategies.from_bits(dtype, data).reshape(64, 5, 2)
     codec = codec_of(profile, chunk)
-    assert bytes(codec.decode(memoryview(codec.encode(chunk)[0]))) == chunk.tobytes()
+    assert bytes(codec.decode(memoryview(encode(codec, chunk)))) == chunk.tobytes()
     with tempfile.TemporaryDirectory() as folder:
         file = array_of_one_chunk(folder, profile, chunk)
-        (encoded,) = codec.encode(chunk)
+        encoded = encode(codec, chunk)
         file.write_bytes(encoded + crc32c(encoded).to_bytes(CRC_BYTES, "little"))
         found = np.asarray(zarr.open_array(folder, mode="r")[...])
         assert found.dtype.newbyteorder("=") == dtype.newbyteorder("=")
@@ -139,7 +144,7 @@ HEADER = struct.Struct("<BBBBIII")
 def test_a_blosc_header_that_announces_another_size_is_refused(profile: Profile, noise: bool) -> None:
     chunk = np.random.default_rng(0).integers(0, 1 << 16 if noise else 3, (64, 17, 2)).astype("<u2")
     codec = codec_of(profile, chunk)
-    (encoded,) = codec.encode(chunk)
+    encoded = encode(codec, chunk)
     header = HEADER.unpack_from(encoded)
     assert (header[4], header[6]) == (chunk.nbytes, len(encoded))
     for field in (4, 6):
