@@ -72,6 +72,11 @@ DIRECT_BLOSC = COMPILED and find_blosc(blosc.__file__)
 """Whether the compiled reader decodes chunks without calling Python."""
 
 
+def memory_bytes() -> int:
+    """The memory of this machine in bytes."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
 def compile_layouts(
     parts: Parts, layouts: NDArray[np.int32], mmap: bool, fallback: Fetch, load_names: Callable[[], Any]
 ) -> Core:

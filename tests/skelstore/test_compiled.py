@@ -209,6 +209,15 @@ def test_maps_end_with_the_store(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="maps are listed in /proc")
+def test_what_does_not_fit_into_memory_is_not_mapped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path / "a.zarr", small_dataset().annotations)
+    monkeypatch.setattr(compiled, "memory_bytes", lambda: 1000)
+    with no_fallback(skelstore.open(path)) as store:
+        assert_exact(list(store), small_dataset().annotations, "read by pread")
+        assert mapped(path) == 0
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="maps are listed in /proc")
 def test_without_maps_a_file_may_be_cut_short(tmp_path: Path) -> None:
     path = write(tmp_path / "a.zarr", small_dataset().annotations, profile="fast")
     with skelstore.open(path, mmap=False) as store:
