@@ -204,11 +204,8 @@ class _StorePart(Part):
 
     videos_table: pa.Table
 
-    def column_names(self) -> list[str]:
-        return list(self.videos_table.column_names)
-
-    def column(self, name: str) -> pa.ChunkedArray:
-        return self.videos_table[name]
+    def table(self) -> pa.Table:
+        return self.videos_table
 
 
 def _take_shards(

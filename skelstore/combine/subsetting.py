@@ -32,7 +32,7 @@ def subset(
         skelstore.subset(store.split("xsub_train"), "train.zarr")
 
     Splits keep the ids of these videos; a split without any of them is dropped. The profile and the source are kept, so
-    the subset can be exported like the whole store. Memory holds one chunk per field and the table of one part.
+    the subset can be exported like the whole store. Memory holds a buffer per field and the table of one part.
     ``advance`` is called with the number of videos written since the last call.
 
     Raises StoreExistsError if ``path`` is taken (``force`` replaces a store there), StoreError if splits would identify

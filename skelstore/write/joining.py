@@ -39,6 +39,9 @@ from skelstore.write.tables import name_index, shown_path, splits_table, write_t
 _RESERVED = "skelstore."
 """Prefix of the names of columns that are not values of an annotation; no other column name starts with it."""
 
+_MOST_OPENED = 64
+"""A part's table with more columns stays mapped: opening it once per column would take longer than writing the part."""
+
 _SAFE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-@.")
 
 
@@ -195,18 +198,21 @@ class _PartTable:
     """A part's table with the column names, layout numbers and rows of the whole store.
 
     Its columns are ``LAYOUT_COLUMN``, ``ORIGIN_COLUMNS``, ``name hash``, ``column <name>``, ``field <name> row`` and
-    ``field <name> dim<j>``. They are read one by one: memory does not hold the tables of all parts.
+    ``field <name> dim<j>``. They are read one by one, so that memory does not hold the tables of all parts: mapped
+    pages are memory of this process, too.
     """
 
     def __init__(
         self, part: Part, layouts: list[int], columns: dict[str, str], fields: list[str], starts: list[int]
     ) -> None:
+        table = part.table()
         self.videos = part.videos
         self._part = part
+        self._kept = table if len(table.column_names) > _MOST_OPENED else None
         self._layouts = np.asarray(layouts, np.int32)
         self._names = {}  # in the part, by the names above
         self._starts = {}  # first row in the whole array, by the names above
-        for name in part.column_names():
+        for name in table.column_names:
             if name.startswith("field "):
                 number, _, what = name.removeprefix("field ").partition(".")
                 joined = f"field {fields[int(number)]} {what}"
@@ -223,8 +229,8 @@ class _PartTable:
         return name in self._names
 
     def column(self, name: str) -> pa.ChunkedArray:
-        """Read a column."""
-        column = self._part.column(self._names[name])
+        """A column; the part's table is mapped until the column is dropped."""
+        column = (self._part.table() if self._kept is None else self._kept)[self._names[name]]
         if name == LAYOUT_COLUMN:
             return pa.chunked_array([pa.array(self._layouts[column.to_numpy()], pa.int32())])
         return pc.add(column, self._starts[name]) if name in self._starts else column
@@ -232,7 +238,7 @@ class _PartTable:
 
 def _whole_column(tables: list[_PartTable], name: str) -> pa.Array:
     """A column of all videos, null for those of parts that do not have it."""
-    # Each part's column is copied, so that one file is mapped at a time: mapped pages are memory of this process, too.
+    # combine_chunks copies, so that the file of one part is mapped at a time.
     found = [table.column(name).combine_chunks() if table.has(name) else None for table in tables]
     kind = next(column.type for column in found if column is not None)
     chunks = [

@@ -50,19 +50,12 @@ class Part:
         """The path of a shard of the array ``number``, relative to the part's folder."""
         return f"{number}/{shard_key(shard, len(self.fields[number].trailing))}"
 
-    def column_names(self) -> list[str]:
-        """Names of the columns of the table of the part's videos.
+    def table(self) -> pa.Table:
+        """The table of the part's videos; the file is mapped until the table and its columns are dropped.
 
-        They are ``layout``, ``name`` (crc32c), ``column <i>``, ``field <i>.row``, ``field <i>.dim<j>`` and, if videos
-        have an origin, ``ORIGIN_COLUMNS``.
+        Its columns are ``layout``, ``name`` (crc32c), ``column <i>``, ``field <i>.row``, ``field <i>.dim<j>`` and, if
+        videos have an origin, ``ORIGIN_COLUMNS``.
         """
-        return list(self._mapped_table().column_names)
-
-    def column(self, name: str) -> pa.ChunkedArray:
-        """A column of that table. It is not copied: the file is mapped until the column is dropped."""
-        return self._mapped_table()[name]
-
-    def _mapped_table(self) -> pa.Table:
         with pa.memory_map(os.fsencode(self.folder / VIDEOS_KEY)) as source:
             return pa.ipc.open_file(source).read_all()
 

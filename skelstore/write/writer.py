@@ -31,7 +31,7 @@ class Writer:
     ``profile`` selects how chunks are compressed: ``fast`` (not at all), ``default`` (blosc lz4) or ``small`` (blosc
     zstd). ``force`` replaces a store at ``path`` once the new one is complete. ``source`` becomes ``Store.source``:
     JSON with the members that docs/format.md lists under source; ``{"dialect": "writer"}`` if None. ``splits`` maps
-    names of splits to lists of ids. Memory holds one chunk per field and the table of one part, whatever the size of
+    names of splits to lists of ids. Memory holds a buffer per field and the table of one part, whatever the size of
     the data; before that, copies of the first videos, from which the chunks are planned.
 
     Raises StoreExistsError if ``path`` is taken, StoreError if its folder is missing, another process is writing it or
