@@ -121,7 +121,9 @@ def check_readers_agree(path: Path, **options: Any) -> None:
                 results.append(store.read(key) if isinstance(key, list) else store[key])
             except SkelstoreError as error:
                 results.append((type(error).__name__, str(error)))
-        assert_exact(*results, str(key))
+        # How deep Python's JSON reader gets depends on the frames above it, of which the compiled reader has fewer.
+        if not any(isinstance(result, tuple) and "maximum recursion depth" in result[1] for result in results):
+            assert_exact(*results, str(key))
     for store in stores:
         store.close()
 
