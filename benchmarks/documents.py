@@ -99,7 +99,7 @@ def _ratios(results: Sequence[Result]) -> str:
         cells = []
         for heading in headings:
             aim = aims.get(f"{what}: {heading}")
-            cells.append((f"{values[heading]:.2g}" + (f" ({aim})" if aim else "")) if heading in values else "")
+            cells.append((plot.rounded(values[heading]) + (f" ({aim})" if aim else "")) if heading in values else "")
         rows.append([f"{what}{', its time' if 'bare' in what else ''}", *cells])
     return _table(["times as fast (aim)", *headings], rows)
 

@@ -20,10 +20,10 @@ class Memory(NamedTuple):
     mapped: int
 
     def since(self, before: Memory) -> dict[str, float]:
-        """The growth in MB, by column heading of a table."""
+        """The growth in MB, by column heading of a table; 0 if memory was given back."""
         return {
-            "private MB": (self.private - before.private) / 1e6,
-            "mapped MB": (self.mapped - before.mapped) / 1e6,
+            "private MB": max(self.private - before.private, 0) / 1e6,
+            "mapped MB": max(self.mapped - before.mapped, 0) / 1e6,
         }
 
 
