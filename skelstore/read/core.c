@@ -10,7 +10,7 @@
  * blosc's header against both.
  */
 
-#define PY_SSIZE_T_CLEAN
+/* No formats with '#': what the headers of Python 3.13 make of them fails in 3.11. */
 #define Py_LIMITED_API 0x030B0000
 #include <Python.h>
 
@@ -911,9 +911,12 @@ static PyType_Spec core_spec = {"skelstore.read.core.Core", sizeof(Core), 0, Py_
 static PyObject *use_blosc(PyObject *Py_UNUSED(module), PyObject *args)
 {
     const char *path, *coded, *chunk;
-    Py_ssize_t coded_size, size;
-    if (!PyArg_ParseTuple(args, "zy#y#", &path, &coded, &coded_size, &chunk, &size))
+    PyObject *coded_bytes, *chunk_bytes;
+    if (!PyArg_ParseTuple(args, "zSS", &path, &coded_bytes, &chunk_bytes))
         return NULL;
+    coded = PyBytes_AsString(coded_bytes);
+    chunk = PyBytes_AsString(chunk_bytes);
+    Py_ssize_t size = PyBytes_Size(chunk_bytes);
     char decoded[256];
     void *library = path ? dlopen(path, RTLD_NOW | RTLD_NOLOAD) : NULL;
     void *symbol = library ? dlsym(library, "blosc_decompress_ctx") : NULL;
@@ -926,14 +929,13 @@ static PyObject *use_blosc(PyObject *Py_UNUSED(module), PyObject *args)
 
 static PyObject *checksum(PyObject *Py_UNUSED(module), PyObject *args)
 {
-    const char *data;
-    Py_ssize_t size;
+    PyObject *data;
     int portable;
-    if (!PyArg_ParseTuple(args, "y#p", &data, &size, &portable))
+    if (!PyArg_ParseTuple(args, "Sp", &data, &portable))
         return NULL;
-    const uint8_t *bytes = (const uint8_t *)data;
-    return PyLong_FromUnsignedLong(portable ? ~crc_by_tables(0xFFFFFFFF, bytes, (size_t)size) & 0xFFFFFFFF
-                                            : crc32c(bytes, (size_t)size));
+    const uint8_t *bytes = (const uint8_t *)PyBytes_AsString(data);
+    size_t size = (size_t)PyBytes_Size(data);
+    return PyLong_FromUnsignedLong(portable ? ~crc_by_tables(0xFFFFFFFF, bytes, size) & 0xFFFFFFFF : crc32c(bytes, size));
 }
 
 static PyMethodDef module_methods[] = {
