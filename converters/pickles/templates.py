@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from converters.pickles.arrays import Named, PendingDtype
+from converters.pickles.arrays import Named, PendingArray, PendingDtype
 from converters.pickles.limits import Limits
 from converters.pickles.memo import Memo
 from converters.pickles.opcodes import (
@@ -468,7 +468,8 @@ class _Learner:
 def _call(function: Named, arguments: _Tuple) -> _Node:
     items = arguments.items
     if function.name in _RECONSTRUCT:
-        arguments.fix()
+        if type(function.make(arguments.fix(), 0)) is not PendingArray:  # of another class, which the machine refuses
+            raise _UnlikeError
         return _Unset()
     if function.name == "numpy.dtype":
         return _Dtype(function.make(arguments.fix(), 0))

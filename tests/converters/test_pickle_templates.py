@@ -181,6 +181,12 @@ def test_changed_bytes_give_what_the_machine_gives(
     check_templates(written(tmp_path / "a.pkl", bytes(changed)))
 
 
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_arrays_of_another_class_are_not_arrays(tmp_path: Path, protocol: int) -> None:
+    changed = SOURCES[protocol, False, False].replace(b"ndarray", b"\0darray")
+    check_templates(written(tmp_path / "a.pkl", changed))
+
+
 def source(protocol: int, own: bool, last: bool) -> bytes:
     found = annotations(6, own=own)
     names = {"train": [annotation["frame_dir"] for annotation in found]}
