@@ -121,7 +121,7 @@ $(VENV)/.python:
 	touch $@
 
 # What the installed package is made of beyond its Python code.
-BUILT_FROM := pyproject.toml setup.py skelstore/read/core.c
+BUILT_FROM := pyproject.toml setup.py $(wildcard skelstore/read/*.[ch])
 
 $(VENV)/.test: $(BUILT_FROM) $(VENV)/.python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'

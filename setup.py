@@ -5,7 +5,8 @@ from setuptools import Extension, setup
 
 core = Extension(
     "skelstore.read.core",
-    ["skelstore/read/core.c"],
+    ["skelstore/read/core.c", "skelstore/read/chunks.c"],
+    depends=["skelstore/read/chunks.h"],
     include_dirs=[numpy.get_include()],
     py_limited_api=True,
     optional=True,

@@ -1,4 +1,4 @@
-"""The compiled reader (``core.c``): the same annotations as the Python code, in a fraction of the time.
+"""The compiled reader (``core.c``, ``chunks.c``): the same annotations as the Python code, in a fraction of the time.
 
 This module chooses whether and how it is used, and describes a store to it.
 """
@@ -38,7 +38,7 @@ Fetch: TypeAlias = Callable[[int], Any]
 
 _PLAIN, _BLOSC, _TRANSPOSED = range(3)
 _CALL, _CONSTANT, _TEXT, _INT, _FLOAT, _TUPLE, _DICT, _ARRAY = range(8)
-"""Numbers in ``core.c``: how chunks are encoded, and the kinds of nodes of a layout."""
+"""Numbers in ``core.c`` and ``chunks.h``: how chunks are encoded, and the kinds of nodes of a layout."""
 
 _MAX_AXES = 32
 _MAX_CHUNK_BYTES = 1 << 30

@@ -18,15 +18,13 @@
 #define NPY_TARGET_VERSION NPY_1_22_API_VERSION
 #include <numpy/arrayobject.h>
 
+#include "chunks.h"
+
 #include <dlfcn.h>
-#include <errno.h>
-#include <stdbool.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <unistd.h>
 #ifdef __linux__
 #include <sys/vfs.h>
 #else
@@ -34,7 +32,7 @@
 #include <sys/param.h>
 #endif
 
-enum { CRC_BYTES = 4, BLOSC_HEADER_BYTES = 16, MAX_AXES = 32 };
+enum { MAX_AXES = 32 };
 
 /* Files that all stores together map; others are read by pread. Linux allows 65,530 maps a process. */
 enum { MAX_MAPS = 16384 };
@@ -42,87 +40,13 @@ enum { MAX_MAPS = 16384 };
 /* Fewer bytes are copied with the interpreter lock held: to release it costs as much. */
 enum { UNLOCKED_BYTES = 16384 };
 
-/* ------------------------------------------------------------------------------------------------- checksums */
-
-static uint32_t crc_tables[8][256];
-
-static void make_crc_tables(void)
-{
-    for (uint32_t byte = 0; byte < 256; byte++) {
-        uint32_t crc = byte;
-        for (int bit = 0; bit < 8; bit++)
-            crc = crc & 1 ? crc >> 1 ^ 0x82F63B78 : crc >> 1;
-        crc_tables[0][byte] = crc;
-    }
-    for (int table = 1; table < 8; table++)
-        for (int byte = 0; byte < 256; byte++) {
-            uint32_t crc = crc_tables[table - 1][byte];
-            crc_tables[table][byte] = crc >> 8 ^ crc_tables[0][crc & 255];
-        }
-}
-
-/* Eight bytes at a time, by eight tables (Kounavis and Berry, "A systematic approach to building high performance
- * software-based CRC generators", 2005). */
-static uint32_t crc_by_tables(uint32_t crc, const uint8_t *data, size_t size)
-{
-    for (; size >= 8; data += 8, size -= 8) {
-        crc ^= data[0] | (uint32_t)data[1] << 8 | (uint32_t)data[2] << 16 | (uint32_t)data[3] << 24;
-        crc = crc_tables[7][crc & 255] ^ crc_tables[6][crc >> 8 & 255] ^ crc_tables[5][crc >> 16 & 255] ^
-              crc_tables[4][crc >> 24] ^ crc_tables[3][data[4]] ^ crc_tables[2][data[5]] ^ crc_tables[1][data[6]] ^
-              crc_tables[0][data[7]];
-    }
-    while (size--)
-        crc = crc >> 8 ^ crc_tables[0][(crc ^ *data++) & 255];
-    return crc;
-}
-
-static uint32_t (*crc_function)(uint32_t, const uint8_t *, size_t) = crc_by_tables;
-
-#if defined(__x86_64__) && defined(__GNUC__)
-__attribute__((target("sse4.2"))) static uint32_t crc_by_instruction(uint32_t crc, const uint8_t *data, size_t size)
-{
-    uint64_t wide = crc;
-    for (; size >= 8; data += 8, size -= 8) {
-        uint64_t word;
-        memcpy(&word, data, 8);
-        wide = __builtin_ia32_crc32di(wide, word);
-    }
-    crc = (uint32_t)wide;
-    while (size--)
-        crc = __builtin_ia32_crc32qi(crc, *data++);
-    return crc;
-}
-
-static void choose_crc(void)
-{
-    __builtin_cpu_init();
-    if (__builtin_cpu_supports("sse4.2"))
-        crc_function = crc_by_instruction;
-}
-#else
-static void choose_crc(void) {}
-#endif
-
-/* CRC-32C (RFC 3720, appendix B.4). */
-static uint32_t crc32c(const uint8_t *data, size_t size)
-{
-    return ~crc_function(0xFFFFFFFF, data, size);
-}
-
 /* --------------------------------------------------------------------------------------------- shards and maps */
 
-typedef int (*blosc_function)(const void *source, void *destination, size_t capacity, int threads);
-
-/* `blosc_decompress_ctx` of c-blosc 1 in the extension of numcodecs, or NULL. */
-static blosc_function blosc_decompress;
-
-/* An open shard. Chunk c, with its checksum, is the bytes bounds[c] to bounds[c + 1] of its file. */
+/* An open shard. */
 typedef struct {
-    const int64_t *bounds;
-    uint8_t *checked; /* one byte a chunk, shared with the Python reader */
-    int64_t chunks;
+    Chunks chunks;
     int64_t size;
-    PyObject *opened; /* (file, bounds, checked, size), which keeps the memory of both alive */
+    PyObject *opened; /* (file, bounds, checked, size), which keeps the memory of the chunks alive */
     uint8_t *map;     /* NULL: not mapped */
     bool mappable;    /* false: read by pread */
     bool closing;     /* unmap when no job uses it */
@@ -205,34 +129,24 @@ static bool map_shard(Shard *shard)
 
 /* ------------------------------------------------------------------------------------------------------ arrays */
 
-typedef enum { PLAIN, BLOSC, TRANSPOSED } Coding;
-
 /* An array of the store, [rows, *trailing], and its shards. */
 typedef struct {
+    Encoding encoding;
     PyArray_Descr *dtype;
     PyObject *open; /* function from the number of a shard to (file, bounds, checked, size) */
-    Coding coding;
-    bool mapped, always; /* whether to map files; whether to compare checksums on every read */
+    bool mapped;    /* whether to map files */
     int axes;
     npy_intp trailing[MAX_AXES];
-    int64_t item_bytes, row_bytes, chunk_rows, chunk_bytes, shard_rows;
+    int64_t shard_rows;
     Shard **shards;
     int64_t known; /* length of `shards` */
-    uint8_t *decoded; /* the chunk that was decoded last, if only a part of it was needed */
-    const Shard *decoded_shard;
-    int64_t decoded_chunk;
-    char decoding; /* a thread is using the three above */
 } Array;
 
-/* Rows of one shard to be read into memory of the result. */
+/* Rows of one shard to be read. */
 typedef struct {
-    Array *array;
+    Rows rows;
     Shard *shard;
-    int64_t start, count;
-    uint8_t *out;
-    const uint8_t *map;   /* of the file, or NULL */
     PyObject *descriptor; /* of a file that is not mapped */
-    int fd;
 } Job;
 
 /* What to read when the dicts are built; it is read without the interpreter lock, then ended with it. */
@@ -243,8 +157,9 @@ typedef struct {
     bool coded;
 } Jobs;
 
-static bool add_job(Jobs *jobs, Job job)
+static bool add_job(Jobs *jobs, Shard *shard, Rows rows)
 {
+    PyObject *descriptor = NULL;
     if (jobs->count == jobs->capacity) {
         size_t capacity = jobs->capacity ? jobs->capacity * 4 : 16;
         Job *items = realloc(jobs->items, capacity * sizeof *items);
@@ -253,13 +168,14 @@ static bool add_job(Jobs *jobs, Job job)
         jobs->items = items;
         jobs->capacity = capacity;
     }
-    job.map = job.shard->map;
-    if (job.map == NULL && (job.descriptor = hold_file(job.shard, &job.fd)) == NULL)
+    rows.chunks = &shard->chunks;
+    rows.map = shard->map;
+    if (rows.map == NULL && (descriptor = hold_file(shard, &rows.fd)) == NULL)
         return false;
-    job.shard->users++;
-    jobs->items[jobs->count++] = job;
-    jobs->bytes += job.count * job.array->row_bytes;
-    jobs->coded |= job.array->coding != PLAIN;
+    shard->users++;
+    jobs->items[jobs->count++] = (Job){rows, shard, descriptor};
+    jobs->bytes += rows.count * rows.encoding->row_bytes;
+    jobs->coded |= rows.encoding->coding != PLAIN;
     return true;
 }
 
@@ -292,9 +208,7 @@ static Shard *open_shard(Array *array, int64_t number)
     }
     Shard *shard = number < array->known ? array->shards[number] : NULL; /* another thread may have been faster */
     if (shard == NULL && number < array->known && (shard = calloc(1, sizeof *shard))) {
-        shard->bounds = PyArray_DATA(bounds);
-        shard->checked = PyArray_DATA(checked);
-        shard->chunks = PyArray_SIZE(checked);
+        shard->chunks = (Chunks){PyArray_DATA(bounds), PyArray_DATA(checked), PyArray_SIZE(checked)};
         shard->size = size;
         shard->opened = Py_NewRef(opened);
         shard->mappable = array->mapped;
@@ -307,179 +221,24 @@ static Shard *open_shard(Array *array, int64_t number)
 /* Plan to read rows of an array into `out`: one job a shard. False: Python has raised, or the table is damaged. */
 static bool plan_rows(Array *array, int64_t start, int64_t count, uint8_t *out, Jobs *jobs)
 {
+    Encoding *encoding = &array->encoding;
     while (count > 0) {
         int64_t number = start / array->shard_rows, offset = start % array->shard_rows;
         int64_t taken = count < array->shard_rows - offset ? count : array->shard_rows - offset;
         Shard *shard = number < array->known ? array->shards[number] : NULL;
         if (shard == NULL && (shard = open_shard(array, number)) == NULL)
             return false;
-        if ((offset + taken - 1) / array->chunk_rows >= shard->chunks)
+        if ((offset + taken - 1) / encoding->chunk_rows >= shard->chunks.count)
             return false; /* a chunk that the shard does not have */
         if (shard->map == NULL && shard->mappable && !map_shard(shard))
             return false;
-        if (!add_job(jobs, (Job){.array = array, .shard = shard, .start = offset, .count = taken, .out = out}))
+        if (!add_job(jobs, shard, (Rows){.encoding = encoding, .start = offset, .count = taken, .out = out}))
             return false;
-        out += taken * array->row_bytes;
+        out += taken * encoding->row_bytes;
         start += taken;
         count -= taken;
     }
     return true;
-}
-
-/* ------------------------------------------------- moving bytes, without the interpreter lock and Python objects */
-
-static bool read_file(int fd, uint8_t *buffer, int64_t size, int64_t offset)
-{
-    while (size > 0) {
-        ssize_t got = pread(fd, buffer, (size_t)size, offset);
-        if (got <= 0 && !(got < 0 && errno == EINTR))
-            return false;
-        if (got > 0) {
-            buffer += got;
-            offset += got;
-            size -= got;
-        }
-    }
-    return true;
-}
-
-static bool check_chunk(const Job *job, int64_t chunk, const uint8_t *coded)
-{
-    if (job->shard->checked[chunk] && !job->array->always)
-        return true;
-    size_t size = (size_t)(job->shard->bounds[chunk + 1] - job->shard->bounds[chunk] - CRC_BYTES);
-    const uint8_t *crc = coded + size;
-    uint32_t expected = crc[0] | (uint32_t)crc[1] << 8 | (uint32_t)crc[2] << 16 | (uint32_t)crc[3] << 24;
-    if (crc32c(coded, size) != expected)
-        return false;
-    if (!job->array->always)
-        job->shard->checked[chunk] = 1;
-    return true;
-}
-
-/* blosc trusts the sizes in its header, so they are compared with the two that are known. */
-static bool decode_chunk(const Job *job, int64_t chunk, const uint8_t *coded, uint8_t *out)
-{
-    int64_t size = job->shard->bounds[chunk + 1] - job->shard->bounds[chunk] - CRC_BYTES;
-    uint32_t decoded_bytes, coded_bytes;
-    if (size < BLOSC_HEADER_BYTES)
-        return false;
-    memcpy(&decoded_bytes, coded + 4, 4);
-    memcpy(&coded_bytes, coded + 12, 4);
-    if (decoded_bytes != job->array->chunk_bytes || coded_bytes != size)
-        return false;
-    return blosc_decompress(coded, out, (size_t)job->array->chunk_bytes, 1) == job->array->chunk_bytes;
-}
-
-#define TRANSPOSE(kind)                                                                                                \
-    for (int64_t row = 0; row < rows; row++)                                                                           \
-        for (int64_t i = 0; i < items; i++)                                                                            \
-            memcpy(out + (row * items + i) * (int64_t)sizeof(kind),                                                    \
-                   decoded + (i * array->chunk_rows + first + row) * (int64_t)sizeof(kind), sizeof(kind))
-
-/* Copy rows of a decoded chunk. A transposed chunk is [*trailing, rows], else [rows, *trailing]. */
-static void copy_rows(const Array *array, const uint8_t *decoded, int64_t first, int64_t rows, uint8_t *out)
-{
-    int64_t items = array->row_bytes / array->item_bytes;
-    if (array->coding != TRANSPOSED)
-        memcpy(out, decoded + first * array->row_bytes, (size_t)(rows * array->row_bytes));
-    else if (array->item_bytes == 1)
-        TRANSPOSE(uint8_t);
-    else if (array->item_bytes == 2)
-        TRANSPOSE(uint16_t);
-    else if (array->item_bytes == 4)
-        TRANSPOSE(uint32_t);
-    else
-        TRANSPOSE(uint64_t);
-}
-
-/* Decode the chunks of a job; `coded` is the first of them, `decoded` memory for one, or what `known` says. */
-static bool decode_rows(const Job *job, const uint8_t *coded, uint8_t *decoded, int64_t *known)
-{
-    const Array *array = job->array;
-    const int64_t *bounds = job->shard->bounds;
-    int64_t chunk = job->start / array->chunk_rows, first = job->start % array->chunk_rows, left = job->count;
-    uint8_t *out = job->out;
-    for (const uint8_t *at = coded; left > 0; at += bounds[chunk + 1] - bounds[chunk], chunk++, first = 0) {
-        int64_t rows = left < array->chunk_rows - first ? left : array->chunk_rows - first;
-        bool whole = rows == array->chunk_rows && array->coding == BLOSC;
-        if (*known != chunk) {
-            if (!whole)
-                *known = -1;
-            if (!check_chunk(job, chunk, at) || !decode_chunk(job, chunk, at, whole ? out : decoded))
-                return false;
-            if (!whole)
-                *known = chunk;
-        }
-        if (!whole || *known == chunk)
-            copy_rows(array, decoded, first, rows, out);
-        out += rows * array->row_bytes;
-        left -= rows;
-    }
-    return true;
-}
-
-static bool read_coded(Job *job, const uint8_t *coded)
-{
-    Array *array = job->array;
-    bool ours = !array->always && !__atomic_test_and_set(&array->decoding, __ATOMIC_ACQUIRE);
-    uint8_t *decoded = ours ? array->decoded : NULL;
-    if (decoded == NULL && (decoded = malloc((size_t)array->chunk_bytes)) == NULL) {
-        if (ours)
-            __atomic_clear(&array->decoding, __ATOMIC_RELEASE);
-        return false;
-    }
-    int64_t known = ours && array->decoded_shard == job->shard ? array->decoded_chunk : -1;
-    bool done = decode_rows(job, coded, decoded, &known);
-    if (!ours) {
-        free(decoded);
-        return done;
-    }
-    array->decoded = decoded;
-    array->decoded_shard = job->shard;
-    array->decoded_chunk = known;
-    __atomic_clear(&array->decoding, __ATOMIC_RELEASE);
-    return done;
-}
-
-/* Copy the rows of uncompressed chunks; `coded` is the first of them, whole. */
-static bool copy_plain(const Job *job, const uint8_t *coded)
-{
-    const Array *array = job->array;
-    int64_t chunk = job->start / array->chunk_rows, first = job->start % array->chunk_rows, left = job->count;
-    uint8_t *out = job->out;
-    for (; left > 0; chunk++, first = 0, coded += array->chunk_bytes + CRC_BYTES) {
-        int64_t rows = left < array->chunk_rows - first ? left : array->chunk_rows - first;
-        if (!check_chunk(job, chunk, coded))
-            return false;
-        memcpy(out, coded + first * array->row_bytes, (size_t)(rows * array->row_bytes));
-        out += rows * array->row_bytes;
-        left -= rows;
-    }
-    return true;
-}
-
-static bool run_job(Job *job)
-{
-    const Array *array = job->array;
-    const Shard *shard = job->shard;
-    int64_t chunk = job->start / array->chunk_rows, stop = (job->start + job->count - 1) / array->chunk_rows + 1;
-    int64_t begin = shard->bounds[chunk], size = shard->bounds[stop] - begin;
-    uint8_t *buffer = NULL;
-    if (job->map == NULL) {
-        if ((buffer = malloc((size_t)size)) == NULL || !read_file(job->fd, buffer, size, begin)) {
-            free(buffer);
-            return false;
-        }
-    } else if (memchr(shard->checked + chunk, 0, (size_t)(stop - chunk))) {
-        /* Probably the first time that these pages are read: ask for all of them at once, not page by page. */
-        size_t page = (size_t)begin & ((size_t)sysconf(_SC_PAGESIZE) - 1);
-        madvise((void *)(job->map + begin - page), (size_t)size + page, MADV_WILLNEED);
-    }
-    const uint8_t *coded = buffer ? buffer : job->map + begin;
-    bool done = array->coding == PLAIN ? copy_plain(job, coded) : read_coded(job, coded);
-    free(buffer);
-    return done;
 }
 
 static int compare_jobs(const void *left, const void *right)
@@ -487,7 +246,7 @@ static int compare_jobs(const void *left, const void *right)
     const Job *a = left, *b = right;
     if (a->shard != b->shard)
         return (uintptr_t)a->shard < (uintptr_t)b->shard ? -1 : 1;
-    return a->start < b->start ? -1 : a->start > b->start;
+    return a->rows.start < b->rows.start ? -1 : a->rows.start > b->rows.start;
 }
 
 static bool run_jobs(Jobs *jobs)
@@ -495,7 +254,7 @@ static bool run_jobs(Jobs *jobs)
     bool done = true;
     PyThreadState *state = jobs->coded || jobs->bytes > UNLOCKED_BYTES ? PyEval_SaveThread() : NULL;
     for (size_t i = 0; done && i < jobs->count; i++)
-        done = run_job(&jobs->items[i]);
+        done = read_rows(&jobs->items[i].rows);
     if (state)
         PyEval_RestoreThread(state);
     return done;
@@ -814,15 +573,17 @@ static bool make_array(PyObject *spec, Array *array)
                           &mapped, &always, &array->open))
         return false;
     array->axes = (int)PyTuple_Size(trailing);
-    array->item_bytes = PyDataType_ELSIZE(array->dtype);
-    array->row_bytes = row_bytes;
-    array->chunk_rows = chunk_rows;
-    array->chunk_bytes = row_bytes * chunk_rows;
     array->shard_rows = shard_rows;
-    array->coding = (Coding)coding;
     array->mapped = mapped;
-    array->always = always;
-    array->decoded_chunk = -1;
+    array->encoding = (Encoding){
+        .coding = (Coding)coding,
+        .always = always,
+        .item_bytes = PyDataType_ELSIZE(array->dtype),
+        .row_bytes = row_bytes,
+        .chunk_rows = chunk_rows,
+        .chunk_bytes = row_bytes * chunk_rows,
+        .decoded_chunk = -1,
+    };
     for (int i = 0; i < array->axes; i++)
         array->trailing[i] = PyLong_AsSsize_t(PyTuple_GetItem(trailing, i));
     return PyErr_Occurred() == NULL;
@@ -875,7 +636,7 @@ static void Core_dealloc(PyObject *self)
                 free(array->shards[j]);
             }
         free(array->shards);
-        free(array->decoded);
+        free(array->encoding.decoded);
     }
     for (int64_t i = 0; i < core->layout_count; i++)
         free_node(&core->layouts[i]);
@@ -935,7 +696,7 @@ static PyObject *checksum(PyObject *Py_UNUSED(module), PyObject *args)
         return NULL;
     const uint8_t *bytes = (const uint8_t *)PyBytes_AsString(data);
     size_t size = (size_t)PyBytes_Size(data);
-    return PyLong_FromUnsignedLong(portable ? ~crc_by_tables(0xFFFFFFFF, bytes, size) & 0xFFFFFFFF : crc32c(bytes, size));
+    return PyLong_FromUnsignedLong(portable ? portable_crc32c(bytes, size) : crc32c(bytes, size));
 }
 
 static PyMethodDef module_methods[] = {
@@ -948,8 +709,7 @@ static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "core", NULL, -1, mod
 
 PyMODINIT_FUNC PyInit_core(void)
 {
-    make_crc_tables();
-    choose_crc();
+    choose_crc32c();
     import_array();
     PyObject *made = PyModule_Create(&module);
     PyObject *type = made ? PyType_FromSpec(&core_spec) : NULL;
