@@ -167,7 +167,7 @@ def test_edited_annotations_give_what_the_machine_gives(
     tmp_path: Path, protocol: int, own: bool, last: bool, element: int, edits: bytes
 ) -> None:
     before, pieces, after = divide(SOURCES[protocol, own, last], element)
-    check_templates(written(tmp_path / "a.pkl", before + edited(pieces, edits) + after))
+    check_templates(written(tmp_path / "a.pkl", b"".join([before, *edited(pieces, edits), after])))
 
 
 @given(st.sampled_from(PROTOCOLS), st.booleans(), st.data())

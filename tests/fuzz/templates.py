@@ -19,11 +19,15 @@ from converters.pickles.limits import Limits
 from converters.pickles.memo import MISSING
 from converters.pickles.opcodes import PickleError
 from converters.pickles.template import Result, Template
+from converters.pickles.templates import learn
 from tests.support.reading_pickles import check_same
 
-MAX_BYTES = 41
-"""Bytes of an input: one for the place, and four for each edit of the value there."""
+MAX_BYTES = 42
+"""Bytes of an input: one for the place, one for the number of edits before a template is made of the value there, and
+four for each of these and each of the edits after that."""
 EDIT_BYTES = 4
+MAX_EDITS_BEFORE = 5
+"""One more than the number of edits before a template is made."""
 
 
 class Place:
@@ -48,10 +52,19 @@ class Place:
     def _result(self, template: Template, span: bytes) -> Result | None:
         return template.read(span, self.fetched, self.position, self.slot, self.memo, self.limits.shared)
 
-    def check(self, span: bytes) -> bool:
+    def learn(self, span: bytes) -> Template | None:
+        """The template of a value in the span; None if the machine refuses it, or templates do not support it."""
+        evaluation = Evaluation(self.fetched, self.odd, self.memo.kept, self._resolve, self.limits)
+        try:
+            evaluation.run(span, 0, self.position, self.slot)
+        except PickleError:
+            return None
+        return learn(span, self.slot, self.memo.kept)
+
+    def check(self, span: bytes, templates: list[Template]) -> bool:
         """Whether a template reads the span as a value here, which must then be equal to that of the machine."""
         read = False
-        for template in self.templates:
+        for template in templates:
             order = list(self.memo._cache)
             result = self._result(template, span)
             if result is None:
@@ -155,8 +168,8 @@ WORDS = [
 """Opcodes that an edit may write: frames, literals in several sizes, and all that templates know."""
 
 
-def edited(pieces: list[bytes], edits: bytes) -> bytes:
-    """A value whose opcodes are ``pieces`` after some edits.
+def edited(pieces: list[bytes], edits: bytes) -> list[bytes]:
+    """The opcodes of a value after some edits.
 
     Each edit is four bytes: which opcode, what happens to it, and two for the details.
     """
@@ -181,15 +194,15 @@ def edited(pieces: list[bytes], edits: bytes) -> bytes:
                 wider, width = WIDER[piece[0]]
                 piece = bytes((wider,)) + piece[1:2] + bytes(width - 1) + piece[2:]
         pieces[number] = piece
-    return b"".join(pieces)
+    return pieces
 
 
 def seeds() -> Iterator[bytes]:
-    """Every place without an edit, and with a frame before one of its opcodes."""
+    """Every place without an edit, and with a frame before one of its opcodes, in the template or in the value."""
     for number, place in enumerate(places()):
-        yield bytes((number,))
+        yield bytes((number, 0))
         for which in range(0, len(place.opcodes), 8):
-            yield bytes((number, which, 2, 0, 0))
+            yield bytes((number, which // 8 % 2, which, 2, 0, 0))
 
 
 def words() -> Iterator[bytes]:
@@ -200,13 +213,28 @@ def words() -> Iterator[bytes]:
     yield bytes((0, 5, 0, 0))
 
 
+def check_input(found: list[Place], data: bytes) -> bool:
+    """Check one input; return whether a template reads the value."""
+    if len(data) < 2:
+        return False
+    place = found[data[0] % len(found)]
+    before = data[1] % MAX_EDITS_BEFORE * EDIT_BYTES
+    pieces = edited(place.opcodes, data[2 : 2 + before])
+    templates = place.templates
+    if before:
+        template = place.learn(b"".join(pieces))
+        if template is None:
+            return False
+        templates = [template]
+        place.check(b"".join(pieces), templates)
+    return place.check(b"".join(edited(pieces, data[2 + before :])), templates)
+
+
 def target() -> Callable[[bytes], None]:
     """The function that the fuzzer calls with each input."""
     found = places()
 
     def run(data: bytes) -> None:
-        if data:
-            place = found[data[0] % len(found)]
-            place.check(edited(place.opcodes, data[1:]))
+        check_input(found, data)
 
     return run
