@@ -9,16 +9,13 @@ import math
 import os
 import stat
 import time
-import weakref
 from collections.abc import Callable, Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import google_crc32c
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from skelstore.errors import (
     DamageError,
@@ -50,15 +47,13 @@ from skelstore.read import compiled, frames
 from skelstore.read.arrays import ArrayReader, Check
 from skelstore.read.compiled import Parts
 from skelstore.read.frames import FrameNumbers, Frames
+from skelstore.read.names import NameIndex
 from skelstore.read.table import (
-    NAMES_TYPES,
     SPLITS_TYPES,
     check_types,
     column_reader,
     numeric_column,
     read_table,
-    text_buffers,
-    text_column,
 )
 from skelstore.wording import counted
 
@@ -156,6 +151,7 @@ class Reader:
         self._assembler = Assembler(self.metadata.layouts, self._columns, self._fields)
         self._layout = self._layouts.item
         self._frame_numbers: dict[str, FrameNumbers] = {}
+        self._names = NameIndex(self.files, self.manifest.files.get(NAMES_KEY), self.table, self.metadata, self.mmap)
 
     @cached_property
     def annotation(self) -> Callable[[int], Annotation]:
@@ -170,17 +166,11 @@ class Reader:
         """
         if not compiled.COMPILED:
             return None
-        reader = weakref.ref(self)
-
-        def load_names() -> Any:
-            there = reader()
-            return there and there.name_columns()
-
         parts = Parts(self.metadata, self.table, self.arrays, self._places, self._columns, self._fields)
         # From disk, one read of a video takes half the time of the faults of its pages.
         in_memory = sum(shard.size for shard in self.manifest.shards.values()) <= compiled.memory_bytes()
         mmap = self.mmap and in_memory
-        return compiled.compile_layouts(parts, self._layouts, mmap, self._read_by_python, load_names)
+        return compiled.compile_layouts(parts, self._layouts, mmap, self._read_by_python, self._names.columns)
 
     @cached_property
     def _read_by_python(self) -> Callable[[int], Annotation]:
@@ -318,20 +308,7 @@ class Reader:
 
     def rows_named(self, name: str) -> list[int]:
         """Positions of the videos with this name, ascending."""
-        start, video, count = self._names
-        if not count:
-            return []
-        encoded = name.encode("utf-8", "surrogatepass")
-        bucket = google_crc32c.value(encoded) % count
-        stop = start(bucket + 1) if bucket + 1 < count else count
-        frame_dir = self._frame_dir
-        rows = []
-        for place in range(start(bucket), stop):
-            row = video(place)
-            text = frame_dir(row)  # almost always the name; empty if that is another value, or is empty
-            if text == encoded if text else self.name(row) == name:
-                rows.append(row)
-        return rows
+        return self._names.rows(name, self.name)
 
     def name(self, row: int) -> str | None:
         """The name of a video: its ``frame_dir``, or its ``filename`` if that is not a str; None without either."""
@@ -367,44 +344,6 @@ class Reader:
         except (KeyError, ValueError, TypeError) as error:
             raise StoreError(f"{self.path / SPLITS_KEY} does not follow the format ({error})") from error
         return splits
-
-    @cached_property
-    def _name_index(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """The hash table of names: the start of each bucket, and the videos."""
-        table = read_table(self.files, NAMES_KEY, self.manifest.files.get(NAMES_KEY), self.mmap)
-        check_types(table, str(self.path / NAMES_KEY), NAMES_TYPES)
-        starts = numeric_column(table, "bucket", pa.int64())
-        videos = numeric_column(table, "video", pa.int64())
-        count = len(videos)
-        if count and not (
-            0 <= videos.min() <= videos.max() < self.metadata.videos and 0 <= starts.min() <= starts.max() <= count
-        ):
-            raise StoreError(f"{self.path / NAMES_KEY} names videos that the store does not have")
-        return starts, videos
-
-    @cached_property
-    def _names(self) -> tuple[Callable[[int], int], Callable[[int], int], int]:
-        """The hash table of names: functions for the start of a bucket and for the video at a place, and the length."""
-        starts, videos = self._name_index
-        return starts.item, videos.item, len(videos)
-
-    def name_columns(self) -> tuple[NDArray[Any], ...] | None:
-        """The index of names as arrays: buckets, videos, offsets and bytes of ``frame_dir``.
-
-        The names of rows without a ``frame_dir`` are empty. None if the table has no such column.
-        """
-        columns = self.metadata.columns.items()
-        name = next((name for name, c in columns if c.path == ("frame_dir",) and c.type == "str"), None)
-        if name is None:
-            return None
-        return (*self._name_index, *text_buffers(self.table, name, pa.large_utf8()))
-
-    @cached_property
-    def _frame_dir(self) -> Callable[[int], bytes]:
-        """A function from a row to the UTF-8 form of ``frame_dir``; empty if that is missing or not a str."""
-        columns = self.metadata.columns.items()
-        name = next((name for name, c in columns if c.path == ("frame_dir",) and c.type == "str"), None)
-        return text_column(self.table, name) if name is not None else lambda row: b""
 
     def _read_root(self) -> bytes:
         try:

@@ -1,0 +1,90 @@
+"""The index of names: a hash table on disk, from the name of a video to its row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
+import google_crc32c
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from skelstore.errors import StoreError
+from skelstore.format.checksums import FileEntry
+from skelstore.format.files import LocalFiles
+from skelstore.format.metadata import StoreMetadata
+from skelstore.format.schema import NAMES_KEY
+from skelstore.read.table import NAMES_TYPES, check_types, numeric_column, read_table, text_buffers, text_column
+
+
+class NameIndex:
+    """The index of names of a store. It is read when a name is first looked up.
+
+    It holds no text: the names in a bucket are compared with ``frame_dir`` in the table of the videos. ``entry`` is the
+    size and checksum of its file. Its methods raise StoreError or DamageError if the file does not follow the format.
+    """
+
+    def __init__(
+        self, files: LocalFiles, entry: FileEntry | None, table: pa.Table, metadata: StoreMetadata, mmap: bool
+    ) -> None:
+        self._files = files
+        self._entry = entry
+        self._table = table
+        self._videos = metadata.videos
+        self._mmap = mmap
+        columns = metadata.columns.items()
+        self._column = next((name for name, c in columns if c.path == ("frame_dir",) and c.type == "str"), None)
+
+    def rows(self, name: str, name_of: Callable[[int], str | None]) -> list[int]:
+        """Rows of the videos with this name, ascending. ``name_of`` is asked for rows without a ``frame_dir``."""
+        start, video, count = self._lookups
+        if not count:
+            return []
+        encoded = name.encode("utf-8", "surrogatepass")
+        bucket = google_crc32c.value(encoded) % count
+        stop = start(bucket + 1) if bucket + 1 < count else count
+        frame_dir = self._frame_dir
+        rows = []
+        for place in range(start(bucket), stop):
+            row = video(place)
+            text = frame_dir(row)  # almost always the name; empty if that is another value, or is empty
+            if text == encoded if text else name_of(row) == name:
+                rows.append(row)
+        return rows
+
+    def columns(self) -> tuple[NDArray[Any], ...] | None:
+        """The index as arrays: buckets, videos, offsets and bytes of ``frame_dir``.
+
+        The names of rows without a ``frame_dir`` are empty. None if the table has no such column.
+        """
+        if self._column is None:
+            return None
+        return (*self._arrays, *text_buffers(self._table, self._column, pa.large_utf8()))
+
+    @cached_property
+    def _arrays(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The hash table: the start of each bucket, and the videos."""
+        table = read_table(self._files, NAMES_KEY, self._entry, self._mmap)
+        path = self._files.path(NAMES_KEY)
+        check_types(table, str(path), NAMES_TYPES)
+        starts = numeric_column(table, "bucket", pa.int64())
+        videos = numeric_column(table, "video", pa.int64())
+        count = len(videos)
+        if count and not (
+            0 <= videos.min() <= videos.max() < self._videos and 0 <= starts.min() <= starts.max() <= count
+        ):
+            raise StoreError(f"{path} names videos that the store does not have")
+        return starts, videos
+
+    @cached_property
+    def _lookups(self) -> tuple[Callable[[int], int], Callable[[int], int], int]:
+        """Functions for the start of a bucket and for the video at a place, and the number of places."""
+        starts, videos = self._arrays
+        return starts.item, videos.item, len(videos)
+
+    @cached_property
+    def _frame_dir(self) -> Callable[[int], bytes]:
+        """A function from a row to the UTF-8 form of ``frame_dir``; empty if that is missing or not a str."""
+        return text_column(self._table, self._column) if self._column is not None else lambda row: b""
