@@ -24,8 +24,8 @@ from skelstore.errors import SourceError
 from skelstore.format.files import open_regular, pread
 from skelstore.wording import counted
 
-_BLOCK_BYTES = 32 << 20
-"""Bytes of rows that are read together where a row is not contiguous (Fortran order)."""
+_BLOCK_BYTES = 16 << 20
+"""Bytes of rows that are read together: all rows in turn, or where a row is not contiguous (Fortran order)."""
 _MOST_ROW_BYTES = 1 << 30
 """Bytes of a row, which is held in memory."""
 _MOST_REPEATED_BYTES = 1 << 30
@@ -100,7 +100,7 @@ class ArrayRows:
         return np.frombuffer(data, self.header.dtype).reshape(shape)
 
     def blocks(self) -> Iterator[tuple[int, NDArray[Any]]]:
-        """All rows, in order, in blocks of at most 32 MiB or one row: the index of the first row, and the rows."""
+        """All rows, in order, in blocks of at most 16 MiB or one row: the index of the first row, and the rows."""
         step = max(_BLOCK_BYTES // max(self.row_bytes, 1), 1)
         for start in range(0, len(self), step):
             yield start, self.rows(start, min(start + step, len(self)))

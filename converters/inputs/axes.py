@@ -41,7 +41,8 @@ class Reading(NamedTuple):
             return f"it looks like {self.axes} of one clip: save {ordered.replace('[i]', '[0]')}{remedy}"
         if self.clips:
             what = f"{self.axes}, {self.clips:,} clips in one array"
-            return f"it looks like {what}: save {ordered} for each clip i in a file of its own"
+            remedy = ", or convert it with its labels, with --from stgcn" if self.axes == "[N, C, T, V, M]" else ""
+            return f"it looks like {what}: save {ordered} for each clip i in a file of its own{remedy}"
         return f"it looks like {self.axes}: save {ordered}{as_it_is if self.axes == '[C, T, V, M]' else ''}"
 
 

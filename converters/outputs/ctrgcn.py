@@ -96,7 +96,9 @@ def _members(store: Store, splits: Mapping[str, str | None], frames: int | None)
         came = rows_as_they_came(store, [name for name in recorded if name[0] == "x"])
         if came is not None:
             rows = {name[2:]: rows for name, rows in came.items()}
-            return [_recorded_member(store, name, like, rows[name[2:]], frames) for name, like in recorded.items()]
+            return [
+                _recorded_member(store, name, like, rows[name[2:]], classes, frames) for name, like in recorded.items()
+            ]
     parts = rows_of_splits(store, splits) if any(splits.values()) else usual_splits(store, splits, _TESTS)
     form = default_form(store, frames)
     members = []
@@ -122,11 +124,14 @@ def _member(
     return _Member(name, new_array((len(rows.positions), *row), dtype, like), rows, form)
 
 
-def _recorded_member(store: Store, name: str, like: tuple[Header, bytes], rows: Rows, frames: int | None) -> _Member:
+def _recorded_member(
+    store: Store, name: str, like: tuple[Header, bytes], rows: Rows, classes: int, frames: int | None
+) -> _Member:
     """A member as the source had it, with the rows that are left. If its videos do not fit any more, it is larger."""
     header = like[0]
     row = header.shape[1:]
     if name[0] == "y":
+        row = row if row and row[0] >= int(store.labels[rows.positions].max(initial=-1)) + 1 else (classes,)
         return _member(store, name, rows, row, header.dtype, None, like)
     form = form_of(store.at(rows.positions))
     if form is None or len(row) != 2:

@@ -248,8 +248,8 @@ def usual_splits(store: Store, splits: Mapping[str, str | None], tests: Sequence
     """The rows of parts, where no options say which splits are meant and the store does not have its source's arrays.
 
     ``splits`` are the parts: one for training, one for tests, whose split may be named by any of ``tests``. If the
-    store has no splits, all its videos are the training part, in the order of the store. Raises SourceError if its
-    splits have other names.
+    store has no splits, all its videos are the training part, in the order of the store. Raises SourceError if it has
+    splits of other names.
     """
     train, test = splits
     if not store.splits:
@@ -258,7 +258,7 @@ def usual_splits(store: Store, splits: Mapping[str, str | None], tests: Sequence
         part: next((name for name in names if name in store.splits), None)
         for part, names in ((train, ("train",)), (test, tests))
     }
-    if set(found.values()) == {None}:
+    if set(store.splits) - set(found.values()):
         known = ", ".join(map(shown, store.splits))
         raise SourceError(
             f"{store.path} has the splits {known}: say which to export with --split-train and --split-test"
@@ -290,9 +290,9 @@ def classes_of(store: Store, recorded: int = 0) -> int:
     labels = store.labels
     names = store.class_names
     task = store.source.get("task")
-    classes = recorded or len(names or ()) or (ACTIONS.get(task, 0) if isinstance(task, str) else 0)
     most = int(labels.max(initial=-1)) + 1
-    classes = classes or most
+    recorded = recorded if recorded >= most else 0  # the labels are others since
+    classes = recorded or len(names or ()) or (ACTIONS.get(task, 0) if isinstance(task, str) else 0) or most
     if len(labels) and (int(labels.min()) < 0 or most > classes):
         position = int(np.flatnonzero((labels < 0) | (labels >= classes))[0])
         raise SourceError(

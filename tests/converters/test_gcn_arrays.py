@@ -23,6 +23,7 @@ from converters.dialects.ctrgcn import ROWS, CtrGcnSource
 from converters.dialects.gcn_clips import GcnClips
 from converters.dialects.registry import recorded_options
 from converters.dialects.stgcn import StGcnSource
+from converters.information import notes
 from converters.samples.gcn_arrays import ctrgcn_like, stgcn_like, write_gcn_arrays
 from skelstore.errors import SourceError
 from tests.support.exact import assert_exact
@@ -332,6 +333,9 @@ def test_bones_and_motion_are_derived(tmp_path: Path) -> None:
     with closing(open_source(tmp_path)) as source:
         assert len(source) == 2
         assert source.description()["derived"] == ["train_data_bone.npy", "train_data_joint_motion.npy"]
+    with converted(tmp_path, tmp_path / "a.zarr") as store:
+        said = "left out 'train_data_bone.npy', 'train_data_joint_motion.npy': bones and motion are derived"
+        assert [note[: len(said)] for note in notes(store)] == [said]
     for name, what in (("train_data_bone", "bones"), ("train_data_joint_motion", "motions")):
         with pytest.raises(SourceError, match=f"holds the {what} of the clips.*derived from the joints"):
             open_source(tmp_path / f"{name}.npy")
