@@ -24,7 +24,8 @@ PERSON_ROWS = "person_rows"
 KINETICS_JOINTS = 18
 """V of Kinetics-Skeleton (OpenPose), whose third channel is the score, as in ST-GCN's tools/kinetics_gendata.py."""
 
-_DERIVED = re.compile(r"(^|_)(bone|motion)(_|$)")
+_DERIVED = re.compile(r"(?:^|_)(bone|motion)(?:_data)?$")
+"""The end of the name of a file that is derived from the joints: ``train_data_bone``, ``train_data_joint_motion``."""
 
 
 def keypoints_of(clip: NDArray[Any], *, keep_padding: bool, scored: bool = False) -> Annotation:
@@ -70,9 +71,9 @@ def has_scores(channels: str | None, coordinates: int, joints: int) -> bool:
 
 
 def refuse_derived(path: PurePath) -> None:
-    """Raise SourceError if the name of a file says that it holds bones or motion, which are derived from joints."""
+    """Raise SourceError if the end of a file's name says that it holds bones or motion, derived from the joints."""
     if match := _DERIVED.search(path.stem):
         raise SourceError(
-            f"{path} holds the {match[2]}s of the clips, by its name: they are derived from the joints, which the "
-            "feeders and PYSKL compute when they read; convert the joints (train_data_joint.npy or train_data.npy)"
+            f"{path} holds the {match[1]}s of the clips, by its name: they are derived from the joints, and "
+            "feeders and PYSKL compute them when they read: convert the joints (train_data_joint.npy or train_data.npy)"
         )

@@ -41,6 +41,7 @@ def stgcn_like(count: int, seed: int = 0, frames: int = FRAMES) -> tuple[NDArray
     The channels are x and y as fractions of the image minus 0.5, and the score.
     """
     clips = _clips(count, seed, frames, 18, centre=(0, 0, 0.8), body=(0.2, 0.3, 0.15), noise=0.005)
+    clips[..., 2] = np.clip(clips[..., 2], 0, 1)
     labels = [_label(seed, i) for i in range(count)]
     return np.ascontiguousarray(clips.transpose(0, 4, 2, 3, 1)), ([f"clip{i:03d}.json" for i in range(count)], labels)
 
