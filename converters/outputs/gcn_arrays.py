@@ -161,7 +161,7 @@ def filled_clips(store: Store, form: Form, positions: Sequence[int]) -> Iterator
     Raises SourceError if persons do not fit into M.
     """
     for position in positions:
-        video = store.lazy(position)
+        video = store[position]
         keypoint = video["keypoint"]
         clip = np.zeros(form.shape, form.dtype)
         persons = _person_rows(video.get(PERSON_ROWS), len(keypoint))
@@ -224,12 +224,9 @@ def rows_of_splits(store: Store, splits: Mapping[str, str | None]) -> list[Rows]
 def _positions(store: Store, key: str) -> dict[str, list[int]]:
     """The positions of the videos with each id."""
     positions: dict[str, list[int]] = {}
-    if key == "frame_dir":
-        names: Iterator[Any] = (store.name(position) for position in range(len(store)))
-    else:
-        names = (store.lazy(position).get(key) for position in range(len(store)))
-    for position, name in enumerate(names):
-        if isinstance(name, str):
+    for position in range(len(store)):
+        video = store.lazy(position)
+        if key in video and isinstance(name := video[key], str):  # a missing key would be searched for close ones
             positions.setdefault(name, []).append(position)
     return positions
 
