@@ -215,6 +215,28 @@ def test_an_npz_of_another_form_is_refused(tmp_path: Path, name: str) -> None:
     assert "a.npz" in str(caught.value)
 
 
+@given(
+    st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=3), st.booleans()
+)
+@settings(max_examples=60)
+def test_a_damaged_npz_is_refused_or_read(changes: list[tuple[float, int]], packed: bool) -> None:
+    """Half of the changes are in the directory of the zip file, at its end."""
+    with tempfile.TemporaryDirectory() as name:
+        path = save(Path(name) / "a.npz", packed, x_train=X[:, :1], y_train=Y, x_test=X[:1, :1], y_test=Y[:1])
+        data = bytearray(path.read_bytes())
+        for place, value in changes:
+            length = len(data) if value % 2 else 400
+            data[len(data) - 1 - int(place * length)] = value
+        path.write_bytes(data)
+        said = ""
+        try:
+            with closing(CtrGcnSource(path)) as source:
+                assert all(source.video(i)[0]["keypoint"].shape[2:] == (25, 3) for i in range(len(source)))
+        except SourceError as error:
+            said = str(error)
+        assert not said or str(path) in said
+
+
 def test_a_copy_of_the_first_person_is_kept(tmp_path: Path) -> None:
     """As in NTU 120, where seq_transformation.py stacks the joints twice."""
     one = np.random.default_rng(0).normal(size=(1, 4, 75)).astype(np.float32)
