@@ -1,4 +1,5 @@
-"""The words that options of functions and commands accept: models to check data for, dialects to export to.
+"""The words that options of functions and commands accept: models to check data for, dialects to export to,
+channels of clips.
 
 This module imports only the standard library, so that the command line can list and complete the words quickly.
 """
@@ -11,6 +12,14 @@ Model: TypeAlias = Literal["posec3d", "stgcn"]
 MODELS: tuple[Model, ...] = get_args(Model)
 """Models whose pipelines a data set can be checked for."""
 
-Format: TypeAlias = Literal["pyskl", "list", "kinetics"]
+Format: TypeAlias = Literal["pyskl", "list", "kinetics", "ctrgcn", "stgcn"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 """Dialects to which any store can be exported."""
+
+Channels: TypeAlias = Literal["xys", "xyz"]
+CHANNELS: tuple[Channels, ...] = get_args(Channels)
+"""What the three channels of a clip of ST-GCN are: x, y and the score, or x, y and z."""
+
+Normalization: TypeAlias = Literal["agcn"]
+NORMALIZATIONS: tuple[Normalization, ...] = get_args(Normalization)
+"""Normalisations of exported clips: that of 2s-AGCN."""

@@ -1,4 +1,4 @@
-"""Export of a store to the pickles of a dialect, one video at a time."""
+"""Export of a store to the pickles or arrays of a dialect, one video at a time."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from converters.choices import FORMATS as FORMATS
 from converters.choices import Format as Format
+from converters.choices import Normalization
 from converters.dialects import bare_list, pyskl
 from converters.dialects.dialect import Dialect
 from converters.dialects.registry import DIALECTS
@@ -24,26 +25,39 @@ def export(
     format: Format | None = None,
     kpfiles: str | os.PathLike[str] | None = None,
     kpfile_videos: int | None = None,
+    split_train: str | None = None,
+    split_test: str | None = None,
+    frames: int | None = None,
+    normalize: Normalization | None = None,
     force: bool = False,
     advance: Callable[[int], None] | None = None,
 ) -> None:
-    """Write the videos of a store, or of a view, as pickles that load with Python 3.7 and NumPy 1 and 2.
+    """Write the videos of a store, or of a view, as pickles that load with Python 3.7 and NumPy 1 and 2, or as arrays.
 
     If ``format`` is None, the store is written in the dialect that it was made from, with the same values as the
     source. ``out`` is a file or, for a store made from a folder of annotations, a folder. For ``kinetics`` it is the
     table of contents, and the kpfiles go to the folder ``kpfiles`` (default: ``kpfiles`` beside ``out``): the same
-    kpfiles as in the source, or ``kpfile_videos`` videos per kpfile. ``advance`` is called with the number of videos
-    written since the last call.
+    kpfiles as in the source, or ``kpfile_videos`` videos per kpfile. For ``ctrgcn`` it is a .npz, for ``stgcn`` a
+    folder of arrays and label pickles; ``split_train`` and ``split_test`` are the splits for their parts, whose rows
+    follow the lists of the splits, ``frames`` is T (default: of the longest clip), and ``normalize`` (``agcn``, for
+    ``stgcn``) normalises clips as 2s-AGCN does. ``advance`` is called with the number of videos written since the last
+    call.
 
     Raises StoreExistsError if the destination exists and ``force`` is false. With ``force``, it is raised if a folder
-    to be replaced holds anything but pickles, or is beside ``out`` without a sign that it belongs to it. Raises
-    StoreError if the folder to write to is missing; SourceError if the store does not have what the format needs.
+    to be replaced holds anything but pickles and .npy files, or is beside ``out`` without a sign that it belongs to it.
+    Raises StoreError if the folder to write to is missing; SourceError if the store does not have what the format
+    needs.
     """
     if kpfile_videos is not None and kpfile_videos < 1:
         raise SourceError(f"kpfile_videos is {kpfile_videos}, expected 1 or more")
+    if frames is not None and frames < 1:
+        raise SourceError(f"frames is {frames}, expected 1 or more")
     out = local_path(out)
     dialect = _choose_dialect(store, format)
-    options: dict[str, Any] = {"kpfiles": kpfiles, "kpfile_videos": kpfile_videos}
+    options: dict[str, Any] = {
+        **{"kpfiles": kpfiles, "kpfile_videos": kpfile_videos, "split_train": split_train, "split_test": split_test},
+        **{"frames": frames, "normalize": normalize},
+    }
     options = {name: value for name, value in options.items() if value is not None}
     for name in options:
         if name not in dialect.export_options:

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from skelstore import Store
 from skelstore.joints import LAYOUTS
 from skelstore.splits import is_run
-from skelstore.wording import counted, shown, shown_title
+from skelstore.wording import counted, shown, shown_names, shown_title
 
 _JOINT_FIELDS = ("keypoint", "keypoint_score")
 
@@ -71,6 +71,9 @@ def notes(store: Store) -> list[str]:
         sentences.append(f"left out {counted(left_out, 'video')}; `skelstore info --json` says which and why")
     if unlisted := store.source.get("unlisted"):
         sentences.append(f"left out {counted(unlisted, 'video')} that the table does not list")
+    if derived := store.source.get("derived"):
+        names = shown_names(derived) if isinstance(derived, list) else shown(derived)
+        sentences.append(f"left out {names}: bones and motion are derived from the joints")
     if boxes := store.source.get("boxes"):
         without, unused = boxes.get("videos_without"), boxes.get("without_video")
         if without or unused:

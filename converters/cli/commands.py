@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from converters.choices import FORMATS, MODELS
+from converters.choices import FORMATS, MODELS, NORMALIZATIONS
 from converters.cli import options
 from converters.cli.command import Command, CommandGroup, Sections, Words
 from converters.cli.paths import FILE, PATH
@@ -87,7 +87,7 @@ cli.add_command(
     Command(
         "export",
         "source_commands",
-        """Export STORE to OUT as the pickles it came from.
+        """Export STORE to OUT as the files it came from.
 
         Any store can also be exported as another dialect.
         """,
@@ -109,10 +109,20 @@ cli.add_command(
                     help="Videos per kpfile (default: as in the source, or 1000).",
                 ),
             ],
+            "GCN arrays": [
+                click.Option(["--split-train"], help="Split for the training part, in the order of its list."),
+                click.Option(["--split-test"], help="Split for the part for tests, in the order of its list."),
+                click.Option(
+                    ["--frames"], type=click.IntRange(min=1), help="Frames of every clip (default: of the longest)."
+                ),
+                click.Option(
+                    ["--normalize"], type=Words(NORMALIZATIONS), help="Normalise the clips of stgcn as 2s-AGCN does."
+                ),
+            ],
         },
         (
             "skelstore export ntu60.zarr ntu60_again.pkl",
-            "skelstore export ntu60.zarr ntu60_list.pkl --format list",
+            "skelstore export ntu60.zarr arrays --format stgcn --split-train xsub_train --split-test xsub_val",
             "skelstore export k400.zarr k400_again.pkl --kpfiles k400_again --kpfile-videos 50",
         ),
     )

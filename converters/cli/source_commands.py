@@ -75,9 +75,16 @@ def derive_command(
 
 
 def export_command(store: Path, out: Path, format_: Format | None, **options: Any) -> None:
+    exported = 0
     with skelstore.open(store) as opened, progress("exporting", len(opened), " videos") as advance:
-        export(opened, out, format=format_, advance=advance, **options)
-    show(f"{out}: {counted(len(opened), 'video')}")
+
+        def count(videos: int) -> None:
+            nonlocal exported
+            exported += videos
+            advance(videos)
+
+        export(opened, out, format=format_, advance=count, **options)
+    show(f"{out}: {counted(exported, 'video')}")
 
 
 def verify_command(store: Path, level: Level, subset: Subset, against: Path | None, **options: Any) -> None:

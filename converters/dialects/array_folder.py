@@ -200,7 +200,9 @@ def _normalise(file: Path, annotation: Annotation) -> None:
 
 def recognise(candidate: Candidate) -> bool:
     """Whether it is a folder with arrays and without pickles, other than one array of all clips and one of labels."""
-    return candidate.has(*SUFFIXES) and not candidate.has(".pkl") and describe_pair(candidate.files(*SUFFIXES)) is None
+    if "channels" in candidate.given or not candidate.has(*SUFFIXES) or candidate.has(".pkl"):
+        return False
+    return describe_pair(candidate.files(*SUFFIXES)) is None
 
 
 DIALECT = Dialect(

@@ -17,8 +17,8 @@ from converters.conversion.document import LIST_DOCUMENT
 from converters.conversion.source import KnownAtOnce
 from converters.dialects.dialect import TABLE, Dialect
 from converters.inputs.array_file import npy_header, read_entry
-from converters.inputs.candidate import Candidate
-from converters.inputs.recognition import GCN_CLIPS, GCN_REMEDY, IN_FOLDER, describe_one_array, is_label_pickle
+from converters.inputs.candidate import BABEL_NAME, Candidate
+from converters.inputs.recognition import GCN_CLIPS, IN_FOLDER, describe_one_array, is_label_pickle
 from converters.pickles.arrays import Foreign
 from converters.pickles.file import PickleFile
 from skelstore.errors import SourceError
@@ -123,11 +123,11 @@ class BabelSource(KnownAtOnce):
 
 def _find_table(path: Path) -> Path:
     """The label pickle beside an array. Raises SourceError if there is none."""
-    table = path.with_name(path.name.replace("_ntu_sk_", "_label_")).with_suffix(".pkl")
-    if not table.is_file() and "_ntu_sk_" not in path.name:
+    table = path.with_name(path.name.replace(BABEL_NAME, "_label_")).with_suffix(".pkl")
+    if not table.is_file() and BABEL_NAME not in path.name:
         raise SourceError(
-            f"{path} is not named like BABEL's arrays (train_ntu_sk_120.npy …), and looks like the array of ST-GCN "
-            f"or 2s-AGCN, which is not read: {GCN_REMEDY}; if it is BABEL's, give its label pickle with --table"
+            f"{path} is not named like BABEL's arrays (train_ntu_sk_120.npy …): if it is one, give its label pickle "
+            "with --table; if it is the array of ST-GCN or 2s-AGCN, convert it with --from stgcn"
         )
     if not table.is_file():
         raise SourceError(f"{path}: its labels are not at {table}; give BABEL's label pickle with --table")
@@ -160,8 +160,8 @@ def _is_row(value: object, length: int) -> bool:
 
 
 def recognise(candidate: Candidate) -> bool:
-    """Whether it is an array with five axes. ST-GCN's have five, too; on opening, the labels distinguish them."""
-    return candidate.header is not None and len(candidate.header.shape) == 5
+    """Whether it is an array with five axes and BABEL's name or labels; ST-GCN's have five axes, too."""
+    return candidate.header is not None and len(candidate.header.shape) == 5 and candidate.is_babel
 
 
 DIALECT = Dialect(

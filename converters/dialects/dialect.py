@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
+from converters.choices import CHANNELS as THREE_CHANNELS
 from converters.conversion.source import Source
 from converters.inputs.candidate import Candidate
 from converters.inputs.naming import LABEL_BY as LABELS_FROM
@@ -90,12 +91,21 @@ class Dialect:
 TABLE = Option(
     "table",
     "file",
-    "CSV or Parquet file of path, frame_dir, label, split; for BABEL, its label pickle.",
+    "CSV or Parquet file of path, frame_dir, label, split; for BABEL and ST-GCN, the label pickle.",
     "Labels and splits",
 )
 LABEL_BY = Option("label_by", LABELS_FROM, "Take label and split from folders or NTU names.", "Labels and splits")
 SKIP_MISSING = Option(
     "skip_missing", "flag", "Leave out videos whose skeletons are missing, and record them.", "Source"
+)
+KEEP_PADDING = Option(
+    "keep_padding", "flag", "Keep frames and persons of zeros, with which GCN arrays are filled up.", "GCN arrays"
+)
+CHANNELS = Option(
+    "channels",
+    THREE_CHANNELS,
+    "What the 3 channels of a clip are (default: xys with 18 joints, else xyz).",
+    "GCN arrays",
 )
 
 

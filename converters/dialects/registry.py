@@ -9,7 +9,21 @@ from pathlib import Path
 from typing import Any
 
 from converters.conversion.source import Source
-from converters.dialects import array_folder, babel, bare_list, extraction, gym, kinetics, ntu, nwucla, pyskl, single
+from converters.dialects import (
+    array_folder,
+    babel,
+    bare_list,
+    ctrgcn,
+    extraction,
+    gcn_clips,
+    gym,
+    kinetics,
+    ntu,
+    nwucla,
+    pyskl,
+    single,
+    stgcn,
+)
 from converters.dialects.declining import decline
 from converters.dialects.dialect import Dialect
 from converters.inputs.candidate import Candidate
@@ -34,6 +48,9 @@ DIALECTS: dict[str, Dialect] = {
         extraction.DIALECT,
         array_folder.DIALECT,
         nwucla.DIALECT,
+        ctrgcn.DIALECT,
+        stgcn.DIALECT,
+        gcn_clips.DIALECT,
     )
 }
 """Name of each dialect, as in ``--from`` -> the dialect. Recognition tries them in this order."""

@@ -11,7 +11,7 @@ import zipfile
 import zlib
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from skelstore.errors import SourceError
 from skelstore.format.files import open_regular
@@ -83,11 +83,9 @@ def read(path: Path, member: Member) -> bytes:
             ": get the zip file again"
         )
     with open(path, "rb", opener=open_regular) as file:
-        file.seek(member.offset)
-        header = file.read(_LOCAL_HEADER.size)
-        magic, name, extra = _LOCAL_HEADER.unpack(header.ljust(_LOCAL_HEADER.size, b"\0"))
-        file.seek(member.offset + _LOCAL_HEADER.size + name + extra)
-        data = file.read(member.packed) if magic == _LOCAL_MAGIC else b""
+        begins = _content_begins(file, member)
+        file.seek(begins or 0)
+        data = file.read(member.packed) if begins is not None else b""
     try:
         if member.method == zipfile.ZIP_DEFLATED:
             data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, member.size + 1)
@@ -96,3 +94,25 @@ def read(path: Path, member: Member) -> bytes:
     if len(data) != member.size or zlib.crc32(data) != member.crc:
         raise SourceError("it is damaged in the zip file: get the zip file again")
     return data
+
+
+def content_begins(path: Path, member: Member) -> int:
+    """The byte at which the content of a file begins, so that a stored file can be read in place.
+
+    Raises SourceError, without the path, if the file is encrypted, compressed with a method other than deflate, or does
+    not fit into the zip file.
+    """
+    if member.flags & _ENCRYPTED or member.method not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise SourceError("it is encrypted, or compressed with a method other than deflate: unpack the zip file")
+    with open(path, "rb", opener=open_regular) as file:
+        begins = _content_begins(file, member)
+        if begins is None or begins + member.packed > file.seek(0, 2):
+            raise SourceError("it is damaged in the zip file: get the zip file again")
+    return begins
+
+
+def _content_begins(file: BinaryIO, member: Member) -> int | None:
+    """The byte behind the local header of a file; None if there is no such header."""
+    file.seek(member.offset)
+    magic, name, extra = _LOCAL_HEADER.unpack(file.read(_LOCAL_HEADER.size).ljust(_LOCAL_HEADER.size, b"\0"))
+    return member.offset + _LOCAL_HEADER.size + name + extra if magic == _LOCAL_MAGIC else None

@@ -31,14 +31,15 @@ SUFFIXES = (".npy", ".npz")
 
 _MAX_MEMBERS = 1000
 """Arrays in one .npz."""
-_MAX_HEADER = 32 << 10
+MAX_HEADER = 32 << 10
 """Bytes that are read to find a header; NumPy itself accepts up to 10,000."""
 _MAX_UNPACKED = 1 << 30
 """Uncompressed bytes that the arrays of one .npz may declare together. It is one video, which is held in memory."""
-_MAX_RATIO = 1100
+MAX_RATIO = 1100
 """Uncompressed bytes per compressed byte. Deflate reaches at most 1032, so a higher declared ratio is false."""
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-_CHANGED = "has changed while it was read: convert it again when no process writes to it"
+CHANGED = "has changed while it was read: convert it again when no process writes to it"
+"""The rest of a message about a file whose size or time of change differs from before."""
 _MAX_TEXT = 4 << 10
 """Bytes of a str in an array without axes."""
 _BAD_HEADER = (
@@ -78,14 +79,14 @@ def read_entry(path: Path, header: Header, index: int) -> NDArray[Any]:
     count = math.prod(shape)
     with _unchanged(path) as (file, size):
         if size != header.offset + header.size * dtype.itemsize:
-            raise SourceError(f"{path} {_CHANGED}")
+            raise SourceError(f"{path} {CHANGED}")
         if header.fortran_order:  # the first axis varies fastest, so the values are not contiguous
             places = range(index, header.size, header.shape[0])
             data = b"".join(pread(file.fileno(), dtype.itemsize, header.offset + i * dtype.itemsize) for i in places)
         else:
             data = pread(file.fileno(), count * dtype.itemsize, header.offset + index * count * dtype.itemsize)
     if len(data) != count * dtype.itemsize:
-        raise SourceError(f"{path} {_CHANGED}")
+        raise SourceError(f"{path} {CHANGED}")
     return np.frombuffer(data, dtype).reshape(shape, order="F" if header.fortran_order else "C")
 
 
@@ -141,7 +142,7 @@ def _unchanged(path: Path) -> Iterator[tuple[BinaryIO, int]]:
         yield file, before.st_size
         after = os.fstat(file.fileno())
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
-        raise SourceError(f"{path} {_CHANGED}")
+        raise SourceError(f"{path} {CHANGED}")
 
 
 @contextmanager
@@ -154,7 +155,7 @@ def _members(path: Path) -> Iterator[tuple[zipfile.ZipFile, dict[str, zipfile.Zi
                 name = info.filename.removesuffix(".npy")
                 if name == info.filename or name in members:
                     raise SourceError(f"{path}: {info.filename!r} is not an array with its own name")
-                if info.file_size > _MAX_RATIO * (info.compress_size + 1):
+                if info.file_size > MAX_RATIO * (info.compress_size + 1):
                     raise SourceError(
                         f"{path}: {name} declares {counted(info.file_size, 'byte')}, compressed to "
                         f"{info.compress_size:,}, which is impossible"
@@ -178,10 +179,16 @@ def _members(path: Path) -> Iterator[tuple[zipfile.ZipFile, dict[str, zipfile.Zi
 
 def _header(file: BinaryIO, size: int, where: str) -> Header:
     """The header at the beginning of a file, checked against the size of the file."""
-    return _parse_header(io.BytesIO(file.read(_MAX_HEADER)), size, where)
+    return parse_header(file.read(MAX_HEADER), size, where)
 
 
-def _parse_header(file: BinaryIO, size: int, where: str) -> Header:
+def parse_header(beginning: bytes, size: int, where: str) -> Header:
+    """The header in the first bytes of an array file of ``size`` bytes, at most ``MAX_HEADER`` of which are needed.
+
+    ``where`` names the file in messages. Raises SourceError if it is not one, if its arrays are not of numbers, or if
+    it declares another size.
+    """
+    file = io.BytesIO(beginning)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # NumPy repairs, and warns about, integers that Python 2 wrote
@@ -218,8 +225,8 @@ def _parse_header(file: BinaryIO, size: int, where: str) -> Header:
 
 
 def _array(file: BinaryIO, size: int, where: str) -> NDArray[Any]:
-    beginning = file.read(_MAX_HEADER)
-    header = _parse_header(io.BytesIO(beginning), size, where)
+    beginning = file.read(MAX_HEADER)
+    header = parse_header(beginning, size, where)
     data = beginning[header.offset :] + file.read(max(size - len(beginning), 0))
     if len(data) != size - header.offset:
         raise SourceError(f"{where} ends after {header.offset + len(data):,} of {counted(size, 'byte')}: it is damaged")

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import zipfile
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from converters.inputs import archive
 from converters.inputs.annotation_file import holds_annotations, open_pickle
 from converters.inputs.array_file import MAGIC, Header, npy_header
 from converters.inputs.listing import names_below, require_file
-from converters.inputs.recognition import describe_elements, holds_annotation
+from converters.inputs.recognition import describe_elements, holds_annotation, is_label_pickle
 from converters.pickles.file import PickleFile
 from skelstore.errors import SourceError
 from skelstore.format.files import open_regular
@@ -21,12 +21,14 @@ from skelstore.format.files import open_regular
 Top: TypeAlias = Literal["dict", "list", "annotation"]
 """What a pickle holds: a dict with a list of annotations, a list of them, or one annotation."""
 
+BABEL_NAME = "_ntu_sk_"
+"""Is in the names of BABEL's arrays: ``train_ntu_sk_120.npy``."""
 HEAD_BYTES = 64 << 10
 """Bytes of the beginning of a file."""
 
 
 class Candidate:
-    """A file or folder, and the names of the options ``given`` with it. Everything is read on first use.
+    """A file or folder, and the options ``given`` with it, or their names. Everything is read on first use.
 
     ``suffixes`` are those of the files to list if it is a folder. Every property raises OSError if the path cannot be
     read, SourceError if a folder cannot be listed or a zip file is damaged.
@@ -35,6 +37,7 @@ class Candidate:
     def __init__(self, path: Path, given: Collection[str] = (), suffixes: Sequence[str] = ()) -> None:
         self.path = path
         self.given = frozenset(given)
+        self._values: Mapping[str, Any] = given if isinstance(given, Mapping) else {}
         self.is_folder = path.is_dir()
         self._suffixes = suffixes
         self.refusal: SourceError | None = None
@@ -80,6 +83,19 @@ class Candidate:
     def header(self) -> Header | None:
         """The header of a .npy file, None for other files. Raises SourceError if it is damaged."""
         return npy_header(self.path) if self.head.startswith(MAGIC) else None
+
+    @cached_property
+    def is_babel(self) -> bool:
+        """Whether an array of five axes is one of BABEL: by its label pickle in ``--table``, else by its name."""
+        is_named = BABEL_NAME in self.path.name
+        table = self._values.get("table")
+        if table is None:
+            return is_named
+        try:
+            with PickleFile(table) as pickle:
+                return not is_label_pickle(pickle.root())
+        except (SourceError, OSError):  # reported when the source is opened
+            return is_named
 
     @cached_property
     def pickle(self) -> PickleFile | None:

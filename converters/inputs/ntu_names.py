@@ -8,7 +8,7 @@ gen_ntu_rgbd_raw.py write them.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias, get_args
 
@@ -20,6 +20,8 @@ TASKS: tuple[Task, ...] = get_args(Task)
 """The data sets whose splits can be made."""
 ACTIONS_60 = 60
 """The number of actions in NTU RGB+D 60. Higher action numbers are in NTU RGB+D 120 only."""
+ACTIONS: Mapping[str, int] = {"ntu60": ACTIONS_60, "ntu120": 120}
+"""The number of actions in each data set."""
 
 SUBJECTS_60 = frozenset([1, 2, 4, 5, 8, 9, 13, 14, 15, 16, 17, 18, 19, 25, 27, 28, 31, 34, 35, 38])
 SUBJECTS_120 = SUBJECTS_60 | {

@@ -30,9 +30,8 @@ OWN_DATA = "make a .npz of each video, with keypoint [M, T, V, C] and keypoint_s
 _OWN_DATA = f"{OWN_DATA} (docs/own_data.md)"
 _FILE_EACH = "in a file of its own, and convert the folder with a --table of path and label (docs/own_data.md)"
 
-GCN_REMEDY = f"save each clip, np.transpose(x[i], (3, 1, 2, 0)), {_FILE_EACH}"
-GCN_CLIPS = f"the array beside it, [N, C, T, V, M], is not read: {GCN_REMEDY}"
-"""What to do with the files of ST-GCN and 2s-AGCN: an array of clips and a pickle of labels."""
+GCN_CLIPS = "convert the array that belongs to it, [N, C, T, V, M], or the folder of both, with --from stgcn"
+"""What to do with the labels of ST-GCN and 2s-AGCN."""
 
 IN_FOLDER = "convert the folder that it is in"
 """What to do with the array of one video."""
@@ -163,9 +162,8 @@ def describe_npz(names: Collection[str]) -> str:
     """What a .npz is by the names of its arrays."""
     if {"x_train", "y_train"} <= set(names) or {"x_test", "y_test"} <= set(names):
         return (
-            "has the arrays x_train, y_train … of CTR-GCN (NTU60_CS.npz and the like), which are not read: convert the "
-            ".skeleton files that they were made from (docs/sources_ntu.md), or save each row x, "
-            f"x.reshape(-1, 2, 25, 3).transpose(1, 0, 2, 3), {_FILE_EACH}"
+            "has the arrays x_train, y_train … of CTR-GCN (NTU60_CS.npz and the like): convert the file itself, with "
+            "--from ctrgcn (docs/sources.md)"
         )
     if "positions_2d" in names or "positions_3d" in names:
         return (
@@ -374,8 +372,8 @@ def describe_pair(files: Collection[Path]) -> str | None:
     for name, shape in clips.items():
         if len(shape) == 5 and tables:
             return (
-                f"has {shown(name)}, {shape}, and {shown(tables[0])}, the array of ST-GCN or 2s-AGCN and its labels, "
-                f"which are not read: {GCN_REMEDY}"
+                f"has {shown(name)}, {shape}, and {shown(tables[0])}, which look like the array of ST-GCN or 2s-AGCN "
+                f"and its labels: convert the array with --from stgcn --table {shown(tables[0])}"
             )
         other = next((other for other, of_labels in labels.items() if of_labels[0] == shape[0]), None)
         if other is not None:

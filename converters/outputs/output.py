@@ -1,4 +1,4 @@
-"""Files and folders of pickles that appear only once they are complete."""
+"""Files and folders of pickles and arrays that appear only once they are complete."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from skelstore.write.owners import Owners, require_kind, require_replaceable, re
 
 _SUFFIX = ".partial"
 """Ends the names of files and folders that are being written."""
-_PICKLES = (".pkl", ".pickle")
-"""Suffixes of files that ``force`` may remove with a folder."""
+_EXPORTED = (".pkl", ".pickle", ".npy")
+"""Suffixes of files that ``force`` may remove with a folder: pickles, and the arrays of ST-GCN beside them."""
 
 
 @contextmanager
@@ -57,10 +57,11 @@ def new_file(path: Path, *, force: bool = False) -> Iterator[BinaryIO]:
 
 @contextmanager
 def new_folder(path: Path, *, force: bool = False) -> Iterator[Path]:
-    """Create a folder for pickles that gets its name only when the block exits without an error.
+    """Create a folder for pickles and arrays that gets its name only when the block exits without an error.
 
     An empty folder with that name is replaced. Raises StoreExistsError if the folder is not empty; with ``force``, only
-    if it holds anything but pickles, since then an export did not make it. Raises StoreError as ``new_file`` does.
+    if it holds anything but pickles and .npy files, since then an export did not make it. Raises StoreError as
+    ``new_file`` does.
     """
     path = Path(os.path.realpath(path))  # the target of a link is replaced, and the link stays
     with _alone(path) as owners:
@@ -158,11 +159,11 @@ def _named(path: Path) -> Iterator[None]:
 def _refuse_others(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise StoreExistsError(f"{folder} is a file, so no folder can replace it: choose another name")
-    others = (file for file in sorted(folder.rglob("*")) if not file.is_dir() and file.suffix not in _PICKLES)
+    others = (file for file in sorted(folder.rglob("*")) if not file.is_dir() and file.suffix not in _EXPORTED)
     if (other := next(others, None)) is not None:
         raise StoreExistsError(
-            f"{folder} holds {other.relative_to(folder)}, which is not a pickle, so it is not replaced: choose another "
-            "folder"
+            f"{folder} holds {other.relative_to(folder)}, which is neither a pickle nor a .npy, so it is not replaced: "
+            "choose another folder"
         )
 
 

@@ -1,4 +1,4 @@
-"""Sample data of sources that are not a single pickle: BABEL, FineGYM with boxes, extraction output, custom arrays.
+"""Sample data of sources that are not a single pickle: BABEL, FineGYM with boxes, extraction output, arrays.
 
 As in `converters.samples.pickles`, the data is synthetic and reproducible per seed and machine.
 """
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from converters.samples.gcn_arrays import write_gcn_arrays
 from converters.samples.motion import skeletons
 from converters.samples.pickles import (
     Annotation,
@@ -27,6 +28,8 @@ from converters.samples.pickles import (
 __all__ = ["babel_like", "boxes_like", "extraction_like", "write_sources"]
 
 BABEL_CLASSES = 120
+GCN_FRAMES = 60
+"""T of the arrays of the GCN code bases; 300 in the published ones."""
 
 
 def babel_like(count: int, seed: int = 0) -> tuple[NDArray[np.float64], Any]:
@@ -90,6 +93,7 @@ def write_sources(folder: Path, videos: int = 40, seed: int = 0) -> None:
         parts/part_0.pkl  parts/part_1.pkl  parts.csv     one list per process (two), labels in a table
         clips/clip000.npy  clips/clip001.npz …  clips.csv      custom arrays, labels in a table
         classes/train/clap/clip000.npy …             the same arrays in folders by split and class
+        gcn/NTU60_CS.npz  gcn/stgcn/train_data.npy …     arrays of the GCN code bases, as ``write_gcn_arrays`` lists
     """
     clips, labels = babel_like(videos, seed)
     (folder / "babel").mkdir(parents=True, exist_ok=True)
@@ -110,6 +114,7 @@ def write_sources(folder: Path, videos: int = 40, seed: int = 0) -> None:
     rows = [[a["frame_dir"], i % 3, "val" if i % 4 == 0 else "train"] for i, a in enumerate(extracted)]
     _write_csv(folder / "parts.csv", ["frame_dir", "label", "split"], rows)
     _write_arrays(folder, list(iter_ntu_like(videos, seed)))
+    write_gcn_arrays(folder / "gcn", videos, seed, GCN_FRAMES)
 
 
 def _write_arrays(folder: Path, annotations: list[Annotation]) -> None:

@@ -256,7 +256,7 @@ def test_a_header_is_not_longer_than_numpy_takes(tmp_path: Path) -> None:
 def test_a_file_that_changes_while_it_is_read(tmp_path: Path, change: str, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.npy"
     np.save(path, np.arange(12.0).reshape(3, 4))
-    parse = array_file._parse_header
+    parse = array_file.parse_header
 
     def changing(file: Any, size: int, shown: str) -> Header:
         found = parse(file, size, shown)
@@ -266,7 +266,7 @@ def test_a_file_that_changes_while_it_is_read(tmp_path: Path, change: str, monke
             os.truncate(path, size + (8 if change == "longer" else -8))
         return found
 
-    monkeypatch.setattr(array_file, "_parse_header", changing)
+    monkeypatch.setattr(array_file, "parse_header", changing)
     with pytest.raises(SourceError, match=r"a\.npy (has changed while it was read|ends after)"):
         read_npy(path)
 

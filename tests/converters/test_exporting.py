@@ -330,7 +330,7 @@ def test_a_folder_is_refused_and_replaced_by_force(tmp_path: Path, stores: Store
         export(store, out, force=True)
         assert listing(out) == before
         (out / "mine.txt").write_text("x")
-        with pytest.raises(StoreExistsError, match=r"out holds mine\.txt, which is not a pickle"):
+        with pytest.raises(StoreExistsError, match=r"out holds mine\.txt, which is neither a pickle nor a \.npy"):
             export(store, out, force=True)
         assert listing(out) == sorted([*before, "mine.txt"])
         with pytest.raises(SourceError, match="two of these videos come from the file"):

@@ -85,7 +85,7 @@ def test_commands_are_listed_in_the_order_of_work() -> None:
     [
         ("convert", ["Source", *OF_DIALECTS, "Output", "Running"]),
         ("derive", ["NTU RGB+D", "Output", "Running"]),
-        ("export", ["Output", "Kinetics"]),
+        ("export", ["Output", "Kinetics", "GCN arrays"]),
         ("check", ["Source", *OF_DIALECTS, "Checks", "Output"]),
         ("merge", ["Conflicts", "Output"]),
     ],
@@ -185,10 +185,10 @@ def test_an_option_that_is_close_is_named() -> None:
 @pytest.mark.parametrize(
     ("arguments", "hint"),
     [
-        (["convert", "a", "b", "--from", "pysk"], "'arrays', 'nwucla'; did you mean 'pyskl'?"),
+        (["convert", "a", "b", "--from", "pysk"], "'stgcn', 'gcn-clips'; did you mean 'pyskl'?"),
         (["convert", "a", "b", "--joints", "COCO17"], "'mediapipe-33'; did you mean 'coco-17'?"),
         (["convert", "a", "b", "--profile", "smal"], "'fast', 'default', 'small'; did you mean 'small'?"),
-        (["export", "a", "b", "--format", "kinetic"], "'pyskl', 'list', 'kinetics'; did you mean 'kinetics'?"),
+        (["export", "a", "b", "--format", "kinetic"], "'kinetics', 'ctrgcn', 'stgcn'; did you mean 'kinetics'?"),
         (["convert", "a", "b", "--split-by", "veiw"], "'veiw' is not 'view'; did you mean 'view'?"),
         (["check", "a", "--for", "?"], "'?' is not one of 'posec3d', 'stgcn'."),
     ],
@@ -235,7 +235,7 @@ def test_commands_and_options_are_completed(shell: str) -> None:
     assert completed(shell, "skelstore", "convert", "--profile", "") == ["fast", "default", "small"]
     assert completed(shell, "skelstore", "convert", "--joints", "c") == ["coco-17"]
     assert completed(shell, "skelstore", "convert", "--from", "py") == ["pyskl"]
-    assert completed(shell, "skelstore", "export", "--format", "") == ["pyskl", "list", "kinetics"]
+    assert completed(shell, "skelstore", "export", "--format", "") == ["pyskl", "list", "kinetics", "ctrgcn", "stgcn"]
     assert completed(shell, "skelstore", "check", "--task", "") == ["ntu60", "ntu120"]
 
 

@@ -11,7 +11,21 @@ import pytest
 
 import converters
 from converters.conversion.convert import ConvertOptions
-from converters.dialects import array_folder, babel, bare_list, extraction, gym, kinetics, ntu, nwucla, pyskl, single
+from converters.dialects import (
+    array_folder,
+    babel,
+    bare_list,
+    ctrgcn,
+    extraction,
+    gcn_clips,
+    gym,
+    kinetics,
+    ntu,
+    nwucla,
+    pyskl,
+    single,
+    stgcn,
+)
 from converters.dialects.registry import DIALECTS
 from tests.support.repository import REPOSITORY
 
@@ -29,6 +43,7 @@ def test_the_dialects() -> None:
         **{"folder": single.FOLDER_DIALECT, "kinetics": kinetics.DIALECT, "gym": gym.DIALECT},
         **{"extraction": extraction.DIALECT, "arrays": array_folder.DIALECT, "babel": babel.DIALECT},
         **{"ntu": ntu.DIALECT, "nwucla": nwucla.DIALECT},
+        **{"ctrgcn": ctrgcn.DIALECT, "stgcn": stgcn.DIALECT, "gcn-clips": gcn_clips.DIALECT},
     } == DIALECTS
 
 
@@ -70,6 +85,9 @@ def test_convert_of_kinetics() -> None:
         (babel, ["table"]),
         (extraction, ["table", "label_by", "skip_missing"]),
         (array_folder, ["table", "label_by", "skip_missing"]),
+        (ctrgcn, ["names", "keep_padding"]),
+        (stgcn, ["table", "channels", "keep_padding"]),
+        (gcn_clips, ["table", "label_by", "channels", "keep_padding", "skip_missing"]),
     ],
 )
 def test_convert_of_a_dialect_with_something_beside_it(module: ModuleType, beside: list[str]) -> None:
@@ -101,5 +119,6 @@ def test_the_signatures_of_the_package() -> None:
     ]
     assert list(inspect.signature(converters.convert).parameters) == ["source", "destination", "dialect", "options"]
     assert list(inspect.signature(converters.export).parameters) == [
-        *("store", "out", "format", "kpfiles", "kpfile_videos", "force", "advance")
+        *("store", "out", "format", "kpfiles", "kpfile_videos"),
+        *("split_train", "split_test", "frames", "normalize", "force", "advance"),
     ]

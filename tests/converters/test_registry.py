@@ -18,6 +18,7 @@ from converters.dialects.registry import DIALECTS, SUFFIXES, open_source, recogn
 from converters.exporting import FORMATS
 from converters.inputs import candidate
 from converters.inputs.candidate import Candidate
+from converters.samples.gcn_arrays import write_gcn_arrays
 from converters.samples.skeletons import write_skeletons
 from converters.samples.sources import babel_like
 from skelstore.errors import SourceError
@@ -80,6 +81,7 @@ def sources(folder: Path) -> dict[str, tuple[Path, dict[str, Any]]]:
     clips, labels = babel_like(2)
     np.save(folder / "train_ntu_sk_120.npy", clips)
     dump(folder / "train_label_120.pkl", labels)
+    write_gcn_arrays(folder / "gcn", 4, frames=12)
     contents = dump(folder / "toc.pkl", {"split": {}, "annotations": [{"frame_dir": "a", "label": 0}]})
     dump(folder / "kpfiles" / "a.pkl", {"keypoint": np.zeros((1, 3, 3))})
     listed = dump(folder / "list.pkl", [ANNOTATION])
@@ -95,6 +97,9 @@ def sources(folder: Path) -> dict[str, tuple[Path, dict[str, Any]]]:
         "arrays": (folder / "arrays", {}),
         "ntu": (folder / "ntu", {}),
         "nwucla": (folder / "clips", {}),
+        "ctrgcn": (folder / "gcn" / "NTU60_CS.npz", {}),
+        "stgcn": (folder / "gcn" / "stgcn", {}),
+        "gcn-clips": (folder / "gcn" / "clips", {"channels": "xyz"}),
     }
 
 
@@ -178,7 +183,9 @@ def test_wrong_options_of_convert(tmp_path: Path) -> None:
         open_source(tmp_path / "a.pkl", kpfile="x")
     with pytest.raises(SourceError, match="--recipe goes with ntu, not with list"):
         converters.convert(path, tmp_path / "a.zarr", recipe="raw")
-    with pytest.raises(SourceError, match="--skip-missing goes with kinetics, extraction or arrays, not with list"):
+    with pytest.raises(
+        SourceError, match="--skip-missing goes with kinetics, extraction, arrays or gcn-clips, not with list"
+    ):
         converters.convert(path, tmp_path / "a.zarr", skip_missing=True)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.pkl"]
 

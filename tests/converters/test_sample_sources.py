@@ -64,5 +64,9 @@ def test_every_file_is_written(tmp_path: Path) -> None:
     for table in ("parts.csv", "clips.csv"):
         with open(tmp_path / table, newline="", encoding="utf-8") as file:
             assert len(list(csv.DictReader(file))) == 8
+    with np.load(tmp_path / "gcn" / "NTU60_CS.npz") as arrays:
+        assert arrays["x_train"].shape[::2] == (6, 150)
+    assert len(load(tmp_path / "gcn" / "stgcn" / "val_label.pkl")[0]) == 2
+    assert len(list((tmp_path / "gcn" / "clips").glob("class*/*.npy"))) == 8
     for folder in ("clips", "classes/*/*"):
         assert [len(list(tmp_path.glob(f"{folder}/*.{suffix}"))) for suffix in ("npy", "npz")] == [4, 4]
