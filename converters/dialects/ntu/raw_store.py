@@ -74,7 +74,8 @@ class RawStore(KnownAtOnce):
     def video(self, index: int) -> tuple[Annotation, Origin | None]:
         name = self.place(index)
         with broken_video(name, f"{self.path}: {name}", left_out=self._skip_broken):
-            return apply_recipe(self._recipe, self._store.read_one(self._rows[index], fields=_KEYS)), None
+            annotation = self._store.read_one(self._rows[index], fields=_KEYS)
+            return apply_recipe(self._recipe, annotation, self._task), None
 
     def files(self, start: int, stop: int) -> list[Path]:
         return [self.path / ROOT_KEY]  # it holds the checksums of all other files
