@@ -9,12 +9,14 @@ if TYPE_CHECKING:
     from converters.dialects import array_folder as array_folder
     from converters.dialects import babel as babel
     from converters.dialects import bare_list as bare_list
+    from converters.dialects import denoised as denoised
     from converters.dialects import extraction as extraction
     from converters.dialects import gym as gym
     from converters.dialects import kinetics as kinetics
     from converters.dialects import ntu as ntu
     from converters.dialects import nwucla as nwucla
     from converters.dialects import pyskl as pyskl
+    from converters.dialects import raw_skes as raw_skes
     from converters.dialects import single as single
     from converters.dialects.registry import convert as convert
     from converters.dialects.registry import open_source as open_source

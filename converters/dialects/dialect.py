@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeAlias
 from converters.conversion.source import Source
 from converters.inputs.candidate import Candidate
 from converters.inputs.naming import LABEL_BY as LABELS_FROM
+from converters.inputs.ntu_names import TASKS
 from skelstore.format.values import Json
 
 Kind: TypeAlias = Literal["path", "folder", "file", "flag", "text"] | tuple[str, ...]
@@ -97,6 +98,8 @@ LABEL_BY = Option("label_by", LABELS_FROM, "Take label and split from folders or
 SKIP_MISSING = Option(
     "skip_missing", "flag", "Leave out videos whose skeletons are missing, and record them.", "Source"
 )
+TASK = Option("task", TASKS, "Data set whose splits to make (default: by the actions).", "NTU RGB+D")
+NAMES = Option("names", "file", "Text file with the name of each video, one per line.", "Source")
 
 
 def recorded_missing(source: Mapping[str, Json]) -> dict[str, Any]:

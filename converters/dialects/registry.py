@@ -9,7 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from converters.conversion.source import Source
-from converters.dialects import array_folder, babel, bare_list, extraction, gym, kinetics, ntu, nwucla, pyskl, single
+from converters.dialects import (
+    array_folder,
+    babel,
+    bare_list,
+    denoised,
+    extraction,
+    gym,
+    kinetics,
+    ntu,
+    nwucla,
+    pyskl,
+    raw_skes,
+    single,
+)
 from converters.dialects.declining import decline
 from converters.dialects.dialect import Dialect
 from converters.inputs.candidate import Candidate
@@ -34,6 +47,8 @@ DIALECTS: dict[str, Dialect] = {
         extraction.DIALECT,
         array_folder.DIALECT,
         nwucla.DIALECT,
+        raw_skes.DIALECT,
+        denoised.DIALECT,
     )
 }
 """Name of each dialect, as in ``--from`` -> the dialect. Recognition tries them in this order."""

@@ -23,6 +23,7 @@ from converters.samples.pickles import (
     write_dataset,
     write_value,
 )
+from converters.samples.skeletons import denoised_like, raw_skes_like
 
 __all__ = ["babel_like", "boxes_like", "extraction_like", "write_sources"]
 
@@ -90,6 +91,7 @@ def write_sources(folder: Path, videos: int = 40, seed: int = 0) -> None:
         parts/part_0.pkl  parts/part_1.pkl  parts.csv     one list per process (two), labels in a table
         clips/clip000.npy  clips/clip001.npz …  clips.csv      custom arrays, labels in a table
         classes/train/clap/clip000.npy …             the same arrays in folders by split and class
+        CTR-GCN/data/ntu/raw_data/raw_skes_data.pkl  …/denoised_data/raw_denoised_joints.pkl  …/statistics/…
     """
     clips, labels = babel_like(videos, seed)
     (folder / "babel").mkdir(parents=True, exist_ok=True)
@@ -110,6 +112,17 @@ def write_sources(folder: Path, videos: int = 40, seed: int = 0) -> None:
     rows = [[a["frame_dir"], i % 3, "val" if i % 4 == 0 else "train"] for i, a in enumerate(extracted)]
     _write_csv(folder / "parts.csv", ["frame_dir", "label", "split"], rows)
     _write_arrays(folder, list(iter_ntu_like(videos, seed)))
+    _write_ctrgcn(folder / "CTR-GCN" / "data" / "ntu", videos, seed)
+
+
+def _write_ctrgcn(folder: Path, videos: int, seed: int) -> None:
+    """Write the two pickles of CTR-GCN, and the names of their clips, where its scripts have them."""
+    names = sorted(ntu_names(videos))
+    entries = raw_skes_like(names, seed)
+    write_value(folder / "raw_data" / "raw_skes_data.pkl", entries)
+    write_value(folder / "denoised_data" / "raw_denoised_joints.pkl", denoised_like(entries))
+    (folder / "statistics").mkdir(exist_ok=True)
+    (folder / "statistics" / "skes_available_name.txt").write_text("".join(f"{name}\n" for name in names), "utf-8")
 
 
 def _write_arrays(folder: Path, annotations: list[Annotation]) -> None:

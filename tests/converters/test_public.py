@@ -11,7 +11,20 @@ import pytest
 
 import converters
 from converters.conversion.convert import ConvertOptions
-from converters.dialects import array_folder, babel, bare_list, extraction, gym, kinetics, ntu, nwucla, pyskl, single
+from converters.dialects import (
+    array_folder,
+    babel,
+    bare_list,
+    denoised,
+    extraction,
+    gym,
+    kinetics,
+    ntu,
+    nwucla,
+    pyskl,
+    raw_skes,
+    single,
+)
 from converters.dialects.registry import DIALECTS
 from tests.support.repository import REPOSITORY
 
@@ -29,6 +42,7 @@ def test_the_dialects() -> None:
         **{"folder": single.FOLDER_DIALECT, "kinetics": kinetics.DIALECT, "gym": gym.DIALECT},
         **{"extraction": extraction.DIALECT, "arrays": array_folder.DIALECT, "babel": babel.DIALECT},
         **{"ntu": ntu.DIALECT, "nwucla": nwucla.DIALECT},
+        **{"raw-skes": raw_skes.DIALECT, "denoised": denoised.DIALECT},
     } == DIALECTS
 
 
@@ -68,6 +82,8 @@ def test_convert_of_kinetics() -> None:
     [
         (gym, ["boxes"]),
         (babel, ["table"]),
+        (raw_skes, ["task"]),
+        (denoised, ["names", "task"]),
         (extraction, ["table", "label_by", "skip_missing"]),
         (array_folder, ["table", "label_by", "skip_missing"]),
     ],

@@ -35,19 +35,23 @@ class Body:
 
 
 def find_bodies(
-    frames: NDArray[Any], ids: NDArray[Any], position: NDArray[np.float32], *, gapless: bool = False
+    frames: NDArray[Any],
+    ids: NDArray[Any],
+    position: NDArray[np.float32],
+    motions: NDArray[np.float32] | None = None,
 ) -> list[Body]:
     """The bodies in order of appearance, from ``frame_inds`` [N], ``body_id`` [N] and ``position`` [N, 25, 3].
 
-    Frames without a body are not counted. If ``gapless``, the bodies have been placed without gaps before, and
-    ``frames`` counts the frames that had a body then.
+    Frames without a body are not counted. If there are ``motions``, of several bodies, or none of a single one, the
+    bodies come from raw_skes_data.pkl: they have no gaps, and ``frames`` counts only frames with a body.
     """
-    counter = frames if gapless else np.unique(frames, return_inverse=True)[1]
+    counter = np.unique(frames, return_inverse=True)[1] if motions is None else frames
     _, first = np.unique(ids, return_index=True)
     bodies = []
-    for index in np.sort(first):
+    for number, index in enumerate(np.sort(first)):
         keypoint = position[ids == ids[index]]
-        bodies.append(Body(int(counter[index]), keypoint, motion_of(keypoint)))
+        motion = motion_of(keypoint) if motions is None or len(motions) != len(first) else motions[number]
+        bodies.append(Body(int(counter[index]), keypoint, motion))
     return bodies
 
 

@@ -13,7 +13,7 @@ import skelstore
 from converters.conversion.document import PYSKL_DOCUMENT
 from converters.conversion.source import KnownAtOnce, broken_video
 from converters.dialects import ntu
-from converters.dialects.ntu.recipes import BODY_FIELDS, apply_recipe
+from converters.dialects.ntu.recipes import BODY_FIELDS, MOTION, apply_recipe
 from converters.dialects.ntu.skeleton_file import JOINTS
 from converters.inputs.ntu_names import Recipe, Task, in_order, sample, splits, task_of
 from skelstore.errors import SourceError
@@ -23,12 +23,13 @@ from skelstore.format.values import Json
 
 _POSITION_BYTES = JOINTS * 3 * 8
 """Bytes of the positions of one body in one frame."""
-_KEYS = ("frame_dir", "label", "total_frames", *BODY_FIELDS)
+_KEYS = ("frame_dir", "label", "total_frames", *BODY_FIELDS, MOTION)
 
 
 class RawStore(KnownAtOnce):
-    """Source of the annotations that a recipe makes from a store that was converted with the recipe ``raw``.
+    """Source of the annotations that a recipe makes from a store of raw NTU RGB+D.
 
+    It was converted with the recipe ``raw``, or from raw_skes_data.pkl, of which ``mmaction2`` makes nothing.
     ``recipe``, ``task`` and ``skip_broken`` are those of ``NtuFiles``. Raises SourceError if the store does not hold
     raw NTU RGB+D, and as ``skelstore.open`` does.
     """
@@ -49,9 +50,14 @@ class RawStore(KnownAtOnce):
         self._store = skelstore.open(path)
         try:
             self._about = self._store.source
-            if (self._about.get("dialect"), self._about.get("recipe")) != (ntu.NAME, "raw"):
+            if self._about.get("recipe") != "raw":
                 raise SourceError(
                     f"{self.path} does not hold raw NTU RGB+D: convert the {ntu.SUFFIX} files with --recipe raw first"
+                )
+            if recipe == "mmaction2" and MOTION in self._store.fields:
+                raise SourceError(
+                    f"{self.path} was made from raw_skes_data.pkl, which lacks what the recipe mmaction2 needs, frames "
+                    f"without a body and the order of the bodies in a frame: convert the {ntu.SUFFIX} files"
                 )
             names = [self._store.name(row) or "" for row in range(len(self._store))]
             rows = {name: row for row, name in enumerate(names)}
@@ -74,7 +80,8 @@ class RawStore(KnownAtOnce):
     def video(self, index: int) -> tuple[Annotation, Origin | None]:
         name = self.place(index)
         with broken_video(name, f"{self.path}: {name}", left_out=self._skip_broken):
-            annotation = self._store.read_one(self._rows[index], fields=_KEYS)
+            video = self._store.lazy(self._rows[index])
+            annotation = {key: video[key] for key in _KEYS if key in video}
             return apply_recipe(self._recipe, annotation, self._task), None
 
     def files(self, start: int, stop: int) -> list[Path]:

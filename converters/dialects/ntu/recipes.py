@@ -27,6 +27,9 @@ RECIPES: tuple[Recipe, ...] = get_args(Recipe)
 BODY_FIELDS = ("frame_inds", "body_id", "position")
 """The fields of a raw annotation that the other recipes use, in addition to ``total_frames``."""
 
+MOTION = "motion"
+"""A further field, which only the annotations of raw_skes_data.pkl have."""
+
 _EPSILON = 1e-3
 """Sums of absolute coordinates, in metres, below which a frame or joint counts as empty (PYSKL)."""
 _SLOTS = 4
@@ -40,15 +43,17 @@ def raw(name: str, label: int, skeleton: Skeleton) -> Annotation:
     return {"frame_dir": name, "label": label, **skeleton._asdict()}
 
 
-def apply_recipe(recipe: Recipe, annotation: Annotation, task: Task = "ntu60", *, gapless: bool = False) -> Annotation:
+def apply_recipe(recipe: Recipe, annotation: Annotation, task: Task = "ntu60") -> Annotation:
     """The annotation that a recipe makes from one of ``raw``: ``keypoint`` [M, T, 25, 3] in metres.
 
     It is float16, of ``ctrgcn`` float32. ``raw`` returns the annotation itself. ``task`` is the data set: for
-    ``ntu120``, ``ctrgcn`` doubles single persons. ``gapless`` is that of ``find_bodies``. Raises SkippedVideoError
-    if no frame has a body (``pyskl``), SourceError if a coordinate is beyond the dtype or upstream fails, too.
+    ``ntu120``, ``ctrgcn`` doubles single persons. ``motion``, which only the annotations of
+    raw_skes_data.pkl have, is that of ``find_bodies``. Raises SkippedVideoError if no frame has a body (``pyskl``),
+    SourceError if a coordinate is beyond the dtype or upstream fails, too.
     """
     name, total_frames = annotation["frame_dir"], annotation["total_frames"]
     frames, ids, position = (annotation[key] for key in BODY_FIELDS)
+    motions = annotation.get(MOTION)
     if recipe == "raw":
         return annotation
     largest = np.abs(position).max(initial=0)
@@ -60,9 +65,9 @@ def apply_recipe(recipe: Recipe, annotation: Annotation, task: Task = "ntu60", *
         keypoint = _strongest_slots(total_frames, frames, position).astype(np.float16)
     else:
         single = position.astype(np.float32)
-        bodies = find_bodies(frames, ids, single, gapless=gapless)
+        bodies = find_bodies(frames, ids, single, motions)
         if recipe == "ctrgcn":
-            count = total_frames if gapless else len(np.unique(frames))
+            count = len(np.unique(frames)) if motions is None else min(total_frames, len(frames))
             keypoint = choose_persons(bodies, count, doubled=task == "ntu120")
         elif bodies:
             keypoint = _tracks(bodies).astype(np.float16)

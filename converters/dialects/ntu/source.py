@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from converters.conversion.document import PYSKL_DOCUMENT
 from converters.conversion.source import KnownAtOnce, broken_video, storable_name
-from converters.dialects.dialect import Dialect, Option
+from converters.dialects.dialect import TASK, Dialect, Option
 from converters.dialects.ntu.recipes import RECIPES, apply_recipe, raw
 from converters.dialects.ntu.skeleton_file import parse
 from converters.inputs import archive
@@ -208,7 +208,7 @@ DIALECT = Dialect(
     open=_open,
     options=(
         Option("recipe", RECIPES, "What to make from .skeleton files (default: raw).", _HEADING),
-        Option("task", TASKS, "Data set whose splits to make (default: by the actions).", _HEADING),
+        TASK,
         Option("ignore", "file", "File with the names of samples to leave out.", _HEADING),
         Option(
             "skip_broken",
