@@ -98,7 +98,7 @@ LABEL_BY = Option("label_by", LABELS_FROM, "Take label and split from folders or
 SKIP_MISSING = Option(
     "skip_missing", "flag", "Leave out videos whose skeletons are missing, and record them.", "Source"
 )
-TASK = Option("task", TASKS, "Data set whose splits to make (default: by the actions).", "NTU RGB+D")
+TASK = Option("task", TASKS, "Data set whose splits and recipe to use (default: by the actions).", "NTU RGB+D")
 NAMES = Option("names", "file", "Text file with the name of each video, one per line.", "Source")
 
 

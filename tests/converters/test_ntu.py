@@ -8,9 +8,11 @@ import shutil
 import struct
 import zipfile
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import skelstore
@@ -495,3 +497,42 @@ def test_a_packed_file_that_is_larger_than_what_it_unpacks_to(tmp_path: Path) ->
         archive.writestr("S001C001P001R001A001.skeleton", bytes(100_000))
         archive.infolist()[0].file_size = 10
     check_damage_is_reported(path, "100,000 bytes compressed, 10 uncompressed")
+
+
+RAW = {
+    "frame_dir": NAMES_60[0],
+    "label": 0,
+    "total_frames": 15,
+    "frame_inds": np.arange(15, dtype=np.int32),
+    "body_id": np.full(15, 72),
+    "position": np.random.default_rng(0).normal(0, 1, (15, 25, 3)),
+}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"position": None},
+        {"position": np.zeros((15, 20, 3))},
+        {"position": np.zeros((14, 25, 3))},
+        {"position": np.zeros((15, 25, 3), np.int64)},
+        {"frame_inds": np.arange(15) - 1},
+        {"frame_inds": np.arange(15) + 1},
+        {"frame_inds": np.arange(15.0)},
+        {"body_id": np.full((15, 1), 72)},
+        {"total_frames": 15.0},
+        {"motion": np.zeros((1, 1), np.float32)},
+        {"motion": np.zeros(1), "frame_inds": np.full(15, 1 << 30)},
+    ],
+)
+def test_stores_of_others_that_only_claim_to_be_raw(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    with skelstore.Writer(tmp_path / "a.zarr", source={"dialect": "ntu", "recipe": "raw"}) as writer:
+        writer.add(RAW)
+        writer.add(
+            {key: value for key, value in (RAW | wrong).items() if value is not None} | {"frame_dir": NAMES_60[1]}
+        )
+    for recipe in ("pyskl", "ctrgcn"):
+        with closing(RawStore(tmp_path / "a.zarr", recipe=recipe)) as source:
+            assert source.video(0)[0]["keypoint"].shape == (1, 15, 25, 3)
+            with pytest.raises(SourceError, match=rf"{NAMES_60[1]}: the video is not a raw annotation"):
+                source.video(1)
