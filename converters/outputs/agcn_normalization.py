@@ -101,13 +101,9 @@ def _angle(vector: NDArray[np.float32], axis: tuple[int, int, int]) -> Any:
 def _turn(person: NDArray[np.float32], matrix: NDArray[np.float64]) -> None:
     """Turn the joints of the frames of a person [T, V, C] that are not empty. The products are computed in float64."""
     filled = _sum_frames(person) != 0
-    x, y, z = (person[..., axis].astype(np.float64) for axis in range(3))
-    for axis, row in enumerate(matrix):
-        turned = row[0] * x
-        turned += row[1] * y
-        turned += row[2] * z
-        turned += 0.0  # a sum that is -0 becomes 0, as in a product of matrices
-        if filled.all():
-            person[..., axis] = turned
-        else:
-            np.copyto(person[..., axis], turned, "same_kind", where=filled[:, None])
+    planes = person.transpose(2, 0, 1)
+    turned = (matrix @ planes.reshape(3, -1).astype(np.float64)).reshape(planes.shape)
+    if filled.all():
+        planes[...] = turned
+    else:
+        np.copyto(planes, turned, "same_kind", where=filled[:, None])
