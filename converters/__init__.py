@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from converters.dialects import babel as babel
     from converters.dialects import bare_list as bare_list
     from converters.dialects import ctrgcn as ctrgcn
+    from converters.dialects import denoised as denoised
     from converters.dialects import extraction as extraction
     from converters.dialects import gcn_clips as gcn_clips
     from converters.dialects import gym as gym
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from converters.dialects import ntu as ntu
     from converters.dialects import nwucla as nwucla
     from converters.dialects import pyskl as pyskl
+    from converters.dialects import raw_skes as raw_skes
     from converters.dialects import single as single
     from converters.dialects import stgcn as stgcn
     from converters.dialects.registry import convert as convert

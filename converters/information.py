@@ -100,7 +100,7 @@ def _joint_layout(store: Store) -> dict[str, Any]:
 
 
 def _is_raw_ntu(store: Store) -> bool:
-    return (store.source.get("dialect"), store.source.get("recipe")) == ("ntu", "raw")
+    return store.source.get("recipe") == "raw"
 
 
 def _runs(store: Store) -> list[tuple[Any, Any]]:

@@ -71,7 +71,7 @@ def opened_for_check(path: str | os.PathLike[str], dialect: str | None = None, *
     """
     if dialect is None and not any(of_source.values()) and Path(path, ROOT_KEY).is_file():
         with skelstore.open(path) as store:
-            if (store.source.get("dialect"), store.source.get("recipe")) == (ntu.NAME, "raw"):
+            if store.source.get("recipe") == "raw":
                 raise SourceError(
                     f"{store.path} has raw NTU RGB+D data, which no pipeline accepts: check the store that `skelstore "
                     "derive` makes from it"
@@ -92,10 +92,10 @@ def opened_for_check(path: str | os.PathLike[str], dialect: str | None = None, *
     try:
         about = source.description()
         if about.get("recipe") == "raw":
-            raise SourceError(
-                f"{source.path} is raw NTU RGB+D data, which no pipeline accepts: check it with --recipe pyskl or "
-                "mmaction2"
-            )
+            remedy = "check it with --recipe pyskl or mmaction2"
+            if source.dialect != ntu.NAME:
+                remedy = "convert it, and check the store that `skelstore derive` makes from that"
+            raise SourceError(f"{source.path} is raw NTU RGB+D data, which no pipeline accepts: {remedy}")
         yield Videos(
             source.path,
             len(source),

@@ -79,6 +79,7 @@ cli.add_command(
         (
             "skelstore derive ntu_raw.zarr ntu_pyskl.zarr --recipe pyskl",
             "skelstore derive ntu_raw.zarr ntu60_3d.zarr --recipe mmaction2 --task ntu60 --profile small",
+            "skelstore derive ntu_raw.zarr ntu60_ctrgcn.zarr --recipe ctrgcn --task ntu60 --skip-broken",
         ),
     )
 )

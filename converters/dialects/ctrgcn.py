@@ -17,15 +17,16 @@ from numpy.typing import NDArray
 
 from converters.conversion.document import PYSKL_DOCUMENT
 from converters.conversion.source import KnownAtOnce
-from converters.dialects.dialect import KEEP_PADDING, Dialect, Option
+from converters.dialects.dialect import KEEP_PADDING, NAMES, Dialect
 from converters.inputs import archive
 from converters.inputs.array_rows import ArrayRows
 from converters.inputs.candidate import Candidate
 from converters.inputs.gcn_clip import keypoints_of
+from converters.inputs.names_file import read_names
 from converters.inputs.recognition import describe_npz
 from converters.inputs.video_table import refuse
 from skelstore.errors import SourceError
-from skelstore.format.files import absolute, open_regular
+from skelstore.format.files import absolute
 from skelstore.format.schema import Annotation, Origin
 from skelstore.format.values import Json
 from skelstore.wording import counted, file_name, shown, shown_names
@@ -41,8 +42,6 @@ ROWS = {150: (2, 25, 3), 75: (1, 25, 3), 102: (2, 17, 3), 51: (1, 17, 3)}
 """Numbers of a row -> M, V, C: the 25 joints of Kinect v2, or the 17 of UAV-Human."""
 
 _MEMBERS = tuple(f"{letter}_{part}" for part in PARTS for letter in "xy")
-_MOST_NAME_BYTES = 64 << 20
-"""Bytes of a file of names: a million long ones."""
 _SHOWN = 20
 """Rows without a label after which the rest is not looked at."""
 
@@ -89,7 +88,12 @@ class CtrGcnSource(KnownAtOnce):
                 x, y = arrays[f"x_{part}"], arrays[f"y_{part}"]
                 _check_shapes(x, y)
                 self._parts.append(_Part(part, x, _labels(y), len(self)))
-        self._names = None if self._names_file is None else _read_names(self._names_file, len(self))
+        self._names = None if self._names_file is None else read_names(self._names_file)
+        if self._names is not None and len(self._names) != len(self):
+            raise SourceError(
+                f"{self._names_file} has {counted(len(self._names), 'name')}; expected {len(self):,}, first those of "
+                "x_train"
+            )
 
     def __len__(self) -> int:
         return sum(len(part.x) for part in self._parts)
@@ -217,30 +221,6 @@ def _labels(y: ArrayRows) -> NDArray[np.int64]:
     return labels
 
 
-def _read_names(path: Path, count: int) -> list[str]:
-    """The names of a file, one per line. Raises SourceError unless there are ``count`` different ones, none empty."""
-    with open(path, "rb", opener=open_regular) as file:
-        data = file.read(_MOST_NAME_BYTES + 1)
-    if len(data) > _MOST_NAME_BYTES:
-        raise SourceError(f"{path} has more than {_MOST_NAME_BYTES:,} bytes; expected a name per line")
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise SourceError(f"{path} is not UTF-8 ({error}); expected a name per line") from None
-    names = [line.rstrip("\r") for line in text.removesuffix("\n").split("\n")] if text else []
-    if len(names) != count:
-        raise SourceError(f"{path} has {counted(len(names), 'name')}; expected {count:,}, first those of x_train")
-    lines: dict[str, int] = {}
-    problems = []
-    for number, name in enumerate(names, 1):
-        if not name.strip():
-            problems.append(f"line {number} is empty; expected the name of a clip")
-        elif (other := lines.setdefault(name, number)) != number:
-            problems.append(f"line {number}: {shown(name)} is also the name in line {other}; expected different names")
-    refuse(str(path), problems)
-    return names
-
-
 def recognise(candidate: Candidate) -> bool:
     """Whether it is a zip file with ``x_train.npy`` and ``y_train.npy``, or those of the test part."""
     return is_ctrgcn([name.removesuffix(".npy") for name in candidate.members])
@@ -274,7 +254,7 @@ DIALECT = Dialect(
     recognise=recognise,
     open=CtrGcnSource,
     options=(
-        Option("names", "file", "File of the clips' names, one per line, training part first.", "GCN arrays"),
+        NAMES,
         KEEP_PADDING,
     ),
     export=_export,

@@ -17,6 +17,7 @@ from converters.choices import CHANNELS as THREE_CHANNELS
 from converters.conversion.source import Source
 from converters.inputs.candidate import Candidate
 from converters.inputs.naming import LABEL_BY as LABELS_FROM
+from converters.inputs.ntu_names import TASKS
 from skelstore.format.values import Json
 
 Kind: TypeAlias = Literal["path", "folder", "file", "flag", "text"] | tuple[str, ...]
@@ -107,6 +108,8 @@ CHANNELS = Option(
     "What the 3 channels of a clip are (default: xys with 18 joints, else xyz).",
     "GCN arrays",
 )
+TASK = Option("task", TASKS, "Data set whose splits and recipe to use (default: by the actions).", "NTU RGB+D")
+NAMES = Option("names", "file", "Text file with the name of each video, one per line.", "Source")
 
 
 def recorded_missing(source: Mapping[str, Json]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from converters.dialects import (
     babel,
     bare_list,
     ctrgcn,
+    denoised,
     extraction,
     gcn_clips,
     gym,
@@ -21,6 +22,7 @@ from converters.dialects import (
     ntu,
     nwucla,
     pyskl,
+    raw_skes,
     single,
     stgcn,
 )
@@ -51,6 +53,8 @@ DIALECTS: dict[str, Dialect] = {
         ctrgcn.DIALECT,
         stgcn.DIALECT,
         gcn_clips.DIALECT,
+        raw_skes.DIALECT,
+        denoised.DIALECT,
     )
 }
 """Name of each dialect, as in ``--from`` -> the dialect. Recognition tries them in this order."""

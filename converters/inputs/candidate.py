@@ -129,6 +129,12 @@ class Candidate:
             return kind if describe_elements(pickle, key, "") is None else None
         return "annotation" if holds_annotation(pickle) else None
 
+    @cached_property
+    def first(self) -> object:
+        """The first element of a file that is a pickle of a list; None for other files and for folders."""
+        pickle = None if self.is_folder else self.pickle
+        return pickle.element(0) if pickle is not None and pickle.root_kind == "list" and pickle.elements() else None
+
     def close(self) -> None:
         """Close the pickle, if it was opened."""
         if (pickle := self.__dict__.get("pickle")) is not None:

@@ -1,14 +1,15 @@
 """The names of NTU RGB+D samples, and the order and the splits that follow from them.
 
 A name is ``SsssCcccPpppRrrrAaaa``: setup, camera, subject, repetition, action. The splits are those of Shahroudy et
-al., NTU RGB+D (2016), and Liu et al., NTU RGB+D 120 (2019), as PYSKL's ntu_preproc.py and MMAction2's
-gen_ntu_rgbd_raw.py write them.
+al., NTU RGB+D (2016), and Liu et al., NTU RGB+D 120 (2019), as PYSKL's ntu_preproc.py, MMAction2's
+gen_ntu_rgbd_raw.py and CTR-GCN's seq_transformation.py write them.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias, get_args
 
@@ -78,23 +79,42 @@ def in_order(samples: Iterable[Sample], recipe: Recipe, task: Task) -> list[Samp
 
 
 def splits(samples: Sequence[Sample], recipe: Recipe, task: Task) -> dict[str, list[str]]:
-    """``xsub_train``, ``xsub_val``, and ``xview_…`` for ``ntu60`` or ``xset_…`` for ``ntu120``, each sorted by name."""
+    """``xsub_train``, ``xsub_val``, and ``xview_…`` for ``ntu60`` or ``xset_…`` for ``ntu120``, each sorted by name.
+
+    For ``ctrgcn`` they are in the order of the rows in CTR-GCN's arrays: by subject, camera or setup, then by name.
+    """
     ids = {}
     for benchmark in ("xsub", "xview" if task == "ntu60" else "xset"):
+        number = _NUMBERS[benchmark]
+        among = [one for one in samples if recipe != "ctrgcn" or 1 <= number(one) <= _LAST[task][benchmark]]
+        if recipe == "ctrgcn":
+            among.sort(key=lambda one: (number(one), one.name))
+        else:
+            among.sort()
         for part, wanted in (("train", True), ("val", False)):
-            names = (one.name for one in samples if _trains(one, benchmark, recipe, task) is wanted)
-            ids[f"{benchmark}_{part}"] = sorted(names)
+            ids[f"{benchmark}_{part}"] = [one.name for one in among if _trains(one, benchmark, recipe, task) is wanted]
     return ids
 
 
+_NUMBERS: dict[str, Callable[[Sample], int]] = {
+    "xsub": attrgetter("subject"),
+    "xview": attrgetter("camera"),
+    "xset": attrgetter("setup"),
+}
+"""Benchmark -> the number that decides whether a sample is for training."""
+_LAST = {"ntu60": {"xsub": 40, "xview": 3}, "ntu120": {"xsub": 106, "xset": 32}}
+"""The last of these numbers in CTR-GCN's lists, which begin with 1. Other samples are in none of its arrays."""
+_STRICT = ("mmaction2", "ctrgcn")
+"""The recipes whose scripts list the subjects of NTU RGB+D 60, and the cameras, that train."""
+
+
 def _trains(one: Sample, benchmark: str, recipe: Recipe, task: Task) -> bool:
-    """Whether a sample is for training. The two scripts differ only for names that are in neither data set."""
-    mmaction2 = recipe == "mmaction2"
+    """Whether a sample is for training. The scripts differ only for names that are in neither data set."""
     if benchmark == "xsub":
-        return one.subject in (SUBJECTS_60 if mmaction2 and task == "ntu60" else SUBJECTS_120)
+        return one.subject in (SUBJECTS_60 if recipe in _STRICT and task == "ntu60" else SUBJECTS_120)
     if benchmark == "xview":
-        return one.camera in (2, 3) if mmaction2 else one.camera != 1
-    return one.setup % 2 == 0 and (not mmaction2 or 2 <= one.setup <= 32)
+        return one.camera in (2, 3) if recipe in _STRICT else one.camera != 1
+    return one.setup % 2 == 0 and (recipe != "mmaction2" or 2 <= one.setup <= 32)
 
 
 def ignored_names(path: Path) -> frozenset[str]:
@@ -116,4 +136,4 @@ def ignored_names(path: Path) -> frozenset[str]:
     return frozenset(names)
 
 
-Recipe: TypeAlias = Literal["raw", "pyskl", "mmaction2"]
+Recipe: TypeAlias = Literal["raw", "pyskl", "mmaction2", "ctrgcn"]

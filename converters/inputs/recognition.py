@@ -285,10 +285,14 @@ def describe_list(first: object, second: object) -> str | None:
 def _describe_list_of_arrays(first: np.ndarray[Any, Any], second: object) -> str:
     lengths_differ = isinstance(second, np.ndarray) and second.shape[:1] != first.shape[:1]
     if first.ndim >= 2 and (lengths_differ or first.ndim > 2 or joints_in_row(first.shape[-1])):
+        if first.ndim == 2 and joints_in_row(first.shape[-1]) in ("(25, 3)", "(2, 25, 3)"):
+            return (
+                "is a list of rows of 25 joints, as CTR-GCN's raw_denoised_joints.pkl: convert that file itself, with "
+                "--from denoised (docs/sources_ntu.md)"
+            )
         rows = joints_in_row(first.shape[-1]) if first.ndim == 2 else None
         each = f"x.reshape(len(x), {rows[1:]}" if rows else "the array of each clip"
-        ordered = f"{each}.transpose(1, 0, 2, 3)" if rows == "(2, 25, 3)" else each
-        return f"is a list of arrays of joints, one per clip: save {ordered} with numpy.save, each {_FILE_EACH}"
+        return f"is a list of arrays of joints, one per clip: save {each} with numpy.save, each {_FILE_EACH}"
     return "is a list of arrays: it looks like the scores of a test run, not like annotations (a list of dicts)"
 
 
@@ -306,8 +310,8 @@ def describe_dict(keys: Collection[Any], what: str = "is a dict") -> str:
     """What a dict with these keys is. None of them is a key of annotations."""
     if {"name", "data", "num_frames"} <= set(keys):
         return (
-            f"{what} as in CTR-GCN's raw_skes_data.pkl, not of annotations: convert the .skeleton files that it was "
-            "made from (docs/sources_ntu.md)"
+            f"{what} as in CTR-GCN's raw_skes_data.pkl, not of annotations: convert that file itself, with --from "
+            "raw-skes (docs/sources_ntu.md)"
         )
     description = f"{what} with the keys {shown_names(keys, 6)}, none of which is a key of annotations"
     if "keypoints" in keys:

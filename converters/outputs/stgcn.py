@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from converters.choices import NORMALIZATIONS
 from converters.inputs.label_pickle import LABEL_INFO
+from converters.outputs.agcn_normalization import normalize_agcn
 from converters.outputs.array_writer import NewArray, new_array, recorded_header, write_array
 from converters.outputs.document import write_value
 from converters.outputs.gcn_arrays import (
@@ -157,10 +158,6 @@ def _rows(
     for clip in filled_clips(store, array.form, array.rows.positions):
         row = clip.transpose(3, 1, 2, 0)
         if normalize is not None:
-            from converters.outputs.agcn_normalization import (  # type: ignore[import-not-found]
-                normalize_agcn,
-            )
-
             row = normalize_agcn(np.ascontiguousarray(row, np.float32))
         yield row
         if advance:

@@ -1,4 +1,4 @@
-"""Synthetic ``.skeleton`` files in the format of NTU RGB+D, with the difficulties of real files.
+"""Synthetic ``.skeleton`` files in the format of NTU RGB+D, and CTR-GCN's pickles of such, with real difficulties.
 
 A person may be lost for some frames, or reappear with another body id. An object may be detected as a body for some
 time. Frames may be empty. Lines end with LF or CRLF. The files are reproducible per seed.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,19 +34,9 @@ def write_skeletons(folder: Path, names: Sequence[str], seed: int = 0, frames: t
 def skeleton_file(name: str, seed: Sequence[int] = (0,), frames_between: tuple[int, int] = FRAMES) -> bytes:
     """The content of one file; classes with two persons (49 to 59, 105 to 119) have two bodies."""
     random = np.random.default_rng([*seed, 5])
-    label = int(name[-3:]) - 1
-    persons = 2 if 49 <= label < 60 or label >= 105 else 1
     frames = int(random.integers(*frames_between))
-    bodies = list(_bodies(random, persons, frames))
-    joints = rows(
-        random,
-        np.concatenate([np.full(len(seen), number) for number, (_, seen) in enumerate(bodies)]),
-        np.concatenate([seen for _, seen in bodies]),
-        JOINTS,
-        centre=(0, 0, 3),
-        body=(0.25, 0.8, 0.15),
-        noise=0.004,
-    )
+    bodies = list(_bodies(random, _persons(name), frames))
+    joints = _joints(random, bodies)
     ids = np.concatenate([np.full(len(seen), body_id) for body_id, seen in bodies])
     lines = [str(frames)]
     frame_of = np.concatenate([seen for _, seen in bodies])
@@ -56,6 +47,65 @@ def skeleton_file(name: str, seed: Sequence[int] = (0,), frames_between: tuple[i
             lines += [_body_line(random, int(ids[row])), str(JOINTS), *_joint_lines(random, joints[row])]
     end = "\r\n" if random.random() < 0.5 else "\n"
     return (end.join(lines) + end).encode("ascii")
+
+
+def raw_skes_like(names: Sequence[str], seed: int = 0, frames: tuple[int, int] = FRAMES) -> list[dict[str, Any]]:
+    """The list in CTR-GCN's raw_skes_data.pkl for samples with these names; each body is placed without gaps."""
+    entries = []
+    for index, name in enumerate(names):
+        random = np.random.default_rng([seed, index, 6])
+        bodies = list(_bodies(random, _persons(name), int(random.integers(*frames))))
+        seen = np.unique(np.concatenate([frames_of for _, frames_of in bodies]))
+        joints = np.split(_joints(random, bodies), np.cumsum([len(frames_of) for _, frames_of in bodies])[:-1])
+        data: dict[str, dict[str, Any]] = {}
+        for (body_id, frames_of), points in sorted(zip(bodies, joints, strict=True), key=lambda body: body[0][1][0]):
+            start = int(np.searchsorted(seen, frames_of[0]))
+            data[str(body_id)] = {
+                "joints": points.reshape(-1, 3),
+                "colors": _on_image(points, 1064, (960, 540)).astype(np.float32),
+                "interval": list(range(start, start + len(frames_of))),
+            }
+            if len(bodies) > 1:
+                data[str(body_id)]["motion"] = np.sum(np.var(points.reshape(-1, 3), axis=0))
+        entries.append({"name": np.str_(name), "data": data, "num_frames": len(seen)})
+    return entries
+
+
+def denoised_like(entries: Sequence[dict[str, Any]]) -> list[NDArray[np.float32]]:
+    """The list in CTR-GCN's raw_denoised_joints.pkl, of the first M bodies of each entry: float32 [T, 75 M]."""
+    clips = []
+    for entry in entries:
+        bodies = list(entry["data"].values())[:2]
+        clip = np.zeros((entry["num_frames"], 3 * JOINTS * len(bodies)), np.float32)
+        for person, body in enumerate(bodies):
+            columns = slice(3 * JOINTS * person, 3 * JOINTS * (person + 1))
+            clip[body["interval"], columns] = body["joints"].reshape(-1, 3 * JOINTS)
+        clips.append(clip)
+    return clips
+
+
+def _persons(name: str) -> int:
+    label = int(name[-3:]) - 1
+    return 2 if 49 <= label < 60 or label >= 105 else 1
+
+
+def _joints(random: np.random.Generator, bodies: Sequence[tuple[int, NDArray[np.intp]]]) -> NDArray[np.float32]:
+    """The joints of all bodies, one after the other [N, 25, 3]."""
+    return rows(
+        random,
+        np.concatenate([np.full(len(seen), number) for number, (_, seen) in enumerate(bodies)]),
+        np.concatenate([seen for _, seen in bodies]),
+        JOINTS,
+        centre=(0, 0, 3),
+        body=(0.25, 0.8, 0.15),
+        noise=0.004,
+    )
+
+
+def _on_image(joints: NDArray[np.float32], focal_length: int, centre: tuple[int, int]) -> NDArray[np.float64]:
+    """Image coordinates of joints, approximately as from Kinect v2."""
+    flat: NDArray[np.float64] = joints[..., :2] / np.maximum(np.abs(joints[..., 2:]), 0.5) * [1, -1]
+    return flat * focal_length + centre
 
 
 def _bodies(random: np.random.Generator, persons: int, frames: int) -> Iterator[tuple[int, NDArray[np.intp]]]:
@@ -87,11 +137,11 @@ def _body_line(random: np.random.Generator, body_id: int) -> str:
 
 
 def _joint_lines(random: np.random.Generator, joints: NDArray[np.float32]) -> list[str]:
-    """The lines of the joints [25, 3] of a body, with image coordinates approximately as from Kinect v2."""
-    flat = joints[:, :2] / np.maximum(np.abs(joints[:, 2:]), 0.5) * [1, -1]
+    """The lines of the joints [25, 3] of a body."""
     orientation = random.normal(0, 0.5, (JOINTS, 4))
     orientation[[3, 15, 19, 21, 22, 23, 24]] = 0  # joints at the ends have none
-    values = np.concatenate([joints, flat * 366 + [256, 212], flat * 1064 + [960, 540], orientation], axis=1)
+    images = [_on_image(joints, 366, (256, 212)), _on_image(joints, 1064, (960, 540))]
+    values = np.concatenate([joints, *images, orientation], axis=1)
     states = random.choice([0, 1, 2], JOINTS, p=[0.01, 0.09, 0.9])
     text = [f"{value:.7g}" for value in values.astype(np.float32).ravel()]
     return [f"{' '.join(text[11 * i : 11 * i + 11])} {states[i]}" for i in range(JOINTS)]

@@ -24,6 +24,7 @@ from converters.samples.pickles import (
     write_dataset,
     write_value,
 )
+from converters.samples.skeletons import denoised_like, raw_skes_like
 
 __all__ = ["babel_like", "boxes_like", "extraction_like", "write_sources"]
 
@@ -94,6 +95,7 @@ def write_sources(folder: Path, videos: int = 40, seed: int = 0) -> None:
         clips/clip000.npy  clips/clip001.npz …  clips.csv      custom arrays, labels in a table
         classes/train/clap/clip000.npy …             the same arrays in folders by split and class
         gcn/NTU60_CS.npz  gcn/stgcn/train_data.npy …     arrays of the GCN code bases, as ``write_gcn_arrays`` lists
+        CTR-GCN/data/ntu/raw_data/raw_skes_data.pkl  …/denoised_data/raw_denoised_joints.pkl  …/statistics/…
     """
     clips, labels = babel_like(videos, seed)
     (folder / "babel").mkdir(parents=True, exist_ok=True)
@@ -115,6 +117,17 @@ def write_sources(folder: Path, videos: int = 40, seed: int = 0) -> None:
     _write_csv(folder / "parts.csv", ["frame_dir", "label", "split"], rows)
     _write_arrays(folder, list(iter_ntu_like(videos, seed)))
     write_gcn_arrays(folder / "gcn", videos, seed, GCN_FRAMES)
+    _write_ctrgcn(folder / "CTR-GCN" / "data" / "ntu", videos, seed)
+
+
+def _write_ctrgcn(folder: Path, videos: int, seed: int) -> None:
+    """Write the two pickles of CTR-GCN, and the names of their clips, where its scripts have them."""
+    names = sorted(ntu_names(videos))
+    entries = raw_skes_like(names, seed)
+    write_value(folder / "raw_data" / "raw_skes_data.pkl", entries)
+    write_value(folder / "denoised_data" / "raw_denoised_joints.pkl", denoised_like(entries))
+    (folder / "statistics").mkdir(exist_ok=True)
+    (folder / "statistics" / "skes_available_name.txt").write_text("".join(f"{name}\n" for name in names), "utf-8")
 
 
 def _write_arrays(folder: Path, annotations: list[Annotation]) -> None:

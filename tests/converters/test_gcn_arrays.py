@@ -142,9 +142,9 @@ def test_a_npz_is_read_by_name(tmp_path: Path) -> None:
 NAMES: dict[str, tuple[str, str]] = {
     "too few": ("a\nb\n", "has 2 names; expected 3, first those of x_train"),
     "none": ("", "has 0 names"),
-    "twice": ("a\nb\na\n", "line 3: 'a' is also the name in line 1"),
+    "twice": ("a\nb\na\n", "line 3: 'a' is also in line 1"),
     "empty": ("a\n \nb\n", "line 2 is empty"),
-    "a table": ("a\nb\nc\n\n", "has 4 names"),
+    "too many": ("a\nb\nc\nd\n", "has 4 names"),
 }
 
 

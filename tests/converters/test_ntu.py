@@ -8,9 +8,11 @@ import shutil
 import struct
 import zipfile
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import skelstore
@@ -24,7 +26,7 @@ from converters.dialects.registry import recorded_options
 from converters.inputs.ntu_names import Recipe
 from converters.samples.skeletons import skeleton_file, write_skeletons
 from skelstore.errors import SkelstoreError, SourceError, UnsupportedValueError
-from tests.support import ntu_reference
+from tests.support import ctrgcn_reference, ntu_reference
 from tests.support.exact import assert_exact
 from tests.support.source_contract import check_source, load
 
@@ -56,8 +58,8 @@ def names_of(source: NtuFiles) -> list[str]:
     return source.splits()["xsub_train"] + source.splits()["xsub_val"]
 
 
-def expected_of(folder: Path, names: list[str], recipe: Recipe) -> list[dict[str, Any]]:
-    """The annotations that the reference makes from the files with these names."""
+def expected_of(folder: Path, names: list[str], recipe: Recipe, task: str = "ntu60") -> list[dict[str, Any]]:
+    """The annotations that the references make from the files with these names."""
     found = []
     for name in names:
         frames = ntu_reference.read((folder / f"{name}.skeleton").read_bytes())
@@ -65,7 +67,10 @@ def expected_of(folder: Path, names: list[str], recipe: Recipe) -> list[dict[str
         if recipe == "raw":
             found.append(annotation | ntu_reference.raw(frames))
             continue
-        keypoint = getattr(ntu_reference, recipe)(frames)
+        if recipe == "ctrgcn":
+            keypoint = ctrgcn_reference.keypoint(ctrgcn_reference.row(frames, task))
+        else:
+            keypoint = getattr(ntu_reference, recipe)(frames)
         found.append(annotation | {"keypoint": keypoint, "total_frames": keypoint.shape[1]})
     return found
 
@@ -76,6 +81,12 @@ def ordered(names: list[str], recipe: Recipe, task: str) -> list[str]:
         split = ntu_reference.splits(names, recipe, task)
         return split["xsub_train"] + split["xsub_val"]
     return names
+
+
+def splits_of(names: list[str], recipe: Recipe, task: str) -> dict[str, list[str]]:
+    if recipe == "ctrgcn":
+        return ctrgcn_reference.splits(sorted(names), task)
+    return ntu_reference.splits(sorted(names), recipe, task)
 
 
 # ------------------------------------------------------------------------------------------ the contract
@@ -90,16 +101,16 @@ def test_the_contract(tmp_path: Path, recipe: Recipe, packed: bool) -> None:
     assert source.dialect == "ntu"
     names = ordered(NAMES_120, recipe, "ntu120")
     assert [source.place(i)[-29:-9] for i in range(len(source))] == names
-    check_source(source, expected_of(folder, names, recipe), ntu_reference.splits(sorted(names), recipe, "ntu120"))
+    check_source(source, expected_of(folder, names, recipe, "ntu120"), splits_of(names, recipe, "ntu120"))
 
 
-@pytest.mark.parametrize("recipe", ["pyskl", "mmaction2"])
+@pytest.mark.parametrize("recipe", RECIPES[1:])
 def test_the_contract_of_a_raw_store(tmp_path: Path, recipe: Recipe) -> None:
     folder = folder_of(tmp_path / "skeletons")
     ntu.convert(folder, tmp_path / "raw.zarr")
     names = ordered(NAMES_60, recipe, "ntu60")
     source = RawStore(tmp_path / "raw.zarr", recipe=recipe)
-    check_source(source, expected_of(folder, names, recipe), ntu_reference.splits(sorted(names), recipe, "ntu60"))
+    check_source(source, expected_of(folder, names, recipe), splits_of(names, recipe, "ntu60"))
 
 
 def test_real_files_in_a_store(real_folder: Path, tmp_path: Path) -> None:
@@ -136,6 +147,22 @@ def test_splits_by_name(tmp_path: Path) -> None:
     assert split["xset_train"] == [name for name in sorted(NAMES_120) if name[:4] in ("S002", "S004", "S018", "S032")]
     split = NtuFiles(tmp_path / "skeletons", recipe="pyskl", task="ntu60").splits()
     assert split["xview_val"] == ["S001C001P001R001A001", "S004C001P020R001A005"]
+
+
+def test_splits_of_ctrgcn_follow_its_rows(tmp_path: Path) -> None:
+    """By subject, camera or setup, then by name; subjects, cameras and setups of neither data set are in none."""
+    names = [*NAMES_120, "S001C003P001R001A002", "S002C001P001R001A001", "S001C004P041R001A001", "S033C001P107R001A070"]
+    folder = folder_of(tmp_path / "skeletons", names)
+    split = NtuFiles(folder, recipe="ctrgcn", task="ntu60").splits()
+    assert [name[8:12] for name in split["xsub_train"]] == ["P001", "P001", "P001", "P008", "P009"]
+    assert split["xsub_train"][:3] == sorted(split["xsub_train"][:3])
+    assert [name[4:8] for name in split["xview_train"]] == ["C002", "C002", "C003", "C003"]
+    assert all("P041" not in name for ids in (split["xsub_train"], split["xsub_val"]) for name in ids)
+    assert all("C004" not in name for ids in (split["xview_train"], split["xview_val"]) for name in ids)
+    split = NtuFiles(folder, recipe="ctrgcn", task="ntu120").splits()
+    assert all("S033C001P107R001A070" not in ids for ids in split.values())
+    assert "S001C004P041R001A001" in split["xsub_val"]
+    assert split["xset_train"] == sorted(split["xset_train"])
 
 
 def test_a_list_of_ignored_samples(tmp_path: Path) -> None:
@@ -243,16 +270,16 @@ def test_broken_files_are_left_out_and_recorded(tmp_path: Path, workers: int, mo
     monkeypatch.setattr("skelstore.format.chunking.PART_BYTES", 1 << 18)
     folder = folder_of(tmp_path / "skeletons")
     broken = break_some(folder)
-    for recipe in RECIPES if workers == 1 else ("pyskl",):
+    for recipe in RECIPES if workers == 1 else ("ctrgcn",):
         ntu.convert(folder, tmp_path / f"{recipe}.zarr", recipe=recipe, skip_broken=True, workers=workers)
         with skelstore.open(tmp_path / f"{recipe}.zarr") as store:
             left_out = {entry["name"]: entry["reason"] for entry in store.source["left_out"]}
-            gone = {*broken, NAMES_60[3]} if recipe == "pyskl" else set(broken)
+            gone = {*broken, NAMES_60[3]} if recipe in ("pyskl", "ctrgcn") else set(broken)
             assert left_out.keys() == gone
             assert all(left_out[name].startswith(broken[name]) for name in broken)
             names = ordered([name for name in NAMES_60 if name not in gone], recipe, "ntu60")
             assert_exact(list(store), expected_of(folder, names, recipe))
-            assert_exact(store.splits, ntu_reference.splits(sorted(names), recipe, "ntu60"))
+            assert_exact(store.splits, splits_of(names, recipe, "ntu60"))
             source = store.source
         again = open_source(folder, **recorded_options(source))
         assert_exact(again.description()["recipe"], recipe)
@@ -371,8 +398,9 @@ def test_the_commands(tmp_path: Path, run: Callable[..., Any]) -> None:
     assert found["videos"] == 2
     assert [entry["name"] for entry in found["left_out"]] == [NAMES_60[1], NAMES_60[2]]
     assert run("verify", tmp_path / "raw.zarr", "--against", folder).status == 0
-    for recipe in ("pyskl", "mmaction2"):
-        done = run("derive", tmp_path / "raw.zarr", tmp_path / f"{recipe}.zarr", "--recipe", recipe, "--workers", 1)
+    for recipe in RECIPES[1:]:
+        skipping = ["--skip-broken"] if recipe == "ctrgcn" else []
+        done = run("derive", tmp_path / "raw.zarr", tmp_path / f"{recipe}.zarr", "--recipe", recipe, *skipping)
         assert done.status == 0
         direct = tmp_path / f"direct_{recipe}.zarr"
         run("convert", folder, direct, "--recipe", recipe, "--ignore", listed, "--skip-broken", "--workers", 1)
@@ -469,3 +497,42 @@ def test_a_packed_file_that_is_larger_than_what_it_unpacks_to(tmp_path: Path) ->
         archive.writestr("S001C001P001R001A001.skeleton", bytes(100_000))
         archive.infolist()[0].file_size = 10
     check_damage_is_reported(path, "100,000 bytes compressed, 10 uncompressed")
+
+
+RAW = {
+    "frame_dir": NAMES_60[0],
+    "label": 0,
+    "total_frames": 15,
+    "frame_inds": np.arange(15, dtype=np.int32),
+    "body_id": np.full(15, 72),
+    "position": np.random.default_rng(0).normal(0, 1, (15, 25, 3)),
+}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"position": None},
+        {"position": np.zeros((15, 20, 3))},
+        {"position": np.zeros((14, 25, 3))},
+        {"position": np.zeros((15, 25, 3), np.int64)},
+        {"frame_inds": np.arange(15) - 1},
+        {"frame_inds": np.arange(15) + 1},
+        {"frame_inds": np.arange(15.0)},
+        {"body_id": np.full((15, 1), 72)},
+        {"total_frames": 15.0},
+        {"motion": np.zeros((1, 1), np.float32)},
+        {"motion": np.zeros(1), "frame_inds": np.full(15, 1 << 30)},
+    ],
+)
+def test_stores_of_others_that_only_claim_to_be_raw(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    with skelstore.Writer(tmp_path / "a.zarr", source={"dialect": "ntu", "recipe": "raw"}) as writer:
+        writer.add(RAW)
+        writer.add(
+            {key: value for key, value in (RAW | wrong).items() if value is not None} | {"frame_dir": NAMES_60[1]}
+        )
+    for recipe in ("pyskl", "ctrgcn"):
+        with closing(RawStore(tmp_path / "a.zarr", recipe=recipe)) as source:
+            assert source.video(0)[0]["keypoint"].shape == (1, 15, 25, 3)
+            with pytest.raises(SourceError, match=rf"{NAMES_60[1]}: the video is not a raw annotation"):
+                source.video(1)

@@ -1,36 +1,39 @@
-"""Both recipes are equal, array by array, to a slow reference that was written from their description."""
+"""All recipes are equal, array by array, to slow references that were written from their descriptions."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from converters.conversion.source import SkippedVideoError
 from converters.dialects.ntu.recipes import apply_recipe, raw
 from converters.dialects.ntu.skeleton_file import parse
-from converters.inputs.ntu_names import Recipe
+from converters.inputs.ntu_names import Recipe, Task
 from converters.samples.pickles import ntu_names
 from converters.samples.skeletons import skeleton_file
 from skelstore.errors import SourceError
-from tests.support import ntu_reference
+from tests.support import ctrgcn_reference, ntu_reference
 from tests.support.exact import assert_exact
-from tests.support.ntu_files import REAL, body_lines, skeleton_files
+from tests.support.ntu_files import REAL, body_lines, crowd_file, skeleton_files
 
 NAME = "S001C001P001R001A050"
 FIRST = 72057594037931101
 
 
-def made(recipe: Recipe, data: bytes) -> dict[str, Any]:
-    return apply_recipe(recipe, raw(NAME, 49, parse(data)))
+def made(recipe: Recipe, data: bytes, task: Task = "ntu60") -> dict[str, Any]:
+    return apply_recipe(recipe, raw(NAME, 49, parse(data)), task)
 
 
 def check_recipes(data: bytes) -> None:
-    """Check that both recipes equal the reference for a file, or that both refuse it."""
+    """Check that all recipes equal the references for a file, or that both refuse it."""
+    for task in get_args(Task):
+        check_ctrgcn(data, task)
     frames = ntu_reference.read(data)
     keypoint = ntu_reference.mmaction2(frames)
     expected = {"frame_dir": NAME, "label": 49, "keypoint": keypoint, "total_frames": len(frames)}
@@ -50,10 +53,30 @@ def check_recipes(data: bytes) -> None:
     assert_exact(made("pyskl", data), expected)
 
 
+def check_ctrgcn(data: bytes, task: Task) -> None:
+    """Check that the recipe ctrgcn equals its reference for a file, or that both refuse it."""
+    try:
+        keypoint = ctrgcn_reference.keypoint(ctrgcn_reference.row(ntu_reference.read(data), task))
+    except ntu_reference.UpstreamFails:
+        with pytest.raises(SourceError, match="CTR-GCN's script fails on it, too") as error:
+            made("ctrgcn", data, task)
+        assert not isinstance(error.value, SkippedVideoError)
+        return
+    found = made("ctrgcn", data, task)
+    assert_exact(found, {"frame_dir": NAME, "label": 49, "keypoint": keypoint, "total_frames": keypoint.shape[1]})
+    assert found["keypoint"].tobytes() == keypoint.tobytes(), "the signs of zeros"
+
+
 @given(skeleton_files())
 @settings(max_examples=50)
 def test_the_recipes_on_any_file(data: bytes) -> None:
     check_recipes(data)
+
+
+@given(st.integers(0, 1 << 32), st.sampled_from(get_args(Task)))
+@settings(max_examples=60)
+def test_ctrgcn_on_crowds(seed: int, task: Task) -> None:
+    check_ctrgcn(crowd_file(seed), task)
 
 
 @pytest.mark.parametrize("name", ntu_names(6))
@@ -146,3 +169,55 @@ def test_pyskl_fails_if_none_of_several_bodies_is_left() -> None:
 def test_coordinates_beyond_float16_are_refused(recipe: Recipe) -> None:
     with pytest.raises(SourceError, match="beyond float16"):
         made(recipe, file_of([(FIRST, 0, 3, person(1e6))], 3))
+
+
+# ------------------------------------------------------------------------------------------------ ctrgcn
+
+
+def test_ctrgcn_doubles_a_single_person_of_ntu120() -> None:
+    data = file_of([(FIRST, 0, 20, person(1))], 20)
+    assert made("ctrgcn", data)["keypoint"].shape == (1, 20, 25, 3)
+    first, second = made("ctrgcn", data, "ntu120")["keypoint"]
+    assert first.tobytes() == second.tobytes()
+    assert not first[0, 1].any(), "the spine in the first frame is the origin"
+
+
+def test_ctrgcn_of_a_second_person_who_is_the_first_again() -> None:
+    """Two bodies that follow each other are one person; the second person of such a clip is not doubled."""
+    data = file_of([(FIRST, 0, 20, person(1)), (FIRST + 1, 20, 40, person(2))], 40)
+    for task in get_args(Task):
+        assert made("ctrgcn", data, task)["keypoint"].shape == (1, 40, 25, 3)
+
+
+@pytest.mark.parametrize(("common", "persons"), [(1, 1), (2, 2)])
+def test_ctrgcn_takes_one_common_frame_for_none(common: int, persons: int) -> None:
+    data = file_of([(FIRST, 0, 20, person(1)), (FIRST + 1, 20 - common, 40, person(2))], 40)
+    assert len(made("ctrgcn", data)["keypoint"]) == persons
+
+
+def test_ctrgcn_leaves_the_last_body_out_of_the_test_of_width() -> None:
+    wide = [(FIRST, 0, 30, person(1, 0.9)), (FIRST + 1, 0, 30, person(2, 0.9))]
+    assert made("ctrgcn", file_of(wide, 30))["keypoint"].shape == (1, 30, 25, 3)
+    with pytest.raises(SourceError, match="PYSKL fails on it too"):
+        made("pyskl", file_of(wide, 30))
+
+
+def test_ctrgcn_refuses_what_its_script_fails_on() -> None:
+    short = file_of([(FIRST, 0, 8, person(1)), (FIRST + 1, 0, 9, person(2))], 10)
+    still = file_of([(FIRST, 0, 20, np.zeros((25, 3)))], 20, shift=0)
+    lines = file_of([(FIRST, 0, 2, person(1))], 2).split(b"\n")
+    twice = b"\n".join([b"2", b"2", *lines[2:29], *lines[2:29], *lines[29:]])
+    for data, what in (
+        (short, "none of several bodies has more than 11 frames"),
+        (still, "every joint of the first person is at zero"),
+        (twice, "a body is twice in a frame, and so has more than the 2 frames"),
+        (b"3\n0\n0\n0\n", "no frame has a body"),
+    ):
+        with pytest.raises(SourceError, match=what):
+            made("ctrgcn", data)
+
+
+def test_ctrgcn_accepts_what_float16_cannot_hold() -> None:
+    assert made("ctrgcn", file_of([(FIRST, 0, 3, person(1e6))], 3))["keypoint"].dtype == np.float32
+    with pytest.raises(SourceError, match="beyond float32"):
+        made("ctrgcn", file_of([(FIRST, 0, 3, person(1e39))], 3))

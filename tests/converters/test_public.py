@@ -16,6 +16,7 @@ from converters.dialects import (
     babel,
     bare_list,
     ctrgcn,
+    denoised,
     extraction,
     gcn_clips,
     gym,
@@ -23,6 +24,7 @@ from converters.dialects import (
     ntu,
     nwucla,
     pyskl,
+    raw_skes,
     single,
     stgcn,
 )
@@ -44,6 +46,7 @@ def test_the_dialects() -> None:
         **{"extraction": extraction.DIALECT, "arrays": array_folder.DIALECT, "babel": babel.DIALECT},
         **{"ntu": ntu.DIALECT, "nwucla": nwucla.DIALECT},
         **{"ctrgcn": ctrgcn.DIALECT, "stgcn": stgcn.DIALECT, "gcn-clips": gcn_clips.DIALECT},
+        **{"raw-skes": raw_skes.DIALECT, "denoised": denoised.DIALECT},
     } == DIALECTS
 
 
@@ -83,6 +86,8 @@ def test_convert_of_kinetics() -> None:
     [
         (gym, ["boxes"]),
         (babel, ["table"]),
+        (raw_skes, ["task"]),
+        (denoised, ["names", "task"]),
         (extraction, ["table", "label_by", "skip_missing"]),
         (array_folder, ["table", "label_by", "skip_missing"]),
         (ctrgcn, ["names", "keep_padding"]),

@@ -189,14 +189,12 @@ def test_a_real_table_of_contents_is_taken(real_file: Callable[[str], Path]) -> 
 
 
 INSTANCE = {"keypoints": np.zeros((1, 17, 2)), "keypoint_scores": np.ones((1, 17)), "bboxes": np.zeros((1, 4))}
-RAW = {"name": "S001C001P001R001A001", "data": {"72": {"joints": np.zeros((75, 3))}}, "num_frames": 3}
 PICKLES: dict[str, tuple[object, str]] = {
     "poses": (
         [{"pose": np.zeros((17, 3)), "vis": np.ones(17)}],
         r"keys 'pose', 'vis', none.*own_data.*--from list conv",
     ),
-    "raw_skes_data": ([RAW], r"CTR-GCN's raw_skes_data.pkl.*sources_ntu"),
-    "raw_denoised_joints": ([np.zeros((37, 150)), np.zeros((46, 75))], r"arrays of joints.*reshape.*own_data"),
+    "rows of joints": ([np.zeros((37, 51)), np.zeros((46, 51))], r"arrays of joints.*reshape.*own_data"),
     "joints": ([np.zeros((37, 17, 3))] * 2, r"arrays of joints"),
     "scores": ([np.zeros(60)] * 2, r"scores of a test run"),
     "scores of clips": ([np.zeros((10, 400))] * 2, r"scores of a test run"),

@@ -19,7 +19,7 @@ from converters.exporting import FORMATS
 from converters.inputs import candidate
 from converters.inputs.candidate import Candidate
 from converters.samples.gcn_arrays import write_gcn_arrays
-from converters.samples.skeletons import write_skeletons
+from converters.samples.skeletons import denoised_like, raw_skes_like, write_skeletons
 from converters.samples.sources import babel_like
 from skelstore.errors import SourceError
 from tests.support.repository import REPOSITORY
@@ -85,6 +85,8 @@ def sources(folder: Path) -> dict[str, tuple[Path, dict[str, Any]]]:
     contents = dump(folder / "toc.pkl", {"split": {}, "annotations": [{"frame_dir": "a", "label": 0}]})
     dump(folder / "kpfiles" / "a.pkl", {"keypoint": np.zeros((1, 3, 3))})
     listed = dump(folder / "list.pkl", [ANNOTATION])
+    bodies = raw_skes_like(["S001C001P001R001A001"], frames=(20, 30))
+    (folder / "names.txt").write_text("S001C001P001R001A001\n")
     return {
         "pyskl": (dump(folder / "pyskl.pkl", samples.ntu_like(2)), {}),
         "list": (listed, {}),
@@ -100,6 +102,8 @@ def sources(folder: Path) -> dict[str, tuple[Path, dict[str, Any]]]:
         "ctrgcn": (folder / "gcn" / "NTU60_CS.npz", {}),
         "stgcn": (folder / "gcn" / "stgcn", {}),
         "gcn-clips": (folder / "gcn" / "clips", {"channels": "xyz"}),
+        "raw-skes": (dump(folder / "raw_skes_data.pkl", bodies), {}),
+        "denoised": (dump(folder / "denoised.pkl", denoised_like(bodies)), {"names": folder / "names.txt"}),
     }
 
 

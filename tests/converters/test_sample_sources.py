@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from converters.samples.pickles import iter_ntu_like
+from converters.samples.pickles import iter_ntu_like, ntu_names
+from converters.samples.skeletons import denoised_like, raw_skes_like
 from converters.samples.sources import babel_like, boxes_like, extraction_like, write_sources
 from tests.support.exact import assert_exact
 from tests.support.source_contract import load
@@ -53,6 +54,24 @@ def test_extraction_like() -> None:
         assert ("frame_inds" in annotation) == (annotation["keypoint"].ndim == 3) == (i % 2 == 1)
 
 
+def test_pickles_of_ctrgcn() -> None:
+    """As get_raw_skes_data.py and get_raw_denoised_data.py write them: NumPy's text, bodies without gaps, float32."""
+    entries = raw_skes_like(ntu_names(8))
+    assert_exact(raw_skes_like(ntu_names(8)), entries)
+    for entry, clip in zip(entries, denoised_like(entries), strict=True):
+        assert (type(entry["name"]), list(entry)) == (np.str_, ["name", "data", "num_frames"])
+        starts = [body["interval"][0] for body in entry["data"].values()]
+        assert starts == sorted(starts)
+        for body in entry["data"].values():
+            frames = len(body["interval"])
+            assert body["interval"] == list(range(body["interval"][0], body["interval"][0] + frames))
+            assert (body["joints"].dtype, body["joints"].shape) == (np.float32, (25 * frames, 3))
+            assert (body["colors"].dtype, body["colors"].shape) == (np.float32, (frames, 25, 2))
+            assert ("motion" in body) == (len(entry["data"]) > 1)
+        assert (clip.dtype, len(clip)) == (np.float32, entry["num_frames"])
+        assert clip.shape[1] == 75 * min(len(entry["data"]), 2)
+
+
 def test_every_file_is_written(tmp_path: Path) -> None:
     write_sources(tmp_path, 8)
     assert np.load(tmp_path / "babel" / "train_ntu_sk_120.npy").shape[0] == 8
@@ -68,5 +87,9 @@ def test_every_file_is_written(tmp_path: Path) -> None:
         assert arrays["x_train"].shape[::2] == (6, 150)
     assert len(load(tmp_path / "gcn" / "stgcn" / "val_label.pkl")[0]) == 2
     assert len(list((tmp_path / "gcn" / "clips").glob("class*/*.npy"))) == 8
+    for pickle in ("raw_data/raw_skes_data", "denoised_data/raw_denoised_joints"):
+        assert len(load(tmp_path / "CTR-GCN" / "data" / "ntu" / f"{pickle}.pkl")) == 8
+    names = tmp_path / "CTR-GCN" / "data" / "ntu" / "statistics" / "skes_available_name.txt"
+    assert len(names.read_text().split()) == 8
     for folder in ("clips", "classes/*/*"):
         assert [len(list(tmp_path.glob(f"{folder}/*.{suffix}"))) for suffix in ("npy", "npz")] == [4, 4]

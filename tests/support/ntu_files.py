@@ -44,6 +44,38 @@ def skeleton_files(draw: st.DrawFn) -> bytes:
     return (end.join(lines) + draw(st.sampled_from(["", end, end + end]))).encode()
 
 
+def crowd_file(seed: int) -> bytes:
+    """A valid file of up to eight bodies: short and long ones, some that follow each other within one frame."""
+    random = np.random.default_rng(seed)
+    total = int(random.integers(20, 60))
+    bodies: list[tuple[int, set[int], str, np.ndarray[Any, Any]]] = []
+    for i in range(random.integers(1, 9)):
+        ends: list[int] = [max(frames) for _, frames, _, _ in bodies]
+        begins = [0, int(random.integers(0, total)), *ends, *[min(end + 1, total - 1) for end in ends]]
+        start = begins[random.integers(len(begins))]
+        length = [int(random.integers(1, 14)), int(random.integers(12, total)), total][random.integers(3)]
+        frames = set(range(start, min(start + length, total)))
+        if random.random() < 0.3:
+            lost = int(random.integers(start, total))
+            frames = frames - set(range(lost, lost + int(random.integers(1, 12)))) or frames
+        kind = str(random.choice(KINDS, p=[0.5, 0.1, 0.1, 0.05, 0.05, 0.05, 0.1, 0.05]))
+        bodies.append((72057594037936128 + 3 * i, frames, kind, random.normal(0, 1, 3)))
+    if random.random() < 0.3:  # frames without a body
+        empty = set(random.integers(0, total, 3).tolist())
+        bodies = [(body_id, frames - empty or frames, kind, at) for body_id, frames, kind, at in bodies]
+    number = str(random.choice(NUMBERS))
+    lines = [str(total)]
+    for frame in range(total):
+        present = [one for one in bodies if frame in one[1]]
+        lines.append(str(len(present)))
+        for index in random.permutation(len(present)):
+            body_id, _, kind, at = present[index]
+            points = points_of(random, kind)
+            moved = points if kind in ("zero", "cancelling", "coarse") else points + at
+            lines += body_lines(random, body_id, moved, number)
+    return "\n".join(lines).encode()
+
+
 def points_of(random: np.random.Generator, kind: str) -> np.ndarray[Any, Any]:
     """Positions of 25 joints."""
     points = random.normal([0, 0, 3], [0.1, 0.6, 0.1], (25, 3))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import skelstore
 from converters.conversion.document import PYSKL_DOCUMENT
 from converters.conversion.source import KnownAtOnce, broken_video
 from converters.dialects import ntu
-from converters.dialects.ntu.recipes import BODY_FIELDS, apply_recipe
+from converters.dialects.ntu.recipes import BODY_FIELDS, MOTION, apply_recipe
 from converters.dialects.ntu.skeleton_file import JOINTS
 from converters.inputs.ntu_names import Recipe, Task, in_order, sample, splits, task_of
 from skelstore.errors import SourceError
@@ -23,12 +24,15 @@ from skelstore.format.values import Json
 
 _POSITION_BYTES = JOINTS * 3 * 8
 """Bytes of the positions of one body in one frame."""
-_KEYS = ("frame_dir", "label", "total_frames", *BODY_FIELDS)
+_BODIES_COLUMN = "body_id.dim0"
+"""The column of the number of bodies in all frames of a video."""
+_KEYS = ("frame_dir", "label", "total_frames", *BODY_FIELDS, MOTION)
 
 
 class RawStore(KnownAtOnce):
-    """Source of the annotations that a recipe makes from a store that was converted with the recipe ``raw``.
+    """Source of the annotations that a recipe makes from a store of raw NTU RGB+D.
 
+    It was converted with the recipe ``raw``, or from raw_skes_data.pkl, of which ``mmaction2`` makes nothing.
     ``recipe``, ``task`` and ``skip_broken`` are those of ``NtuFiles``. Raises SourceError if the store does not hold
     raw NTU RGB+D, and as ``skelstore.open`` does.
     """
@@ -49,9 +53,14 @@ class RawStore(KnownAtOnce):
         self._store = skelstore.open(path)
         try:
             self._about = self._store.source
-            if (self._about.get("dialect"), self._about.get("recipe")) != (ntu.NAME, "raw"):
+            if self._about.get("recipe") != "raw":
                 raise SourceError(
                     f"{self.path} does not hold raw NTU RGB+D: convert the {ntu.SUFFIX} files with --recipe raw first"
+                )
+            if recipe == "mmaction2" and MOTION in self._store.fields:
+                raise SourceError(
+                    f"{self.path} was made from raw_skes_data.pkl, which lacks what the recipe mmaction2 needs, frames "
+                    f"without a body and the order of the bodies in a frame: convert the {ntu.SUFFIX} files"
                 )
             names = [self._store.name(row) or "" for row in range(len(self._store))]
             rows = {name: row for row, name in enumerate(names)}
@@ -59,7 +68,9 @@ class RawStore(KnownAtOnce):
             self._task: Task = task or task_of(samples)
             self._samples = in_order(samples, recipe, self._task)
             self._rows = [rows[one.name] for one in self._samples]
-            bodies = self._store.videos["body_id.dim0"].to_numpy() if names else np.zeros(0, np.int64)
+            bodies = np.zeros(len(names), np.int64)
+            if _BODIES_COLUMN in self._store.videos.column_names:
+                bodies = self._store.videos[_BODIES_COLUMN].fill_null(0).to_numpy()
         except BaseException:
             self.close()
             raise
@@ -74,7 +85,8 @@ class RawStore(KnownAtOnce):
     def video(self, index: int) -> tuple[Annotation, Origin | None]:
         name = self.place(index)
         with broken_video(name, f"{self.path}: {name}", left_out=self._skip_broken):
-            return apply_recipe(self._recipe, self._store.read_one(self._rows[index], fields=_KEYS)), None
+            annotation = _read_bodies(self._store.lazy(self._rows[index]))
+            return apply_recipe(self._recipe, annotation, self._task), None
 
     def files(self, start: int, stop: int) -> list[Path]:
         return [self.path / ROOT_KEY]  # it holds the checksums of all other files
@@ -96,3 +108,26 @@ class RawStore(KnownAtOnce):
 
     def close(self) -> None:
         self._store.close()
+
+
+def _read_bodies(video: Mapping[Any, Any]) -> Annotation:
+    """What the recipes use of a raw annotation. Raises SourceError if it is not one: any program can write a store."""
+    found = {key: video[key] for key in _KEYS if key in video}
+    frames, ids, position, motions = (found.get(key, _NOTHING) for key in (*BODY_FIELDS, MOTION))
+    count = len(frames) if frames.ndim else -1
+    is_raw = (
+        found.keys() >= set(_KEYS) - {MOTION}
+        and frames.dtype.kind == ids.dtype.kind == "i"
+        and frames.shape == ids.shape == (count,)
+        and position.dtype.kind == "f"
+        and position.shape == (count, JOINTS, 3)
+        and isinstance(found["total_frames"], int)
+        and (not count or 0 <= frames.min() <= frames.max() < max(found["total_frames"], count))
+        and (motions is _NOTHING or (motions.dtype == np.float32 and motions.ndim == 1))
+    )
+    if not is_raw:
+        raise SourceError("the video is not a raw annotation of NTU RGB+D (docs/sources_ntu.md)")
+    return found
+
+
+_NOTHING = np.zeros(())

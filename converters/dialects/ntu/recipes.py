@@ -1,21 +1,23 @@
 """The annotation that each recipe makes from the bodies in an NTU RGB+D file.
 
-``raw`` keeps every value. ``pyskl`` equals PYSKL's tools/data/ntu_preproc.py and ``mmaction2`` equals MMAction2's
-tools/data/skeleton/gen_ntu_rgbd_raw.py, array for array, including their defects. Sums and variances are computed over
-arrays of the same shapes and dtypes as upstream: another order of summation could change a decision.
+``raw`` keeps every value. ``pyskl`` equals PYSKL's tools/data/ntu_preproc.py, ``mmaction2`` equals MMAction2's
+tools/data/skeleton/gen_ntu_rgbd_raw.py, and ``ctrgcn`` equals the scripts in CTR-GCN's data/ntu and data/ntu120, array
+for array, including their defects. Sums and variances are computed over arrays of the same shapes and dtypes as
+upstream: another order of summation could change a decision.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from converters.conversion.source import SkippedVideoError
+from converters.dialects.ntu.bodies import SHORT, SPREAD_SHARE, Body, find_bodies, motion_of, upright
+from converters.dialects.ntu.ctrgcn_recipe import choose_persons
 from converters.dialects.ntu.skeleton_file import JOINTS, Skeleton
-from converters.inputs.ntu_names import Recipe
+from converters.inputs.ntu_names import Recipe, Task
 from skelstore.errors import SourceError
 from skelstore.format.schema import Annotation
 
@@ -25,21 +27,15 @@ RECIPES: tuple[Recipe, ...] = get_args(Recipe)
 BODY_FIELDS = ("frame_inds", "body_id", "position")
 """The fields of a raw annotation that the other recipes use, in addition to ``total_frames``."""
 
+MOTION = "motion"
+"""A further field, which only the annotations of raw_skes_data.pkl have."""
+
 _EPSILON = 1e-3
 """Sums of absolute coordinates, in metres, below which a frame or joint counts as empty (PYSKL)."""
-_SHORT = 11
-"""Of several bodies, those with at most this number of frames are dropped (PYSKL)."""
-_SPREAD = 0.8
-"""Width by height above which a body in a frame does not have the shape of a person (PYSKL)."""
-_SPREAD_SHARE = 0.69754
-"""Of several bodies, those with at least this share of such frames are dropped (PYSKL)."""
-_LIMIT_DTYPE = (np.float32(1) * _SPREAD).dtype
-"""Upstream multiplies a scalar by ``_SPREAD``: the product is a float64 in NumPy 1, a float32 in NumPy 2."""
 _SLOTS = 4
 """Bodies per frame that MMAction2 reads."""
 _TRACKS = 2
 """Persons M of an annotation, at most."""
-_HALF_MAX = float(np.finfo(np.float16).max)
 
 
 def raw(name: str, label: int, skeleton: Skeleton) -> Annotation:
@@ -47,24 +43,36 @@ def raw(name: str, label: int, skeleton: Skeleton) -> Annotation:
     return {"frame_dir": name, "label": label, **skeleton._asdict()}
 
 
-def apply_recipe(recipe: Recipe, annotation: Annotation) -> Annotation:
-    """The annotation that a recipe makes from one of ``raw``: ``keypoint`` float16 [M, T, 25, 3] in metres.
+def apply_recipe(recipe: Recipe, annotation: Annotation, task: Task = "ntu60") -> Annotation:
+    """The annotation that a recipe makes from one of ``raw``: ``keypoint`` [M, T, 25, 3] in metres.
 
-    ``raw`` returns the annotation itself. Raises SkippedVideoError if no frame has a body (``pyskl``), SourceError if a
-    coordinate is beyond float16 or upstream fails, too.
+    It is float16, of ``ctrgcn`` float32. ``raw`` returns the annotation itself. ``task`` is the data set: for
+    ``ntu120``, ``ctrgcn`` doubles single persons. ``motion``, which only the annotations of
+    raw_skes_data.pkl have, is that of ``find_bodies``. Raises SkippedVideoError if no frame has a body (``pyskl``),
+    SourceError if a coordinate is beyond the dtype or upstream fails, too.
     """
     name, total_frames = annotation["frame_dir"], annotation["total_frames"]
     frames, ids, position = (annotation[key] for key in BODY_FIELDS)
+    motions = annotation.get(MOTION)
     if recipe == "raw":
         return annotation
-    if position.size and np.abs(position).max() > _HALF_MAX:
-        raise SourceError(f"a coordinate of {np.abs(position).max():g} m is beyond float16: the file is damaged")
+    largest = np.abs(position).max(initial=0)
+    dtype = np.float32 if recipe == "ctrgcn" else np.float16
+    if largest > np.finfo(dtype).max:
+        raise SourceError(f"a coordinate of {largest:g} m is beyond {np.dtype(dtype)}: the file is damaged")
+    keypoint: NDArray[np.floating[Any]]
     if recipe == "mmaction2":
         keypoint = _strongest_slots(total_frames, frames, position).astype(np.float16)
-    elif not len(ids):
-        raise SkippedVideoError(name, "no frame has a body")
     else:
-        keypoint = _tracks(_bodies(frames, ids, position.astype(np.float32))).astype(np.float16)
+        single = position.astype(np.float32)
+        bodies = find_bodies(frames, ids, single, motions)
+        if recipe == "ctrgcn":
+            count = len(np.unique(frames)) if motions is None else min(total_frames, len(frames))
+            keypoint = choose_persons(bodies, count, doubled=task == "ntu120")
+        elif bodies:
+            keypoint = _tracks(bodies).astype(np.float16)
+        else:
+            raise SkippedVideoError(name, "no frame has a body")
     return {
         "frame_dir": name,
         "label": annotation["label"],
@@ -98,36 +106,7 @@ def _energy(slot: NDArray[np.float64]) -> float:
 # ---------------------------------------------------------------------------------------------- pyskl
 
 
-@dataclass
-class _Body:
-    """The frames with one body id: ``keypoint`` float32 [F, 25, 3], placed without gaps from the frame ``start``."""
-
-    start: int
-    keypoint: NDArray[np.float32]
-    motion: Any
-
-    @property
-    def end(self) -> int:
-        return self.start + len(self.keypoint)
-
-
-def _bodies(frames: NDArray[Any], ids: NDArray[Any], position: NDArray[np.float32]) -> list[_Body]:
-    """The bodies in order of appearance. Frames without a body are not counted."""
-    _, counter = np.unique(frames, return_inverse=True)
-    _, first = np.unique(ids, return_index=True)
-    bodies = []
-    for index in np.sort(first):
-        keypoint = position[ids == ids[index]]
-        bodies.append(_Body(int(counter[index]), keypoint, _motion(keypoint)))
-    return bodies
-
-
-def _motion(keypoint: NDArray[np.float32]) -> Any:
-    """Variance over frames and joints, summed over x, y, z: a float32 scalar."""
-    return np.sum(np.var(keypoint.reshape(-1, 3), axis=0))
-
-
-def _tracks(bodies: list[_Body]) -> NDArray[np.float32]:
+def _tracks(bodies: list[Body]) -> NDArray[np.float32]:
     """A single body [1, F, 25, 3], or two tracks with several bodies [2, T, 25, 3]."""
     bodies = _sort_by_motion(bodies)
     for keep in (lambda same: same, _drop_short, _drop_spread):
@@ -139,43 +118,35 @@ def _tracks(bodies: list[_Body]) -> NDArray[np.float32]:
     return tracks[::-1] if first < _EPSILON and second > _EPSILON else tracks
 
 
-def _sort_by_motion(bodies: list[_Body]) -> list[_Body]:
+def _sort_by_motion(bodies: list[Body]) -> list[Body]:
     return sorted(bodies, key=lambda body: -body.motion)
 
 
-def _drop_short(bodies: list[_Body]) -> list[_Body]:
-    return [body for body in bodies if len(body.keypoint) > _SHORT]
+def _drop_short(bodies: list[Body]) -> list[Body]:
+    return [body for body in bodies if len(body.keypoint) > SHORT]
 
 
-def _drop_spread(bodies: list[_Body]) -> list[_Body]:
+def _drop_spread(bodies: list[Body]) -> list[Body]:
     """Drop bodies that are too wide for a person in most frames.
 
     The motion of the others is at most that of their valid frames. Raises SourceError if none is left.
     """
     kept = []
     for body in bodies:
-        valid = _upright(body.keypoint)
+        valid = upright(body.keypoint)
         if valid.all():
             kept.append(body)
-        elif 1 - np.count_nonzero(valid) / len(valid) < _SPREAD_SHARE:
-            body.motion = min(body.motion, _motion(body.keypoint[valid]))
+        elif 1 - np.count_nonzero(valid) / len(valid) < SPREAD_SHARE:
+            body.motion = min(body.motion, motion_of(body.keypoint[valid]))
             kept.append(body)
     if not kept:
         raise SourceError(
-            f"none of several bodies has more than {_SHORT} frames and the shape of a person; PYSKL fails on it too"
+            f"none of several bodies has more than {SHORT} frames and the shape of a person; PYSKL fails on it too"
         )
     return _sort_by_motion(kept)
 
 
-def _upright(keypoint: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Whether the body in each frame [F] is at most ``_SPREAD`` times as wide as it is high."""
-    width, height = (np.ptp(keypoint[:, :, axis], axis=1) for axis in (0, 1))
-    limit: NDArray[Any] = height.astype(_LIMIT_DTYPE) * _LIMIT_DTYPE.type(_SPREAD)
-    upright: NDArray[np.bool_] = width <= limit
-    return upright
-
-
-def _assign_tracks(bodies: list[_Body]) -> NDArray[np.float32]:
+def _assign_tracks(bodies: list[Body]) -> NDArray[np.float32]:
     """Put each body into the first of two tracks that is free in its frames; drop it if there is none."""
     tracks = np.zeros((_TRACKS, max(body.end for body in bodies), JOINTS, 3), np.float32)
     taken = [(bodies[0].start, bodies[0].end), (0, 0)]

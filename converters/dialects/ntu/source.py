@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from converters.conversion.document import PYSKL_DOCUMENT
 from converters.conversion.source import KnownAtOnce, broken_video, storable_name
-from converters.dialects.dialect import Dialect, Option
+from converters.dialects.dialect import TASK, Dialect, Option
 from converters.dialects.ntu.recipes import RECIPES, apply_recipe, raw
 from converters.dialects.ntu.skeleton_file import parse
 from converters.inputs import archive
@@ -51,10 +51,11 @@ _File: TypeAlias = _InFolder | Member
 class NtuFiles(KnownAtOnce):
     """Source of all ``*.skeleton`` files below a folder or in a zip file.
 
-    ``recipe``: ``raw`` keeps every value; ``pyskl`` and ``mmaction2`` make what the scripts of PYSKL and MMAction2
-    make. ``task``: ``ntu60`` or ``ntu120``, the data set whose splits are made; by default ``ntu120`` if there is an
-    action above 60. ``ignore``: a file with the names of samples to leave out, or the names. ``skip_broken``: leave out
-    and record files that cannot be read, instead of raising an error.
+    ``recipe``: ``raw`` keeps every value; ``pyskl``, ``mmaction2`` and ``ctrgcn`` make what the scripts of PYSKL,
+    MMAction2 and CTR-GCN make. ``task``: ``ntu60`` or ``ntu120``, the data set whose splits are made, and for
+    ``ctrgcn`` whose script is followed; by default ``ntu120`` if there is an action above 60. ``ignore``: a file with
+    the names of samples to leave out, or the names. ``skip_broken``: leave out and record files that cannot be read, or
+    on which the recipe fails, instead of raising an error.
 
     Raises SourceError if there are no such files; it reports files whose names are not those of NTU RGB+D, or are not
     unique.
@@ -99,7 +100,7 @@ class NtuFiles(KnownAtOnce):
         one = self._samples[index]
         with broken_video(one.name, f"{self.path}: {self.place(index)}", left_out=self._skip_broken):
             annotation = raw(one.name, one.label, parse(self._read(self._file(one))))
-            return apply_recipe(self._recipe, annotation), None
+            return apply_recipe(self._recipe, annotation, self._task), None
 
     def files(self, start: int, stop: int) -> list[Path]:
         if not self.path.is_dir():
@@ -201,15 +202,20 @@ def recorded(source: Mapping[str, Json]) -> dict[str, Any]:
 _HEADING = "NTU RGB+D"
 DIALECT = Dialect(
     NAME,
-    "raw NTU RGB+D, or what PYSKL and MMAction2 make from it",
+    "raw NTU RGB+D, or what PYSKL, MMAction2 and CTR-GCN make from it",
     "raw `.skeleton` files, in a folder or a zip file",
     recognise=recognise,
     open=_open,
     options=(
         Option("recipe", RECIPES, "What to make from .skeleton files (default: raw).", _HEADING),
-        Option("task", TASKS, "Data set whose splits to make (default: by the actions).", _HEADING),
+        TASK,
         Option("ignore", "file", "File with the names of samples to leave out.", _HEADING),
-        Option("skip_broken", "flag", "Leave out files that cannot be read, and record them.", _HEADING),
+        Option(
+            "skip_broken",
+            "flag",
+            "Leave out files that cannot be read, or on which the recipe fails; record them.",
+            _HEADING,
+        ),
     ),
     takes_folder=None,
     suffixes=(SUFFIX,),
