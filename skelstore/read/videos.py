@@ -77,22 +77,38 @@ def _matches(reader: Reader, ids: Any) -> NDArray[np.bool_]:
 def split_rows(reader: Reader, name: Any) -> NDArray[np.int64]:
     """The rows of the table for the videos of a split, in the order of the split's own list, int64 [n].
 
-    Ids without a video are left out; an id that is listed twice is two rows.
+    Ids without a video are left out. An id that is listed several times is so many rows: the same video, or one video
+    after the other if as many have the id.
 
-    Raises SplitNotFoundError as ``in_split`` does, AmbiguousVideoError if several videos have one of the ids.
+    Raises SplitNotFoundError as ``in_split`` does, AmbiguousVideoError if several videos have an id that is not listed
+    as often.
     """
     codes, wanted = _coded(reader, _ids_of_split(reader, name))
     order = np.argsort(codes, kind="stable")
     ranked = codes[order]
-    first, after = ranked.searchsorted(wanted, "left"), ranked.searchsorted(wanted, "right")
-    several = np.flatnonzero(after - first > 1)
-    if len(several):
-        rows = order[first[several[0]] : after[several[0]]]
+    first = ranked.searchsorted(wanted, "left")
+    videos = ranked.searchsorted(wanted, "right") - first
+    if not (videos > 1).any():
+        return order[first]
+    number, mentions = _counted_so_far(wanted)
+    unclear = np.flatnonzero((videos > 1) & (videos != mentions))
+    if len(unclear):
+        rows = order[first[unclear[0]] :][: videos[unclear[0]]]
         raise AmbiguousVideoError(
-            f"{reader.path}: the split {shown(name)} lists an id that {len(rows):,} videos have, at positions "
-            f"{', '.join(map(str, rows[:5]))}, so its order is not known: give them different names"
+            f"{reader.path}: the split {shown(name)} lists {counted(int(mentions[unclear[0]]), 'time')} an id that "
+            f"{len(rows):,} videos have, at positions {', '.join(map(str, rows[:5]))}: give them different names"
         )
-    return order[first]
+    return order[first + np.where(videos > 1, number, 0)]
+
+
+def _counted_so_far(codes: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """For each code [n], how many of the codes before it are equal, and how many of all are."""
+    order = np.argsort(codes, kind="stable")
+    ranked = codes[order]
+    begins = ranked.searchsorted(codes, "left")
+    before = np.empty(len(codes), np.int64)
+    before[order] = np.arange(len(codes)) - begins[order]
+    return before, ranked.searchsorted(codes, "right") - begins
 
 
 def _coded(reader: Reader, ids: Any) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
