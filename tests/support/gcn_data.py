@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from converters.samples.pickles import ntu_names
 from tests.support.contracts import write
 
 Annotation = dict[str, Any]
@@ -77,6 +78,32 @@ def write_npy(path: Path, clips: Sequence[Annotation], frames: int) -> tuple[Pat
     labels = path.with_suffix(".pkl")
     labels.write_bytes(pickle.dumps(([c["frame_dir"] for c in clips], [c["label"] for c in clips])))
     return path, labels
+
+
+def write_guide_files(folder: Path) -> None:
+    """The arrays that docs/gcn.md converts, by the names that they have there, of clips with names of NTU RGB+D."""
+    parts = guide_clips()
+    write_npz(folder / "NTU60_CS.npz", parts["train"], parts["val"], 60)
+    (folder / "names.txt").write_text("".join(f"{name}\n" for part in parts.values() for name in names(part)))
+    (folder / "data/ntu/xsub").mkdir(parents=True)
+    for part, some in parts.items():
+        _, labels = write_npy(folder / f"data/ntu/xsub/{part}_data_joint.npy", some, 60)
+        labels.rename(labels.with_name(f"{part}_label.pkl"))
+
+
+def write_guide_stores(folder: Path) -> None:
+    """The stores that docs/gcn.md makes of these files, but for what a conversion records of its source."""
+    parts = guide_clips()
+    for name, test in (("ntu60", "test"), ("agcn", "val")):
+        splits = {"train": names(parts["train"]), test: names(parts["val"])}
+        write(folder / f"{name}.zarr", [*parts["train"], *parts["val"]], splits)
+
+
+def guide_clips() -> dict[str, list[Annotation]]:
+    clips = generated_clips(24, seed=9, longest=60)
+    for clip, name in zip(clips, ntu_names(24), strict=True):
+        clip["frame_dir"] = name
+    return {"train": [clip for clip in clips[:18] if len(clip["keypoint"])], "val": clips[18:23]}
 
 
 def names(clips: Sequence[Annotation]) -> list[str]:
