@@ -175,7 +175,7 @@ def test_the_guide_converts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_the_guide_for_gcn_code_bases_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All blocks of docs/gcn.md; those that need PyTorch, if it is installed."""
-    write_samples(tmp_path, VIDEOS)
+    write_samples(tmp_path, 20)
     write_skeletons(tmp_path / "nturgb+d_skeletons", ntu_names(6))
     write_guide_files(tmp_path)
     monkeypatch.chdir(tmp_path)

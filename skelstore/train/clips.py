@@ -29,7 +29,7 @@ PERSON_ROWS = "person_rows"
 """Key of an array int64 [M]: which persons of the source's array a video has, if these are not the first ones."""
 
 MOST_BYTES = 1 << 30
-"""A larger padded clip is refused: only a damaged record of the source states it."""
+"""A larger clip is refused. Records of the source are not trusted: they may state any number."""
 
 _SHAPE = re.compile(r"'shape': \(([\d, ]{1,200})\)")
 """The shape in the header of an .npy file."""
@@ -44,8 +44,8 @@ class Clips:
     clips.
 
     Raises SplitNotFoundError, which lists the existing splits; AmbiguousVideoError if several videos have an id of the
-    split; FieldNotFoundError if the store has no dense ``keypoint``; StoreError if a padded clip has more than
-    `MOST_BYTES`; and what ``open`` raises.
+    split; FieldNotFoundError if the store has no dense ``keypoint``; and what ``open`` raises. Reading a clip raises
+    StoreError if its arrays do not fit together, or it has more than `MOST_BYTES`, and what ``Store[…]`` raises.
     """
 
     def __init__(self, path: str | os.PathLike[str], split: str, first: int | None = None) -> None:
@@ -53,15 +53,9 @@ class Clips:
         whole = open(path, mmap=False)
         reader, _ = table_rows(whole)
         self.store: Store = whole.at(split_rows(reader, split)[:first])
-        frames, persons, row_values = _longest(reader)
-        recorded = _recorded(self.store)
+        (frames, persons), recorded = _longest(reader), _recorded(self.store)
         self.frames = max(frames, recorded[0])
         self.persons = max(persons, recorded[1])
-        if 4 * self.frames * self.persons * row_values > MOST_BYTES:
-            raise StoreError(
-                f"{whole.path}: a clip of {counted(self.frames, 'frame')} and {counted(self.persons, 'person')} has "
-                f"more than {MOST_BYTES:,} bytes"
-            )
 
     def __len__(self) -> int:
         return len(self.store)
@@ -73,7 +67,7 @@ class Clips:
         """
         parts = self._read(position)
         _, frames, joints, channels = parts.shape
-        clip = np.zeros((frames, self.persons, joints, channels), np.float32)
+        clip = self._zeros(frames, self.persons, joints, channels)
         parts.copy_to(clip.transpose(1, 0, 2, 3))
         return clip.transpose(3, 0, 2, 1)
 
@@ -81,13 +75,20 @@ class Clips:
         """A clip with zeros behind its end, [C, frames, V, persons], stored in this order."""
         parts = self._read(position)
         _, frames, joints, channels = parts.shape
-        clip = np.zeros((channels, self.frames, joints, self.persons), np.float32)
+        clip = self._zeros(channels, self.frames, joints, self.persons)
         parts.copy_to(clip.transpose(3, 1, 2, 0)[:, :frames])
         return clip
 
     def place(self, position: int) -> str:
         """The store and a video of it, for messages."""
         return f"{self.store.path}: the video {shown(self.store.name(position))} at position {position} of the split"
+
+    def _zeros(self, *shape: int) -> Floats:
+        if 4 * math.prod(shape) > MOST_BYTES:
+            raise StoreError(
+                f"{self.store.path}: a clip of {' x '.join(map(str, shape))} numbers has more than {MOST_BYTES:,} bytes"
+            )
+        return np.zeros(shape, np.float32)
 
     def _read(self, position: int) -> _Parts:
         """The arrays of a video. Raises FieldNotFoundError and StoreError if they are not those of a dense skeleton."""
@@ -146,12 +147,12 @@ def _person_rows(stated: Any, persons: int) -> NDArray[np.int64]:
     return np.arange(persons)
 
 
-def _longest(reader: Reader) -> tuple[int, int, int]:
-    """The most frames and the most persons of a video of the store, and the most numbers per frame of a person.
+def _longest(reader: Reader) -> tuple[int, int]:
+    """The most frames and the most persons of a video of the store.
 
     Raises FieldNotFoundError if the store has no ``keypoint``, or one that is not [M, T, V, C].
     """
-    frames, persons, values = 0, 0, 0
+    frames, persons = 0, 0
     fields = [(name, field) for name, field in reader.metadata.fields.items() if field.path == ("keypoint",)]
     if not fields:
         raise FieldNotFoundError(f"{reader.path} has no keypoint; expected skeletons [M, T, V, C]")
@@ -164,10 +165,9 @@ def _longest(reader: Reader) -> tuple[int, int, int]:
             )
         dims = [reader.table[f"{name}.dim{axis}"].drop_null().to_numpy() for axis in range(field.ragged)]
         there = np.logical_and.reduce([dim > 0 for dim in dims])  # other arrays are empty, whatever their axes say
-        most, longest, *others = (int(dim[there].max(initial=0)) for dim in dims)
+        most, longest = (int(dim[there].max(initial=0)) for dim in dims[:2])
         frames, persons = max(frames, longest), max(persons, most)
-        values = max(values, math.prod([*others, *trailing]))
-    return frames, persons, values
+    return frames, persons
 
 
 def _recorded(store: Store) -> tuple[int, int]:
