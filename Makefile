@@ -8,7 +8,7 @@ FUZZ_SECONDS ?= 60
 PARALLEL ?= -n auto --maxprocesses 4 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types pytest pure-test sanitize thorough-test oldest-test smoke fuzz wheel-check crash-sweep bench figures mmaction-test pyskl-test clean
+.PHONY: help demo test lint format types pytest pure-test sanitize thorough-test oldest-test smoke fuzz wheel-check crash-sweep bench figures mmaction-test pyskl-test gcn-test clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -89,6 +89,12 @@ pyskl-test: $(VENV)-pyskl/.installed ## training: PYSKL's own code on stores; se
 	PYSKL_CHECKOUT=$(abspath $(PYSKL_CHECKOUT)) $(VENV)-pyskl/bin/python -m pytest tests/test_documents.py \
 		-k "framework and pyskl"
 
+gcn-test: $(VENV)-gcn/.installed ## training: CTR-GCN's and 2s-AGCN's own code on stores; set CTRGCN_CHECKOUT and AGCN_CHECKOUT
+	@test -f "$(CTRGCN_CHECKOUT)/feeders/feeder_ntu.py" -a -f "$(AGCN_CHECKOUT)/feeders/feeder.py" || { \
+		echo "set CTRGCN_CHECKOUT to a checkout of CTR-GCN and AGCN_CHECKOUT to one of 2s-AGCN" >&2; exit 2; }
+	CTRGCN_CHECKOUT=$(abspath $(CTRGCN_CHECKOUT)) AGCN_CHECKOUT=$(abspath $(AGCN_CHECKOUT)) \
+		$(VENV)-gcn/bin/python -m pytest $(PARALLEL) tests/gcn tests/torch/test_gcn.py
+
 # mmaction2 without its dependencies, of which the newest do not fit together any more; what it imports, by hand.
 $(VENV)-mmaction/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)-mmaction
@@ -107,6 +113,13 @@ $(VENV)-pyskl/.installed: pyproject.toml
 	$(VENV)-pyskl/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 \
 		'opencv-python-headless<4.12' addict pyyaml yapf packaging fvcore pymemcache requests tqdm decord matplotlib \
 		pytest pytest-xdist hypothesis -e '.[pyskl]'
+	touch $@
+
+# What main.py of CTR-GCN imports; tests/gcn/train.py stands in for the rest.
+$(VENV)-gcn/.installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)-gcn
+	$(VENV)-gcn/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 matplotlib pyyaml tqdm \
+		pytest pytest-xdist hypothesis -e .
 	touch $@
 
 $(VENV)-oldest/.installed: pyproject.toml .ci/oldest-versions

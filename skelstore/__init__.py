@@ -14,7 +14,8 @@ Convert a PYSKL pickle, or another source, to a store on the command line::
 
 ``compiled`` says whether the compiled reader is used, which is several times faster than the one in Python.
 ``Writer`` writes a store, ``merge`` and ``subset`` make stores from stores. ``skelstore.torch``,
-``skelstore.mmaction2`` and ``skelstore.pyskl`` have the data sets for training, ``skelstore.joints`` the joint layouts.
+``skelstore.mmaction2``, ``skelstore.pyskl`` and ``skelstore.gcn`` have the data sets for training, ``skelstore.joints``
+the joint layouts.
 The command line and the dialects of sources are in ``converters``.
 """
 
@@ -108,7 +109,7 @@ def __getattr__(name: str) -> Any:
     # Imported on access: reading does not load the code that writes, and an error loads nothing else.
     if name in __all__:
         value: Any = getattr(import_module(f"skelstore.{_MODULES.get(name, 'errors')}"), name)
-    elif name in ("errors", "joints"):
+    elif name in ("errors", "gcn", "joints"):  # gcn, since 2s-AGCN imports no submodule of the class that it is given
         value = import_module(f"skelstore.{name}")
     elif name == "compiled":
         from skelstore.read.compiled import COMPILED as value

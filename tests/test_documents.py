@@ -17,12 +17,15 @@ import pytest
 import skelstore
 from converters import open_source
 from converters.conversion.convert import convert_source
+from converters.dialects.ntu.recipes import RECIPES
+from converters.dialects.registry import DIALECTS
 from converters.samples.pickles import ntu_like, ntu_names, write_samples
 from converters.samples.skeletons import write_skeletons
 from converters.samples.sources import write_sources
 from skelstore.write import parts
 from tests.support.document_blocks import blocks, check_blocks
 from tests.support.framework_data import close_log, mend_mmaction2, mend_mmcv
+from tests.support.gcn_data import write_guide_files, write_guide_stores
 from tests.support.other_readers import check_by_second_reader
 from tests.support.repository import REPOSITORY
 from tests.support.second_reader import SecondReader, decoded_chunk, shard_chunks
@@ -43,6 +46,7 @@ PAGES = (
 )
 DOCUMENTS = ["README.md", *(f"docs/{page}.md" for page in PAGES)]
 TRAINING = "docs/training.md"
+GCN = "docs/gcn.md"
 FRAMEWORKS = {"torch": "mmaction-test", "mmaction": "mmaction-test", "pyskl": "pyskl-test"}
 """Frameworks that blocks of it need, named after the language of the block -> the target of make that tests them."""
 PROFILES = ["fast", "default", "small"]
@@ -169,6 +173,23 @@ def test_the_guide_converts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert len(skelstore.open("k400.zarr").split("train")) > 0
 
 
+def test_the_guide_for_gcn_code_bases_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All blocks of docs/gcn.md; those that need PyTorch, if it is installed."""
+    write_samples(tmp_path, 20)
+    write_skeletons(tmp_path / "nturgb+d_skeletons", ntu_names(6))
+    write_guide_files(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert {block.needs for block in blocks(GCN)} == {"", "torch"}
+    if has_commands := {"ctrgcn", "stgcn"} <= DIALECTS.keys() and "ctrgcn" in RECIPES:
+        check_blocks(GCN, "")
+    else:
+        write_guide_stores(tmp_path)
+    if importlib.util.find_spec("torch") is not None:
+        check_blocks(GCN, "torch")
+    if not has_commands:
+        pytest.skip("docs/gcn.md has commands for the dialects ctrgcn and stgcn and the recipe ctrgcn: one is missing")
+
+
 def test_readme_begins_with_working_code() -> None:
     first = [block for block in blocks("README.md") if block.line <= 30]
     assert {"sh", "python"} <= {block.language for block in first}
@@ -194,7 +215,7 @@ def test_example_bytes_of_the_format_are_a_shard(tmp_path: Path) -> None:
 
 
 def test_links_of_documents_lead_somewhere() -> None:
-    for document in [*DOCUMENTS, TRAINING, "CHANGELOG.md"]:
+    for document in [*DOCUMENTS, TRAINING, GCN, "CHANGELOG.md"]:
         path = REPOSITORY / document
         for target in re.findall(r"\]\((?!https?:)([^)#]+)", path.read_text()):
             assert (path.parent / target).exists(), f"{document}: {target}"

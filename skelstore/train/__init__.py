@@ -1,1 +1,1 @@
-"""Code shared by the data sets for PyTorch, MMAction2 and PYSKL."""
+"""Code of the data sets for PyTorch, MMAction2, PYSKL and the GCN code bases."""

@@ -22,6 +22,7 @@ def run(code: str) -> subprocess.CompletedProcess[str]:
     ("module", "hidden", "advice"),
     [
         ("skelstore.torch", "torch", "pip install 'skelstore[torch]'"),
+        ("skelstore.gcn", "torch", "pip install 'skelstore[torch]'"),
         ("skelstore.mmaction2", "torch", "pip install 'skelstore[torch]' mmaction2"),
         ("skelstore.mmaction2", "mmaction", "pip install 'skelstore[torch]' mmaction2"),
         ("skelstore.mmaction2", "mmengine", "pip install 'skelstore[torch]' mmaction2"),
