@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from converters.outputs.agcn_normalization import normalize_agcn
@@ -42,7 +42,9 @@ def test_any_clip(clip: Array) -> None:
     assert found.dtype == np.float32
     assert found.shape == clip.shape
     assert clip.tobytes() == before.tobytes(), "the argument is not changed"
-    np.testing.assert_allclose(found, agcn_reference.normalized(clip), rtol=0, atol=1e-5)
+    expected, smallest = agcn_reference.normalized(clip)
+    assume(smallest > 1e-4)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
 
 
 def test_a_clip_in_another_memory_order() -> None:

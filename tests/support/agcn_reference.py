@@ -13,8 +13,11 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 
 
-def normalized(data: Array) -> Array:
-    """A clip float32 [C, T, V, M], normalised."""
+def normalized(data: Array) -> tuple[Array, float]:
+    """A clip float32 [C, T, V, M], normalised; and the smallest sum of what is not all zero between the two turns.
+
+    If that is close to 0, the last bit of a product decides whether a frame is turned.
+    """
     result = data.copy(order="C")
     persons = [result[..., m].transpose(1, 2, 0) for m in range(data.shape[3])]
     for person in persons:
@@ -26,13 +29,15 @@ def normalized(data: Array) -> Array:
             if person.sum() != 0:
                 subtract(person, centre)
     for first, last, axis in ((0, 1, 2), (4, 8, 0)):
+        parts = [result.transpose(3, 1, 2, 0), *persons, *(frame for person in persons for frame in person)]
+        smallest = min([abs(part.sum()) for part in parts if part.any()], default=np.inf)
         if total(result) == 0:
             continue
         matrix = rotation(persons[0][0, last] - persons[0][0, first], axis)
         for person in persons:
             if person.sum() != 0:
                 turn(person, matrix)
-    return result
+    return result, float(smallest)
 
 
 def total(clip: Array) -> Any:
@@ -59,23 +64,29 @@ def subtract(person: Array, centre: list[Array]) -> None:
 
 
 def rotation(vector: Array, axis: int) -> Array:
-    """The rotation of a vector onto an axis, as the product of a unit quaternion and its conjugate."""
+    """The rotation of a vector onto an axis: the formula of Euler and Rodrigues with its four parameters.
+
+    The last bit of a result can decide whether a frame sums to 0, so the terms are those of the formula, in its order.
+    """
     onto = np.eye(3)[axis]
-    if np.abs(vector).sum() < 1e-6:
-        return np.eye(3)
-    cosine = float(np.clip(np.dot(vector / np.linalg.norm(vector), onto), -1, 1))
-    angle = math.acos(cosine)
     normal = np.cross(vector, onto)
-    if np.abs(normal).sum() < 1e-6 or angle < 1e-6:
+    if np.abs(vector).sum() < 1e-6 or np.abs(normal).sum() < 1e-6:
         return np.eye(3)
-    b, c, d = np.sin(angle / 2) * normal / np.linalg.norm(normal)
-    cross = np.array([[0, -d, c], [d, 0, -b], [-c, b, 0]])
-    result: Array = np.eye(3) + 2 * math.cos(angle / 2) * cross + 2 * cross @ cross
-    return result
+    angle = np.arccos(np.clip(np.dot(vector / np.linalg.norm(vector), onto), -1, 1))
+    if angle < 1e-6:
+        return np.eye(3)
+    w = math.cos(angle / 2)
+    x, y, z = -(normal / math.sqrt(np.dot(normal, normal))) * math.sin(angle / 2)
+    diagonal = [w * w + x * x - y * y - z * z, w * w + y * y - x * x - z * z, w * w + z * z - x * x - y * y]
+    matrix = np.diag(diagonal)
+    for (row, column), value in {(0, 1): (x * y, w * z), (1, 2): (y * z, w * x), (2, 0): (x * z, w * y)}.items():
+        matrix[row, column] = 2 * (value[0] + value[1])
+        matrix[column, row] = 2 * (value[0] - value[1])
+    return matrix
 
 
 def turn(person: Array, matrix: Array) -> None:
     for frame in range(len(person)):
         if person[frame].sum() != 0:
             for joint in range(person.shape[1]):
-                person[frame, joint] = matrix @ person[frame, joint].astype(np.float64)
+                person[frame, joint] = np.dot(matrix, person[frame, joint].astype(np.float64))
