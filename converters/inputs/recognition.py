@@ -129,7 +129,8 @@ def describe_npz(names: Collection[str]) -> str:
 def describe_array(shape: tuple[int, ...], kind: str) -> str | None:
     """What an array is, None if it may be the joints of one video, [M, T, V, C] or [T, V, C]."""
     if (reading := other_reading(shape)) is not None and kind in "iuf":
-        return reading.sentence()
+        of_clips = reading.axes == "[N, C, T, V, M]" and reading.clips != 1
+        return f"it looks like {reading.axes} of ST-GCN or 2s-AGCN: {GCN_REMEDY}" if of_clips else reading.sentence()
     if len(shape) == 1 and kind in "iubUS":
         return "it looks like labels: pass them in a --table of path and label"
     if len(shape) in (2, 3) and kind in "iuf" and (joints := joints_in_row(shape[-1])):

@@ -23,8 +23,6 @@ from tests.support.array_files import npy, npz
 from tests.support.foreign_files import FILES
 from tests.support.source_contract import dump
 
-LABELS = (["S001C001P001R001A001.skeleton", "S001C001P001R001A002.skeleton"], [0, 1])
-RAW = {"name": np.str_("S001C001P001R001A001"), "num_frames": 3, "data": {"7": {"joints": np.zeros((75, 3))}}}
 FRAME = {"keypoints": np.zeros((2, 17, 2)), "keypoint_scores": np.ones((2, 17))}
 INSTANCE = FRAME | {"bboxes": np.zeros((1, 4)), "bbox_scores": np.ones(1)}
 DETECTION = {"image_id": "0.jpg", "category_id": 1, "keypoints": [1.0, 2.0, 0.9] * 17, "score": 2.5}
@@ -58,11 +56,6 @@ def pickled(value: object) -> Callable[[Path], None]:
     return make
 
 
-def with_labels(folder: Path) -> None:
-    dump(folder / "val_label.pkl", LABELS)
-    (folder / "val_data.npy").write_bytes(npy(np.zeros((2, 3, 30, 25, 2), "f4")))
-
-
 def of_frames(folder: Path) -> None:
     for t in range(2):
         dump(folder / f"{t:06d}.pkl", FRAME | {"frame_id": t})
@@ -75,6 +68,7 @@ def as_json(value: object) -> Callable[[Path], None]:
     return make
 
 
+# Those that a dialect may read, such as the files of ST-GCN, are in test_recognition.
 CASES: dict[str, tuple[Callable[[Path], None], str]] = {
     "[C, T, V, M] as one video": (
         arrays(a=np.zeros((3, 300, 25, 2), "f4")),
@@ -84,10 +78,7 @@ CASES: dict[str, tuple[Callable[[Path], None], str]] = {
     "[N, T, V, C] as one video": (arrays(a=np.zeros((120, 30, 33, 3), "f4")), r"\[N, T, V, C\], 120 clips in one arr"),
     "[N, T, V, C] with scores": (scored(np.zeros((120, 30, 17, 2), "f4")), r"\[N, T, V, C\], 120 clips in one array"),
     "[T, M, V, C] as one video": (arrays(a=np.zeros((90, 2, 17, 2), "f4")), r"looks like \[T, M, V, C\]"),
-    "[N, C, T, V, M] and labels": (with_labels, r"ST-GCN or 2s-AGCN and its labels: .*--from stgcn"),
-    "labels of ST-GCN": (pickled(LABELS), r"names and labels of ST-GCN or 2s-AGCN: .*--from stgcn"),
     "X and y": (arrays(X=np.zeros((50, 30, 17, 2)), y=np.arange(50) % 5), r"one array of all clips .* of their labels"),
-    "raw_skes_data": (pickled([RAW]), r"none|CTR-GCN's raw_skes_data\.pkl, not of annotations: .*--from raw_skes_data"),
     "dicts that are no annotations": (
         pickled([{"pose": 1, "vis": 2}]),
         r"'pose', 'vis', none of which is a key of ann",
