@@ -48,6 +48,8 @@ IN_FOLDER = "convert the folder that it is in"
 
 _HEAD = 64 << 10
 """Bytes of a file that are read."""
+_LONGEST_SUFFIX = 20
+"""Characters of a suffix that messages show."""
 _MAX_LISTED = 1000
 """Files of a folder that are counted by suffix."""
 
@@ -100,7 +102,7 @@ def _describe_zip(path: Path) -> str:
         if any(member.fullmatch(name) for name in names):
             return sentence
     counts = Counter(PurePosixPath(name).suffix.lower() or "no suffix" for name in names).most_common(3)
-    kinds = ", ".join(f"{count:,} of {suffix}" for suffix, count in counts) or "no file"
+    kinds = ", ".join(f"{count:,} of {suffix[:_LONGEST_SUFFIX]}" for suffix, count in counts) or "no file"
     return f"is a zip archive ({kinds}): unpack it, and convert its content"
 
 

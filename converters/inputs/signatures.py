@@ -214,7 +214,7 @@ CSV_COLUMNS: tuple[tuple[re.Pattern[str], str], ...] = (
         f"is a CSV file of landmarks, as people write those of MediaPipe, {NOT_READ}",
     ),
     (
-        re.compile(r"(.*[,;])?((left|right)_?(shoulder|wrist|hip|knee)|nose)[ _.]?x[,;]", re.IGNORECASE),
+        re.compile(r"(.*[,;])?((left|right)_?(shoulder|wrist|hip|knee)|nose)[ _.]?x([,;]|$)", re.IGNORECASE),
         f"is a CSV file of joints, {NOT_READ}",
     ),
 )

@@ -11,7 +11,7 @@ import os
 import re
 from pathlib import Path
 
-from converters.inputs.signatures import CSV_COLUMNS, JSON_TOOLS, NOT_READ, Tool
+from converters.inputs.signatures import CSV_COLUMNS, JSON_TOOLS, NOT_READ, OWN_DATA, Tool
 from skelstore.format.files import open_regular
 from skelstore.wording import kind_of, shown_names
 
@@ -136,7 +136,7 @@ def _describe_csv(text: bytes) -> str:
     names = [name.strip(" \"'") for name in re.split("[,;\t]", first)]
     return (
         f"is a CSV file with the columns {shown_names(names, 6)}: if it lists videos, convert their folder and pass it "
-        f"with --table; else it is data {NOT_READ}"
+        f"with --table; if it holds joints, {OWN_DATA} (docs/own_data.md)"
     )
 
 

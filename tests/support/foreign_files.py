@@ -49,6 +49,7 @@ UAV = b"3\n1\n0 0 0 0 0 0 0 0 0 0\n17\n" + b"1.5 2.5 0 0 0 0 0 0 0 0 0 0\n" * 17
 FILES: dict[str, tuple[bytes, str]] = {
     # tables
     "a.csv": (b"frame,a,b\n0,0.5,1.0\n", r"is a CSV file with the columns 'frame', 'a', 'b': if.*--table.*own_data"),
+    "case.csv": (b"Frames#,score_overall,nose_x\n0,0.5,1.0\n", r"is a CSV file of joints"),
     "b.csv": (b"\xef\xbb\xbfpath;label\n", r"is a CSV file that lists videos: convert their folder.*with --table"),
     "quoted.txt": (b"name,label\nM\xfcller,1\n", r"is a CSV file with the columns 'name', 'label'"),
     "a.tsv": (b"a\tb\n1\t2\n", r"is a CSV file with the columns 'a', 'b'"),
@@ -104,6 +105,7 @@ FILES: dict[str, tuple[bytes, str]] = {
     "a.rar": (b"Rar!\x1a\x07\0" + bytes(9), r"is a RAR archive: unpack it"),
     "a.tar": (tarred(), r"is a tar archive: unpack it"),
     "a.zip": (packed({"a.txt": b"x", "b.txt": b"x", "c": b""}), r"zip archive \(2 of \.txt, 1 of no suffix\): unpack"),
+    "long.zip": (packed({"a." + "b" * 9000: b""}), r"zip archive \(1 of \.b{19}\): unpack"),
     "empty.zip": (packed({}), r"zip archive \(no file\)"),
     "cut.zip": (packed({"a.txt": b"x"})[:-9], r"is a zip archive that is damaged or not complete"),
     # videos and images
