@@ -10,7 +10,8 @@ Sources of the definitions:
 - ``openpose-15``, ``openpose-18``, ``body-25``: OpenPose's models MPI, COCO and BODY_25 (doc/02_output.md, and the
   pairs of include/openpose/pose/poseParametersRender.hpp).
 - ``halpe-26``, ``halpe-136``: Halpe-FullBody, README of Fang-Haoshu/Halpe-FullBody; edges as in MMPose
-  (configs/_base_/datasets/halpe26.py and halpe.py): the face has none.
+  (configs/_base_/datasets/halpe26.py and halpe.py): the face has none. The fingers begin at the root of the hand, as in
+  ``wholebody-133``; those of halpe.py begin at the wrist of the body.
 - ``wholebody-133``: COCO-WholeBody (Jin et al., ECCV 2020); edges as in MMPose (configs/_base_/datasets/
   coco_wholebody.py): the face has none.
 - ``mediapipe-33``: MediaPipe Pose (BlazePose GHUM; pose_landmark.py and pose_connections.py).
