@@ -18,7 +18,7 @@ from converters.conversion.source import KnownAtOnce
 from converters.dialects.dialect import TABLE, Dialect
 from converters.inputs.array_file import npy_header, read_entry
 from converters.inputs.candidate import Candidate
-from converters.inputs.recognition import GCN_REMEDY, IN_FOLDER, describe_one_array, is_label_pickle
+from converters.inputs.recognition import GCN_CLIPS, IN_FOLDER, describe_one_array, is_label_pickle
 from converters.pickles.arrays import Foreign
 from converters.pickles.file import PickleFile
 from skelstore.errors import SourceError
@@ -126,8 +126,8 @@ def _find_table(path: Path) -> Path:
     table = path.with_name(path.name.replace("_ntu_sk_", "_label_")).with_suffix(".pkl")
     if not table.is_file() and "_ntu_sk_" not in path.name:
         raise SourceError(
-            f"{path} is not named like BABEL's arrays (train_ntu_sk_120.npy …), and looks like the array of ST-GCN "
-            f"or 2s-AGCN: {GCN_REMEDY}; if it is BABEL's, give its label pickle with --table"
+            f"{path} is not named like BABEL's arrays (train_ntu_sk_120.npy …): if it is one, give its label pickle "
+            "with --table; if it is the array of ST-GCN or 2s-AGCN, convert it with --from stgcn"
         )
     if not table.is_file():
         raise SourceError(f"{path}: its labels are not at {table}; give BABEL's label pickle with --table")
@@ -138,7 +138,7 @@ def _read_columns(table: Path) -> list[Any]:
     with PickleFile(table) as pickle:
         root: Any = pickle.root()
     if is_label_pickle(root):
-        raise SourceError(f"{table} holds the names and labels of ST-GCN or 2s-AGCN, not BABEL's: {GCN_REMEDY}")
+        raise SourceError(f"{table} holds the names and labels of ST-GCN or 2s-AGCN, not BABEL's: {GCN_CLIPS}")
     if not _is_row(root, 2) or not _is_row(root[1], 4):
         raise SourceError(f"{table} does not have the structure of BABEL's labels; expected {_STRUCTURE}")
     label, *names = root[1]

@@ -35,12 +35,15 @@ class Reading(NamedTuple):
         """What the array looks like, and how to save it instead."""
         one = "x[i]" if self.clips else "x"
         ordered = f"np.transpose({one}, {self.transpose})" if self.transpose else one
+        as_it_is = ", or convert the folder of such files as it is, with --from gcn-clips"
         if self.clips == 1:
-            return f"it looks like {self.axes} of one clip: save {ordered.replace('[i]', '[0]')}"
+            remedy = as_it_is if self.axes == "[N, C, T, V, M]" else ""
+            return f"it looks like {self.axes} of one clip: save {ordered.replace('[i]', '[0]')}{remedy}"
         if self.clips:
             what = f"{self.axes}, {self.clips:,} clips in one array"
-            return f"it looks like {what}: save {ordered} for each clip i in a file of its own"
-        return f"it looks like {self.axes}: save {ordered}"
+            remedy = ", or convert it with its labels, with --from stgcn" if self.axes == "[N, C, T, V, M]" else ""
+            return f"it looks like {what}: save {ordered} for each clip i in a file of its own{remedy}"
+        return f"it looks like {self.axes}: save {ordered}{as_it_is if self.axes == '[C, T, V, M]' else ''}"
 
 
 def other_reading(shape: Sequence[int]) -> Reading | None:

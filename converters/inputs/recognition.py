@@ -40,8 +40,8 @@ from skelstore.wording import shown, shown_names
 _OWN_DATA = f"{OWN_DATA} (docs/own_data.md)"
 _FILE_EACH = "in a file of its own, and convert the folder with a --table of path and label (docs/own_data.md)"
 
-GCN_REMEDY = "convert the array, [N, C, T, V, M], or the folder of both, with --from stgcn"
-"""What to do with the files of ST-GCN and 2s-AGCN: an array of clips and a pickle of labels."""
+GCN_CLIPS = "convert the array that belongs to it, [N, C, T, V, M], or the folder of both, with --from stgcn"
+"""What to do with the labels of ST-GCN and 2s-AGCN."""
 
 IN_FOLDER = "convert the folder that it is in"
 """What to do with the array of one video."""
@@ -131,8 +131,7 @@ def describe_npz(names: Collection[str]) -> str:
 def describe_array(shape: tuple[int, ...], kind: str) -> str | None:
     """What an array is, None if it may be the joints of one video, [M, T, V, C] or [T, V, C]."""
     if (reading := other_reading(shape)) is not None and kind in "iuf":
-        of_clips = reading.axes == "[N, C, T, V, M]" and reading.clips != 1
-        return f"it looks like {reading.axes} of ST-GCN or 2s-AGCN: {GCN_REMEDY}" if of_clips else reading.sentence()
+        return reading.sentence()
     if len(shape) == 1 and kind in "iubUS":
         return "it looks like labels: pass them in a --table of path and label"
     if len(shape) in (2, 3) and kind in "iuf" and (joints := joints_in_row(shape[-1])):
@@ -235,20 +234,20 @@ def describe_list(first: object, second: object) -> str | None:
 def _describe_list_of_arrays(first: np.ndarray[Any, Any], second: object) -> str:
     lengths_differ = isinstance(second, np.ndarray) and second.shape[:1] != first.shape[:1]
     if first.ndim >= 2 and (lengths_differ or first.ndim > 2 or joints_in_row(first.shape[-1])):
+        if first.ndim == 2 and joints_in_row(first.shape[-1]) in ("(25, 3)", "(2, 25, 3)"):
+            return (
+                "is a list of rows of 25 joints, as CTR-GCN's raw_denoised_joints.pkl: convert that file itself, with "
+                "--from denoised (docs/sources_ntu.md)"
+            )
         rows = joints_in_row(first.shape[-1]) if first.ndim == 2 else None
         each = f"x.reshape(len(x), {rows[1:]}" if rows else "the array of each clip"
-        ordered = f"{each}.transpose(1, 0, 2, 3)" if rows == "(2, 25, 3)" else each
-        return f"is a list of arrays of joints, one per clip: save {ordered} with numpy.save, each {_FILE_EACH}"
+        return f"is a list of arrays of joints, one per clip: save {each} with numpy.save, each {_FILE_EACH}"
     return "is a list of arrays: it looks like the scores of a test run, not like annotations (a list of dicts)"
 
 
 def _describe_list_of_lists(first: list[Any]) -> str:
     if first and isinstance(first[0], dict) and {"keypoints", "keypoint_scores"} <= first[0].keys():
-        return (
-            "is a list of MMPose's instances per person and frame: for each person, stack keypoints over the frames to "
-            "[T, V, 2] and keypoint_scores to [T, V]; stack the persons to [M, T, V, 2] and [M, T, V], and save them "
-            "as keypoint and keypoint_score of a .npz (docs/own_data.md)"
-        )
+        return "is a list of MMPose's instances per person and frame: convert it with --from mmpose"
     return f"is a list of lists, not of annotations (dicts): {_OWN_DATA}"
 
 
@@ -256,8 +255,8 @@ def describe_dict(keys: Collection[Any], what: str = "is a dict") -> str:
     """What a dict with these keys is. None of them is a key of annotations."""
     if {"name", "data", "num_frames"} <= set(keys):
         return (
-            f"{what} as in CTR-GCN's raw_skes_data.pkl, not of annotations: convert it with --from raw_skes_data, or "
-            "the .skeleton files that it was made from (docs/sources_ntu.md)"
+            f"{what} as in CTR-GCN's raw_skes_data.pkl, not of annotations: convert that file itself, with --from "
+            "raw-skes (docs/sources_ntu.md)"
         )
     description = f"{what} with the keys {shown_names(keys, 6)}, none of which is a key of annotations"
     if "keypoints" in keys:
@@ -271,7 +270,7 @@ def describe_value(value: object) -> str | None:
         how = "save it with numpy.save, and convert the folder of such files (docs/own_data.md)"
         return describe_one_array(value.dtype, value.shape, how)
     if is_label_pickle(value):
-        return f"holds the names and labels of ST-GCN or 2s-AGCN: {GCN_REMEDY}"
+        return f"holds the names and labels of ST-GCN or 2s-AGCN: {GCN_CLIPS}"
     return None
 
 
@@ -322,8 +321,8 @@ def describe_pair(files: Collection[Path]) -> str | None:
     for name, shape in clips.items():
         if len(shape) == 5 and tables:
             return (
-                f"has {shown(name)}, {shape}, and {shown(tables[0])}, the array of ST-GCN or 2s-AGCN and its labels: "
-                f"{GCN_REMEDY}"
+                f"has {shown(name)}, {shape}, and {shown(tables[0])}, which look like the array of ST-GCN or 2s-AGCN "
+                f"and its labels: convert the array with --from stgcn --table {shown(tables[0])}"
             )
         other = next((other for other, of_labels in labels.items() if of_labels[0] == shape[0]), None)
         if other is not None:

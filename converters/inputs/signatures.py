@@ -144,13 +144,18 @@ NPZ_ARRAYS: tuple[tuple[frozenset[str], str], ...] = tuple(
     for names, sentence in (
         (
             "x_train y_train",
-            "has the arrays x_train, y_train … of CTR-GCN (NTU60_CS.npz and the like): convert it with --from ctrgcn",
+            "has the arrays x_train, y_train … of CTR-GCN (NTU60_CS.npz and the like): convert the file itself, with "
+            "--from ctrgcn (docs/sources.md)",
         ),
         (
             "x_test y_test",
-            "has the arrays x_test, y_test of CTR-GCN (NTU60_CS.npz and the like): convert it with --from ctrgcn",
+            "has the arrays x_test, y_test … of CTR-GCN (NTU60_CS.npz and the like): convert the file itself, with "
+            "--from ctrgcn (docs/sources.md)",
         ),
-        ("positions_2d metadata", "has the arrays of VideoPose3D (data_2d_*.npz): convert it with --from videopose3d"),
+        (
+            "positions_2d metadata",
+            "has the arrays of VideoPose3D (data_2d_*.npz: positions_2d, metadata): convert it with --from videopose3d",
+        ),
         (
             "positions_2d",
             "has the array positions_2d of VideoPose3D, but no metadata: convert it with --from videopose3d",
@@ -164,37 +169,46 @@ NPZ_ARRAYS: tuple[tuple[frozenset[str], str], ...] = tuple(
 
 
 class Tool(NamedTuple):
-    """A tool or data set whose JSON has all of ``keys``; ``dialect`` is the word for ``--from``, if one reads it."""
+    """A tool or data set whose JSON has all of ``keys``; ``remedy`` ends the sentence ``is JSON of …``."""
 
     name: str
     keys: frozenset[str]
-    dialect: str | None
+    remedy: str
 
 
-def _tool(name: str, keys: str, dialect: str | None = None) -> Tool:
-    return Tool(name, frozenset(keys.split()), dialect)
+def _tool(name: str, keys: str, remedy: str = f", {NOT_READ}") -> Tool:
+    return Tool(name, frozenset(keys.split()), remedy)
+
+
+def _read_by(dialect: str) -> str:
+    return f": convert it, or the folder that it is in, with --from {dialect}"
 
 
 JSON_TOOLS: tuple[Tool, ...] = (
-    _tool("NW-UCLA", "file_name skeletons", "nwucla"),
-    _tool("OpenPose", "people version", "openpose"),
-    _tool("OpenPose", "people pose_keypoints_2d", "openpose"),
-    _tool("MMPose", "instance_info", "mmpose"),
-    _tool("MMPose", "instances frame_id", "mmpose"),
-    _tool("MMPose", "keypoints keypoint_scores", "mmpose"),
-    _tool("AlphaPose", "image_id keypoints idx", "alphapose"),
-    _tool("AlphaPose", "image_id keypoints box", "alphapose"),
-    _tool("AlphaPose", "keypoints scores idx", "alphapose"),
-    _tool("COCO's keypoints", "images annotations", "coco"),
-    _tool("COCO's keypoints", "images file_name", "coco"),
-    _tool("COCO's keypoints (results)", "image_id keypoints", "coco"),
-    _tool("Kinetics-Skeleton", "frame_index skeleton", "kinetics-skeleton"),
-    _tool("the labels of Kinetics-Skeleton", "has_skeleton", "kinetics-skeleton"),
+    _tool("NW-UCLA", "file_name skeletons", _read_by("nwucla")),
+    _tool("OpenPose", "people version", _read_by("openpose")),
+    _tool("OpenPose", "people pose_keypoints_2d", _read_by("openpose")),
+    _tool("MMPose", "instance_info", _read_by("mmpose")),
+    _tool("MMPose", "instances frame_id", _read_by("mmpose")),
+    _tool("MMPose", "keypoints keypoint_scores", _read_by("mmpose")),
+    _tool("AlphaPose", "image_id keypoints idx", _read_by("alphapose")),
+    _tool("AlphaPose", "image_id keypoints box", _read_by("alphapose")),
+    _tool("AlphaPose", "keypoints scores idx", _read_by("alphapose")),
+    _tool("COCO's keypoints", "images annotations", _read_by("coco")),
+    _tool("COCO's keypoints", "images file_name", _read_by("coco")),
+    _tool(
+        "COCO's keypoints (results)",
+        "image_id keypoints",
+        ", or of AlphaPose without boxes and ids: if its image_id are names of the frames of one clip, convert it with "
+        "--from alphapose; if they are ids of images, with --from coco",
+    ),
+    _tool("Kinetics-Skeleton", "frame_index skeleton", _read_by("kinetics-skeleton")),
+    _tool("the labels of Kinetics-Skeleton", "has_skeleton", ": convert the folder with the clips, which is beside it"),
     _tool("Toyota Smarthome", "njts"),
     _tool("PoseNet", "keypoints part position"),
     _tool("Azure Kinect", "frames joint_names"),
     _tool("Azure Kinect", "bodies joint_positions"),
-    _tool("MediaPipe", "x y z visibility", "mediapipe"),
+    _tool("MediaPipe", "x y z visibility", _read_by("mediapipe")),
     _tool("Label Studio", "annotations completed_by"),
     _tool("LabelMe", "shapes imagePath"),
     _tool("Jupyter (a notebook)", "cells nbformat"),

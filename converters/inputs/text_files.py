@@ -11,7 +11,7 @@ import os
 import re
 from pathlib import Path
 
-from converters.inputs.signatures import CSV_COLUMNS, JSON_TOOLS, NOT_READ, OWN_DATA, Tool
+from converters.inputs.signatures import CSV_COLUMNS, JSON_TOOLS, NOT_READ, OWN_DATA
 from skelstore.format.files import open_regular
 from skelstore.wording import kind_of, shown_names
 
@@ -63,15 +63,7 @@ def describe_json(path: Path, head: bytes) -> str:
     what = f"is JSON{f' of {tool.name}' if tool else ''}"
     if (fault := _fault_of_json(path)) is not None:
         return f"{what}, but {fault}"
-    return f"{what}{_remedy(path, tool)}"
-
-
-def _remedy(path: Path, tool: Tool | None) -> str:
-    if tool is None:
-        return f" with {_top_of_json(path)}, of no tool that is known, {NOT_READ}"
-    if tool.dialect is None:
-        return f", {NOT_READ}"
-    return f": convert it, or the folder that it is in, with --from {tool.dialect}"
+    return f"{what}{tool.remedy if tool else f' with {_top_of_json(path)}, of no tool that is known, {NOT_READ}'}"
 
 
 def _fault_of_json(path: Path) -> str | None:

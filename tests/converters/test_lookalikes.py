@@ -24,7 +24,6 @@ from tests.support.foreign_files import FILES
 from tests.support.source_contract import dump
 
 FRAME = {"keypoints": np.zeros((2, 17, 2)), "keypoint_scores": np.ones((2, 17))}
-INSTANCE = FRAME | {"bboxes": np.zeros((1, 4)), "bbox_scores": np.ones(1)}
 DETECTION = {"image_id": "0.jpg", "category_id": 1, "keypoints": [1.0, 2.0, 0.9] * 17, "score": 2.5}
 
 
@@ -84,9 +83,11 @@ CASES: dict[str, tuple[Callable[[Path], None], str]] = {
         r"'pose', 'vis', none of which is a key of ann",
     ),
     "one pickle per frame": (of_frames, r"one of 2 pickles\).*if each file is a frame, join those of a video"),
-    "lists of arrays": (pickled([np.zeros((37, 150)), np.zeros((46, 75))]), r"list of arrays of joints, one per clip"),
+    "lists of arrays": (
+        pickled([np.zeros((37, 17, 3)), np.zeros((46, 17, 3))]),
+        r"list of arrays of joints, one per clip",
+    ),
     "one array in a pickle": (pickled(np.zeros((30, 17, 3))), r"one array.*save it with numpy\.save"),
-    "MMPose's instances": (pickled([[INSTANCE] * 3] * 2), r"a list of MMPose's instances per person and frame"),
     "a list of numbers": (as_json([1, 2, 3]), r"is JSON with a list whose first element is an int, of no tool"),
     "a COCO data set of boxes": (as_json({"images": [], "info": {}}), r"is JSON with the keys 'images', 'info', of no"),
 }

@@ -79,16 +79,18 @@ JSON: dict[str, tuple[object, str | None]] = {
     "AlphaPose": ([{"image_id": "0.jpg", "category_id": 1, "keypoints": JOINT * 17, "idx": [0.0]}], "alphapose"),
     "MMPose": ([{"frame_id": 0, "instances": [{"keypoints": [[1, 2]], "keypoint_scores": [0.9]}]}], "mmpose"),
     "COCO's keypoints": ({"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": [], "categories": []}, "coco"),
-    "COCO's keypoints (results)": ([{"image_id": 1, "category_id": 1, "keypoints": JOINT * 17, "score": 1.0}], "coco"),
+    "COCO's keypoints (results)": ([{"image_id": 1, "category_id": 1, "keypoints": JOINT * 17, "score": 1.0}], "both"),
     "Kinetics-Skeleton": ({"data": [{"frame_index": 1, "skeleton": []}], "label_index": 3}, "kinetics-skeleton"),
-    "the labels of Kinetics-Skeleton": ({"a": {"has_skeleton": True, "label_index": 3}}, "kinetics-skeleton"),
+    "the labels of Kinetics-Skeleton": ({"a": {"has_skeleton": True, "label_index": 3}}, "beside"),
     "MediaPipe": ([[{"x": 0.5, "y": 0.5, "z": 0.0, "visibility": 0.9}]], "mediapipe"),
     "Toyota Smarthome": ({"frames": [[]], "njts": 13}, None),
     "PoseNet": ([{"score": 1, "keypoints": [{"part": "nose", "position": {"x": 1, "y": 2}}]}], None),
     "LabelMe": ({"shapes": [], "imagePath": "a.jpg"}, None),
     "Jupyter (a notebook)": ({"cells": [], "nbformat": 4}, None),
 }
-"""The name of a tool -> what it writes, and the dialect that reads it."""
+"""The name of a tool -> what it writes, and the dialect that reads it, or a key of ``OTHER_ENDS``."""
+
+OTHER_ENDS = {"both": ", or of AlphaPose without boxes and ids: if ", "beside": ": convert the folder with the clips"}
 
 
 @pytest.mark.parametrize("tool", JSON)
@@ -97,7 +99,7 @@ def test_json_is_named_by_the_tool_that_writes_it(tmp_path: Path, tool: str) -> 
     path = tmp_path / "a.json"
     end = ", which is not read: make a .npz of each video"
     if dialect is not None:
-        end = f": convert it, or the folder that it is in, with --from {dialect}"
+        end = OTHER_ENDS.get(dialect, f": convert it, or the folder that it is in, with --from {dialect}")
     for indent in (None, 1):
         path.write_text(json.dumps(value, indent=indent))
         for stated in ("pyskl", "ntu"):
@@ -162,8 +164,8 @@ def test_real_json_is_named_by_its_tool(real_file: Callable[[str], Path], file: 
 
 
 TO_COME = {
-    *("alphapose", "coco", "ctrgcn", "kinetics-skeleton", "mediapipe", "mmpose", "openpose", "raw_skes_data"),
-    *("stgcn", "tools", "uav-human", "videopose3d", "yolo-pose"),
+    *("alphapose", "coco", "ctrgcn", "denoised", "gcn-clips", "kinetics-skeleton", "mediapipe", "mmpose"),
+    *("openpose", "raw-skes", "stgcn", "tools", "uav-human", "videopose3d", "yolo-pose"),
 }
 """Dialects that messages name, and that may not be there yet."""
 
@@ -173,16 +175,18 @@ def test_messages_name_dialects_that_exist() -> None:
     named = set()
     for path in (REPOSITORY / "converters").rglob("*.py"):
         named |= set(re.findall(r"--from ([a-z0-9_-]+)", path.read_text(encoding="utf-8")))
-    named |= {tool.dialect for tool in JSON_TOOLS if tool.dialect is not None}
+    for tool in JSON_TOOLS:
+        named |= set(re.findall(r"--from ([a-z0-9_-]+)", tool.remedy))
     assert named - {"names"} <= {*DIALECTS, *TO_COME}
 
 
 def test_the_real_files_of_st_gcn(real_file: Callable[[str], Path]) -> None:
     array, labels = real_file("stgcn/val_data.npy"), real_file("stgcn/val_label.pkl")
-    for path in (array, labels, array.parent):
+    for path in (labels, array.parent):
         text = declined(path)
         assert "ST-GCN or 2s-AGCN" in text
         assert "--from stgcn" in text
+    assert "convert it with its labels, with --from stgcn" in declined(array)
 
 
 @pytest.mark.parametrize("file", ["annotations/hrnet_11_joints.pkl", "annotations/single_annotation.pkl"])
@@ -203,12 +207,12 @@ PICKLES: dict[str, tuple[object, str]] = {
         [{"pose": np.zeros((17, 3)), "vis": np.ones(17)}],
         r"keys 'pose', 'vis', none.*own_data.*--from list conv",
     ),
-    "raw_skes_data": ([RAW], r"CTR-GCN's raw_skes_data.pkl.*--from raw_skes_data.*sources_ntu"),
-    "raw_denoised_joints": ([np.zeros((37, 150)), np.zeros((46, 75))], r"arrays of joints.*reshape.*own_data"),
+    "raw_skes_data": ([RAW], r"CTR-GCN's raw_skes_data.pkl.*--from raw-skes .*sources_ntu"),
+    "raw_denoised_joints": ([np.zeros((37, 150)), np.zeros((46, 75))], r"rows of 25 joints.*--from denoised"),
     "joints": ([np.zeros((37, 17, 3))] * 2, r"arrays of joints"),
     "scores": ([np.zeros(60)] * 2, r"scores of a test run"),
     "scores of clips": ([np.zeros((10, 400))] * 2, r"scores of a test run"),
-    "instances": ([[INSTANCE] * 3] * 2, r"MMPose's instances per person and frame.*own_data"),
+    "instances": ([[INSTANCE] * 3] * 2, r"MMPose's instances per person and frame: .*--from mmpose"),
     "lists": ([[1, 2]], r"list of lists"),
     "frame": ({**INSTANCE, "frame_id": 3}, r"rename keypoints to keypoint"),
     "checkpoint": ({"state_dict": {}, "epoch": 3}, r"keys 'state_dict', 'epoch', none of which.*--from single"),

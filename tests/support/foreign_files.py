@@ -143,7 +143,7 @@ FILES: dict[str, tuple[bytes, str]] = {
     "y.npy": (npy(np.arange(50)), r"labels: pass them in a --table"),
     "clip.npy": (npy(np.zeros((30, 17, 2))), r"if it is one video, convert the folder"),
     "rows.npy": (npy(np.zeros((30, 75))), r"one row of joints per frame: reshape the rows to \(25, 3\)"),
-    "train_data.npy": (npy(np.stack([CLIP, CLIP])), r"ST-GCN or 2s-AGCN.*--from stgcn"),
+    "train_data.npy": (npy(np.stack([CLIP, CLIP])), r"\[N, C, T, V, M\], 2 clips .*with its labels, with --from stgcn"),
     "NTU60_CS.npz": (npz(x_train=CLIP, y_train=CLIP, x_test=CLIP, y_test=CLIP), r"CTR-GCN.*--from ctrgcn"),
     "x_test.npz": (npz(x_test=CLIP, y_test=CLIP), r"CTR-GCN.*--from ctrgcn"),
     "data_2d_custom.npz": (npz(positions_2d={"a": 1}, metadata={"b": 2}), r"VideoPose3D.*--from videopose3d"),
