@@ -32,8 +32,10 @@ NAME = "arrays"
 _FIRST_KEYS = ("frame_dir", "label", "img_shape", "original_shape", "total_frames", "keypoint", "keypoint_score")
 """The first keys of annotations, in PYSKL's order."""
 _SHAPE_KEYS = ("img_shape", "original_shape")
-_STATES_AXES = {"keypoint_score", "frame_inds", "total_frames"}
+_STATES_AXES = {"frame_inds", "total_frames"}
 """Arrays that must fit the axes of ``keypoint``: with one of them, the order of the axes is not a guess."""
+_STATES_LAST_AXIS = "keypoint_score"
+"""An array that must fit all axes of ``keypoint`` but the last: with it, the last one is not a guess."""
 _EXPECTED = "expected [M, T, V, C], or [T, V, C] for one person, with 2 or 3 coordinates C"
 
 
@@ -150,7 +152,8 @@ def _form(file: Path, video: Video) -> tuple[int, ...]:
                 "expected [N, V, 3] and N integers"
             )
     stated = headers["keypoint"].dtype.kind not in "iuf" or not headers.keys().isdisjoint(_STATES_AXES)
-    if not stated and (reading := other_reading(keypoint)):
+    reading = None if stated else other_reading(keypoint)
+    if reading is not None and (_STATES_LAST_AXIS not in headers or reading.axes.endswith("C]")):
         raise _MisreadError(keypoint, reading)
     if headers["keypoint"].dtype.kind not in "iuf" or len(keypoint) not in (3, 4) or keypoint[-1] not in (2, 3):
         description = describe_array(keypoint, headers["keypoint"].dtype.kind)

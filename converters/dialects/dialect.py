@@ -60,6 +60,9 @@ class Dialect:
     path and those ``options`` that are given. ``takes_folder`` is True if the path must be a folder, False if it must
     be a file, None if it can be either; ``suffixes`` are those of the files in a folder.
 
+    ``rivals`` are the names of dialects that may recognise the same file, where its content does not decide between
+    them. Then the dialect has to be stated by ``--from``. One of two rivals names the other.
+
     ``export`` writes a store that was made from the dialect to files like its source. It accepts the store, the path to
     write, ``force`` and ``advance`` as ``converters.export`` does, and those of ``export_options`` that are given.
     If it is None, an annotation file is written: of ``list`` if the source had no splits, else of ``pyskl``.
@@ -76,6 +79,7 @@ class Dialect:
     options: tuple[Option, ...] = ()
     takes_folder: bool | None = False
     suffixes: tuple[str, ...] = ()
+    rivals: tuple[str, ...] = ()
     export: Callable[..., None] | None = None
     export_options: tuple[str, ...] = ()
     export_any: bool = False

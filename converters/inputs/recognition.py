@@ -10,22 +10,32 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 
 from converters.inputs import archive
+from converters.inputs.array_file import MAGIC as ARRAY_MAGIC
 from converters.inputs.array_file import npy_header
 from converters.inputs.axes import joints_in_row, other_reading
+from converters.inputs.signatures import (
+    BINARY_SUFFIXES,
+    HDF5_CONTENTS,
+    HDF5_MAGIC,
+    NPZ_ARRAYS,
+    OWN_DATA,
+    SIGNATURES,
+    SUFFIXES_OF_HDF5,
+    ZIP_MAGICS,
+    ZIP_MEMBERS,
+)
+from converters.inputs.text_files import describe_text
 from converters.pickles.arrays import Foreign
 from converters.pickles.file import PickleFile
 from skelstore.errors import SourceError
 from skelstore.format.files import open_regular
 from skelstore.wording import shown, shown_names
-
-OWN_DATA = "make a .npz of each video, with keypoint [M, T, V, C] and keypoint_score, and convert their folder"
-"""What to do with data in any other form."""
 
 _OWN_DATA = f"{OWN_DATA} (docs/own_data.md)"
 _FILE_EACH = "in a file of its own, and convert the folder with a --table of path and label (docs/own_data.md)"
@@ -38,60 +48,13 @@ IN_FOLDER = "convert the folder that it is in"
 
 _HEAD = 64 << 10
 """Bytes of a file that are read."""
+_LONGEST_SUFFIX = 20
+"""Characters of a suffix that messages show."""
 _MAX_LISTED = 1000
 """Files of a folder that are counted by suffix."""
 
-_BINARY = (
-    (b"MATLAB 5.0", f"is a MATLAB file, which is not read: {_OWN_DATA}; scipy.io.loadmat reads it"),
-    (b"MATLAB 7.3", f"is a MATLAB 7.3 (HDF5) file, which is not read: {_OWN_DATA}; h5py reads it"),
-    (b"\x89HDF\r\n\x1a\n", f"is an HDF5 file, which is not read: {_OWN_DATA}; h5py reads it"),
-    (b"\x1f\x8b", "is compressed with gzip: unpack it (gunzip, or tar -xzf for a .tar.gz), and convert its content"),
-    (b"BZh", "is compressed with bzip2: unpack it, and convert its content"),
-    (b"\xfd7zXZ", "is compressed with xz: unpack it, and convert its content"),
-    (b"\x28\xb5\x2f\xfd", "is compressed with zstandard: unpack it, and convert its content"),
-    (b"7z\xbc\xaf\x27\x1c", "is a 7z archive: unpack it, and convert its content"),
-    (b"Rar!", "is a RAR archive: unpack it, and convert its content"),
-    (
-        b"PAR1",
-        "is a Parquet table: if it lists the videos of a folder, convert the folder with --table",
-    ),
-    (b"ARROW1", f"is an Arrow file, which is not read: {_OWN_DATA}"),
-    (b"SQLite format 3\0", f"is an SQLite database, which is not read: {_OWN_DATA}"),
-    (b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.", f"is a file of PyTorch, which is not read: {_OWN_DATA}"),
-    (b"\x89PNG", "is an image; expected keypoints that a pose estimator has detected"),
-    (b"\xff\xd8\xff", "is an image; expected keypoints that a pose estimator has detected"),
-    (b"version https://git-lfs", "is a Git LFS pointer: get the file itself with `git lfs pull`"),
-)
-"""The first bytes of a file -> what it is."""
-
-_JSON_TOOLS: tuple[tuple[str, frozenset[str]], ...] = tuple(
-    (tool, frozenset(keys.split()))
-    for tool, keys in (
-        ("OpenPose", "people version"),
-        ("OpenPose", "people pose_keypoints_2d"),
-        ("MMPose", "instance_info"),
-        ("MMPose", "instances frame_id"),
-        ("MMPose", "keypoints keypoint_scores"),
-        ("AlphaPose", "image_id keypoints idx"),
-        ("AlphaPose", "image_id keypoints box"),
-        ("COCO's keypoints", "images annotations"),
-        ("COCO's keypoints", "images file_name"),
-        ("COCO's keypoints (results)", "image_id keypoints"),
-        ("Kinetics-Skeleton", "frame_index skeleton"),
-        ("the labels of Kinetics-Skeleton", "has_skeleton"),
-        ("Toyota Smarthome", "njts"),
-        ("MediaPipe", "x y z visibility"),
-    )
-)
-"""The tool or data set whose JSON has these keys; the first match counts."""
-
-_SKELETON_TEXT = re.compile(rb"\d{1,6}\s*\n(0\s*\n)*\d{1,2}\s*\n\d+( \S+){9}\s*\n\d{1,2}\s*\n")
-_OLD_PICKLE = re.compile(rb"\(+[ldt]?(p\d+)?\r?\n|\(+[ldt]?p\d|\(*[SVIFLc][^\n]*\n(p\d+\r?\n|\w+\r?\n(p|\())")
-"""The beginning of a pickle of protocol 0, which is text."""
-_PROTOCOL = b"\x80"
-"""The beginning of later pickles, which is not valid UTF-8."""
-_KEYS_OF_JSON = re.compile(rb'"([A-Za-z_0-9]{1,40})"\s*:')
-_NUMBERS = re.compile(rb"[-+.\deE \t]+\r?\n")
+_PICKLE = re.compile(rb"\x80|[\]}]q|\(+[ldt]?(p\d+)?\r?\n|\(+[ldt]?p\d|\(*[SVIFLc][^\n]*\n(p\d+\r?\n|\w+\r?\n(p|\())")
+"""The beginning of a pickle: of protocols 2 to 5, of a container of protocol 1, of protocol 0, which is text."""
 _CONTROL = re.compile(rb"[\0-\x08\x0e-\x1f\x7f]")
 
 
@@ -99,55 +62,48 @@ def describe_file(path: Path) -> str | None:
     """What a file is, None if it may be a pickle or an array. Raises OSError if it cannot be read."""
     with open(path, "rb", opener=open_regular) as file:
         head = file.read(_HEAD)
-    for magic, sentence in _BINARY:
-        if head.startswith(magic):
-            return sentence
-    if head.startswith(b"PK\x03\x04"):
+    if not head:
+        return "is empty; expected a pickle, an array, or what a pose estimator writes"
+    if head.startswith(ZIP_MAGICS):
         return _describe_zip(path)
-    if head[257:262] == b"ustar":
-        return "is a tar archive: unpack it (tar -xf), and convert its content"
-    if head[4:8] == b"ftyp" or (head.startswith(b"RIFF") and head[8:12] == b"AVI "):
-        return "is a video; expected keypoints that a pose estimator has detected in it"
-    if not head or head.startswith(_PROTOCOL) or _CONTROL.search(head) or _OLD_PICKLE.match(head):
+    if head.startswith(ARRAY_MAGIC):
         return None
-    return _describe_text(path, head)
+    if sentence := _describe_binary(path, head):
+        return sentence
+    if _PICKLE.match(head):
+        return None
+    if _CONTROL.search(head):
+        return "is a binary file of no known kind; expected a pickle, an array, or what a pose estimator writes"
+    return describe_text(path, head)
 
 
-def _describe_text(path: Path, head: bytes) -> str:
-    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
-    if text.lower().startswith((b"<!doctype", b"<html", b"<head")):
-        return "is a web page, perhaps an error page of the download: get the file itself"
-    if text.startswith((b"{", b"[")):
-        return describe_json(text)
-    if path.suffix.lower() == ".skeleton" or _SKELETON_TEXT.match(text):
-        return "is a .skeleton file of NTU RGB+D: convert the folder that it is in (docs/sources_ntu.md)"
-    first, _, rest = text.partition(b"\n")
-    if path.suffix.lower() == ".csv" or (b"," in first and first.count(b",") == rest.partition(b"\n")[0].count(b",")):
-        return f"is a CSV file: if it lists videos, convert their folder and pass it with --table; else {_OWN_DATA}"
-    if _NUMBERS.match(text):
-        return f"is a text file of numbers, which is not read: {_OWN_DATA}"
-    return "is a text file; expected a pickle, or a folder of pickles, arrays or .skeleton files"
-
-
-def describe_json(text: bytes) -> str:
-    """What JSON is, by the keys at its beginning ``text``."""
-    keys = {key.decode() for key in _KEYS_OF_JSON.findall(text)}
-    if {"file_name", "skeletons"} <= keys:
-        return "is JSON of NW-UCLA: convert it, or the folder that it is in, with --from nwucla"
-    tool = next((tool for tool, needed in _JSON_TOOLS if needed <= keys), None)
-    return f"is JSON{f' of {tool}' if tool else ''}, which is not read: {_OWN_DATA}"
+def _describe_binary(path: Path, head: bytes) -> str | None:
+    """What a file is by its signature; None if it has no known one."""
+    suffix = path.suffix.lower()
+    for signature in SIGNATURES:
+        if head.startswith(signature.magic, signature.offset):
+            if signature.magic != HDF5_MAGIC:
+                return signature.sentence
+            contents = next((sentence for name, sentence in HDF5_CONTENTS if name in head), signature.sentence)
+            return SUFFIXES_OF_HDF5.get(suffix, contents)
+    return next(
+        (sentence for of, beginning, sentence in BINARY_SUFFIXES if of == suffix and beginning.match(head)), None
+    )
 
 
 def _describe_zip(path: Path) -> str:
     try:
         names = [member.path for member in archive.members(path)]
     except SourceError:
-        return "is a damaged zip archive: get it again"
+        return "is a zip archive that is damaged or not complete: its list of files cannot be read"
     if names and all(name.endswith(".npy") for name in names):
         return describe_npz(npz_names(path))
-    if any(name.rpartition("/")[2] == "data.pkl" for name in names):
-        return f"is a file of PyTorch, which is not read: {_OWN_DATA}"
-    return "is a zip archive: unpack it, and convert its content"
+    for member, sentence in ZIP_MEMBERS:
+        if any(member.fullmatch(name) for name in names):
+            return sentence
+    counts = Counter(PurePosixPath(name).suffix.lower() or "no suffix" for name in names).most_common(3)
+    kinds = ", ".join(f"{count:,} of {suffix[:_LONGEST_SUFFIX]}" for suffix, count in counts) or "no file"
+    return f"is a zip archive ({kinds}): unpack it, and convert its content"
 
 
 # --- arrays
@@ -160,16 +116,9 @@ def npz_names(path: Path) -> list[str]:
 
 def describe_npz(names: Collection[str]) -> str:
     """What a .npz is by the names of its arrays."""
-    if {"x_train", "y_train"} <= set(names) or {"x_test", "y_test"} <= set(names):
-        return (
-            "has the arrays x_train, y_train … of CTR-GCN (NTU60_CS.npz and the like): convert the file itself, with "
-            "--from ctrgcn (docs/sources.md)"
-        )
-    if "positions_2d" in names or "positions_3d" in names:
-        return (
-            "has the arrays of VideoPose3D (data_2d_*.npz: positions_2d, metadata), which are Python objects and are "
-            f"not read: {_OWN_DATA}"
-        )
+    for known, sentence in NPZ_ARRAYS:
+        if known <= set(names):
+            return sentence
     if "keypoint" in names:
         return f"has the arrays of one video: {IN_FOLDER}"
     if "keypoints" in names:
@@ -298,11 +247,7 @@ def _describe_list_of_arrays(first: np.ndarray[Any, Any], second: object) -> str
 
 def _describe_list_of_lists(first: list[Any]) -> str:
     if first and isinstance(first[0], dict) and {"keypoints", "keypoint_scores"} <= first[0].keys():
-        return (
-            "is a list of MMPose's instances per person and frame: for each person, stack keypoints over the frames to "
-            "[T, V, 2] and keypoint_scores to [T, V]; stack the persons to [M, T, V, 2] and [M, T, V], and save them "
-            "as keypoint and keypoint_score of a .npz (docs/own_data.md)"
-        )
+        return "is a list of MMPose's instances per person and frame: convert it with --from mmpose"
     return f"is a list of lists, not of annotations (dicts): {_OWN_DATA}"
 
 

@@ -186,7 +186,7 @@ def test_an_option_that_is_close_is_named() -> None:
     ("arguments", "hint"),
     [
         (["convert", "a", "b", "--from", "pysk"], "'; did you mean 'pyskl'?"),
-        (["convert", "a", "b", "--joints", "COCO17"], "'mediapipe-33'; did you mean 'coco-17'?"),
+        (["convert", "a", "b", "--joints", "COCO17"], "'mediapipe-face-478'; did you mean 'coco-17'?"),
         (["convert", "a", "b", "--profile", "smal"], "'fast', 'default', 'small'; did you mean 'small'?"),
         (["export", "a", "b", "--format", "kinetic"], "'kinetics', 'ctrgcn', 'stgcn'; did you mean 'kinetics'?"),
         (["convert", "a", "b", "--split-by", "veiw"], "'veiw' is not 'view'; did you mean 'view'?"),

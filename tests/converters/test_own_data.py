@@ -359,14 +359,19 @@ def test_axes_in_another_order_are_refused_once_for_all_files(tmp_path: Path) ->
 
 
 def test_stated_axes_are_accepted(tmp_path: Path) -> None:
-    """They are stated by total_frames or by the shape of a score: three persons in 2D, a crowd."""
+    """They are stated by total_frames. The shape of a score states which axis is the last one, but not the others."""
     three, crowd = points(3, 30, 25, 2), points(20, 4, 17, 2)
     save(tmp_path / "three" / "a.npz", keypoint=three, total_frames=30)
     save(tmp_path / "three" / "b.npz", keypoint=three, keypoint_score=three[..., 0])
     source = open_source(tmp_path / "three")
     assert all(source.video(i)[0]["keypoint"].shape == three.shape for i in range(2))
-    save(tmp_path / "crowd" / "a.npz", keypoint=crowd, keypoint_score=crowd[..., 0])
+    save(tmp_path / "crowd" / "a.npz", keypoint=crowd, keypoint_score=crowd[..., 0], total_frames=4)
     assert_exact(open_source(tmp_path / "crowd").video(0)[0]["keypoint"], crowd)
+    for shape, axes in (((20, 30, 17, 2), "[N, T, V, C], 20 clips"), ((90, 2, 17, 2), "[T, M, V, C]")):
+        array = points(*shape)
+        save(tmp_path / axes[1] / "a.npz", keypoint=array, keypoint_score=array[..., 0])
+        [_, line] = refusal(lambda folder=tmp_path / axes[1]: ArrayFolder(folder))
+        assert f"it looks like {axes}" in line
 
 
 def test_values_that_contradict_each_other_are_reported_together(tmp_path: Path) -> None:

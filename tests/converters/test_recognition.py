@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import gzip
-import io
 import json
-import pickle
 import re
-import tarfile
 import tempfile
-import zipfile
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -21,81 +16,39 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from converters import samples
-from converters.dialects.registry import open_source
+from converters.dialects.declining import decline
+from converters.dialects.registry import DIALECTS, SUFFIXES, open_source
+from converters.inputs.candidate import Candidate
 from converters.inputs.recognition import describe_file, describe_list, is_annotation, is_label_pickle
+from converters.inputs.signatures import JSON_TOOLS
 from converters.samples.skeletons import write_skeletons
 from skelstore.errors import SourceError
-from tests.support.array_files import npy, npz
+from tests.support.foreign_files import FILES, JOINT, MATLAB
+from tests.support.repository import REPOSITORY
 from tests.support.source_contract import dump
 
-CLIP = np.zeros((3, 30, 25, 2), np.float32)
-NO_BLAME = ("opcode", "cut short", "fetch it again", "Kinetics")
+NO_BLAME = ("opcode", "cut short", "fetch it again", "get it again", "kpfile")
 """Words that no message about these files contains."""
+
+
+def declined(path: Path, **options: Any) -> str:
+    """The message about a path that no dialect recognises, whether or not one does."""
+    with closing(Candidate(path, options, SUFFIXES)) as candidate:
+        return checked(path, str(decline(candidate, SUFFIXES)))
 
 
 def refusal(path: Path, dialect: str | None = None, **options: Any) -> str:
     """The message that declines a source."""
     with pytest.raises(SourceError) as caught:
         open_source(path, dialect, **options)
-    text = str(caught.value)
+    return checked(path, str(caught.value))
+
+
+def checked(path: Path, text: str) -> str:
+    """A message, which names the path, and blames neither the copy of the file nor a dialect that has not seen it."""
     assert not any(word in text for word in NO_BLAME), text
     assert text.count(str(path)) >= 1
     return text
-
-
-def packed(names: dict[str, bytes]) -> bytes:
-    """A zip archive."""
-    data = io.BytesIO()
-    with zipfile.ZipFile(data, "w") as archive:
-        for name, content in names.items():
-            archive.writestr(name, content)
-    return data.getvalue()
-
-
-def tarred() -> bytes:
-    data = io.BytesIO()
-    with tarfile.open(fileobj=data, mode="w") as archive:
-        archive.addfile(tarfile.TarInfo("a.pkl"))
-    return data.getvalue()
-
-
-MATLAB = b"MATLAB 5.0 MAT-file, Platform: GLNXA64".ljust(124) + b"\0\1IM" + b"\xff" * 64
-LEGACY_TORCH = b"".join(pickle.dumps(value, 2) for value in (0x1950A86A20F9469CFC6C, 1001, {"little_endian": True}))
-JOINT = [1.0, 2.0, 0.9]
-
-FILES: dict[str, tuple[bytes, str]] = {
-    "a.csv": (b"Frames#,score_overall,nose_x\n0,0.5,1.0\n", r"is a CSV file.*--table.*own_data"),
-    "b.csv": (b"\xef\xbb\xbfpath;label\n", r"is a CSV file"),
-    "quoted.txt": (b"name,label\nM\xfcller,1\n", r"is a CSV file"),
-    "five.mat": (MATLAB, r"is a MATLAB file.*own_data.*scipy"),
-    "short.mat": (b"MATLAB 5.0 MAT-file, Platform" + b" " * 100, r"is a MATLAB file"),
-    "seven.mat": (b"MATLAB 7.3 MAT-file".ljust(512) + b"\x89HDF\r\n\x1a\n", r"is a MATLAB 7.3 \(HDF5\) file.*h5py"),
-    "a.h5": (b"\x89HDF\r\n\x1a\n" + bytes(60), r"is an HDF5 file.*h5py"),
-    "a.gz": (gzip.compress(b"x"), r"compressed with gzip: unpack it"),
-    "a.tar": (tarred(), r"is a tar archive: unpack it"),
-    "a.zip": (packed({"a.txt": b"x"}), r"is a zip archive: unpack it"),
-    "cut.zip": (packed({"a.txt": b"x"})[:-9], r"is a damaged zip archive"),
-    "model.pt": (packed({"model/data.pkl": b"x", "model/data/0": b"y"}), r"is a file of PyTorch.*own_data"),
-    "old.pth": (LEGACY_TORCH, r"is a file of PyTorch"),
-    "a.parquet": (b"PAR1" + bytes(30), r"is a Parquet table.*--table"),
-    "a.mp4": (b"\0\0\0\x20ftypisom" + bytes(30), r"is a video; expected keypoints"),
-    "a.jpg": (b"\xff\xd8\xff\xe0" + bytes(30), r"is an image; expected keypoints"),
-    "lfs.pkl": (b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\n", r"git lfs pull"),
-    "page.pkl": (b"<!DOCTYPE html>\n<html>", r"is a web page.*get the file itself"),
-    "numbers.txt": (b"0 0.5 0.25 0.1\n1 0.5 0.25 0.1\n", r"is a text file of numbers.*own_data"),
-    "readme.md": (b"# Data\nSee the page of the project.\n", r"is a text file; expected a pickle"),
-    "X.npy": (npy(np.zeros((50, 30, 17, 2))), r"one array, float64 \(50, 30, 17, 2\).*50 clips in one array"),
-    "y.npy": (npy(np.arange(50)), r"labels: pass them in a --table"),
-    "clip.npy": (npy(np.zeros((30, 17, 2))), r"if it is one video, convert the folder"),
-    "rows.npy": (npy(np.zeros((30, 75))), r"one row of joints per frame: reshape the rows to \(25, 3\)"),
-    "train_data.npy": (npy(CLIP[None]), r"its labels are not at .*train_label.pkl; give the label pickle with --table"),
-    "NTU60_CS.npz": (npz(x_train=CLIP, y_train=CLIP, x_test=CLIP, y_test=CLIP), r"expected \[N, T, numbers\] with 150"),
-    "data_2d_custom.npz": (npz(positions_2d={"a": 1}, metadata={"b": 2}), r"VideoPose3D.*own_data"),
-    "keypoints.npz": (npz(keypoints=CLIP), r"expected keypoint: rename it"),
-    "xy.npz": (npz(X=CLIP, y=CLIP), r"one array of all clips and one of their labels.*own_data"),
-    "clip.npz": (npz(keypoint=CLIP), r"the arrays of one video: convert the folder"),
-    "some.npz": (npz(a=CLIP), r"has the arrays 'a'; expected keypoint"),
-}
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -103,9 +56,11 @@ def test_a_file_is_named_for_what_it_is(tmp_path: Path, name: str) -> None:
     content, expected = FILES[name]
     path = tmp_path / name
     path.write_bytes(content)
-    text = refusal(path)
+    text = declined(path)
     assert "\n" not in text
     assert re.search(expected, text), text
+    if "--from" not in text:
+        assert re.search(expected, refusal(path)), "a dialect takes it"
 
 
 @pytest.mark.parametrize("name", ["a.csv", "five.mat", "a.gz", "model.pt", "page.pkl"])
@@ -119,28 +74,36 @@ def test_it_is_named_for_a_stated_dialect_too(tmp_path: Path, name: str) -> None
     assert re.search(expected, refusal(path, "extraction"))
 
 
-JSON: dict[str, object] = {
-    "OpenPose": {"version": 1.3, "people": [{"person_id": [-1], "pose_keypoints_2d": JOINT * 25}]},
-    "AlphaPose": [{"image_id": "0.jpg", "category_id": 1, "keypoints": JOINT * 17, "score": 2.5, "idx": [0.0]}],
-    "MMPose": [{"frame_id": 0, "instances": [{"keypoints": [[1, 2]], "keypoint_scores": [0.9]}]}],
-    "COCO's keypoints": {"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": [], "categories": []},
-    "COCO's keypoints (results)": [{"image_id": 1, "category_id": 1, "keypoints": JOINT * 17, "score": 1.0}],
-    "Kinetics-Skeleton": {"data": [{"frame_index": 1, "skeleton": []}], "label": "a", "label_index": 3},
-    "MediaPipe": [[{"x": 0.5, "y": 0.5, "z": 0.0, "visibility": 0.9}]],
-    "Toyota Smarthome": {"frames": [[]], "njts": 13},
+JSON: dict[str, tuple[object, str | None]] = {
+    "OpenPose": ({"version": 1.3, "people": [{"person_id": [-1], "pose_keypoints_2d": JOINT * 25}]}, "openpose"),
+    "AlphaPose": ([{"image_id": "0.jpg", "category_id": 1, "keypoints": JOINT * 17, "idx": [0.0]}], "alphapose"),
+    "MMPose": ([{"frame_id": 0, "instances": [{"keypoints": [[1, 2]], "keypoint_scores": [0.9]}]}], "mmpose"),
+    "COCO's keypoints": ({"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": [], "categories": []}, "coco"),
+    "COCO's keypoints (results)": ([{"image_id": 1, "category_id": 1, "keypoints": JOINT * 17, "score": 1.0}], "both"),
+    "Kinetics-Skeleton": ({"data": [{"frame_index": 1, "skeleton": []}], "label_index": 3}, "kinetics-skeleton"),
+    "the labels of Kinetics-Skeleton": ({"a": {"has_skeleton": True, "label_index": 3}}, "beside"),
+    "MediaPipe": ([[{"x": 0.5, "y": 0.5, "z": 0.0, "visibility": 0.9}]], "mediapipe"),
+    "Toyota Smarthome": ({"frames": [[]], "njts": 13}, None),
+    "PoseNet": ([{"score": 1, "keypoints": [{"part": "nose", "position": {"x": 1, "y": 2}}]}], None),
+    "LabelMe": ({"shapes": [], "imagePath": "a.jpg"}, None),
+    "Jupyter (a notebook)": ({"cells": [], "nbformat": 4}, None),
 }
+"""The name of a tool -> what it writes, and the dialect that reads it, or a key of ``OTHER_ENDS``."""
+
+OTHER_ENDS = {"both": ", or of AlphaPose without boxes and ids: if ", "beside": ": convert the folder with the clips"}
 
 
 @pytest.mark.parametrize("tool", JSON)
 def test_json_is_named_by_the_tool_that_writes_it(tmp_path: Path, tool: str) -> None:
-    (tmp_path / "in").mkdir()
-    path = tmp_path / "in" / "a.json"
+    value, dialect = JSON[tool]
+    path = tmp_path / "a.json"
+    end = ", which is not read: make a .npz of each video"
+    if dialect is not None:
+        end = OTHER_ENDS.get(dialect, f": convert it, or the folder that it is in, with --from {dialect}")
     for indent in (None, 1):
-        path.write_text(json.dumps(JSON[tool], indent=indent))
-        for source in (path, path.parent):
-            with pytest.raises(SourceError) as caught:
-                open_source(source)
-            assert f"is JSON of {tool}, which is not read: make a .npz of each video" in str(caught.value)
+        path.write_text(json.dumps(value, indent=indent))
+        for stated in ("pyskl", "ntu"):
+            assert f"is JSON of {tool}{end}" in refusal(path, stated)
 
 
 def test_json_that_another_dialect_reads(tmp_path: Path) -> None:
@@ -149,9 +112,37 @@ def test_json_that_another_dialect_reads(tmp_path: Path) -> None:
         assert "is JSON of NW-UCLA: convert it, or the folder that it is in" in refusal(tmp_path / "a.json", dialect)
 
 
-def test_json_of_no_known_tool(tmp_path: Path) -> None:
-    (tmp_path / "a.json").write_text("[1, 2]")
-    assert "is JSON, which is not read" in refusal(tmp_path / "a.json")
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[1, 2]", "is JSON with a list whose first element is an int, of no tool that is known, which is not read"),
+        ("[]", "is JSON with an empty list, of no tool"),
+        ('[{"a": 1}]', "is JSON with a list of dicts with the keys 'a', of no tool"),
+        ('{"a": 1, "b": 2}', "is JSON with the keys 'a', 'b', of no tool"),
+        ('{"a": 1,}', "is JSON, but it is not valid, or not complete ("),
+        (
+            '[{"image_id": 1, "keypoints": [1',
+            "is JSON of COCO's keypoints (results), but it is not valid, or not compl",
+        ),
+        (
+            '{"a": 1}\n{"a": 2}\n',
+            "is JSON, but it has several values, one per line (JSON Lines): join them in one list",
+        ),
+        ('{"a": 1} x', "is JSON, but it is not valid, or not complete (Extra data, line 1, column 10)"),
+        ("[" * 100_000, "is JSON, but its numbers are too long or its lists too deeply nested"),
+        ("[" + "9" * 5000 + "]", "is JSON, but its numbers are too long or its lists too deeply nested"),
+        ('["' + "a" * (2 << 20) + '"]', "is JSON with much data, of no tool that is known"),
+        ('["' + "a" * (2 << 20), "is JSON, but it is not complete: it does not end with ] or }"),
+    ],
+)
+def test_json_of_no_known_tool(tmp_path: Path, text: str, expected: str) -> None:
+    (tmp_path / "a.json").write_text(text)
+    assert expected in refusal(tmp_path / "a.json", "pyskl")
+
+
+def test_json_that_is_not_utf8(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_bytes(b'{"name": "M\xfcller"}')
+    assert "is JSON, but it is not text in UTF-8: save it in UTF-8" in refusal(tmp_path / "a.json", "pyskl")
 
 
 @pytest.mark.parametrize(
@@ -169,12 +160,33 @@ def test_json_of_no_known_tool(tmp_path: Path) -> None:
 def test_real_json_is_named_by_its_tool(real_file: Callable[[str], Path], file: str, tool: str) -> None:
     said = describe_file(real_file(file))
     assert said is not None
-    assert said.startswith(f"is JSON of {tool}, ")
+    assert said.startswith(f"is JSON of {tool}: convert it, or the folder that it is in, with --from ")
 
 
-def test_the_labels_of_st_gcn_alone(real_file: Callable[[str], Path]) -> None:
-    text = refusal(real_file("stgcn/val_label.pkl"))
-    assert "names and labels of ST-GCN or 2s-AGCN: convert the array that belongs to it" in text
+TO_COME = {
+    *("alphapose", "coco", "ctrgcn", "denoised", "gcn-clips", "kinetics-skeleton", "mediapipe", "mmpose"),
+    *("openpose", "raw-skes", "stgcn", "tools", "uav-human", "videopose3d", "yolo-pose"),
+}
+"""Dialects that messages name, and that may not be there yet."""
+
+
+def test_messages_name_dialects_that_exist() -> None:
+    """Every ``--from`` in the sentences of the package is followed by a dialect."""
+    named = set()
+    for path in (REPOSITORY / "converters").rglob("*.py"):
+        named |= set(re.findall(r"--from ([a-z0-9_-]+)", path.read_text(encoding="utf-8")))
+    for tool in JSON_TOOLS:
+        named |= set(re.findall(r"--from ([a-z0-9_-]+)", tool.remedy))
+    assert named - {"names", "or"} <= {*DIALECTS, *TO_COME}
+
+
+def test_the_real_files_of_st_gcn(real_file: Callable[[str], Path]) -> None:
+    array, labels = real_file("stgcn/val_data.npy"), real_file("stgcn/val_label.pkl")
+    for path in (labels, array.parent):
+        text = declined(path)
+        assert "ST-GCN or 2s-AGCN" in text
+        assert "--from stgcn" in text
+    assert "convert it with its labels, with --from stgcn" in declined(array)
 
 
 @pytest.mark.parametrize("file", ["annotations/hrnet_11_joints.pkl", "annotations/single_annotation.pkl"])
@@ -189,16 +201,19 @@ def test_a_real_table_of_contents_is_taken(real_file: Callable[[str], Path]) -> 
 
 
 INSTANCE = {"keypoints": np.zeros((1, 17, 2)), "keypoint_scores": np.ones((1, 17)), "bboxes": np.zeros((1, 4))}
+RAW = {"name": "S001C001P001R001A001", "data": {"72": {"joints": np.zeros((75, 3))}}, "num_frames": 3}
+
 PICKLES: dict[str, tuple[object, str]] = {
     "poses": (
         [{"pose": np.zeros((17, 3)), "vis": np.ones(17)}],
         r"keys 'pose', 'vis', none.*own_data.*--from list conv",
     ),
-    "rows of joints": ([np.zeros((37, 51)), np.zeros((46, 51))], r"arrays of joints.*reshape.*own_data"),
+    "raw_skes_data": ([RAW], r"CTR-GCN's raw_skes_data.pkl.*--from raw-skes .*sources_ntu"),
+    "raw_denoised_joints": ([np.zeros((37, 150)), np.zeros((46, 75))], r"rows of 25 joints.*--from denoised"),
     "joints": ([np.zeros((37, 17, 3))] * 2, r"arrays of joints"),
     "scores": ([np.zeros(60)] * 2, r"scores of a test run"),
     "scores of clips": ([np.zeros((10, 400))] * 2, r"scores of a test run"),
-    "instances": ([[INSTANCE] * 3] * 2, r"MMPose's instances per person and frame.*own_data"),
+    "instances": ([[INSTANCE] * 3] * 2, r"MMPose's instances per person and frame: .*--from mmpose"),
     "lists": ([[1, 2]], r"list of lists"),
     "frame": ({**INSTANCE, "frame_id": 3}, r"rename keypoints to keypoint"),
     "checkpoint": ({"state_dict": {}, "epoch": 3}, r"keys 'state_dict', 'epoch', none of which.*--from single"),
@@ -215,7 +230,7 @@ PICKLES: dict[str, tuple[object, str]] = {
 def test_a_pickle_of_something_else_is_named(tmp_path: Path, name: str) -> None:
     value, expected = PICKLES[name]
     for protocol in (0, 2, 4):
-        text = refusal(dump(tmp_path / "a.pkl", value, protocol))
+        text = declined(dump(tmp_path / "a.pkl", value, protocol))
         assert re.search(expected, text), text
         assert "\n" not in text
 
@@ -271,7 +286,7 @@ def test_folders_of_other_files(tmp_path: Path) -> None:
     assert "with other files (3 of .mat, 1 of .txt): 0.mat is a MATLAB file" in refusal(tmp_path / "mixed")
     (tmp_path / "binary").mkdir()
     (tmp_path / "binary" / "a.bin").write_bytes(bytes(9))
-    assert "(1 of .bin); expected .skeleton, .pkl, " in refusal(tmp_path / "binary")
+    assert "(1 of .bin): a.bin is a binary file of no known kind" in refusal(tmp_path / "binary")
     assert "with other files" in refusal(tmp_path / "binary", label_by="ntu")
 
 
