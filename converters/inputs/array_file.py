@@ -133,6 +133,24 @@ def npz_text(path: Path, name: str) -> str | None:
         return str(text)
 
 
+def npz_pickle(path: Path, name: str) -> bytes:
+    """The pickle in an array of Python objects, which a .npz has under a name.
+
+    Raises SourceError as `npz_headers` does, and if there is no array of objects with this name.
+    """
+    with _members(path) as (archive, members):
+        if name not in members:
+            raise SourceError(f"{path} has no array {name}")
+        with archive.open(members[name]) as stream:
+            data = stream.read()
+    where = f"{path}: {name}"
+    file = io.BytesIO(data)
+    _, _, dtype = _stated(file, where)
+    if not dtype.hasobject:
+        raise SourceError(f"{where} is an array of {str(dtype)[:80]}; expected an array of Python objects")
+    return data[file.tell() :]
+
+
 @contextmanager
 def _unchanged(path: Path) -> Iterator[tuple[BinaryIO, int]]:
     """Open a file; yields it and its size. Raises SourceError at the end if its size or mtime has changed."""
@@ -181,7 +199,8 @@ def _header(file: BinaryIO, size: int, where: str) -> Header:
     return _parse_header(io.BytesIO(file.read(_MAX_HEADER)), size, where)
 
 
-def _parse_header(file: BinaryIO, size: int, where: str) -> Header:
+def _stated(file: BinaryIO, where: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """The shape, whether the order is Fortran's, and the dtype that the header of an array states."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # NumPy repairs, and warns about, integers that Python 2 wrote
@@ -197,6 +216,11 @@ def _parse_header(file: BinaryIO, size: int, where: str) -> Header:
     except _BAD_HEADER as error:
         reason = str(error).partition("\n")[0][:200]
         raise SourceError(f"{where} is not an array file of NumPy, or is damaged ({reason})") from None
+    return shape, fortran, dtype
+
+
+def _parse_header(file: BinaryIO, size: int, where: str) -> Header:
+    shape, fortran, dtype = _stated(file, where)
     if dtype.hasobject:
         raise SourceError(
             f"{where} is an array of Python objects, which contains a pickle and is not read: save it as an array of "

@@ -54,7 +54,7 @@ class Skeleton(NamedTuple):
 
 
 def parse(data: bytes, joints: int = JOINTS) -> Skeleton:
-    """The bodies of a file, which must have ``joints`` joints. Raises SourceError, which names the line, if the file is not valid.
+    """The bodies of a file. Raises SourceError, which names the line, if it is not valid, or has not ``joints`` joints.
 
     Body ids exceed 2**53, so they are never converted to float. Other numbers become the nearest float64.
     """
