@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeAlias
 
 from converters.conversion.source import Source
 from converters.inputs.candidate import Candidate
+from converters.inputs.detections import DTYPES
 from converters.inputs.naming import LABEL_BY as LABELS_FROM
 from skelstore.format.values import Json
 
@@ -97,6 +98,22 @@ LABEL_BY = Option("label_by", LABELS_FROM, "Take label and split from folders or
 SKIP_MISSING = Option(
     "skip_missing", "flag", "Leave out videos whose skeletons are missing, and record them.", "Source"
 )
+
+# Options of the dialects of pose tools.
+
+SIZE = Option("size", "text", "Size of the image in pixels, if the files do not say it.", "Pose tools", metavar="HxW")
+FIRST_FRAME = Option(
+    "first_frame", ("0", "1"), "Number of the first frame (default: the smallest that occurs).", "Pose tools"
+)
+DTYPE = Option("dtype", DTYPES, "Type of coordinates and scores (default: float32).", "Pose tools")
+POSE_OPTIONS = (TABLE, LABEL_BY, SKIP_MISSING, SIZE, FIRST_FRAME, DTYPE)
+"""The options of every dialect of a pose tool."""
+
+
+def recorded_pose_options(source: Mapping[str, Json]) -> dict[str, Any]:
+    """A ``Dialect.recorded`` for ``POSE_OPTIONS``."""
+    given = source.get("options")
+    return recorded_missing(source) | (given if isinstance(given, dict) else {})
 
 
 def recorded_missing(source: Mapping[str, Json]) -> dict[str, Any]:

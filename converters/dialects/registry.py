@@ -9,7 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from converters.conversion.source import Source
-from converters.dialects import array_folder, babel, bare_list, extraction, gym, kinetics, ntu, nwucla, pyskl, single
+from converters.dialects import (
+    alphapose,
+    array_folder,
+    babel,
+    bare_list,
+    extraction,
+    gym,
+    kinetics,
+    ntu,
+    nwucla,
+    pyskl,
+    single,
+)
 from converters.dialects.declining import decline
 from converters.dialects.dialect import Dialect
 from converters.inputs.candidate import Candidate
@@ -34,6 +46,7 @@ DIALECTS: dict[str, Dialect] = {
         extraction.DIALECT,
         array_folder.DIALECT,
         nwucla.DIALECT,
+        alphapose.DIALECT,
     )
 }
 """Name of each dialect, as in ``--from`` -> the dialect. Recognition tries them in this order."""
@@ -73,7 +86,7 @@ def open_source(
         **{"recipe": recipe, "task": task, "ignore": ignore or (), "skip_broken": skip_broken, **declared},
     }
     _require_declared("open_source", options, _source_options())
-    given = {name: value for name, value in options.items() if value not in (None, False, ())}
+    given = {name: value for name, value in options.items() if value is not None and value is not False and value != ()}
     path = local_path(path, SourceError)
     for value in given.values():
         if isinstance(value, str | os.PathLike):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 import zipfile
 import zlib
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +17,9 @@ from typing import NamedTuple
 from skelstore.errors import SourceError
 from skelstore.format.files import open_regular
 from skelstore.wording import counted
+
+CHUNK_BYTES = 1 << 20
+"""Bytes of a file that ``chunks`` returns at once."""
 
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
 _LOCAL_MAGIC = b"PK\x03\x04"
@@ -75,6 +79,11 @@ def _refuse_shared(path: Path, found: list[Member]) -> None:
 
 def read(path: Path, member: Member) -> bytes:
     """The bytes of a file. Raises SourceError, without the path, if they cannot be read or are damaged."""
+    return b"".join(chunks(path, member))
+
+
+def chunks(path: Path, member: Member) -> Iterator[bytes]:
+    """The bytes of a file in chunks of at most ``CHUNK_BYTES``. Raises as ``read`` does, at the latest at the end."""
     if member.flags & _ENCRYPTED or member.method not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise SourceError("it is encrypted, or compressed with a method other than deflate: unpack the zip file")
     if member.packed > 2 * member.size + _MOST_OVERHEAD:
@@ -82,17 +91,36 @@ def read(path: Path, member: Member) -> bytes:
             f"it is damaged in the zip file ({counted(member.packed, 'byte')} compressed, {member.size:,} uncompressed)"
             ": get the zip file again"
         )
+    size = crc = 0
+    for chunk in _unpack(path, member):
+        size += len(chunk)
+        crc = zlib.crc32(chunk, crc)
+        if size > member.size:
+            break
+        yield chunk
+    if size != member.size or crc != member.crc:
+        raise SourceError("it is damaged in the zip file: get the zip file again")
+
+
+def _unpack(path: Path, member: Member) -> Iterator[bytes]:
+    """The uncompressed bytes of a file, up to the first damaged one."""
     with open(path, "rb", opener=open_regular) as file:
         file.seek(member.offset)
-        header = file.read(_LOCAL_HEADER.size)
-        magic, name, extra = _LOCAL_HEADER.unpack(header.ljust(_LOCAL_HEADER.size, b"\0"))
+        magic, name, extra = _LOCAL_HEADER.unpack(file.read(_LOCAL_HEADER.size).ljust(_LOCAL_HEADER.size, b"\0"))
+        if magic != _LOCAL_MAGIC:
+            return
         file.seek(member.offset + _LOCAL_HEADER.size + name + extra)
-        data = file.read(member.packed) if magic == _LOCAL_MAGIC else b""
-    try:
-        if member.method == zipfile.ZIP_DEFLATED:
-            data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, member.size + 1)
-    except zlib.error:
-        data = b""
-    if len(data) != member.size or zlib.crc32(data) != member.crc:
-        raise SourceError("it is damaged in the zip file: get the zip file again")
-    return data
+        left = member.packed
+        inflate = zlib.decompressobj(-zlib.MAX_WBITS) if member.method == zipfile.ZIP_DEFLATED else None
+        while left > 0 and (data := file.read(min(left, CHUNK_BYTES))):
+            left -= len(data)
+            if inflate is None:
+                yield data
+                continue
+            while data and not inflate.eof:
+                try:
+                    chunk = inflate.decompress(data, CHUNK_BYTES)
+                except zlib.error:
+                    return
+                yield chunk
+                data = inflate.unconsumed_tail
