@@ -76,6 +76,8 @@ class Detections:
         self._recognise = fractions is None
         self._points = [0, 0]  # those that may be fractions, and all
         self._joints = joints
+        self._listed: tuple[int, int] | None = None
+        """The smallest and largest frame that the file lists, with persons or without."""
         self._frames = array("i")
         self._tracks = array("i")
         self._tracked = False
@@ -109,8 +111,7 @@ class Detections:
         width, height under one that ends in ``box``; numbers [K] under any other. An empty list or None is a row of
         zeros.
         """
-        if not 0 <= frame <= _MOST_FRAME:
-            raise SourceError(f"{self._where}: {place}: frame {shown(frame)}; expected 0 to {_MOST_FRAME:,}")
+        self._require_frame(frame, place)
         row = self.numbers(keypoint, place)
         if self._joints is None:
             self._joints = len(row) // 3
@@ -149,6 +150,16 @@ class Detections:
         """The size of the image that the file states, before the first detection is added."""
         self._size = self._given_size or size
 
+    def see_frame(self, frame: int, place: str) -> None:
+        """A frame that the file lists, whether it has persons or not: it counts for ``total_frames``."""
+        self._require_frame(frame, place)
+        first, last = self._listed or (frame, frame)
+        self._listed = min(first, frame), max(last, frame)
+
+    def _require_frame(self, frame: int, place: str) -> None:
+        if not 0 <= frame <= _MOST_FRAME:
+            raise SourceError(f"{self._where}: {place}: frame {shown(frame)}; expected 0 to {_MOST_FRAME:,}")
+
     def leave_out(self) -> None:
         """Count a person without joints."""
         self._empty += 1
@@ -173,6 +184,8 @@ class Detections:
     def annotation(self, total_frames: int | None = None) -> Annotation:
         """The keys of the annotation. ``total_frames`` is what the tool says; by default the last frame + 1.
 
+        The last frame is that with a person, or the last that ``see_frame`` has been told.
+
         ``track`` is there if any person has an id. ``first_frame`` is the number that the file gives frame 0.
         ``empty_persons``, ``mean_box_scores`` and ``not_kept`` count and name what was left out or computed, if
         anything was.
@@ -184,6 +197,8 @@ class Detections:
         order = None if (frames[1:] >= frames[:-1]).all() else np.argsort(frames, kind="stable")
         ordered = frames if order is None else frames[order]
         last = int(ordered[-1]) - first + 1 if len(self) else 0
+        if self._listed is not None:
+            last = max(last, self._listed[1] - first + 1)
         annotation: Annotation = {}
         if self._size is not None:
             annotation |= {"img_shape": tuple(self._size), "original_shape": tuple(self._size)}
@@ -314,10 +329,11 @@ class Detections:
 
     def _first_of(self, frames: NDArray[np.int32]) -> int:
         """The number of the first frame."""
-        smallest = int(frames.min()) if len(frames) else 0
+        known = [*([int(frames.min())] if len(frames) else []), *(self._listed or ())[:1]]
+        smallest = min(known, default=0)
         if self._first_frame is None:
-            return min(smallest, 1) if smallest <= 1 else 0
-        if smallest < self._first_frame and len(frames):
+            return smallest if smallest <= 1 else 0
+        if smallest < self._first_frame and known:
             raise SourceError(
                 f"{self._where} has frame {smallest}; with --first-frame {self._first_frame} there is none before it"
             )

@@ -96,7 +96,7 @@ class PoseClips(ListedFiles):
         names = {"frame_dir": video.name}
         first = {key: given.pop(key) for key in ("label", "img_shape", "original_shape") if key in given}
         annotation = names | first | found | self._more(video) | given
-        return annotation, Origin(video.entry.file, 0, len(annotation))
+        return annotation, Origin(video.entry.file, video.entry.position or 0, len(annotation))
 
     def files(self, start: int, stop: int) -> list[Path]:
         videos = self._listing.videos[start:stop]
