@@ -133,6 +133,11 @@ def npz_text(path: Path, name: str) -> str | None:
         return str(text)
 
 
+def parse_npy(data: bytes, where: str) -> NDArray[Any]:
+    """The array that the bytes of a .npy file hold. Raises SourceError, with its name ``where``, if it is not one."""
+    return _array(io.BytesIO(data), len(data), where)
+
+
 def npz_pickle(path: Path, name: str) -> bytes:
     """The pickle in an array of Python objects, which a .npz has under a name.
 
