@@ -11,20 +11,16 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import Any
 
 from converters.dialects.dialect import POSE_OPTIONS, Dialect, recorded_pose_options
 from converters.inputs.candidate import Candidate
 from converters.inputs.detections import Detections
 from converters.inputs.json_elements import elements
 from converters.inputs.listing import Entry
-from converters.inputs.pose_clips import PoseClips
+from converters.inputs.pose_clips import PoseClips, convert_clips
 from skelstore.errors import SourceError
 from skelstore.wording import shown
-
-if TYPE_CHECKING:
-    from converters.conversion.convert import ConvertOptions
 
 NAME = "alphapose"
 SUFFIX = ".json"
@@ -47,16 +43,6 @@ class AlphaPoseFiles(PoseClips):
 
     dialect = NAME
     notes = _NOTES
-
-    def __init__(self, path: str | os.PathLike[str], **options: Any) -> None:
-        super().__init__(path, suffixes=(SUFFIX,), **options)
-
-    def _clips(self) -> list[Entry]:
-        sizes = self._files.sizes
-        return [
-            Entry(name, None, PurePosixPath(name).with_suffix("").as_posix(), max(size, 1))
-            for name, size in sizes.items()
-        ]
 
     def _layout(self, joints: int) -> str | None:
         return JOINTS.get(joints)
@@ -161,21 +147,9 @@ DIALECT = Dialect(
 )
 
 
-def convert(
-    source: str | os.PathLike[str],
-    destination: str | os.PathLike[str],
-    *,
-    table: str | os.PathLike[str] | None = None,
-    label_by: str | None = None,
-    skip_missing: bool = False,
-    size: str | None = None,
-    first_frame: str | None = None,
-    dtype: str | None = None,
-    **options: Unpack[ConvertOptions],
-) -> None:
-    """Convert a file, folder or zip file. Raises SourceError as ``AlphaPoseFiles`` does, else as ``convert_source``."""
-    from converters.conversion.convert import convert_source
+def convert(source: str | os.PathLike[str], destination: str | os.PathLike[str], **options: Any) -> None:
+    """Convert a file, folder or zip file. ``options`` are those of ``PoseClips`` and ``ConvertOptions``.
 
-    given = {"table": table, "label_by": label_by, "size": size, "first_frame": first_frame, "dtype": dtype}
-    source_options = {name: value for name, value in given.items() if value is not None}
-    convert_source(AlphaPoseFiles(source, skip_missing=skip_missing, **source_options), destination, **options)
+    Raises SourceError as ``AlphaPoseFiles`` does, else what ``convert_source`` raises.
+    """
+    convert_clips(AlphaPoseFiles, source, destination, options)

@@ -16,8 +16,7 @@ import codecs
 import os
 import re
 from collections.abc import Iterator
-from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,13 +26,10 @@ from converters.inputs.candidate import Candidate
 from converters.inputs.detections import Detections
 from converters.inputs.json_elements import Element, elements
 from converters.inputs.listing import Entry
-from converters.inputs.pose_clips import PoseClips
+from converters.inputs.pose_clips import PoseClips, convert_clips
 from skelstore.errors import SourceError
 from skelstore.joints import layout
 from skelstore.wording import shown
-
-if TYPE_CHECKING:
-    from converters.conversion.convert import ConvertOptions
 
 NAME = "mediapipe"
 SUFFIXES = (".json", ".npy")
@@ -41,6 +37,7 @@ JOINTS = 33
 """V of MediaPipe's pose."""
 
 _NOTES = (
+    "box_score is the mean of the scores of the joints: MediaPipe does not score persons",
     "the score of a joint is its visibility, or 1 if it has none",
     "keypoint_z is kept as it is: z has the scale of x before fractions are scaled to pixels",
 )
@@ -70,16 +67,9 @@ class MediaPipeFiles(PoseClips):
     """
 
     dialect = NAME
+    suffixes = SUFFIXES
     notes = _NOTES
-
-    def __init__(self, path: str | os.PathLike[str], **options: Any) -> None:
-        super().__init__(path, suffixes=SUFFIXES, **options)
-
-    def _clips(self) -> list[Entry]:
-        return [
-            Entry(name, None, PurePosixPath(name).with_suffix("").as_posix(), max(size, 1))
-            for name, size in self._files.sizes.items()
-        ]
+    scores_persons = False
 
     def _layout(self, joints: int) -> str | None:
         return "mediapipe-33" if joints == JOINTS else None
@@ -157,7 +147,7 @@ class _Reading:
                 raise self._error(place, value)
             body = value[names[0]] if names else None
             self._detections.not_kept(value.keys() - {*_FRAMES, *names[:1], *_PARTS})
-        self._detections.see_frame(frame, place)
+        self._detections.see_frame(frame)
         persons = self._persons(place, body)
         if not persons and any(parts.values()):
             self._detections.not_kept(f"{field} of frames without a pose" for field, points in parts.items() if points)
@@ -318,21 +308,9 @@ DIALECT = Dialect(
 )
 
 
-def convert(
-    source: str | os.PathLike[str],
-    destination: str | os.PathLike[str],
-    *,
-    table: str | os.PathLike[str] | None = None,
-    label_by: str | None = None,
-    skip_missing: bool = False,
-    size: str | None = None,
-    first_frame: str | None = None,
-    dtype: str | None = None,
-    **options: Unpack[ConvertOptions],
-) -> None:
-    """Convert a file, folder or zip file. Raises SourceError as ``MediaPipeFiles`` does, else as ``convert_source``."""
-    from converters.conversion.convert import convert_source
+def convert(source: str | os.PathLike[str], destination: str | os.PathLike[str], **options: Any) -> None:
+    """Convert a file, folder or zip file. ``options`` are those of ``PoseClips`` and ``ConvertOptions``.
 
-    given = {"table": table, "label_by": label_by, "size": size, "first_frame": first_frame, "dtype": dtype}
-    source_options = {name: value for name, value in given.items() if value is not None}
-    convert_source(MediaPipeFiles(source, skip_missing=skip_missing, **source_options), destination, **options)
+    Raises SourceError as ``MediaPipeFiles`` does, else what ``convert_source`` raises.
+    """
+    convert_clips(MediaPipeFiles, source, destination, options)

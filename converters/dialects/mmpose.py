@@ -14,8 +14,7 @@ from __future__ import annotations
 import codecs
 import os
 from collections.abc import Mapping
-from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import Any
 
 import numpy as np
 
@@ -24,14 +23,11 @@ from converters.inputs.candidate import Candidate
 from converters.inputs.detections import Detections
 from converters.inputs.json_elements import Element, elements
 from converters.inputs.listing import Entry
-from converters.inputs.pose_clips import PoseClips
+from converters.inputs.pose_clips import PoseClips, convert_clips
 from converters.pickles.file import PickleFile
 from skelstore.errors import SourceError
 from skelstore.format.values import Json
 from skelstore.wording import kind_of, shown
-
-if TYPE_CHECKING:
-    from converters.conversion.convert import ConvertOptions
 
 NAME = "mmpose"
 SUFFIXES = (".json", ".pkl")
@@ -63,22 +59,17 @@ class MMPoseFiles(PoseClips):
     """
 
     dialect = NAME
+    suffixes = SUFFIXES
     notes = _NOTES
 
     def __init__(self, path: str | os.PathLike[str], **options: Any) -> None:
         self._meta: dict[str, Json] = {}
-        super().__init__(path, suffixes=SUFFIXES, **options)
+        super().__init__(path, **options)
 
     def description(self) -> dict[str, Json]:
         """As for all tools; and ``meta_info``, what the first file with one says about the joints."""
         description = super().description()
         return description | {"meta_info": self._meta} if self._meta else description
-
-    def _clips(self) -> list[Entry]:
-        return [
-            Entry(name, None, PurePosixPath(name).with_suffix("").as_posix(), max(size, 1))
-            for name, size in self._files.sizes.items()
-        ]
 
     def _layout(self, joints: int) -> str | None:
         return LAYOUTS.get((str(self._meta.get("dataset_name")), joints))
@@ -117,7 +108,7 @@ class _Frames:
             raise SourceError(f"{self._where}: {place} is {_sized(value)}; expected {expected}")
         index = element.position or 0
         if form == "an instance":
-            self._detections.see_frame(0, place)
+            self._detections.see_frame(0)
             _add(self._where, place, 0, value, self._detections)
             return
         frame = index
@@ -131,7 +122,7 @@ class _Frames:
                     "a number and a list"
                 )
             place = f"{place}.instances"
-        self._detections.see_frame(frame, element.place)
+        self._detections.see_frame(frame)
         for i, instance in enumerate(instances):
             _add(self._where, f"{place}[{i}]", frame, instance, self._detections)
 
@@ -309,21 +300,9 @@ DIALECT = Dialect(
 )
 
 
-def convert(
-    source: str | os.PathLike[str],
-    destination: str | os.PathLike[str],
-    *,
-    table: str | os.PathLike[str] | None = None,
-    label_by: str | None = None,
-    skip_missing: bool = False,
-    size: str | None = None,
-    first_frame: str | None = None,
-    dtype: str | None = None,
-    **options: Unpack[ConvertOptions],
-) -> None:
-    """Convert a file, folder or zip file. Raises SourceError as ``MMPoseFiles`` does, else as ``convert_source``."""
-    from converters.conversion.convert import convert_source
+def convert(source: str | os.PathLike[str], destination: str | os.PathLike[str], **options: Any) -> None:
+    """Convert a file, folder or zip file. ``options`` are those of ``PoseClips`` and ``ConvertOptions``.
 
-    given = {"table": table, "label_by": label_by, "size": size, "first_frame": first_frame, "dtype": dtype}
-    source_options = {name: value for name, value in given.items() if value is not None}
-    convert_source(MMPoseFiles(source, skip_missing=skip_missing, **source_options), destination, **options)
+    Raises SourceError as ``MMPoseFiles`` does, else what ``convert_source`` raises.
+    """
+    convert_clips(MMPoseFiles, source, destination, options)

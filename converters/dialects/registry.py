@@ -17,8 +17,10 @@ from converters.dialects import (
     extraction,
     gym,
     kinetics,
+    kinetics_skeleton,
     ntu,
     nwucla,
+    openpose,
     pyskl,
     single,
 )
@@ -47,6 +49,8 @@ DIALECTS: dict[str, Dialect] = {
         array_folder.DIALECT,
         nwucla.DIALECT,
         alphapose.DIALECT,
+        kinetics_skeleton.DIALECT,
+        openpose.DIALECT,
     )
 }
 """Name of each dialect, as in ``--from`` -> the dialect. Recognition tries them in this order."""

@@ -13,21 +13,18 @@ import os
 import re
 from collections.abc import Iterable
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
+from typing import Any, NamedTuple
 
 from converters.dialects.dialect import POSE_OPTIONS, Dialect, recorded_pose_options
 from converters.inputs.candidate import Candidate
 from converters.inputs.clip_files import FrameFile, group_frames
 from converters.inputs.detections import Detections
 from converters.inputs.listing import Entry
-from converters.inputs.pose_clips import PoseClips
+from converters.inputs.pose_clips import PoseClips, convert_clips
 from converters.inputs.video_table import refuse
 from skelstore.errors import SourceError
 from skelstore.joints import LAYOUTS
 from skelstore.wording import shown
-
-if TYPE_CHECKING:
-    from converters.conversion.convert import ConvertOptions
 
 NAME = "yolo-pose"
 SUFFIX = ".txt"
@@ -57,26 +54,30 @@ class YoloPoseFiles(PoseClips):
     """
 
     dialect = NAME
+    suffixes = (SUFFIX,)
     notes = _NOTES
     fractions = True
 
     def __init__(self, path: str | os.PathLike[str], **options: Any) -> None:
         self._frames: dict[str, list[FrameFile]] = {}
-        super().__init__(path, suffixes=(SUFFIX,), **options)
+        super().__init__(path, **options)
 
     def _clips(self) -> list[Entry]:
         sizes = self._files.sizes
         names = [name for name in sizes if PurePosixPath(name).name.lower() not in _OTHER_FILES]
         clips, problems = group_frames(self.path.stem, names)
         refuse(str(self.path), problems)
-        self._frames = {frames[0].name: frames for frames in clips.values()}
+        self._frames = {_clip_name(frames[0].name) or name: frames for name, frames in clips.items()}
         return [
-            Entry(frames[0].name, None, _clip_name(frames[0].name) or name, max(sum(sizes[f.name] for f in frames), 1))
-            for name, frames in clips.items()
+            Entry(name, None, name, max(sum(sizes[frame.name] for frame in frames), 1))
+            for name, frames in self._frames.items()
         ]
 
     def _names(self, entry: Entry) -> list[str]:
         return [frame.name for frame in self._frames[entry.file]]
+
+    def _where(self, entry: Entry) -> str:
+        return f"{self.path}: {entry.file}"
 
     def _layout(self, joints: int) -> str | None:
         return "coco-17" if joints == _USUAL else None
@@ -89,7 +90,7 @@ class YoloPoseFiles(PoseClips):
                 if text.strip():
                     lines.append(_Line(frame.number, f"{frame.name}: line {number}", _numbers(text, where, number)))
         if self._frames[entry.file][0].number:  # the first frame is 1, and has no file if nobody is in it
-            detections.see_frame(1, entry.file)
+            detections.see_frame(1)
         if not lines:
             return None
         form = _form(self._where(entry), lines, detections.joints)
@@ -228,21 +229,9 @@ DIALECT = Dialect(
 )
 
 
-def convert(
-    source: str | os.PathLike[str],
-    destination: str | os.PathLike[str],
-    *,
-    table: str | os.PathLike[str] | None = None,
-    label_by: str | None = None,
-    skip_missing: bool = False,
-    size: str | None = None,
-    first_frame: str | None = None,
-    dtype: str | None = None,
-    **options: Unpack[ConvertOptions],
-) -> None:
-    """Convert a file, folder or zip file. Raises SourceError as ``YoloPoseFiles`` does, else as ``convert_source``."""
-    from converters.conversion.convert import convert_source
+def convert(source: str | os.PathLike[str], destination: str | os.PathLike[str], **options: Any) -> None:
+    """Convert a file, folder or zip file. ``options`` are those of ``PoseClips`` and ``ConvertOptions``.
 
-    given = {"table": table, "label_by": label_by, "size": size, "first_frame": first_frame, "dtype": dtype}
-    source_options = {name: value for name, value in given.items() if value is not None}
-    convert_source(YoloPoseFiles(source, skip_missing=skip_missing, **source_options), destination, **options)
+    Raises SourceError as ``YoloPoseFiles`` does, else what ``convert_source`` raises.
+    """
+    convert_clips(YoloPoseFiles, source, destination, options)

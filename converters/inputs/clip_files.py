@@ -40,12 +40,15 @@ class ClipFiles:
         else:
             self.sizes = {self.path.name: self.path.stat().st_size}
 
+    @property
+    def is_zip(self) -> bool:
+        """Whether the files are in a zip file."""
+        return self._members is not None
+
     def chunks(self, name: str) -> Iterator[bytes]:
         """The bytes of a file, in chunks. Raises SourceError if it is damaged in a zip file, OSError if it is gone."""
         if self._members is None:
-            with open(self._folder / name, "rb", opener=open_regular) as file:
-                while chunk := file.read(CHUNK_BYTES):
-                    yield chunk
+            yield from read_chunks(self._folder / name)
             return
         try:
             yield from archive.chunks(self.path, self._members[name])
@@ -70,6 +73,13 @@ class ClipFiles:
     def files(self, names: Iterable[str]) -> list[Path]:
         """The files on disk that hold these files."""
         return [self.path] if self._members is not None else [self._folder / name for name in names]
+
+
+def read_chunks(path: Path) -> Iterator[bytes]:
+    """The bytes of a file, in chunks."""
+    with open(path, "rb", opener=open_regular) as file:
+        while chunk := file.read(CHUNK_BYTES):
+            yield chunk
 
 
 def is_zip(path: Path) -> bool:

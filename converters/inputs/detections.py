@@ -50,7 +50,8 @@ class Detections:
     """Collects the detections of one clip.
 
     ``where`` is the name of the clip for messages, ``joints`` V if it is known, ``size`` that of the image, and
-    ``other_size`` the one to use if the file states none (``state_size``). ``fractions`` says whether x and y are
+    ``other_size`` the one to use if the file states none (``state_size``). Unless ``scores_persons``, means of the
+    scores of joints are not counted. ``fractions`` says whether x and y are
     fractions of the image, which are scaled to pixels; if it is None, that is recognised from the first joints.
     ``first_frame`` is the number of the first frame, 0 or 1; by default the smallest number that occurs, if it is 0 or
     1, else 0.
@@ -64,6 +65,7 @@ class Detections:
         size: Size | None = None,
         other_size: Size | None = None,
         dtype: Dtype = "float32",
+        scores_persons: bool = True,
         fractions: bool | None = None,
         first_frame: int | None = None,
     ) -> None:
@@ -74,13 +76,13 @@ class Detections:
         self._first_frame = first_frame
         self._fractions = fractions
         self._recognise = fractions is None
+        self._scores_persons = scores_persons
         self._points = [0, 0]  # those that may be fractions, and all
         self._joints = joints
-        self._listed: tuple[int, int] | None = None
-        """The smallest and largest frame that the file lists, with persons or without."""
         self._frames = array("i")
         self._tracks = array("i")
         self._tracked = False
+        self._seen: tuple[int, int] | None = None  # the smallest and the largest number of a frame
         self._block: list[Sequence[float]] = []
         self._scores: list[float] = []
         self._places: list[str] = []
@@ -111,7 +113,8 @@ class Detections:
         width, height under one that ends in ``box``; numbers [K] under any other. An empty list or None is a row of
         zeros.
         """
-        self._require_frame(frame, place)
+        if not 0 <= frame <= _MOST_FRAME:
+            raise SourceError(f"{self._where}: {place}: frame {shown(frame)}; expected 0 to {_MOST_FRAME:,}")
         row = self.numbers(keypoint, place)
         if self._joints is None:
             self._joints = len(row) // 3
@@ -150,15 +153,11 @@ class Detections:
         """The size of the image that the file states, before the first detection is added."""
         self._size = self._given_size or size
 
-    def see_frame(self, frame: int, place: str) -> None:
-        """A frame that the file lists, whether it has persons or not: it counts for ``total_frames``."""
-        self._require_frame(frame, place)
-        first, last = self._listed or (frame, frame)
-        self._listed = min(first, frame), max(last, frame)
-
-    def _require_frame(self, frame: int, place: str) -> None:
+    def see_frame(self, frame: int) -> None:
+        """Say that the clip has a frame of this number, perhaps without persons. ``add`` needs no such call."""
         if not 0 <= frame <= _MOST_FRAME:
-            raise SourceError(f"{self._where}: {place}: frame {shown(frame)}; expected 0 to {_MOST_FRAME:,}")
+            raise SourceError(f"{self._where} has frame {shown(frame)}; expected 0 to {_MOST_FRAME:,}")
+        self._seen = (min(self._seen[0], frame), max(self._seen[1], frame)) if self._seen else (frame, frame)
 
     def leave_out(self) -> None:
         """Count a person without joints."""
@@ -182,9 +181,8 @@ class Detections:
         return len(self._frames)
 
     def annotation(self, total_frames: int | None = None) -> Annotation:
-        """The keys of the annotation. ``total_frames`` is what the tool says; by default the last frame + 1.
-
-        The last frame is that with a person, or the last that ``see_frame`` has been told.
+        """The keys of the annotation. ``total_frames`` is what the tool says; by default the last frame that was
+        seen + 1.
 
         ``track`` is there if any person has an id. ``first_frame`` is the number that the file gives frame 0.
         ``empty_persons``, ``mean_box_scores`` and ``not_kept`` count and name what was left out or computed, if
@@ -193,12 +191,12 @@ class Detections:
         self._flush()
         self._check_fractions()
         frames = np.frombuffer(self._frames, np.int32) if len(self) else np.zeros(0, np.int32)
-        first = self._first_of(frames)
+        for frame in (frames.min(), frames.max()) if len(self) else ():
+            self.see_frame(int(frame))
+        first = self._find_first()
         order = None if (frames[1:] >= frames[:-1]).all() else np.argsort(frames, kind="stable")
         ordered = frames if order is None else frames[order]
-        last = int(ordered[-1]) - first + 1 if len(self) else 0
-        if self._listed is not None:
-            last = max(last, self._listed[1] - first + 1)
+        last = self._seen[1] - first + 1 if self._seen else 0
         annotation: Annotation = {}
         if self._size is not None:
             annotation |= {"img_shape": tuple(self._size), "original_shape": tuple(self._size)}
@@ -217,7 +215,7 @@ class Detections:
         annotation["first_frame"] = first
         if self._empty:
             annotation["empty_persons"] = self._empty
-        if self._mean_scores:
+        if self._mean_scores and self._scores_persons:
             annotation["mean_box_scores"] = self._mean_scores
         if self._dropped:
             annotation["not_kept"] = ", ".join(sorted(self._dropped))
@@ -300,6 +298,11 @@ class Detections:
         self._points[1] += int(np.count_nonzero(found))
         if self._fractions is None and self._points[1]:
             self._fractions = self._mostly_small
+            if self._fractions and 4 * np.count_nonzero((points[..., :2] < 0).any(axis=2)) > self._points[1]:
+                raise SourceError(
+                    f"{self._where}: x and y look like fractions from the middle of the image (-1 to 1); expected "
+                    "pixels, or fractions from its upper left corner (0 to 1)"
+                )
         if self._fractions and self._size is None:
             largest = float(np.abs(points[..., :2]).max(initial=0))
             raise SourceError(
@@ -327,13 +330,12 @@ class Detections:
             values[..., form.scaled[1] :: form.scaled[2]] *= height
         return values
 
-    def _first_of(self, frames: NDArray[np.int32]) -> int:
+    def _find_first(self) -> int:
         """The number of the first frame."""
-        known = [*([int(frames.min())] if len(frames) else []), *(self._listed or ())[:1]]
-        smallest = min(known, default=0)
+        smallest = self._seen[0] if self._seen else 0
         if self._first_frame is None:
             return smallest if smallest <= 1 else 0
-        if smallest < self._first_frame and known:
+        if self._seen and smallest < self._first_frame:
             raise SourceError(
                 f"{self._where} has frame {smallest}; with --first-frame {self._first_frame} there is none before it"
             )
@@ -363,7 +365,7 @@ class _Rows:
     """The rows [N, *trailing] of an array, in memory or, beyond ``_IN_MEMORY`` bytes, in a temporary file.
 
     The file is in the folder for temporary files (``TMPDIR``) and has no name: it is gone with the process. It is
-    mapped, so that its pages are those of the page cache.
+    mapped, so that its pages are those of the page cache, and the array cannot be written to.
     """
 
     def __init__(self, trailing: tuple[int, ...], dtype: np.dtype[Any]) -> None:
@@ -411,5 +413,5 @@ class _Rows:
     def _mapped(self, file: IO[bytes]) -> NDArray[Any]:
         with file:
             file.flush()
-            data = mmap.mmap(file.fileno(), self._count * self._row_bytes, access=mmap.ACCESS_COPY)
+            data = mmap.mmap(file.fileno(), self._count * self._row_bytes, access=mmap.ACCESS_READ)
         return np.frombuffer(data, self._dtype).reshape(-1, *self._trailing)

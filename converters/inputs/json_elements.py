@@ -40,6 +40,8 @@ _BLANKS = b" \t\r\n"
 _TO_BRACKET = re.compile(rb'(?:[^"\[\]{}]++|"[^"\\]*+(?:\\.[^"\\]*+)*+")*+([\[\]{}])', re.DOTALL)
 """Everything up to the next bracket outside of strings, and the bracket. It never backtracks, so a match takes a time
 that is proportional to its length."""
+_OUT_OF_VALUE = re.compile(rb'(?:[^"\[\]{}]++|"[^"\\]*+(?:\\.[^"\\]*+)*+"|\[[^"\[\]{}]*+\])*+([\[\]{}])', re.DOTALL)
+"""The same, but lists without text, lists and objects in them are passed over, too."""
 _CLOSING = {b"[": b"]", b"{": b"}"}
 
 
@@ -195,7 +197,7 @@ class _Reader:
         self._keep = self._at - 1
         depth = 1
         while depth:
-            found = _TO_BRACKET.match(self._text, self._at)
+            found = _OUT_OF_VALUE.match(self._text, self._at)
             if found is None:
                 self._grow(MOST_ELEMENT)
                 continue
@@ -252,7 +254,9 @@ def _parse(text: bytes, where: str) -> Any:
         value = _loads(text)
     except (ValueError, RecursionError) as error:
         raise SourceError(_explain(text, where, error)) from None
-    if text.count(b":") != _count_keys(value):  # a colon in a string, or a key that occurs twice
+    colons = text.count(b":")
+    if colons != (len(value) if type(value) is dict else 0) and colons != _count_keys(value):
+        # There is a colon in a text, or a key occurs twice.
         _refuse_repeated_keys(text, where)
     return value
 

@@ -19,7 +19,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import PurePosixPath
-from typing import IO, TYPE_CHECKING, Any, Unpack
+from typing import IO, Any
 
 from converters.dialects.coco.index import Index, read_index
 from converters.dialects.dialect import POSE_OPTIONS, Dialect, Option, recorded_pose_options
@@ -27,16 +27,13 @@ from converters.inputs.candidate import Candidate
 from converters.inputs.detections import Detections
 from converters.inputs.json_elements import parse
 from converters.inputs.listing import Entry
-from converters.inputs.pose_clips import PoseClips
+from converters.inputs.pose_clips import PoseClips, convert_clips
 from converters.inputs.video_table import refuse
 from skelstore.errors import SourceError
 from skelstore.format.files import open_regular, pread
 from skelstore.format.values import Json
 from skelstore.joints import LAYOUTS
 from skelstore.wording import counted, shown
-
-if TYPE_CHECKING:
-    from converters.conversion.convert import ConvertOptions
 
 NAME = "coco"
 SUFFIX = ".json"
@@ -63,7 +60,7 @@ class CocoFiles(PoseClips):
         self._pattern = None if frame_pattern is None else _compile(frame_pattern)
         self._indexes: dict[str, Index] = {}
         self._open: tuple[str, IO[bytes]] | None = None
-        super().__init__(path, suffixes=(SUFFIX,), **options)
+        super().__init__(path, **options)
 
     def settings(self) -> Json:
         """As for all tools, with the pattern."""
@@ -87,7 +84,7 @@ class CocoFiles(PoseClips):
             self._open = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_open": None}
+        return {**super().__getstate__(), "_open": None}
 
     def _clips(self) -> list[Entry]:
         entries = []
@@ -125,8 +122,8 @@ class CocoFiles(PoseClips):
         if clip.size is not None:
             detections.state_size(clip.size)
         if index.is_data_set:
-            detections.see_frame(clip.first, "images")
-            detections.see_frame(clip.last, "images")
+            detections.see_frame(clip.first)
+            detections.see_frame(clip.last)
         detections.not_kept(index.not_kept)
         with self._opened(entry.file) as file:
             for i in range(clip.start, clip.stop):
@@ -260,23 +257,9 @@ DIALECT = Dialect(
 )
 
 
-def convert(
-    source: str | os.PathLike[str],
-    destination: str | os.PathLike[str],
-    *,
-    table: str | os.PathLike[str] | None = None,
-    label_by: str | None = None,
-    skip_missing: bool = False,
-    size: str | None = None,
-    first_frame: str | None = None,
-    dtype: str | None = None,
-    frame_pattern: str | None = None,
-    **options: Unpack[ConvertOptions],
-) -> None:
-    """Convert a file, folder or zip file. Raises SourceError as ``CocoFiles`` does, else as ``convert_source``."""
-    from converters.conversion.convert import convert_source
+def convert(source: str | os.PathLike[str], destination: str | os.PathLike[str], **options: Any) -> None:
+    """Convert a file, folder or zip file. ``options`` are those of ``CocoFiles`` and ``ConvertOptions``.
 
-    given = {"table": table, "label_by": label_by, "size": size, "first_frame": first_frame, "dtype": dtype}
-    source_options = {name: value for name, value in given.items() if value is not None}
-    files = CocoFiles(source, skip_missing=skip_missing, frame_pattern=frame_pattern, **source_options)
-    convert_source(files, destination, **options)
+    Raises SourceError as ``CocoFiles`` does, else what ``convert_source`` raises.
+    """
+    convert_clips(CocoFiles, source, destination, options, ["frame_pattern"])

@@ -1,7 +1,7 @@
 """UAV-Human's skeletons: text files in the form of NTU RGB+D with 17 joints, in a folder or a zip file.
 
-A name is ``P000S00G10B10H10UC022000LC021000A000R0_08241716.txt``: subject, setup, gender, backpack, hat, upper and lower
-clothing, action from 0, replication, and the time. The joints are those of COCO, in pixels. The splits are
+A name is ``P000S00G10B10H10UC022000LC021000A000R0_08241716.txt``: subject, setup, gender, backpack, hat, upper and
+lower clothing, action from 0, replication, and the time. The joints are those of COCO, in pixels. The splits are
 Cross-Subject-v1 and -v2 of Li et al., UAV-Human (CVPR 2021), whose subjects are those of the README of
 sutdcv/UAV-Human; the order of the joints is that of its uavhumanposetools/pose_data_tools/graph.py.
 """
@@ -12,7 +12,7 @@ import os
 import re
 from dataclasses import replace
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,12 +22,9 @@ from converters.dialects.ntu.skeleton_file import Skeleton, parse
 from converters.inputs.candidate import Candidate
 from converters.inputs.detections import NO_TRACK, Detections
 from converters.inputs.listing import Entry, Listing, Video
-from converters.inputs.pose_clips import PoseClips
+from converters.inputs.pose_clips import PoseClips, convert_clips
 from converters.inputs.video_table import refuse
 from skelstore.errors import SourceError
-
-if TYPE_CHECKING:
-    from converters.conversion.convert import ConvertOptions
 
 NAME = "uav-human"
 SUFFIX = ".txt"
@@ -35,6 +32,7 @@ JOINTS = 17
 """V, the joints of COCO."""
 
 _NOTES = (
+    "box_score is the mean of the scores of the joints",
     "the score of a joint is 1, or 0 where x and y are 0: the files have none",
     "a body id that occurs twice in a frame of a clip is no track",
     "z and the other values of joints and bodies are kept where they are not all 0",
@@ -70,11 +68,13 @@ class UavHumanFiles(PoseClips):
     """
 
     dialect = NAME
+    suffixes = (SUFFIX,)
     notes = _NOTES
+    scores_persons = False
     fractions = False
 
     def __init__(self, path: str | os.PathLike[str], *, size: str | None = None, dtype: Any = "float32") -> None:
-        super().__init__(path, suffixes=(SUFFIX,), size=size, dtype=dtype, first_frame=0)
+        super().__init__(path, size=size, dtype=dtype, first_frame=0)
 
     def _clips(self) -> list[Entry]:
         entries = [
@@ -118,9 +118,9 @@ def _labelled(video: Video) -> Video:
 
 def _add(skeleton: Skeleton, detections: Detections) -> None:
     """Add the bodies of a file."""
-    given = skeleton.position[..., :2].any(axis=2)
+    given: NDArray[np.bool_] = np.any(skeleton.position[..., :2], axis=2)
     points = np.concatenate([skeleton.position[..., :2], given[..., None]], axis=2)
-    others = {
+    others: dict[str, NDArray[Any]] = {
         "keypoint_z": skeleton.position[..., 2],
         "depth": skeleton.depth,
         "color": skeleton.color,
@@ -173,15 +173,9 @@ DIALECT = Dialect(
 )
 
 
-def convert(
-    source: str | os.PathLike[str],
-    destination: str | os.PathLike[str],
-    *,
-    size: str | None = None,
-    dtype: str | None = None,
-    **options: Unpack[ConvertOptions],
-) -> None:
-    """Convert a folder, zip file or file. Raises SourceError as ``UavHumanFiles`` does, else as ``convert_source``."""
-    from converters.conversion.convert import convert_source
+def convert(source: str | os.PathLike[str], destination: str | os.PathLike[str], **options: Any) -> None:
+    """Convert a file, folder or zip file. ``options`` are those of ``UavHumanFiles`` and ``ConvertOptions``.
 
-    convert_source(UavHumanFiles(source, size=size, dtype=dtype or "float32"), destination, **options)
+    Raises SourceError as ``UavHumanFiles`` does, else what ``convert_source`` raises.
+    """
+    convert_clips(UavHumanFiles, source, destination, options)
