@@ -14,18 +14,25 @@ from converters.dialects import (
     array_folder,
     babel,
     bare_list,
+    coco,
     extraction,
     gym,
     kinetics,
     kinetics_skeleton,
+    mediapipe,
+    mmpose,
     ntu,
     nwucla,
     openpose,
     pyskl,
     single,
+    tools,
+    videopose3d,
+    yolo_pose,
 )
 from converters.dialects.declining import decline
 from converters.dialects.dialect import Dialect
+from converters.dialects.ntu import uav_human
 from converters.inputs.candidate import Candidate
 from converters.inputs.ntu_names import Recipe, Task
 from skelstore.errors import SourceError
@@ -46,11 +53,18 @@ DIALECTS: dict[str, Dialect] = {
         ntu.DIALECT,
         single.FOLDER_DIALECT,
         extraction.DIALECT,
+        mediapipe.DIALECT,
+        videopose3d.DIALECT,
         array_folder.DIALECT,
         nwucla.DIALECT,
         alphapose.DIALECT,
         kinetics_skeleton.DIALECT,
         openpose.DIALECT,
+        mmpose.DIALECT,
+        coco.DIALECT,
+        yolo_pose.DIALECT,
+        uav_human.DIALECT,
+        tools.DIALECT,
     )
 }
 """Name of each dialect, as in ``--from`` -> the dialect. Recognition tries them in this order."""
