@@ -60,7 +60,10 @@ class CocoFiles(PoseClips):
         self._pattern = None if frame_pattern is None else _compile(frame_pattern)
         self._indexes: dict[str, Index] = {}
         self._open: tuple[str, IO[bytes]] | None = None
-        super().__init__(path, **options)
+        try:
+            super().__init__(path, **options)
+        finally:
+            self.close()
 
     def settings(self) -> Json:
         """As for all tools, with the pattern."""
