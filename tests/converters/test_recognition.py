@@ -161,7 +161,7 @@ def test_json_of_a_pose_tool_is_named_for_another_dialect(tmp_path: Path, tool: 
 
 def test_json_of_two_dialects_is_asked_about(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(json.dumps(JSON["COCO's keypoints (results)"]))
-    with pytest.raises(SourceError, match="--from alphapose; .* --from coco"):
+    with pytest.raises(SourceError, match=r"--from alphapose; .* --from coco"):
         open_source(tmp_path / "a.json")
 
 

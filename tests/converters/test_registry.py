@@ -185,7 +185,7 @@ def test_wrong_options_of_convert(tmp_path: Path) -> None:
         open_source(tmp_path / "a.pkl", kpfile="x")
     with pytest.raises(SourceError, match="--recipe goes with ntu, not with list"):
         converters.convert(path, tmp_path / "a.zarr", recipe="raw")
-    with pytest.raises(SourceError, match="--skip-missing goes with kinetics, extraction, .* not with list"):
+    with pytest.raises(SourceError, match=r"--skip-missing goes with kinetics, extraction, .* not with list"):
         converters.convert(path, tmp_path / "a.zarr", skip_missing=True)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.pkl"]
 
