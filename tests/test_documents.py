@@ -18,6 +18,7 @@ import skelstore
 from converters import open_source
 from converters.conversion.convert import convert_source
 from converters.samples.pickles import ntu_like, ntu_names, write_samples
+from converters.samples.pose_tools import write_pose_tools
 from converters.samples.skeletons import write_skeletons
 from converters.samples.sources import write_sources
 from skelstore.write import parts
@@ -112,11 +113,13 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_samples(folder, VIDEOS)
     write_sources(folder, VIDEOS)
     write_skeletons(folder / "nturgb+d_skeletons", ntu_names(6))
+    write_pose_tools(folder, VIDEOS)
     return folder
 
 
 @pytest.mark.parametrize(
-    "source", ["gym_list.pkl", "one", "nturgb+d_skeletons", "k400/k400_hrnet.pkl", "k400_mmaction/k400_2d.pkl"]
+    "source",
+    ["gym_list.pkl", "one", "nturgb+d_skeletons", "k400/k400_hrnet.pkl", "k400_mmaction/k400_2d.pkl", "alphapose"],
 )
 def test_second_reader_reads_converted_samples(samples: Path, tmp_path: Path, source: str) -> None:
     kpfiles = (samples / source).parent / "kpfiles"
@@ -126,7 +129,7 @@ def test_second_reader_reads_converted_samples(samples: Path, tmp_path: Path, so
     check_by_second_reader(tmp_path / "s.zarr")
     about = SecondReader(tmp_path / "s.zarr").about["source"]
     known = {"dialect", "name", "size", "document", "kpfiles", "left_out", "boxes", "class_names", "joints", "unlisted"}
-    known |= {"recipe", "task"}
+    known |= {"recipe", "task", "notes", "options"}
     assert set(about) <= known
 
 

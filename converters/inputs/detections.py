@@ -316,9 +316,12 @@ class Detections:
 
     def _check_fractions(self) -> None:
         """Raise SourceError if all joints together do not confirm what was recognised from the first ones."""
-        if self._recognise and self._fractions is not None and self._fractions != self._mostly_small:
+        if not self._recognise or self._fractions is None:
+            return
+        small, found = self._points
+        if not self._mostly_small if self._fractions else 2 * small >= found:
             raise SourceError(
-                f"{self._where}: {self._points[0]:,} of {self._points[1]:,} joints may be fractions of the image, the "
+                f"{self._where}: {small:,} of {found:,} joints may be fractions of the image, the "
                 "others are pixels; expected one of the two in a clip"
             )
 

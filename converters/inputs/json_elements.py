@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import math
 import re
 from array import array
 from collections.abc import Callable, Iterable, Iterator
@@ -42,6 +43,8 @@ _TO_BRACKET = re.compile(rb'(?:[^"\[\]{}]++|"[^"\\]*+(?:\\.[^"\\]*+)*+")*+([\[\]
 that is proportional to its length."""
 _OUT_OF_VALUE = re.compile(rb'(?:[^"\[\]{}]++|"[^"\\]*+(?:\\.[^"\\]*+)*+"|\[[^"\[\]{}]*+\])*+([\[\]{}])', re.DOTALL)
 """The same, but lists without text, lists and objects in them are passed over, too."""
+_LARGE = re.compile(rb"[eE]\+?\d{3}|\d{300}")
+"""What a number has that may be beyond float64."""
 _CLOSING = {b"[": b"]", b"{": b"}"}
 
 
@@ -262,11 +265,25 @@ def _parse(text: bytes, where: str) -> Any:
 
 
 def _strict(text: bytes) -> Any:
-    return json.loads(text.decode("utf-8"), parse_constant=_refuse_constant)
+    """The value of a text, with the module json, which accepts more than orjson does."""
+    has_large = _LARGE.search(text) is not None
+    value = json.loads(
+        text.decode("utf-8"), parse_constant=_refuse_constant, parse_float=_finite if has_large else None
+    )
+    if b"\\u" in text:
+        json.dumps(value, ensure_ascii=False).encode()  # fails for half of a surrogate pair
+    return value
 
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError(f"{text[:40]} is beyond float64")
+    return value
 
 
 _loads: Callable[[bytes], Any] = _strict if orjson is None else orjson.loads

@@ -86,6 +86,9 @@ _JSON_TOOLS: tuple[tuple[str, frozenset[str]], ...] = tuple(
 )
 """The tool or data set whose JSON has these keys; the first match counts."""
 
+_JSON_DIALECTS = {"OpenPose": "openpose", "AlphaPose": "alphapose", "Kinetics-Skeleton": "kinetics-skeleton"}
+"""The tool or data set -> the dialect that reads its JSON."""
+
 _SKELETON_TEXT = re.compile(rb"\d{1,6}\s*\n(0\s*\n)*\d{1,2}\s*\n\d+( \S+){9}\s*\n\d{1,2}\s*\n")
 _OLD_PICKLE = re.compile(rb"\(+[ldt]?(p\d+)?\r?\n|\(+[ldt]?p\d|\(*[SVIFLc][^\n]*\n(p\d+\r?\n|\w+\r?\n(p|\())")
 """The beginning of a pickle of protocol 0, which is text."""
@@ -136,6 +139,15 @@ def describe_json(text: bytes) -> str:
     if {"file_name", "skeletons"} <= keys:
         return "is JSON of NW-UCLA: convert it, or the folder that it is in, with --from nwucla"
     tool = next((tool for tool, needed in _JSON_TOOLS if needed <= keys), None)
+    if tool in _JSON_DIALECTS:
+        return f"is JSON of {tool}: convert it, or the folder that it is in, with --from {_JSON_DIALECTS[tool]}"
+    if tool == "the labels of Kinetics-Skeleton":
+        return f"is JSON of {tool}: convert the folder with the clips, which is beside it"
+    if tool == "COCO's keypoints (results)":
+        return (
+            f"is JSON of {tool}, or of AlphaPose without boxes and ids: if its image_id are names of the frames of one "
+            "clip, convert it with --from alphapose; if they are ids of images, with --from coco"
+        )
     return f"is JSON{f' of {tool}' if tool else ''}, which is not read: {_OWN_DATA}"
 
 

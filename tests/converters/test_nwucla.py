@@ -106,8 +106,8 @@ def test_it_is_recognised_from_the_content_of_a_file(folder: Path, tmp_path: Pat
         open_source(folder)
     other = tmp_path / "other"
     other.mkdir()
-    (other / f"{NAMES[0]}.json").write_text('{"version": 1.3, "people": []}')
-    with pytest.raises(SourceError, match="is JSON of OpenPose, which is not read"):
+    (other / f"{NAMES[0]}.json").write_text('{"njts": 13, "frames": []}')
+    with pytest.raises(SourceError, match="is JSON of Toyota Smarthome, which is not read"):
         open_source(other)
 
 

@@ -131,7 +131,10 @@ JSON: dict[str, object] = {
 }
 
 
-@pytest.mark.parametrize("tool", JSON)
+NOT_READ = sorted(JSON.keys() - {"OpenPose", "AlphaPose", "Kinetics-Skeleton", "COCO's keypoints (results)"})
+
+
+@pytest.mark.parametrize("tool", NOT_READ)
 def test_json_is_named_by_the_tool_that_writes_it(tmp_path: Path, tool: str) -> None:
     (tmp_path / "in").mkdir()
     path = tmp_path / "in" / "a.json"
@@ -147,6 +150,25 @@ def test_json_that_another_dialect_reads(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text('{"file_name": "a01_s01_e00_v01", "skeletons": [], "label": 1}')
     for dialect in ("pyskl", "ntu"):
         assert "is JSON of NW-UCLA: convert it, or the folder that it is in" in refusal(tmp_path / "a.json", dialect)
+
+
+@pytest.mark.parametrize("tool", ["OpenPose", "AlphaPose", "Kinetics-Skeleton"])
+def test_json_of_a_pose_tool_is_named_for_another_dialect(tmp_path: Path, tool: str) -> None:
+    (tmp_path / "a.json").write_text(json.dumps(JSON[tool]))
+    with pytest.raises(SourceError, match=f"is JSON of {tool}: convert it, or the folder .*--from {tool.lower()}"):
+        open_source(tmp_path / "a.json", "pyskl")
+
+
+def test_json_of_two_dialects_is_asked_about(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(json.dumps(JSON["COCO's keypoints (results)"]))
+    with pytest.raises(SourceError, match=r"--from alphapose; .* --from coco"):
+        open_source(tmp_path / "a.json")
+
+
+def test_the_labels_of_kinetics_skeleton(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text('{"-a": {"has_skeleton": true, "label": "a", "label_index": 3}}')
+    with pytest.raises(SourceError, match="convert the folder with the clips, which is beside it"):
+        open_source(tmp_path / "a.json")
 
 
 def test_json_of_no_known_tool(tmp_path: Path) -> None:
@@ -169,7 +191,7 @@ def test_json_of_no_known_tool(tmp_path: Path) -> None:
 def test_real_json_is_named_by_its_tool(real_file: Callable[[str], Path], file: str, tool: str) -> None:
     said = describe_file(real_file(file))
     assert said is not None
-    assert said.startswith(f"is JSON of {tool}, ")
+    assert said.startswith((f"is JSON of {tool}, ", f"is JSON of {tool}: "))
 
 
 def test_the_real_files_of_st_gcn(real_file: Callable[[str], Path]) -> None:
