@@ -219,23 +219,18 @@ def _compile(pattern: str) -> re.Pattern[str]:
 
 
 def recognise(candidate: Candidate) -> bool:
-    """Whether it is a file that begins like COCO's keypoints, or a folder or zip file with such a file.
+    """Whether it is a file that begins like a data set of COCO, or a folder or zip file with such a file.
 
-    Results whose ``image_id`` is the name of an image may be AlphaPose's, too, and are not recognised.
+    A list of results may be AlphaPose's, too, and is not recognised.
     """
-    return any(_begins_like_coco(head) for head in candidate.heads(SUFFIX))
+    return any(map(_begins_like_a_data_set, candidate.heads(SUFFIX)))
 
 
-_NUMBERED = re.compile(rb'"image_id"\s*:\s*\d')
-
-
-def _begins_like_coco(head: bytes) -> bool:
+def _begins_like_a_data_set(head: bytes) -> bool:
     text = head.removeprefix(codecs.BOM_UTF8).lstrip()
-    if text.startswith(b"{"):
-        images = b'"images"' in text and b'"file_name"' in text
-        return images or (b'"annotations"' in text and b'"image_id"' in text and b'"keypoints"' in text)
-    is_other = b'"box"' in text or b'"idx"' in text
-    return text.startswith(b"[") and b'"keypoints"' in text and not is_other and _NUMBERED.search(text) is not None
+    has_images = b'"images"' in text and b'"file_name"' in text
+    has_annotations = b'"annotations"' in text and b'"image_id"' in text and b'"keypoints"' in text
+    return text.startswith(b"{") and (has_images or has_annotations)
 
 
 DIALECT = Dialect(
