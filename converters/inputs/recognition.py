@@ -86,7 +86,14 @@ _JSON_TOOLS: tuple[tuple[str, frozenset[str]], ...] = tuple(
 )
 """The tool or data set whose JSON has these keys; the first match counts."""
 
-_JSON_DIALECTS = {"OpenPose": "openpose", "AlphaPose": "alphapose", "Kinetics-Skeleton": "kinetics-skeleton"}
+_JSON_DIALECTS = {
+    "OpenPose": "openpose",
+    "AlphaPose": "alphapose",
+    "Kinetics-Skeleton": "kinetics-skeleton",
+    "MMPose": "mmpose",
+    "COCO's keypoints": "coco",
+    "MediaPipe": "mediapipe",
+}
 """The tool or data set -> the dialect that reads its JSON."""
 
 _SKELETON_TEXT = re.compile(rb"\d{1,6}\s*\n(0\s*\n)*\d{1,2}\s*\n\d+( \S+){9}\s*\n\d{1,2}\s*\n")
@@ -181,8 +188,7 @@ def describe_npz(names: Collection[str]) -> str:
         )
     if "positions_2d" in names or "positions_3d" in names:
         return (
-            "has the arrays of VideoPose3D (data_2d_*.npz: positions_2d, metadata), which are Python objects and are "
-            f"not read: {_OWN_DATA}"
+            "has the arrays of VideoPose3D (data_2d_*.npz: positions_2d, metadata): convert it with --from videopose3d"
         )
     if "keypoint" in names:
         return f"has the arrays of one video: {IN_FOLDER}"
@@ -308,11 +314,7 @@ def _describe_list_of_arrays(first: np.ndarray[Any, Any], second: object) -> str
 
 def _describe_list_of_lists(first: list[Any]) -> str:
     if first and isinstance(first[0], dict) and {"keypoints", "keypoint_scores"} <= first[0].keys():
-        return (
-            "is a list of MMPose's instances per person and frame: for each person, stack keypoints over the frames to "
-            "[T, V, 2] and keypoint_scores to [T, V]; stack the persons to [M, T, V, 2] and [M, T, V], and save them "
-            "as keypoint and keypoint_score of a .npz (docs/own_data.md)"
-        )
+        return "is a list of MMPose's instances per person and frame: convert it with --from mmpose"
     return f"is a list of lists, not of annotations (dicts): {_OWN_DATA}"
 
 

@@ -11,7 +11,28 @@ import pytest
 
 import converters
 from converters.conversion.convert import ConvertOptions
-from converters.dialects import array_folder, babel, bare_list, extraction, gym, kinetics, ntu, nwucla, pyskl, single
+from converters.dialects import (
+    alphapose,
+    array_folder,
+    babel,
+    bare_list,
+    coco,
+    extraction,
+    gym,
+    kinetics,
+    kinetics_skeleton,
+    mediapipe,
+    mmpose,
+    ntu,
+    nwucla,
+    openpose,
+    pyskl,
+    single,
+    tools,
+    videopose3d,
+    yolo_pose,
+)
+from converters.dialects.ntu import uav_human
 from converters.dialects.registry import DIALECTS
 from tests.support.repository import REPOSITORY
 
@@ -29,6 +50,10 @@ def test_the_dialects() -> None:
         **{"folder": single.FOLDER_DIALECT, "kinetics": kinetics.DIALECT, "gym": gym.DIALECT},
         **{"extraction": extraction.DIALECT, "arrays": array_folder.DIALECT, "babel": babel.DIALECT},
         **{"ntu": ntu.DIALECT, "nwucla": nwucla.DIALECT},
+        **{"alphapose": alphapose.DIALECT, "kinetics-skeleton": kinetics_skeleton.DIALECT},
+        **{"openpose": openpose.DIALECT, "mmpose": mmpose.DIALECT, "coco": coco.DIALECT},
+        **{"mediapipe": mediapipe.DIALECT, "yolo-pose": yolo_pose.DIALECT, "videopose3d": videopose3d.DIALECT},
+        **{"uav-human": uav_human.DIALECT, "tools": tools.DIALECT},
     } == DIALECTS
 
 

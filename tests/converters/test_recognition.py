@@ -90,7 +90,6 @@ FILES: dict[str, tuple[bytes, str]] = {
     "rows.npy": (npy(np.zeros((30, 75))), r"one row of joints per frame: reshape the rows to \(25, 3\)"),
     "train_data.npy": (npy(CLIP[None]), r"ST-GCN or 2s-AGCN.*np\.transpose\(x\[i\], \(3, 1, 2, 0\)\).*own_data"),
     "NTU60_CS.npz": (npz(x_train=CLIP, y_train=CLIP, x_test=CLIP, y_test=CLIP), r"CTR-GCN.*sources_ntu.*reshape"),
-    "data_2d_custom.npz": (npz(positions_2d={"a": 1}, metadata={"b": 2}), r"VideoPose3D.*own_data"),
     "keypoints.npz": (npz(keypoints=CLIP), r"expected keypoint: rename it"),
     "xy.npz": (npz(X=CLIP, y=CLIP), r"one array of all clips and one of their labels.*own_data"),
     "clip.npz": (npz(keypoint=CLIP), r"the arrays of one video: convert the folder"),
@@ -131,7 +130,7 @@ JSON: dict[str, object] = {
 }
 
 
-NOT_READ = sorted(JSON.keys() - {"OpenPose", "AlphaPose", "Kinetics-Skeleton", "COCO's keypoints (results)"})
+NOT_READ = ["Toyota Smarthome"]
 
 
 @pytest.mark.parametrize("tool", NOT_READ)
@@ -152,11 +151,18 @@ def test_json_that_another_dialect_reads(tmp_path: Path) -> None:
         assert "is JSON of NW-UCLA: convert it, or the folder that it is in" in refusal(tmp_path / "a.json", dialect)
 
 
-@pytest.mark.parametrize("tool", ["OpenPose", "AlphaPose", "Kinetics-Skeleton"])
+@pytest.mark.parametrize("tool", ["OpenPose", "AlphaPose", "Kinetics-Skeleton", "MMPose", "MediaPipe"])
 def test_json_of_a_pose_tool_is_named_for_another_dialect(tmp_path: Path, tool: str) -> None:
     (tmp_path / "a.json").write_text(json.dumps(JSON[tool]))
     with pytest.raises(SourceError, match=f"is JSON of {tool}: convert it, or the folder .*--from {tool.lower()}"):
         open_source(tmp_path / "a.json", "pyskl")
+
+
+def test_coco_and_pickles_of_mmpose_are_named_for_another_dialect(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(json.dumps(JSON["COCO's keypoints"]))
+    assert "is JSON of COCO's keypoints: convert it" in refusal(tmp_path / "a.json", "pyskl")
+    path = dump(tmp_path / "a.pkl", [[INSTANCE] * 3] * 2)
+    assert "MMPose's instances per person and frame: convert it with --from mmpose" in refusal(path, "list")
 
 
 def test_json_of_two_dialects_is_asked_about(tmp_path: Path) -> None:
@@ -231,7 +237,6 @@ PICKLES: dict[str, tuple[object, str]] = {
     "joints": ([np.zeros((37, 17, 3))] * 2, r"arrays of joints"),
     "scores": ([np.zeros(60)] * 2, r"scores of a test run"),
     "scores of clips": ([np.zeros((10, 400))] * 2, r"scores of a test run"),
-    "instances": ([[INSTANCE] * 3] * 2, r"MMPose's instances per person and frame.*own_data"),
     "lists": ([[1, 2]], r"list of lists"),
     "frame": ({**INSTANCE, "frame_id": 3}, r"rename keypoints to keypoint"),
     "checkpoint": ({"state_dict": {}, "epoch": 3}, r"keys 'state_dict', 'epoch', none of which.*--from single"),

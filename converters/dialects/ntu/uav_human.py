@@ -74,7 +74,7 @@ class UavHumanFiles(PoseClips):
     fractions = False
 
     def __init__(self, path: str | os.PathLike[str], *, size: str | None = None, dtype: Any = "float32") -> None:
-        super().__init__(path, size=size, dtype=dtype, first_frame=0)
+        super().__init__(path, size=size, dtype=dtype)
 
     def _clips(self) -> list[Entry]:
         entries = [
@@ -104,6 +104,8 @@ class UavHumanFiles(PoseClips):
             skeleton = parse(self._files.read(entry.file, _MOST_BYTES), JOINTS)
         except SourceError as error:
             raise SourceError(str(error) if where in str(error) else f"{where}: {error}") from None
+        if skeleton.total_frames:
+            detections.see_frame(0)
         _add(skeleton, detections)
         return skeleton.total_frames
 
