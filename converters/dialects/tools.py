@@ -94,6 +94,8 @@ class ToolFiles(PoseClips):
             try:
                 clips = self._load(file)
             except SourceError as error:
+                if not self.path.is_dir():
+                    raise
                 problems.append(str(error))
                 continue
             stem = PurePosixPath(file).with_suffix("").as_posix()

@@ -81,6 +81,8 @@ class VideoPose3DFiles(ListedFiles):
             try:
                 entries += self._entries(file)
             except SourceError as error:
+                if not self.path.is_dir():
+                    raise
                 problems.append(str(error))
         refuse(str(self.path), problems)
         self._listing = list_videos(

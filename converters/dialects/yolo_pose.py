@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
@@ -39,6 +39,10 @@ _NOTES = (
 )
 _MOST_BYTES = 4 << 20
 """Bytes of one file: a thousand persons."""
+_LOOKED_AT = 50
+"""Lines of a clip by which its form is recognised."""
+_IN_BOX = 0.75
+"""Share of the joints that are in the box at least."""
 _OTHER_FILES = ("classes.txt",)
 _KNOWN = frozenset(map(len, LAYOUTS.values()))
 _USUAL = 17
@@ -119,6 +123,22 @@ class _Form(NamedTuple):
         """The numbers up to the end of the joints."""
         return BOX + self.joints * self.width
 
+    def ends(self, line: _Line) -> bool:
+        """Whether a line may end as this form does: two numbers behind the joints are a score and an id."""
+        behind = line.numbers[self.stop :]
+        return len(behind) < 2 or behind[1] == int(behind[1])
+
+    def share_in_box(self, lines: Iterable[_Line]) -> float:
+        """The share of the joints that are in the box of their person, or up to half its size beside it."""
+        found = inside = 0
+        for line in lines:
+            _, centre_x, centre_y, width, height = line.numbers[:BOX]
+            points = line.numbers[BOX : self.stop]
+            for x, y in zip(points[:: self.width], points[1 :: self.width], strict=True):
+                found += bool(x or y)
+                inside += bool(x or y) and abs(x - centre_x) <= width and abs(y - centre_y) <= height
+        return inside / found if found else 0.0
+
     def one_is_id(self, lines: Iterable[_Line]) -> bool:
         """Whether one number behind the joints is an id: if all such are whole, and no line has two."""
         behind = [line.numbers[self.stop :] for line in lines]
@@ -147,27 +167,29 @@ def _numbers(line: bytes, where: str, number: int) -> list[float]:
     return values
 
 
-def _form(where: str, lines: Iterable[_Line], joints: int | None) -> _Form:
-    """The form that fits all lines, with at most two numbers behind the joints. Raises SourceError if none is best."""
+def _form(where: str, lines: Sequence[_Line], joints: int | None) -> _Form:
+    """The form that fits all lines, with at most two numbers behind the joints. Raises SourceError if none is certain.
+
+    Only in the right form are the joints where the box is. Of several such, that of ``_USUAL`` joints is taken.
+    """
     counts = {len(line.numbers) - BOX for line in lines}
     forms = [
         _Form(v, width)
         for width in (3, 2)
-        for v in range((max(counts) - 2 + width - 1) // width, min(counts) // width + 1)
-        if v > 0 and all(0 <= count - v * width <= 2 for count in counts)
+        for v in range(max(-(-(max(counts) - 2) // width), 1), min(counts) // width + 1)
+        if joints in (None, v)
     ]
-    if joints is not None:
-        forms = [form for form in forms if form.joints == joints]
-    for fits in (lambda v: v == _USUAL, _KNOWN.__contains__, lambda v: True):
-        if best := [form for form in forms if fits(form.joints)]:
-            exact = [form for form in best if min(counts) == form.joints * form.width]
-            best = exact or best
-            if len(best) == 1:
-                return best[0]
+    forms = [form for form in forms if all(form.ends(line) for line in lines[:_LOOKED_AT])]
+    forms = [form for form in forms if form.share_in_box(lines[:_LOOKED_AT]) > _IN_BOX] or forms
+    likely = [form for form in forms if form.joints in _KNOWN or BOX + min(counts) == form.stop]
+    for best in ([form for form in forms if form.joints == _USUAL], likely, forms):
+        if len(best) == 1:
+            return best[0]
+        if best:
             found = " or ".join(f"{form.joints} joints of {form.width} numbers" for form in best)
             raise SourceError(
-                f"{where}: lines of {sorted(counts)[0] + BOX} numbers may have {found}; expected a form that is "
-                "certain: write them without save_conf and ids, or with 17 joints"
+                f"{where}: lines of {min(counts) + BOX} numbers may have {found}; expected a form that is certain: "
+                "write them without save_conf and ids"
             )
     stated = "" if joints is None else f" of {joints} joints, as in the first clip"
     raise SourceError(

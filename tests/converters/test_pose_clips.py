@@ -222,5 +222,8 @@ def test_a_damaged_zip_file_is_named(samples: Path, tmp_path: Path) -> None:
     packed.write_bytes(data)
     with pytest.raises(SourceError, match=r"packed\.zip: P.*\.txt: it is damaged in the zip file"):
         open_source(packed)
-    with closing(open_source(packed, "uav-human")) as source, pytest.raises(SourceError, match="damaged in the zip file"):
+    with (
+        closing(open_source(packed, "uav-human")) as source,
+        pytest.raises(SourceError, match="damaged in the zip file"),
+    ):
         list(map(source.video, range(len(source))))

@@ -98,6 +98,8 @@ class CocoFiles(PoseClips):
                     self._files.chunks(file), self._files.where(file), file, self._pattern
                 )
             except SourceError as error:
+                if len(self._files.sizes) == 1:
+                    raise
                 problems.append(str(error))
                 continue
             folder = "" if len(self._files.sizes) == 1 else f"{PurePosixPath(file).with_suffix('').as_posix()}/"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
@@ -17,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from converters.dialects.dialect import DTYPE, SIZE, Dialect, recorded_pose_options
+from converters.dialects.dialect import DTYPE, SIZE, Dialect
 from converters.dialects.ntu.skeleton_file import Skeleton, parse
 from converters.inputs.candidate import Candidate
 from converters.inputs.detections import NO_TRACK, Detections
@@ -25,6 +26,7 @@ from converters.inputs.listing import Entry, Listing, Video
 from converters.inputs.pose_clips import PoseClips, convert_clips
 from converters.inputs.video_table import refuse
 from skelstore.errors import SourceError
+from skelstore.format.values import Json
 
 NAME = "uav-human"
 SUFFIX = ".txt"
@@ -162,6 +164,12 @@ def recognise(candidate: Candidate) -> bool:
     )
 
 
+def recorded(source: Mapping[str, Json]) -> dict[str, Any]:
+    """The options with which the source of a store was opened, from its record in the store."""
+    options = source.get("options")
+    return dict(options) if isinstance(options, dict) else {}
+
+
 DIALECT = Dialect(
     NAME,
     "UAV-Human's skeletons",
@@ -171,7 +179,7 @@ DIALECT = Dialect(
     options=(SIZE, DTYPE),
     takes_folder=None,
     suffixes=(SUFFIX,),
-    recorded=recorded_pose_options,
+    recorded=recorded,
 )
 
 
