@@ -90,7 +90,10 @@ class Candidate:
         wanted = set(sorted(name for name in files if not name.rpartition("/")[2].startswith("._"))[:_HEADS])
         for member in archive.members(self.path) if wanted else []:
             if member.path in wanted:
-                yield next(archive.chunks(self.path, member), b"")[:HEAD_BYTES]
+                try:
+                    yield next(archive.chunks(self.path, member), b"")[:HEAD_BYTES]
+                except SourceError as error:
+                    raise SourceError(f"{self.path}: {member.path}: {error}") from None
 
     @cached_property
     def members(self) -> list[str]:

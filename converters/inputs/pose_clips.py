@@ -136,7 +136,7 @@ class PoseClips(ListedFiles):
         return [*self._listing.tables, *dict.fromkeys(path for video in videos for path in self._paths(video))]
 
     def settings(self) -> Json:
-        return [self._listing.label_by, self._size, self._first_frame, self._dtype]
+        return [self._listing.label_by, self._size and list(self._size), self._first_frame, self._dtype]
 
     def description(self) -> dict[str, Json]:
         """As for the listing; and ``notes``, the options, and the joint layout if the tool says it."""

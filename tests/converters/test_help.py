@@ -185,7 +185,7 @@ def test_an_option_that_is_close_is_named() -> None:
 @pytest.mark.parametrize(
     ("arguments", "hint"),
     [
-        (["convert", "a", "b", "--from", "pysk"], "'arrays', 'nwucla'; did you mean 'pyskl'?"),
+        (["convert", "a", "b", "--from", "pysk"], "'openpose'; did you mean 'pyskl'?"),
         (["convert", "a", "b", "--joints", "COCO17"], "'mediapipe-33'; did you mean 'coco-17'?"),
         (["convert", "a", "b", "--profile", "smal"], "'fast', 'default', 'small'; did you mean 'small'?"),
         (["export", "a", "b", "--format", "kinetic"], "'pyskl', 'list', 'kinetics'; did you mean 'kinetics'?"),

@@ -11,7 +11,21 @@ import pytest
 
 import converters
 from converters.conversion.convert import ConvertOptions
-from converters.dialects import array_folder, babel, bare_list, extraction, gym, kinetics, ntu, nwucla, pyskl, single
+from converters.dialects import (
+    alphapose,
+    array_folder,
+    babel,
+    bare_list,
+    extraction,
+    gym,
+    kinetics,
+    kinetics_skeleton,
+    ntu,
+    nwucla,
+    openpose,
+    pyskl,
+    single,
+)
 from converters.dialects.registry import DIALECTS
 from tests.support.repository import REPOSITORY
 
@@ -29,6 +43,8 @@ def test_the_dialects() -> None:
         **{"folder": single.FOLDER_DIALECT, "kinetics": kinetics.DIALECT, "gym": gym.DIALECT},
         **{"extraction": extraction.DIALECT, "arrays": array_folder.DIALECT, "babel": babel.DIALECT},
         **{"ntu": ntu.DIALECT, "nwucla": nwucla.DIALECT},
+        **{"alphapose": alphapose.DIALECT, "openpose": openpose.DIALECT},
+        **{"kinetics-skeleton": kinetics_skeleton.DIALECT},
     } == DIALECTS
 
 

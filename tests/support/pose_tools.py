@@ -70,8 +70,10 @@ def annotation_of(
             shape: tuple[int, ...] = (4,)
         elif name.endswith("3d"):
             scale, shape = [1] * len(some), (len(some) // 4, 4)
-        else:
+        elif name.endswith("keypoint"):
             scale, shape = [width, height, 1] * (len(some) // 3), (len(some) // 3, 3)
+        else:
+            scale, shape = [1] * len(some), (len(some),)
         made[name] = np.array(
             [
                 [s * v for s, v in zip(scale, found[row].fields.get(name) or [0] * len(some), strict=True)]
