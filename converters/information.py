@@ -90,7 +90,7 @@ def _notes_of_clips(table: pa.Table) -> list[str]:
         sentences.append(
             f"{counted(means, 'person has', 'persons have')} the mean of the scores of joints as box_score"
         )
-    if "not_kept" in table.column_names and table["not_kept"].type == pa.string():
+    if "not_kept" in table.column_names and table["not_kept"].type in (pa.string(), pa.large_string()):
         names = sorted(
             {name for text in pc.unique(table["not_kept"].drop_null()).to_pylist() for name in text.split(", ")}
         )

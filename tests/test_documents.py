@@ -16,6 +16,7 @@ import pytest
 
 import skelstore
 from converters import open_source
+from converters.cli.commands import cli
 from converters.conversion.convert import convert_source
 from converters.samples.pickles import ntu_like, ntu_names, write_samples
 from converters.samples.pose_tools import write_pose_tools
@@ -38,6 +39,7 @@ PAGES = (
     "sources",
     "sources_ntu",
     "own_data",
+    "pose_tools",
     "checking",
     "joints",
     "splits",
@@ -161,6 +163,18 @@ def test_blocks_that_need_a_framework_run(tmp_path: Path, framework: str, monkey
     if framework != "torch":
         assert left["runner"].epoch == 1
         close_log(left["runner"])
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_from_the_json_of_a_pose_tool_to_a_training(samples: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The blocks of docs/own_data.md that begin with the files of pose tools."""
+    if importlib.util.find_spec("torch") is None:
+        pytest.skip(f"torch is not installed here: see `make {FRAMEWORKS['torch']}`")
+    if "track" not in cli.commands:
+        pytest.skip("skelstore track is not part of this version")
+    monkeypatch.chdir(samples)
+    left = check_blocks("docs/own_data.md", "pose")
+    assert len(left["models"]) == 2
 
 
 def test_the_guide_converts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

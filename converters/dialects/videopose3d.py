@@ -145,7 +145,8 @@ def read(path: Path) -> tuple[list[Annotation], dict[str, Json]]:
         metadata = _metadata(path, names)
         sizes = metadata.pop("video_metadata", {})
         clips = _clips(f"{path}: {stated[0]}", read_objects(path, stated[0]))
-        made = [_of_clip(f"{path}: {name}", name, video, array, sizes) for name, video, array in clips]
+        is_2d = stated[0] == "positions_2d"
+        made = [_of_clip(f"{path}: {clip}", clip, video, array, sizes, is_2d) for clip, video, array in clips]
         if not made:
             raise SourceError(f"{path}: {stated[0]} has no video")
         return made, _storable(metadata)
@@ -222,7 +223,7 @@ def _clips(where: str, objects: Objects) -> list[tuple[str, str, NDArray[Any]]]:
     return clips
 
 
-def _of_clip(where: str, name: str, video: str, array: NDArray[Any], sizes: object) -> Annotation:
+def _of_clip(where: str, name: str, video: str, array: NDArray[Any], sizes: object, is_2d: bool) -> Annotation:
     if array.ndim != 3 or array.dtype.kind not in "iuf" or array.shape[2] not in (2, 3) or not array.shape[1]:
         raise SourceError(f"{where[:300]} is {array.dtype} {array.shape}; expected joints [T, V, 2 or 3]")
     annotation: Annotation = {"frame_dir": name}
@@ -230,7 +231,7 @@ def _of_clip(where: str, name: str, video: str, array: NDArray[Any], sizes: obje
     if isinstance(stated, dict):
         annotation |= _shape(where, stated)
     annotation["total_frames"] = len(array)
-    if array.shape[2] == 3 and "positions_2d" in where:
+    if array.shape[2] == 3 and is_2d:
         return annotation | {"keypoint": array[None, ..., :2], "keypoint_score": array[None, ..., 2]}
     return annotation | {"keypoint": array[None]}
 
@@ -272,7 +273,7 @@ def _rows(objects: Objects) -> list[Any]:
 
 
 def _of_detections(path: Path, metadata: Mapping[Any, Any]) -> Annotation:
-    """The annotation of a video: ``keypoint`` float32 [N, V, 3] of x, y, score; ``box`` [N, 4] of x1, y1, x2, y2."""
+    """The annotation of a video: ``keypoint`` float32 [N, V, 3] of x, y, score; ``box`` [N, 4] of x, y, w, h."""
     boxes, keypoints = (_rows(read_objects(path, name)) for name in DETECTIONS)
     if len(boxes) != len(keypoints):
         raise SourceError(
@@ -294,7 +295,7 @@ def _of_detections(path: Path, metadata: Mapping[Any, Any]) -> Annotation:
         "keypoint": points[..., [0, 1, 3]].astype(np.float32),
         "frame_inds": frame_inds,
         "box_score": of_boxes[:, 4].astype(np.float32),
-        "box": of_boxes[:, :4].astype(np.float32),
+        "box": np.concatenate([of_boxes[:, :2], of_boxes[:, 2:4] - of_boxes[:, :2]], axis=1).astype(np.float32),
     }
     if points[..., 2].any():  # newer versions write zeros
         annotation["keypoint_logit"] = points[..., 2].astype(np.float32)

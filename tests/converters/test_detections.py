@@ -92,7 +92,7 @@ def joints(*points: tuple[float, float]) -> list[list[float]]:
 
 def test_what_are_fractions() -> None:
     size = Size(100, 200)
-    pixels = [Found(0, joints((150, 60), (0, 0), (1, 1)), 1.0)]
+    pixels = [Found(0, joints((150, 60), (0, 0), (1, 1), (80, 90)), 1.0)]
     assert collect(pixels, size=size)["keypoint"][0, 0, 0] == 150
     nothing = [Found(0, joints((0, 0), (0, 0), (0, 0)), 1.0)]
     assert not collect(nothing)["keypoint"][..., :2].any()
