@@ -19,6 +19,7 @@ from converters import open_source
 from converters.cli.commands import cli
 from converters.conversion.convert import convert_source
 from converters.samples.pickles import ntu_like, ntu_names, write_samples
+from converters.samples.pose_clips import write_pose_clips
 from converters.samples.pose_tools import write_pose_tools
 from converters.samples.skeletons import write_skeletons
 from converters.samples.sources import write_sources
@@ -116,6 +117,7 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_sources(folder, VIDEOS)
     write_skeletons(folder / "nturgb+d_skeletons", ntu_names(6))
     write_pose_tools(folder, VIDEOS)
+    write_pose_clips(folder, VIDEOS)
     return folder
 
 
@@ -174,7 +176,7 @@ def test_from_the_json_of_a_pose_tool_to_a_training(samples: Path, monkeypatch: 
         pytest.skip("skelstore track is not part of this version")
     monkeypatch.chdir(samples)
     left = check_blocks("docs/own_data.md", "pose")
-    assert len(left["models"]) == 2
+    assert len(left["models"]) == 4
 
 
 def test_the_guide_converts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
