@@ -118,6 +118,8 @@ class ToolFiles(PoseClips):
         if clip.size is not None:
             detections.state_size(clip.size)
         detections.not_kept(clip.not_kept)
+        for frame in (0, *clip.frames):  # both libraries count from 0
+            detections.see_frame(frame)
         for person in clip.persons():
             detections.add(
                 person.place,
@@ -162,6 +164,8 @@ class _Clip:
         self.total_frames: int | None = None
         self.size: Size | None = None
         self.fps: float | None = None
+        self.frames: list[int] = []
+        """The frames that the file lists, with persons or without."""
         self.not_kept: list[str] = []
 
     def persons(self) -> Iterator[_Person]:
@@ -233,6 +237,9 @@ class _Sleap(_Clip):
         super().__init__(Path(filename).stem, () if first is None else tuple(first.skeleton.node_names))
         self._frames = frames
         self._tracks = tracks
+        self.frames = [int(frame.frame_idx) for frame in frames]
+        if any(len(_without_corrected(frame.instances)) < len(frame.instances) for frame in frames):
+            self.not_kept.append("predictions that were corrected by hand")
         shape = None
         with suppress(Exception):  # it may look for the video file
             shape = video.shape
@@ -241,10 +248,7 @@ class _Sleap(_Clip):
 
     def persons(self) -> Iterator[_Person]:
         for frame in self._frames:
-            instances = _without_corrected(frame.instances)
-            if len(instances) < len(frame.instances):
-                self.not_kept.append("predictions that were corrected by hand")
-            for i, instance in enumerate(instances):
+            for i, instance in enumerate(_without_corrected(frame.instances)):
                 points = instance.points
                 predicted = hasattr(instance, "score")
                 scores = points["score"] if predicted else np.ones(len(points))
