@@ -191,7 +191,7 @@ class KineticsSkeletonFiles(PoseClips):
         if self._files.is_zip:
             return None
         with open(self._folder / entry.file, "rb", opener=open_regular) as file:
-            file.seek(-min(entry.size, _TAIL_BYTES), os.SEEK_END)
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
             match = _TAIL.search(file.read())
         if match is None:
             return None

@@ -28,7 +28,7 @@ from skelstore.wording import shown
 try:
     import orjson
 except ImportError:
-    orjson = None  # type: ignore[assignment]
+    orjson = None
 
 MOST_ELEMENT = 8 << 20
 """Bytes of one element: 800 persons of 136 joints in a frame."""
