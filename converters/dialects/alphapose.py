@@ -122,7 +122,7 @@ def _track(where: str, place: str, idx: object) -> int | None:
         value = value[0]
     if value is None or value == []:
         return None
-    if type(value) not in (int, float) or value != int(value):
+    if type(value) is not int and not (type(value) is float and value.is_integer()):
         raise SourceError(f"{where}: {place}.idx is {shown(idx)}; expected the id of a person, an integer")
     return int(value)
 
