@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from pathlib import PurePosixPath
 from typing import Any
 
 from converters.dialects.dialect import POSE_OPTIONS, Dialect, recorded_pose_options
@@ -27,6 +28,8 @@ SUFFIX = ".json"
 JOINTS = {17: "coco-17", 26: "halpe-26", 136: "halpe-136"}
 """V -> the joint layout of AlphaPose's models with so many joints."""
 
+_RESULTS = "alphapose-results.json"
+"""The name that AlphaPose gives its results of every video, in the folder that was stated for them."""
 _KEYS = frozenset({"image_id", "category_id", "keypoints", "score", "box", "idx"})
 _LAST_NUMBER = re.compile(r"(\d{1,18})\D*\Z", re.ASCII)
 _NOTES = (
@@ -44,12 +47,26 @@ class AlphaPoseFiles(PoseClips):
     dialect = NAME
     notes = _NOTES
 
+    def _clips(self) -> list[Entry]:
+        """A clip per file; one named ``alphapose-results.json`` is named by its folder instead."""
+        clips = super()._clips()
+        named = [(PurePosixPath(entry.file), entry) for entry in clips]
+        return [
+            entry._replace(file=path.parent.as_posix(), name=path.parent.as_posix())
+            if path.name == _RESULTS and path.parent.name
+            else entry
+            for path, entry in named
+        ]
+
+    def _names(self, entry: Entry) -> list[str]:
+        return [entry.file if entry.file in self._files.sizes else f"{entry.file}/{_RESULTS}"]
+
     def _layout(self, joints: int) -> str | None:
         return JOINTS.get(joints)
 
     def _read(self, entry: Entry, detections: Detections) -> int | None:
         where = self._where(entry)
-        for place, image, detection in _detections(self._files.chunks(entry.file), where):
+        for place, image, detection in _detections(self._files.chunks(self._names(entry)[0]), where):
             if type(detection) is not dict or "keypoints" not in detection:
                 raise SourceError(
                     f"{where}: {place} is {shown(detection)}; expected an object with image_id, keypoints and score"
@@ -105,7 +122,7 @@ def _track(where: str, place: str, idx: object) -> int | None:
         value = value[0]
     if value is None or value == []:
         return None
-    if type(value) not in (int, float) or value != int(value):
+    if type(value) is not int and not (type(value) is float and value.is_integer()):
         raise SourceError(f"{where}: {place}.idx is {shown(idx)}; expected the id of a person, an integer")
     return int(value)
 

@@ -24,6 +24,7 @@ from converters.inputs.detections import Detections
 from converters.inputs.json_elements import elements
 from converters.inputs.listing import Entry, Listing, Video
 from converters.inputs.pose_clips import PoseClips, convert_clips
+from converters.inputs.table_limits import MOST_ROWS
 from skelstore.errors import SourceError
 from skelstore.format.files import open_regular
 from skelstore.format.values import Json
@@ -177,6 +178,8 @@ class KineticsSkeletonFiles(PoseClips):
             chunks, where, files = read_chunks(beside), str(beside), [beside]
         labels: dict[str, _Label] = {}
         for element in elements(chunks, where):
+            if len(labels) >= MOST_ROWS:
+                raise SourceError(f"{where} has more than {MOST_ROWS:,} labels: convert the clips in parts")
             if element.key is None or element.position is not None or type(element.value) is not dict:
                 raise SourceError(
                     f"{where}: {element.place} is {shown(element.value)}; expected an object with label and label_index"
@@ -191,7 +194,7 @@ class KineticsSkeletonFiles(PoseClips):
         if self._files.is_zip:
             return None
         with open(self._folder / entry.file, "rb", opener=open_regular) as file:
-            file.seek(-min(entry.size, _TAIL_BYTES), os.SEEK_END)
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
             match = _TAIL.search(file.read())
         if match is None:
             return None

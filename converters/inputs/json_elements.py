@@ -28,7 +28,7 @@ from skelstore.wording import shown
 try:
     import orjson
 except ImportError:
-    orjson = None  # type: ignore[assignment]
+    orjson = None
 
 MOST_ELEMENT = 8 << 20
 """Bytes of one element: 800 persons of 136 joints in a frame."""
@@ -43,8 +43,8 @@ _TO_BRACKET = re.compile(rb'(?:[^"\[\]{}]++|"[^"\\]*+(?:\\.[^"\\]*+)*+")*+([\[\]
 that is proportional to its length."""
 _OUT_OF_VALUE = re.compile(rb'(?:[^"\[\]{}]++|"[^"\\]*+(?:\\.[^"\\]*+)*+"|\[[^"\[\]{}]*+\])*+([\[\]{}])', re.DOTALL)
 """The same, but lists without text, lists and objects in them are passed over, too."""
-_LARGE = re.compile(rb"[eE]\+?\d{3}|\d{300}")
-"""What a number has that may be beyond float64."""
+_LARGE = re.compile(rb"e\+?\d{3}"), re.compile(rb"E\+?\d{3}")
+"""The exponent of a number that may be beyond float64. Each begins with one letter, which is found quickly."""
 _CLOSING = {b"[": b"]", b"{": b"}"}
 
 
@@ -266,7 +266,7 @@ def _parse(text: bytes, where: str) -> Any:
 
 def _strict(text: bytes) -> Any:
     """The value of a text, with the module json, which accepts more than orjson does."""
-    has_large = _LARGE.search(text) is not None
+    has_large = any(exponent.search(text) for exponent in _LARGE)
     value = json.loads(
         text.decode("utf-8"), parse_constant=_refuse_constant, parse_float=_finite if has_large else None
     )

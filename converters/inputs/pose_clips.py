@@ -166,7 +166,7 @@ class PoseClips(ListedFiles):
 
     def _where(self, entry: Entry) -> str:
         """The name of a clip in messages."""
-        return self._files.where(entry.file)
+        return self._files.where(self._names(entry)[0])
 
     def _detections(self, video: Video) -> Detections:
         shape = video.row.values.get("img_shape")

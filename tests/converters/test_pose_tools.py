@@ -206,6 +206,19 @@ def test_poseflow(samples: Path, tmp_path: Path) -> None:
     check_source(source, [expected], {})
 
 
+def test_results_in_a_folder_per_video(samples: Path, tmp_path: Path) -> None:
+    expected = []
+    for i, one in enumerate(of_alphapose(samples / "alphapose")[:2]):
+        name = f"{CLASSES[i]}/video{i}"
+        path = tmp_path / "in" / name / "alphapose-results.json"
+        path.parent.mkdir(parents=True)
+        shutil.copy(samples / "alphapose" / f"clip00{i}.json", path)
+        expected.append({"frame_dir": name, "label": i} | one | {"frame_dir": name})
+    check_source(open_source(tmp_path / "in", label_by="folders"), expected, {})
+    table = written(tmp_path / "t.csv", b"path,label\nclap/video0,1\n")
+    check_source(open_source(tmp_path / "in", table=table), [expected[0] | {"label": 1}], {})
+
+
 @pytest.mark.parametrize(
     ("images", "expected"),
     [
