@@ -47,6 +47,8 @@ DETECTIONS = ("boxes", "keypoints")
 _MOST_BYTES = 1 << 30
 """Bytes of the joints of one file, with those that occur several times counted each time."""
 _MOST_CLIPS = 1_000_000
+_MOST_CAMERAS = 1000
+_MOST_CLASSES = 1000
 _PERSON = 1
 """The class of persons in the detector's output."""
 
@@ -207,7 +209,7 @@ def _clips(where: str, objects: Objects) -> list[tuple[str, str, NDArray[Any]]]:
         actions = actions if isinstance(actions, dict) else {"custom": actions}
         for action, cameras in actions.items():
             name = video if len(actions) == 1 and action == "custom" else f"{video}/{action}"
-            arrays = [cameras] if isinstance(cameras, np.ndarray) else _listed(cameras)
+            arrays = [cameras] if isinstance(cameras, np.ndarray) else _listed(cameras, _MOST_CAMERAS)
             if arrays is None:
                 raise SourceError(
                     f"{where}: {name[:200]} is {kind_of(cameras)}; expected a list of arrays, one a camera"
@@ -253,13 +255,15 @@ def _shape(where: str, stated: Mapping[Any, Any]) -> Annotation:
 # --------------------------------------------------------------------------------- the detector's output
 
 
-def _listed(value: object) -> list[Any] | None:
-    """The items of a list, a tuple or the first axis of an array; None for anything else."""
-    if isinstance(value, list | tuple | np.ndarray):
-        return list(value)
+def _listed(value: object, most: int) -> list[Any] | None:
+    """The items of a list, a tuple or the first axis of an array; None for anything else, and beyond ``most`` of them.
+
+    Few bytes of a pickle can hold the same array many times, so its elements are counted before they are copied.
+    """
     if isinstance(value, Foreign) and value.elements is not None and value.elements[0]:
-        return _rows(Objects(*value.elements))
-    return None
+        return _rows(Objects(*value.elements)) if len(value.elements[1]) <= most else None
+    is_list = isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.ndim > 0)
+    return list(value) if is_list and len(value) <= most else None  # type: ignore[call-overload, arg-type]
 
 
 def _rows(objects: Objects) -> list[Any]:
@@ -267,7 +271,9 @@ def _rows(objects: Objects) -> list[Any]:
     shape, elements = objects
     if len(shape) <= 1:
         return elements
-    step = len(elements) // shape[0] if shape[0] else 0
+    if not elements:  # a shape of no elements may have any length
+        return [_rows(Objects(shape[1:], []))] * shape[0] if shape[0] <= _MOST_CLIPS else []
+    step = len(elements) // shape[0]
     rows = [elements[i * step : i * step + step] for i in range(shape[0])]
     return rows if len(shape) == 2 else [_rows(Objects(shape[1:], row)) for row in rows]
 
@@ -327,7 +333,7 @@ def _persons(path: Path, boxes: list[Any], keypoints: list[Any]) -> Iterator[tup
 
 def _of_class(path: Path, name: str, t: int, value: object) -> NDArray[Any] | None:
     """What a frame has of persons; None if nothing. Raises SourceError if it has another class, or no array."""
-    classes = _listed(value)
+    classes = _listed(value, _MOST_CLASSES)
     if classes is None or len(classes) <= _PERSON:
         raise SourceError(
             f"{path}: {name}[{t}] is {kind_of(value)}; expected a list of classes, of which 1 are persons"
@@ -336,7 +342,7 @@ def _of_class(path: Path, name: str, t: int, value: object) -> NDArray[Any] | No
         if isinstance(of_class, np.ndarray) and of_class.dtype.kind in "iuf":
             if number != _PERSON and len(of_class):
                 raise SourceError(f"{path}: {name}[{t}] has detections of class {number}; expected persons, class 1")
-        elif _listed(of_class) != []:
+        elif _listed(of_class, 0) != []:
             raise SourceError(f"{path}: {name}[{t}][{number}] is {kind_of(of_class)}; expected an array or []")
     person = classes[_PERSON]
     return person if isinstance(person, np.ndarray) and len(person) else None

@@ -226,8 +226,7 @@ def recognise(candidate: Candidate) -> bool:
     """Whether it is such a file, or a folder or zip file whose first files are: numbers, of which 1 to 5 are a box."""
     if not candidate.is_folder and candidate.path.suffix.lower() not in (SUFFIX, ".zip"):
         return False
-    heads = [head for head in candidate.heads(SUFFIX) if head.strip()]
-    return bool(heads) and all(map(_begins_like_persons, heads[-1:]))
+    return any(map(_begins_like_persons, candidate.heads(SUFFIX)))
 
 
 def _begins_like_persons(head: bytes) -> bool:

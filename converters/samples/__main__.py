@@ -1,7 +1,7 @@
 """The command ``python -m converters.samples DIR [--videos N] [--seed S]``.
 
 It writes the files that ``write_samples`` lists, ``nturgb+d_skeletons``, a folder of raw ``.skeleton`` files, and the
-folders of ``write_pose_tools``.
+folders of ``write_pose_tools`` and ``write_pose_clips``.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import argparse
 from pathlib import Path
 
 from converters.samples.pickles import ntu_names, write_samples
+from converters.samples.pose_clips import POSE_CLIPS, write_pose_clips
 from converters.samples.pose_tools import POSE_TOOLS, write_pose_tools
 from converters.samples.skeletons import write_skeletons
 
@@ -27,7 +28,8 @@ def main() -> None:
     write_skeletons(skeletons_folder, ntu_names(options.videos), options.seed)
     print(skeletons_folder)
     write_pose_tools(options.folder, options.videos, options.seed)
-    print(*(options.folder / name for name in POSE_TOOLS), sep="\n")
+    write_pose_clips(options.folder, options.videos, options.seed)
+    print(*(options.folder / name for name in (*POSE_TOOLS, *POSE_CLIPS)), sep="\n")
 
 
 if __name__ == "__main__":

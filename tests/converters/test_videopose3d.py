@@ -230,6 +230,18 @@ def test_arrays_that_are_repeated_are_counted(tmp_path: Path, monkeypatch: pytes
         open_source(save(tmp_path / "a.npz", positions_2d={"a": {"custom": [array] * 10}}))
 
 
+def test_few_bytes_that_repeat_an_array_take_no_time(tmp_path: Path) -> None:
+    many = np.empty(200_000, object)
+    frames = np.empty(200_000, object)
+    frames[:] = [many] * len(frames)
+    path = save(tmp_path / "a.npz", boxes=frames, keypoints=frames)
+    with pytest.raises(SourceError, match="expected a list of classes"):
+        open_source(path)
+    for name, array in (("b", np.empty((10**15, 0), object)), ("c", np.empty((0, 10**15), object))):
+        with closing(open_source(save(tmp_path / f"{name}.npz", boxes=array, keypoints=array))) as source:
+            assert source.video(0)[0]["total_frames"] == 0
+
+
 def member(data: bytes, name: str = "positions_2d.npy") -> bytes:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
