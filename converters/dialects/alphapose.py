@@ -17,7 +17,7 @@ from typing import Any
 from converters.dialects.dialect import POSE_OPTIONS, Dialect, recorded_pose_options
 from converters.inputs.candidate import Candidate
 from converters.inputs.detections import Detections
-from converters.inputs.json_elements import elements
+from converters.inputs.json_elements import begins_like_json, elements
 from converters.inputs.listing import Entry
 from converters.inputs.pose_clips import PoseClips, convert_clips
 from skelstore.errors import SourceError
@@ -148,7 +148,8 @@ def recognise(candidate: Candidate) -> bool:
 
 
 def _begins_like_results(head: bytes) -> bool:
-    return b'"keypoints"' in head and (b'"idx"' in head or b'"box"' in head) and b'"image_id"' in head
+    keys = b'"keypoints"' in head and (b'"idx"' in head or b'"box"' in head) and b'"image_id"' in head
+    return keys and begins_like_json(head)
 
 
 DIALECT = Dialect(

@@ -21,7 +21,7 @@ from converters.dialects.dialect import POSE_OPTIONS, Dialect, recorded_pose_opt
 from converters.inputs.candidate import Candidate
 from converters.inputs.clip_files import read_chunks
 from converters.inputs.detections import Detections
-from converters.inputs.json_elements import elements
+from converters.inputs.json_elements import begins_like_json, elements
 from converters.inputs.listing import Entry, Listing, Video
 from converters.inputs.pose_clips import PoseClips, convert_clips
 from converters.inputs.table_limits import MOST_ROWS
@@ -251,7 +251,8 @@ def _label_of(where: str, members: dict[str, Any]) -> _Label | None:
 def recognise(candidate: Candidate) -> bool:
     """Whether it is a JSON file that begins like a clip, or a folder or zip file with such a file."""
     return any(
-        all(key in head for key in (b'"data"', b'"frame_index"', b'"skeleton"')) for head in candidate.heads(SUFFIX)
+        all(key in head for key in (b'"data"', b'"frame_index"', b'"skeleton"')) and begins_like_json(head)
+        for head in candidate.heads(SUFFIX)
     )
 
 

@@ -16,7 +16,7 @@ from converters.dialects.dialect import POSE_OPTIONS, Dialect, recorded_pose_opt
 from converters.inputs.candidate import Candidate
 from converters.inputs.clip_files import FrameFile
 from converters.inputs.detections import Detections
-from converters.inputs.json_elements import MOST_ELEMENT, parse
+from converters.inputs.json_elements import MOST_ELEMENT, begins_like_json, parse
 from converters.inputs.pose_clips import FrameClips, convert_clips
 from skelstore.errors import SourceError
 from skelstore.wording import kind_of, shown
@@ -92,7 +92,8 @@ def _id(where: str, index: int, person: object) -> int | None:
 def recognise(candidate: Candidate) -> bool:
     """Whether it is a JSON file that begins like a frame of OpenPose, or a folder or zip file with such a file."""
     return any(
-        b'"people"' in head and (b'"pose_keypoints' in head or b'"version"' in head) for head in candidate.heads(SUFFIX)
+        b'"people"' in head and (b'"pose_keypoints' in head or b'"version"' in head) and begins_like_json(head)
+        for head in candidate.heads(SUFFIX)
     )
 
 

@@ -401,20 +401,24 @@ class _Rows:
         if self._file is None:
             rows = np.concatenate([np.zeros((0, *self._trailing), self._dtype), *self._blocks])
             return rows if order is None else rows[order]
-        rows = self._mapped(self._file)
+        data = self._map(self._file)
+        rows = self._rows_in(data)
         if order is None:
             return rows
         with tempfile.TemporaryFile() as file:
             for start in range(0, len(rows), _BLOCK):
                 file.write(flat_bytes(rows[order[start : start + _BLOCK]]))
-            return self._mapped(file)
+                data.madvise(mmap.MADV_DONTNEED)  # the pages stay in the cache of the system
+            return self._rows_in(self._map(file))
 
     @property
     def _row_bytes(self) -> int:
         return math.prod(self._trailing) * self._dtype.itemsize
 
-    def _mapped(self, file: IO[bytes]) -> NDArray[Any]:
+    def _map(self, file: IO[bytes]) -> mmap.mmap:
         with file:
             file.flush()
-            data = mmap.mmap(file.fileno(), self._count * self._row_bytes, access=mmap.ACCESS_READ)
+            return mmap.mmap(file.fileno(), self._count * self._row_bytes, access=mmap.ACCESS_READ)
+
+    def _rows_in(self, data: mmap.mmap) -> NDArray[Any]:
         return np.frombuffer(data, self._dtype).reshape(-1, *self._trailing)

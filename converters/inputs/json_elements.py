@@ -78,6 +78,11 @@ def elements(chunks: Iterable[bytes], where: str) -> Iterator[Element]:
     yield from _Reader(chunks, where).read()
 
 
+def begins_like_json(head: bytes) -> bool:
+    """Whether the beginning of a file may be that of a list or an object."""
+    return head.removeprefix(codecs.BOM_UTF8).lstrip(_BLANKS)[:1] in _CLOSING
+
+
 def parse(text: bytes, where: str) -> Any:
     """The value of a JSON text of at most ``MOST_ELEMENT`` bytes. Raises SourceError as ``elements`` does."""
     if len(text) > MOST_ELEMENT:
