@@ -79,7 +79,39 @@ def notes(store: Store) -> list[str]:
         if without or unused:
             videos = counted(without or 0, "video has", "videos have")
             sentences.append(f"{videos} no boxes, and {counted(unused or 0, 'box', 'boxes')} no video")
+    if isinstance(told := store.source.get("notes"), list):
+        sentences += [f"note: {note}" for note in told if isinstance(note, str)]
+    return sentences + _notes_of_clips(store.videos)
+
+
+def _notes_of_clips(table: pa.Table) -> list[str]:
+    """What columns of a source of detections say about its clips (``converters.inputs.detections``)."""
+    sentences = []
+    if empty := _sum(table, "empty_persons"):
+        sentences.append(f"left out {counted(empty, 'person')} without joints")
+    if means := _sum(table, "mean_box_scores"):
+        sentences.append(
+            f"{counted(means, 'person has', 'persons have')} the mean of the scores of joints as box_score"
+        )
+    if "not_kept" in table.column_names and table["not_kept"].type in (pa.string(), pa.large_string()):
+        names = sorted(
+            {name for text in pc.unique(table["not_kept"].drop_null()).to_pylist() for name in text.split(", ")}
+        )
+        sentences.append(f"not kept from the files: {shown_names(names, 10)}")
+    if "first_frame" in table.column_names and table["first_frame"].type == pa.int64():
+        counts = {entry["values"]: entry["counts"] for entry in pc.value_counts(table["first_frame"]).to_pylist()}
+        if len(counts) > 1:
+            kinds = " and ".join(
+                f"{counted(counts[first], 'clip')} from {first}" for first in sorted(counts) if first is not None
+            )
+            sentences.append(f"frames are counted {kinds}: state --first-frame if all clips are of one kind")
     return sentences
+
+
+def _sum(table: pa.Table, name: str) -> int:
+    if name not in table.column_names or not pa.types.is_integer(table[name].type):
+        return 0
+    return pc.sum(table[name]).as_py() or 0
 
 
 def _joints(store: Store) -> set[int]:

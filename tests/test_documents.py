@@ -16,10 +16,13 @@ import pytest
 
 import skelstore
 from converters import open_source
+from converters.cli.commands import cli
 from converters.conversion.convert import convert_source
 from converters.dialects.ntu.recipes import RECIPES
 from converters.dialects.registry import DIALECTS
 from converters.samples.pickles import ntu_like, ntu_names, write_samples
+from converters.samples.pose_clips import write_pose_clips
+from converters.samples.pose_tools import write_pose_tools
 from converters.samples.skeletons import write_skeletons
 from converters.samples.sources import write_sources
 from skelstore.write import parts
@@ -40,6 +43,7 @@ PAGES = (
     "sources",
     "sources_ntu",
     "own_data",
+    "pose_tools",
     "checking",
     "joints",
     "splits",
@@ -116,11 +120,14 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_samples(folder, VIDEOS)
     write_sources(folder, VIDEOS)
     write_skeletons(folder / "nturgb+d_skeletons", ntu_names(6))
+    write_pose_tools(folder, VIDEOS)
+    write_pose_clips(folder, VIDEOS)
     return folder
 
 
 @pytest.mark.parametrize(
-    "source", ["gym_list.pkl", "one", "nturgb+d_skeletons", "k400/k400_hrnet.pkl", "k400_mmaction/k400_2d.pkl"]
+    "source",
+    ["gym_list.pkl", "one", "nturgb+d_skeletons", "k400/k400_hrnet.pkl", "k400_mmaction/k400_2d.pkl", "alphapose"],
 )
 def test_second_reader_reads_converted_samples(samples: Path, tmp_path: Path, source: str) -> None:
     kpfiles = (samples / source).parent / "kpfiles"
@@ -130,7 +137,7 @@ def test_second_reader_reads_converted_samples(samples: Path, tmp_path: Path, so
     check_by_second_reader(tmp_path / "s.zarr")
     about = SecondReader(tmp_path / "s.zarr").about["source"]
     known = {"dialect", "name", "size", "document", "kpfiles", "left_out", "boxes", "class_names", "joints", "unlisted"}
-    known |= {"recipe", "task"}
+    known |= {"recipe", "task", "notes", "options"}
     assert set(about) <= known
 
 
@@ -162,6 +169,18 @@ def test_blocks_that_need_a_framework_run(tmp_path: Path, framework: str, monkey
     if framework != "torch":
         assert left["runner"].epoch == 1
         close_log(left["runner"])
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_from_the_json_of_a_pose_tool_to_a_training(samples: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The blocks of docs/own_data.md that begin with the files of pose tools."""
+    if importlib.util.find_spec("torch") is None:
+        pytest.skip(f"torch is not installed here: see `make {FRAMEWORKS['torch']}`")
+    if "track" not in cli.commands:
+        pytest.skip("skelstore track is not part of this version")
+    monkeypatch.chdir(samples)
+    left = check_blocks("docs/own_data.md", "pose")
+    assert len(left["models"]) == 4
 
 
 def test_the_guide_converts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeAlias
 from converters.choices import CHANNELS as THREE_CHANNELS
 from converters.conversion.source import Source
 from converters.inputs.candidate import Candidate
+from converters.inputs.detections import DTYPES
 from converters.inputs.naming import LABEL_BY as LABELS_FROM
 from converters.inputs.ntu_names import TASKS
 from skelstore.format.values import Json
@@ -114,6 +115,22 @@ CHANNELS = Option(
 )
 TASK = Option("task", TASKS, "Data set whose splits and recipe to use (default: by the actions).", "NTU RGB+D")
 NAMES = Option("names", "file", "Text file with the name of each video, one per line.", "Source")
+
+# Options of the dialects of pose tools.
+
+SIZE = Option("size", "text", "Size of the image in pixels, if the files do not say it.", "Pose tools", metavar="HxW")
+FIRST_FRAME = Option(
+    "first_frame", ("0", "1"), "Number of the first frame (default: the smallest that occurs).", "Pose tools"
+)
+DTYPE = Option("dtype", DTYPES, "Type of coordinates and scores (default: float32).", "Pose tools")
+POSE_OPTIONS = (TABLE, LABEL_BY, SKIP_MISSING, SIZE, FIRST_FRAME, DTYPE)
+"""The options of every dialect of a pose tool."""
+
+
+def recorded_pose_options(source: Mapping[str, Json]) -> dict[str, Any]:
+    """A ``Dialect.recorded`` for ``POSE_OPTIONS``."""
+    given = source.get("options")
+    return recorded_missing(source) | (given if isinstance(given, dict) else {})
 
 
 def recorded_missing(source: Mapping[str, Json]) -> dict[str, Any]:

@@ -10,24 +10,34 @@ from typing import Any
 
 from converters.conversion.source import Source
 from converters.dialects import (
+    alphapose,
     array_folder,
     babel,
     bare_list,
+    coco,
     ctrgcn,
     denoised,
     extraction,
     gcn_clips,
     gym,
     kinetics,
+    kinetics_skeleton,
+    mediapipe,
+    mmpose,
     ntu,
     nwucla,
+    openpose,
     pyskl,
     raw_skes,
     single,
     stgcn,
+    tools,
+    videopose3d,
+    yolo_pose,
 )
 from converters.dialects.declining import decline
 from converters.dialects.dialect import Dialect
+from converters.dialects.ntu import uav_human
 from converters.inputs.candidate import Candidate
 from converters.inputs.ntu_names import Recipe, Task
 from skelstore.errors import SourceError
@@ -48,6 +58,8 @@ DIALECTS: dict[str, Dialect] = {
         ntu.DIALECT,
         single.FOLDER_DIALECT,
         extraction.DIALECT,
+        mediapipe.DIALECT,
+        videopose3d.DIALECT,
         array_folder.DIALECT,
         nwucla.DIALECT,
         ctrgcn.DIALECT,
@@ -55,6 +67,14 @@ DIALECTS: dict[str, Dialect] = {
         gcn_clips.DIALECT,
         raw_skes.DIALECT,
         denoised.DIALECT,
+        alphapose.DIALECT,
+        kinetics_skeleton.DIALECT,
+        openpose.DIALECT,
+        mmpose.DIALECT,
+        coco.DIALECT,
+        yolo_pose.DIALECT,
+        uav_human.DIALECT,
+        tools.DIALECT,
     )
 }
 """Name of each dialect, as in ``--from`` -> the dialect. Recognition tries them in this order."""
@@ -94,7 +114,7 @@ def open_source(
         **{"recipe": recipe, "task": task, "ignore": ignore or (), "skip_broken": skip_broken, **declared},
     }
     _require_declared("open_source", options, _source_options())
-    given = {name: value for name, value in options.items() if value not in (None, False, ())}
+    given = {name: value for name, value in options.items() if value is not None and value is not False and value != ()}
     path = local_path(path, SourceError)
     for value in given.values():
         if isinstance(value, str | os.PathLike):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 import zipfile
 import zlib
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -16,6 +17,9 @@ from typing import BinaryIO, NamedTuple
 from skelstore.errors import SourceError
 from skelstore.format.files import open_regular
 from skelstore.wording import counted
+
+CHUNK_BYTES = 1 << 20
+"""Bytes of a file that ``chunks`` returns at once."""
 
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
 _LOCAL_MAGIC = b"PK\x03\x04"
@@ -75,25 +79,49 @@ def _refuse_shared(path: Path, found: list[Member]) -> None:
 
 def read(path: Path, member: Member) -> bytes:
     """The bytes of a file. Raises SourceError, without the path, if they cannot be read or are damaged."""
-    if member.flags & _ENCRYPTED or member.method not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise SourceError("it is encrypted, or compressed with a method other than deflate: unpack the zip file")
+    return b"".join(chunks(path, member))
+
+
+def chunks(path: Path, member: Member) -> Iterator[bytes]:
+    """The bytes of a file in chunks of at most ``CHUNK_BYTES``. Raises as ``read`` does, at the latest at the end."""
+    _refuse_method(member)
     if member.packed > 2 * member.size + _MOST_OVERHEAD:
         raise SourceError(
             f"it is damaged in the zip file ({counted(member.packed, 'byte')} compressed, {member.size:,} uncompressed)"
             ": get the zip file again"
         )
+    size = crc = 0
+    for chunk in _unpack(path, member):
+        size += len(chunk)
+        crc = zlib.crc32(chunk, crc)
+        if size > member.size:
+            break
+        yield chunk
+    if size != member.size or crc != member.crc:
+        raise SourceError("it is damaged in the zip file: get the zip file again")
+
+
+def _unpack(path: Path, member: Member) -> Iterator[bytes]:
+    """The uncompressed bytes of a file, up to the first damaged one."""
     with open(path, "rb", opener=open_regular) as file:
         begins = _content_begins(file, member)
-        file.seek(begins or 0)
-        data = file.read(member.packed) if begins is not None else b""
-    try:
-        if member.method == zipfile.ZIP_DEFLATED:
-            data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, member.size + 1)
-    except zlib.error:
-        data = b""
-    if len(data) != member.size or zlib.crc32(data) != member.crc:
-        raise SourceError("it is damaged in the zip file: get the zip file again")
-    return data
+        if begins is None:
+            return
+        file.seek(begins)
+        left = member.packed
+        inflate = zlib.decompressobj(-zlib.MAX_WBITS) if member.method == zipfile.ZIP_DEFLATED else None
+        while left > 0 and (data := file.read(min(left, CHUNK_BYTES))):
+            left -= len(data)
+            if inflate is None:
+                yield data
+                continue
+            while data and not inflate.eof:
+                try:
+                    chunk = inflate.decompress(data, CHUNK_BYTES)
+                except zlib.error:
+                    return
+                yield chunk
+                data = inflate.unconsumed_tail
 
 
 def content_begins(path: Path, member: Member) -> int:
@@ -102,13 +130,17 @@ def content_begins(path: Path, member: Member) -> int:
     Raises SourceError, without the path, if the file is encrypted, compressed with a method other than deflate, or does
     not fit into the zip file.
     """
-    if member.flags & _ENCRYPTED or member.method not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise SourceError("it is encrypted, or compressed with a method other than deflate: unpack the zip file")
+    _refuse_method(member)
     with open(path, "rb", opener=open_regular) as file:
         begins = _content_begins(file, member)
         if begins is None or begins + member.packed > file.seek(0, 2):
             raise SourceError("it is damaged in the zip file: get the zip file again")
     return begins
+
+
+def _refuse_method(member: Member) -> None:
+    if member.flags & _ENCRYPTED or member.method not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise SourceError("it is encrypted, or compressed with a method other than deflate: unpack the zip file")
 
 
 def _content_begins(file: BinaryIO, member: Member) -> int | None:

@@ -134,6 +134,29 @@ def npz_text(path: Path, name: str) -> str | None:
         return str(text)
 
 
+def parse_npy(data: bytes, where: str) -> NDArray[Any]:
+    """The array that the bytes of a .npy file hold. Raises SourceError, with its name ``where``, if it is not one."""
+    return _array(io.BytesIO(data), len(data), where)
+
+
+def npz_pickle(path: Path, name: str) -> bytes:
+    """The pickle in an array of Python objects, which a .npz has under a name.
+
+    Raises SourceError as `npz_headers` does, and if there is no array of objects with this name.
+    """
+    with _members(path) as (archive, members):
+        if name not in members:
+            raise SourceError(f"{path} has no array {name}")
+        with archive.open(members[name]) as stream:
+            data = stream.read()
+    where = f"{path}: {name}"
+    file = io.BytesIO(data)
+    _, _, dtype = _stated(file, where)
+    if not dtype.hasobject:
+        raise SourceError(f"{where} is an array of {str(dtype)[:80]}; expected an array of Python objects")
+    return data[file.tell() :]
+
+
 @contextmanager
 def _unchanged(path: Path) -> Iterator[tuple[BinaryIO, int]]:
     """Open a file; yields it and its size. Raises SourceError at the end if its size or mtime has changed."""
@@ -182,13 +205,8 @@ def _header(file: BinaryIO, size: int, where: str) -> Header:
     return parse_header(file.read(MAX_HEADER), size, where)
 
 
-def parse_header(beginning: bytes, size: int, where: str) -> Header:
-    """The header in the first bytes of an array file of ``size`` bytes, at most ``MAX_HEADER`` of which are needed.
-
-    ``where`` names the file in messages. Raises SourceError if it is not one, if its arrays are not of numbers, or if
-    it declares another size.
-    """
-    file = io.BytesIO(beginning)
+def _stated(file: BinaryIO, where: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """The shape, whether the order is Fortran's, and the dtype that the header of an array states."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # NumPy repairs, and warns about, integers that Python 2 wrote
@@ -204,6 +222,17 @@ def parse_header(beginning: bytes, size: int, where: str) -> Header:
     except _BAD_HEADER as error:
         reason = str(error).partition("\n")[0][:200]
         raise SourceError(f"{where} is not an array file of NumPy, or is damaged ({reason})") from None
+    return shape, fortran, dtype
+
+
+def parse_header(beginning: bytes, size: int, where: str) -> Header:
+    """The header in the first bytes of an array file of ``size`` bytes, at most ``MAX_HEADER`` of which are needed.
+
+    ``where`` names the file in messages. Raises SourceError if it is not one, if its arrays are not of numbers, or if
+    it declares another size.
+    """
+    file = io.BytesIO(beginning)
+    shape, fortran, dtype = _stated(file, where)
     if dtype.hasobject:
         raise SourceError(
             f"{where} is an array of Python objects, which contains a pickle and is not read: save it as an array of "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -25,6 +25,8 @@ BABEL_NAME = "_ntu_sk_"
 """Is in the names of BABEL's arrays: ``train_ntu_sk_120.npy``."""
 HEAD_BYTES = 64 << 10
 """Bytes of the beginning of a file."""
+_HEADS = 3
+"""Files of a folder or zip file whose beginning is read."""
 
 
 class Candidate:
@@ -40,6 +42,7 @@ class Candidate:
         self._values: Mapping[str, Any] = given if isinstance(given, Mapping) else {}
         self.is_folder = path.is_dir()
         self._suffixes = suffixes
+        self._heads: dict[str, list[bytes]] = {}
         self.refusal: SourceError | None = None
         """The error for which ``pickle`` is None, if the file could not be read. Set by ``pickle``."""
 
@@ -69,6 +72,31 @@ class Candidate:
             return b""
         with open(self.path, "rb", opener=open_regular) as file:
             return file.read(HEAD_BYTES)
+
+    def heads(self, suffix: str) -> list[bytes]:
+        """The first 64 KiB of the file; for a folder or zip file, of its first files with this suffix, by path."""
+        if suffix not in self._heads:
+            self._heads[suffix] = list(self._read_heads(suffix))
+        return self._heads[suffix]
+
+    def _read_heads(self, suffix: str) -> Iterator[bytes]:
+        if not self.is_folder and not self.head.startswith(b"PK"):
+            yield self.head
+            return
+        if self.is_folder:
+            for path in sorted(self._names[suffix])[:_HEADS]:
+                require_file(path)
+                with open(path, "rb", opener=open_regular) as file:
+                    yield file.read(HEAD_BYTES)
+            return
+        files = [name for name in self.members if name.lower().endswith(suffix)]
+        wanted = set(sorted(name for name in files if not name.rpartition("/")[2].startswith("._"))[:_HEADS])
+        for member in archive.members(self.path) if wanted else []:
+            if member.path in wanted:
+                try:
+                    yield next(archive.chunks(self.path, member), b"")[:HEAD_BYTES]
+                except SourceError as error:
+                    raise SourceError(f"{self.path}: {member.path}: {error}") from None
 
     @cached_property
     def members(self) -> list[str]:

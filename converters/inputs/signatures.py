@@ -160,7 +160,7 @@ NPZ_ARRAYS: tuple[tuple[frozenset[str], str], ...] = tuple(
             "positions_2d",
             "has the array positions_2d of VideoPose3D, but no metadata: convert it with --from videopose3d",
         ),
-        ("positions_3d", f"has the array positions_3d of VideoPose3D, {NOT_READ}"),
+        ("positions_3d", "has the array positions_3d of VideoPose3D: convert it with --from videopose3d"),
         ("boxes keypoints", "has the arrays of VideoPose3D's detections: convert it with --from videopose3d"),
         ("poses trans betas", f"has the arrays of AMASS: rotations of SMPL's joints, not their positions, {NOT_READ}"),
     )

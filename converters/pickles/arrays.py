@@ -7,6 +7,7 @@ a :class:`Foreign`.
 
 from __future__ import annotations
 
+import math
 import re
 from _codecs import utf_32_be_decode, utf_32_le_decode
 from collections.abc import Callable
@@ -25,16 +26,18 @@ class Foreign:
     """An object in a pickle that is not data.
 
     ``name`` is its name in the file ("torch._utils._rebuild_tensor_v2") or a description ("numpy.ndarray of dtype
-    object"). ``offset`` is the byte of the file where it is created.
+    object"). ``offset`` is the byte of the file where it is created. ``elements`` are those of an array of objects, in
+    C order, with its shape; None for anything else.
     """
 
-    __slots__ = ("name", "offset")
+    __slots__ = ("elements", "name", "offset")
 
-    def __init__(self, name: str, offset: int) -> None:
+    def __init__(self, name: str, offset: int, elements: tuple[tuple[int, ...], list[object]] | None = None) -> None:
         # A name from a file may contain any characters, and messages show it on terminals.
         is_shown = len(name) <= _NAME_SHOWN and name.isprintable()
         self.name = name if is_shown else f"{ascii(name[:_NAME_SHOWN])[:_NAME_SHOWN]}…"
         self.offset = offset
+        self.elements = elements
 
     @property
     def kind_in_messages(self) -> str:
@@ -206,7 +209,7 @@ def _array(data: object, part: object, shape: object, order: str, offset: int) -
     if type(part) is not PendingDtype:
         raise PickleError(offset, f"an array was found whose dtype is {kind_of(part)}; the file is damaged")
     if part.foreign:
-        return Foreign(f"numpy.ndarray of dtype {part.foreign}", offset)
+        return Foreign(f"numpy.ndarray of dtype {part.foreign}", offset, _elements(part, shape, data))
     dtype = part.dtype
     if dtype is None:
         raise PickleError(offset, "an array was found whose dtype has no state; the file is damaged")
@@ -231,6 +234,15 @@ def _array(data: object, part: object, shape: object, order: str, offset: int) -
         return np.ndarray(shape, dtype, raw, order="F" if order == "F" else "C")
     except (ValueError, OverflowError, MemoryError):  # if one length is 0, the others may have any value
         raise PickleError(offset, f"an array of shape {shown(shape)} was found, larger than NumPy can create") from None
+
+
+def _elements(part: PendingDtype, shape: object, data: object) -> tuple[tuple[int, ...], list[object]] | None:
+    """The shape and elements of an array of objects; None if it is another array, or has not as many elements."""
+    if part.foreign != "object" or type(shape) is not tuple or len(shape) > 32 or type(data) is not list:
+        return None
+    if any(type(length) is not int or length < 0 for length in shape) or math.prod(shape) != len(data):
+        return None
+    return shape, data
 
 
 def _is_flag(value: object, flag: bool) -> bool:

@@ -91,7 +91,9 @@ def copy_value(value: object) -> object:
 
 
 def _completed(value: object) -> object:
-    return value.array if type(value) is PendingArray else value
+    """The value; the array if it was incomplete when it was memoized. An array of objects loses its elements."""
+    value = value.array if type(value) is PendingArray else value
+    return Foreign(value.name, value.offset) if type(value) is Foreign and value.elements is not None else value
 
 
 def _weight(value: object, size: int) -> int:

@@ -1,6 +1,7 @@
 """The command ``python -m converters.samples DIR [--videos N] [--seed S]``.
 
-It writes the files that ``write_samples`` lists, and ``nturgb+d_skeletons``, a folder of raw ``.skeleton`` files.
+It writes the files that ``write_samples`` lists, ``nturgb+d_skeletons``, a folder of raw ``.skeleton`` files, and the
+folders of ``write_pose_tools`` and ``write_pose_clips``.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ import argparse
 from pathlib import Path
 
 from converters.samples.pickles import ntu_names, write_samples
+from converters.samples.pose_clips import POSE_CLIPS, write_pose_clips
+from converters.samples.pose_tools import POSE_TOOLS, write_pose_tools
 from converters.samples.skeletons import write_skeletons
 
 
@@ -24,6 +27,9 @@ def main() -> None:
     skeletons_folder = options.folder / "nturgb+d_skeletons"
     write_skeletons(skeletons_folder, ntu_names(options.videos), options.seed)
     print(skeletons_folder)
+    write_pose_tools(options.folder, options.videos, options.seed)
+    write_pose_clips(options.folder, options.videos, options.seed)
+    print(*(options.folder / name for name in (*POSE_TOOLS, *POSE_CLIPS)), sep="\n")
 
 
 if __name__ == "__main__":

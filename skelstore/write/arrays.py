@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ class ArrayWriter:
             self._buffer[self._filled :] = rows[:free]
             self._filled += free
             self._flush()
+            _forget(rows[:free])
             rows = rows[free:]
         end = self._filled + len(rows)
         self._buffer[self._filled : end] = rows
@@ -77,3 +79,22 @@ class ArrayWriter:
         if self._shard is not None:
             self.shards.append(self._shard.close())
             self._shard = None
+
+
+def _forget(rows: np.ndarray[Any, Any]) -> None:
+    """If the rows are those of a file that is mapped to be read, release the pages of memory with them and before.
+
+    An array of one video may be larger than the memory. The pages stay in the cache of the system. A map that can be
+    written to may be private, and would lose what was written to it.
+    """
+    base: Any = rows if rows.flags.c_contiguous else None
+    while isinstance(base, np.ndarray):
+        base = base.base
+    if isinstance(base, memoryview):
+        base = base.obj
+    if not isinstance(base, mmap.mmap) or not hasattr(mmap, "MADV_DONTNEED") or not memoryview(base).readonly:
+        return
+    first = rows.ctypes.data - np.frombuffer(base, np.uint8).ctypes.data
+    start, stop = (place // mmap.PAGESIZE * mmap.PAGESIZE for place in (first, first + rows.nbytes))
+    if start < stop:
+        base.madvise(mmap.MADV_DONTNEED, start, stop - start)

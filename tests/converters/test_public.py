@@ -12,22 +12,32 @@ import pytest
 import converters
 from converters.conversion.convert import ConvertOptions
 from converters.dialects import (
+    alphapose,
     array_folder,
     babel,
     bare_list,
+    coco,
     ctrgcn,
     denoised,
     extraction,
     gcn_clips,
     gym,
     kinetics,
+    kinetics_skeleton,
+    mediapipe,
+    mmpose,
     ntu,
     nwucla,
+    openpose,
     pyskl,
     raw_skes,
     single,
     stgcn,
+    tools,
+    videopose3d,
+    yolo_pose,
 )
+from converters.dialects.ntu import uav_human
 from converters.dialects.registry import DIALECTS
 from tests.support.repository import REPOSITORY
 
@@ -47,6 +57,10 @@ def test_the_dialects() -> None:
         **{"ntu": ntu.DIALECT, "nwucla": nwucla.DIALECT},
         **{"ctrgcn": ctrgcn.DIALECT, "stgcn": stgcn.DIALECT, "gcn-clips": gcn_clips.DIALECT},
         **{"raw-skes": raw_skes.DIALECT, "denoised": denoised.DIALECT},
+        **{"alphapose": alphapose.DIALECT, "kinetics-skeleton": kinetics_skeleton.DIALECT},
+        **{"openpose": openpose.DIALECT, "mmpose": mmpose.DIALECT, "coco": coco.DIALECT},
+        **{"mediapipe": mediapipe.DIALECT, "yolo-pose": yolo_pose.DIALECT, "videopose3d": videopose3d.DIALECT},
+        **{"uav-human": uav_human.DIALECT, "tools": tools.DIALECT},
     } == DIALECTS
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from converters.samples.pickles import iter_ntu_like, ntu_names
+from converters.samples.pose_tools import SIZE, alphapose_like, kinetics_skeleton_like, openpose_like
 from converters.samples.skeletons import denoised_like, raw_skes_like
 from converters.samples.sources import babel_like, boxes_like, extraction_like, write_sources
 from tests.support.exact import assert_exact
@@ -16,7 +17,8 @@ from tests.support.source_contract import load
 
 
 def test_the_same_seed_gives_the_same_data() -> None:
-    for make in (babel_like, extraction_like, lambda count, seed: boxes_like(iter_ntu_like(count, seed))):
+    makers = (alphapose_like, kinetics_skeleton_like, openpose_like, babel_like, extraction_like)
+    for make in (*makers, lambda count, seed: boxes_like(iter_ntu_like(count, seed))):
         once = make(5, 1)
         assert_exact(make(5, 1), once)
         with pytest.raises(AssertionError):
@@ -93,3 +95,20 @@ def test_every_file_is_written(tmp_path: Path) -> None:
     assert len(names.read_text().split()) == 8
     for folder in ("clips", "classes/*/*"):
         assert [len(list(tmp_path.glob(f"{folder}/*.{suffix}"))) for suffix in ("npy", "npz")] == [4, 4]
+
+
+def test_the_output_of_pose_tools_has_the_difficulties_of_real_files() -> None:
+    """As AlphaPose, ST-GCN's set and OpenPose write it: ids in several forms, empty frames, fractions above 1."""
+    forms = [type(detection.get("idx")) for i in range(3) for detection in alphapose_like(i)[:1]]
+    assert forms == [list, list, type(None)]
+    assert {detection["image_id"] for i in range(2) for detection in alphapose_like(i)} >= {"0.jpg", "1.jpg"}
+    clips = [kinetics_skeleton_like(i) for i in range(20)]
+    poses = np.concatenate([person["pose"] for clip in clips for frame in clip["data"] for person in frame["skeleton"]])
+    assert 1 < poses.max() < 1.02
+    assert any(not frame["skeleton"] for clip in clips for frame in clip["data"])
+    people = [person for i in range(6) for frame in openpose_like(i) for person in frame["people"]]
+    assert {len(person["pose_keypoints_2d"]) for person in people} == {0, 75}
+    assert {person["person_id"][0] for person in people} >= {-1, 0}
+    pixels = np.array([person["pose_keypoints_2d"] for person in people if person["pose_keypoints_2d"]]).reshape(-1, 3)
+    assert (pixels[:, :2] <= 1.011 * np.array(SIZE[::-1])).all()
+    assert (pixels == 0).all(axis=1).any()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import hashlib
 import math
+import re
+import shutil
 import struct
 import tempfile
 from collections.abc import Callable, Iterator
@@ -568,6 +570,46 @@ def inner(**changed: Any) -> Any:
 def test_metadata_outside_the_format_are_a_store_error(node: Any) -> None:
     with pytest.raises(StoreError, match="some place"):
         ArrayMetadata.from_json(node, "some place")
+
+
+def resident(path: Path) -> int:
+    """Bytes of a mapped file that are in the memory of this process."""
+    maps = Path("/proc/self/smaps").read_text()
+    found = re.search(rf"{re.escape(str(path))}\n.*?Rss:\s+(\d+) kB", maps, re.DOTALL)
+    assert found is not None
+    return int(found[1]) << 10
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="no smaps on this system")
+def test_rows_of_a_mapped_file_leave_the_memory_once_they_are_written(tmp_path: Path) -> None:
+    rows = np.arange(1 << 20, dtype=np.float32).reshape(-1, 8)
+    rows.tofile(tmp_path / "rows")
+    (tmp_path / "a").mkdir()
+    planned = ArrayMetadata.plan(rows.dtype, (8,), Grid(64, 64 * 100), "fast")
+    writer = ArrayWriter(tmp_path / "a", planned)
+    mapped = np.memmap(tmp_path / "rows", np.float32, "r", shape=rows.shape)
+    assert mapped.sum() > 0
+    assert resident(tmp_path / "rows") >= rows.nbytes
+    writer.append(mapped)
+    assert resident(tmp_path / "rows") < 1 << 20
+    assert_exact(np.asarray(mapped), rows)
+    for view in (mapped[::-1], mapped[::2], mapped.reshape(8, -1).T):
+        writer.append(view)
+    writer.abort()
+
+
+def test_what_is_written_to_a_private_map_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "rows").write_bytes(bytes(1 << 20))
+    private = np.memmap(tmp_path / "rows", np.float32, "c", shape=(1 << 15, 8))
+    private += 1
+    (tmp_path / "a").mkdir()
+    for rows in (private, np.lib.stride_tricks.as_strided(private, writeable=False)):
+        writer = ArrayWriter(tmp_path / "a", ArrayMetadata.plan(private.dtype, (8,), Grid(64, 64 * 100), "fast"))
+        writer.append(rows)
+        writer.abort()
+        assert (private == 1).all()
+        shutil.rmtree(tmp_path / "a")
+        (tmp_path / "a").mkdir()
 
 
 def test_an_aborted_writer_closes_its_file(tmp_path: Path) -> None:

@@ -147,7 +147,7 @@ FILES: dict[str, tuple[bytes, str]] = {
     "NTU60_CS.npz": (npz(x_train=CLIP, y_train=CLIP, x_test=CLIP, y_test=CLIP), r"CTR-GCN.*--from ctrgcn"),
     "x_test.npz": (npz(x_test=CLIP, y_test=CLIP), r"CTR-GCN.*--from ctrgcn"),
     "data_2d_custom.npz": (npz(positions_2d={"a": 1}, metadata={"b": 2}), r"VideoPose3D.*--from videopose3d"),
-    "data_3d_h36m.npz": (npz(positions_3d={"a": 1}), r"positions_3d of VideoPose3D.*own_data"),
+    "data_3d_h36m.npz": (npz(positions_3d={"a": 1}), r"positions_3d of VideoPose3D.*--from videopose3d"),
     "detections.npz": (npz(boxes=CLIP, keypoints=CLIP), r"VideoPose3D's detections.*--from videopose3d"),
     "amass.npz": (npz(poses=CLIP, trans=CLIP, betas=CLIP), r"AMASS: rotations"),
     "keypoints.npz": (npz(keypoints=CLIP), r"expected keypoint: rename it"),

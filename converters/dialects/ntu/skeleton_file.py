@@ -1,8 +1,8 @@
-"""Parser of an NTU RGB+D file, ``SsssCcccPpppRrrrAaaa.skeleton``.
+"""Parser of an NTU RGB+D file, ``SsssCcccPpppRrrrAaaa.skeleton``, and of UAV-Human's files, which have its form.
 
 The file has the number of frames; per frame the number of bodies; per body a line of 10 values, the number of joints,
-and a line of 12 values per joint, of which there are 25 (shahroudy/NTURGB-D, Matlab/read_skeleton_file.m). Lines end
-with LF or CRLF.
+and a line of 12 values per joint (shahroudy/NTURGB-D, Matlab/read_skeleton_file.m). NTU RGB+D has 25 joints, UAV-Human
+17. Lines end with LF or CRLF.
 """
 
 from __future__ import annotations
@@ -19,13 +19,11 @@ from skelstore.errors import SourceError
 from skelstore.wording import counted, shown
 
 JOINTS = 25
+"""Joints of Kinect v2, V."""
 JOINT_VALUES = 12
 """Values in the line of a joint."""
 BODY_VALUES = 10
 """Values in the line of a body."""
-_BODY_LINES = 2 + JOINTS
-_BODY_TOKENS = BODY_VALUES + 1 + JOINTS * JOINT_VALUES
-_JOINTS_LINE = b"25"
 _BLANK = b" \t\r\n"
 _IS_BLANK = np.array([code in _BLANK for code in range(256)])
 _COUNT = re.compile(rb"[0-9]{1,15}")
@@ -35,13 +33,13 @@ _KEPT_BYTES = 4 << 20
 
 
 class Skeleton(NamedTuple):
-    """The content of one file: N bodies in all frames together, in the order of the file.
+    """The content of one file: N bodies of V joints in all frames together, in the order of the file.
 
     ``frame_inds`` int32 [N]: the frame of each body, from 0, ascending. ``body_id`` int64 [N]. ``body`` float64 [N, 9]:
     clipped edges, left hand confidence, left hand state, right hand confidence, right hand state, restricted, lean x,
-    lean y, tracking state. Of the joints, ``position`` float64 [N, 25, 3]: x, y, z in metres; ``depth`` float64
-    [N, 25, 2]: x, y in the depth image; ``color`` float64 [N, 25, 2]: x, y in the colour image; ``orientation``
-    float64 [N, 25, 4]: w, x, y, z; ``tracking_state`` uint8 [N, 25]: 0 not tracked, 1 inferred, 2 tracked.
+    lean y, tracking state. Of the joints, ``position`` float64 [N, V, 3]: x, y, z in metres; ``depth`` float64
+    [N, V, 2]: x, y in the depth image; ``color`` float64 [N, V, 2]: x, y in the colour image; ``orientation``
+    float64 [N, V, 4]: w, x, y, z; ``tracking_state`` uint8 [N, V]: 0 not tracked, 1 inferred, 2 tracked.
     """
 
     total_frames: int
@@ -55,8 +53,8 @@ class Skeleton(NamedTuple):
     tracking_state: NDArray[np.uint8]
 
 
-def parse(data: bytes) -> Skeleton:
-    """The bodies of a file. Raises SourceError, which names the line, if the file is not valid.
+def parse(data: bytes, joints: int = JOINTS) -> Skeleton:
+    """The bodies of a file. Raises SourceError, which names the line, if it is not valid, or has not ``joints`` joints.
 
     Body ids exceed 2**53, so they are never converted to float. Other numbers become the nearest float64.
     """
@@ -66,29 +64,29 @@ def parse(data: bytes) -> Skeleton:
     frames: list[int] = []
     lines: list[int] = []
     try:
-        for frame, line in _walk(text, total_frames):
+        for frame, line in _walk(text, total_frames, joints):
             frames.append(frame)
             lines.append(line)
     finally:  # if a line is missing or superfluous, the first error is in the line of a joint
         rows = np.array(lines, np.intp)
-        _check_values(text, rows)
+        _check_values(text, rows, joints)
     numbers = text.numbers()
     _check_finite(text, numbers)
     # The tokens of a body are contiguous: its line, the number of joints, the joints.
-    values = numbers[text.first[rows][:, None] + np.arange(_BODY_TOKENS)]
+    values = numbers[text.first[rows][:, None] + np.arange(BODY_VALUES + 1 + joints * JOINT_VALUES)]
     body = values[:, 1:BODY_VALUES]
-    joints = values[:, BODY_VALUES + 1 :].reshape(-1, JOINTS, JOINT_VALUES)
-    states = _states(joints, rows)
+    of_joints = values[:, BODY_VALUES + 1 :].reshape(-1, joints, JOINT_VALUES)
+    states = _states(of_joints, rows)
     ids = [_body_id(text, line) for line in lines]
     return Skeleton(
         total_frames,
         np.array(frames, np.int32),
         np.array(ids, np.int64),
         body,
-        position=joints[..., :3],
-        depth=joints[..., 3:5],
-        color=joints[..., 5:7],
-        orientation=joints[..., 7:11],
+        position=of_joints[..., :3],
+        depth=of_joints[..., 3:5],
+        color=of_joints[..., 5:7],
+        orientation=of_joints[..., 7:11],
         tracking_state=states,
     )
 
@@ -198,9 +196,10 @@ def _total_frames(text: _Text) -> int:
     return total_frames
 
 
-def _walk(text: _Text, total_frames: int) -> Iterator[tuple[int, int]]:
+def _walk(text: _Text, total_frames: int, joints: int) -> Iterator[tuple[int, int]]:
     """Yield the frame and the first line of each body, both from 0. Raises SourceError if the structure is invalid."""
     count = len(text)
+    body_lines = 2 + joints
     line = 1
     for frame in range(total_frames):
         if line >= count:
@@ -210,34 +209,35 @@ def _walk(text: _Text, total_frames: int) -> Iterator[tuple[int, int]]:
             )
         bodies = _number(text, line, f"the number of bodies of frame {frame + 1}")
         for body in range(bodies):
-            start = line + 1 + body * _BODY_LINES
-            _check_body(text, start, bodies, line)
+            start = line + 1 + body * body_lines
+            _check_body(text, start, bodies, line, joints)
             yield frame, start
-        line += 1 + bodies * _BODY_LINES
+        line += 1 + bodies * body_lines
     if line < count:
         raise SourceError(
             f"line {line + 1}: more text after the last of {counted(total_frames, 'frame')}; expected the end"
         )
 
 
-def _check_body(text: _Text, start: int, bodies: int, declared: int) -> None:
-    """Raise SourceError if no complete body with 25 joints begins at the line ``start``."""
+def _check_body(text: _Text, start: int, bodies: int, declared: int, joints: int) -> None:
+    """Raise SourceError if no complete body with ``joints`` joints begins at the line ``start``."""
     if start < len(text) and text.tokens[start] != BODY_VALUES:
         raise SourceError(f"line {start + 1}: {_values(text, start)}; expected the {BODY_VALUES} of a body")
-    if start + 1 < len(text) and text.line(start + 1) != _JOINTS_LINE:
-        joints = _number(text, start + 1, "the number of joints")
-        if joints != JOINTS:
-            raise SourceError(f"line {start + 2}: {counted(joints, 'joint')}; expected the {JOINTS} of Kinect v2")
-    if start + _BODY_LINES > len(text):
+    if start + 1 < len(text) and text.line(start + 1) != b"%d" % joints:
+        stated = _number(text, start + 1, "the number of joints")
+        if stated != joints:
+            whose = " of Kinect v2" if joints == JOINTS else ""
+            raise SourceError(f"line {start + 2}: {counted(stated, 'joint')}; expected the {joints}{whose}")
+    if start + 2 + joints > len(text):
         raise SourceError(
             f"line {len(text)}: the file ends within a body; line {declared + 1} declares {bodies} of "
-            f"{_BODY_LINES} lines each: it is cut short, or that number is wrong"
+            f"{2 + joints} lines each: it is cut short, or that number is wrong"
         )
 
 
-def _check_values(text: _Text, rows: NDArray[np.intp]) -> None:
+def _check_values(text: _Text, rows: NDArray[np.intp], joints: int) -> None:
     """Raise SourceError if the line of a joint does not have 12 values."""
-    lines = (rows[:, None] + np.arange(2, _BODY_LINES)).ravel()
+    lines = (rows[:, None] + np.arange(2, 2 + joints)).ravel()
     wrong = np.diff(text.first)[lines] != JOINT_VALUES
     if wrong.any():
         line = int(lines[wrong.argmax()])
@@ -253,7 +253,7 @@ def _check_finite(text: _Text, numbers: NDArray[np.float64]) -> None:
 
 
 def _states(joints: NDArray[np.float64], rows: NDArray[np.intp]) -> NDArray[np.uint8]:
-    """The tracking states [N, 25]. Raises SourceError if one is not an integer from 0 to 255."""
+    """The tracking states [N, V]. Raises SourceError if one is not an integer from 0 to 255."""
     states = joints[..., -1]
     known = (states >= 0) & (states < 256) & (states == np.floor(states))
     if not known.all():

@@ -1,0 +1,278 @@
+"""The index of a file of COCO's keypoints: its clips, and where their annotations are."""
+
+from __future__ import annotations
+
+import re
+from array import array
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from converters.inputs.detections import Size
+from converters.inputs.json_elements import Element, elements
+from skelstore.errors import SourceError
+from skelstore.format.values import is_utf8
+from skelstore.wording import counted, kind_of, shown
+
+_LAST_NUMBER = re.compile(r"(.*?)(\d{1,18})(\D*)", re.ASCII | re.DOTALL)
+_MOST_FRAME = 2**31 - 2
+_SPARSE, _FEW = 100, 10_000
+"""Images whose numbers span more than ``_SPARSE`` times their count, and more than ``_FEW``, are no frames of a video.
+"""
+
+
+class Clip(NamedTuple):
+    """A clip: its annotations in the index, its first and last frame, and what the images say about it."""
+
+    name: str
+    start: int
+    stop: int
+    first: int
+    last: int
+    size: Size | None
+    total_frames: int | None
+
+
+@dataclass(frozen=True)
+class Index:
+    """What is where in a file: the annotations, ordered by clip and in the order of the file, and the clips.
+
+    ``frames`` int32, ``starts`` and ``lengths`` in bytes, and ``positions`` in the list ``member`` are those of the
+    annotations. ``size`` is that of the file.
+    """
+
+    clips: list[Clip]
+    frames: NDArray[np.int32]
+    starts: NDArray[np.int64]
+    lengths: NDArray[np.int32]
+    positions: NDArray[np.int32]
+    member: str
+    is_data_set: bool
+    joint_names: tuple[str, ...]
+    not_kept: tuple[str, ...]
+    size: int
+
+
+@dataclass
+class _Images:
+    """The images: their number by id, and clip, frame and size by number; -1 if unknown."""
+
+    where: str
+    file: str
+    pattern: re.Pattern[str] | None
+    numbers: dict[int | str, int] = field(default_factory=dict)
+    frames: array[int] = field(default_factory=lambda: array("i"))
+    clips: array[int] = field(default_factory=lambda: array("i"))
+    heights: array[int] = field(default_factory=lambda: array("i"))
+    widths: array[int] = field(default_factory=lambda: array("i"))
+    of_clip: dict[tuple[str, str], int] = field(default_factory=dict)
+    """Folder and text before the number -> number of the clip. A ``vid_id`` has no folder."""
+    total_frames: dict[int, int] = field(default_factory=dict)
+
+    def number(self, image: object, place: str) -> int:
+        """The number of an image by its id, a new one if it has not been seen yet."""
+        if type(image) not in (int, str):
+            raise SourceError(f"{self.where}: {place} is {shown(image)}; expected the id of an image")
+        number = self.numbers.setdefault(image, len(self.numbers))  # type: ignore[arg-type]
+        if number == len(self.frames):
+            self.frames.append(-1)
+            self.clips.append(-1)
+            self.heights.append(-1)
+            self.widths.append(-1)
+        return number
+
+    def add(self, element: Element) -> None:
+        """Add an element of ``images``."""
+        image, place = element.value, element.place
+        if type(image) is not dict or "id" not in image:
+            raise SourceError(f"{self.where}: {place} is {_sized(image)}; expected an object with id and file_name")
+        number = self.number(image["id"], f"{place}.id")
+        if self.clips[number] >= 0:
+            raise SourceError(f"{self.where}: {place} has the id {shown(image['id'])} of another image")
+        if "vid_id" in image and "frame_id" in image:
+            clip, frame = image["vid_id"], image["frame_id"]
+            if type(clip) not in (int, str) or type(frame) is not int or not 0 <= frame <= _MOST_FRAME:
+                raise SourceError(f"{self.where}: {place} has vid_id {shown(clip)} and frame_id {shown(frame)}")
+            key = "", str(clip)
+        else:
+            key, frame = self.from_name(image.get("file_name"), f"{place}.file_name")
+        self.place(number, key, frame)
+        size = image.get("height"), image.get("width")
+        if all(type(value) is int and 0 < value < 1 << 31 for value in size):
+            self.heights[number], self.widths[number] = size  # type: ignore[assignment]
+        total = image.get("nframes")
+        if type(total) is int and 0 < total <= _MOST_FRAME:
+            clip_number = self.of_clip[key]
+            self.total_frames[clip_number] = max(total, self.total_frames.get(clip_number, 0))
+
+    def add_result(self, number: int, image: int | str, place: str) -> None:
+        """Add an image that only results name: by the number of its frame, or by its name."""
+        if isinstance(image, str):
+            self.place(number, *self.from_name(image, place))
+        elif 0 <= image <= _MOST_FRAME:
+            self.place(number, ("", ""), image)
+        else:
+            raise SourceError(f"{self.where}: {place} is {shown(image)}; expected the number of a frame")
+
+    def place(self, number: int, key: tuple[str, str], frame: int) -> None:
+        """State the clip and the frame of an image."""
+        if not (is_utf8(key[0]) and is_utf8(key[1])):
+            raise SourceError(f"{self.where}: {shown(key[1])} is not the name of a clip: it is not UTF-8")
+        self.clips[number] = self.of_clip.setdefault(key, len(self.of_clip))
+        self.frames[number] = frame
+
+    def from_name(self, name: object, place: str) -> tuple[tuple[str, str], int]:
+        """Folder and text before the number, and the number, of the name of an image."""
+        if type(name) is not str or not name:
+            raise SourceError(f"{self.where}: {place} is {shown(name)}; expected the name of an image")
+        name = name[:1000]
+        if self.pattern is not None:
+            return self._by_pattern(name, place)
+        path = PurePosixPath(name.replace("\\", "/"))
+        match = _LAST_NUMBER.fullmatch(path.stem)
+        if match is None or int(match[2]) > _MOST_FRAME:
+            raise SourceError(
+                f"{self.where}: {place} {shown(name)} states no frame; expected a number in it: give --frame-pattern, "
+                "a regular expression such as '(?P<clip>.+)_(?P<frame>[0-9]+)'"
+            )
+        folder = "" if path.parent == PurePosixPath() else path.parent.as_posix().strip("/")
+        return (folder, match[1].rstrip("._- ")), int(match[2])
+
+    def _by_pattern(self, name: str, place: str) -> tuple[tuple[str, str], int]:
+        assert self.pattern is not None
+        match = self.pattern.search(name)
+        groups = {} if match is None else match.groupdict()
+        frame = groups.get("frame", "0")
+        if match is None or frame is None or not (frame.isascii() and frame.isdigit()) or int(frame[:18]) > _MOST_FRAME:
+            raise SourceError(
+                f"{self.where}: {place} {shown(name)} does not fit --frame-pattern {self.pattern.pattern}"
+            )
+        return ("", groups.get("clip") or ""), int(frame)
+
+
+def read_index(chunks: Iterator[bytes], where: str, file: str, pattern: re.Pattern[str] | None) -> Index:
+    """The index of a file. Raises SourceError if it is not COCO's keypoints."""
+    images = _Images(where, file, pattern)
+    of_image, starts, lengths, positions = array("i"), array("q"), array("i"), array("i")
+    names: tuple[str, ...] = ()
+    not_kept: set[str] = set()
+    members: set[str | None] = set()
+    size = 0
+
+    def counted_chunks() -> Iterator[bytes]:
+        nonlocal size
+        for chunk in chunks:
+            size += len(chunk)
+            yield chunk
+
+    for element in elements(counted_chunks(), where):
+        members.add(element.key)
+        if element.key in (None, "annotations") and element.position is not None:
+            annotation = element.value
+            if type(annotation) is not dict or "image_id" not in annotation:
+                raise SourceError(f"{where}: {element.place} is {_sized(annotation)}; expected an object with image_id")
+            if element.key is None and "keypoints" not in annotation:
+                raise SourceError(f"{where}: {element.place} has no keypoints; expected results in COCO's form")
+            of_image.append(images.number(annotation["image_id"], f"{element.place}.image_id"))
+            if element.key is None and images.clips[of_image[-1]] < 0:
+                images.add_result(of_image[-1], annotation["image_id"], f"{element.place}.image_id")
+            starts.append(element.start)
+            lengths.append(element.stop - element.start)
+            positions.append(element.position)
+        elif element.key == "images" and element.position is not None:
+            images.add(element)
+        elif element.key == "categories" and element.position is not None:
+            names = names or _joint_names(element.value)
+        elif element.value != []:
+            not_kept.add(str(element.key))
+    if None not in members and not {"images", "annotations"} <= members:
+        raise SourceError(f"{where} has no images and annotations; expected COCO's keypoints, or a list of results")
+    is_data_set = None not in members
+    numbers = np.array(of_image, np.int32)
+    _require_images(images, numbers, positions)
+    of_clip = np.array(images.clips, np.int32)[numbers]
+    order = np.argsort(of_clip, kind="stable")
+    bounds = np.searchsorted(of_clip[order], np.arange(len(images.of_clip) + 1))
+    return Index(
+        _clips_of(images, bounds),
+        np.array(images.frames, np.int32)[numbers][order],
+        np.array(starts, np.int64)[order],
+        np.array(lengths, np.int32)[order],
+        np.array(positions, np.int32)[order],
+        "annotations" if is_data_set else "",
+        is_data_set,
+        names,
+        tuple(sorted(not_kept)),
+        size,
+    )
+
+
+def _require_images(images: _Images, of_image: NDArray[np.int32], positions: array[int]) -> None:
+    """Raise SourceError if an annotation of a data set refers to no image."""
+    unknown = np.array(images.clips, np.int32)[of_image] < 0
+    if unknown.any():
+        first = int(unknown.argmax())
+        image = next(image for image, number in images.numbers.items() if number == of_image[first])
+        raise SourceError(
+            f"{images.where}: annotations[{positions[first]}].image_id is {shown(image)}; expected the id of an image"
+        )
+
+
+def _clips_of(images: _Images, bounds: NDArray[np.intp]) -> list[Clip]:
+    """The clips. Raises SourceError if the images of one differ in size, or are not the frames of a video."""
+    clips = np.array(images.clips, np.int32)
+    order = np.argsort(clips, kind="stable")
+    starts = np.searchsorted(clips[order], np.arange(len(images.of_clip) + 1))
+    frames, heights, widths = (np.array(values)[order] for values in (images.frames, images.heights, images.widths))
+    names = _names(images)
+    found = []
+    for clip in range(len(images.of_clip)):
+        of = slice(int(starts[clip]), int(starts[clip + 1]))
+        first, last = int(frames[of].min()), int(frames[of].max())
+        count = of.stop - of.start
+        if count > 1 and last - first > max(_SPARSE * count, _FEW):
+            raise SourceError(
+                f"{images.where}: clip {names[clip]} would have {counted(count, 'image')} with numbers from {first:,} "
+                f"to {last:,}, which are not the frames of a video: if each image is a clip, give --frame-pattern "
+                r"'(?P<clip>[^/]+)\.\w+$'"
+            )
+        sizes = set(zip(heights[of].tolist(), widths[of].tolist(), strict=True)) - {(-1, -1)}
+        if len(sizes) > 1:
+            one, other = sorted(sizes)[:2]
+            raise SourceError(
+                f"{images.where}: clip {names[clip]} has images of {one[0]}x{one[1]} and {other[0]}x{other[1]} pixels; "
+                "expected one size per clip: give --frame-pattern if they are several clips"
+            )
+        size = Size(*sizes.pop()) if sizes else None
+        total = images.total_frames.get(clip)
+        found.append(Clip(names[clip], int(bounds[clip]), int(bounds[clip + 1]), first, last, size, total))
+    return found
+
+
+def _names(images: _Images) -> list[str]:
+    """The names of the clips: folder, or text before the number, or both if a folder has several clips."""
+    in_folder: dict[str, int] = {}
+    for folder, _ in images.of_clip:
+        in_folder[folder] = in_folder.get(folder, 0) + 1
+    stem = PurePosixPath(images.file).stem
+    names = []
+    for folder, prefix in images.of_clip:
+        several = in_folder[folder] > 1
+        own = "/".join(filter(None, (folder, prefix or "_"))) if several else folder or prefix or stem
+        names.append(own)
+    return names
+
+
+def _joint_names(category: object) -> tuple[str, ...]:
+    names = category.get("keypoints") if isinstance(category, Mapping) else None
+    if type(names) is not list or len(names) > 1000 or not all(type(name) is str for name in names):
+        return ()
+    return tuple(name[:80] for name in names)
+
+
+def _sized(value: object) -> str:
+    return f"{kind_of(value)} of length {len(value)}" if isinstance(value, list | dict) else shown(value)

@@ -1,0 +1,118 @@
+"""OpenPose's output: a JSON file per frame, in a folder per clip, as ``--write_json`` writes them.
+
+A file holds ``{"version": 1.3, "people": [{"person_id": [-1], "pose_keypoints_2d": [x, y, score] * V,
+"face_keypoints_2d", "hand_left_keypoints_2d", "hand_right_keypoints_2d", …}]}`` (CMU-Perceptual-Computing-Lab/openpose,
+doc/02_output.md); version 1.0 has ``pose_keypoints`` …. V is 25 (BODY_25), 18 (COCO) or 15 (MPI), the face has 70
+points and each hand 21. A joint that was not found is 0, 0, 0. The files do not have the size of the image.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from typing import Any
+
+from converters.dialects.dialect import POSE_OPTIONS, Dialect, recorded_pose_options
+from converters.inputs.candidate import Candidate
+from converters.inputs.clip_files import FrameFile
+from converters.inputs.detections import Detections
+from converters.inputs.json_elements import MOST_ELEMENT, begins_like_json, parse
+from converters.inputs.pose_clips import FrameClips, convert_clips
+from skelstore.errors import SourceError
+from skelstore.wording import kind_of, shown
+
+NAME = "openpose"
+SUFFIX = ".json"
+JOINTS = {25: "body-25", 18: "openpose-18", 15: "openpose-15"}
+"""V -> the joint layout of OpenPose's model with so many joints."""
+
+_FIELDS = {
+    "face_keypoints": "face_keypoint",
+    "hand_left_keypoints": "hand_left_keypoint",
+    "hand_right_keypoints": "hand_right_keypoint",
+}
+"""Key of a person, without ``_2d`` -> the field of the annotation."""
+_FIELDS_3D = {"pose_keypoints_3d": "keypoint_3d"} | {f"{key}_3d": f"{field}_3d" for key, field in _FIELDS.items()}
+_KEYS = {"person_id", "pose_keypoints", "pose_keypoints_2d", *_FIELDS, *(f"{key}_2d" for key in _FIELDS), *_FIELDS_3D}
+_NOTES = (
+    "box_score is the mean of the scores of the joints: OpenPose does not score persons",
+    "total_frames is the last frame + 1, by the numbers in the names of files",
+)
+
+
+class OpenPoseFiles(FrameClips):
+    """Source of the ``.json`` files of OpenPose below a folder or in a zip file: a folder per clip, a file per frame.
+
+    Options and errors are those of ``PoseClips``. ``person_id`` is the track, unless it occurs twice in a frame.
+    """
+
+    dialect = NAME
+    notes = _NOTES
+    scores_persons = False
+    ending = "_keypoints"
+
+    def _layout(self, joints: int) -> str | None:
+        return JOINTS.get(joints)
+
+    def _read_frame(self, frame: FrameFile, detections: Detections) -> None:
+        where = self._files.where(frame.name)
+        value = parse(self._files.read(frame.name, MOST_ELEMENT), where)
+        if type(value) is not dict or type(value.get("people")) is not list:
+            raise SourceError(f"{where} holds {kind_of(value)} without a list 'people'; expected a frame of OpenPose")
+        detections.not_kept(key for key in value.keys() - {"version", "people"} if value[key])
+        ids = [_id(where, i, person) for i, person in enumerate(value["people"])]
+        counts = Counter(ids)
+        for i, (person, track) in enumerate(zip(value["people"], ids, strict=True)):
+            place = f"{frame.name}: people[{i}]"
+            detections.not_kept(key for key in person.keys() - _KEYS if person[key])
+            pose = person.get("pose_keypoints_2d", person.get("pose_keypoints"))
+            fields = {field: person.get(f"{key}_2d", person.get(key)) for key, field in _FIELDS.items()}
+            fields |= {field: person.get(key) for key, field in _FIELDS_3D.items()}
+            if not pose:
+                detections.leave_out()
+                detections.not_kept(f"{field} without body" for field, points in fields.items() if points)
+                continue
+            detections.add(place, frame.number, pose, track=track if counts[track] == 1 else None, fields=fields)
+
+
+def _id(where: str, index: int, person: object) -> int | None:
+    """The ``person_id`` of a person, ``[7]`` or ``7``; None if it is -1 or missing."""
+    if type(person) is not dict:
+        raise SourceError(f"{where}: people[{index}] is {shown(person)}; expected an object with pose_keypoints_2d")
+    value = person.get("person_id")
+    if type(value) is list and len(value) == 1:
+        value = value[0]
+    if value is None or value == [] or value == -1:
+        return None
+    if type(value) is not int:
+        raise SourceError(f"{where}: people[{index}].person_id is {shown(value)}; expected an integer or [integer]")
+    return value
+
+
+def recognise(candidate: Candidate) -> bool:
+    """Whether it is a JSON file that begins like a frame of OpenPose, or a folder or zip file with such a file."""
+    return any(
+        b'"people"' in head and (b'"pose_keypoints' in head or b'"version"' in head) and begins_like_json(head)
+        for head in candidate.heads(SUFFIX)
+    )
+
+
+DIALECT = Dialect(
+    NAME,
+    "OpenPose's frames",
+    "JSON of OpenPose: a folder per clip with a file per frame, or a zip file of them",
+    recognise=recognise,
+    open=OpenPoseFiles,
+    options=POSE_OPTIONS,
+    takes_folder=None,
+    suffixes=(SUFFIX,),
+    recorded=recorded_pose_options,
+)
+
+
+def convert(source: str | os.PathLike[str], destination: str | os.PathLike[str], **options: Any) -> None:
+    """Convert a file, folder or zip file. ``options`` are those of ``PoseClips`` and ``ConvertOptions``.
+
+    Raises SourceError as ``OpenPoseFiles`` does, else what ``convert_source`` raises.
+    """
+    convert_clips(OpenPoseFiles, source, destination, options)

@@ -1,0 +1,424 @@
+"""The detections of a clip as PYSKL's compressed annotation: one row per person and frame, in the order of frames.
+
+``keypoint`` [N, V, 3] of x, y, score; ``frame_inds`` int32 [N] from 0; ``box_score`` float32 [N]. Rows of a large clip
+are kept in temporary files that have no name and are mapped, so they take no memory of the process (`_Rows`).
+"""
+
+from __future__ import annotations
+
+import math
+import mmap
+import tempfile
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import IO, Any, Literal, NamedTuple, TypeAlias, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skelstore.errors import SourceError
+from skelstore.format.files import flat_bytes
+from skelstore.format.schema import Annotation
+from skelstore.wording import counted, shown
+
+Dtype: TypeAlias = Literal["float32", "float64"]
+DTYPES: tuple[Dtype, ...] = get_args(Dtype)
+"""The dtypes of coordinates and scores."""
+
+NO_TRACK = -1
+"""The ``track`` of a person without an id, in clips in which others have one."""
+
+_BLOCK = 1024
+"""Rows that are checked and converted together."""
+_IN_MEMORY = 16 << 20
+"""Bytes of one array that are kept in memory; larger ones go to a temporary file."""
+_FRACTIONS = (-1.0, 2.0)
+"""Coordinates in this range may be fractions of the image: estimates reach a little beyond it. In pixels, all joints
+would be in its corner."""
+_MOST_FRAME = 2**31 - 2
+_NUMBERS = {int, float}
+
+
+class Size(NamedTuple):
+    """The size of the image in pixels."""
+
+    height: int
+    width: int
+
+
+class Detections:
+    """Collects the detections of one clip.
+
+    ``where`` is the name of the clip for messages, ``joints`` V if it is known, ``size`` that of the image, and
+    ``other_size`` the one to use if the file states none (``state_size``). Unless ``scores_persons``, means of the
+    scores of joints are not counted. ``fractions`` says whether x and y are
+    fractions of the image, which are scaled to pixels; if it is None, that is recognised from the first joints.
+    ``first_frame`` is the number of the first frame, 0 or 1; by default the smallest number that occurs, if it is 0 or
+    1, else 0.
+    """
+
+    def __init__(
+        self,
+        where: str,
+        *,
+        joints: int | None = None,
+        size: Size | None = None,
+        other_size: Size | None = None,
+        dtype: Dtype = "float32",
+        scores_persons: bool = True,
+        fractions: bool | None = None,
+        first_frame: int | None = None,
+    ) -> None:
+        self._where = where
+        self._given_size = size
+        self._size = size or other_size
+        self._dtype = np.dtype(dtype)
+        self._first_frame = first_frame
+        self._fractions = fractions
+        self._recognise = fractions is None
+        self._scores_persons = scores_persons
+        self._points = [0, 0]  # those that may be fractions, and all
+        self._joints = joints
+        self._frames = array("i")
+        self._tracks = array("i")
+        self._tracked = False
+        self._seen: tuple[int, int] | None = None  # the smallest and the largest number of a frame
+        self._block: list[Sequence[float]] = []
+        self._scores: list[float] = []
+        self._places: list[str] = []
+        self._pending: dict[str, dict[int, Sequence[float]]] = {}  # field -> position in the block -> row
+        self._forms: dict[str, _Form] = {}
+        self._rows: dict[str, _Rows] = {}
+        self._stored = 0
+        self._box_scores = _Rows((), np.dtype(np.float32))
+        self._empty = 0
+        self._mean_scores = 0
+        self._dropped: set[str] = set()
+
+    def add(
+        self,
+        place: str,
+        frame: int,
+        keypoint: object,
+        *,
+        score: object = None,
+        track: int | None = None,
+        fields: Mapping[str, object] | None = None,
+    ) -> None:
+        """Add a detection: ``keypoint`` is a list [V * 3] of x, y, score; ``place`` is where it is, for messages.
+
+        ``score`` is that of the person; if it is None, the mean of the scores of the joints is used. ``track`` is the
+        id that a tracker gave. ``fields`` are further points of the person, [K * 3] like ``keypoint``, by the name that
+        they have in the annotation, which ends in ``keypoint``; of 4 numbers under one that ends in ``3d``; a box x, y,
+        width, height under one that ends in ``box``; numbers [K] under any other. An empty list or None is a row of
+        zeros.
+        """
+        if not 0 <= frame <= _MOST_FRAME:
+            raise SourceError(f"{self._where}: {place}: frame {shown(frame)}; expected 0 to {_MOST_FRAME:,}")
+        row = self.numbers(keypoint, place)
+        if self._joints is None:
+            self._joints = len(row) // 3
+        if len(row) != 3 * self._joints or not row:
+            raise SourceError(
+                f"{self._where}: {place} has {len(row):,} numbers of joints; expected {3 * self._joints:,}, x, y and "
+                f"score of {self._joints} joints, as in the first detection"
+            )
+        if score is None:
+            score = float("nan")
+            self._mean_scores += 1
+        elif type(score) not in _NUMBERS:
+            raise SourceError(f"{self._where}: {place}: the score is {shown(score)}; expected a number")
+        if track is None:
+            track = NO_TRACK
+        elif 0 <= track < 2**31:
+            self._tracked = True
+        else:
+            raise SourceError(f"{self._where}: {place}: the id is {shown(track)}; expected 0 to 2**31 - 1")
+        for name, values in (fields or {}).items():
+            self._add_field(name, values, place)
+        self._frames.append(frame)
+        self._tracks.append(track)
+        self._block.append(row)
+        self._scores.append(score)  # type: ignore[arg-type]
+        self._places.append(place)
+        if len(self._block) == _BLOCK:
+            self._flush()
+
+    @property
+    def joints(self) -> int | None:
+        """V; None if it is not known and there is no detection."""
+        return self._joints
+
+    def state_size(self, size: Size) -> None:
+        """The size of the image that the file states, before the first detection is added."""
+        self._size = self._given_size or size
+
+    def see_frame(self, frame: int) -> None:
+        """Say that the clip has a frame of this number, perhaps without persons. ``add`` needs no such call."""
+        if not 0 <= frame <= _MOST_FRAME:
+            raise SourceError(f"{self._where} has frame {shown(frame)}; expected 0 to {_MOST_FRAME:,}")
+        self._seen = (min(self._seen[0], frame), max(self._seen[1], frame)) if self._seen else (frame, frame)
+
+    def leave_out(self) -> None:
+        """Count a person without joints."""
+        self._empty += 1
+
+    def not_kept(self, names: Iterable[str]) -> None:
+        """Record that what the file has under these names is not kept."""
+        if len(self._dropped) < 100:
+            self._dropped.update(name[:80] for name in names)
+
+    def numbers(self, values: object, place: str) -> Sequence[float]:
+        """The list, if it has nothing but numbers. Raises SourceError for anything else."""
+        if type(values) is not list:
+            raise SourceError(f"{self._where}: {place} is {shown(values)}; expected a list of numbers")
+        if not _NUMBERS.issuperset(map(type, values)):
+            at, value = next((i, value) for i, value in enumerate(values) if type(value) not in _NUMBERS)
+            raise SourceError(f"{self._where}: {place}[{at}] is {shown(value)}; expected a number")
+        return values
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    def annotation(self, total_frames: int | None = None) -> Annotation:
+        """The keys of the annotation. ``total_frames`` is what the tool says; by default the last frame that was
+        seen + 1.
+
+        ``track`` is there if any person has an id. ``first_frame`` is the number that the file gives frame 0.
+        ``empty_persons``, ``mean_box_scores`` and ``not_kept`` count and name what was left out or computed, if
+        anything was.
+        """
+        self._flush()
+        self._check_fractions()
+        frames = np.frombuffer(self._frames, np.int32) if len(self) else np.zeros(0, np.int32)
+        for frame in (frames.min(), frames.max()) if len(self) else ():
+            self.see_frame(int(frame))
+        first = self._find_first()
+        order = None if (frames[1:] >= frames[:-1]).all() else np.argsort(frames, kind="stable")
+        ordered = frames if order is None else frames[order]
+        last = self._seen[1] - first + 1 if self._seen else 0
+        annotation: Annotation = {}
+        if self._size is not None:
+            annotation |= {"img_shape": tuple(self._size), "original_shape": tuple(self._size)}
+        annotation["total_frames"] = last if total_frames is None else max(last, total_frames)
+        joints = self._joints or 0
+        if len(self):
+            annotation["keypoint"] = self._rows.pop("keypoint").finish(order)
+        else:
+            annotation["keypoint"] = np.zeros((0, joints, 3), self._dtype)
+        annotation["frame_inds"] = ordered - np.int32(first)
+        annotation["box_score"] = self._box_scores.finish(order)
+        if self._tracked:
+            tracks = np.array(self._tracks, np.int32)
+            annotation["track"] = tracks if order is None else tracks[order]
+        annotation |= {name: rows.finish(order) for name, rows in self._padded()}
+        annotation["first_frame"] = first
+        if self._empty:
+            annotation["empty_persons"] = self._empty
+        if self._mean_scores and self._scores_persons:
+            annotation["mean_box_scores"] = self._mean_scores
+        if self._dropped:
+            annotation["not_kept"] = ", ".join(sorted(self._dropped))
+        return annotation
+
+    def _padded(self) -> Iterator[tuple[str, _Rows]]:
+        """The further fields, each with a row per detection."""
+        for name, rows in sorted(self._rows.items()):
+            rows.pad(len(self))
+            yield name, rows
+
+    def _add_field(self, name: str, values: object, place: str) -> None:
+        place = f"{place}.{name}"
+        row = self.numbers([] if values is None else values, place)
+        if not row:
+            return
+        form = self._forms.get(name)
+        if form is None:
+            form = self._forms[name] = _form(name, len(row))
+        if len(row) != form.width or not form.width:
+            raise SourceError(
+                f"{self._where}: {place} has {counted(len(row), 'number')}; expected {form.trailing} of them, as in "
+                "the first detection"
+            )
+        self._pending.setdefault(name, {})[len(self._block)] = row
+
+    def _flush(self) -> None:
+        """Check, convert and store the rows of the block."""
+        count = len(self._block)
+        if not count:
+            return
+        points = self._as_array(self._block, "").reshape(count, -1, 3)
+        self._find_fractions(points)
+        given = np.array(self._scores, np.float64)
+        with np.errstate(over="ignore"):
+            scores = np.where(np.isnan(given), points[..., 2].mean(axis=1), given).astype(np.float32)
+        self._require_finite(scores, "", "the score")
+        self._box_scores.append(scores)
+        self._store("keypoint", _form("keypoint", 3 * points.shape[1]), points, range(count))
+        for name, rows in self._pending.items():
+            self._store(name, self._forms[name], self._as_array(list(rows.values()), f".{name}"), list(rows))
+        self._stored += count
+        self._block, self._scores, self._places = [], [], []
+        self._pending = {}
+
+    def _store(self, name: str, form: _Form, values: NDArray[np.float64], at: Sequence[int]) -> None:
+        """Append the rows of a block, which are those of the detections ``at``; others are zeros."""
+        if name not in self._rows:
+            self._rows[name] = _Rows(form.trailing, self._dtype)
+            self._rows[name].pad(self._stored)
+        block = np.zeros((len(self._block), *form.trailing), self._dtype)
+        with np.errstate(over="ignore"):
+            block[at] = self._in_pixels(form, values.reshape(-1, *form.trailing))
+        self._require_finite(block.reshape(len(block), -1), "" if name == "keypoint" else f".{name}", "a coordinate")
+        self._rows[name].pad(self._stored)
+        self._rows[name].append(block)
+
+    def _as_array(self, rows: list[Sequence[float]], name: str) -> NDArray[np.float64]:
+        try:
+            return np.array(rows, np.float64)
+        except OverflowError:  # an integer
+            raise SourceError(
+                f"{self._where}: near {self._places[0]}{name} there is a number beyond float64; expected pixels"
+            ) from None
+
+    def _require_finite(self, block: NDArray[Any], name: str, what: str) -> None:
+        finite = np.isfinite(block).reshape(len(block), -1).all(axis=1)
+        if not finite.all():
+            place = self._places[int(np.argmin(finite))]
+            raise SourceError(
+                f"{self._where}: {place}{name}: {what} is beyond {block.dtype}; expected pixels, and scores near 0 to 1"
+            )
+
+    def _find_fractions(self, points: NDArray[np.float64]) -> None:
+        """Decide from the first joints that were found whether x and y are fractions, and count how many may be."""
+        found = points[..., :2].any(axis=2)
+        low, high = _FRACTIONS
+        small = ((points[..., :2] >= low) & (points[..., :2] <= high)).all(axis=2) & found
+        self._points[0] += int(np.count_nonzero(small))
+        self._points[1] += int(np.count_nonzero(found))
+        if self._fractions is None and self._points[1]:
+            self._fractions = self._mostly_small
+            if self._fractions and 4 * np.count_nonzero((points[..., :2] < 0).any(axis=2)) > self._points[1]:
+                raise SourceError(
+                    f"{self._where}: x and y look like fractions from the middle of the image (-1 to 1); expected "
+                    "pixels, or fractions from its upper left corner (0 to 1)"
+                )
+        if self._fractions and self._size is None:
+            largest = float(np.abs(points[..., :2]).max(initial=0))
+            raise SourceError(
+                f"{self._where}: x and y are fractions of the image (up to {largest:.4g}), whose size is not in the "
+                "file: give it, as --size HEIGHTxWIDTH (such as --size 1080x1920) or as height and width in a --table"
+            )
+
+    @property
+    def _mostly_small(self) -> bool:
+        return 10 * self._points[0] >= 9 * self._points[1]
+
+    def _check_fractions(self) -> None:
+        """Raise SourceError if all joints together do not confirm what was recognised from the first ones."""
+        if not self._recognise or self._fractions is None:
+            return
+        small, found = self._points
+        if not self._mostly_small if self._fractions else 2 * small >= found:
+            raise SourceError(
+                f"{self._where}: {small:,} of {found:,} joints may be fractions of the image, the "
+                "others are pixels; expected one of the two in a clip"
+            )
+
+    def _in_pixels(self, form: _Form, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        if self._fractions and self._size is not None and form.scaled:
+            height, width = self._size
+            values = values.copy()
+            values[..., form.scaled[0] :: form.scaled[2]] *= width
+            values[..., form.scaled[1] :: form.scaled[2]] *= height
+        return values
+
+    def _find_first(self) -> int:
+        """The number of the first frame."""
+        smallest = self._seen[0] if self._seen else 0
+        if self._first_frame is None:
+            return smallest if smallest <= 1 else 0
+        if self._seen and smallest < self._first_frame:
+            raise SourceError(
+                f"{self._where} has frame {smallest}; with --first-frame {self._first_frame} there is none before it"
+            )
+        return self._first_frame
+
+
+class _Form(NamedTuple):
+    """The shape of a row of a field. ``scaled`` says which values are x and which y: their starts, and the step."""
+
+    trailing: tuple[int, ...]
+    scaled: tuple[int, int, int] | None
+
+    @property
+    def width(self) -> int:
+        return math.prod(self.trailing)
+
+
+def _form(name: str, width: int) -> _Form:
+    if name.endswith("keypoint"):
+        return _Form((width // 3, 3), (0, 1, 3))
+    if name.endswith("box"):
+        return _Form((width,), (0, 1, 2))
+    return _Form((width // 4, 4), None) if name.endswith("3d") else _Form((width,), None)
+
+
+class _Rows:
+    """The rows [N, *trailing] of an array, in memory or, beyond ``_IN_MEMORY`` bytes, in a temporary file.
+
+    The file is in the folder for temporary files (``TMPDIR``) and has no name: it is gone with the process. It is
+    mapped, so that its pages are those of the page cache, and the array cannot be written to.
+    """
+
+    def __init__(self, trailing: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        self._trailing = trailing
+        self._dtype = dtype
+        self._count = 0
+        self._blocks: list[NDArray[Any]] = []
+        self._file: IO[bytes] | None = None
+
+    def append(self, block: NDArray[Any]) -> None:
+        """Append rows [n, *trailing] of the dtype."""
+        self._count += len(block)
+        if self._file is None:
+            self._blocks.append(block)
+            if self._count * self._row_bytes > _IN_MEMORY:
+                self._file = tempfile.TemporaryFile()  # noqa: SIM115  # closed by finish, or with this object
+                for kept in self._blocks:
+                    self._file.write(flat_bytes(kept))
+                self._blocks = []
+        else:
+            self._file.write(flat_bytes(block))
+
+    def pad(self, count: int) -> None:
+        """Append rows of zeros until there are ``count`` rows."""
+        while (missing := min(count - self._count, _BLOCK)) > 0:
+            self.append(np.zeros((missing, *self._trailing), self._dtype))
+
+    def finish(self, order: NDArray[np.intp] | None) -> NDArray[Any]:
+        """The rows, in the order given. Nothing can be appended afterwards."""
+        if self._file is None:
+            rows = np.concatenate([np.zeros((0, *self._trailing), self._dtype), *self._blocks])
+            return rows if order is None else rows[order]
+        data = self._map(self._file)
+        rows = self._rows_in(data)
+        if order is None:
+            return rows
+        with tempfile.TemporaryFile() as file:
+            for start in range(0, len(rows), _BLOCK):
+                file.write(flat_bytes(rows[order[start : start + _BLOCK]]))
+                data.madvise(mmap.MADV_DONTNEED)  # the pages stay in the cache of the system
+            return self._rows_in(self._map(file))
+
+    @property
+    def _row_bytes(self) -> int:
+        return math.prod(self._trailing) * self._dtype.itemsize
+
+    def _map(self, file: IO[bytes]) -> mmap.mmap:
+        with file:
+            file.flush()
+            return mmap.mmap(file.fileno(), self._count * self._row_bytes, access=mmap.ACCESS_READ)
+
+    def _rows_in(self, data: mmap.mmap) -> NDArray[Any]:
+        return np.frombuffer(data, self._dtype).reshape(-1, *self._trailing)

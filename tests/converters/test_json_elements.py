@@ -1,0 +1,209 @@
+"""Large JSON is read an element at a time: the values of the module json, at their places, or an error."""
+
+from __future__ import annotations
+
+import json
+import math
+import tracemalloc
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from converters.inputs import json_elements
+from converters.inputs.json_elements import MOST_DEPTH, MOST_ELEMENT, elements, parse
+from skelstore.errors import SourceError
+
+TEXT = st.text(max_size=4) | st.sampled_from(['"', "]", "}", "\\", ":", ",", '\\"', "[{"])
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False) | TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+    max_leaves=12,
+)
+TOPS = st.lists(VALUES, max_size=4) | st.dictionaries(TEXT, VALUES, max_size=4)
+
+
+@pytest.fixture(params=["orjson", "json"], autouse=True)
+def parser(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Both parsers of elements."""
+    if request.param == "json":
+        monkeypatch.setattr(json_elements, "_loads", json_elements._strict)
+    elif json_elements.orjson is None:
+        pytest.skip("orjson is not installed")
+    return str(request.param)
+
+
+def pieces(text: bytes, size: int) -> Iterator[bytes]:
+    return (text[i : i + size] for i in range(0, len(text), size))
+
+
+def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(dict(pairs)) < len(pairs):
+        raise ValueError("a key twice")
+    return dict(pairs)
+
+
+def refuse_constant(name: str) -> None:
+    raise ValueError(name)
+
+
+def finite(text: str) -> float:
+    if math.isinf(float(text)):
+        raise ValueError(text)
+    return float(text)
+
+
+def reference(text: str) -> list[tuple[str | None, int | None, Any]]:
+    """What ``elements`` is to give, from the module json. Raises ValueError if that refuses the text."""
+    value = json.loads(text, object_pairs_hook=unique, parse_constant=refuse_constant, parse_float=finite)
+    json.dumps(value, ensure_ascii=False).encode()  # fails for half of a surrogate pair
+    if isinstance(value, list):
+        return [(None, i, element) for i, element in enumerate(value)]
+    if not isinstance(value, dict):
+        raise ValueError("a plain value")
+    found: list[tuple[str | None, int | None, Any]] = []
+    for key, member in value.items():
+        is_list = isinstance(member, list) and member
+        found += [(key, i, element) for i, element in enumerate(member)] if is_list else [(key, None, member)]
+    return found
+
+
+@given(TOPS, st.sampled_from([None, 1]), st.integers(1, 9), st.booleans())
+@example([], None, 1, True)
+@example({"a": [], "b": {}, "c": 1}, None, 1, False)
+@example([1, {}, 2, [], 3], 1, 2, False)
+@settings(max_examples=40)
+def test_the_values_are_those_of_json(top: Any, indent: int | None, size: int, mark: bool) -> None:
+    text = json.dumps(top, indent=indent)
+    data = (b"\xef\xbb\xbf" if mark else b"") + text.encode()
+    found = list(elements(pieces(data, size), "a.json"))
+    assert [(one.key, one.position, one.value) for one in found] == reference(text)
+    for one in found:
+        if isinstance(one.value, (list, dict)) and one.value:
+            assert json.loads(data[one.start : one.stop]) == one.value
+    assert [one.start for one in found] == sorted(one.start for one in found)
+
+
+@given(TOPS, st.data())
+@settings(max_examples=100)
+def test_a_changed_text_is_read_as_json_reads_it_or_refused(top: Any, data: st.DataObject) -> None:
+    text = json.dumps(top)
+    at = data.draw(st.integers(0, len(text)))
+    gone = data.draw(st.integers(0, 2))
+    text = (
+        text[:at] + data.draw(st.sampled_from(["", ",", "[", "]", "{", "}", '"', ":", "1", "\\"])) + text[at + gone :]
+    )
+    try:
+        expected = reference(text)
+    except ValueError:
+        with pytest.raises(SourceError, match=r"a\.json") as caught:
+            list(elements(pieces(text.encode(), 5), "a.json"))
+        assert "\n" not in str(caught.value)
+    else:
+        assert [(e.key, e.position, e.value) for e in elements(pieces(text.encode(), 5), "a.json")] == expected
+
+
+@given(st.binary(max_size=60), st.integers(1, 5))
+@settings(max_examples=40)
+def test_any_bytes_are_elements_or_an_error(data: bytes, size: int) -> None:
+    for start in (b"", b"[", b'{"a":['):
+        with suppress(SourceError):
+            list(elements(pieces(start + data, size), "a.json"))
+
+
+BAD = {
+    "nothing": (b"", "ends before"),
+    "a number": (b"3", "ends before"),
+    "text before": (b"x[1]", "not a list or an object"),
+    "NaN": (b'[{"a": NaN}]', "NaN is not a number of JSON: write 0 for joints that were not found"),
+    "Infinity": (b"[[1, -Infinity]]", "-Infinity is not a number"),
+    "twice": (b'[{"a": 1, "b": 2, "a": 3}]', "the key 'a' occurs twice in an object"),
+    "twice inside": (b'[{"a": [1, {"b": 1, "b": 1}]}]', "the key 'b' occurs twice"),
+    "twice at the top": (b'{"a": [1], "b": 2, "a": [2]}', "a name occurs twice in the object at the top"),
+    "more after it": (b"[1] [2]", "more follows the end of its list"),
+    "cut": (b'[{"a": [1, 2', "ends before its last list or object does"),
+    "not UTF-8": (b'[{"a": "\xff"}]', "is not JSON"),
+    "brackets": (b"[{]}]", "is not JSON"),
+    "another end": (b"[1}", "a bracket } closes a list"),
+    "a list's end": (b'{"a": 1]', "a bracket ] closes an object"),
+    "no name": (b"{[1]: 2}", "is not JSON|no name"),
+    "beyond float64": (b"[[1e400]]", "is not JSON"),
+    "half a character": (b'[["\\ud800"]]', "is not JSON"),
+    "digits": (b"[[" + b"1" * 5000 + b"]]", "is not JSON"),
+    "deep": (b"[" * 5000, f"more than {MOST_DEPTH} deep"),
+    "deep objects": (b'{"a":' * 5000, f"more than {MOST_DEPTH} deep"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_the_error_names_place_and_finding(name: str) -> None:
+    data, reason = BAD[name]
+    with pytest.raises(SourceError, match=reason) as caught:
+        list(elements([data], "a.json"))
+    assert str(caught.value).startswith("a.json")
+    assert "\n" not in str(caught.value)
+    with pytest.raises(SourceError):
+        list(elements(pieces(data, 3), "a.json"))
+
+
+def endless(start: bytes, again: bytes) -> Iterator[bytes]:
+    """A text of 1 GB, in pieces of 64 KiB."""
+    yield start
+    block = again * ((64 << 10) // len(again))
+    for _ in range((1 << 30) // len(block)):
+        yield block
+
+
+@pytest.mark.parametrize(
+    ("start", "again"),
+    [
+        (b"", b"["),
+        (b"", b'{"a":'),
+        (b'[{"keypoints": [', b"0.5, "),
+        (b'[{"a": "', b"aaaa"),
+        (b"[", b"1, "),
+        (b"{", b'"a": 1, '),
+        (b"[[", b"[],"),
+        (b"[", b" "),
+        (b'["', b"\\"),
+    ],
+)
+def test_a_gigabyte_that_is_no_data_takes_little_work_and_memory(start: bytes, again: bytes) -> None:
+    read = 0
+
+    def counted() -> Iterator[bytes]:
+        nonlocal read
+        for chunk in endless(start, again):
+            read += len(chunk)
+            yield chunk
+
+    tracemalloc.start()
+    try:
+        with pytest.raises(SourceError):
+            list(elements(counted(), "a.json"))
+        assert tracemalloc.get_traced_memory()[1] < 8 * MOST_ELEMENT
+    finally:
+        tracemalloc.stop()
+    assert read <= 3 * MOST_ELEMENT
+
+
+def test_memory_does_not_grow_with_the_text() -> None:
+    element = json.dumps({"keypoints": [0.5] * 51}).encode() + b","
+    chunks = [b"["] + [element * 100] * 60 + [element[:-1] + b"]"]
+    tracemalloc.start()
+    try:
+        assert sum(1 for _ in elements(iter(chunks), "a.json")) == 6_001
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_small_text_is_parsed_whole() -> None:
+    assert parse(b'\xef\xbb\xbf{"a:b": [1, {"c": ":"}]}', "a.json") == {"a:b": [1, {"c": ":"}]}
+    assert parse(b"3", "a.json") == 3
+    for wrong in (b'{"a": 1, "a": 1}', b"{", b"NaN", b"[" * 2000, b"[]," * 1_000_000, b" " * (MOST_ELEMENT + 1)):
+        with pytest.raises(SourceError, match=r"^a\.json"):
+            parse(wrong, "a.json")
