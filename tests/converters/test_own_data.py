@@ -340,7 +340,11 @@ def test_axes_in_another_order_are_refused_once_for_all_files(tmp_path: Path) ->
         save(tmp_path / "stgcn" / f"{frames}.npy", points(3, frames, 25, 2))
     [_, line] = refusal(lambda: ArrayFolder(tmp_path / "stgcn"))
     assert "30.npy: keypoint has the shape (3, 30, 25, 2): it looks like [C, T, V, M]" in line
-    assert "save np.transpose(x, (3, 1, 2, 0)); if its axes are [M, T, V, C], save a .npz with keypoint and" in line
+    assert (
+        "save np.transpose(x, (3, 1, 2, 0)), or convert the folder of such files as it is, with --from gcn-clips"
+        in line
+    )
+    assert "gcn-clips; if its axes are [M, T, V, C], save a .npz with keypoint and" in line
     assert line.endswith("(and 2 more files like it)")
     save(tmp_path / "one" / "a.npy", points(3, 30, 25, 1))
     [_, line] = refusal(lambda: ArrayFolder(tmp_path / "one"))
