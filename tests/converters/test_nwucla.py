@@ -106,7 +106,7 @@ def test_it_is_recognised_from_the_content_of_a_file(folder: Path, tmp_path: Pat
         open_source(folder)
     other = tmp_path / "other"
     other.mkdir()
-    (other / f"{NAMES[0]}.json").write_text('{"frames": [], "njts": 13}')
+    (other / f"{NAMES[0]}.json").write_text('{"njts": 13, "frames": []}')
     with pytest.raises(SourceError, match="is JSON of Toyota Smarthome, which is not read"):
         open_source(other)
 
