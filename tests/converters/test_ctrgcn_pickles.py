@@ -143,7 +143,7 @@ def test_what_a_recipe_makes_is_what_it_makes_of_the_files(seed: int, recipe: Re
 
 @pytest.mark.parametrize("recipe", ["ctrgcn", "pyskl"])
 def test_what_is_derived(tmp_path: Path, recipe: Recipe) -> None:
-    made, files = crowds(list(range(12)))
+    made, files = crowds(list(range(28, 40)))
     converters.convert(dump(tmp_path / "a.pkl", made), tmp_path / "a.zarr", workers=1)
     convert_source(RawStore(tmp_path / "a.zarr", recipe=recipe, skip_broken=True), tmp_path / "b.zarr", workers=1)
     expected = []
