@@ -8,7 +8,7 @@ import pickle
 import re
 import tempfile
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,9 @@ from hypothesis import strategies as st
 import converters
 import skelstore
 from converters import open_source
+from converters.conversion.convert import convert_source
 from converters.dialects.ntu.raw_store import RawStore
+from converters.dialects.ntu.recipes import apply_recipe
 from converters.inputs.ntu_names import Recipe
 from converters.samples.pickles import ntu_names
 from converters.samples.skeletons import denoised_like, raw_skes_like
@@ -108,7 +110,7 @@ def crowds(seeds: list[int]) -> tuple[list[Entry], list[list[Any]]]:
 
 
 @given(st.lists(st.integers(0, 1 << 32), min_size=1, max_size=3))
-@settings(max_examples=8)
+@settings(max_examples=5)
 def test_an_export_gives_the_pickle_back(seeds: list[int]) -> None:
     made, _ = crowds(seeds)
     with tempfile.TemporaryDirectory() as name:
@@ -120,25 +122,40 @@ def test_an_export_gives_the_pickle_back(seeds: list[int]) -> None:
 
 
 @given(st.integers(0, 1 << 32), st.sampled_from(["ctrgcn", "pyskl"]))
-@settings(max_examples=12)
-def test_what_is_derived_is_what_the_files_give(seed: int, recipe: Recipe) -> None:
+@settings(max_examples=30)
+def test_what_a_recipe_makes_is_what_it_makes_of_the_files(seed: int, recipe: Recipe) -> None:
     [entry], [frames] = crowds([seed])
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        converters.convert(dump(folder / "a.pkl", [entry]), folder / "a.zarr", workers=1)
-        with closing(RawStore(folder / "a.zarr", recipe=recipe)) as source:
-            try:
-                if recipe == "ctrgcn":
-                    keypoint: Any = ctrgcn_reference.keypoint(ctrgcn_reference.row(frames, "ntu60"))
-                else:
-                    keypoint = ntu_reference.pyskl(frames)
-            except ntu_reference.UpstreamFails:
-                with pytest.raises(SourceError, match="fails on it"):
-                    source.video(0)
-                return
-            found = source.video(0)[0]
-            assert_exact(found["keypoint"], keypoint)
-            assert found["total_frames"] == keypoint.shape[1]
+    with tempfile.TemporaryDirectory() as name, closing(open_source(dump(Path(name) / "a.pkl", [entry]))) as source:
+        annotation = source.video(0)[0]
+    try:
+        if recipe == "ctrgcn":
+            keypoint: Any = ctrgcn_reference.keypoint(ctrgcn_reference.row(frames, "ntu60"))
+        else:
+            keypoint = ntu_reference.pyskl(frames)
+    except ntu_reference.UpstreamFails:
+        with pytest.raises(SourceError, match="fails on it"):
+            apply_recipe(recipe, annotation)
+        return
+    found = apply_recipe(recipe, annotation)
+    assert_exact(found["keypoint"], keypoint)
+    assert found["total_frames"] == keypoint.shape[1]
+
+
+@pytest.mark.parametrize("recipe", ["ctrgcn", "pyskl"])
+def test_what_is_derived(tmp_path: Path, recipe: Recipe) -> None:
+    made, files = crowds(list(range(28, 40)))
+    converters.convert(dump(tmp_path / "a.pkl", made), tmp_path / "a.zarr", workers=1)
+    convert_source(RawStore(tmp_path / "a.zarr", recipe=recipe, skip_broken=True), tmp_path / "b.zarr", workers=1)
+    expected = []
+    for frames in files:
+        with suppress(ntu_reference.UpstreamFails):
+            if recipe == "ctrgcn":
+                expected.append(ctrgcn_reference.keypoint(ctrgcn_reference.row(frames, "ntu60")))
+            else:
+                expected.append(ntu_reference.pyskl(frames))
+    with skelstore.open(tmp_path / "b.zarr") as store:
+        assert_exact([video["keypoint"] for video in store], expected)
+        assert len(store) + len(store.source.get("left_out", [])) == len(made)
 
 
 def test_the_motion_of_the_pickle_decides() -> None:
