@@ -89,20 +89,20 @@ def _tracking(store: Store) -> dict[str, Any] | None:
     if not isinstance(settings, dict):
         return None
     table = store.videos
-    sums = {
-        name: pc.sum(table[f"tracking.{name}"]).as_py() or 0
-        for name in TRACKING_NUMBERS
-        if f"tracking.{name}" in table.column_names
-    }
-    return {**settings, **sums}
+    sums = dict.fromkeys(TRACKING_NUMBERS, 0)
+    for name in TRACKING_NUMBERS:
+        column = f"tracking.{name}"
+        if column in table.column_names and pa.types.is_integer(table.schema.field(column).type):
+            sums[name] = pc.sum(table[column]).as_py() or 0
+    return {"settings": settings, **sums}
 
 
-def tracking_line(tracking: dict[str, Any]) -> str:
+def tracking_line(numbers: dict[str, Any]) -> str:
     """The numbers of ``information(store)["tracking"]`` in one line."""
-    numbers = {name: tracking.get(name, 0) for name in TRACKING_NUMBERS}
     kept = f"{numbers['kept']:,} of {counted(numbers['detections'], 'detection')} kept"
     gaps = f"{counted(numbers['gaps'], 'frame')} in gaps, {numbers['interpolated']:,} interpolated"
-    found = f"{counted(numbers['persons'], 'person')} found, at most {tracking.get('max_persons')} kept per video"
+    most = shown(numbers["settings"].get("max_persons"))
+    found = f"{counted(numbers['persons'], 'person')} found, at most {most} kept per video"
     return f"{found}; {kept}, {counted(numbers['duplicates'], 'duplicate')}; {gaps}"
 
 

@@ -25,7 +25,7 @@ from converters.exporting import export
 from converters.information import information, notes, shown_classes, tracking_line
 from converters.inputs.ntu_names import Recipe, Task
 from converters.labels import read_class_names
-from converters.tracking.source import StoreVideos, Tracked
+from converters.tracking.source import StoreVideos, Tracked, detections_dialect, tracked_alike
 from skelstore.choices import LEVELS, Level
 from skelstore.errors import SkelstoreError
 from skelstore.read.verification import WHOLE, Subset, find_litter, share, verify
@@ -120,9 +120,11 @@ def verify_command(store: Path, level: Level, subset: Subset, against: Path | No
         say(f"note: {note}")
     if against is not None and not problems:
         with skelstore.open(store) as opened:
-            dialect = opened.source.get("dialect")
-            source_options = {**recorded_options(opened.source), **take_source_options(options)}
+            dialect = detections_dialect(opened.source)
+            recorded = recorded_options({**opened.source, "dialect": dialect})
+            source_options = {**recorded, **take_source_options(options)}
             source = open_source(against, dialect if dialect in DIALECTS else None, **source_options)
+            source = tracked_alike(source, opened)
             with progress("comparing", len(share(subset, len(opened))), " videos") as advance:
                 problems = as_lines(opened.path, source.path, compare(opened, source, advance, subset))
             source.close()

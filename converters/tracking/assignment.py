@@ -76,7 +76,7 @@ def _solved(
     at = np.ix_(rows, columns)
     part = np.where(candidates[at], _whole(cost[at], rows, columns), float(_STEPS * _STEPS))
     turned = len(rows) > len(columns)
-    chosen = enumerate(_solver()(part.T if turned else part))
+    chosen = enumerate(find_solver()(part.T if turned else part))
     pairs = ((rows[b], columns[a]) if turned else (rows[a], columns[b]) for a, b in chosen)
     return [pair for pair in pairs if candidates[pair]]
 
@@ -92,7 +92,7 @@ def _whole(cost: NDArray[np.float64], rows: list[int], columns: list[int]) -> ND
 
 
 @cache
-def _solver() -> Callable[[NDArray[np.float64]], list[int]]:
+def find_solver() -> Callable[[NDArray[np.float64]], list[int]]:
     """SciPy's solver if SciPy can be imported, which is faster in crowds, else the own one: they agree."""
     try:
         from scipy.optimize import linear_sum_assignment

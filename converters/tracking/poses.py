@@ -81,14 +81,17 @@ def joint_distance(
 def overlap(
     poses: Poses, i: NDArray[np.intp], j: NDArray[np.intp], shift: NDArray[np.float64] | None = None
 ) -> NDArray[np.float64]:
-    """Intersection over union [P] of the boxes of each pair; ``shift`` [P, 2] is added to the first box."""
+    """Intersection over union [P] of the boxes of each pair; ``shift`` [P, 2] is added to the first box.
+
+    Two boxes without an area have 1 if they touch.
+    """
     low, high = poses.low[i], poses.high[i]
     if shift is not None:
         low, high = low + shift, high + shift
     sides = np.minimum(high, poses.high[j]) - np.maximum(low, poses.low[j])
     common = np.maximum(sides, 0).prod(axis=1)
     union = (high - low).prod(axis=1) + (poses.high[j] - poses.low[j]).prod(axis=1) - common
-    return np.where(union > 0, common / np.where(union > 0, union, 1), 0)
+    return np.where(union > 0, common / np.where(union > 0, union, 1), (sides >= 0).all(axis=1))
 
 
 def displacement(poses: Poses, i: NDArray[np.intp], j: NDArray[np.intp]) -> NDArray[np.float64]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -15,7 +15,7 @@ from converters.conversion.convert import ConvertOptions, convert_source
 from converters.conversion.document import LIST_DOCUMENT, PYSKL_DOCUMENT
 from converters.conversion.source import KnownAtOnce, Source, broken_video
 from converters.tracking.dense import DENSE, Settings, dense, recognise_form
-from skelstore.errors import SkelstoreError, SourceError
+from skelstore.errors import SkelstoreError, SourceError, StoreError
 from skelstore.format.files import absolute
 from skelstore.format.schema import ROOT_KEY, Annotation, Origin, video_name
 from skelstore.format.values import Json
@@ -106,6 +106,29 @@ class StoreVideos(KnownAtOnce):
 
     def close(self) -> None:
         self._store.close()
+
+
+def tracked_alike(source: Source, store: skelstore.Store) -> Source:
+    """The videos of a source, tracked if those of a store are, with the same settings.
+
+    Raises StoreError if the settings in the store do not follow the format, SourceError as ``Tracked`` does.
+    """
+    settings = store.source.get("tracking")
+    if settings is None:
+        return source
+    try:
+        persons, gap, interpolate = (settings[name] for name in ("max_persons", "max_gap", "interpolate"))
+        if (type(persons), type(gap), type(interpolate)) != (int, int, bool):
+            raise TypeError("settings of other types")
+        return Tracked(source, persons, gap, interpolate)
+    except (KeyError, TypeError, ValueError) as error:
+        raise StoreError(f"{store.path}: the tracking in its source does not follow the format ({error!r})") from error
+
+
+def detections_dialect(about: Mapping[str, Json]) -> Json:
+    """The dialect of the source of a store; of its detections, if it was tracked. ``about`` is ``store.source``."""
+    tracking = about.get("tracking")
+    return tracking.get("dialect") if isinstance(tracking, dict) else about.get("dialect")
 
 
 def _refuse_dense(store: skelstore.Store) -> None:

@@ -58,10 +58,10 @@ def test_the_own_solver_finds_the_pairs_of_scipy(
         elif kind == "sparse":
             cost[random.random(shape) < 0.8] = np.inf
         monkeypatch.setattr(
-            assignment, "_solver", lambda: lambda c: list(optimize.linear_sum_assignment(c)[1].tolist())
+            assignment, "find_solver", lambda: lambda c: list(optimize.linear_sum_assignment(c)[1].tolist())
         )
         theirs = assign(cost)
-        monkeypatch.setattr(assignment, "_solver", lambda: solve)
+        monkeypatch.setattr(assignment, "find_solver", lambda: solve)
         assert assign(cost) == theirs
         assert theirs or kind == "sparse"
 

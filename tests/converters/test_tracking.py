@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import sys
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 import converters
 import skelstore
+from converters.checks.video import find_swaps
 from converters.conversion.source import SkippedVideoError
 from converters.samples.pickles import compressed_like, kinetics_like
 from converters.tracking import assignment
@@ -78,6 +80,12 @@ def test_the_persons_of_the_whole_clip_come_first(name: str) -> None:
             assert max((row == person).sum() for row in rows) >= 0.9 * (scene.truth == person).sum()
 
 
+def test_check_finds_no_persons_who_change_rows() -> None:
+    for make in SCENES.values():
+        for scene in clips(make):
+            assert not find_swaps(tracked(scene.annotation)["keypoint"]).any()
+
+
 def test_second_boxes_are_no_persons() -> None:
     for scene in clips(duplicates):
         made = tracked(scene.annotation, 5)
@@ -94,11 +102,16 @@ def test_without_gaps_a_person_ends(tmp_path: Path) -> None:
         assert made["tracking"]["kept"] == len(scene.truth)
 
 
+def test_a_scipy_that_cannot_be_imported_is_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "scipy.optimize", None)
+    assert assignment.find_solver.__wrapped__() is assignment.solve
+
+
 def test_it_is_the_same_without_scipy(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("scipy", reason="SciPy is not installed: pip install 'skelstore[track]'")
     scenes = clips(crossing, persons=4)
     with_scipy = [tracked(scene.annotation, 4) for scene in scenes]
-    monkeypatch.setattr(assignment, "_solver", lambda: assignment.solve)
+    monkeypatch.setattr(assignment, "find_solver", lambda: assignment.solve)
     assert_exact([tracked(scene.annotation, 4) for scene in scenes], with_scipy)
 
 
@@ -425,12 +438,13 @@ def test_a_crowd_of_10_000_in_a_frame() -> None:
     assert made["tracking"]["kept"] == 15
 
 
-def test_joints_that_cannot_be_compared() -> None:
-    """One has the first joint, the other the second: boxes of no size, without a joint in common."""
+@pytest.mark.parametrize(("place", "persons"), [(5, 1), (50, 2)])
+def test_joints_that_cannot_be_compared(place: float, persons: int) -> None:
+    """The first two have one joint, the others another one: boxes of no size, without a joint in common."""
     keypoint = np.zeros((4, 2, 3))
-    keypoint[[0, 1], 0] = keypoint[[2, 3], 1] = [5, 5, 1]
+    keypoint[:2, 0], keypoint[2:, 1] = [5, 5, 1], [place, 5, 1]
     made = tracked({"keypoint": keypoint, "frame_inds": np.array([0, 1, 2, 3]), "total_frames": 4})
-    assert made["tracking"]["persons"] == 2
+    assert made["tracking"]["persons"] == persons
     assert made["tracking"]["kept"] == 4
 
 
@@ -580,8 +594,14 @@ def test_the_command_and_the_option_of_convert_agree(run: Any, tmp_path: Path) -
         assert one[0]["total_frames"] == (contents["annotations"][0]["total_frames"] + 1) // 2
         total = sum(video["tracking"]["kept"] for video in one)
     shown = run("info", tmp_path / "b.zarr", "--json")
-    assert json.loads(shown.out)["tracking"]["kept"] == total
+    about = json.loads(shown.out)["tracking"]
+    assert about["kept"] == total
+    assert about["settings"]["dialect"] == "kinetics"
     assert f"{total:,} of " in run("info", tmp_path / "b.zarr").out
+    checked = run("verify", tmp_path / "b.zarr", "--against", source, *beside)
+    assert "every value against" in checked.out
+    changed = dict(contents, annotations=[one | {"label": 399 - one["label"]} for one in contents["annotations"]])
+    assert run("verify", tmp_path / "b.zarr", "--against", dump(tmp_path / "x.pkl", changed), *beside).status == 1
     again = run("export", tmp_path / "b.zarr", tmp_path / "again.pkl")
     assert again.status == 0
 
