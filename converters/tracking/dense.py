@@ -42,10 +42,10 @@ class Form(NamedTuple):
     numbering: Numbering
 
 
-def recognise_form(annotations: Iterable[Annotation]) -> Form:
-    """The form of compressed annotations, of which some are enough. Others are passed over: ``dense`` refuses them.
+def recognise_form(annotations: Iterable[Annotation]) -> Form | None:
+    """The form of compressed annotations, of which some are enough; None if all are dense.
 
-    Raises SourceError if all are dense.
+    Annotations of other forms are passed over: ``dense`` refuses them.
     """
     is_dense: list[bool] = []
     keys: dict[Any, bool] = {}
@@ -62,7 +62,7 @@ def recognise_form(annotations: Iterable[Annotation]) -> Form:
             fits = isinstance(value, np.ndarray) and value.shape[:1] == keypoint.shape[:1]
             keys[key] = keys.get(key, True) and fits
     if is_dense and all(is_dense):
-        raise SourceError(DENSE)
+        return None
     return Form(frozenset({key for key, fits in keys.items() if fits} | set(OF_DETECTIONS)), recognise(videos))
 
 
@@ -87,7 +87,7 @@ def dense(annotation: Annotation, form: Form, settings: Settings) -> Annotation:
     """
     keypoint, frame_inds = _checked(annotation, form)
     if not len(keypoint):
-        raise SkippedVideoError(video_name(annotation) or "", "no person was detected")
+        raise SkippedVideoError(_identifier(annotation), "no person was detected")
     line = timeline(form.numbering, frame_inds, annotation.get("total_frames"))
     scores = _scores(annotation, keypoint)
     order = _order(annotation, form, line.frames, scores)
@@ -101,11 +101,17 @@ def dense(annotation: Annotation, form: Form, settings: Settings) -> Annotation:
     )
     persons = min(settings.max_persons, len(tracks.ids))
     if not persons:
-        raise SkippedVideoError(video_name(annotation) or "", "no joint was found")
+        raise SkippedVideoError(_identifier(annotation), "no joint was found")
     rows = np.flatnonzero((tracks.person >= 0) & (tracks.person < persons))
     rows = rows[np.lexsort((frames[rows], tracks.person[rows]))]
     grid = _Grid(persons, line.length, order[rows], tracks.person[rows], frames[rows])
     return _assemble(annotation, form, settings, grid, tracks, line.step)
+
+
+def _identifier(annotation: Annotation) -> str:
+    """The name that splits have: ``filename`` if there is one, else ``frame_dir``."""
+    name = annotation.get("filename", video_name(annotation))
+    return name if isinstance(name, str) else ""
 
 
 class _Grid(NamedTuple):

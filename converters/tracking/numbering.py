@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from skelstore.errors import SourceError
 from skelstore.wording import kind_of, shown
 
-LEAST_FRAMES = 8
+LEAST_FRAMES = 16
 """Number of frames with detections from which a step between the frames is recognised: fewer may be a coincidence."""
 
 

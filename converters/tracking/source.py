@@ -163,18 +163,18 @@ class Tracked:
     dialect = NAME
 
     def __init__(self, source: Source, max_persons: int, max_gap: int = MAX_GAP, interpolate: bool = False) -> None:
-        if not 1 <= max_persons <= MOST_PERSONS:
-            raise ValueError(f"max_persons is {max_persons}; expected 1 to {MOST_PERSONS}")
-        if not 0 <= max_gap <= MOST_GAP:
-            raise ValueError(f"max_gap is {max_gap}; expected 0 to {MOST_GAP:,} frames")
         self.path = source.path
         self._source = source
         self._settings = Settings(max_persons, max_gap, interpolate)
         try:
-            self._form = recognise_form(self._examples())
-        except SourceError as error:
-            self.close()
-            raise SourceError(f"{self.path} {error}") from None
+            if not 1 <= max_persons <= MOST_PERSONS:
+                raise ValueError(f"max_persons is {max_persons}; expected 1 to {MOST_PERSONS}")
+            if not 0 <= max_gap <= MOST_GAP:
+                raise ValueError(f"max_gap is {max_gap}; expected 0 to {MOST_GAP:,} frames")
+            form = recognise_form(self._examples())
+            if form is None:
+                raise SourceError(f"{self.path} {DENSE}")
+            self._form = form
         except BaseException:
             self.close()
             raise

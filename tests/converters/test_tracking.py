@@ -37,8 +37,14 @@ CLIPS = 10
 """Number of generated clips of each scene."""
 
 
+def form_of(annotations: list[Annotation]) -> Form:
+    form = recognise_form(annotations)
+    assert form is not None
+    return form
+
+
 def tracked(annotation: Annotation, persons: int = 2, max_gap: int = 30, interpolate: bool = False) -> Annotation:
-    return dense(annotation, recognise_form([annotation]), Settings(persons, max_gap, interpolate))
+    return dense(annotation, form_of([annotation]), Settings(persons, max_gap, interpolate))
 
 
 def clips(make: Callable[..., Scene], **options: Any) -> list[Scene]:
@@ -468,7 +474,7 @@ def test_a_store_becomes_a_dense_store(tmp_path: Path) -> None:
     store = scenes_store(tmp_path / "scenes.zarr", profile="small")
     with skelstore.open(store) as opened:
         annotations = list(opened)
-    form = recognise_form(annotations)
+    form = form_of(annotations)
     converters.track(store, write_to, max_persons=3, interpolate=True, profile="fast")
     with skelstore.open(write_to) as made:
         assert_exact(list(made), [dense(one, form, Settings(3, 30, True)) for one in annotations[:-1]])
@@ -520,7 +526,7 @@ def test_the_contract_of_sources(tmp_path: Path, wrapped: str) -> None:
     annotations = compressed_like(2)
     source = dump(tmp_path / "list.pkl", annotations)
     converters.convert(source, tmp_path / "a.zarr")
-    form = recognise_form(annotations)
+    form = form_of(annotations)
     expected = [dense(one, form, Settings(2, 30, False)) for one in annotations]
     opened = StoreVideos(tmp_path / "a.zarr") if wrapped == "store" else converters.open_source(source)
     check_source(Tracked(opened, 2), expected, {})
@@ -566,7 +572,7 @@ def test_fields_per_detection_are_recognised_from_many_videos() -> None:
         }
         for count in (6, 4)
     ]
-    form = recognise_form(annotations)
+    form = form_of(annotations)
     made = dense(annotations[0], form, Settings(1, 9, False))
     assert made["camera"].shape == (6, 4)
     assert made["area"].shape == (1, 6)
