@@ -75,7 +75,7 @@ def dense(annotation: Annotation, form: Form, settings: Settings) -> Annotation:
       ``max_gap`` frames. A joint found before and after is interpolated linearly; its score is the lower of the two.
     - Other arrays of ``form.keys`` become [M, T, …], with zeros in frames without a detection; of a ``…_keypoint``
       [N, P, 3] the scores become ``…_keypoint_score`` [M, T, P]. ``frame_inds`` is left out; ``track`` becomes int32
-      [M], the ids of the tool, -1 for a person who was matched.
+      [M] (int64 for ids beyond it), the ids of the tool, -1 for a person who was matched.
     - ``total_frames`` is T: with a step between the frames (``Timeline``), only every ``step``-th frame is counted.
     - ``tracking``: dict of ints: ``detections`` (N), ``kept``, ``duplicates``, ``persons`` (how many were found),
       ``gaps`` (frames in the gaps of the M persons), ``interpolated`` (frames), ``frame_step``.
@@ -96,7 +96,7 @@ def dense(annotation: Annotation, form: Form, settings: Settings) -> Annotation:
         poses(keypoint[order]),
         frames,
         scores[order],
-        None if ids is None else np.minimum(ids[order], np.iinfo(np.int32).max).astype(np.int64),
+        None if ids is None else ids[order].astype(np.int64),
         settings.max_gap,
     )
     persons = min(settings.max_persons, len(tracks.ids))
@@ -144,7 +144,8 @@ def _assemble(
         if key == "total_frames":
             result[key] = value if step == 1 else type(value)(grid.length)
         elif key == "track":
-            result[key] = tracks.ids[: grid.persons].astype(np.int32)
+            ids = tracks.ids[: grid.persons]
+            result[key] = ids.astype(np.int32) if ids.max() <= np.iinfo(np.int32).max else ids
         elif key not in form.keys:
             result[key] = value
         elif _is_points(key, value):

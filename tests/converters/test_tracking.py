@@ -316,6 +316,12 @@ def test_rows_follow_the_ids_even_where_positions_say_otherwise() -> None:
     assert made["keypoint"][five, :, 0, 0].tolist() == [10, 500, 10, 500]
 
 
+def test_large_ids_stay_apart() -> None:
+    annotation = walk([0, 1, 0, 1], [0, 0, 1, 1], [10, 300, 12, 302])
+    annotation["track"] = annotation["track"].astype(np.int64) + 2**40
+    assert sorted(tracked(annotation)["track"].tolist()) == [2**40, 2**40 + 1]
+
+
 def test_persons_without_an_id_are_matched_among_themselves() -> None:
     made = tracked(walk([5, -1, 5, -1, 5, -1], [0, 0, 1, 1, 2, 2], [10, 300, 12, 302, 14, 304]))
     assert made["track"].tolist() == [5, -1]
@@ -675,3 +681,21 @@ def test_openpose_persons_keep_their_rows(real_file: Callable[[str], Path]) -> N
     moved = np.diff(np.where(made["keypoint"] == 0, np.nan, made["keypoint"]), axis=1)
     assert np.nanmax(np.nanmedian(moved[0], axis=1)) < 10
     assert np.nanmax(np.abs(np.nanmedian(moved[1:, 2:], axis=2))) < 60
+
+
+def test_persons_of_a_kinetics_skeleton(real_file: Callable[[str], Path]) -> None:
+    """Two persons of 189 frames, in fractions of the image, in no order, with passers-by and missing joints."""
+    content = json.loads(real_file("kinetics_skeleton/--33Lscn6sk.json").read_text())
+    found = [(t, person) for t, frame in enumerate(content["data"]) for person in frame["skeleton"]]
+    keypoint = [np.c_[np.reshape(person["pose"], (-1, 2)), person["score"]] for _, person in found]
+    annotation = {
+        "keypoint": np.array(keypoint, np.float32),
+        "frame_inds": np.array([t for t, _ in found], np.int32),
+        "total_frames": len(content["data"]),
+    }
+    made = tracked(annotation, 4)
+    seen = made["keypoint_score"].any(axis=2).sum(axis=1)
+    assert sorted(seen.tolist())[-2:] == [146, 160]
+    assert made["tracking"]["persons"] <= 8
+    assert not find_swaps(made["keypoint"]).any()
+    assert find_swaps(decompress_pose(annotation, squeeze=False, max_person=4)["keypoint"]).any()
