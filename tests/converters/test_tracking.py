@@ -20,6 +20,7 @@ import converters
 import skelstore
 from converters.checks.video import find_swaps
 from converters.conversion.source import SkippedVideoError
+from converters.information import information
 from converters.samples.pickles import compressed_like, kinetics_like
 from converters.tracking import assignment
 from converters.tracking.dense import Form, Settings, dense, recognise_form
@@ -517,6 +518,30 @@ def test_class_names_and_joints_are_kept(tmp_path: Path) -> None:
         with skelstore.open(tmp_path / "d.zarr") as again:
             assert again.source["dialect"] == "list"
             assert_exact(list(again), list(made))
+
+
+def test_a_merge_and_a_subset_keep_what_is_recorded(tmp_path: Path) -> None:
+    for name in "ab":
+        renamed = [one | {"frame_dir": f"{name}{i}"} for i, one in enumerate(compressed_like(3))]
+        converters.track(write(tmp_path / f"{name}0.zarr", renamed), tmp_path / f"{name}.zarr", max_persons=2)
+    skelstore.merge([tmp_path / "a.zarr", tmp_path / "b.zarr"], tmp_path / "c.zarr")
+    with skelstore.open(tmp_path / "a.zarr") as part, skelstore.open(tmp_path / "c.zarr") as whole:
+        assert whole.source["dialect"] == "track"
+        assert whole.source["tracking"] == part.source["tracking"]
+        skelstore.subset(whole[:3], tmp_path / "d.zarr")
+        with skelstore.open(tmp_path / "d.zarr") as few:
+            assert information(few)["tracking"] == information(part)["tracking"]
+
+
+def test_a_video_that_is_left_out_is_in_no_split(tmp_path: Path) -> None:
+    """Splits identify videos by their ``filename`` if the first video has one."""
+    annotations = [one | {"filename": f"{i}.mp4"} for i, one in enumerate(compressed_like(3))]
+    annotations[1]["keypoint"], annotations[1]["frame_inds"] = np.zeros((0, 17, 3)), np.zeros(0, np.int16)
+    store = write(tmp_path / "a.zarr", annotations, {"all": ["0.mp4", "1.mp4", "2.mp4"]})
+    converters.track(store, tmp_path / "b.zarr", max_persons=2)
+    with skelstore.open(tmp_path / "b.zarr") as made:
+        assert made.splits == {"all": ["0.mp4", "2.mp4"]}
+        assert len(made.split("all")) == len(made) == 2
 
 
 def test_workers_write_the_same(tmp_path: Path) -> None:
