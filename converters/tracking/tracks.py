@@ -155,9 +155,13 @@ def _alike_tracks(
 def _drop_second(
     person: NDArray[np.intp], frames: NDArray[np.int64], track: NDArray[np.intp], strengths: NDArray[np.float64]
 ) -> int:
-    """Set to -1 all but the detection of the strongest track of a person in each frame; return their number."""
+    """Set to -1 all but one detection of a person in each frame; return their number.
+
+    The one that stays is of the person's own track, else of the strongest of the others.
+    """
     rows = np.flatnonzero(person >= 0)
-    rows = rows[np.lexsort((track[rows], -strengths[track[rows]], person[rows], frames[rows]))]
+    others = track[rows] != person[rows]
+    rows = rows[np.lexsort((track[rows], -strengths[track[rows]], others, person[rows], frames[rows]))]
     second = np.zeros(len(rows), np.bool_)
     second[1:] = (frames[rows[1:]] == frames[rows[:-1]]) & (person[rows[1:]] == person[rows[:-1]])
     person[rows[second]] = -1

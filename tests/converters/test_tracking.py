@@ -344,8 +344,11 @@ def test_an_id_that_returns_elsewhere_is_another_person(place: float, persons: i
 
 
 def test_a_second_box_without_an_id_is_dropped() -> None:
-    made = tracked(walk([4, -1, 4, -1], [0, 0, 1, 1], [10, 10.5, 12, 12.5]))
+    annotation = walk([4, -1, 4, -1], [0, 0, 1, 1], [10, 10.5, 12, 12.5])
+    annotation["box_score"] = np.array([0.5, 0.9, 0.5, 0.9])
+    made = tracked(annotation)
     assert made["track"].tolist() == [4]
+    assert made["box_score"].tolist() == [[0.5, 0.5]], "the tool's own"
     assert made["tracking"]["duplicates"] == 2
 
 
