@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from converters.dialects.registry import convert as convert
     from converters.dialects.registry import open_source as open_source
     from converters.exporting import export
+    from converters.tracking.source import track
 
-__all__ = ["convert", "export", "open_source"]
+__all__ = ["convert", "export", "open_source", "track"]
 
 
 def __getattr__(name: str) -> Any:
@@ -34,6 +35,10 @@ def __getattr__(name: str) -> Any:
         from converters.exporting import export
 
         return export
+    if name == "track":
+        from converters.tracking.source import track
+
+        return track
     if name in __all__ or (not name.startswith("_") and find_spec(f"converters.dialects.{name}")):
         from converters import dialects
         from converters.dialects import registry  # imports every dialect

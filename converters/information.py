@@ -18,6 +18,9 @@ _JOINT_FIELDS = ("keypoint", "keypoint_score")
 
 _SHOWN_CLASSES = 5
 
+TRACKING_NUMBERS = ("detections", "kept", "duplicates", "persons", "gaps", "interpolated")
+"""The numbers in ``tracking`` of an annotation that was tracked which can be summed."""
+
 
 def information(store: Store) -> dict[str, Any]:
     """The videos, splits, labels, fields, joints, persons, frames and sizes of a store, as a dict for JSON."""
@@ -48,6 +51,7 @@ def information(store: Store) -> dict[str, Any]:
         "joints": sorted(_joints(store)),
         "joint_layout": _joint_layout(store),
         "class_names": store.class_names,
+        "tracking": _tracking(store),
         "persons": _range(table, "keypoint.dim0") if "keypoint.dim1" in table.column_names else None,
         "frames": _range(table, "total_frames"),
         "columns": {name: str(table.schema.field(name).type) for name in table.column_names},
@@ -106,6 +110,24 @@ def _notes_of_clips(table: pa.Table) -> list[str]:
             )
             sentences.append(f"frames are counted {kinds}: state --first-frame if all clips are of one kind")
     return sentences
+
+
+def _tracking(store: Store) -> dict[str, Any] | None:
+    """How persons were tracked, and the sums of the numbers that the videos have; None if they were not tracked."""
+    settings = store.source.get("tracking")
+    if not isinstance(settings, dict):
+        return None
+    table = store.videos
+    return {"settings": settings, **{name: _sum(table, f"tracking.{name}") for name in TRACKING_NUMBERS}}
+
+
+def tracking_line(numbers: dict[str, Any]) -> str:
+    """The numbers of ``information(store)["tracking"]`` in one line."""
+    kept = f"{numbers['kept']:,} of {counted(numbers['detections'], 'detection')} kept"
+    gaps = f"{counted(numbers['gaps'], 'frame')} in gaps, {numbers['interpolated']:,} interpolated"
+    most = shown(numbers["settings"].get("max_persons"))
+    found = f"{counted(numbers['persons'], 'person')} found, at most {most} kept per video"
+    return f"{found}; {kept}, {counted(numbers['duplicates'], 'duplicate')}; {gaps}"
 
 
 def _sum(table: pa.Table, name: str) -> int:
@@ -201,6 +223,8 @@ def as_lines(found: dict[str, Any]) -> list[str]:
         lines.append(f"joints    {', '.join(map(str, found['joints']))}: {_layout_line(found['joint_layout'])}")
     if names := found["class_names"]:
         lines.append(f"classes   {counted(len(names), 'name')}, {names[0]!r} to {names[-1]!r}")
+    if tracking := found["tracking"]:
+        lines.append(f"tracking  {tracking_line(tracking)}")
     for what in ("persons", "frames"):
         if spread := found[what]:
             lines.append(f"{what:<10}{spread['min']} to {spread['max']}, {spread['mean']} on average")

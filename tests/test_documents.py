@@ -47,6 +47,7 @@ PAGES = (
     "checking",
     "joints",
     "splits",
+    "tracking",
 )
 DOCUMENTS = ["README.md", *(f"docs/{page}.md" for page in PAGES)]
 TRAINING = "docs/training.md"

@@ -27,6 +27,12 @@ def argument(name: str, *, required: bool = True) -> click.Argument:
 def _convert_options() -> Sections:
     return {
         **options.source_sections([options.dialect()], flags=True),
+        "Persons": [
+            click.Option(["--track"], is_flag=True, help="Track the persons, as `skelstore track` does."),
+            options.max_persons(required=False),
+            options.MAX_GAP,
+            options.INTERPOLATE,
+        ],
         "Output": [
             options.joints(),
             options.LABELS,
@@ -80,6 +86,29 @@ cli.add_command(
             "skelstore derive ntu_raw.zarr ntu_pyskl.zarr --recipe pyskl",
             "skelstore derive ntu_raw.zarr ntu60_3d.zarr --recipe mmaction2 --task ntu60 --profile small",
             "skelstore derive ntu_raw.zarr ntu60_ctrgcn.zarr --recipe ctrgcn --task ntu60 --skip-broken",
+        ),
+    )
+)
+
+cli.add_command(
+    Command(
+        "track",
+        "source_commands",
+        """Make persons from the detections in STORE, each in one row.
+
+        STORE holds what a pose tool found in each frame. The store at OUT is dense, as trainings need it: row m of
+        keypoint [M, T, V, 2] is one person in all frames. Persons are those of the tool's ids; without ids, they are
+        followed from frame to frame.
+        """,
+        [argument("store")],
+        lambda: {
+            "Persons": [options.max_persons(required=True), options.MAX_GAP, options.INTERPOLATE],
+            "Output": [options.OUT, options.PROFILE, options.SHARED, options.FORCE],
+            "Running": [options.WORKERS],
+        },
+        (
+            "skelstore track k400.zarr -o k400_dense.zarr --max-persons 2 --interpolate",
+            "skelstore track k400.zarr -o k400_long.zarr --max-persons 2 --max-gap 30",
         ),
     )
 )

@@ -32,6 +32,27 @@ LABELS = click.Option(
 JSON = click.Option(["--json", "as_json"], is_flag=True, help="Print JSON.")
 
 
+MAX_GAP = click.Option(
+    ["--max-gap"],
+    type=click.IntRange(0, 100_000),
+    default=30,
+    show_default=True,
+    help="Most frames without a detection after which a person goes on.",
+)
+INTERPOLATE = click.Option(["--interpolate"], is_flag=True, help="Fill these frames, and mark them.")
+
+
+def max_persons(*, required: bool) -> click.Option:
+    """``--max-persons``."""
+    return click.Option(
+        ["--max-persons"],
+        type=click.IntRange(1, 100),
+        metavar="M",
+        required=required,
+        help="Most persons to keep: the longest and surest tracks.",
+    )
+
+
 def joints() -> click.Option:
     """``--joints``. Imports the joint layouts."""
     from skelstore.joints import LAYOUTS

@@ -7,6 +7,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import click
+from click.core import ParameterSource
+
 import skelstore
 from converters.checks.dataset import check, opened_for_check
 from converters.choices import Format, Model
@@ -19,9 +22,10 @@ from converters.dialects import ntu
 from converters.dialects.ntu.raw_store import RawStore
 from converters.dialects.registry import DIALECTS, open_source, recorded_options
 from converters.exporting import export
-from converters.information import information, notes, shown_classes
+from converters.information import information, notes, shown_classes, tracking_line
 from converters.inputs.ntu_names import Recipe, Task
 from converters.labels import read_class_names
+from converters.tracking.source import StoreVideos, Tracked, detections_dialect, tracked_alike
 from skelstore.choices import LEVELS, Level
 from skelstore.errors import SkelstoreError
 from skelstore.read.verification import WHOLE, Subset, find_litter, share, verify
@@ -40,12 +44,39 @@ def convert_command(
     if options["dask"]:  # its workers have other working directories
         source = source.absolute()
         source_options |= {name: path.absolute() for name, path in source_options.items() if isinstance(path, Path)}
+    tracking = _take_tracking(options)
     opened = open_source(source, dialect, **source_options)
+    if tracking is not None:
+        opened = Tracked(opened, **tracking)
     with conversion_progress("converting") as report:
         reused = convert_source(opened, destination, report=report, **options)
     if reused:
         say(f"resumed an interrupted conversion: {reused} of its parts were finished")
     _report_store(destination, opened.dialect)
+
+
+def _take_tracking(options: dict[str, Any]) -> dict[str, Any] | None:
+    """Remove the options of tracking from those of ``convert``; return them if ``--track`` is given."""
+    wanted = options.pop("track")
+    names = ("max_persons", "max_gap", "interpolate")
+    tracking = {name: options.pop(name) for name in names}
+    context = click.get_current_context()
+    if not wanted:
+        for name in names:
+            if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+                raise click.UsageError(f"--{name.replace('_', '-')} goes with --track")
+        return None
+    if tracking["max_persons"] is None:
+        raise click.UsageError("--track needs --max-persons, the number of persons to keep")
+    return tracking
+
+
+def track_command(store: Path, out: Path, max_persons: int, max_gap: int, interpolate: bool, **options: Any) -> None:
+    options["workers"] = options["workers"] or available_cores()
+    opened = Tracked(StoreVideos(store), max_persons, max_gap, interpolate)
+    with conversion_progress("tracking") as report:
+        convert_source(opened, out, report=report, **options)
+    _report_store(out, opened.dialect)
 
 
 def _report_store(destination: Path, dialect: str) -> None:
@@ -54,6 +85,8 @@ def _report_store(destination: Path, dialect: str) -> None:
         found = information(store)
         for note in notes(store):
             say(note)
+        if found["tracking"]:
+            say(f"tracking: {tracking_line(found['tracking'])}")
         if store.class_names:
             say(f"classes: {shown_classes(store.class_names)}")
         is_contents = found["videos"] and not _KEYS_OF_CONTENTS.isdisjoint(store.lazy(0))
@@ -94,9 +127,11 @@ def verify_command(store: Path, level: Level, subset: Subset, against: Path | No
         say(f"note: {note}")
     if against is not None and not problems:
         with skelstore.open(store) as opened:
-            dialect = opened.source.get("dialect")
-            source_options = {**recorded_options(opened.source), **take_source_options(options)}
+            dialect = detections_dialect(opened.source)
+            recorded = recorded_options({**opened.source, "dialect": dialect})
+            source_options = {**recorded, **take_source_options(options)}
             source = open_source(against, dialect if dialect in DIALECTS else None, **source_options)
+            source = tracked_alike(source, opened)
             with progress("comparing", len(share(subset, len(opened))), " videos") as advance:
                 problems = as_lines(opened.path, source.path, compare(opened, source, advance, subset))
             source.close()

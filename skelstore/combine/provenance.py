@@ -40,7 +40,7 @@ def _join(readers: Sequence[Reader], with_splits: bool) -> dict[str, Json]:
         source["kpfiles"] = "many" if any(s.get("kpfiles") == "many" for s in sources) else "video"
     for key in ("joints", "class_names"):  # the first stated value; a different one is a conflict unless allowed
         source |= next(({key: s[key]} for s in sources if s.get(key) and not is_guess(s[key])), {})
-    for key in ("recipe", "task"):
+    for key in ("recipe", "task", "tracking"):
         if key in sources[0] and all(s.get(key) == sources[0][key] for s in sources):
             source[key] = sources[0][key]
     ignored = [name for s in sources for name in s.get("ignored", [])]

@@ -83,7 +83,8 @@ def test_commands_are_listed_in_the_order_of_work() -> None:
 @pytest.mark.parametrize(
     ("name", "headings"),
     [
-        ("convert", ["Source", *OF_DIALECTS, "Output", "Running"]),
+        ("convert", ["Source", *OF_DIALECTS, "Persons", "Output", "Running"]),
+        ("track", ["Persons", "Output", "Running"]),
         ("derive", ["NTU RGB+D", "Output", "Running"]),
         ("export", ["Output", "Kinetics", "GCN arrays"]),
         ("check", ["Source", *OF_DIALECTS, "Checks", "Output"]),

@@ -43,7 +43,7 @@ from tests.support.repository import REPOSITORY
 
 
 def test_the_names_of_the_package() -> None:
-    assert converters.__all__ == ["convert", "export", "open_source"]
+    assert converters.__all__ == ["convert", "export", "open_source", "track"]
     assert all(hasattr(converters, name) for name in converters.__all__)
     for package in (converters, converters.conversion, converters.dialects):
         assert set(package.__all__) < set(dir(package)), "which the console completes"
@@ -137,6 +137,9 @@ def test_the_signatures_of_the_package() -> None:
         *("recipe", "task", "ignore", "skip_broken", "declared"),
     ]
     assert list(inspect.signature(converters.convert).parameters) == ["source", "destination", "dialect", "options"]
+    assert list(inspect.signature(converters.track).parameters) == [
+        *("store", "out", "max_persons", "max_gap", "interpolate", "options")
+    ]
     assert list(inspect.signature(converters.export).parameters) == [
         *("store", "out", "format", "kpfiles", "kpfile_videos"),
         *("split_train", "split_test", "frames", "normalize", "force", "advance"),

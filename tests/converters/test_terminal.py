@@ -328,6 +328,7 @@ ARGUMENTS = {
     "relabel": ["x", "-o", "y", "--compact"],
     "split": ["x", "-o", "y"],
     "subset": ["x", "y", "--labels", "1"],
+    "track": ["x", "-o", "y", "--max-persons", "1"],
 }
 """Arguments with which each command begins its work."""
 

@@ -35,7 +35,7 @@ def check_source(source: Source, annotations: Sequence[Annotation], splits: Mapp
     """Check a source against what it must give, then close it."""
     try:
         assert isinstance(source.path, Path)
-        assert source.dialect in DIALECTS
+        assert source.dialect in (*DIALECTS, "track")
         _check_indexing(source, annotations)
         _check_reading(source, annotations, splits)
         files = source.files(0, len(source))

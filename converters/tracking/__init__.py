@@ -1,0 +1,1 @@
+"""Tracking: persons of a compressed store as rows of a dense one."""
