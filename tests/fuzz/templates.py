@@ -16,7 +16,7 @@ from converters.pickles import opcodes
 from converters.pickles.evaluation import Evaluation
 from converters.pickles.file import PickleFile
 from converters.pickles.limits import Limits
-from converters.pickles.memo import MISSING
+from converters.pickles.memo import MISSING, Memo
 from converters.pickles.opcodes import PickleError
 from converters.pickles.template import Result, Template
 from converters.pickles.templates import learn
@@ -44,7 +44,7 @@ class Place:
         self.opcodes = [span[i:j] for i, j in pairwise(starts)]
         self.fetched = pickled._index.fetched
         self.odd = pickled._index.odd
-        self.memo = pickled._memo
+        self.memo = _before(pickled._memo, self.slot)
         self.limits = Limits(pickled.size)
         self.position = bisect_left(self.fetched, self.slot)
         self.templates = [one for one in pickled._templates._templates if self._result(one, span) is not None]
@@ -84,6 +84,17 @@ class Place:
         if value is MISSING:
             raise PickleError(offset, f"memo slot {slot} is not cached")
         return value
+
+
+def _before(memo: Memo, slot: int) -> Memo:
+    """What a memo knows of the slots before one: the value there may be edited, so its own slots are not known."""
+    before = Memo()
+    before.keep({number: value for number, value in memo.kept.items() if number < slot}, 0, True)
+    for known in (memo._small, memo._cache):
+        for number, value in known.items():
+            if number < slot:
+                before.keep({number: value}, memo._costs.get(number, 0), True)
+    return before
 
 
 def _check_names(found: dict[int, Any], expected: dict[int, Any]) -> None:
