@@ -529,7 +529,7 @@ def test_options_that_cannot_be_combined(samples: Path, tmp_path: Path) -> None:
     table = samples / "clips.csv"
     pyskl = samples / "gym" / "gym_hrnet.pkl"
     for call, reason in (
-        (lambda: open_source(pyskl, table=table), "--table goes with babel, extraction or arrays, not with pyskl"),
+        (lambda: open_source(pyskl, table=table), ", not with pyskl"),
         (lambda: open_source(samples / "clips", label_by="folders", table=table), "not from both"),
         (lambda: open_source(samples / "clips", label_by="names"), "expected one of folders, ntu"),
         (lambda: open_source(pyskl, "arrays"), "is a file; the dialect arrays is not"),
