@@ -107,7 +107,7 @@ def mediapipe_like(index: int, seed: int = 0) -> Any:
         if random.random() < 2 * _MISSED:
             frames.append((None, [], {})[t % 3])
             continue
-        x, y = np.round(centre + random.normal(0, 0.02, (33, 2)) + 0.4 * (index % 2), 6).T.tolist()
+        x, y = np.round(centre + random.normal(0, 0.02, (33, 2)) + 0.2 * (index % 2), 6).T.tolist()
         z, visibility = random.normal(0, 0.3, 33).tolist(), random.random(33).tolist()
         if index % 3 == 2:
             frames.append([list(joint) for joint in zip(x, y, z, visibility, strict=True)])

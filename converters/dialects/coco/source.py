@@ -41,6 +41,9 @@ _NOTES = (
     "a joint of a data set has score 1 if its visibility is above 0, and keypoint_visibility keeps the visibility",
     "box is bbox: x, y, width, height",
 )
+_GAP, _BLOCK_BYTES = 4 << 10, 1 << 20
+"""Bytes between two annotations that are read together, and of all that are read at once."""
+_VISIBILITIES, _INTEGERS = frozenset({0, 1, 2}), frozenset({int})
 _KEYS = frozenset({"image_id", "keypoints", "score", "bbox", "track_id", "iscrowd", "num_keypoints"})
 
 
@@ -131,11 +134,13 @@ class CocoFiles(PoseClips):
             detections.see_frame(clip.last)
         detections.not_kept(index.not_kept)
         with self._opened(entry.file) as file:
-            for i in range(clip.start, clip.stop):
-                place = f"{index.member}[{index.positions[i]}]"
-                text = pread(file.fileno(), int(index.lengths[i]), int(index.starts[i]))
+            of = slice(clip.start, clip.stop)
+            texts = _texts(file, index.starts[of].tolist(), index.lengths[of].tolist())
+            rows = zip(index.positions[of].tolist(), index.frames[of].tolist(), texts, strict=True)
+            for position, frame, text in rows:
+                place = f"{index.member}[{position}]"
                 annotation = parse(text, f"{where}: {place}")
-                _add(where, place, int(index.frames[i]), annotation, detections, is_data_set=index.is_data_set)
+                _add(where, place, frame, annotation, detections, is_data_set=index.is_data_set)
         return clip.total_frames
 
     @contextmanager
@@ -160,6 +165,24 @@ class CocoFiles(PoseClips):
         return unpacked
 
 
+def _texts(file: IO[bytes], starts: list[int], lengths: list[int]) -> Iterator[bytes]:
+    """The texts at these places, ascending. Those that are close to each other are read together."""
+    at = stop = 0
+    block = b""
+    for i, (start, length) in enumerate(zip(starts, lengths, strict=True)):
+        if start + length > stop:
+            last = i
+            while (
+                last + 1 < len(starts)
+                and starts[last + 1] - starts[last] - lengths[last] <= _GAP
+                and starts[last + 1] + lengths[last + 1] - start <= _BLOCK_BYTES
+            ):
+                last += 1
+            at, stop = start, starts[last] + lengths[last]
+            block = pread(file.fileno(), stop - at, at)
+        yield block[start - at : start - at + length]
+
+
 def _add(where: str, place: str, frame: int, annotation: Any, detections: Detections, *, is_data_set: bool) -> None:
     """Add one annotation or result."""
     if type(annotation) is not dict:
@@ -172,10 +195,10 @@ def _add(where: str, place: str, frame: int, annotation: Any, detections: Detect
         return
     fields: dict[str, object] = {"box": _box(where, place, annotation.get("bbox"))}
     third = row[2::3]
-    if is_data_set and all(type(value) is int and 0 <= value <= 2 for value in third):
+    if is_data_set and _VISIBILITIES.issuperset(third) and _INTEGERS.issuperset(map(type, third)):
         fields["keypoint_visibility"] = third
         row = list(row)
-        row[2::3] = [int(value > 0) for value in third]
+        row[2::3] = [1 if value else 0 for value in third]
     track = annotation.get("track_id")
     if track is not None and (type(track) is not int or track < -1):
         raise SourceError(f"{where}: {place}.track_id is {shown(track)}; expected an integer from 0")
