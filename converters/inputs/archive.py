@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from skelstore.errors import SourceError
 from skelstore.format.files import open_regular
@@ -105,11 +105,10 @@ def chunks(path: Path, member: Member) -> Iterator[bytes]:
 def _unpack(path: Path, member: Member) -> Iterator[bytes]:
     """The uncompressed bytes of a file, up to the first damaged one."""
     with open(path, "rb", opener=open_regular) as file:
-        file.seek(member.offset)
-        magic, name, extra = _LOCAL_HEADER.unpack(file.read(_LOCAL_HEADER.size).ljust(_LOCAL_HEADER.size, b"\0"))
-        if magic != _LOCAL_MAGIC:
+        begins = _content_begins(file, member)
+        if begins is None:
             return
-        file.seek(member.offset + _LOCAL_HEADER.size + name + extra)
+        file.seek(begins)
         left = member.packed
         inflate = zlib.decompressobj(-zlib.MAX_WBITS) if member.method == zipfile.ZIP_DEFLATED else None
         while left > 0 and (data := file.read(min(left, CHUNK_BYTES))):
@@ -124,3 +123,10 @@ def _unpack(path: Path, member: Member) -> Iterator[bytes]:
                     return
                 yield chunk
                 data = inflate.unconsumed_tail
+
+
+def _content_begins(file: BinaryIO, member: Member) -> int | None:
+    """The byte behind the local header of a file; None if there is no such header."""
+    file.seek(member.offset)
+    magic, name, extra = _LOCAL_HEADER.unpack(file.read(_LOCAL_HEADER.size).ljust(_LOCAL_HEADER.size, b"\0"))
+    return member.offset + _LOCAL_HEADER.size + name + extra if magic == _LOCAL_MAGIC else None
