@@ -80,7 +80,7 @@ figures: $(VENV)/.bench ## measure, and rewrite the tables and the plot of the d
 mmaction-test: $(VENV)-mmaction/.installed ## training: PyTorch and MMAction2 on stores, against MMAction2's own code
 	$(VENV)-mmaction/bin/python -m pytest $(PARALLEL) tests/torch tests/mmaction \
 		tests/skelstore/test_decompression.py
-	$(VENV)-mmaction/bin/python -m pytest tests/test_documents.py -k "framework or guide"
+	$(VENV)-mmaction/bin/python -m pytest tests/test_documents.py -k "framework or guide or pose_tool"
 	$(VENV)-mmaction/bin/python -m benchmarks training decompression --smallest
 
 pyskl-test: $(VENV)-pyskl/.installed ## training: PYSKL's own code on stores; set PYSKL_CHECKOUT to a checkout of it

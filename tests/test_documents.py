@@ -16,7 +16,6 @@ import pytest
 
 import skelstore
 from converters import open_source
-from converters.cli.commands import cli
 from converters.conversion.convert import convert_source
 from converters.dialects.ntu.recipes import RECIPES
 from converters.dialects.registry import DIALECTS
@@ -177,8 +176,6 @@ def test_from_the_json_of_a_pose_tool_to_a_training(samples: Path, monkeypatch: 
     """The blocks of docs/own_data.md that begin with the files of pose tools."""
     if importlib.util.find_spec("torch") is None:
         pytest.skip(f"torch is not installed here: see `make {FRAMEWORKS['torch']}`")
-    if "track" not in cli.commands:
-        pytest.skip("skelstore track is not part of this version")
     monkeypatch.chdir(samples)
     left = check_blocks("docs/own_data.md", "pose")
     assert len(left["models"]) == 4

@@ -78,7 +78,7 @@ def places(value: Any, depth: int = 0) -> list[tuple[Any, Any]]:
 
 @pytest.mark.parametrize("form", VALID)
 @given(st.data())
-@settings(max_examples=40)
+@settings(max_examples=25)
 def test_a_value_that_is_changed_is_read_or_refused(form: str, data: st.DataObject) -> None:
     """Whatever stands in the place of a value, or is missing: an annotation with finite numbers, or a sentence."""
     name, valid = VALID[form]
