@@ -10,7 +10,6 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from importlib import import_module
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -194,14 +193,11 @@ def _reading(path: Path, library: str) -> Iterator[None]:
         raise SourceError(f"{path}: {library} cannot read it ({type(error).__name__}: {text})") from None
 
 
-def _import(path: Path, module: str, library: str, what: str) -> Any:
-    try:
-        return import_module(module)
-    except ImportError:
-        raise SourceError(
-            f"{path} is a file of {what}, which the library {library} reads, and it is not installed: pip install "
-            f"'{EXTRA}'"
-        ) from None
+def _missing(path: Path, library: str, what: str) -> SourceError:
+    return SourceError(
+        f"{path} is a file of {what}, which the library {library} reads, and it is not installed: pip install "
+        f"'{EXTRA}'"
+    )
 
 
 # --------------------------------------------------------------------------------------------- sleap-io
@@ -209,7 +205,10 @@ def _import(path: Path, module: str, library: str, what: str) -> Any:
 
 def _read_sleap(path: Path) -> list[_Clip]:
     """The videos of a file, each with its labelled frames."""
-    sleap = _import(path, "sleap_io", "sleap-io", "SLEAP, NWB or DeepLabCut")
+    try:
+        import sleap_io as sleap
+    except ImportError:
+        raise _missing(path, "sleap-io", "SLEAP, NWB or DeepLabCut") from None
     with _reading(path, "sleap-io"):
         options = {"open_videos": False} if path.suffix.lower() == ".slp" else {}
         labels = sleap.load_file(str(path), **options)
@@ -280,7 +279,10 @@ def _without_corrected(instances: list[Any]) -> list[Any]:
 
 def _read_pose(path: Path) -> list[_Clip]:
     """The one clip of a ``.pose`` file."""
-    module = _import(path, "pose_format", "pose-format", "pose-format")
+    try:
+        import pose_format as module
+    except ImportError:
+        raise _missing(path, "pose-format", "pose-format") from None
     if (size := path.stat().st_size) > _MOST_BYTES:
         raise SourceError(f"{path} has {size:,} bytes; expected at most {_MOST_BYTES:,}")
     with open(path, "rb", opener=open_regular) as file:

@@ -14,6 +14,7 @@ import pytest
 
 from converters import samples
 from converters.dialects.ntu.skeleton_file import parse
+from converters.samples.pose_clips import POSE_CLIPS
 from converters.samples.pose_tools import POSE_TOOLS
 from converters.samples.skeletons import FIRST_BODY_ID, skeleton_file
 from tests.support.compressibility import as_rows, compressibility
@@ -267,6 +268,7 @@ def test_the_command_writes_every_file(tmp_path: Path) -> None:
         "one",
         "nturgb+d_skeletons",
         *POSE_TOOLS,
+        *POSE_CLIPS,
     ]
     skeletons = {file.stem: file.read_bytes() for file in (tmp_path / "nturgb+d_skeletons").iterdir()}
     assert sorted(skeletons) == samples.ntu_names(35)
