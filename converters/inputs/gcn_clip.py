@@ -16,11 +16,9 @@ from numpy.typing import NDArray
 
 from converters.choices import CHANNELS
 from skelstore.errors import SourceError
-from skelstore.format.schema import Annotation
+from skelstore.format.schema import PERSON_ROWS, Annotation
 from skelstore.wording import closest
 
-PERSON_ROWS = "person_rows"
-"""Key of the persons of the array that an annotation has, if these are not its first ones: int64 [M]."""
 KINETICS_JOINTS = 18
 """V of Kinetics-Skeleton (OpenPose), whose third channel is the score, as in ST-GCN's tools/kinetics_gendata.py."""
 

@@ -11,20 +11,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from converters.inputs.gcn_clip import PERSON_ROWS
 from converters.inputs.ntu_names import ACTIONS
 from converters.outputs.origins import origins
 from skelstore import Store
 from skelstore.errors import SourceError, StoreError
+from skelstore.format.schema import PERSON_ROWS
 from skelstore.format.values import Json
-from skelstore.read.identifiers import identifier
 from skelstore.read.store import table_rows
-from skelstore.wording import closest, counted, shown
-
-PERSONS = 2
-"""M that the feeders expect at least."""
-MOST_CLIP_BYTES = 1 << 30
-"""Bytes of a clip, which is held in memory."""
+from skelstore.read.videos import split_positions
+from skelstore.train.clips import MOST_BYTES, PERSONS, person_rows
+from skelstore.wording import counted, shown
 
 
 class Form(NamedTuple):
@@ -151,8 +147,8 @@ def with_frames(store: Store, form: Form, frames: int | None) -> Form:
 
 def refuse_large(store: Store, form: Form) -> None:
     """Raise StoreError if a clip of a form does not fit in memory, as a damaged record of the source may state."""
-    if int(np.prod(form.shape, dtype=object)) * form.dtype.itemsize > MOST_CLIP_BYTES:
-        raise StoreError(f"{store.path}: a clip of {form.shape} values is larger than {MOST_CLIP_BYTES:,} bytes")
+    if int(np.prod(form.shape, dtype=object)) * form.dtype.itemsize > MOST_BYTES:
+        raise StoreError(f"{store.path}: a clip of {form.shape} values is larger than {MOST_BYTES:,} bytes")
 
 
 def filled_clips(store: Store, form: Form, positions: Sequence[int]) -> Iterator[NDArray[Any]]:
@@ -164,7 +160,7 @@ def filled_clips(store: Store, form: Form, positions: Sequence[int]) -> Iterator
         video = store[position]
         keypoint = video["keypoint"]
         clip = np.zeros(form.shape, form.dtype)
-        persons = _person_rows(video.get(PERSON_ROWS), len(keypoint))
+        persons = person_rows(video.get(PERSON_ROWS), len(keypoint))
         if len(persons) and int(persons[-1]) >= form.persons:
             raise SourceError(
                 f"{store.path}: the video at position {position} has {PERSON_ROWS} {persons.tolist()}, which do not "
@@ -177,58 +173,19 @@ def filled_clips(store: Store, form: Form, positions: Sequence[int]) -> Iterator
         yield clip
 
 
-def _person_rows(stated: Any, persons: int) -> NDArray[np.int64]:
-    """The persons of the array that a video has: as ``stated`` by ``person_rows``, else the first ones."""
-    if isinstance(stated, np.ndarray) and stated.dtype.kind in "iu" and stated.shape == (persons,):
-        rows = stated.astype(np.int64)
-        if not persons or (rows[0] >= 0 and (np.diff(rows) > 0).all()):
-            return rows
-    return np.arange(persons)
-
-
 # ----------------------------------------------------------------------------------------------------- rows
 
 
 def rows_of_splits(store: Store, splits: Mapping[str, str | None]) -> list[Rows]:
     """The rows of parts, part -> the name of its split in the store, or None for a part without rows.
 
-    They follow the list of the split. As in ``Store.split``, ids without a video are left out. Raises SourceError if
-    the store has no such split, or if an id of it identifies several videos.
+    They follow the list of the split, as described at ``split_positions``, and it raises what that raises.
     """
-    reader, _ = table_rows(store)
-    key = identifier(reader)
-    positions = _positions(store, key)
-    parts = []
-    for part, split in splits.items():
-        if split is None:
-            parts.append(Rows(part, []))
-            continue
-        if split not in store.splits:
-            known = ", ".join(map(shown, store.splits)) or "no splits at all"
-            raise SourceError(
-                f"{store.path} has no split {shown(split)}; there are {known}{closest(split, map(str, store.splits))}"
-            )
-        rows: list[int] = []
-        for name in store.splits[split]:
-            found = positions.get(name, []) if isinstance(name, str) else []
-            if len(found) > 1:
-                raise SourceError(
-                    f"{store.path} has {len(found):,} videos with the {key} {shown(name)}, so the split {shown(split)} "
-                    "does not say which of them is meant: give them different names"
-                )
-            rows += found
-        parts.append(Rows(part, rows))
-    return parts
-
-
-def _positions(store: Store, key: str) -> dict[str, list[int]]:
-    """The positions of the videos with each id."""
-    positions: dict[str, list[int]] = {}
-    for position in range(len(store)):
-        video = store.lazy(position)
-        if key in video and isinstance(name := video[key], str):  # a missing key would be searched for close ones
-            positions.setdefault(name, []).append(position)
-    return positions
+    reader, rows = table_rows(store)
+    return [
+        Rows(part, [] if split is None else split_positions(reader, rows, split).tolist())
+        for part, split in splits.items()
+    ]
 
 
 def rows_as_they_came(store: Store, arrays: Sequence[str]) -> dict[str, Rows] | None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import sys
 import tempfile
-import types
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,6 +18,7 @@ import converters
 import skelstore
 from converters import export
 from converters.dialects.ctrgcn import CtrGcnSource
+from converters.outputs import stgcn as outputs_stgcn
 from converters.samples.gcn_arrays import write_gcn_arrays
 from converters.samples.pickles import compressed_like, iter_ntu_like
 from skelstore.errors import SkelstoreError, SourceError, StoreError, StoreExistsError
@@ -213,7 +212,12 @@ REFUSED: dict[str, tuple[list[Annotation], dict[str, Any], dict[str, Any], str]]
         {},
         "has the splits 'train', 'val', 'test': say which",
     ),
-    "a name twice": ([A, A], {"one": ["a"]}, {"split_train": "one"}, "has 2 videos with the frame_dir 'a'"),
+    "a name twice": (
+        [A, A],
+        {"one": ["a"]},
+        {"split_train": "one"},
+        "lists 1 time the frame_dir 'a', which 2 videos have",
+    ),
 }
 
 
@@ -428,9 +432,7 @@ def test_clips_are_normalised_as_they_are_written(
         given.append(clip)
         return clip + np.float32(1)
 
-    module = types.ModuleType("converters.outputs.agcn_normalization")
-    module.normalize_agcn = normalize_agcn  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setattr(outputs_stgcn, "normalize_agcn", normalize_agcn)
     converters.convert(arrays / "stgcn", tmp_path / "a.zarr")
     with skelstore.open(tmp_path / "a.zarr") as store:
         export(store, tmp_path / "out", normalize="agcn")
