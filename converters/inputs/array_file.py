@@ -92,8 +92,15 @@ def read_entry(path: Path, header: Header, index: int) -> NDArray[Any]:
 
 def read_npy(path: Path) -> NDArray[Any]:
     """The array of a .npy file, in memory. Raises SourceError as `npy_header` does."""
+    return read_npy_and_head(path)[0]
+
+
+def read_npy_and_head(path: Path) -> tuple[NDArray[Any], bytes]:
+    """The array of a .npy file, in memory, and the bytes of its header. Raises SourceError as `npy_header` does."""
     with _unchanged(path) as (file, size):
-        return _array(file, size, str(path))
+        array = _array(file, size, str(path))
+        file.seek(0)
+        return array, file.read(size - array.nbytes)
 
 
 def npz_headers(path: Path) -> dict[str, Header]:

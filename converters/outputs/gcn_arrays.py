@@ -15,7 +15,7 @@ from converters.inputs.ntu_names import ACTIONS
 from converters.outputs.origins import origins
 from skelstore import Store
 from skelstore.errors import SourceError, StoreError
-from skelstore.format.schema import PERSON_ROWS
+from skelstore.format.schema import PERSON_ROWS, Annotation
 from skelstore.format.values import Json
 from skelstore.read.store import table_rows
 from skelstore.read.videos import split_positions
@@ -157,20 +157,26 @@ def filled_clips(store: Store, form: Form, positions: Sequence[int]) -> Iterator
     Raises SourceError if persons do not fit into M.
     """
     for position in positions:
-        video = store[position]
-        keypoint = video["keypoint"]
-        clip = np.zeros(form.shape, form.dtype)
-        persons = person_rows(video.get(PERSON_ROWS), len(keypoint))
-        if len(persons) and int(persons[-1]) >= form.persons:
-            raise SourceError(
-                f"{store.path}: the video at position {position} has {PERSON_ROWS} {persons.tolist()}, which do not "
-                f"fit into {counted(form.persons, 'person')}"
-            )
-        target = clip[:, : keypoint.shape[1]]
-        target[persons, ..., : keypoint.shape[3]] = keypoint
-        if form.scored:
-            target[persons, ..., -1] = video["keypoint_score"]
-        yield clip
+        yield filled_clip(store[position], form, f"{store.path}: the video at position {position}")
+
+
+def filled_clip(video: Annotation, form: Form, place: str) -> NDArray[Any]:
+    """A video as an array [M, T, V, C] of the form, filled up with zeros; ``place`` names it in messages.
+
+    Raises SourceError if persons do not fit into M.
+    """
+    keypoint = video["keypoint"]
+    clip = np.zeros(form.shape, form.dtype)
+    persons = person_rows(video.get(PERSON_ROWS), len(keypoint))
+    if len(persons) and int(persons[-1]) >= form.persons:
+        raise SourceError(
+            f"{place} has {PERSON_ROWS} {persons.tolist()}, which do not fit into {counted(form.persons, 'person')}"
+        )
+    target = clip[:, : keypoint.shape[1]]
+    target[persons, ..., : keypoint.shape[3]] = keypoint
+    if form.scored:
+        target[persons, ..., -1] = video["keypoint_score"]
+    return clip
 
 
 # ----------------------------------------------------------------------------------------------------- rows
