@@ -186,7 +186,7 @@ def test_the_motion_of_the_pickle_decides() -> None:
 def test_mmaction2_needs_the_files(tmp_path: Path) -> None:
     converters.convert(dump(tmp_path / "a.pkl", entries()), tmp_path / "a.zarr", workers=1)
     with pytest.raises(
-        SourceError, match=r"made from raw_skes_data\.pkl, which lacks .*: convert the \.skeleton files"
+        SourceError, match=r"has videos of raw_skes_data\.pkl, which lacks .*: convert the \.skeleton files"
     ):
         RawStore(tmp_path / "a.zarr", recipe="mmaction2")
 
