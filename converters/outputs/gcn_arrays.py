@@ -18,7 +18,7 @@ from skelstore.errors import SourceError, StoreError
 from skelstore.format.schema import PERSON_ROWS, Annotation
 from skelstore.format.values import Json
 from skelstore.read.store import table_rows
-from skelstore.read.videos import split_positions
+from skelstore.read.videos import in_split, split_positions
 from skelstore.train.clips import MOST_BYTES, PERSONS, person_rows
 from skelstore.wording import counted, shown
 
@@ -194,14 +194,26 @@ def rows_of_splits(store: Store, splits: Mapping[str, str | None]) -> list[Rows]
     ]
 
 
-def rows_as_they_came(store: Store, arrays: Sequence[str]) -> dict[str, Rows] | None:
-    """The rows of each array of the source, in its order; None if videos do not come from these arrays."""
+def rows_as_they_came(store: Store, arrays: Mapping[str, str | None]) -> dict[str, Rows] | None:
+    """The rows of each array of the source, in its order; ``arrays`` are array -> its split, None if it was none.
+
+    None if videos do not come from these arrays, or if the store has been given other splits since.
+    """
     found: dict[str, list[tuple[int, int]]] = {name: [] for name in arrays}
     for position, origin in enumerate(origins(store)):
         if origin is None or origin.file not in found:
             return None
         found[origin.file].append((origin.position, position))
-    return {name: Rows(name, [position for _, position in sorted(rows)]) for name, rows in found.items()}
+    came = {name: Rows(name, [position for _, position in sorted(rows)]) for name, rows in found.items()}
+    return came if all(_is_split(store, split, came[name].positions) for name, split in arrays.items()) else None
+
+
+def _is_split(store: Store, split: str | None, positions: Sequence[int]) -> bool:
+    """Whether a split has exactly the videos at these positions; a subset without any of them has no such split."""
+    if split is None or split not in store.splits:
+        return not len(positions) if split is not None else not store.splits
+    reader, rows = table_rows(store)
+    return np.flatnonzero(in_split(reader, split)[rows]).tolist() == sorted(positions)
 
 
 def usual_splits(store: Store, splits: Mapping[str, str | None], tests: Sequence[str]) -> list[Rows]:
@@ -243,7 +255,7 @@ def recorded_arrays(store: Store, dialect: str) -> list[dict[str, Json]]:
 
 
 def classes_of(store: Store, recorded: int = 0) -> int:
-    """The number of classes: as recorded of the source, the named ones or those of the task; else largest label + 1.
+    """The number of classes: the named ones, as recorded of the source, or those of the task; else largest label + 1.
 
     Raises SourceError if a label is negative or beyond the classes; FieldNotFoundError if a video has no integer label.
     """
@@ -252,7 +264,7 @@ def classes_of(store: Store, recorded: int = 0) -> int:
     task = store.source.get("task")
     most = int(labels.max(initial=-1)) + 1
     recorded = recorded if recorded >= most else 0  # the labels are others since
-    classes = recorded or len(names or ()) or (ACTIONS.get(task, 0) if isinstance(task, str) else 0) or most
+    classes = len(names or ()) or recorded or (ACTIONS.get(task, 0) if isinstance(task, str) else 0) or most
     if len(labels) and (int(labels.min()) < 0 or most > classes):
         position = int(np.flatnonzero((labels < 0) | (labels >= classes))[0])
         raise SourceError(
