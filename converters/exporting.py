@@ -19,6 +19,8 @@ from skelstore.format.files import local_path
 from skelstore.wording import closest
 
 _PICKLES = (".pkl", ".pickle")
+_PICKLED = (pyskl.NAME, bare_list.NAME)
+"""Dialects that can be written as one pickle, whatever the source was."""
 
 
 def export(
@@ -76,13 +78,13 @@ def export(
 
 
 def _refuse_suffix(out: Path, dialect: Dialect) -> None:
-    """Raise SourceError if the name to write ends like a file of another kind, as without a format that was forgotten."""
+    """Raise SourceError if the name to write ends like a file of another kind: a --format was perhaps forgotten."""
     suffix = out.suffix.lower()
-    if suffix in _PICKLES if dialect.name == ctrgcn.NAME else suffix == ".npz":
-        other = f"{pyskl.NAME}, {bare_list.NAME}" if suffix in _PICKLES else ctrgcn.NAME
+    others = {".npz": (ctrgcn.NAME,)} if dialect.name != ctrgcn.NAME else dict.fromkeys(_PICKLES, _PICKLED)
+    if suffix in others:
         raise SourceError(
-            f"{out} would be written in the format {dialect.name}, which is no {suffix}: state the format with --format "
-            f"({other}), or choose another name"
+            f"{out} would be written in the format {dialect.name}, which is no {suffix}: state the format with "
+            f"--format ({', '.join(others[suffix])}), or choose another name"
         )
 
 
