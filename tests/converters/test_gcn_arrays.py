@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import pickle
+import re
 import tempfile
 from collections.abc import Callable
 from contextlib import closing
@@ -509,7 +510,7 @@ def test_any_clips(
             clip = data.draw(padded(1, persons, frames, joints, coordinates, dtype))
             array = axes_of_stgcn(clip)
             array = ordered(array if data.draw(st.booleans()) else array[0], data.draw(st.booleans()))
-            head, unusual = npy_head(array, data.draw(st.sampled_from(["NumPy's", "version 2", "old"])))
+            head, unusual = npy_head(array, data.draw(st.sampled_from(["NumPy's", "version 2", "old", "Python 2"])))
             (folder / f"class{i % 2}").mkdir(exist_ok=True, parents=True)
             (folder / f"class{i % 2}" / f"{i}.npy").write_bytes(head + array.tobytes(order="A"))
             made = annotation(f"class{i % 2}/{i}", i % 2, clip[0], keep_padding=keep_padding, scored=scored)
@@ -536,6 +537,8 @@ def npy_head(array: Array, kind: str) -> tuple[bytes, bool]:
         np.lib.format.write_array_header_2_0(file, stated)
         return file.getvalue(), True
     text = repr(stated) + " \n"
+    if kind == "Python 2":
+        text = re.sub(r"(\d+)(?=[,)])", r"\1L", text)
     return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode(), True
 
 
@@ -569,6 +572,35 @@ def test_clips_that_do_not_fit_their_arrays_any_more(tmp_path: Path, monkeypatch
         with skelstore.open(path) as store, pytest.raises(SkelstoreError, match=expected):
             export(store, tmp_path / "out")
         assert not (tmp_path / "out").exists()
+
+
+@given(st.integers(0, 300), st.sampled_from([b"", b"\0", b"\xff", b" ", b"1", b">", b"F"]), st.booleans())
+@settings(max_examples=40)
+def test_a_damaged_clip_is_refused_or_comes_back(at: int, instead: bytes, fortran: bool) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "in"
+        folder.mkdir()
+        np.save(folder / "a.npy", ordered(np.arange(90, dtype=np.float32).reshape(3, 5, 3, 2), fortran))
+        data = (folder / "a.npy").read_bytes()
+        (folder / "a.npy").write_bytes(data[:at] + instead + data[at + 1 :])
+        said = ""
+        try:
+            GcnClips(folder).close()
+        except SourceError as error:
+            said = str(error)
+        if said:
+            assert str(folder / "a.npy") in said
+            return
+        with converted(folder, Path(name) / "a.zarr", dialect="gcn-clips") as store:
+            export(store, Path(name) / "out")
+        assert tree(Path(name) / "out") == tree(folder)
+
+
+def test_a_clip_beyond_memory_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    np.save(tmp_path / "a.npy", np.zeros((3, 5, 3, 2), np.float32))
+    monkeypatch.setattr("skelstore.train.clips.MOST_BYTES", 359)
+    with pytest.raises(SourceError, match=r"a\.npy has 360 bytes of values; expected one clip, of at most 359"):
+        GcnClips(tmp_path)
 
 
 def test_merged_clips_are_exported_unless_files_have_the_same_name(tmp_path: Path) -> None:
