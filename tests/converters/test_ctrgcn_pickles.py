@@ -219,6 +219,16 @@ def test_the_commands(tmp_path: Path, run: Callable[..., Any]) -> None:
         assert store[names[0]]["label"] == int(names[0][-3:]) - 1
 
 
+def test_a_clip_without_a_frame_comes_back(tmp_path: Path) -> None:
+    clips = [*denoised_like(entries(NAMES[:1])), np.zeros((0, 75), np.float32), np.zeros((0, 150), np.float32)]
+    path = dump(tmp_path / "a.pkl", clips)
+    converters.convert(path, tmp_path / "a.zarr", names=names_file(tmp_path, NAMES[:3]), workers=1)
+    with skelstore.open(tmp_path / "a.zarr") as store:
+        assert [video["keypoint"].shape[:2] for video in store][1:] == [(1, 0), (2, 0)]
+        converters.export(store, tmp_path / "b.pkl")
+    assert_exact(load(tmp_path / "b.pkl"), clips)
+
+
 def test_names_of_other_data_give_neither_labels_nor_splits(tmp_path: Path) -> None:
     clips = denoised_like(entries())
     names = ["a", *NAMES[1:]]
