@@ -18,6 +18,7 @@ import converters
 import skelstore
 from converters import export
 from converters.dialects.ctrgcn import CtrGcnSource
+from converters.labels import relabel
 from converters.outputs import stgcn as outputs_stgcn
 from converters.samples.gcn_arrays import write_gcn_arrays
 from converters.samples.pickles import compressed_like, iter_ntu_like
@@ -305,6 +306,23 @@ def test_a_part_of_the_videos_keeps_its_order_and_its_frames(arrays: Path, tmp_p
     longest = found["c"]["x_train"].shape[1]
     assert_exact(found["c"]["x_train"], original["x_test"][[1], :longest])
     assert_exact(found["c"]["y_test"], original["y_train"][[0, 2, 4]])
+
+
+def test_labels_with_new_names(arrays: Path, tmp_path: Path) -> None:
+    """The arrays keep their width as they came; by splits, y is as wide as there are names."""
+    converters.convert(arrays / "NTU60_CS.npz", tmp_path / "a.zarr")
+    changes = relabel(tmp_path / "a.zarr", tmp_path / "b.zarr", compact=True)
+    relabel(tmp_path / "b.zarr", tmp_path / "c.zarr", class_names=CLASSES[: len(changes)])
+    original = loaded(arrays / "NTU60_CS.npz")
+    with skelstore.open(tmp_path / "c.zarr") as store:
+        export(store, tmp_path / "came.npz")
+        export(store, tmp_path / "split.npz", split_train="train", split_test="test")
+    for name, width in (("came", 60), ("split", len(changes))):
+        found = loaded(tmp_path / f"{name}.npz")
+        for part in ("train", "test"):
+            labels = [changes[label] for label in np.where(original[f"y_{part}"] > 0)[1].tolist()]
+            assert np.where(found[f"y_{part}"] > 0)[1].tolist() == labels
+            assert found[f"y_{part}"].shape[1] == width
 
 
 def test_labels_that_have_changed_since(arrays: Path, tmp_path: Path) -> None:
