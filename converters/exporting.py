@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from converters.choices import FORMATS as FORMATS
 from converters.choices import Format as Format
 from converters.choices import Normalization
-from converters.dialects import bare_list, pyskl
+from converters.dialects import bare_list, ctrgcn, pyskl
 from converters.dialects.dialect import Dialect
 from converters.dialects.registry import DIALECTS
 from skelstore import Store
 from skelstore.errors import SourceError
 from skelstore.format.files import local_path
 from skelstore.wording import closest
+
+_PICKLES = (".pkl", ".pickle")
+_PICKLED = (pyskl.NAME, bare_list.NAME)
+"""Dialects that can be written as one pickle, whatever the source was."""
 
 
 def export(
@@ -43,6 +48,8 @@ def export(
     ``stgcn``) normalises clips as 2s-AGCN does. ``advance`` is called with the number of videos written since the last
     call.
 
+    A name that ends in .npz is accepted for ``ctrgcn`` alone, one of a pickle for all others.
+
     Raises StoreExistsError if the destination exists and ``force`` is false. With ``force``, it is raised if a folder
     to be replaced holds anything but pickles and .npy files, or is beside ``out`` without a sign that it belongs to it.
     Raises StoreError if the folder to write to is missing; SourceError if the store does not have what the format
@@ -54,6 +61,7 @@ def export(
         raise SourceError(f"frames is {frames}, expected 1 or more")
     out = local_path(out)
     dialect = _choose_dialect(store, format)
+    _refuse_suffix(out, dialect)
     options: dict[str, Any] = {
         **{"kpfiles": kpfiles, "kpfile_videos": kpfile_videos, "split_train": split_train, "split_test": split_test},
         **{"frames": frames, "normalize": normalize},
@@ -67,6 +75,17 @@ def export(
             )
     assert dialect.export is not None
     dialect.export(store, out, force=force, advance=advance, **options)
+
+
+def _refuse_suffix(out: Path, dialect: Dialect) -> None:
+    """Raise SourceError if the name to write ends like a file of another kind: a --format was perhaps forgotten."""
+    suffix = out.suffix.lower()
+    others = {".npz": (ctrgcn.NAME,)} if dialect.name != ctrgcn.NAME else dict.fromkeys(_PICKLES, _PICKLED)
+    if suffix in others:
+        raise SourceError(
+            f"{out} would be written in the format {dialect.name}, which is no {suffix}: state the format with "
+            f"--format ({', '.join(others[suffix])}), or choose another name"
+        )
 
 
 def _choose_dialect(store: Store, format: Format | None) -> Dialect:

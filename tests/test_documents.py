@@ -17,8 +17,6 @@ import pytest
 import skelstore
 from converters import open_source
 from converters.conversion.convert import convert_source
-from converters.dialects.ntu.recipes import RECIPES
-from converters.dialects.registry import DIALECTS
 from converters.samples.pickles import ntu_like, ntu_names, write_samples
 from converters.samples.pose_clips import write_pose_clips
 from converters.samples.pose_tools import write_pose_tools
@@ -27,7 +25,7 @@ from converters.samples.sources import write_sources
 from skelstore.write import parts
 from tests.support.document_blocks import blocks, check_blocks
 from tests.support.framework_data import close_log, mend_mmaction2, mend_mmcv
-from tests.support.gcn_data import write_guide_files, write_guide_stores
+from tests.support.gcn_data import write_guide_files
 from tests.support.other_readers import check_by_second_reader
 from tests.support.repository import REPOSITORY
 from tests.support.second_reader import SecondReader, decoded_chunk, shard_chunks
@@ -197,14 +195,9 @@ def test_the_guide_for_gcn_code_bases_runs(tmp_path: Path, monkeypatch: pytest.M
     write_guide_files(tmp_path)
     monkeypatch.chdir(tmp_path)
     assert {block.needs for block in blocks(GCN)} == {"", "torch"}
-    if has_commands := {"ctrgcn", "stgcn"} <= DIALECTS.keys() and "ctrgcn" in RECIPES:
-        check_blocks(GCN, "")
-    else:
-        write_guide_stores(tmp_path)
+    check_blocks(GCN, "")
     if importlib.util.find_spec("torch") is not None:
         check_blocks(GCN, "torch")
-    if not has_commands:
-        pytest.skip("docs/gcn.md has commands for the dialects ctrgcn and stgcn and the recipe ctrgcn: one is missing")
 
 
 def test_readme_begins_with_working_code() -> None:

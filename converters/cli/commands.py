@@ -55,7 +55,7 @@ cli.add_command(
         "source_commands",
         """Convert SOURCE into a store at DESTINATION.
 
-        SOURCE is a pickle, or a folder of pickles, arrays or .skeleton files. To resume an interrupted conversion, run
+        SOURCE is a file, a folder or a zip file of one of the dialects below. To resume an interrupted conversion, run
         the same command again.
         """,
         [argument("source"), argument("destination")],

@@ -109,7 +109,8 @@ def derive_command(
 
 def export_command(store: Path, out: Path, format_: Format | None, **options: Any) -> None:
     exported = 0
-    with skelstore.open(store) as opened, progress("exporting", len(opened), " videos") as advance:
+    # Without maps: pages that were read once would count as memory of the process.
+    with skelstore.open(store, mmap=False) as opened, progress("exporting", len(opened), " videos") as advance:
 
         def count(videos: int) -> None:
             nonlocal exported

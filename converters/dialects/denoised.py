@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
+from numpy.typing import NDArray
 
-from converters.conversion.document import PYSKL_DOCUMENT
+from converters.conversion.document import LIST_DOCUMENT, PYSKL_DOCUMENT
 from converters.dialects.dialect import NAMES, TASK, Dialect
 from converters.inputs.candidate import Candidate
 from converters.inputs.names_file import read_names
@@ -75,7 +76,7 @@ class DenoisedJoints(PickledList):
             raise SourceError(f"{place} is {found}; expected an array of floats, [T, 75] or [T, 150]")
         name = self._name(index)
         one = _sample(name)
-        keypoint = rows.reshape(len(rows), -1, JOINTS, 3).transpose(1, 0, 2, 3)
+        keypoint = rows.reshape(len(rows), rows.shape[1] // _VALUES, JOINTS, 3).transpose(1, 0, 2, 3)
         return {
             "frame_dir": name,
             **({"label": one.label} if one is not None else {}),
@@ -125,20 +126,19 @@ def _sample(name: str) -> Sample | None:
 
 def _export(store: Store, out: Path, *, force: bool = False, advance: Callable[[int], None] | None = None) -> None:
     """Write the list again, one array after the other."""
+    from converters.outputs.document import write_document
     from converters.outputs.output import new_file
-    from converters.pickles.writer import PickleWriter
 
     with new_file(out, force=force) as file:
-        writer = PickleWriter(file)
-        with writer.streamed_list():
-            for index in range(len(store)):
-                keypoint = store.lazy(index).get("keypoint")
-                if not isinstance(keypoint, np.ndarray) or keypoint.ndim != 4 or keypoint.shape[2:] != (JOINTS, 3):
-                    raise SourceError(f"{store.path}: video {index} has no keypoint [M, T, 25, 3]: use --format")
-                writer.value(keypoint.transpose(1, 0, 2, 3).reshape(keypoint.shape[1], -1))
-                if advance:
-                    advance(1)
-        writer.stop()
+        write_document(file, LIST_DOCUMENT, {}, (_make_rows(store, index) for index in range(len(store))), advance)
+
+
+def _make_rows(store: Store, index: int) -> NDArray[Any]:
+    """The array [T, 75 M] of a video. Raises SourceError if it has no keypoint of this dialect."""
+    keypoint = store.lazy(index).get("keypoint")
+    if not isinstance(keypoint, np.ndarray) or keypoint.ndim != 4 or keypoint.shape[2:] != (JOINTS, 3):
+        raise SourceError(f"{store.path}: video {index} has no keypoint [M, T, 25, 3]: use --format")
+    return keypoint.transpose(1, 0, 2, 3).reshape(keypoint.shape[1], keypoint.shape[0] * _VALUES)
 
 
 def recognise(candidate: Candidate) -> bool:

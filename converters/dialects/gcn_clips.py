@@ -8,15 +8,15 @@ which axes it has, and one in another order is refused as [M, T, V, C] (`inputs.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Unpack
 
 from converters.dialects.dialect import CHANNELS, KEEP_PADDING, LABEL_BY, SKIP_MISSING, TABLE, Dialect, recorded_missing
-from converters.inputs.array_file import npy_header, read_npy
+from converters.inputs.array_file import npy_header, read_npy_and_head
 from converters.inputs.axes import other_reading
 from converters.inputs.candidate import Candidate
-from converters.inputs.gcn_clip import has_scores, keypoints_of, refuse_derived
+from converters.inputs.gcn_clip import ARRAY_HEADER, ARRAY_SHAPE, has_scores, keypoints_of, refuse_derived
 from converters.inputs.listing import Entry, ListedFiles, Video, files_below, list_videos
 from skelstore.errors import SourceError
 from skelstore.format.files import absolute
@@ -25,6 +25,7 @@ from skelstore.format.values import Json
 
 if TYPE_CHECKING:
     from converters.conversion.convert import ConvertOptions
+    from skelstore import Store
 
 NAME = "gcn-clips"
 SUFFIX = ".npy"
@@ -71,16 +72,23 @@ class GcnClips(ListedFiles):
 
     def video(self, index: int) -> tuple[Annotation, Origin | None]:
         """``frame_dir``, ``label`` and other columns of the table; ``keypoint`` [M, T, V, C], ``keypoint_score``
-        [M, T, V] if the third channel is the score, ``total_frames``. Arrays have the dtype of the file.
+        [M, T, V] if the third channel is the score, ``total_frames``; ``person_rows`` if the first person is one of
+        zeros and another is not; ``array_shape``, and ``array_header`` if it is not as NumPy writes it. Arrays have the
+        dtype of the file.
         """
+        from converters.outputs.array_writer import new_array
+
         video = self._listing.videos[index]
         file = self.path / video.entry.file
-        clip = read_npy(file)
+        clip, head = read_npy_and_head(file)
         coordinates, _, joints, _ = _shape(file, clip.shape, clip.dtype.kind)
         scored = has_scores(self._channels, coordinates, joints)
         points = keypoints_of(
             clip.reshape(clip.shape[-4:]).transpose(3, 1, 2, 0), keep_padding=self._keep_padding, scored=scored
         )
+        points[ARRAY_SHAPE] = clip.shape
+        if head != new_array(clip.shape, clip.dtype).head:
+            points[ARRAY_HEADER] = head.decode("latin-1")
         annotation: Annotation = {"frame_dir": video.name, **video.row.keys()}
         for key in points.keys() & annotation.keys():
             raise SourceError(f"{file}: {key!r} is a column of the table; expected it from the array")
@@ -102,7 +110,12 @@ class GcnClips(ListedFiles):
         return Entry(file, None, name, max((self.path / file).stat().st_size, 1))
 
     def _wrong_headers(self, videos: list[Video]) -> list[str]:
-        """A problem per file that is no clip, or whose channels are not those stated. Reads only headers."""
+        """A problem per file that is no clip, or too large a one, or whose channels are not those stated.
+
+        Reads only headers.
+        """
+        from skelstore.train.clips import MOST_BYTES
+
         problems = []
         for video in videos:
             file = self.path / video.entry.file
@@ -111,6 +124,10 @@ class GcnClips(ListedFiles):
                 header = npy_header(file)
                 coordinates, _, joints, _ = _shape(file, header.shape, header.dtype.kind)
                 has_scores(self._channels, coordinates, joints)
+                if (size := header.size * header.dtype.itemsize) > MOST_BYTES:
+                    raise SourceError(
+                        f"{file} has {size:,} bytes of values; expected one clip, of at most {MOST_BYTES:,}"
+                    )
             except SourceError as error:
                 text = str(error)
                 problems.append(text if text.startswith(str(file)) else f"{file}: {text}")
@@ -143,6 +160,12 @@ def recorded(source: Mapping[str, Json]) -> dict[str, Any]:
     return recorded_missing(source) | kept
 
 
+def _export(store: Store, out: Path, *, force: bool = False, advance: Callable[[int], None] | None = None) -> None:
+    from converters.outputs.gcn_clips import export_gcn_clips
+
+    export_gcn_clips(store, out, force=force, advance=advance)
+
+
 DIALECT = Dialect(
     NAME,
     "clips of ST-GCN in a .npy each, [C, T, V, M]",
@@ -152,6 +175,7 @@ DIALECT = Dialect(
     options=(TABLE, LABEL_BY, CHANNELS, KEEP_PADDING, SKIP_MISSING),
     takes_folder=True,
     suffixes=(SUFFIX,),
+    export=_export,
     recorded=recorded,
 )
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from converters.conversion.document import PYSKL_DOCUMENT
+from converters.conversion.document import LIST_DOCUMENT, PYSKL_DOCUMENT
 from converters.dialects.dialect import TASK, Dialect
 from converters.inputs.candidate import Candidate
 from converters.inputs.ntu_names import Sample, Task, sample, splits, task_of
@@ -188,17 +188,12 @@ def _read_body(body: Any, where: str) -> dict[str, Any]:
 
 def _export(store: Store, out: Path, *, force: bool = False, advance: Callable[[int], None] | None = None) -> None:
     """Write the list again, one entry after the other."""
+    from converters.outputs.document import write_document
     from converters.outputs.output import new_file
-    from converters.pickles.writer import PickleWriter
 
+    entries = (_make_entry(store[index], f"{store.path}: video {index}") for index in range(len(store)))
     with new_file(out, force=force) as file:
-        writer = PickleWriter(file)
-        with writer.streamed_list():
-            for index in range(len(store)):
-                writer.value(_make_entry(store[index], f"{store.path}: video {index}"))
-                if advance:
-                    advance(1)
-        writer.stop()
+        write_document(file, LIST_DOCUMENT, {}, entries, advance)
 
 
 def _make_entry(annotation: Annotation, where: str) -> dict[str, Any]:

@@ -95,26 +95,10 @@ def _export_file(store: Store, out: Path, *, force: bool = False, advance: Calla
 def _export_folder(
     store: Store, out: Path, *, force: bool = False, advance: Callable[[int], None] | None = None
 ) -> None:
-    """Write one file per video, with its path in the source."""
     from converters.outputs.document import write_value
-    from converters.outputs.origins import origins
-    from converters.outputs.output import new_folder
+    from converters.outputs.video_files import write_video_files
 
-    files = [origin.file if origin else None for origin in origins(store)]
-    with new_folder(out, force=force) as folder:
-        for i, name in enumerate(files):
-            if name is None:
-                raise SourceError(f"{store.path}: video {i} does not come from a separate file: use --format")
-            target = folder / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if target.exists():
-                raise SourceError(f"{store.path}: two of these videos come from the file {name!r}: use --format")
-            with open(target, "xb") as file:
-                write_value(file, store[i])
-                file.flush()
-                os.fsync(file.fileno())
-            if advance:
-                advance(1)
+    write_video_files(store, out, lambda file, i: write_value(file, store[i]), force=force, advance=advance)
 
 
 DIALECT = Dialect(

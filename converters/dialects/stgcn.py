@@ -142,14 +142,16 @@ class StGcnSource(KnownAtOnce):
         return {part.name: part.names() for part in self._parts if part.name is not None}
 
     def description(self) -> dict[str, Json]:
-        """``arrays``: the name of each file, its labels' file, and the bytes of its header, as text; ``channels`` if
-        there are three; ``keep_padding``; ``derived``: arrays of bones and motion that were left out.
+        """``arrays``: the name of each file, its labels' file and their form, its split, and the bytes of its header,
+        as text; ``channels`` if there are three; ``keep_padding``; ``derived``: arrays of bones and motion that were
+        left out.
         """
         arrays: list[Json] = [
             {
                 "name": storable_name(part.data.path.name, self.path),
                 "labels": storable_name(part.table.name, self.path),
                 "labels_form": part.labels.form,
+                "split": part.name,
                 "head": part.data.head.decode("latin-1"),
             }
             for part in self._parts

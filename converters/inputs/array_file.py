@@ -92,8 +92,15 @@ def read_entry(path: Path, header: Header, index: int) -> NDArray[Any]:
 
 def read_npy(path: Path) -> NDArray[Any]:
     """The array of a .npy file, in memory. Raises SourceError as `npy_header` does."""
+    return read_npy_and_head(path)[0]
+
+
+def read_npy_and_head(path: Path) -> tuple[NDArray[Any], bytes]:
+    """The array of a .npy file, in memory, and the bytes of its header. Raises SourceError as `npy_header` does."""
     with _unchanged(path) as (file, size):
-        return _array(file, size, str(path))
+        array = _array(file, size, str(path))
+        file.seek(0)
+        return array, file.read(size - array.nbytes)
 
 
 def npz_headers(path: Path) -> dict[str, Header]:
@@ -225,11 +232,11 @@ def _stated(file: BinaryIO, where: str) -> tuple[tuple[int, ...], bool, np.dtype
     return shape, fortran, dtype
 
 
-def parse_header(beginning: bytes, size: int, where: str) -> Header:
+def parse_header(beginning: bytes, size: int | None, where: str) -> Header:
     """The header in the first bytes of an array file of ``size`` bytes, at most ``MAX_HEADER`` of which are needed.
 
     ``where`` names the file in messages. Raises SourceError if it is not one, if its arrays are not of numbers, or if
-    it declares another size.
+    it declares another size; with ``size`` None, it may declare any.
     """
     file = io.BytesIO(beginning)
     shape, fortran, dtype = _stated(file, where)
@@ -245,7 +252,7 @@ def parse_header(beginning: bytes, size: int, where: str) -> Header:
         raise SourceError(f"{where} has the shape {shape}; expected integers of at least 0")
     header = Header(dtype, shape, fortran, file.tell())
     stated = header.offset + header.size * dtype.itemsize
-    if stated != size:
+    if size is not None and stated != size:
         raise SourceError(
             f"{where} has {counted(size, 'byte')}; its header declares {stated:,} ({dtype} of shape {shape}): it is "
             "damaged"

@@ -16,11 +16,15 @@ from numpy.typing import NDArray
 
 from converters.choices import CHANNELS
 from skelstore.errors import SourceError
-from skelstore.format.schema import Annotation
+from skelstore.format.schema import PERSON_ROWS, Annotation
 from skelstore.wording import closest
 
-PERSON_ROWS = "person_rows"
-"""Key of the persons of the array that an annotation has, if these are not its first ones: int64 [M]."""
+ARRAY_SHAPE = "array_shape"
+"""Key of the shape of the array in a file of its own from which a clip comes, a tuple: (C, T, V, M) or (1, C, T, V, M).
+"""
+ARRAY_HEADER = "array_header"
+"""Key of the header of that file, as text of one character per byte, if it is not as NumPy writes it for the shape in C
+order: of an array in Fortran order, or written by an old NumPy or by another program."""
 KINETICS_JOINTS = 18
 """V of Kinetics-Skeleton (OpenPose), whose third channel is the score, as in ST-GCN's tools/kinetics_gendata.py."""
 

@@ -37,22 +37,12 @@ def recorded_header(text: str, where: str) -> tuple[Header, bytes]:
     """The header that a store records as text, and its bytes. Raises StoreError if it is not a header of numbers."""
     try:
         head = text.encode("latin-1")
-        length = _length(head)
-        header = parse_header(head, length, where)
+        header = parse_header(head, None, where)
+        if header.offset != len(head):
+            raise ValueError("it has another length")
     except (SourceError, ValueError) as error:
         raise StoreError(f"{where}: the header of an array that the store records is not one ({error})") from None
     return header, head
-
-
-def _length(head: bytes) -> int:
-    """Bytes of the file that a header declares. Raises ValueError if it is no header."""
-    file = io.BytesIO(head)
-    version = np.lib.format.read_magic(file)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, _, dtype = read(file)
-    if file.tell() != len(head):
-        raise ValueError("it has another length")
-    return len(head) + math.prod(shape) * dtype.itemsize
 
 
 def new_array(shape: tuple[int, ...], dtype: np.dtype[Any], like: tuple[Header, bytes] | None = None) -> NewArray:

@@ -58,9 +58,10 @@ def export_ctrgcn(
 ) -> None:
     """Write the .npz ``out``. ``splits`` says which split of the store ``train`` and ``test`` are.
 
-    If it says neither, a store that was made from such a file gives the same arrays again: rows, frames, dtypes and
-    headers; another store needs splits of these names. A row has M V C numbers, with M at least 2, and T is ``frames``,
-    else that of the longest clip. Labels are one-hot in float64, as wide as there are classes (``classes_of``).
+    If it says neither, a store that was made from such a file and has its splits gives the same arrays again: rows,
+    frames, dtypes and headers; another store needs splits of these names. A row has M V C numbers, with M at least 2,
+    and T is ``frames``, else that of the longest clip. Labels are one-hot in float64, as wide as there are classes
+    (``classes_of``).
 
     Raises SourceError if videos have no common form, no usable labels or splits, or more frames than ``frames``; and as
     ``new_file`` does.
@@ -93,7 +94,7 @@ def _members(store: Store, splits: Mapping[str, str | None], frames: int | None)
         store, max((h.shape[-1] for n, (h, _) in recorded.items() if n[0] == "y" and h.shape), default=0)
     )
     if not any(splits.values()) and recorded:
-        came = rows_as_they_came(store, [name for name in recorded if name[0] == "x"])
+        came = rows_as_they_came(store, {name: name[2:] for name in recorded if name[0] == "x"})
         if came is not None:
             rows = {name[2:]: rows for name, rows in came.items()}
             return [

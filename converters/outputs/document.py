@@ -10,7 +10,6 @@ from converters.outputs.output import new_file
 from converters.pickles.writer import PickleWriter
 from skelstore import Store
 from skelstore.format import values
-from skelstore.format.schema import Annotation
 from skelstore.format.values import Json
 
 
@@ -31,10 +30,13 @@ def write_document(
     file: BinaryIO,
     document: Json,
     splits: dict[Any, Any],
-    annotations: Iterable[Annotation],
+    annotations: Iterable[Any],
     advance: Callable[[int], None] | None = None,
 ) -> None:
-    """Write a pickle whose top is a dict or a bare list of annotations, as the document defines it."""
+    """Write a pickle whose top is a dict or a bare list of annotations, as the document defines it.
+
+    ``annotations`` are written one after the other: dicts, or what another dialect has in the place of annotations.
+    """
     writer = PickleWriter(file)
     if "annotations" in document:
         _write_list(writer, annotations, advance)
@@ -51,7 +53,7 @@ def write_document(
     writer.stop()
 
 
-def _write_list(writer: PickleWriter, annotations: Iterable[Annotation], advance: Callable[[int], None] | None) -> None:
+def _write_list(writer: PickleWriter, annotations: Iterable[Any], advance: Callable[[int], None] | None) -> None:
     with writer.streamed_list():
         for annotation in annotations:
             writer.value(annotation)

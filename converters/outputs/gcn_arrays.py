@@ -11,20 +11,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from converters.inputs.gcn_clip import PERSON_ROWS
 from converters.inputs.ntu_names import ACTIONS
 from converters.outputs.origins import origins
 from skelstore import Store
 from skelstore.errors import SourceError, StoreError
+from skelstore.format.schema import PERSON_ROWS, Annotation
 from skelstore.format.values import Json
-from skelstore.read.identifiers import identifier
 from skelstore.read.store import table_rows
-from skelstore.wording import closest, counted, shown
-
-PERSONS = 2
-"""M that the feeders expect at least."""
-MOST_CLIP_BYTES = 1 << 30
-"""Bytes of a clip, which is held in memory."""
+from skelstore.read.videos import in_split, split_positions
+from skelstore.train.clips import MOST_BYTES, PERSONS, person_rows
+from skelstore.wording import counted, shown
 
 
 class Form(NamedTuple):
@@ -151,8 +147,8 @@ def with_frames(store: Store, form: Form, frames: int | None) -> Form:
 
 def refuse_large(store: Store, form: Form) -> None:
     """Raise StoreError if a clip of a form does not fit in memory, as a damaged record of the source may state."""
-    if int(np.prod(form.shape, dtype=object)) * form.dtype.itemsize > MOST_CLIP_BYTES:
-        raise StoreError(f"{store.path}: a clip of {form.shape} values is larger than {MOST_CLIP_BYTES:,} bytes")
+    if int(np.prod(form.shape, dtype=object)) * form.dtype.itemsize > MOST_BYTES:
+        raise StoreError(f"{store.path}: a clip of {form.shape} values is larger than {MOST_BYTES:,} bytes")
 
 
 def filled_clips(store: Store, form: Form, positions: Sequence[int]) -> Iterator[NDArray[Any]]:
@@ -161,29 +157,26 @@ def filled_clips(store: Store, form: Form, positions: Sequence[int]) -> Iterator
     Raises SourceError if persons do not fit into M.
     """
     for position in positions:
-        video = store[position]
-        keypoint = video["keypoint"]
-        clip = np.zeros(form.shape, form.dtype)
-        persons = _person_rows(video.get(PERSON_ROWS), len(keypoint))
-        if len(persons) and int(persons[-1]) >= form.persons:
-            raise SourceError(
-                f"{store.path}: the video at position {position} has {PERSON_ROWS} {persons.tolist()}, which do not "
-                f"fit into {counted(form.persons, 'person')}"
-            )
-        target = clip[:, : keypoint.shape[1]]
-        target[persons, ..., : keypoint.shape[3]] = keypoint
-        if form.scored:
-            target[persons, ..., -1] = video["keypoint_score"]
-        yield clip
+        yield filled_clip(store[position], form, f"{store.path}: the video at position {position}")
 
 
-def _person_rows(stated: Any, persons: int) -> NDArray[np.int64]:
-    """The persons of the array that a video has: as ``stated`` by ``person_rows``, else the first ones."""
-    if isinstance(stated, np.ndarray) and stated.dtype.kind in "iu" and stated.shape == (persons,):
-        rows = stated.astype(np.int64)
-        if not persons or (rows[0] >= 0 and (np.diff(rows) > 0).all()):
-            return rows
-    return np.arange(persons)
+def filled_clip(video: Annotation, form: Form, place: str) -> NDArray[Any]:
+    """A video as an array [M, T, V, C] of the form, filled up with zeros; ``place`` names it in messages.
+
+    Raises SourceError if persons do not fit into M.
+    """
+    keypoint = video["keypoint"]
+    clip = np.zeros(form.shape, form.dtype)
+    persons = person_rows(video.get(PERSON_ROWS), len(keypoint))
+    if len(persons) and int(persons[-1]) >= form.persons:
+        raise SourceError(
+            f"{place} has {PERSON_ROWS} {persons.tolist()}, which do not fit into {counted(form.persons, 'person')}"
+        )
+    target = clip[:, : keypoint.shape[1]]
+    target[persons, ..., : keypoint.shape[3]] = keypoint
+    if form.scored:
+        target[persons, ..., -1] = video["keypoint_score"]
+    return clip
 
 
 # ----------------------------------------------------------------------------------------------------- rows
@@ -192,53 +185,35 @@ def _person_rows(stated: Any, persons: int) -> NDArray[np.int64]:
 def rows_of_splits(store: Store, splits: Mapping[str, str | None]) -> list[Rows]:
     """The rows of parts, part -> the name of its split in the store, or None for a part without rows.
 
-    They follow the list of the split. As in ``Store.split``, ids without a video are left out. Raises SourceError if
-    the store has no such split, or if an id of it identifies several videos.
+    They follow the list of the split, as described at ``split_positions``, and it raises what that raises.
     """
-    reader, _ = table_rows(store)
-    key = identifier(reader)
-    positions = _positions(store, key)
-    parts = []
-    for part, split in splits.items():
-        if split is None:
-            parts.append(Rows(part, []))
-            continue
-        if split not in store.splits:
-            known = ", ".join(map(shown, store.splits)) or "no splits at all"
-            raise SourceError(
-                f"{store.path} has no split {shown(split)}; there are {known}{closest(split, map(str, store.splits))}"
-            )
-        rows: list[int] = []
-        for name in store.splits[split]:
-            found = positions.get(name, []) if isinstance(name, str) else []
-            if len(found) > 1:
-                raise SourceError(
-                    f"{store.path} has {len(found):,} videos with the {key} {shown(name)}, so the split {shown(split)} "
-                    "does not say which of them is meant: give them different names"
-                )
-            rows += found
-        parts.append(Rows(part, rows))
-    return parts
+    reader, rows = table_rows(store)
+    return [
+        Rows(part, [] if split is None else split_positions(reader, rows, split).tolist())
+        for part, split in splits.items()
+    ]
 
 
-def _positions(store: Store, key: str) -> dict[str, list[int]]:
-    """The positions of the videos with each id."""
-    positions: dict[str, list[int]] = {}
-    for position in range(len(store)):
-        video = store.lazy(position)
-        if key in video and isinstance(name := video[key], str):  # a missing key would be searched for close ones
-            positions.setdefault(name, []).append(position)
-    return positions
+def rows_as_they_came(store: Store, arrays: Mapping[str, str | None]) -> dict[str, Rows] | None:
+    """The rows of each array of the source, in its order; ``arrays`` are array -> its split, None if it was none.
 
-
-def rows_as_they_came(store: Store, arrays: Sequence[str]) -> dict[str, Rows] | None:
-    """The rows of each array of the source, in its order; None if videos do not come from these arrays."""
+    None if videos do not come from these arrays, or if the store has been given other splits since.
+    """
     found: dict[str, list[tuple[int, int]]] = {name: [] for name in arrays}
     for position, origin in enumerate(origins(store)):
         if origin is None or origin.file not in found:
             return None
         found[origin.file].append((origin.position, position))
-    return {name: Rows(name, [position for _, position in sorted(rows)]) for name, rows in found.items()}
+    came = {name: Rows(name, [position for _, position in sorted(rows)]) for name, rows in found.items()}
+    return came if all(_is_split(store, split, came[name].positions) for name, split in arrays.items()) else None
+
+
+def _is_split(store: Store, split: str | None, positions: Sequence[int]) -> bool:
+    """Whether a split has exactly the videos at these positions; a subset without any of them has no such split."""
+    if split is None or split not in store.splits:
+        return not len(positions) if split is not None else not store.splits
+    reader, rows = table_rows(store)
+    return np.flatnonzero(in_split(reader, split)[rows]).tolist() == sorted(positions)
 
 
 def usual_splits(store: Store, splits: Mapping[str, str | None], tests: Sequence[str]) -> list[Rows]:
@@ -280,7 +255,7 @@ def recorded_arrays(store: Store, dialect: str) -> list[dict[str, Json]]:
 
 
 def classes_of(store: Store, recorded: int = 0) -> int:
-    """The number of classes: as recorded of the source, the named ones or those of the task; else largest label + 1.
+    """The number of classes: the named ones, as recorded of the source, or those of the task; else largest label + 1.
 
     Raises SourceError if a label is negative or beyond the classes; FieldNotFoundError if a video has no integer label.
     """
@@ -289,7 +264,7 @@ def classes_of(store: Store, recorded: int = 0) -> int:
     task = store.source.get("task")
     most = int(labels.max(initial=-1)) + 1
     recorded = recorded if recorded >= most else 0  # the labels are others since
-    classes = recorded or len(names or ()) or (ACTIONS.get(task, 0) if isinstance(task, str) else 0) or most
+    classes = len(names or ()) or recorded or (ACTIONS.get(task, 0) if isinstance(task, str) else 0) or most
     if len(labels) and (int(labels.min()) < 0 or most > classes):
         position = int(np.flatnonzero((labels < 0) | (labels >= classes))[0])
         raise SourceError(

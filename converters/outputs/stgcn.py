@@ -62,10 +62,10 @@ def export_stgcn(
 ) -> None:
     """Write the folder ``out``. ``splits`` says which split of the store ``train`` and ``val`` are.
 
-    If it says neither, a store that was made from such files gives the same files again: names, rows, frames, dtypes
-    and headers; another store needs splits of these names. Arrays are [N, C, T, V, M], with M at least 2; T is
-    ``frames``, else that of the longest clip. With ``keypoint_score``, the last channel is the score. ``normalize``:
-    ``agcn`` normalises every clip as 2s-AGCN does, and makes it float32.
+    If it says neither, a store that was made from such files and has their splits gives the same files again: names,
+    rows, frames, dtypes and headers; another store needs splits of these names. Arrays are [N, C, T, V, M], with M at
+    least 2; T is ``frames``, else that of the longest clip. With ``keypoint_score``, the last channel is the score.
+    ``normalize``: ``agcn`` normalises every clip as 2s-AGCN does, and makes it float32.
 
     Raises SourceError if videos have no common form, no usable labels or splits, or more frames than ``frames``; and as
     ``new_folder`` does.
@@ -90,7 +90,7 @@ def _arrays(store: Store, splits: Mapping[str, str | None], frames: int | None) 
     recorded = recorded_arrays(store, "stgcn")
     if not any(splits.values()) and recorded:
         _check_names(store, recorded)
-        came = rows_as_they_came(store, [str(array["name"]) for array in recorded])
+        came = rows_as_they_came(store, {str(array["name"]): _split_of(array) for array in recorded})
         if came is not None:
             return [_recorded_array(store, array, came[str(array["name"])], frames) for array in recorded]
     parts = rows_of_splits(store, splits) if any(splits.values()) else usual_splits(store, splits, _TESTS)
@@ -110,6 +110,11 @@ def _arrays(store: Store, splits: Mapping[str, str | None], frames: int | None) 
         )
         for rows in parts
     ]
+
+
+def _split_of(recorded: dict[str, Json]) -> str | None:
+    split = recorded.get("split")
+    return split if isinstance(split, str) else None
 
 
 def _check_names(store: Store, recorded: list[dict[str, Json]]) -> None:

@@ -65,7 +65,7 @@ def _dialect(readers: Sequence[Reader], with_splits: bool) -> str:
         return "merge"
     (dialect,) = dialects
     files = [set(r.table[ORIGIN_COLUMNS[0]].to_pylist()) for r in readers if ORIGIN_COLUMNS[0] in r.table.column_names]
-    one_each = dialect == "folder" or sources[0].get("kpfiles") == "video"
+    one_each = dialect in ("folder", "gcn-clips") or sources[0].get("kpfiles") == "video"
     clash = one_each and sum(map(len, files)) > len(set().union(*files))
     if not isinstance(dialect, str) or dialect == "single" or (dialect == "list" and with_splits) or clash:
         return "merge"

@@ -66,5 +66,9 @@ def aside_of(new: Path) -> Path:
     return new.with_name(new.name + ".replaced")
 
 
+PERSON_ROWS = "person_rows"
+"""Key of int64 [M]: the persons that an annotation has of an array of the GCN code bases, if not the first ones."""
+
+
 Annotation: TypeAlias = dict[Any, Any]
 """One video as PYSKL documents it (tools/data/README.md): a dict of metadata and arrays."""

@@ -74,16 +74,18 @@ def _matches(reader: Reader, ids: Any) -> NDArray[np.bool_]:
     return keep
 
 
-def split_rows(reader: Reader, name: Any) -> NDArray[np.int64]:
-    """The rows of the table for the videos of a split, in the order of the split's own list, int64 [n].
+def split_positions(reader: Reader, rows: NDArray[np.int64], name: Any) -> NDArray[np.int64]:
+    """The positions of the videos of a split, in the order of the split's own list, int64 [n].
 
-    Ids without a video are left out. An id that is listed several times is so many rows: the same video, or one video
-    after the other if as many have the id.
+    Ids without a video are left out. An id that is listed several times is as many positions: those of the same video,
+    or of one video after the other if as many videos have the id.
 
     Raises SplitNotFoundError as ``in_split`` does, AmbiguousVideoError if several videos have an id that is not listed
     as often.
     """
     codes, wanted = _coded(reader, _ids_of_split(reader, name))
+    codes = codes[rows]
+    wanted = wanted[np.isin(wanted, codes)]
     order = np.argsort(codes, kind="stable")
     ranked = codes[order]
     first = ranked.searchsorted(wanted, "left")
@@ -93,10 +95,12 @@ def split_rows(reader: Reader, name: Any) -> NDArray[np.int64]:
     number, mentions = _counted_so_far(wanted)
     unclear = np.flatnonzero((videos > 1) & (videos != mentions))
     if len(unclear):
-        rows = order[first[unclear[0]] :][: videos[unclear[0]]]
+        alike = order[first[unclear[0]] :][: videos[unclear[0]]]
+        key, row = identifier(reader), int(rows[alike[0]])
         raise AmbiguousVideoError(
-            f"{reader.path}: the split {shown(name)} lists {counted(int(mentions[unclear[0]]), 'time')} an id that "
-            f"{len(rows):,} videos have, at positions {', '.join(map(str, rows[:5]))}: give them different names"
+            f"{reader.path}: the split {shown(name)} lists {counted(int(mentions[unclear[0]]), 'time')} the {key} "
+            f"{shown(reader.entries(row)[key](row))}, which {len(alike):,} videos have, at positions "
+            f"{', '.join(map(str, alike[:5]))}: give them different names"
         )
     return order[first + np.where(videos > 1, number, 0)]
 

@@ -15,18 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skelstore.errors import FieldNotFoundError, StoreError
+from skelstore.format.schema import PERSON_ROWS
 from skelstore.read.reader import Reader
 from skelstore.read.store import Store, open, table_rows
-from skelstore.read.videos import split_rows
+from skelstore.read.videos import split_positions
 from skelstore.wording import counted, shown
 
 Floats = NDArray[np.float32]
 
 PERSONS = 2
-"""Number of persons of a clip in the published files; absent persons are zeros."""
-
-PERSON_ROWS = "person_rows"
-"""Key of an array int64 [M]: which persons of the source's array a video has, if these are not the first ones."""
+"""Number of persons of a clip in the published files, which feeders expect; absent persons are zeros."""
 
 MOST_BYTES = 1 << 30
 """A larger clip is refused. Records of the source are not trusted: they may state any number."""
@@ -51,8 +49,8 @@ class Clips:
     def __init__(self, path: str | os.PathLike[str], split: str, first: int | None = None) -> None:
         # Without maps: their pages would count as memory of every worker, and chunks are decoded into arrays anyway.
         whole = open(path, mmap=False)
-        reader, _ = table_rows(whole)
-        self.store: Store = whole.at(split_rows(reader, split)[:first])
+        reader, rows = table_rows(whole)
+        self.store: Store = whole.at(split_positions(reader, rows, split)[:first])
         (frames, persons), recorded = _longest(reader), _recorded(self.store)
         self.frames = max(frames, recorded[0])
         self.persons = max(persons, recorded[1])
@@ -107,7 +105,7 @@ class Clips:
             )
         if not len(keypoint):  # no data bounds its number of frames
             keypoint, score = keypoint[:, :0], None if score is None else score[:, :0]
-        rows = _person_rows(video.get(PERSON_ROWS), len(keypoint))
+        rows = person_rows(video.get(PERSON_ROWS), len(keypoint))
         if len(rows) and rows[-1] >= self.persons:
             raise StoreError(
                 f"{self.place(position)} has {PERSON_ROWS} {shown(rows.tolist())}, which do not fit into "
@@ -138,8 +136,10 @@ class _Parts(NamedTuple):
             target[self.rows, ..., -1] = self.score
 
 
-def _person_rows(stated: Any, persons: int) -> NDArray[np.int64]:
-    """The place of each person in the clip: as ``stated``, if that is ascending numbers, else the first places."""
+def person_rows(stated: Any, persons: int) -> NDArray[np.int64]:
+    """The place of each person in a clip, int64 [persons]: as ``stated`` by an annotation's `PERSON_ROWS`, if these
+    are ascending numbers, one per person; else the first places.
+    """
     if isinstance(stated, np.ndarray) and stated.dtype.kind in "iu" and stated.shape == (persons,):
         rows = stated.astype(np.int64)
         if not persons or (rows[0] >= 0 and (np.diff(rows) > 0).all()):

@@ -186,7 +186,7 @@ def test_the_motion_of_the_pickle_decides() -> None:
 def test_mmaction2_needs_the_files(tmp_path: Path) -> None:
     converters.convert(dump(tmp_path / "a.pkl", entries()), tmp_path / "a.zarr", workers=1)
     with pytest.raises(
-        SourceError, match=r"made from raw_skes_data\.pkl, which lacks .*: convert the \.skeleton files"
+        SourceError, match=r"has videos of raw_skes_data\.pkl, which lacks .*: convert the \.skeleton files"
     ):
         RawStore(tmp_path / "a.zarr", recipe="mmaction2")
 
@@ -217,6 +217,16 @@ def test_the_commands(tmp_path: Path, run: Callable[..., Any]) -> None:
         assert_exact(store.splits, ctrgcn_reference.splits(names, "ntu60"))
     with skelstore.open(tmp_path / "dense.zarr") as store:
         assert store[names[0]]["label"] == int(names[0][-3:]) - 1
+
+
+def test_a_clip_without_a_frame_comes_back(tmp_path: Path) -> None:
+    clips = [*denoised_like(entries(NAMES[:1])), np.zeros((0, 75), np.float32), np.zeros((0, 150), np.float32)]
+    path = dump(tmp_path / "a.pkl", clips)
+    converters.convert(path, tmp_path / "a.zarr", names=names_file(tmp_path, NAMES[:3]), workers=1)
+    with skelstore.open(tmp_path / "a.zarr") as store:
+        assert [video["keypoint"].shape[:2] for video in store][1:] == [(1, 0), (2, 0)]
+        converters.export(store, tmp_path / "b.pkl")
+    assert_exact(load(tmp_path / "b.pkl"), clips)
 
 
 def test_names_of_other_data_give_neither_labels_nor_splits(tmp_path: Path) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
+import re
 import tempfile
 from collections.abc import Callable
 from contextlib import closing
@@ -24,8 +26,10 @@ from converters.dialects.gcn_clips import GcnClips
 from converters.dialects.registry import recorded_options
 from converters.dialects.stgcn import StGcnSource
 from converters.information import notes
+from converters.outputs import video_files
 from converters.samples.gcn_arrays import ctrgcn_like, stgcn_like, write_gcn_arrays
-from skelstore.errors import SourceError
+from skelstore.errors import SkelstoreError, SourceError
+from tests.support.contracts import write
 from tests.support.exact import assert_exact
 from tests.support.files import tree
 from tests.support.gcn_arrays import Array, annotation, members, one_hot, padded
@@ -495,23 +499,125 @@ def test_any_clips(
     keep_padding: bool,
     data: st.DataObject,
 ) -> None:
+    """Values, and every byte of the files on export: in Fortran order, and with headers that NumPy does not write."""
     persons, joints, coordinates = body
     channels = channels if coordinates == 3 else None
     scored = channels == "xys" or (channels is None and (coordinates, joints) == (3, 18))
     expected = []
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+        folder = Path(name) / "in"
         for i, frames in enumerate(lengths):
             clip = data.draw(padded(1, persons, frames, joints, coordinates, dtype))
             array = axes_of_stgcn(clip)
-            (folder / f"class{i % 2}").mkdir(exist_ok=True)
-            np.save(folder / f"class{i % 2}" / f"{i}.npy", array if data.draw(st.booleans()) else array[0])
+            array = ordered(array if data.draw(st.booleans()) else array[0], data.draw(st.booleans()))
+            head, unusual = npy_head(array, data.draw(st.sampled_from(["NumPy's", "version 2", "old", "Python 2"])))
+            (folder / f"class{i % 2}").mkdir(exist_ok=True, parents=True)
+            (folder / f"class{i % 2}" / f"{i}.npy").write_bytes(head + array.tobytes(order="A"))
             made = annotation(f"class{i % 2}/{i}", i % 2, clip[0], keep_padding=keep_padding, scored=scored)
+            made |= {"array_shape": array.shape} | ({"array_header": head.decode("latin-1")} if unusual else {})
             expected.append(made)
         options: dict[str, Any] = {"channels": channels, "keep_padding": keep_padding}
         expected.sort(key=lambda one: str(one["frame_dir"]))
         check_source(GcnClips(folder, label_by="folders", **options), expected, {})
         assert_exact(GcnClips(folder, label_by="folders").description()["class_names"][:1], ["class0"])
+        given = {key: value for key, value in options.items() if value}
+        with converted(folder, Path(name) / "a.zarr", dialect="gcn-clips", label_by="folders", **given) as store:
+            export(store, Path(name) / "out")
+        assert tree(Path(name) / "out") == tree(folder)
+
+
+def npy_head(array: Array, kind: str) -> tuple[bytes, bool]:
+    """The header of an array, and whether it is not as NumPy writes it for an array in C order."""
+    file = io.BytesIO()
+    stated = np.lib.format.header_data_from_array_1_0(array)
+    if kind == "NumPy's":
+        np.lib.format.write_array_header_1_0(file, stated)
+        return file.getvalue(), stated["fortran_order"]
+    if kind == "version 2":
+        np.lib.format.write_array_header_2_0(file, stated)
+        return file.getvalue(), True
+    text = repr(stated) + " \n"
+    if kind == "Python 2":
+        text = re.sub(r"(\d+)(?=[,)])", r"\1L", text)
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode(), True
+
+
+def test_clips_that_do_not_fit_their_arrays_any_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_gcn_arrays(tmp_path, 4, frames=12)
+    with converted(tmp_path / "clips", tmp_path / "a.zarr", dialect="gcn-clips", label_by="folders") as store:
+        source, origins, first = store.source, store.origins(), store[0]
+        skelstore.subset(store.at([2, 0]), tmp_path / "b.zarr")
+    with skelstore.open(tmp_path / "b.zarr") as store:
+        export(store, tmp_path / "some")
+    assert tree(tmp_path / "some").items() < tree(tmp_path / "clips").items()
+    assert len(tree(tmp_path / "some")) == 2
+    shape = first["array_shape"]
+    header = np.lib.format.magic(1, 0).decode("latin-1") + "\x02\0{}"
+    wrong: dict[str, tuple[dict[str, Any], str]] = {
+        "no shape": ({"array_shape": None}, "at position 0 has no array_shape.*use --format, such as stgcn"),
+        "a list": ({"array_shape": list(shape)}, "has no array_shape"),
+        "two clips": ({"array_shape": (2, *shape)}, "has no array_shape"),
+        "text": ({"array_shape": ("3", *shape[1:])}, "has no array_shape"),
+        "fewer frames": ({"array_shape": (shape[0], 1, *shape[2:])}, "does not fit its array_shape .* it has changed"),
+        "other joints": ({"keypoint": first["keypoint"][:, :, 1:]}, "does not fit its array_shape"),
+        "other scores": ({"keypoint_score": first["keypoint_score"].astype(float)}, "does not fit its array_shape"),
+        "no keypoint": ({"keypoint": None}, "has no keypoint and keypoint_score, which does not fit"),
+        "another person": ({"person_rows": np.arange(len(first["keypoint"])) + 7}, "do not fit into 2 persons"),
+        "beyond memory": ({"array_shape": (shape[0], 10**12, *shape[2:])}, "is larger than"),
+        "no header": ({"array_header": header}, "the header of an array that the store records is not one"),
+    }
+    monkeypatch.setattr(video_files, "origins", lambda store: origins[:1])
+    for name, (change, expected) in wrong.items():
+        path = write(tmp_path / f"{name}.zarr", [{**first, **change}], source=source)
+        with skelstore.open(path) as store, pytest.raises(SkelstoreError, match=expected):
+            export(store, tmp_path / "out")
+        assert not (tmp_path / "out").exists()
+
+
+@given(st.integers(0, 300), st.sampled_from([b"", b"\0", b"\xff", b" ", b"1", b">", b"F"]), st.booleans())
+@settings(max_examples=40)
+def test_a_damaged_clip_is_refused_or_comes_back(at: int, instead: bytes, fortran: bool) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "in"
+        folder.mkdir()
+        np.save(folder / "a.npy", ordered(np.arange(90, dtype=np.float32).reshape(3, 5, 3, 2), fortran))
+        data = (folder / "a.npy").read_bytes()
+        (folder / "a.npy").write_bytes(data[:at] + instead + data[at + 1 :])
+        said = ""
+        try:
+            GcnClips(folder).close()
+        except SourceError as error:
+            said = str(error)
+        if said:
+            assert str(folder / "a.npy") in said
+            return
+        with converted(folder, Path(name) / "a.zarr", dialect="gcn-clips") as store:
+            export(store, Path(name) / "out")
+        assert tree(Path(name) / "out") == tree(folder)
+
+
+def test_a_clip_beyond_memory_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    np.save(tmp_path / "a.npy", np.zeros((3, 5, 3, 2), np.float32))
+    monkeypatch.setattr("skelstore.train.clips.MOST_BYTES", 359)
+    with pytest.raises(SourceError, match=r"a\.npy has 360 bytes of values; expected one clip, of at most 359"):
+        GcnClips(tmp_path)
+
+
+def test_merged_clips_are_exported_unless_files_have_the_same_name(tmp_path: Path) -> None:
+    for part in ("one", "two"):
+        write_gcn_arrays(tmp_path / part, 4, frames=12)
+    (tmp_path / "two" / "clips").rename(tmp_path / "two" / "b")
+    (tmp_path / "two" / "clips").mkdir()
+    (tmp_path / "two" / "b").rename(tmp_path / "two" / "clips" / "b")
+    for part in ("one", "two"):
+        converted(tmp_path / part / "clips", tmp_path / f"{part}.zarr", dialect="gcn-clips").close()
+    skelstore.merge([tmp_path / "one.zarr", tmp_path / "two.zarr"], tmp_path / "both.zarr")
+    with skelstore.open(tmp_path / "both.zarr") as store:
+        export(store, tmp_path / "out")
+    assert tree(tmp_path / "out") == tree(tmp_path / "one" / "clips") | tree(tmp_path / "two" / "clips")
+    skelstore.merge([tmp_path / "one.zarr"] * 2, tmp_path / "same.zarr", allow=["ids"])
+    with skelstore.open(tmp_path / "same.zarr") as store:
+        assert store.source["dialect"] == "merge"
 
 
 def test_clips_are_converted_when_they_are_stated(tmp_path: Path) -> None:

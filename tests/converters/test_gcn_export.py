@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import sys
 import tempfile
-import types
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,8 +18,11 @@ import converters
 import skelstore
 from converters import export
 from converters.dialects.ctrgcn import CtrGcnSource
+from converters.labels import relabel
+from converters.outputs import stgcn as outputs_stgcn
 from converters.samples.gcn_arrays import write_gcn_arrays
 from converters.samples.pickles import compressed_like, iter_ntu_like
+from converters.splitting import split
 from skelstore.errors import SkelstoreError, SourceError, StoreError, StoreExistsError
 from tests.support.contracts import write
 from tests.support.exact import assert_exact
@@ -49,6 +50,12 @@ def reference(videos: Sequence[Annotation], shape: Sequence[int], dtype: Any) ->
             for m, t, v in np.ndindex(one["keypoint_score"].shape):
                 clips[n, m, t, v, -1] = one["keypoint_score"][m, t, v]
     return clips
+
+
+def loaded(path: Path) -> dict[str, Array]:
+    """The arrays of a .npz by name."""
+    with np.load(path) as arrays:
+        return dict(arrays)
 
 
 @st.composite
@@ -100,7 +107,7 @@ def test_any_store_is_exported_in_the_order_of_its_splits(
             assert archive.namelist() == ["x_train.npy", "y_train.npy", "x_test.npy", "y_test.npy"]
             assert {(i.date_time, i.compress_type) for i in archive.infolist()} == {((1980, 1, 1, 0, 0, 0), 0)}
             assert archive.testzip() is None
-        arrays = np.load(Path(name) / "a.npz")
+        arrays = loaded(Path(name) / "a.npz")
         for split, part, file in ((chosen[0], "train", "train"), (chosen[1], "test", "val")):
             ids = [i for i in splits.get(str(split), []) if i in by_name]
             rows = [by_name[i] for i in ids]
@@ -213,7 +220,12 @@ REFUSED: dict[str, tuple[list[Annotation], dict[str, Any], dict[str, Any], str]]
         {},
         "has the splits 'train', 'val', 'test': say which",
     ),
-    "a name twice": ([A, A], {"one": ["a"]}, {"split_train": "one"}, "has 2 videos with the frame_dir 'a'"),
+    "a name twice": (
+        [A, A],
+        {"one": ["a"]},
+        {"split_train": "one"},
+        "lists 1 time the frame_dir 'a', which 2 videos have",
+    ),
 }
 
 
@@ -227,6 +239,20 @@ def test_what_cannot_be_exported_is_refused(tmp_path: Path, name: str, form: Any
     ):
         export(store, tmp_path / "out", format=form, **options)
     assert names_in(tmp_path) == ["a.zarr"]
+
+
+def test_a_format_that_was_forgotten(arrays: Path, tmp_path: Path) -> None:
+    converters.convert(arrays / "NTU60_CS.npz", tmp_path / "a.zarr")
+    with skelstore.open(tmp_path / "a.zarr") as store:
+        for name in ("a.pkl", "a.pickle"):
+            with pytest.raises(SourceError, match=r"the format ctrgcn, which is no \.p.*--format \(pyskl, list\)"):
+                export(store, tmp_path / name)
+        export(store, tmp_path / "a.pkl", format="pyskl")
+    with skelstore.open(write(tmp_path / "b.zarr", [A])) as store:
+        for form in (None, "stgcn"):
+            with pytest.raises(SourceError, match=r"which is no \.npz: .*--format \(ctrgcn\)"):
+                export(store, tmp_path / "b.npz", format=form)  # type: ignore[arg-type]
+        export(store, tmp_path / "b.npz", format="ctrgcn")
 
 
 def test_options_that_do_not_go_with_a_format(tmp_path: Path) -> None:
@@ -260,7 +286,7 @@ def arrays(tmp_path: Path) -> Path:
 
 def test_a_part_of_the_videos_keeps_its_order_and_its_frames(arrays: Path, tmp_path: Path) -> None:
     converters.convert(arrays / "NTU60_CS.npz", tmp_path / "a.zarr")
-    original = np.load(arrays / "NTU60_CS.npz")
+    original = loaded(arrays / "NTU60_CS.npz")
     with skelstore.open(tmp_path / "a.zarr") as store:
         skelstore.subset(store.at([7, 4, 0, 2]), tmp_path / "b.zarr")
         export(store.at([3, 1]), tmp_path / "view.npz")
@@ -270,7 +296,7 @@ def test_a_part_of_the_videos_keeps_its_order_and_its_frames(arrays: Path, tmp_p
         with pytest.raises(SourceError, match="--frames 1 is less"):
             export(store, tmp_path / "d.npz", frames=1)
         export(store, tmp_path / "d.npz", frames=20)
-    found = {name: np.load(tmp_path / f"{name}.npz") for name in ("view", "b", "c", "d")}
+    found = {name: loaded(tmp_path / f"{name}.npz") for name in ("view", "b", "c", "d")}
     assert_exact(found["view"]["x_train"], original["x_train"][[1, 3]])
     assert found["view"]["x_test"].shape == (0, 12, 150)
     assert_exact(found["b"]["x_train"], original["x_train"][[0, 2, 4]])
@@ -280,6 +306,23 @@ def test_a_part_of_the_videos_keeps_its_order_and_its_frames(arrays: Path, tmp_p
     longest = found["c"]["x_train"].shape[1]
     assert_exact(found["c"]["x_train"], original["x_test"][[1], :longest])
     assert_exact(found["c"]["y_test"], original["y_train"][[0, 2, 4]])
+
+
+def test_labels_with_new_names(arrays: Path, tmp_path: Path) -> None:
+    """The arrays keep their width as they came; by splits, y is as wide as there are names."""
+    converters.convert(arrays / "NTU60_CS.npz", tmp_path / "a.zarr")
+    changes = relabel(tmp_path / "a.zarr", tmp_path / "b.zarr", compact=True)
+    relabel(tmp_path / "b.zarr", tmp_path / "c.zarr", class_names=CLASSES[: len(changes)])
+    original = loaded(arrays / "NTU60_CS.npz")
+    with skelstore.open(tmp_path / "c.zarr") as store:
+        export(store, tmp_path / "came.npz")
+        export(store, tmp_path / "split.npz", split_train="train", split_test="test")
+    for name, width in (("came", 60), ("split", len(changes))):
+        found = loaded(tmp_path / f"{name}.npz")
+        for part in ("train", "test"):
+            labels = [changes[label] for label in np.where(original[f"y_{part}"] > 0)[1].tolist()]
+            assert np.where(found[f"y_{part}"] > 0)[1].tolist() == labels
+            assert found[f"y_{part}"].shape[1] == width
 
 
 def test_labels_that_have_changed_since(arrays: Path, tmp_path: Path) -> None:
@@ -302,6 +345,44 @@ def test_labels_that_have_changed_since(arrays: Path, tmp_path: Path) -> None:
         assert np.where(found["y_test"] > 0)[1].tolist() == [one["label"] for one in videos[6:]]
 
 
+@pytest.mark.parametrize("keep", [False, True])
+def test_other_splits_than_those_of_the_arrays(arrays: Path, tmp_path: Path, keep: bool) -> None:
+    """The new splits are exported; if the old ones are still there, the arrays are as they came."""
+    converters.convert(arrays / "NTU60_CS.npz", tmp_path / "a.zarr")
+    converters.convert(arrays / "stgcn", tmp_path / "b.zarr")
+    for name, test, format_ in (("a", "test", "ctrgcn"), ("b", "val", "stgcn")):
+        parts = {"train": 0.5, "val": 0.5} if not keep else {"one": 0.5, "two": 0.5}
+        split(tmp_path / f"{name}.zarr", tmp_path / f"{name}2.zarr", parts=parts, keep=keep)
+        with skelstore.open(tmp_path / f"{name}2.zarr") as store:
+            assert {"train", test if keep else "val"} <= store.splits.keys()
+            export(store, tmp_path / f"{name}_came")
+            one, two = parts
+            export(store, tmp_path / f"{name}_split", split_train=one, split_test=two)
+            assert len(store.splits[one]) == 4
+        if keep and format_ == "ctrgcn":
+            assert members(tmp_path / "a_came") == members(arrays / "NTU60_CS.npz")
+        elif keep:
+            assert tree(tmp_path / "b_came") == tree(arrays / "stgcn")
+        elif format_ == "ctrgcn":
+            assert members(tmp_path / "a_came") == members(tmp_path / "a_split")
+        else:
+            assert tree(tmp_path / "b_came") == tree(tmp_path / "b_split")
+
+
+def test_an_array_that_was_no_split(arrays: Path, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir(exist_ok=True)
+    table = (arrays / "stgcn" / "val_label.pkl").rename(tmp_path / "labels.pkl")
+    array = (arrays / "stgcn" / "val_data.npy").rename(tmp_path / "some.npy")
+    converters.convert(array, tmp_path / "a.zarr", table=table)
+    split(tmp_path / "a.zarr", tmp_path / "b.zarr", parts={"train": 0.5, "val": 0.5})
+    for name in "ab":
+        with skelstore.open(tmp_path / f"{name}.zarr") as store:
+            export(store, tmp_path / name)
+    assert names_in(tmp_path / "a") == ["labels.pkl", "some.npy"]
+    assert (tmp_path / "a" / "some.npy").read_bytes() == array.read_bytes()
+    assert names_in(tmp_path / "b") == ["train_data.npy", "train_label.pkl", "val_data.npy", "val_label.pkl"]
+
+
 def test_merged_arrays_are_exported_by_their_splits(arrays: Path, tmp_path: Path) -> None:
     converters.convert(arrays / "NTU60_CS.npz", tmp_path / "a.zarr")
     write_gcn_arrays(tmp_path / "more", 4, 1, frames=12)
@@ -310,7 +391,7 @@ def test_merged_arrays_are_exported_by_their_splits(arrays: Path, tmp_path: Path
     skelstore.merge([tmp_path / "a.zarr", tmp_path / "b.zarr"], tmp_path / "c.zarr")
     with skelstore.open(tmp_path / "c.zarr") as store:
         export(store, tmp_path / "c.npz")
-    one, two = (np.load(path / "NTU60_CS.npz") for path in (arrays, tmp_path / "more"))
+    one, two = (loaded(path / "NTU60_CS.npz") for path in (arrays, tmp_path / "more"))
     with np.load(tmp_path / "c.npz") as found:
         frames = found["x_train"].shape[1]
         assert_exact(found["x_train"], np.concatenate([one["x_train"], two["x_train"]])[:, :frames])
@@ -388,7 +469,10 @@ RECORDS: dict[str, Any] = {
 def test_a_false_record_of_the_source_is_refused(arrays: Path, tmp_path: Path, name: str) -> None:
     (arrays / "stgcn" / "val_data.npy").unlink()
     converters.convert(arrays / "stgcn", tmp_path / "a.zarr")
-    _record(tmp_path / "a.zarr", {"arrays": RECORDS[name]})
+    record = RECORDS[name]
+    if isinstance(record, list):
+        record = [{"split": "train", **one} if isinstance(one, dict) else one for one in record]
+    _record(tmp_path / "a.zarr", {"arrays": record})
     before = names_in(tmp_path)
     with skelstore.open(tmp_path / "a.zarr") as store, pytest.raises(StoreError):
         export(store, tmp_path / "out")
@@ -428,9 +512,7 @@ def test_clips_are_normalised_as_they_are_written(
         given.append(clip)
         return clip + np.float32(1)
 
-    module = types.ModuleType("converters.outputs.agcn_normalization")
-    module.normalize_agcn = normalize_agcn  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setattr(outputs_stgcn, "normalize_agcn", normalize_agcn)
     converters.convert(arrays / "stgcn", tmp_path / "a.zarr")
     with skelstore.open(tmp_path / "a.zarr") as store:
         export(store, tmp_path / "out", normalize="agcn")

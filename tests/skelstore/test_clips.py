@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import skelstore
 from skelstore.format.schema import Origin
 from skelstore.read.store import table_rows
-from skelstore.read.videos import split_rows
+from skelstore.read.videos import split_positions
 from skelstore.train import augmentation
 from skelstore.train.clips import Clips, statistics
 from tests.support.contracts import write, written
@@ -33,13 +33,16 @@ TEXTS = st.sampled_from([f"v{i}" for i in range(12)])
 
 @given(data=st.data(), key=st.sampled_from(["frame_dir", "filename"]), ids=st.sampled_from([IDS, TEXTS]))
 @settings(max_examples=60)
-def test_rows_follow_the_list_of_the_split(data: Any, key: str, ids: Any) -> None:
+def test_positions_follow_the_list_of_the_split(data: Any, key: str, ids: Any) -> None:
     stored = data.draw(st.lists(ids, max_size=8))
     shuffled = st.permutations([*stored, "nobody", *stored[:1]])
     listed = data.draw(st.one_of(st.lists(ids, max_size=12), st.permutations(stored), shuffled))
+    view = data.draw(st.one_of(st.just([*range(len(stored))]), st.permutations(range(len(stored)))))
+    view = view[: data.draw(st.integers(0, len(view)))]
     videos: list[dict[str, Any]] = [{key: value, "label": i} for i, value in enumerate(stored)]
+    stored = [stored[row] for row in view]
     with written(videos, {"train": listed}) as path, skelstore.open(path) as store:
-        reader, _ = table_rows(store)
+        reader, chosen = table_rows(store.at(view))
         expected: list[int] | None = []
         for i, one in enumerate(listed):
             rows = [row for row, value in enumerate(stored) if value == one]
@@ -49,18 +52,18 @@ def test_rows_follow_the_list_of_the_split(data: Any, key: str, ids: Any) -> Non
             expected += rows if len(rows) < 2 else [rows[listed[:i].count(one)]]
         if expected is None:
             with pytest.raises(skelstore.AmbiguousVideoError, match="videos have, at positions"):
-                split_rows(reader, "train")
+                split_positions(reader, chosen, "train")
         else:
-            assert split_rows(reader, "train").tolist() == expected
+            assert split_positions(reader, chosen, "train").tolist() == expected
 
 
-def test_rows_of_videos_without_an_id(tmp_path: Path) -> None:
+def test_positions_of_videos_without_an_id(tmp_path: Path) -> None:
     path = write(tmp_path / "a.zarr", [{"frame_dir": "a"}, {"label": 1}, {"frame_dir": "b"}], {"x": ("b", "q", "a")})
     with skelstore.open(path) as store:
-        reader, _ = table_rows(store)
-        assert split_rows(reader, "x").tolist() == [2, 0]
+        reader, rows = table_rows(store)
+        assert split_positions(reader, rows, "x").tolist() == [2, 0]
         with pytest.raises(skelstore.SplitNotFoundError, match="there are 'x'"):
-            split_rows(reader, "y")
+            split_positions(reader, rows, "y")
 
 
 # --- clips -------------------------------------------------------------------------------------------------

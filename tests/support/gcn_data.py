@@ -91,14 +91,6 @@ def write_guide_files(folder: Path) -> None:
         labels.rename(labels.with_name(f"{part}_label.pkl"))
 
 
-def write_guide_stores(folder: Path) -> None:
-    """The stores that docs/gcn.md makes of these files, but for what a conversion records of its source."""
-    parts = guide_clips()
-    for name, test in (("ntu60", "test"), ("agcn", "val")):
-        splits = {"train": names(parts["train"]), test: names(parts["val"])}
-        write(folder / f"{name}.zarr", [*parts["train"], *parts["val"]], splits)
-
-
 def guide_clips() -> dict[str, list[Annotation]]:
     clips = generated_clips(24, seed=9, longest=60)
     for clip, name in zip(clips, ntu_names(24), strict=True):

@@ -59,7 +59,7 @@ class RawStore(KnownAtOnce):
                 )
             if recipe == "mmaction2" and MOTION in self._store.fields:
                 raise SourceError(
-                    f"{self.path} was made from raw_skes_data.pkl, which lacks what the recipe mmaction2 needs, frames "
+                    f"{self.path} has videos of raw_skes_data.pkl, which lacks what the recipe mmaction2 needs, frames "
                     f"without a body and the order of the bodies in a frame: convert the {ntu.SUFFIX} files"
                 )
             names = [self._store.name(row) or "" for row in range(len(self._store))]
