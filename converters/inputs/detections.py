@@ -240,8 +240,8 @@ class Detections:
             form = self._forms[name] = _form(name, len(row))
         if len(row) != form.width or not form.width:
             raise SourceError(
-                f"{self._where}: {place}.{name} has {counted(len(row), 'number')}; expected {form.trailing} of them, as "
-                "in the first detection"
+                f"{self._where}: {place}.{name} has {counted(len(row), 'number')}; expected {form.trailing} of them, "
+                "as in the first detection"
             )
         self._pending.setdefault(name, {})[len(self._block)] = row
 

@@ -107,8 +107,7 @@ def parse(text: bytes, where: str) -> Any:
 def parse_all(texts: Sequence[bytes], places: Sequence[str]) -> list[Any]:
     """The values of JSON texts, together at most ``MOST_ELEMENT`` bytes.
 
-    Raises SourceError, with the place of a text, as
-    ``elements`` does.
+    Raises SourceError as ``elements`` does, with the place of the text.
     """
     values = _parse_run(b",".join(texts), len(texts))
     return [parse(text, place) for text, place in zip(texts, places, strict=True)] if values is None else values

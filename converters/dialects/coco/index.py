@@ -6,6 +6,7 @@ import re
 from array import array
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
@@ -122,7 +123,7 @@ class _Images:
 
     def place(self, number: int, key: tuple[str, str], frame: int) -> None:
         """State the clip and the frame of an image."""
-        if not (is_utf8(key[0]) and is_utf8(key[1])):
+        if key not in self.of_clip and not (is_utf8(key[0]) and is_utf8(key[1])):
             raise SourceError(f"{self.where}: {shown(key[1])} is not the name of a clip: it is not UTF-8")
         self.clips[number] = self.of_clip.setdefault(key, len(self.of_clip))
         self.frames[number] = frame
@@ -134,15 +135,15 @@ class _Images:
         name = name[:1000]
         if self.pattern is not None:
             return self._by_pattern(name, place)
-        path = PurePosixPath(name.replace("\\", "/"))
-        match = _LAST_NUMBER.fullmatch(path.stem)
+        folder, _, file = name.replace("\\", "/").rstrip("/").rpartition("/")
+        dot = file.rfind(".", 1, len(file) - 1)
+        match = _LAST_NUMBER.fullmatch(file, 0, len(file) if dot < 0 else dot)
         if match is None or int(match[2]) > _MOST_FRAME:
             raise SourceError(
                 f"{self.where}: {place} {shown(name)} states no frame; expected a number in it: give --frame-pattern, "
                 "a regular expression such as '(?P<clip>.+)_(?P<frame>[0-9]+)'"
             )
-        folder = "" if path.parent == PurePosixPath() else path.parent.as_posix().strip("/")
-        return (folder, match[1].rstrip("._- ")), int(match[2])
+        return (_normal(folder), match[1].rstrip("._- ")), int(match[2])
 
     def _by_pattern(self, name: str, place: str) -> tuple[tuple[str, str], int]:
         assert self.pattern is not None
@@ -154,6 +155,12 @@ class _Images:
                 f"{self.where}: {place} {shown(name)} does not fit --frame-pattern {self.pattern.pattern}"
             )
         return ("", groups.get("clip") or ""), int(frame)
+
+
+@lru_cache(1000)
+def _normal(folder: str) -> str:
+    """The path of a folder without slashes at its ends, empty steps and dots for the folder itself."""
+    return "" if PurePosixPath(folder) == PurePosixPath() else PurePosixPath(folder).as_posix().strip("/")
 
 
 def read_index(chunks: Iterator[bytes], where: str, file: str, pattern: re.Pattern[str] | None) -> Index:
