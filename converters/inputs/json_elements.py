@@ -3,9 +3,9 @@
 A file of a pose tool is a list of detections or of frames, or an object with a few such lists; each element is small,
 but a file may have gigabytes. The text is framed here: a regular expression finds brackets outside of strings, several
 times as fast as a parser, and each element is parsed as a whole. So every element has its place in the file, and memory
-does not grow with the file. Objects without objects in them, such as detections, are parsed many at once; one by one
-again if there is a fault, so that it has a place. Elements are parsed with orjson if it is installed
-(``skelstore[json]``), otherwise with the standard library, which takes about twice the time.
+does not grow with the file. Elements that are small and not deep are parsed many at once; one by one if there is a
+fault, so that it has a place. Elements are parsed with orjson if it is installed (``skelstore[json]``), otherwise with
+the standard library, which takes about twice the time.
 
 JSON is that of RFC 8259: NaN, Infinity and a key that occurs twice in an object are errors.
 """
@@ -44,18 +44,25 @@ _TO_BRACKET = re.compile(rb'(?:[^"\[\]{}]++|"[^"\\]*+(?:\\.[^"\\]*+)*+")*+([\[\]
 that is proportional to its length."""
 _OUT_OF_VALUE = re.compile(rb'(?:[^"\[\]{}]++|"[^"\\]*+(?:\\.[^"\\]*+)*+"|\[[^"\[\]{}]*+\])*+([\[\]{}])', re.DOTALL)
 """The same, but lists without text, lists and objects in them are passed over, too."""
-_FLAT = re.compile(
-    rb'[ \t\r\n]*+(,?+)[ \t\r\n]*+(\{(?:[^"\[\]{}]++|"[^"\\]*+(?:\\.[^"\\]*+)*+"'
-    rb"|\[(?:[^\"\[\]{}]++|\[[^\"\[\]{}]*+\])*+\])*+\})",
-    re.DOTALL,
-)
-"""The comma before an element, and an element that is an object of plain values, lists and lists of lists."""
+_SHALLOW_DEPTH = 6
+"""Depth of lists and objects up to which elements are found by one match, and parsed together."""
+
+
+def _bracketed(depth: int) -> bytes:
+    """The pattern of a list or an object of at most this depth. That its brackets fit is left to the parser."""
+    inner = b"|" + _bracketed(depth - 1) if depth > 1 else b""
+    return rb'[\[{](?:[^"\[\]{}]++|"[^"\\]*+(?:\\.[^"\\]*+)*+"' + inner + rb")*+[\]}]"
+
+
+_SHALLOW = re.compile(rb"[ \t\r\n]*+(,?+)[ \t\r\n]*+(" + _bracketed(_SHALLOW_DEPTH) + rb")", re.DOTALL)
+"""The comma before an element of a list, and the element."""
 _RUN_BYTES = 64 << 10
 """Bytes from which on no further element is parsed together with those before it."""
 _KEY = re.compile(rb'"[ \t\r\n]*+:')
 """The end of a key; in a text, what looks like it."""
 _LARGE = re.compile(rb"e\+?\d{3}"), re.compile(rb"E\+?\d{3}")
 """The exponent of a number that may be beyond float64. Each begins with one letter, which is found quickly."""
+_CONTAINERS = {dict, list}
 _CLOSING = {b"[": b"]", b"{": b"}"}
 
 
@@ -126,6 +133,8 @@ class _Reader:
         """Position in ``_text``: everything before it is read."""
         self._keep = 0
         """Position in ``_text``: everything before it is no longer needed."""
+        self._faulty_until = 0
+        """The byte of the file at which a run with a fault ends: elements before it are parsed one by one."""
 
     def read(self) -> Iterator[Element]:
         while len(self._text) < len(codecs.BOM_UTF8) and self._more():
@@ -148,7 +157,7 @@ class _Reader:
         index = 0
         unparsed = key in self._unparsed
         while True:
-            for value, start, stop in self._flat_run(after=index > 0, unparsed=unparsed):
+            for value, start, stop in self._run(after=index > 0, unparsed=unparsed):
                 yield Element(key, index, value, start, stop)
                 index += 1
             start = self._offset + self._at
@@ -171,14 +180,16 @@ class _Reader:
             yield Element(key, index, value, start, stop)
             index += 1
 
-    def _flat_run(self, *, after: bool, unparsed: bool) -> list[tuple[Any, int, int]]:
-        """The next elements of a list, as ``_value`` gives them, as far as they are flat objects in memory.
+    def _run(self, *, after: bool, unparsed: bool) -> list[tuple[Any, int, int]]:
+        """The next elements of a list, as ``_value`` gives them, as far as they are shallow and in memory.
 
         ``after`` says that elements have been read before them. None is read if there is a fault in one of them.
         """
         text, at = self._text, self._at
+        if self._offset + at < self._faulty_until:
+            return []
         spans: list[tuple[int, int]] = []
-        while (found := _FLAT.match(text, at)) is not None and (found.start(1) < found.end(1)) == (
+        while (found := _SHALLOW.match(text, at)) is not None and (found.start(1) < found.end(1)) == (
             after or spans != []
         ):
             spans.append(found.span(2))
@@ -193,6 +204,7 @@ class _Reader:
         else:
             values = _parse_run(text[spans[0][0] : at], len(spans))
         if values is None:
+            self._faulty_until = self._offset + at
             return []
         self._at = at
         offset = self._offset
@@ -381,11 +393,18 @@ def _explain(text: bytes, where: str, error: Exception) -> str:
 
 
 def _count_keys(value: Any) -> int:
-    """The number of keys of all objects in a value; objects in lists that begin with a number or text are missed."""
+    """The number of keys of all objects in a value.
+
+    Objects in lists that begin with a number or text, or with a list that does, are missed.
+    """
     if type(value) is dict:
-        return len(value) + sum([_count_keys(child) for child in value.values() if type(child) in (dict, list)])
-    if type(value) is list and value and type(value[0]) in (dict, list):
-        return sum(map(_count_keys, value))
+        if _CONTAINERS.isdisjoint(map(type, value.values())):
+            return len(value)
+        return len(value) + sum([_count_keys(child) for child in value.values() if type(child) in _CONTAINERS])
+    if type(value) is list and value:
+        first = value[0]
+        if type(first) is dict or (type(first) is list and (not first or type(first[0]) in _CONTAINERS)):
+            return sum(map(_count_keys, value))
     return 0
 
 
