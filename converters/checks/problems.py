@@ -71,7 +71,7 @@ KINDS: dict[str, Kind] = {
     "persons-swapped": Kind(
         "warning",
         "persons change rows from one frame to the next",
-        "track the persons, so that each keeps its row in all frames",
+        "make rows of persons from the detections (`skelstore track`), so that each keeps its row in all frames",
     ),
     "frame-inds": Kind("error", "frame_inds is not one integer for each skeleton", "make it an integer array [N]"),
     "frame-inds-order": Kind(

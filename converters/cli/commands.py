@@ -55,8 +55,8 @@ cli.add_command(
         "source_commands",
         """Convert SOURCE into a store at DESTINATION.
 
-        SOURCE is a pickle, or a folder of pickles, arrays or .skeleton files. To resume an interrupted conversion, run
-        the same command again.
+        SOURCE is a pickle, an array, JSON of a pose tool, or a folder or zip file of such files or of .skeleton files.
+        To resume an interrupted conversion, run the same command again.
         """,
         [argument("source"), argument("destination")],
         _convert_options,
