@@ -65,7 +65,7 @@ KINDS: dict[str, Kind] = {
     "no-frame": Kind("error", "there is no frame (T is 0)", "leave the video out"),
     "empty-video": Kind("error", "every coordinate is zero", "leave the video out, or extract its skeletons again"),
     "empty-frame": Kind(
-        "warning", "frames are all zero", "drop these frames, or repeat the last skeleton that was found"
+        "warning", "frames are all zero", "drop these frames, or fill them in (`skelstore track --interpolate`)"
     ),
     "empty-person": Kind("warning", "persons are all zero", "drop these persons"),
     "persons-swapped": Kind(
@@ -162,7 +162,9 @@ KINDS: dict[str, Kind] = {
         "error", "PreNormalize3D accepts one or two persons", "keep the two persons that move most, and drop the others"
     ),
     "stgcn-cut": Kind(
-        "warning", "ST-GCN keeps only the first two persons", "put the relevant persons first, or drop the others"
+        "warning",
+        "ST-GCN keeps only the first two persons",
+        "put the relevant persons first, or drop the others; `skelstore track` keeps those of detections",
     ),
     "stgcn-score": Kind(
         "error", "keypoint_score: ST-GCN needs it with 2D, and refuses it with 3D", "add it to 2D, drop it from 3D"

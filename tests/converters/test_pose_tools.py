@@ -213,9 +213,13 @@ def test_poseflow(samples: Path, tmp_path: Path) -> None:
     for one in json.loads((samples / "alphapose" / "clip000.json").read_text()):
         images.setdefault(one.pop("image_id"), []).append(one)
     written(tmp_path / "in" / "clip.json", images)
-    source = open_source(tmp_path / "in", "alphapose")
+    source = open_source(tmp_path / "in")
     expected = of_alphapose(samples / "alphapose")[0] | {"frame_dir": "clip"}
     check_source(source, [expected], {})
+    for one in [one for found in images.values() for one in found]:
+        one["scores"] = one.pop("score")
+    written(tmp_path / "in" / "clip.json", {"out0000005.png": images.pop("5.jpg"), **images})
+    check_source(open_source(tmp_path / "in"), [expected], {})
 
 
 def test_results_in_a_folder_per_video(samples: Path, tmp_path: Path) -> None:
