@@ -164,7 +164,12 @@ KINDS: dict[str, Kind] = {
     "stgcn-cut": Kind(
         "warning",
         "ST-GCN keeps only the first two persons",
-        "put the relevant persons first, or drop the others; `skelstore track` keeps those of detections",
+        "put the relevant persons first, or drop the others",
+    ),
+    "stgcn-untracked": Kind(
+        "warning",
+        "ST-GCN follows rows, and those of detections are of another person in each frame",
+        "make rows of persons (`skelstore track`)",
     ),
     "stgcn-score": Kind(
         "error", "keypoint_score: ST-GCN needs it with 2D, and refuses it with 3D", "add it to 2D, drop it from 3D"
