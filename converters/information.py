@@ -85,11 +85,14 @@ def notes(store: Store) -> list[str]:
             sentences.append(f"{videos} no boxes, and {counted(unused or 0, 'box', 'boxes')} no video")
     if isinstance(told := store.source.get("notes"), list):
         sentences += [f"note: {note}" for note in told if isinstance(note, str)]
-    return sentences + _notes_of_clips(store.videos)
+    return sentences + _notes_of_clips(store.videos, lists_frames=store.source.get("lists_frames") is True)
 
 
-def _notes_of_clips(table: pa.Table) -> list[str]:
-    """What columns of a source of detections say about its clips (``converters.inputs.detections``)."""
+def _notes_of_clips(table: pa.Table, *, lists_frames: bool) -> list[str]:
+    """What columns of a source of detections say about its clips (``converters.inputs.detections``).
+
+    ``lists_frames`` says that its files list every frame, so that there is no doubt which is the first.
+    """
     sentences = []
     if empty := _sum(table, "empty_persons"):
         sentences.append(f"left out {counted(empty, 'person')} without joints")
@@ -102,7 +105,7 @@ def _notes_of_clips(table: pa.Table) -> list[str]:
             {name for text in pc.unique(table["not_kept"].drop_null()).to_pylist() for name in text.split(", ")}
         )
         sentences.append(f"not kept from the files: {shown_names(names, 10)}")
-    if "first_frame" in table.column_names and table["first_frame"].type == pa.int64():
+    if not lists_frames and "first_frame" in table.column_names and table["first_frame"].type == pa.int64():
         counts = {entry["values"]: entry["counts"] for entry in pc.value_counts(table["first_frame"]).to_pylist()}
         if len(counts) > 1:
             kinds = " and ".join(

@@ -65,13 +65,13 @@ KINDS: dict[str, Kind] = {
     "no-frame": Kind("error", "there is no frame (T is 0)", "leave the video out"),
     "empty-video": Kind("error", "every coordinate is zero", "leave the video out, or extract its skeletons again"),
     "empty-frame": Kind(
-        "warning", "frames are all zero", "drop these frames, or repeat the last skeleton that was found"
+        "warning", "frames are all zero", "drop these frames, or fill them in (`skelstore track --interpolate`)"
     ),
     "empty-person": Kind("warning", "persons are all zero", "drop these persons"),
     "persons-swapped": Kind(
         "warning",
         "persons change rows from one frame to the next",
-        "track the persons, so that each keeps its row in all frames",
+        "make rows of persons from the detections (`skelstore track`), so that each keeps its row in all frames",
     ),
     "frame-inds": Kind("error", "frame_inds is not one integer for each skeleton", "make it an integer array [N]"),
     "frame-inds-order": Kind(
@@ -162,7 +162,14 @@ KINDS: dict[str, Kind] = {
         "error", "PreNormalize3D accepts one or two persons", "keep the two persons that move most, and drop the others"
     ),
     "stgcn-cut": Kind(
-        "warning", "ST-GCN keeps only the first two persons", "put the relevant persons first, or drop the others"
+        "warning",
+        "ST-GCN keeps only the first two persons",
+        "put the relevant persons first, or drop the others",
+    ),
+    "stgcn-untracked": Kind(
+        "warning",
+        "ST-GCN follows rows, and those of detections are of another person in each frame",
+        "make rows of persons (`skelstore track`)",
     ),
     "stgcn-score": Kind(
         "error", "keypoint_score: ST-GCN needs it with 2D, and refuses it with 3D", "add it to 2D, drop it from 3D"

@@ -391,7 +391,9 @@ def _stgcn(annotation: Mapping[Any, Any], skeletons: Poses) -> Iterator[Problem]
         return
     if not scored:
         yield "stgcn-score", "2D without keypoint_score"
-    if persons > 2:
+    if skeletons.compressed and persons > 1:
+        yield "stgcn-untracked", f"there are {counted(persons, 'person')} in a frame"
+    elif persons > 2:
         yield "stgcn-cut", f"there are {counted(persons, 'person')}"
     if annotation.get("img_shape") is None:
         yield "stgcn-img-shape", "img_shape is missing"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -76,15 +77,18 @@ def track_command(store: Path, out: Path, max_persons: int, max_gap: int, interp
     opened = Tracked(StoreVideos(store), max_persons, max_gap, interpolate)
     with conversion_progress("tracking") as report:
         convert_source(opened, out, report=report, **options)
-    _report_store(out, opened.dialect)
+    with skelstore.open(store) as detections:
+        known = notes(detections)
+    _report_store(out, opened.dialect, known)
 
 
-def _report_store(destination: Path, dialect: str) -> None:
-    """Print what was written, and notes about it."""
+def _report_store(destination: Path, dialect: str, known: Sequence[str] = ()) -> None:
+    """Print what was written, and notes about it that are not ``known`` yet."""
     with skelstore.open(destination) as store:
         found = information(store)
         for note in notes(store):
-            say(note)
+            if note not in known:
+                say(note)
         if found["tracking"]:
             say(f"tracking: {tracking_line(found['tracking'])}")
         if store.class_names:

@@ -2,7 +2,8 @@
 
 A detection is ``{"image_id": "0.jpg", "category_id": 1, "keypoints": [x, y, score] * V, "score", "box": [x, y, width,
 height], "idx"}`` in pixels (MVIG-SJTU/AlphaPose, alphapose/utils/pPose_nms.py, write_json). V is 17 (COCO), 26 or 136
-(Halpe). ``idx`` is the id of a tracker, in several forms. PoseFlow's form is an object of image -> list of detections.
+(Halpe). ``idx`` is the id of a tracker, in several forms. PoseFlow's form is an object of image -> list of detections
+with ``scores`` in place of ``score``.
 The file names frames by ``image_id`` and has no frame without a detection; it holds neither T nor the image's size.
 """
 
@@ -30,8 +31,10 @@ JOINTS = {17: "coco-17", 26: "halpe-26", 136: "halpe-136"}
 
 _RESULTS = "alphapose-results.json"
 """The name that AlphaPose gives its results of every video, in the folder that was stated for them."""
-_KEYS = frozenset({"image_id", "category_id", "keypoints", "score", "box", "idx"})
+_KEYS = frozenset({"image_id", "category_id", "keypoints", "score", "scores", "box", "idx"})
 _LAST_NUMBER = re.compile(r"(\d{1,18})\D*\Z", re.ASCII)
+_OF_POSEFLOW = re.compile(rb'^[^"\[]{0,20}\{\s*"[^"\\]*\d[^"\\]*\.\w{2,5}"\s*:\s*\[')
+"""The name of an image, as a key, and the list of its detections."""
 _NOTES = (
     "total_frames is the last frame with a person + 1: AlphaPose does not write the number of frames",
     "image_id is kept as frame_inds, and category_id, which is 1, is not kept",
@@ -86,7 +89,7 @@ class AlphaPoseFiles(PoseClips):
                 place,
                 _frame(where, place, detection.get("image_id") if image is None else image),
                 keypoints,
-                score=detection.get("score"),
+                score=detection.get("score", detection.get("scores")),
                 track=_track(where, place, detection.get("idx")),
                 fields={"box": _box(where, place, detection.get("box"))},
             )
@@ -148,8 +151,8 @@ def recognise(candidate: Candidate) -> bool:
 
 
 def _begins_like_results(head: bytes) -> bool:
-    keys = b'"keypoints"' in head and (b'"idx"' in head or b'"box"' in head) and b'"image_id"' in head
-    return keys and begins_like_json(head)
+    keys = b'"keypoints"' in head and (b'"idx"' in head or b'"box"' in head)
+    return keys and begins_like_json(head) and (b'"image_id"' in head or _OF_POSEFLOW.search(head) is not None)
 
 
 DIALECT = Dialect(

@@ -57,12 +57,10 @@ class Dialect:
 
     ``name`` is the word for ``--from``, ``summary`` describes the dialect in one line, and ``reads`` names its files.
 
-    ``recognise`` returns whether a file or folder is of the dialect, by its content. ``open`` returns a source for a
+    ``recognise`` returns whether a file or folder is of the dialect, by its content. A file that may be of two dialects
+    is recognised by neither; ``converters.inputs.signatures`` says how to choose. ``open`` returns a source for a
     path and those ``options`` that are given. ``takes_folder`` is True if the path must be a folder, False if it must
     be a file, None if it can be either; ``suffixes`` are those of the files in a folder.
-
-    ``rivals`` are the names of dialects that may recognise the same file, where its content does not decide between
-    them. Then the dialect has to be stated by ``--from``. One of two rivals names the other.
 
     ``export`` writes a store that was made from the dialect to files like its source. It accepts the store, the path to
     write, ``force`` and ``advance`` as ``converters.export`` does, and those of ``export_options`` that are given.
@@ -80,7 +78,6 @@ class Dialect:
     options: tuple[Option, ...] = ()
     takes_folder: bool | None = False
     suffixes: tuple[str, ...] = ()
-    rivals: tuple[str, ...] = ()
     export: Callable[..., None] | None = None
     export_options: tuple[str, ...] = ()
     export_any: bool = False

@@ -59,6 +59,7 @@ class KineticsSkeletonFiles(PoseClips):
     """
 
     dialect = NAME
+    lists_frames = True
     notes = ("box_score is the mean of the scores of the joints: Kinetics-Skeleton does not score persons",)
     scores_persons = False
     _own: _Label | None = None

@@ -15,7 +15,8 @@ from __future__ import annotations
 import codecs
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -127,6 +128,14 @@ class _Landmark(NamedTuple):
     score: float
 
 
+_FLOATS = {float}
+
+
+def _usual(landmark: dict[str, object]) -> Sequence[Any]:
+    """x, y, z and visibility; Nones where a landmark lacks one of them."""
+    return [landmark.get("x"), landmark.get("y"), landmark.get("z"), landmark.get("visibility")]
+
+
 class _Reading:
     """Reads the frames of one clip."""
 
@@ -156,7 +165,7 @@ class _Reading:
 
     def _add_person(self, place: str, frame: int, person: object, parts: dict[str, Any]) -> None:
         points = self._landmarks(place, person)
-        if not any(any(point[:2]) for point in points):
+        if not any(point.x or point.y for point in points):
             self._detections.leave_out()
             return
         fields = _depth("keypoint", points)
@@ -185,6 +194,9 @@ class _Reading:
             value = self._in_order(place, value)
         if type(value) is not list or len(value) > _MOST_POINTS:
             raise self._error(place, value)
+        usual = [_usual(landmark) for landmark in value if type(landmark) is dict and len(landmark) == 4]
+        if len(usual) == len(value) and _FLOATS.issuperset(map(type, chain.from_iterable(usual))):
+            return list(map(_Landmark._make, usual))
         return [self._landmark(f"{place}[{v}]", landmark) for v, landmark in enumerate(value)]
 
     def _in_order(self, place: str, of_key: dict[str, object]) -> list[object]:
@@ -227,15 +239,19 @@ def _is_landmarks(value: dict[str, object]) -> bool:
     return bool(value) and all(_number(key) is not None for key in value)
 
 
+_WRITTEN = {str(number): number for number in range(JOINTS)}
 _NUMBER = re.compile(r"\d{1,4}", re.ASCII)
 
 
 def _number(key: str) -> int | None:
+    number = _WRITTEN.get(key)
+    if number is not None:
+        return number
     return int(key) if _NUMBER.fullmatch(key) else _POSITIONS.get(key.lower())
 
 
 def _row(points: list[_Landmark]) -> list[float]:
-    return [value for point in points for value in (point.x, point.y, point.score)]
+    return [value for x, y, _, score in points for value in (x, y, score)]
 
 
 def _depth(name: str, points: list[_Landmark]) -> dict[str, object]:

@@ -59,6 +59,7 @@ class MMPoseFiles(PoseClips):
     """
 
     dialect = NAME
+    lists_frames = True
     suffixes = SUFFIXES
     notes = _NOTES
 

@@ -136,26 +136,13 @@ def recognise(path: Path, given: Collection[str] = ()) -> Dialect:
     """The dialect of a file or folder; ``given`` are the names of the options given with it.
 
     Dialects that require an option are tried first, since the option says more than the content. Raises SourceError,
-    which says what the file is instead, if no dialect recognises it, or names them all if rivals recognise it.
+    which says what the file is instead, if no dialect recognises it.
     """
     with closing(Candidate(path, given, SUFFIXES)) as candidate:
         for dialect in sorted(DIALECTS.values(), key=lambda dialect: not dialect.required):
             if dialect.recognise(candidate):
-                _require_no_rivals(candidate, dialect)
                 return dialect
         raise decline(candidate, SUFFIXES)
-
-
-def _require_no_rivals(candidate: Candidate, dialect: Dialect) -> None:
-    """Raise SourceError if a rival of a dialect recognises the same file or folder."""
-    rivals = [
-        other
-        for other in DIALECTS.values()
-        if (other.name in dialect.rivals or dialect.name in other.rivals) and other.recognise(candidate)
-    ]
-    if rivals:
-        readings = [f"{each.summary} (--from {each.name})" for each in (dialect, *rivals)]
-        raise SourceError(f"{candidate.path} may be {_join_or(readings)}: state which it is")
 
 
 def recorded_options(source: Mapping[str, Json]) -> dict[str, Any]:

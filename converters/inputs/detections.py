@@ -11,6 +11,7 @@ import mmap
 import tempfile
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import IO, Any, Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
@@ -134,8 +135,10 @@ class Detections:
             self._tracked = True
         else:
             raise SourceError(f"{self._where}: {place}: the id is {shown(track)}; expected 0 to 2**31 - 1")
-        for name, values in (fields or {}).items():
-            self._add_field(name, values, place)
+        if fields:
+            for name, values in fields.items():
+                if values is not None and values != []:
+                    self._add_field(name, values, place)
         self._frames.append(frame)
         self._tracks.append(track)
         self._block.append(row)
@@ -168,14 +171,17 @@ class Detections:
         if len(self._dropped) < 100:
             self._dropped.update(name[:80] for name in names)
 
-    def numbers(self, values: object, place: str) -> Sequence[float]:
-        """The list, if it has nothing but numbers. Raises SourceError for anything else."""
+    def numbers(self, values: object, place: str, name: str = "") -> Sequence[float]:
+        """The list, if it has nothing but numbers. Raises SourceError, with the place and the name of the field, for
+        anything else.
+        """
+        if type(values) is list and _NUMBERS.issuperset(map(type, values)):
+            return values
+        place = f"{place}.{name}" if name else place
         if type(values) is not list:
             raise SourceError(f"{self._where}: {place} is {shown(values)}; expected a list of numbers")
-        if not _NUMBERS.issuperset(map(type, values)):
-            at, value = next((i, value) for i, value in enumerate(values) if type(value) not in _NUMBERS)
-            raise SourceError(f"{self._where}: {place}[{at}] is {shown(value)}; expected a number")
-        return values
+        at, value = next((i, value) for i, value in enumerate(values) if type(value) not in _NUMBERS)
+        raise SourceError(f"{self._where}: {place}[{at}] is {shown(value)}; expected a number")
 
     def __len__(self) -> int:
         return len(self._frames)
@@ -228,17 +234,14 @@ class Detections:
             yield name, rows
 
     def _add_field(self, name: str, values: object, place: str) -> None:
-        place = f"{place}.{name}"
-        row = self.numbers([] if values is None else values, place)
-        if not row:
-            return
+        row = self.numbers(values, place, name)
         form = self._forms.get(name)
         if form is None:
             form = self._forms[name] = _form(name, len(row))
         if len(row) != form.width or not form.width:
             raise SourceError(
-                f"{self._where}: {place} has {counted(len(row), 'number')}; expected {form.trailing} of them, as in "
-                "the first detection"
+                f"{self._where}: {place}.{name} has {counted(len(row), 'number')}; expected {form.trailing} of them, "
+                "as in the first detection"
             )
         self._pending.setdefault(name, {})[len(self._block)] = row
 
@@ -274,8 +277,10 @@ class Detections:
         self._rows[name].append(block)
 
     def _as_array(self, rows: list[Sequence[float]], name: str) -> NDArray[np.float64]:
+        """Rows of the same length as an array."""
         try:
-            return np.array(rows, np.float64)
+            count = len(rows) * len(rows[0])
+            return np.fromiter(chain.from_iterable(rows), np.float64, count).reshape(len(rows), -1)
         except OverflowError:  # an integer
             raise SourceError(
                 f"{self._where}: near {self._places[0]}{name} there is a number beyond float64; expected pixels"
@@ -346,22 +351,20 @@ class Detections:
 
 
 class _Form(NamedTuple):
-    """The shape of a row of a field. ``scaled`` says which values are x and which y: their starts, and the step."""
+    """The shape of a row of a field, and the number of its values. ``scaled`` says which values are x and which y:
+    their starts, and the step."""
 
     trailing: tuple[int, ...]
     scaled: tuple[int, int, int] | None
-
-    @property
-    def width(self) -> int:
-        return math.prod(self.trailing)
+    width: int
 
 
 def _form(name: str, width: int) -> _Form:
     if name.endswith("keypoint"):
-        return _Form((width // 3, 3), (0, 1, 3))
+        return _Form((width // 3, 3), (0, 1, 3), width // 3 * 3)
     if name.endswith("box"):
-        return _Form((width,), (0, 1, 2))
-    return _Form((width // 4, 4), None) if name.endswith("3d") else _Form((width,), None)
+        return _Form((width,), (0, 1, 2), width)
+    return _Form((width // 4, 4), None, width // 4 * 4) if name.endswith("3d") else _Form((width,), None, width)
 
 
 class _Rows:

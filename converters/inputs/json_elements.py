@@ -3,7 +3,8 @@
 A file of a pose tool is a list of detections or of frames, or an object with a few such lists; each element is small,
 but a file may have gigabytes. The text is framed here: a regular expression finds brackets outside of strings, several
 times as fast as a parser, and each element is parsed as a whole. So every element has its place in the file, and memory
-does not grow with the file. Elements are parsed with orjson if it is installed (``skelstore[json]``), otherwise with
+does not grow with the file. Elements that are small and not deep are parsed many at once; one by one if there is a
+fault, so that it has a place. Elements are parsed with orjson if it is installed (``skelstore[json]``), otherwise with
 the standard library, which takes about twice the time.
 
 JSON is that of RFC 8259: NaN, Infinity and a key that occurs twice in an object are errors.
@@ -16,7 +17,7 @@ import json
 import math
 import re
 from array import array
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
@@ -43,8 +44,25 @@ _TO_BRACKET = re.compile(rb'(?:[^"\[\]{}]++|"[^"\\]*+(?:\\.[^"\\]*+)*+")*+([\[\]
 that is proportional to its length."""
 _OUT_OF_VALUE = re.compile(rb'(?:[^"\[\]{}]++|"[^"\\]*+(?:\\.[^"\\]*+)*+"|\[[^"\[\]{}]*+\])*+([\[\]{}])', re.DOTALL)
 """The same, but lists without text, lists and objects in them are passed over, too."""
+_SHALLOW_DEPTH = 6
+"""Depth of lists and objects up to which elements are found by one match, and parsed together."""
+
+
+def _bracketed(depth: int) -> bytes:
+    """The pattern of a list or an object of at most this depth. That its brackets fit is left to the parser."""
+    inner = b"|" + _bracketed(depth - 1) if depth > 1 else b""
+    return rb'[\[{](?:[^"\[\]{}]++|"[^"\\]*+(?:\\.[^"\\]*+)*+"' + inner + rb")*+[\]}]"
+
+
+_SHALLOW = re.compile(rb"[ \t\r\n]*+(,?+)[ \t\r\n]*+(" + _bracketed(_SHALLOW_DEPTH) + rb")", re.DOTALL)
+"""The comma before an element of a list, and the element."""
+_RUN_BYTES = 64 << 10
+"""Bytes from which on no further element is parsed together with those before it."""
+_KEY = re.compile(rb'"[ \t\r\n]*+:')
+"""The end of a key; in a text, what looks like it."""
 _LARGE = re.compile(rb"e\+?\d{3}"), re.compile(rb"E\+?\d{3}")
 """The exponent of a number that may be beyond float64. Each begins with one letter, which is found quickly."""
+_CONTAINERS = {dict, list}
 _CLOSING = {b"[": b"]", b"{": b"}"}
 
 
@@ -68,14 +86,17 @@ class Element(NamedTuple):
         return f"{'' if self.key is None else self.key[:80]}{'' if self.position is None else f'[{self.position}]'}"
 
 
-def elements(chunks: Iterable[bytes], where: str) -> Iterator[Element]:
+def elements(chunks: Iterable[bytes], where: str, *, unparsed: Container[str | None] = ()) -> Iterator[Element]:
     """The elements of a JSON text, in order; ``chunks`` are its bytes in pieces of any size, ``where`` its name.
+
+    The lists and objects in the members ``unparsed`` (None for a list at the top) are given as their text, bytes, which
+    may not be JSON: ``parse`` and ``parse_all`` check it.
 
     Memory holds one chunk and one element. Raises SourceError, with name and place, if the text is not JSON or is
     neither a list nor an object, if an element has more than ``MOST_ELEMENT`` bytes or too many lists and objects, and
     if the text nests more than ``MOST_DEPTH`` deep.
     """
-    yield from _Reader(chunks, where).read()
+    yield from _Reader(chunks, where, unparsed).read()
 
 
 def begins_like_json(head: bytes) -> bool:
@@ -90,18 +111,30 @@ def parse(text: bytes, where: str) -> Any:
     return _parse(text.removeprefix(codecs.BOM_UTF8), where)
 
 
+def parse_all(texts: Sequence[bytes], places: Sequence[str]) -> list[Any]:
+    """The values of JSON texts, together at most ``MOST_ELEMENT`` bytes.
+
+    Raises SourceError as ``elements`` does, with the place of the text.
+    """
+    values = _parse_run(b",".join(texts), len(texts))
+    return [parse(text, place) for text, place in zip(texts, places, strict=True)] if values is None else values
+
+
 class _Reader:
     """Reads one text. ``_text`` is the part of it that is in memory, ``_offset`` the byte of the file it begins at."""
 
-    def __init__(self, chunks: Iterable[bytes], where: str) -> None:
+    def __init__(self, chunks: Iterable[bytes], where: str, unparsed: Container[str | None]) -> None:
         self._chunks = iter(chunks)
         self._where = where
+        self._unparsed = unparsed
         self._text = b""
         self._offset = 0
         self._at = 0
         """Position in ``_text``: everything before it is read."""
         self._keep = 0
         """Position in ``_text``: everything before it is no longer needed."""
+        self._faulty_until = 0
+        """The byte of the file at which a run with a fault ends: elements before it are parsed one by one."""
 
     def read(self) -> Iterator[Element]:
         while len(self._text) < len(codecs.BOM_UTF8) and self._more():
@@ -122,8 +155,12 @@ class _Reader:
     def _list(self, key: str | None) -> Iterator[Element]:
         """The elements of a list whose opening bracket has been read."""
         index = 0
-        start = self._offset + self._at
+        unparsed = key in self._unparsed
         while True:
+            for value, start, stop in self._run(after=index > 0, unparsed=unparsed):
+                yield Element(key, index, value, start, stop)
+                index += 1
+            start = self._offset + self._at
             before, bracket = self._next_bracket()
             if bracket == b"}":
                 self._fail("a bracket } closes a list")
@@ -139,10 +176,39 @@ class _Reader:
                 if key is not None and not index:
                     yield Element(key, None, [], start, start)
                 return
-            value, start, stop = self._value()
+            value, start, stop = self._value(unparsed=unparsed)
             yield Element(key, index, value, start, stop)
             index += 1
-            start = stop
+
+    def _run(self, *, after: bool, unparsed: bool) -> list[tuple[Any, int, int]]:
+        """The next elements of a list, as ``_value`` gives them, as far as they are shallow and in memory.
+
+        ``after`` says that elements have been read before them. None is read if there is a fault in one of them.
+        """
+        text, at = self._text, self._at
+        if self._offset + at < self._faulty_until:
+            return []
+        spans: list[tuple[int, int]] = []
+        while (found := _SHALLOW.match(text, at)) is not None and (found.start(1) < found.end(1)) == (
+            after or spans != []
+        ):
+            spans.append(found.span(2))
+            at = found.end()
+            if at - self._at > _RUN_BYTES:
+                break
+        if not spans:
+            return []
+        values: Sequence[Any] | None
+        if unparsed:
+            values = [text[start:stop] for start, stop in spans]
+        else:
+            values = _parse_run(text[spans[0][0] : at], len(spans))
+        if values is None:
+            self._faulty_until = self._offset + at
+            return []
+        self._at = at
+        offset = self._offset
+        return [(value, offset + start, offset + stop) for value, (start, stop) in zip(values, spans, strict=True)]
 
     def _plain_values(self, text: bytes, *, after: bool, closed: bool) -> list[Any]:
         """The values without brackets before an element of a list, or before its end; ``after`` another element."""
@@ -185,7 +251,7 @@ class _Reader:
             if bracket == b"[":
                 yield from self._list(names[-1])
             else:
-                value, start, stop = self._value()
+                value, start, stop = self._value(unparsed=names[-1] in self._unparsed)
                 yield Element(names[-1], None, value, start, stop)
         if len(np.unique(np.frombuffer(hashes, np.int64))) < len(hashes):
             self._fail("a name occurs twice in the object at the top")
@@ -196,10 +262,10 @@ class _Reader:
             self._fail(f"a {sign.decode()!r} is missing between two values")
         return text[1:] if first else text[:-1]
 
-    def _value(self) -> tuple[Any, int, int]:
+    def _value(self, *, unparsed: bool = False) -> tuple[Any, int, int]:
         """The list or object whose opening bracket has been read; the bytes of the file at which it starts and stops.
 
-        That opening and closing brackets are of one kind is left to the parser.
+        It is text if it is to be ``unparsed``. That opening and closing brackets are of one kind is left to the parser.
         """
         start = self._offset + self._at - 1
         self._keep = self._at - 1
@@ -213,7 +279,8 @@ class _Reader:
             depth += 1 if found[1] in b"[{" else -1
             if depth > MOST_DEPTH:
                 self._fail(f"lists and objects are more than {MOST_DEPTH} deep")
-        return self._parse(self._text[self._keep : self._at], start), start, self._offset + self._at
+        text = self._text[self._keep : self._at]
+        return text if unparsed else self._parse(text, start), start, self._offset + self._at
 
     def _next_bracket(self) -> tuple[bytes, bytes]:
         """The text before the next bracket outside of strings, and the bracket."""
@@ -262,11 +329,30 @@ def _parse(text: bytes, where: str) -> Any:
         value = _loads(text)
     except (ValueError, RecursionError) as error:
         raise SourceError(_explain(text, where, error)) from None
-    colons = text.count(b":")
-    if colons != (len(value) if type(value) is dict else 0) and colons != _count_keys(value):
-        # There is a colon in a text, or a key occurs twice.
+    if not _has_unique_keys(text, value):
         _refuse_repeated_keys(text, where)
     return value
+
+
+def _parse_run(text: bytes, count: int) -> list[Any] | None:
+    """The values of ``count`` elements with commas between them; None if there may be a fault in one of them."""
+    if crowded(text):
+        return None
+    try:
+        values = _loads(b"[" + text + b"]")
+    except (ValueError, RecursionError):
+        return None
+    return values if len(values) == count and _has_unique_keys(text, values) else None
+
+
+def _has_unique_keys(text: bytes, value: Any) -> bool:
+    """Whether no key occurs twice in an object. False if it may, because there is a colon in a text."""
+    colons = text.count(b":")
+    children = value if type(value) is list else [value]
+    if {dict}.issuperset(map(type, children)) and colons == sum(map(len, children)):
+        return True
+    keys = _count_keys(value)
+    return colons == keys or len(_KEY.findall(text)) == keys
 
 
 def _strict(text: bytes) -> Any:
@@ -307,11 +393,18 @@ def _explain(text: bytes, where: str, error: Exception) -> str:
 
 
 def _count_keys(value: Any) -> int:
-    """The number of keys of all objects in a value; objects in lists that begin with a number or text are missed."""
+    """The number of keys of all objects in a value.
+
+    Objects in lists that begin with a number or text, or with a list that does, are missed.
+    """
     if type(value) is dict:
-        return len(value) + sum(_count_keys(child) for child in value.values() if type(child) in (dict, list))
-    if type(value) is list and value and type(value[0]) in (dict, list):
-        return sum(map(_count_keys, value))
+        if _CONTAINERS.isdisjoint(map(type, value.values())):
+            return len(value)
+        return len(value) + sum([_count_keys(child) for child in value.values() if type(child) in _CONTAINERS])
+    if type(value) is list and value:
+        first = value[0]
+        if type(first) is dict or (type(first) is list and (not first or type(first[0]) in _CONTAINERS)):
+            return sum(map(_count_keys, value))
     return 0
 
 

@@ -47,6 +47,8 @@ class PoseClips(ListedFiles):
     """What a conversion tells about every clip of the dialect: what is computed, and what is not kept."""
     scores_persons = True
     """Whether the tool scores persons; if not, ``notes`` say what ``box_score`` is."""
+    lists_frames = False
+    """Whether the files list every frame, also those without persons."""
     fractions: bool | None = None
     """Whether x and y are fractions of the image; if None, it is recognised."""
 
@@ -150,6 +152,8 @@ class PoseClips(ListedFiles):
             description["options"] = given
         if self.notes:
             description["notes"] = list(self.notes)
+        if self.lists_frames:
+            description["lists_frames"] = True
         if self._joints is not None and (layout := self._layout(self._joints)) in LAYOUTS:
             description["joints"] = {"layout": layout, "derived": []}
         return description
@@ -201,6 +205,7 @@ class FrameClips(PoseClips):
     A subclass defines ``_read_frame``. All files of a clip are frames, also those without a person.
     """
 
+    lists_frames = True
     ending = ""
     """What may follow the number in the name of a file."""
     _frames: dict[str, list[FrameFile]]

@@ -14,7 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from converters.inputs import json_elements
-from converters.inputs.json_elements import MOST_DEPTH, MOST_ELEMENT, elements, parse
+from converters.inputs.json_elements import MOST_DEPTH, MOST_ELEMENT, elements, parse, parse_all
 from skelstore.errors import SourceError
 
 TEXT = st.text(max_size=4) | st.sampled_from(['"', "]", "}", "\\", ":", ",", '\\"', "[{"])
@@ -23,6 +23,8 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
     max_leaves=12,
 )
+SIZES = st.integers(1, 9) | st.just(1000)
+"""Bytes that are read at once: few, so that values are in several pieces, or all."""
 TOPS = st.lists(VALUES, max_size=4) | st.dictionaries(TEXT, VALUES, max_size=4)
 
 
@@ -71,7 +73,7 @@ def reference(text: str) -> list[tuple[str | None, int | None, Any]]:
     return found
 
 
-@given(TOPS, st.sampled_from([None, 1]), st.integers(1, 9), st.booleans())
+@given(TOPS, st.sampled_from([None, 1]), SIZES, st.booleans())
 @example([], None, 1, True)
 @example({"a": [], "b": {}, "c": 1}, None, 1, False)
 @example([1, {}, 2, [], 3], 1, 2, False)
@@ -207,3 +209,38 @@ def test_a_small_text_is_parsed_whole() -> None:
     for wrong in (b'{"a": 1, "a": 1}', b"{", b"NaN", b"[" * 2000, b"[]," * 1_000_000, b" " * (MOST_ELEMENT + 1)):
         with pytest.raises(SourceError, match=r"^a\.json"):
             parse(wrong, "a.json")
+
+
+@given(st.lists(VALUES, max_size=6), st.sampled_from([None, 1]), SIZES)
+@example([{"a": [[1]]}, {"b": ":"}, {"a": {}}], None, 1000)
+@settings(max_examples=40)
+def test_elements_that_are_not_parsed_are_text(values: list[Any], indent: int | None, size: int) -> None:
+    text = json.dumps(values, indent=indent).encode()
+    found = list(elements(pieces(text, size), "a.json", unparsed=[None]))
+    texts = [element.value for element in found if type(element.value) is bytes]
+    assert parse_all(texts, [""] * len(texts)) == [value for value in values if type(value) in (list, dict)]
+    assert all(text[element.start : element.stop] == element.value for element in found if element.value in texts)
+    named = list(elements(pieces(b'{"a": ' + text + b', "b": [{}]}', size), "a.json", unparsed=["a"]))
+    assert [element.value for element in named if element.key == "a"] == [element.value for element in found] or [[]]
+    assert named[-1].value == {}
+
+
+@pytest.mark.parametrize("fault", ["{", "[1}", '{"a": 1, "a": 2}', "[NaN]", "[1], [2]", ""])
+def test_a_fault_in_one_of_several_texts_is_named(fault: str) -> None:
+    with pytest.raises(SourceError, match=r"^second"):
+        parse_all([b'{"a": 1}', fault.encode(), b"[]"], ["first", "second", "third"])
+
+
+@pytest.mark.parametrize("element", ['{"a": ":"}', '{"a": [":"]}', '{"a": 1, "a": 2}'])
+def test_a_run_with_a_fault_is_tried_once(element: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    counts: list[int] = []
+    parse_run = json_elements._parse_run
+
+    def counted(text: bytes, count: int) -> list[Any] | None:
+        counts.append(count)
+        return parse_run(text, count)
+
+    monkeypatch.setattr(json_elements, "_parse_run", counted)
+    with suppress(SourceError):
+        list(elements([b"[" + b",".join([element.encode()] * 5000) + b"]"], "a.json"))
+    assert sum(counts) <= 5100

@@ -180,6 +180,18 @@ def test_what_a_conversion_tells(samples: Path, tmp_path: Path, run: Any) -> Non
     with skelstore.open(tmp_path / "s.zarr") as store:
         first = store["clip000"]
         assert (first["empty_persons"], first["mean_box_scores"], first["not_kept"]) == (1, 1, "pred_xyz")
+    again = run("track", tmp_path / "s.zarr", "-o", tmp_path / "t.zarr", "--max-persons", "1").err
+    assert again.startswith("tracking: ")  # without what was said before
+
+
+def test_the_first_frame_is_in_no_doubt_where_all_are_listed(tmp_path: Path, run: Any) -> None:
+    person = {"keypoints": [[10.5 * v, 20] for v in range(17)], "keypoint_scores": [0.9] * 17}
+    for first in (0, 1):
+        frames = [{"frame_id": first + t, "instances": [person]} for t in range(3)]
+        written(tmp_path / "in" / f"{first}.json", frames)
+    told = run("convert", tmp_path / "in", tmp_path / "s.zarr").err
+    assert "box_score" in told
+    assert "--first-frame" not in told
 
 
 # --- AlphaPose
@@ -201,9 +213,13 @@ def test_poseflow(samples: Path, tmp_path: Path) -> None:
     for one in json.loads((samples / "alphapose" / "clip000.json").read_text()):
         images.setdefault(one.pop("image_id"), []).append(one)
     written(tmp_path / "in" / "clip.json", images)
-    source = open_source(tmp_path / "in", "alphapose")
+    source = open_source(tmp_path / "in")
     expected = of_alphapose(samples / "alphapose")[0] | {"frame_dir": "clip"}
     check_source(source, [expected], {})
+    for one in [one for found in images.values() for one in found]:
+        one["scores"] = one.pop("score")
+    written(tmp_path / "in" / "clip.json", {"out0000005.png": images.pop("5.jpg"), **images})
+    check_source(open_source(tmp_path / "in"), [expected], {})
 
 
 def test_results_in_a_folder_per_video(samples: Path, tmp_path: Path) -> None:

@@ -13,7 +13,6 @@ import pytest
 import converters
 import skelstore
 from converters import samples
-from converters.dialects import registry
 from converters.dialects.dialect import Dialect
 from converters.dialects.registry import DIALECTS, SUFFIXES, open_source, recognise, recorded_options
 from converters.exporting import FORMATS
@@ -144,37 +143,6 @@ def test_a_source_is_recognised_by_its_dialect_and_no_other(tmp_path: Path) -> N
         with closing(open_source(path, **given)) as source:
             assert source.dialect == name
             assert len(source) > 0
-
-
-@pytest.mark.parametrize("names_the_other", ["first", "second"])
-def test_a_file_that_two_dialects_recognise_is_asked_about(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names_the_other: str
-) -> None:
-    def rival(name: str, other: str, mark: bytes) -> Dialect:
-        return Dialect(
-            name,
-            f"the results of {name}",
-            "a file",
-            recognise=lambda candidate: mark in candidate.head,
-            open=DIALECTS["list"].open,
-            rivals=(other,) if name == names_the_other else (),
-        )
-
-    both = {"first": rival("first", "second", b"1"), "second": rival("second", "first", b"2")}
-    monkeypatch.setattr(registry, "DIALECTS", both)
-    path = tmp_path / "a.json"
-    path.write_bytes(b"[1, 2]")
-    expected = r"a\.json may be the results of first \(--from first\) or the results of second \(--from second\): state"
-    with pytest.raises(SourceError, match=expected):
-        recognise(path)
-    for text, name in ((b"[1]", "first"), (b"[2]", "second")):
-        path.write_bytes(text)
-        assert recognise(path).name == name
-
-
-def test_rivals_are_dialects() -> None:
-    for dialect in DIALECTS.values():
-        assert set(dialect.rivals) <= DIALECTS.keys() - {dialect.name}
 
 
 def test_labels_beside_a_file_or_folder_make_it_an_extraction(tmp_path: Path) -> None:

@@ -6,19 +6,22 @@ import re
 from array import array
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import PurePosixPath
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from converters.inputs.detections import Size
-from converters.inputs.json_elements import Element, elements
+from converters.inputs.json_elements import Element, elements, parse
 from skelstore.errors import SourceError
 from skelstore.format.values import is_utf8
 from skelstore.wording import counted, kind_of, shown
 
 _LAST_NUMBER = re.compile(r"(.*?)(\d{1,18})(\D*)", re.ASCII | re.DOTALL)
+_IMAGE_ID = re.compile(rb'"image_id"[ \t\r\n]*+:[ \t\r\n]*+(?:(0|[1-9][0-9]{0,17}+)|"([ !#-\[\]-~]*+)")[ \t\r\n]*+[,}]')
+"""An id in the text of an annotation: an integer, or ASCII text without escapes."""
 _MOST_FRAME = 2**31 - 2
 _SPARSE, _FEW = 100, 10_000
 """Images whose numbers span more than ``_SPARSE`` times their count, and more than ``_FEW``, are no frames of a video.
@@ -73,10 +76,10 @@ class _Images:
     """Folder and text before the number -> number of the clip. A ``vid_id`` has no folder."""
     total_frames: dict[int, int] = field(default_factory=dict)
 
-    def number(self, image: object, place: str) -> int:
-        """The number of an image by its id, a new one if it has not been seen yet."""
+    def number(self, image: object, element: Element, key: str) -> int:
+        """The number of an image by its id, which an element has under a key; a new one if it has not been seen yet."""
         if type(image) not in (int, str):
-            raise SourceError(f"{self.where}: {place} is {shown(image)}; expected the id of an image")
+            raise SourceError(f"{self.where}: {element.place}.{key} is {shown(image)}; expected the id of an image")
         number = self.numbers.setdefault(image, len(self.numbers))  # type: ignore[arg-type]
         if number == len(self.frames):
             self.frames.append(-1)
@@ -90,7 +93,7 @@ class _Images:
         image, place = element.value, element.place
         if type(image) is not dict or "id" not in image:
             raise SourceError(f"{self.where}: {place} is {_sized(image)}; expected an object with id and file_name")
-        number = self.number(image["id"], f"{place}.id")
+        number = self.number(image["id"], element, "id")
         if self.clips[number] >= 0:
             raise SourceError(f"{self.where}: {place} has the id {shown(image['id'])} of another image")
         if "vid_id" in image and "frame_id" in image:
@@ -120,7 +123,7 @@ class _Images:
 
     def place(self, number: int, key: tuple[str, str], frame: int) -> None:
         """State the clip and the frame of an image."""
-        if not (is_utf8(key[0]) and is_utf8(key[1])):
+        if key not in self.of_clip and not (is_utf8(key[0]) and is_utf8(key[1])):
             raise SourceError(f"{self.where}: {shown(key[1])} is not the name of a clip: it is not UTF-8")
         self.clips[number] = self.of_clip.setdefault(key, len(self.of_clip))
         self.frames[number] = frame
@@ -132,15 +135,15 @@ class _Images:
         name = name[:1000]
         if self.pattern is not None:
             return self._by_pattern(name, place)
-        path = PurePosixPath(name.replace("\\", "/"))
-        match = _LAST_NUMBER.fullmatch(path.stem)
+        folder, _, file = name.replace("\\", "/").rstrip("/").rpartition("/")
+        dot = file.rfind(".", 1, len(file) - 1)
+        match = _LAST_NUMBER.fullmatch(file, 0, len(file) if dot < 0 else dot)
         if match is None or int(match[2]) > _MOST_FRAME:
             raise SourceError(
                 f"{self.where}: {place} {shown(name)} states no frame; expected a number in it: give --frame-pattern, "
                 "a regular expression such as '(?P<clip>.+)_(?P<frame>[0-9]+)'"
             )
-        folder = "" if path.parent == PurePosixPath() else path.parent.as_posix().strip("/")
-        return (folder, match[1].rstrip("._- ")), int(match[2])
+        return (_normal(folder), match[1].rstrip("._- ")), int(match[2])
 
     def _by_pattern(self, name: str, place: str) -> tuple[tuple[str, str], int]:
         assert self.pattern is not None
@@ -152,6 +155,12 @@ class _Images:
                 f"{self.where}: {place} {shown(name)} does not fit --frame-pattern {self.pattern.pattern}"
             )
         return ("", groups.get("clip") or ""), int(frame)
+
+
+@lru_cache(1000)
+def _normal(folder: str) -> str:
+    """The path of a folder without slashes at its ends, empty steps and dots for the folder itself."""
+    return "" if PurePosixPath(folder) == PurePosixPath() else PurePosixPath(folder).as_posix().strip("/")
 
 
 def read_index(chunks: Iterator[bytes], where: str, file: str, pattern: re.Pattern[str] | None) -> Index:
@@ -169,20 +178,18 @@ def read_index(chunks: Iterator[bytes], where: str, file: str, pattern: re.Patte
             size += len(chunk)
             yield chunk
 
-    for element in elements(counted_chunks(), where):
-        members.add(element.key)
-        if element.key in (None, "annotations") and element.position is not None:
-            annotation = element.value
-            if type(annotation) is not dict or "image_id" not in annotation:
-                raise SourceError(f"{where}: {element.place} is {_sized(annotation)}; expected an object with image_id")
-            if element.key is None and "keypoints" not in annotation:
-                raise SourceError(f"{where}: {element.place} has no keypoints; expected results in COCO's form")
-            of_image.append(images.number(annotation["image_id"], f"{element.place}.image_id"))
-            if element.key is None and images.clips[of_image[-1]] < 0:
-                images.add_result(of_image[-1], annotation["image_id"], f"{element.place}.image_id")
-            starts.append(element.start)
-            lengths.append(element.stop - element.start)
-            positions.append(element.position)
+    for element in elements(counted_chunks(), where, unparsed=(None, "annotations")):
+        key, position, _, start, stop = element
+        members.add(key)
+        if key in (None, "annotations") and position is not None:
+            image = _image_id(element, where)
+            number = images.number(image, element, "image_id")
+            if key is None and images.clips[number] < 0:
+                images.add_result(number, image, f"{element.place}.image_id")
+            of_image.append(number)
+            starts.append(start)
+            lengths.append(stop - start)
+            positions.append(position)
         elif element.key == "images" and element.position is not None:
             images.add(element)
         elif element.key == "categories" and element.position is not None:
@@ -209,6 +216,25 @@ def read_index(chunks: Iterator[bytes], where: str, file: str, pattern: re.Patte
         tuple(sorted(not_kept)),
         size,
     )
+
+
+def _image_id(element: Element, where: str) -> Any:
+    """The id of the image of an annotation; of one of flat text it is found without parsing the text.
+
+    Raises SourceError if it is no annotation.
+    """
+    text = element.value
+    if type(text) is bytes and (element.key is not None or b'"keypoints"' in text) and text.count(b"{") == 1:
+        found = _IMAGE_ID.findall(text)
+        if len(found) == 1:
+            integer, name = found[0]
+            return int(integer) if integer else name.decode("ascii")
+    annotation = parse(text, f"{where}: {element.place}") if type(text) is bytes else text
+    if type(annotation) is not dict or "image_id" not in annotation:
+        raise SourceError(f"{where}: {element.place} is {_sized(annotation)}; expected an object with image_id")
+    if element.key is None and "keypoints" not in annotation:
+        raise SourceError(f"{where}: {element.place} has no keypoints; expected results in COCO's form")
+    return annotation["image_id"]
 
 
 def _require_images(images: _Images, of_image: NDArray[np.int32], positions: array[int]) -> None:

@@ -25,7 +25,7 @@ from converters.dialects.coco.index import Index, read_index
 from converters.dialects.dialect import POSE_OPTIONS, Dialect, Option, recorded_pose_options
 from converters.inputs.candidate import Candidate
 from converters.inputs.detections import Detections
-from converters.inputs.json_elements import parse
+from converters.inputs.json_elements import parse_all
 from converters.inputs.listing import Entry
 from converters.inputs.pose_clips import PoseClips, convert_clips
 from converters.inputs.video_table import refuse
@@ -41,8 +41,11 @@ _NOTES = (
     "a joint of a data set has score 1 if its visibility is above 0, and keypoint_visibility keeps the visibility",
     "box is bbox: x, y, width, height",
 )
-_GAP, _BLOCK_BYTES = 4 << 10, 1 << 20
-"""Bytes between two annotations that are read together, and of all that are read at once."""
+_GAP, _READ_BYTES, _BLOCK_BYTES = 4 << 10, 1 << 20, 256 << 10
+"""Bytes between two annotations that are read together, of all that are read together, and of the annotations that are
+parsed at once."""
+_MOST_KEYS = 1000
+"""Keys of the annotations of a clip that are remembered."""
 _VISIBILITIES, _INTEGERS = frozenset({0, 1, 2}), frozenset({int})
 _KEYS = frozenset({"image_id", "keypoints", "score", "bbox", "track_id", "iscrowd", "num_keypoints"})
 
@@ -135,11 +138,15 @@ class CocoFiles(PoseClips):
         detections.not_kept(index.not_kept)
         with self._opened(entry.file) as file:
             of = slice(clip.start, clip.stop)
-            texts = _texts(file, index.starts[of].tolist(), index.lengths[of].tolist())
-            rows = zip(index.positions[of].tolist(), index.frames[of].tolist(), texts, strict=True)
-            for position, frame, text in rows:
-                place = f"{index.member}[{position}]"
-                annotation = parse(text, f"{where}: {place}")
+            places = [f"{index.member}[{position}]" for position in index.positions[of].tolist()]
+            frames = index.frames[of].tolist()
+            annotations = _parsed(file, index.starts[of].tolist(), index.lengths[of].tolist(), where, places)
+            known = set(_KEYS)
+            for place, frame, annotation in zip(places, frames, annotations, strict=True):
+                if type(annotation) is dict and not annotation.keys() <= known:
+                    detections.not_kept(annotation.keys() - known)
+                    if len(known) < _MOST_KEYS:
+                        known |= annotation.keys()
                 _add(where, place, frame, annotation, detections, is_data_set=index.is_data_set)
         return clip.total_frames
 
@@ -165,37 +172,53 @@ class CocoFiles(PoseClips):
         return unpacked
 
 
-def _texts(file: IO[bytes], starts: list[int], lengths: list[int]) -> Iterator[bytes]:
-    """The texts at these places, ascending. Those that are close to each other are read together."""
-    at = stop = 0
-    block = b""
-    for i, (start, length) in enumerate(zip(starts, lengths, strict=True)):
-        if start + length > stop:
-            last = i
-            while (
-                last + 1 < len(starts)
-                and starts[last + 1] - starts[last] - lengths[last] <= _GAP
-                and starts[last + 1] + lengths[last + 1] - start <= _BLOCK_BYTES
-            ):
-                last += 1
-            at, stop = start, starts[last] + lengths[last]
-            block = pread(file.fileno(), stop - at, at)
-        yield block[start - at : start - at + length]
+def _parsed(file: IO[bytes], starts: list[int], lengths: list[int], where: str, places: Sequence[str]) -> Iterator[Any]:
+    """The values of the texts at these bytes, ascending; a block of them is parsed at once."""
+    first = size = 0
+    for i, length in enumerate(lengths):
+        if size and size + length > _BLOCK_BYTES:
+            yield from _parsed_block(file, starts[first:i], lengths[first:i], where, places[first:i])
+            first, size = i, 0
+        size += length
+    yield from _parsed_block(file, starts[first:], lengths[first:], where, places[first:])
+
+
+def _parsed_block(
+    file: IO[bytes], starts: list[int], lengths: list[int], where: str, places: Sequence[str]
+) -> list[Any]:
+    """The values of a block of texts. Those that are close to each other are read together."""
+    texts = []
+    first = 0
+    while first < len(starts):
+        begins, stop = starts[first], starts[first] + lengths[first]
+        last = first + 1
+        while (
+            last < len(starts) and starts[last] - stop <= _GAP and starts[last] + lengths[last] - begins <= _READ_BYTES
+        ):
+            stop = starts[last] + lengths[last]
+            last += 1
+        block = pread(file.fileno(), stop - begins, begins)
+        of = slice(first, last)
+        texts += [
+            block[start - begins : start - begins + length]
+            for start, length in zip(starts[of], lengths[of], strict=True)
+        ]
+        first = last
+    return parse_all(texts, [f"{where}: {place}" for place in places])
 
 
 def _add(where: str, place: str, frame: int, annotation: Any, detections: Detections, *, is_data_set: bool) -> None:
     """Add one annotation or result."""
     if type(annotation) is not dict:
         raise SourceError(f"{where}: {place} is {shown(annotation)}; expected an object with image_id and keypoints")
-    if not annotation.keys() <= _KEYS:
-        detections.not_kept(annotation.keys() - _KEYS)
-    row = _flat(where, place, annotation.get("keypoints"), detections)
+    row = _flat(where, place, annotation.get("keypoints"))
     if not any(row):
+        detections.numbers(row, f"{place}.keypoints")
         detections.leave_out()
         return
     fields: dict[str, object] = {"box": _box(where, place, annotation.get("bbox"))}
     third = row[2::3]
-    if is_data_set and _VISIBILITIES.issuperset(third) and _INTEGERS.issuperset(map(type, third)):
+    if is_data_set and _INTEGERS.issuperset(map(type, third)) and _VISIBILITIES.issuperset(third):
         fields["keypoint_visibility"] = third
         row = list(row)
         row[2::3] = [1 if value else 0 for value in third]
@@ -212,8 +235,8 @@ def _add(where: str, place: str, frame: int, annotation: Any, detections: Detect
     )
 
 
-def _flat(where: str, place: str, keypoints: object, detections: Detections) -> Sequence[float]:
-    """``keypoints`` as [V * 3], which may be nested, [V][3]. Raises SourceError if it is anything else."""
+def _flat(where: str, place: str, keypoints: object) -> list[Any]:
+    """``keypoints`` as [V * 3], which may be nested, [V][3]. Raises SourceError if it is no such list."""
     place = f"{place}.keypoints"
     if type(keypoints) is list and keypoints and type(keypoints[0]) is list:
         if any(type(joint) is not list or len(joint) != 3 for joint in keypoints):
@@ -221,10 +244,11 @@ def _flat(where: str, place: str, keypoints: object, detections: Detections) -> 
         keypoints = [value for joint in keypoints for value in joint]
     if keypoints is None:
         return []
-    row = detections.numbers(keypoints, place)
-    if len(row) % 3:
-        raise SourceError(f"{where}: {place} has {counted(len(row), 'number')}; expected x, y, v of each joint")
-    return row
+    if type(keypoints) is not list:
+        raise SourceError(f"{where}: {place} is {shown(keypoints)}; expected a list of numbers")
+    if len(keypoints) % 3:
+        raise SourceError(f"{where}: {place} has {counted(len(keypoints), 'number')}; expected x, y, v of each joint")
+    return keypoints
 
 
 def _box(where: str, place: str, box: object) -> object:
