@@ -195,8 +195,7 @@ def _reading(path: Path, library: str) -> Iterator[None]:
 
 def _missing(path: Path, library: str, what: str) -> SourceError:
     return SourceError(
-        f"{path} is a file of {what}, which the library {library} reads, and it is not installed: pip install "
-        f"'{EXTRA}'"
+        f"{path} is a file of {what}, which the library {library} reads, and it is not installed: pip install '{EXTRA}'"
     )
 
 
