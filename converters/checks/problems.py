@@ -156,7 +156,7 @@ KINDS: dict[str, Kind] = {
     "stgcn-joints": Kind(
         "error",
         "ST-GCN has no graph for this number of joints",
-        "convert the joints to COCO-17, or add a graph upstream",
+        "convert the joints to COCO-17 (skelstore.joints.convert), or add a graph upstream",
     ),
     "stgcn-persons": Kind(
         "error", "PreNormalize3D accepts one or two persons", "keep the two persons that move most, and drop the others"

@@ -123,7 +123,8 @@ class KineticsSkeletonFiles(PoseClips):
             last = frame
             frames += 1
             detections.see_frame(frame)
-            detections.not_kept(element.value.keys() - {"frame_index", "skeleton"})
+            if len(element.value) > 2:
+                detections.not_kept(element.value.keys() - {"frame_index", "skeleton"})
             for i, person in enumerate(element.value["skeleton"]):
                 place = f"{element.place}.skeleton[{i}]"
                 row = self._row(where, place, person, detections)
@@ -219,7 +220,8 @@ class KineticsSkeletonFiles(PoseClips):
         """x, y and score of the joints of a person; None if there are no joints."""
         if type(person) is not dict or not {"pose", "score"} <= person.keys():
             raise SourceError(f"{where}: {place} is {shown(person)}; expected an object with pose and score")
-        detections.not_kept(person.keys() - {"pose", "score"})
+        if len(person) > 2:
+            detections.not_kept(person.keys() - {"pose", "score"})
         pose = detections.numbers(person["pose"], f"{place}.pose")
         score = detections.numbers(person["score"], f"{place}.score")
         if len(pose) != 2 * len(score):

@@ -180,7 +180,8 @@ def _require_declared(function: str, options: Collection[str], known: Collection
 def _require_source(path: Path) -> None:
     if not path.exists():
         raise SourceError(
-            f"{path} is not there; expected a pickle or an array, or a folder of {_join_or(SUFFIXES)} files"
+            f"{path} is not there; expected a pickle, an array, JSON of a pose tool, or a folder of "
+            f"{_join_or(SUFFIXES)} files"
         )
     if Path(path, ROOT_KEY).is_file():
         raise SourceError(f"{path} is already a store; expected a source to convert into one")

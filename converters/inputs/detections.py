@@ -147,6 +147,38 @@ class Detections:
         if len(self._block) == _BLOCK:
             self._flush()
 
+    def add_arrays(
+        self,
+        places: Sequence[str],
+        frames: Sequence[int],
+        points: NDArray[np.float64],
+        *,
+        scores: NDArray[np.float64] | None,
+        tracks: Sequence[int] | None,
+        fields: Mapping[str, NDArray[np.float64]],
+    ) -> None:
+        """Add n detections, as ``add`` does one by one: ``points`` [n, V, 3], and a row of each of ``fields`` per
+        detection. V, and the width of a field, must be those of earlier detections (``fits``), frames and ids in range.
+        """
+        self._flush()
+        count = len(points)
+        self._joints = points.shape[1]
+        self._frames.extend(frames)
+        self._tracks.extend([NO_TRACK] * count if tracks is None else tracks)
+        self._tracked = self._tracked or tracks is not None
+        self._mean_scores += count if scores is None else 0
+        self._places = list(places)
+        for name, rows in fields.items():
+            self._forms.setdefault(name, _form(name, rows.shape[1]))
+        given = np.full(count, np.nan) if scores is None else scores
+        self._store_block(points, given, {name: (rows, range(count)) for name, rows in fields.items()})
+        self._places = []
+
+    def fits(self, joints: int, fields: Mapping[str, NDArray[np.float64]]) -> bool:
+        """Whether ``add_arrays`` accepts so many joints and these fields."""
+        forms = ((self._forms.get(name), rows.shape[1]) for name, rows in fields.items())
+        return self._joints in (None, joints) and all(form is None or form.width == width for form, width in forms)
+
     @property
     def joints(self) -> int | None:
         """V; None if it is not known and there is no detection."""
@@ -162,9 +194,9 @@ class Detections:
             raise SourceError(f"{self._where} has frame {shown(frame)}; expected 0 to {_MOST_FRAME:,}")
         self._seen = (min(self._seen[0], frame), max(self._seen[1], frame)) if self._seen else (frame, frame)
 
-    def leave_out(self) -> None:
-        """Count a person without joints."""
-        self._empty += 1
+    def leave_out(self, count: int = 1) -> None:
+        """Count persons without joints."""
+        self._empty += count
 
     def not_kept(self, names: Iterable[str]) -> None:
         """Record that what the file has under these names is not kept."""
@@ -251,25 +283,39 @@ class Detections:
         if not count:
             return
         points = self._as_array(self._block, "").reshape(count, -1, 3)
+        fields = {
+            name: (self._as_array(list(rows.values()), f".{name}"), list(rows)) for name, rows in self._pending.items()
+        }
+        self._store_block(points, np.array(self._scores, np.float64), fields)
+        self._block, self._scores, self._places = [], [], []
+        self._pending = {}
+
+    def _store_block(
+        self,
+        points: NDArray[np.float64],
+        given: NDArray[np.float64],
+        fields: Mapping[str, tuple[NDArray[np.float64], Sequence[int]]],
+    ) -> None:
+        """Check, convert and store a block: joints [n, V, 3], scores [n] (NaN without one), and the rows of fields,
+        each with the detections that they are of.
+        """
+        count = len(points)
         self._find_fractions(points)
-        given = np.array(self._scores, np.float64)
         with np.errstate(over="ignore"):
             scores = np.where(np.isnan(given), points[..., 2].mean(axis=1), given).astype(np.float32)
         self._require_finite(scores, "", "the score")
         self._box_scores.append(scores)
-        self._store("keypoint", _form("keypoint", 3 * points.shape[1]), points, range(count))
-        for name, rows in self._pending.items():
-            self._store(name, self._forms[name], self._as_array(list(rows.values()), f".{name}"), list(rows))
+        self._store("keypoint", _form("keypoint", 3 * points.shape[1]), points, range(count), count)
+        for name, (rows, at) in fields.items():
+            self._store(name, self._forms[name], rows, at, count)
         self._stored += count
-        self._block, self._scores, self._places = [], [], []
-        self._pending = {}
 
-    def _store(self, name: str, form: _Form, values: NDArray[np.float64], at: Sequence[int]) -> None:
-        """Append the rows of a block, which are those of the detections ``at``; others are zeros."""
+    def _store(self, name: str, form: _Form, values: NDArray[np.float64], at: Sequence[int], count: int) -> None:
+        """Append the rows of a block of ``count``, which are those of the detections ``at``; others are zeros."""
         if name not in self._rows:
             self._rows[name] = _Rows(form.trailing, self._dtype)
             self._rows[name].pad(self._stored)
-        block = np.zeros((len(self._block), *form.trailing), self._dtype)
+        block = np.zeros((count, *form.trailing), self._dtype)
         with np.errstate(over="ignore"):
             block[at] = self._in_pixels(form, values.reshape(-1, *form.trailing))
         self._require_finite(block.reshape(len(block), -1), "" if name == "keypoint" else f".{name}", "a coordinate")

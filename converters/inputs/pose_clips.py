@@ -247,6 +247,10 @@ class _FirstDetection(Detections):
         super().add(*arguments, **further)
         raise _FoundError
 
+    def add_arrays(self, *arguments: Any, **further: Any) -> None:
+        super().add_arrays(*arguments, **further)
+        raise _FoundError
+
 
 def parse_size(text: str) -> Size:
     """The size of the image. Raises SourceError if it is not ``HxW``, such as 1080x1920."""

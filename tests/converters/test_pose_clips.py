@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import tempfile
 import zipfile
 from collections.abc import Callable
 from contextlib import closing
@@ -12,11 +13,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import converters
 import skelstore
 from converters import open_source
 from converters.conversion.source import Source
+from converters.dialects.coco import source as coco_source
 from converters.dialects.registry import recorded_options
 from converters.samples.pose_clips import POSE_CLIPS, SIZE, coco_like, mmpose_like, write_pose_clips
 from skelstore.errors import SourceError
@@ -227,3 +231,74 @@ def test_a_damaged_zip_file_is_named(samples: Path, tmp_path: Path) -> None:
         pytest.raises(SourceError, match="damaged in the zip file"),
     ):
         list(map(source.video, range(len(source))))
+
+
+NUMBERS_OF_COCO = st.sampled_from([0, 1, 2, 3.5, 640, -1, True, None, "1", 10**400, [1]])
+
+
+@given(st.data())
+@settings(max_examples=60)
+def test_annotations_are_read_many_at_once_as_they_are_one_by_one(data: st.DataObject) -> None:
+    images = [{"id": i, "file_name": f"{i}.jpg"} for i in range(3)]
+    annotations: list[dict[str, Any]] = []
+    for i in range(data.draw(st.integers(1, 5))):
+        row = [10 + i, 20.5, data.draw(st.integers(0, 2))] * 2
+        annotation = {"image_id": i % 3, "keypoints": row, "bbox": [1, 2, 3, 4], "track_id": i, "score": 0.5}
+        annotations.append(annotation)
+        match data.draw(st.integers(0, 8)):
+            case 0:
+                row[data.draw(st.integers(0, 5))] = data.draw(NUMBERS_OF_COCO)
+            case 1:
+                annotation[data.draw(st.sampled_from(["score", "track_id", "bbox", "note", "keypoints"]))] = data.draw(
+                    NUMBERS_OF_COCO | st.just([]) | st.just([1, 2, 3]) | st.just([0] * 6) | st.just([[1, 2, 2]] * 2)
+                )
+            case 2:
+                del annotation[data.draw(st.sampled_from(["score", "track_id", "bbox"]))]
+    content = {"images": images, "annotations": annotations} if data.draw(st.booleans()) else annotations
+    results = []
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "a.json")
+        path.write_text(json.dumps(content))
+        for together in (True, False):
+            with pytest.MonkeyPatch.context() as patch:
+                if not together:
+                    patch.setattr(coco_source, "add_block", lambda *_, **__: False)
+                try:
+                    with closing(open_source(path, "coco")) as source:
+                        results.append(show_bytes(source.video(0)[0]))
+                except SourceError as error:
+                    results.append(str(error))
+    assert results[0] == results[1]
+
+
+def show_bytes(annotation: dict[Any, Any]) -> list[Any]:
+    return [(key, value.tobytes() if isinstance(value, np.ndarray) else value) for key, value in annotation.items()]
+
+
+@pytest.mark.parametrize(
+    ("text", "images"),
+    [
+        ('{"image_id": 1, "keypoints": []}', 1),
+        ('{"keypoints": [], "meta": {"image_id": 2}, "image_id": 1}', 1),
+        ('{"image\\u005fid": 1, "keypoints": []}', 1),
+        ('{"note": "\\"image_id\\": 2,", "image_id" : 1 , "keypoints": []}', 1),
+        ('{"image_id": [1], "keypoints": []}', None),
+        ('{"image_id": true, "keypoints": []}', None),
+        ('{"image_id": 1.5, "keypoints": []}', None),
+        ('{"images": 1, "keypoints": []}', None),
+        ("[1]", None),
+        ("{1}", None),
+    ],
+)
+def test_the_image_of_an_annotation(text: str, images: int | None, tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(
+        '{"images": [{"id": 1, "file_name": "a/1.jpg"}, {"id": 2, "file_name": "b/1.jpg"}], '
+        f'"annotations": [{text}]}}'
+    )
+    if images is None:
+        with pytest.raises(SourceError, match=r"annotations\[0\]"):
+            open_source(path, "coco")
+        return
+    with closing(open_source(path, "coco")) as source:
+        assert [source.video(i)[0].get("empty_persons") for i in (0, 1)] == [1, None]

@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from pathlib import PurePosixPath
 from typing import IO, Any
 
+from converters.dialects.coco.blocks import KEYS, add_block
 from converters.dialects.coco.index import Index, read_index
 from converters.dialects.dialect import POSE_OPTIONS, Dialect, Option, recorded_pose_options
 from converters.inputs.candidate import Candidate
@@ -44,10 +45,7 @@ _NOTES = (
 _GAP, _READ_BYTES, _BLOCK_BYTES = 4 << 10, 1 << 20, 256 << 10
 """Bytes between two annotations that are read together, of all that are read together, and of the annotations that are
 parsed at once."""
-_MOST_KEYS = 1000
-"""Keys of the annotations of a clip that are remembered."""
 _VISIBILITIES, _INTEGERS = frozenset({0, 1, 2}), frozenset({int})
-_KEYS = frozenset({"image_id", "keypoints", "score", "bbox", "track_id", "iscrowd", "num_keypoints"})
 
 
 class CocoFiles(PoseClips):
@@ -140,14 +138,14 @@ class CocoFiles(PoseClips):
             of = slice(clip.start, clip.stop)
             places = [f"{index.member}[{position}]" for position in index.positions[of].tolist()]
             frames = index.frames[of].tolist()
-            annotations = _parsed(file, index.starts[of].tolist(), index.lengths[of].tolist(), where, places)
-            known = set(_KEYS)
-            for place, frame, annotation in zip(places, frames, annotations, strict=True):
-                if type(annotation) is dict and not annotation.keys() <= known:
-                    detections.not_kept(annotation.keys() - known)
-                    if len(known) < _MOST_KEYS:
-                        known |= annotation.keys()
-                _add(where, place, frame, annotation, detections, is_data_set=index.is_data_set)
+            blocks = _parsed(file, index.starts[of].tolist(), index.lengths[of].tolist(), where, places)
+            at = 0
+            for block in blocks:
+                those = slice(at, at + len(block))
+                at += len(block)
+                if not add_block(places[those], frames[those], block, detections, is_data_set=index.is_data_set):
+                    for place, frame, annotation in zip(places[those], frames[those], block, strict=True):
+                        _add(where, place, frame, annotation, detections, is_data_set=index.is_data_set)
         return clip.total_frames
 
     @contextmanager
@@ -172,15 +170,18 @@ class CocoFiles(PoseClips):
         return unpacked
 
 
-def _parsed(file: IO[bytes], starts: list[int], lengths: list[int], where: str, places: Sequence[str]) -> Iterator[Any]:
-    """The values of the texts at these bytes, ascending; a block of them is parsed at once."""
+def _parsed(
+    file: IO[bytes], starts: list[int], lengths: list[int], where: str, places: Sequence[str]
+) -> Iterator[list[Any]]:
+    """The values of the texts at these bytes, ascending, in blocks that are parsed at once."""
     first = size = 0
     for i, length in enumerate(lengths):
         if size and size + length > _BLOCK_BYTES:
-            yield from _parsed_block(file, starts[first:i], lengths[first:i], where, places[first:i])
+            yield _parsed_block(file, starts[first:i], lengths[first:i], where, places[first:i])
             first, size = i, 0
         size += length
-    yield from _parsed_block(file, starts[first:], lengths[first:], where, places[first:])
+    if first < len(starts):
+        yield _parsed_block(file, starts[first:], lengths[first:], where, places[first:])
 
 
 def _parsed_block(
@@ -211,6 +212,8 @@ def _add(where: str, place: str, frame: int, annotation: Any, detections: Detect
     """Add one annotation or result."""
     if type(annotation) is not dict:
         raise SourceError(f"{where}: {place} is {shown(annotation)}; expected an object with image_id and keypoints")
+    if not annotation.keys() <= KEYS:
+        detections.not_kept(annotation.keys() - KEYS)
     row = _flat(where, place, annotation.get("keypoints"))
     if not any(row):
         detections.numbers(row, f"{place}.keypoints")
