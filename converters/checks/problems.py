@@ -158,6 +158,11 @@ KINDS: dict[str, Kind] = {
         "ST-GCN has no graph for this number of joints",
         "convert the joints to COCO-17 (skelstore.joints.convert), or add a graph upstream",
     ),
+    "stgcn-graph": Kind(
+        "warning",
+        "25 joints in 2D are mostly those of OpenPose, and ST-GCN's graph of 25 joints is that of Kinect",
+        "convert OpenPose's joints to COCO-17 (skelstore.joints.convert); if they are Kinect's, do nothing",
+    ),
     "stgcn-persons": Kind(
         "error", "PreNormalize3D accepts one or two persons", "keep the two persons that move most, and drop the others"
     ),

@@ -381,6 +381,8 @@ def _stgcn(annotation: Mapping[Any, Any], skeletons: Poses) -> Iterator[Problem]
             "stgcn-joints",
             f"V is {skeletons.points.shape[-2]}; there are graphs for {', '.join(map(str, STGCN_JOINTS))}",
         )
+    if skeletons.points.shape[-2:] == (25, 2):
+        yield "stgcn-graph", "V is 25, and the joints are in 2D"
     scored = skeletons.compressed or annotation.get("keypoint_score") is not None
     persons = _persons(annotation, skeletons)
     if skeletons.points.shape[-1] == 3:

@@ -157,6 +157,11 @@ def eleven_joints(annotation: Annotation) -> None:
         annotation[key] = annotation[key][:, :, :11]
 
 
+def twenty_five_joints(annotation: Annotation) -> None:
+    for key in ("keypoint", "keypoint_score"):
+        annotation[key] = np.concatenate([annotation[key], annotation[key][:, :, :8]], axis=2)
+
+
 DENSE_DEFECTS: list[tuple[str, Callable[[Annotation], None]]] = [
     ("keypoint-missing", drop("keypoint")),
     ("keypoint-missing", put("keypoint", None)),
@@ -378,6 +383,7 @@ def three_dimensional(annotation: Annotation) -> None:
         ("posec3d", "posec3d-score", clean, drop("keypoint_score")),
         ("posec3d", "posec3d-joints", clean, eleven_joints),
         ("stgcn", "stgcn-joints", clean, eleven_joints),
+        ("stgcn", "stgcn-graph", clean, twenty_five_joints),
         ("stgcn", "stgcn-persons", clean_3d, remake("keypoint", lambda points: np.concatenate([points, points]))),
         ("stgcn", "stgcn-cut", clean, three_persons),
         ("stgcn", "stgcn-untracked", clean_compressed, put("frame_inds", np.array([1, 1, 1, 3, 4, 5, 6, 7]))),
