@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import pickle
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,7 +36,8 @@ def cut_by_hand(dataset: strategies.Dataset, chosen: list[int]) -> dict[Any, Any
     names = {name for name in left if is_hashable(name)}
     splits = {}
     for split, ids in dataset.splits.items():
-        kept = [one for one in ids if is_hashable(one) and one in names]
+        # Of copies: NaN is equal to no value, but Python finds the same object in a set.
+        kept = [one for one in ids if is_hashable(one) and pickle.loads(pickle.dumps(one)) in names]
         if kept:
             splits[split] = np.array(kept, ids.dtype) if isinstance(ids, np.ndarray) else type(ids)(kept)
     return splits
