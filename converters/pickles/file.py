@@ -251,16 +251,27 @@ class PickleFile:
         if self._index.root_kind != "dict" or self._index.root is None:
             return keys, numbers
         for number in range(0, len(self._index.root), 2):
-            key = self._unit(number, -1)
-            offset = self._index.root.starts[number]
-            if type(key) not in _KEY_TYPES:
-                raise PickleError(offset, f"{kind_of(key)} as the key of a dict was found, expected text or a number")
-            checked.add((key,), offset)
-            if key in numbers:
-                raise PickleError(offset, "a key was found twice in one dict; the file is damaged")
-            numbers[key] = len(keys)  # type: ignore[index]
-            keys.append(key)  # type: ignore[arg-type]
+            try:
+                key = self._read_key(number, checked)
+                if key in numbers:
+                    offset = self._index.root.starts[number]
+                    raise PickleError(offset, "a key was found twice in one dict; the file is damaged")
+            except (PickleError, SourceError):
+                if self._index.whole:
+                    raise
+                break  # an item of a tuple that is not complete yet
+            numbers[key] = len(keys)
+            keys.append(key)
         return keys, numbers
+
+    def _read_key(self, number: int, checked: NumberKeys) -> Key:
+        assert self._index.root is not None
+        key = self._unit(number, -1)
+        offset = self._index.root.starts[number]
+        if type(key) not in _KEY_TYPES:
+            raise PickleError(offset, f"{kind_of(key)} as the key of a dict was found, expected text or a number")
+        checked.add((key,), offset)
+        return key  # type: ignore[return-value]
 
     # Evaluation.
 

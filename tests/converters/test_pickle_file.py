@@ -646,6 +646,30 @@ def test_the_product_has_no_other_reader() -> None:
             assert all("``" in line for line in used), f"{source.name}: {used}"
 
 
+@pytest.mark.usefixtures("indexed_in_small_steps")
+@pytest.mark.parametrize("protocol", range(6))
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"keypoint": None, "label": (None, [], [None, None])},
+        {"keypoint": None, "label": (None, "keypoint", [1, 2])},
+        {"a": 1, "b": (2, (3, [4, 5]), [6, 7]), "c": [8, 9]},
+    ],
+)
+def test_items_of_a_tuple_are_no_keys_while_the_rest_is_not_indexed(
+    value: dict[str, Any], protocol: int, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.pkl"
+    path.write_bytes(pickle.dumps(value, protocol))
+    with PickleFile(path, whole=True) as pickled:
+        assert_exact(pickled.root(), value)
+        assert_exact(pickled.keys, list(value))
+    with PickleFile(path) as pickled:
+        while pickled.grow():
+            pass
+        assert_exact(pickled.root(), value)
+
+
 def test_float_keys_in_order(opened: Callable[..., PickleFile]) -> None:
     value = {0.5: 1.0, -0.0: 2.0, 1e300: 3, struct.unpack("<d", b"\1\0\0\0\0\0\xf8\x7f")[0]: 4}
     pickled = opened(value)
