@@ -116,10 +116,13 @@ class PickleFile:
                 (self._index,) = deque(read_indexes(self._open(0), self.size), maxlen=1)
             else:
                 self._index = next(self._growth)
+            self.root_kind = self._index.root_kind
+            while (known := self._known_keys()) is None:
+                assert self._growth is not None
+                self._index = next(self._growth)
+            self.keys, self._numbers = known
             if self._index.whole:
                 self._growth = None
-            self.root_kind = self._index.root_kind
-            self.keys, self._numbers = self._read_keys()
         except PickleError as error:
             self.close()
             raise self._error(error) from None
@@ -244,6 +247,15 @@ class PickleFile:
             self._listed = number, value
         return self._listed[1]
 
+    def _known_keys(self) -> tuple[list[Key], dict[Key, int]] | None:
+        """The keys of the root dict; None if what looks like one is an item of a tuple that is not complete yet."""
+        try:
+            return self._read_keys()
+        except (PickleError, SourceError):
+            if self._index.whole:
+                raise
+            return None
+
     def _read_keys(self) -> tuple[list[Key], dict[Key, int]]:
         keys: list[Key] = []
         numbers: dict[Key, int] = {}
@@ -251,27 +263,16 @@ class PickleFile:
         if self._index.root_kind != "dict" or self._index.root is None:
             return keys, numbers
         for number in range(0, len(self._index.root), 2):
-            try:
-                key = self._read_key(number, checked)
-                if key in numbers:
-                    offset = self._index.root.starts[number]
-                    raise PickleError(offset, "a key was found twice in one dict; the file is damaged")
-            except (PickleError, SourceError):
-                if self._index.whole:
-                    raise
-                break  # an item of a tuple that is not complete yet
-            numbers[key] = len(keys)
-            keys.append(key)
+            key = self._unit(number, -1)
+            offset = self._index.root.starts[number]
+            if type(key) not in _KEY_TYPES:
+                raise PickleError(offset, f"{kind_of(key)} as the key of a dict was found, expected text or a number")
+            checked.add((key,), offset)
+            if key in numbers:
+                raise PickleError(offset, "a key was found twice in one dict; the file is damaged")
+            numbers[key] = len(keys)  # type: ignore[index]
+            keys.append(key)  # type: ignore[arg-type]
         return keys, numbers
-
-    def _read_key(self, number: int, checked: NumberKeys) -> Key:
-        assert self._index.root is not None
-        key = self._unit(number, -1)
-        offset = self._index.root.starts[number]
-        if type(key) not in _KEY_TYPES:
-            raise PickleError(offset, f"{kind_of(key)} as the key of a dict was found, expected text or a number")
-        checked.add((key,), offset)
-        return key  # type: ignore[return-value]
 
     # Evaluation.
 
