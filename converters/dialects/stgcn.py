@@ -177,7 +177,7 @@ class StGcnSource(KnownAtOnce):
         return chosen
 
     def _refuse_repeated(self) -> None:
-        """Raise SourceError if a name is in several splits: neither could be told from the other."""
+        """Raise SourceError if a name is in several splits: a name identifies one clip."""
         split_of: dict[str, str] = {}
         problems = []
         for part in self._parts if len(self._parts) > 1 else ():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
@@ -154,7 +155,7 @@ class _Person(NamedTuple):
     fields: dict[str, object]
 
 
-class _Clip:
+class _Clip(ABC):
     """A clip of a file. A subclass defines ``persons``."""
 
     def __init__(self, name: str, joint_names: tuple[str, ...]) -> None:
@@ -167,8 +168,9 @@ class _Clip:
         """The frames that the file lists, with persons or without."""
         self.not_kept: list[str] = []
 
+    @abstractmethod
     def persons(self) -> Iterator[_Person]:
-        raise NotImplementedError
+        """The detections, in any order."""
 
 
 def _row(points: NDArray[Any]) -> list[float]:

@@ -90,7 +90,7 @@ def test_the_npz_of_raw_files(tmp_path: Path, crowds: dict[str, bytes], task: Ta
 
 
 def test_raw_files_and_a_raw_pickle_in_one_store(tmp_path: Path, crowds: dict[str, bytes]) -> None:
-    """Their positions differ in dtype, which a merge has to be told; what is derived from both is what each gives."""
+    """Their positions differ in dtype, which a merge must allow; the recipe gives the same as for each store alone."""
     names = sorted(crowds)
     frames = {name: ntu_reference.read(data) for name, data in crowds.items()}
     ntu.convert(write_crowds(tmp_path / "a", {n: crowds[n] for n in names[::2]}), tmp_path / "a.zarr", workers=1)

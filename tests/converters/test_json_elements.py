@@ -112,8 +112,17 @@ def test_a_changed_text_is_read_as_json_reads_it_or_refused(top: Any, data: st.D
 @settings(max_examples=40)
 def test_any_bytes_are_elements_or_an_error(data: bytes, size: int) -> None:
     for start in (b"", b"[", b'{"a":['):
-        with suppress(SourceError):
-            list(elements(pieces(start + data, size), "a.json"))
+        text = start + data
+        said = ""
+        try:
+            list(elements(pieces(text, size), "a.json"))
+        except SourceError as error:
+            said = str(error)
+        if said:
+            assert said.startswith("a.json")
+            assert "\n" not in said
+        else:
+            assert type(json.loads(text.decode("utf-8-sig"))) in (list, dict)
 
 
 BAD = {

@@ -6,7 +6,7 @@ import json
 import shutil
 import tempfile
 import zipfile
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -530,9 +530,19 @@ def test_a_faulty_frame_of_openpose(tmp_path: Path, name: str) -> None:
 )
 @settings(max_examples=80)
 def test_any_bytes_are_a_clip_or_an_error(data: bytes | str, tool: str, start: bytes) -> None:
-    with tempfile.TemporaryDirectory() as place, suppress(SourceError):
+    with tempfile.TemporaryDirectory() as place:
         path = written(Path(place) / "a_1.json", start + (data if isinstance(data, bytes) else data.encode()))
-        DIALECTS[tool].open(path, size="10x10").video(0)
+        annotation: dict[str, Any] = {}
+        said = ""
+        try:
+            annotation, _ = DIALECTS[tool].open(path, size="10x10").video(0)
+        except SourceError as error:
+            said = str(error)
+        if said:
+            assert said.startswith(str(path))
+            assert "\n" not in said
+        else:
+            assert len(annotation["keypoint"]) == len(annotation["frame_inds"]) == len(annotation["box_score"])
 
 
 def test_wrong_options(samples: Path) -> None:

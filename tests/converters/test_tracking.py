@@ -73,7 +73,7 @@ def test_rows_are_persons(name: str) -> None:
 
 @pytest.mark.parametrize(("persons", "bound"), [(3, 10), (4, 10)])
 def test_crowds_that_cross(persons: int, bound: int) -> None:
-    """Persons who are hidden behind others: some cannot be told apart, so the switches have a bound."""
+    """Persons hidden behind others cannot always be distinguished, so a few identity switches are allowed."""
     scenes = clips(crossing, persons=persons)
     assert switches(scenes, [tracked(scene.annotation, persons) for scene in scenes]) <= bound
 
