@@ -10,8 +10,9 @@ from typing import Any
 from converters.choices import FORMATS as FORMATS
 from converters.choices import Format as Format
 from converters.choices import Normalization
-from converters.dialects import bare_list, ctrgcn, pyskl
+from converters.dialects import bare_list, pyskl
 from converters.dialects.dialect import Dialect
+from converters.dialects.gcn import ctrgcn
 from converters.dialects.registry import DIALECTS
 from skelstore import Store
 from skelstore.errors import SourceError

@@ -82,6 +82,23 @@ def test_reading_and_writing_do_not_import_each_other(one: str, other: str) -> N
     assert across == []
 
 
+def test_no_dialect_imports_another() -> None:
+    """The registry and what declines a source ask several; a package, such as ``ntu``, is one dialect or a family."""
+    families = {
+        name: name.split(".")[-2] if name.split(".")[-2] in {"ntu", "coco"} else name
+        for name, path in modules("converters").items()
+        if name.startswith("dialects.") and name.split(".")[-1] not in {"registry", "declining", "dialect"}
+    }
+    across = [
+        f"{name} imports {other}"
+        for name in families
+        for other in imported(modules("converters")[name], "converters")
+        if other in families and families[other] != families[name]
+    ]
+    assert len(families) > 30
+    assert across == []
+
+
 OPEN = {"_asdict", "_fields", "_make", "_replace", "_exit"}
 """Underscore names that are part of an interface: of named tuples, of the standard library."""
 UNAVOIDABLE = {"executor._executor_manager_thread", "executor._processes"}

@@ -10,34 +10,32 @@ from typing import Any
 
 from converters.conversion.source import Source
 from converters.dialects import (
-    alphapose,
     array_folder,
     babel,
     bare_list,
-    coco,
-    ctrgcn,
-    denoised,
     extraction,
-    gcn_clips,
     gym,
     kinetics,
+    ntu,
+    nwucla,
+    pyskl,
+    single,
+)
+from converters.dialects.declining import decline
+from converters.dialects.dialect import Dialect
+from converters.dialects.gcn import ctrgcn, denoised, gcn_clips, raw_skes, stgcn
+from converters.dialects.ntu import uav_human
+from converters.dialects.poses import (
+    alphapose,
+    coco,
     kinetics_skeleton,
     mediapipe,
     mmpose,
-    ntu,
-    nwucla,
     openpose,
-    pyskl,
-    raw_skes,
-    single,
-    stgcn,
     tools,
     videopose3d,
     yolo_pose,
 )
-from converters.dialects.declining import decline
-from converters.dialects.dialect import Dialect
-from converters.dialects.ntu import uav_human
 from converters.inputs.candidate import Candidate
 from converters.inputs.ntu_names import Recipe, Task
 from skelstore.errors import SourceError

@@ -21,10 +21,10 @@ import converters
 import skelstore
 from converters import export, open_source
 from converters.comparison import compare
-from converters.dialects.ctrgcn import ROWS, CtrGcnSource
-from converters.dialects.gcn_clips import GcnClips
+from converters.dialects.gcn.ctrgcn import ROWS, CtrGcnSource
+from converters.dialects.gcn.gcn_clips import GcnClips
+from converters.dialects.gcn.stgcn import StGcnSource
 from converters.dialects.registry import recorded_options
-from converters.dialects.stgcn import StGcnSource
 from converters.information import notes
 from converters.outputs import video_files
 from converters.samples.gcn_arrays import ctrgcn_like, stgcn_like, write_gcn_arrays

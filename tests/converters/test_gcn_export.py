@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import converters
 import skelstore
 from converters import export
-from converters.dialects.ctrgcn import CtrGcnSource
+from converters.dialects.gcn.ctrgcn import CtrGcnSource
 from converters.labels import relabel
 from converters.outputs import stgcn as outputs_stgcn
 from converters.samples.gcn_arrays import write_gcn_arrays

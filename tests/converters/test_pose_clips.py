@@ -20,7 +20,7 @@ import converters
 import skelstore
 from converters import open_source
 from converters.conversion.source import Source
-from converters.dialects.coco import source as coco_source
+from converters.dialects.poses.coco import source as coco_source
 from converters.dialects.registry import recorded_options
 from converters.samples.pose_clips import POSE_CLIPS, SIZE, coco_like, mmpose_like, write_pose_clips
 from skelstore.errors import SourceError

@@ -12,32 +12,30 @@ import pytest
 import converters
 from converters.conversion.convert import ConvertOptions
 from converters.dialects import (
-    alphapose,
     array_folder,
     babel,
     bare_list,
-    coco,
-    ctrgcn,
-    denoised,
     extraction,
-    gcn_clips,
     gym,
     kinetics,
+    ntu,
+    nwucla,
+    pyskl,
+    single,
+)
+from converters.dialects.gcn import ctrgcn, denoised, gcn_clips, raw_skes, stgcn
+from converters.dialects.ntu import uav_human
+from converters.dialects.poses import (
+    alphapose,
+    coco,
     kinetics_skeleton,
     mediapipe,
     mmpose,
-    ntu,
-    nwucla,
     openpose,
-    pyskl,
-    raw_skes,
-    single,
-    stgcn,
     tools,
     videopose3d,
     yolo_pose,
 )
-from converters.dialects.ntu import uav_human
 from converters.dialects.registry import DIALECTS
 from tests.support.repository import REPOSITORY
 

@@ -16,8 +16,8 @@ import pytest
 
 import skelstore
 from converters import open_source
-from converters.dialects import tools
-from converters.dialects.tools import ToolFiles
+from converters.dialects.poses import tools
+from converters.dialects.poses.tools import ToolFiles
 from skelstore.errors import SourceError
 from tests.support.exact import assert_exact
 from tests.support.repository import REPOSITORY

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 import converters
 import skelstore
 from converters import open_source
-from converters.dialects import videopose3d
+from converters.dialects.poses import videopose3d
 from converters.inputs.object_arrays import read_objects
 from skelstore.errors import SourceError
 from tests.support.exact import assert_exact

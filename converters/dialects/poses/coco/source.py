@@ -21,9 +21,9 @@ from contextlib import contextmanager
 from pathlib import PurePosixPath
 from typing import IO, Any
 
-from converters.dialects.coco.blocks import KEYS, add_block
-from converters.dialects.coco.index import Index, read_index
 from converters.dialects.dialect import POSE_OPTIONS, Dialect, Option, recorded_pose_options
+from converters.dialects.poses.coco.blocks import KEYS, add_block
+from converters.dialects.poses.coco.index import Index, read_index
 from converters.inputs.candidate import Candidate
 from converters.inputs.detections import Detections
 from converters.inputs.json_elements import parse_all
