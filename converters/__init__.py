@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +16,6 @@ if TYPE_CHECKING:
     from converters.dialects import nwucla as nwucla
     from converters.dialects import pyskl as pyskl
     from converters.dialects import single as single
-    from converters.dialects.gcn import ctrgcn as ctrgcn
-    from converters.dialects.gcn import denoised as denoised
-    from converters.dialects.gcn import gcn_clips as gcn_clips
-    from converters.dialects.gcn import raw_skes as raw_skes
-    from converters.dialects.gcn import stgcn as stgcn
     from converters.dialects.registry import convert as convert
     from converters.dialects.registry import open_source as open_source
     from converters.exporting import export
@@ -40,15 +34,14 @@ def __getattr__(name: str) -> Any:
         from converters.tracking.source import track
 
         return track
-    if name in __all__:
+    if name in __all__ or (not name.startswith("_") and find_spec(f"converters.dialects.{name}")):
+        from converters import dialects
         from converters.dialects import registry  # imports every dialect
 
-        return getattr(registry, name)
-    for room in () if name.startswith("_") else ("dialects", "dialects.gcn", "dialects.poses"):
-        if find_spec(f"converters.{room}.{name}"):
-            module = import_module(f"converters.{room}.{name}")
-            if hasattr(module, "DIALECT"):
-                return module
+        if name in __all__:
+            return getattr(registry, name)
+        if hasattr(module := getattr(dialects, name, None), "DIALECT"):
+            return module
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -98,13 +98,8 @@ def test_convert_of_kinetics() -> None:
     [
         (gym, ["boxes"]),
         (babel, ["table"]),
-        (raw_skes, ["task"]),
-        (denoised, ["names", "task"]),
         (extraction, ["table", "label_by", "skip_missing"]),
         (array_folder, ["table", "label_by", "skip_missing"]),
-        (ctrgcn, ["names", "keep_padding"]),
-        (stgcn, ["table", "channels", "keep_padding"]),
-        (gcn_clips, ["table", "label_by", "channels", "keep_padding", "skip_missing"]),
     ],
 )
 def test_convert_of_a_dialect_with_something_beside_it(module: ModuleType, beside: list[str]) -> None:

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+import converters
 import skelstore
 from converters import open_source
-from converters.dialects.poses import tools
 from converters.dialects.poses.tools import ToolFiles
 from skelstore.errors import SourceError
 from tests.support.exact import assert_exact
@@ -222,7 +222,7 @@ def test_slp(labels: Any, tmp_path: Path) -> None:
     for annotation, video in zip(found, labels.videos, strict=True):
         check_clip(annotation, [frame for frame in labels if frame.video is video], ["a", "b"])
         assert annotation["total_frames"] == 4
-    tools.convert(tmp_path / "a.slp", tmp_path / "s.zarr", workers=1)
+    converters.convert(tmp_path / "a.slp", tmp_path / "s.zarr", workers=1)
     with skelstore.open(tmp_path / "s.zarr") as store:
         assert_exact(list(store), found)
 

@@ -81,7 +81,7 @@ def test_a_store_with_labels(data_set: tuple[Path, list[dict[str, Any]]], tmp_pa
     path, expected = data_set
     table = tmp_path / "t.csv"
     table.write_text("frame_dir,label,split\nb,walk,train\na.mp4,sit,val\n")
-    videopose3d.convert(path, tmp_path / "s.zarr", table=table, workers=1)
+    converters.convert(path, tmp_path / "s.zarr", table=table, workers=1)
     with skelstore.open(tmp_path / "s.zarr") as store:
         assert_exact(store[0]["keypoint"], expected[4]["keypoint"])
         assert [store[0]["label"], store[1]["label"]] == [1, 0]

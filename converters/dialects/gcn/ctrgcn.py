@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +32,6 @@ from skelstore.format.values import Json
 from skelstore.wording import counted, file_name, shown, shown_names
 
 if TYPE_CHECKING:
-    from converters.conversion.convert import ConvertOptions
     from skelstore import Store
 
 NAME = "ctrgcn"
@@ -262,17 +261,3 @@ DIALECT = Dialect(
     export_any=True,
     recorded=recorded,
 )
-
-
-def convert(
-    source: str | os.PathLike[str],
-    destination: str | os.PathLike[str],
-    *,
-    names: str | os.PathLike[str] | None = None,
-    keep_padding: bool = False,
-    **options: Unpack[ConvertOptions],
-) -> None:
-    """Convert a .npz of CTR-GCN. Raises SourceError as ``CtrGcnSource`` does, else what ``convert_source`` raises."""
-    from converters.conversion.convert import convert_source
-
-    convert_source(CtrGcnSource(source, names=names, keep_padding=keep_padding), destination, **options)

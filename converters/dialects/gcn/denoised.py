@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,6 @@ from skelstore.format.values import Json
 from skelstore.wording import counted, file_name, kind_of
 
 if TYPE_CHECKING:
-    from converters.conversion.convert import ConvertOptions
     from skelstore import Store
 
 NAME = "denoised"
@@ -162,20 +161,3 @@ DIALECT = Dialect(
     export=_export,
     recorded=recorded,
 )
-
-
-def convert(
-    source: str | os.PathLike[str],
-    destination: str | os.PathLike[str],
-    *,
-    names: str | os.PathLike[str] | None = None,
-    task: Task | None = None,
-    **options: Unpack[ConvertOptions],
-) -> None:
-    """Convert a raw_denoised_joints.pkl with its file of ``names``.
-
-    Raises SourceError as ``DenoisedJoints`` does, else what ``convert_source`` raises.
-    """
-    from converters.conversion.convert import convert_source
-
-    convert_source(DenoisedJoints(source, names=names, task=task), destination, **options)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any
 
 from converters.dialects.dialect import CHANNELS, KEEP_PADDING, LABEL_BY, SKIP_MISSING, TABLE, Dialect, recorded_missing
 from converters.inputs.array_file import npy_header, read_npy_and_head
@@ -24,7 +24,6 @@ from skelstore.format.schema import Annotation, Origin
 from skelstore.format.values import Json
 
 if TYPE_CHECKING:
-    from converters.conversion.convert import ConvertOptions
     from skelstore import Store
 
 NAME = "gcn-clips"
@@ -178,22 +177,3 @@ DIALECT = Dialect(
     export=_export,
     recorded=recorded,
 )
-
-
-def convert(
-    source: str | os.PathLike[str],
-    destination: str | os.PathLike[str],
-    *,
-    table: str | os.PathLike[str] | None = None,
-    label_by: str | None = None,
-    channels: str | None = None,
-    keep_padding: bool = False,
-    skip_missing: bool = False,
-    **options: Unpack[ConvertOptions],
-) -> None:
-    """Convert a folder of clips. Raises SourceError as ``GcnClips`` does, else what ``convert_source`` raises."""
-    from converters.conversion.convert import convert_source
-
-    given: dict[str, Any] = {"table": table, "label_by": label_by, "channels": channels}
-    clips = GcnClips(source, **given, keep_padding=keep_padding, skip_missing=skip_missing)
-    convert_source(clips, destination, **options)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,6 @@ from skelstore.format.values import Json
 from skelstore.wording import counted, file_name, kind_of, shown, shown_names
 
 if TYPE_CHECKING:
-    from converters.conversion.convert import ConvertOptions
     from skelstore import Store
 
 NAME = "raw-skes"
@@ -236,16 +235,3 @@ DIALECT = Dialect(
     export=_export,
     recorded=recorded,
 )
-
-
-def convert(
-    source: str | os.PathLike[str],
-    destination: str | os.PathLike[str],
-    *,
-    task: Task | None = None,
-    **options: Unpack[ConvertOptions],
-) -> None:
-    """Convert a raw_skes_data.pkl. Raises SourceError as ``RawSkeletons`` does, else what ``convert_source`` raises."""
-    from converters.conversion.convert import convert_source
-
-    convert_source(RawSkeletons(source, task=task), destination, **options)

@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +32,6 @@ from skelstore.format.values import Json, copy_value
 from skelstore.wording import counted, file_name, shown, shown_names
 
 if TYPE_CHECKING:
-    from converters.conversion.convert import ConvertOptions
     from skelstore import Store
 
 NAME = "stgcn"
@@ -298,19 +297,3 @@ DIALECT = Dialect(
     export_any=True,
     recorded=recorded,
 )
-
-
-def convert(
-    source: str | os.PathLike[str],
-    destination: str | os.PathLike[str],
-    *,
-    table: str | os.PathLike[str] | None = None,
-    channels: str | None = None,
-    keep_padding: bool = False,
-    **options: Unpack[ConvertOptions],
-) -> None:
-    """Convert a folder of arrays, or one. Raises SourceError as ``StGcnSource`` does, else as ``convert_source``."""
-    from converters.conversion.convert import convert_source
-
-    opened = StGcnSource(source, table=table, channels=channels, keep_padding=keep_padding)
-    convert_source(opened, destination, **options)

@@ -23,7 +23,7 @@ from converters.dialects.ntu.skeleton_file import Skeleton, parse
 from converters.inputs.candidate import Candidate
 from converters.inputs.detections import NO_TRACK, Detections
 from converters.inputs.listing import Entry, Listing, Video
-from converters.inputs.pose_clips import PoseClips, convert_clips
+from converters.inputs.pose_clips import PoseClips
 from converters.inputs.video_table import refuse
 from skelstore.errors import SourceError
 from skelstore.format.values import Json
@@ -181,11 +181,3 @@ DIALECT = Dialect(
     suffixes=(SUFFIX,),
     recorded=recorded,
 )
-
-
-def convert(source: str | os.PathLike[str], destination: str | os.PathLike[str], **options: Any) -> None:
-    """Convert a file, folder or zip file. ``options`` are those of ``UavHumanFiles`` and ``ConvertOptions``.
-
-    Raises SourceError as ``UavHumanFiles`` does, else what ``convert_source`` raises.
-    """
-    convert_clips(UavHumanFiles, source, destination, options)

@@ -9,7 +9,6 @@ The file names frames by ``image_id`` and has no frame without a detection; it h
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath
@@ -20,7 +19,7 @@ from converters.inputs.candidate import Candidate
 from converters.inputs.detections import Detections
 from converters.inputs.json_elements import begins_like_json, elements
 from converters.inputs.listing import Entry
-from converters.inputs.pose_clips import PoseClips, convert_clips
+from converters.inputs.pose_clips import PoseClips
 from skelstore.errors import SourceError
 from skelstore.wording import shown
 
@@ -166,11 +165,3 @@ DIALECT = Dialect(
     suffixes=(SUFFIX,),
     recorded=recorded_pose_options,
 )
-
-
-def convert(source: str | os.PathLike[str], destination: str | os.PathLike[str], **options: Any) -> None:
-    """Convert a file, folder or zip file. ``options`` are those of ``PoseClips`` and ``ConvertOptions``.
-
-    Raises SourceError as ``AlphaPoseFiles`` does, else what ``convert_source`` raises.
-    """
-    convert_clips(AlphaPoseFiles, source, destination, options)

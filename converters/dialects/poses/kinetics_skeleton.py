@@ -23,7 +23,7 @@ from converters.inputs.clip_files import read_chunks
 from converters.inputs.detections import Detections
 from converters.inputs.json_elements import begins_like_json, elements
 from converters.inputs.listing import Entry, Listing, Video
-from converters.inputs.pose_clips import PoseClips, convert_clips
+from converters.inputs.pose_clips import PoseClips
 from converters.inputs.table_limits import MOST_ROWS
 from skelstore.errors import SourceError
 from skelstore.format.files import open_regular
@@ -270,11 +270,3 @@ DIALECT = Dialect(
     suffixes=(SUFFIX,),
     recorded=recorded_pose_options,
 )
-
-
-def convert(source: str | os.PathLike[str], destination: str | os.PathLike[str], **options: Any) -> None:
-    """Convert a file, folder or zip file. ``options`` are those of ``PoseClips`` and ``ConvertOptions``.
-
-    Raises SourceError as ``KineticsSkeletonFiles`` does, else what ``convert_source`` raises.
-    """
-    convert_clips(KineticsSkeletonFiles, source, destination, options)

@@ -13,7 +13,6 @@ the hips (google-ai-edge/mediapipe, docs/solutions/pose.md, Output). ``visibilit
 from __future__ import annotations
 
 import codecs
-import os
 import re
 from collections.abc import Iterator, Sequence
 from itertools import chain
@@ -27,7 +26,7 @@ from converters.inputs.candidate import Candidate
 from converters.inputs.detections import Detections
 from converters.inputs.json_elements import Element, elements
 from converters.inputs.listing import Entry
-from converters.inputs.pose_clips import PoseClips, convert_clips
+from converters.inputs.pose_clips import PoseClips
 from skelstore.errors import SourceError
 from skelstore.joints import layout
 from skelstore.wording import shown
@@ -322,11 +321,3 @@ DIALECT = Dialect(
     suffixes=SUFFIXES,
     recorded=recorded_pose_options,
 )
-
-
-def convert(source: str | os.PathLike[str], destination: str | os.PathLike[str], **options: Any) -> None:
-    """Convert a file, folder or zip file. ``options`` are those of ``PoseClips`` and ``ConvertOptions``.
-
-    Raises SourceError as ``MediaPipeFiles`` does, else what ``convert_source`` raises.
-    """
-    convert_clips(MediaPipeFiles, source, destination, options)

@@ -23,7 +23,7 @@ from converters.inputs.candidate import Candidate
 from converters.inputs.detections import Detections
 from converters.inputs.json_elements import Element, elements
 from converters.inputs.listing import Entry
-from converters.inputs.pose_clips import PoseClips, convert_clips
+from converters.inputs.pose_clips import PoseClips
 from converters.pickles.file import PickleFile
 from skelstore.errors import SourceError
 from skelstore.format.values import Json
@@ -299,11 +299,3 @@ DIALECT = Dialect(
     suffixes=SUFFIXES,
     recorded=recorded_pose_options,
 )
-
-
-def convert(source: str | os.PathLike[str], destination: str | os.PathLike[str], **options: Any) -> None:
-    """Convert a file, folder or zip file. ``options`` are those of ``PoseClips`` and ``ConvertOptions``.
-
-    Raises SourceError as ``MMPoseFiles`` does, else what ``convert_source`` raises.
-    """
-    convert_clips(MMPoseFiles, source, destination, options)

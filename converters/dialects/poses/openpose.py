@@ -8,16 +8,14 @@ points and each hand 21. A joint that was not found is 0, 0, 0. The files do not
 
 from __future__ import annotations
 
-import os
 from collections import Counter
-from typing import Any
 
 from converters.dialects.dialect import POSE_OPTIONS, Dialect, recorded_pose_options
 from converters.inputs.candidate import Candidate
 from converters.inputs.clip_files import FrameFile
 from converters.inputs.detections import Detections
 from converters.inputs.json_elements import MOST_ELEMENT, begins_like_json, parse
-from converters.inputs.pose_clips import FrameClips, convert_clips
+from converters.inputs.pose_clips import FrameClips
 from skelstore.errors import SourceError
 from skelstore.wording import kind_of, shown
 
@@ -108,11 +106,3 @@ DIALECT = Dialect(
     suffixes=(SUFFIX,),
     recorded=recorded_pose_options,
 )
-
-
-def convert(source: str | os.PathLike[str], destination: str | os.PathLike[str], **options: Any) -> None:
-    """Convert a file, folder or zip file. ``options`` are those of ``PoseClips`` and ``ConvertOptions``.
-
-    Raises SourceError as ``OpenPoseFiles`` does, else what ``convert_source`` raises.
-    """
-    convert_clips(OpenPoseFiles, source, destination, options)

@@ -22,7 +22,7 @@ from converters.inputs.candidate import Candidate
 from converters.inputs.clip_files import is_zip
 from converters.inputs.detections import Detections, Size
 from converters.inputs.listing import Entry, Video
-from converters.inputs.pose_clips import PoseClips, convert_clips
+from converters.inputs.pose_clips import PoseClips
 from converters.inputs.video_table import refuse
 from skelstore.errors import SourceError
 from skelstore.format.files import open_regular
@@ -376,11 +376,3 @@ DIALECT = Dialect(
     suffixes=ToolFiles.suffixes,
     recorded=recorded_pose_options,
 )
-
-
-def convert(source: str | os.PathLike[str], destination: str | os.PathLike[str], **options: Any) -> None:
-    """Convert a file or folder. ``options`` are those of ``PoseClips`` and ``ConvertOptions``.
-
-    Raises SourceError as ``ToolFiles`` does, else what ``convert_source`` raises.
-    """
-    convert_clips(ToolFiles, source, destination, options)

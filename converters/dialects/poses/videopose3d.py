@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,9 +33,6 @@ from skelstore.format.files import absolute
 from skelstore.format.schema import Annotation, Origin
 from skelstore.format.values import Json
 from skelstore.wording import counted, kind_of, shown
-
-if TYPE_CHECKING:
-    from converters.conversion.convert import ConvertOptions
 
 NAME = "videopose3d"
 SUFFIX = ".npz"
@@ -375,19 +372,3 @@ DIALECT = Dialect(
     suffixes=(SUFFIX,),
     recorded=recorded_missing,
 )
-
-
-def convert(
-    source: str | os.PathLike[str],
-    destination: str | os.PathLike[str],
-    *,
-    table: str | os.PathLike[str] | None = None,
-    label_by: str | None = None,
-    skip_missing: bool = False,
-    **options: Unpack[ConvertOptions],
-) -> None:
-    """Convert a file or folder. Raises SourceError as ``VideoPose3DFiles`` does, else as ``convert_source``."""
-    from converters.conversion.convert import convert_source
-
-    files = VideoPose3DFiles(source, table=table, label_by=label_by, skip_missing=skip_missing)
-    convert_source(files, destination, **options)

@@ -20,7 +20,7 @@ from converters.inputs.candidate import Candidate
 from converters.inputs.clip_files import FrameFile, group_frames
 from converters.inputs.detections import Detections
 from converters.inputs.listing import Entry
-from converters.inputs.pose_clips import PoseClips, convert_clips
+from converters.inputs.pose_clips import PoseClips
 from converters.inputs.video_table import refuse
 from skelstore.errors import SourceError
 from skelstore.joints import LAYOUTS
@@ -248,11 +248,3 @@ DIALECT = Dialect(
     suffixes=(SUFFIX,),
     recorded=recorded_pose_options,
 )
-
-
-def convert(source: str | os.PathLike[str], destination: str | os.PathLike[str], **options: Any) -> None:
-    """Convert a file, folder or zip file. ``options`` are those of ``PoseClips`` and ``ConvertOptions``.
-
-    Raises SourceError as ``YoloPoseFiles`` does, else what ``convert_source`` raises.
-    """
-    convert_clips(YoloPoseFiles, source, destination, options)

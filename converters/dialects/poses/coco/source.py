@@ -28,7 +28,7 @@ from converters.inputs.candidate import Candidate
 from converters.inputs.detections import Detections
 from converters.inputs.json_elements import parse_all
 from converters.inputs.listing import Entry
-from converters.inputs.pose_clips import PoseClips, convert_clips
+from converters.inputs.pose_clips import PoseClips
 from converters.inputs.video_table import refuse
 from skelstore.errors import SourceError
 from skelstore.format.files import open_regular, pread
@@ -305,11 +305,3 @@ DIALECT = Dialect(
     suffixes=(SUFFIX,),
     recorded=recorded_pose_options,
 )
-
-
-def convert(source: str | os.PathLike[str], destination: str | os.PathLike[str], **options: Any) -> None:
-    """Convert a file, folder or zip file. ``options`` are those of ``CocoFiles`` and ``ConvertOptions``.
-
-    Raises SourceError as ``CocoFiles`` does, else what ``convert_source`` raises.
-    """
-    convert_clips(CocoFiles, source, destination, options, ["frame_pattern"])
