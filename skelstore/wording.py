@@ -97,6 +97,11 @@ def shown(value: object) -> str:
     return kind_of(value)
 
 
+def shown_sized(value: object) -> str:
+    """The length of a list; any other value as ``shown`` does."""
+    return f"a list of length {len(value)}" if isinstance(value, list) else shown(value)
+
+
 def _is_numpy_scalar(kind: type) -> bool:
     return kind.__module__ == "numpy" and any(base.__name__ == "generic" for base in kind.__mro__)
 

@@ -28,7 +28,7 @@ from skelstore.errors import SourceError
 from skelstore.format.files import absolute, open_regular
 from skelstore.format.schema import Annotation, Origin
 from skelstore.format.values import Json, crowded
-from skelstore.wording import closest, kind_of, shown, shown_names
+from skelstore.wording import closest, kind_of, shown, shown_names, shown_sized
 
 if TYPE_CHECKING:
     from converters.conversion.convert import ConvertOptions
@@ -155,13 +155,13 @@ def _read(file: Path) -> dict[str, Any]:
 def _keypoint(file: Path, skeletons: object) -> NDArray[np.float64]:
     """The joints [1, T, 20, 3]. Raises SourceError for the first invalid frame, joint or coordinate."""
     if not isinstance(skeletons, list) or not skeletons:
-        raise SourceError(f"{file}: skeletons is {_sized(skeletons)}; expected a list of frames")
+        raise SourceError(f"{file}: skeletons is {shown_sized(skeletons)}; expected a list of frames")
     for t, frame in enumerate(skeletons):
         if not isinstance(frame, list) or len(frame) != JOINTS:
-            raise SourceError(f"{file}: skeletons[{t}] is {_sized(frame)}; expected a list of {JOINTS} joints")
+            raise SourceError(f"{file}: skeletons[{t}] is {shown_sized(frame)}; expected a list of {JOINTS} joints")
         for v, joint in enumerate(frame):
             if not isinstance(joint, list) or len(joint) != COORDINATES:
-                raise SourceError(f"{file}: skeletons[{t}][{v}] is {_sized(joint)}; expected [x, y, z] in metres")
+                raise SourceError(f"{file}: skeletons[{t}][{v}] is {shown_sized(joint)}; expected [x, y, z] in metres")
             for c, value in enumerate(joint):
                 if type(value) not in (int, float):
                     raise SourceError(f"{file}: skeletons[{t}][{v}][{c}] is {shown(value)}; expected a number")
@@ -181,11 +181,6 @@ def _repeated_names(files: list[str]) -> list[str]:
         for name, same in files_of.items()
         if len(same) > 1
     ]
-
-
-def _sized(value: object) -> str:
-    """A value as messages show it; a list by its length."""
-    return f"a list of length {len(value)}" if isinstance(value, list) else shown(value)
 
 
 def recognise(candidate: Candidate) -> bool:

@@ -158,8 +158,7 @@ def test_a_store_and_its_options(samples: Path, tmp_path: Path, tool: str, run: 
         with closing(open_source(samples / tool, **again)) as source:
             assert_exact(list(opened), [source.video(i)[0] for i in range(CLIPS)])
     assert run("verify", store, "--against", samples / tool).status == 0
-    module = getattr(converters, tool.replace("-", "_"))
-    module.convert(samples / tool, tmp_path / "t.zarr", size="1080x1920", workers=1)
+    converters.convert(samples / tool, tmp_path / "t.zarr", size="1080x1920", workers=1)
     with skelstore.open(tmp_path / "t.zarr") as opened:
         assert opened[0]["img_shape"] == SIZE
 

@@ -21,7 +21,7 @@ from converters.inputs.json_elements import begins_like_json, elements
 from converters.inputs.listing import Entry
 from converters.inputs.pose_clips import PoseClips
 from skelstore.errors import SourceError
-from skelstore.wording import shown
+from skelstore.wording import shown, shown_sized
 
 NAME = "alphapose"
 SUFFIX = ".json"
@@ -81,8 +81,8 @@ class AlphaPoseFiles(PoseClips):
                 continue
             if type(keypoints) is not list or len(keypoints) % 3 or len(keypoints) // 3 not in JOINTS:
                 raise SourceError(
-                    f"{where}: {place}.keypoints is {_sized(keypoints)}; expected {_numbers_of_joints()} numbers: x, y "
-                    "and score of each joint"
+                    f"{where}: {place}.keypoints is {shown_sized(keypoints)}; expected {_numbers_of_joints()} numbers: "
+                    "x, y and score of each joint"
                 )
             detections.add(
                 place,
@@ -138,10 +138,6 @@ def _box(where: str, place: str, box: object) -> object:
 def _numbers_of_joints() -> str:
     *others, last = (str(3 * joints) for joints in JOINTS)
     return f"{', '.join(others)} or {last}"
-
-
-def _sized(value: object) -> str:
-    return f"a list of length {len(value)}" if isinstance(value, list) else shown(value)
 
 
 def recognise(candidate: Candidate) -> bool:

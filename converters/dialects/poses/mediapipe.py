@@ -29,7 +29,7 @@ from converters.inputs.listing import Entry
 from converters.inputs.pose_clips import PoseClips
 from skelstore.errors import SourceError
 from skelstore.joints import layout
-from skelstore.wording import shown
+from skelstore.wording import shown, shown_sized
 
 NAME = "mediapipe"
 SUFFIXES = (".json", ".npy")
@@ -226,10 +226,9 @@ class _Reading:
         return _Landmark(x, y, z, float(bool(x or y)) if score is None else score)
 
     def _error(self, place: str, value: object) -> SourceError:
-        found = f"a list of length {len(value)}" if isinstance(value, list) else shown(value)
         return SourceError(
-            f"{self._where}: {place} is {found}; expected MediaPipe's landmarks {{x, y, z, visibility}}, a list or "
-            "object of them, or null"
+            f"{self._where}: {place} is {shown_sized(value)}; expected MediaPipe's landmarks "
+            "{x, y, z, visibility}, a list or object of them, or null"
         )
 
 

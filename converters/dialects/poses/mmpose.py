@@ -27,7 +27,7 @@ from converters.inputs.pose_clips import PoseClips
 from converters.pickles.file import PickleFile
 from skelstore.errors import SourceError
 from skelstore.format.values import Json
-from skelstore.wording import kind_of, shown
+from skelstore.wording import kind_of, shown, shown_sized
 
 NAME = "mmpose"
 SUFFIXES = (".json", ".pkl")
@@ -106,7 +106,7 @@ class _Frames:
         self._form = self._form or form
         if not form or form != self._form:
             expected = f"{self._form}, as before" if self._form else "a frame with frame_id and instances"
-            raise SourceError(f"{self._where}: {place} is {_sized(value)}; expected {expected}")
+            raise SourceError(f"{self._where}: {place} is {shown_sized(value)}; expected {expected}")
         index = element.position or 0
         if form == "an instance":
             self._detections.see_frame(0)
@@ -119,8 +119,8 @@ class _Frames:
             self._detections.not_kept(value.keys() - {"frame_id", "instances"})
             if type(frame) is not int or type(instances) is not list:
                 raise SourceError(
-                    f"{self._where}: {place} has frame_id {shown(frame)} and instances {_sized(instances)}; expected "
-                    "a number and a list"
+                    f"{self._where}: {place} has frame_id {shown(frame)} and instances {shown_sized(instances)}; "
+                    "expected a number and a list"
                 )
             place = f"{place}.instances"
         self._detections.see_frame(frame)
@@ -142,7 +142,7 @@ def _form(value: object) -> str:
 def _add(where: str, place: str, frame: int, instance: object, detections: Detections) -> None:
     """Add one instance. A list or array of one person around its values is taken off."""
     if type(instance) is not dict or "keypoints" not in instance:
-        raise SourceError(f"{where}: {place} is {_sized(instance)}; {_EXPECTED}")
+        raise SourceError(f"{where}: {place} is {shown_sized(instance)}; {_EXPECTED}")
     points = instance["keypoints"]
     scores = instance.get("keypoint_scores")
     if (
@@ -159,8 +159,8 @@ def _add(where: str, place: str, frame: int, instance: object, detections: Detec
         return
     if type(scores) is not list or type(points) is not list or len(points) != len(scores):
         raise SourceError(
-            f"{where}: {place} has keypoints {_sized(points)} and keypoint_scores {_sized(scores)}; expected two lists "
-            "of the same length"
+            f"{where}: {place} has keypoints {shown_sized(points)} and keypoint_scores {shown_sized(scores)}; expected "
+            "two lists of the same length"
         )
     width = len(points[0]) if type(points[0]) is list else 0
     if width not in (2, 3) or any(type(point) is not list or len(point) != width for point in points):
@@ -202,10 +202,6 @@ def _about_joints(meta: Mapping[str, Any]) -> dict[str, Json]:
     if isinstance(names, dict) and len(names) <= 1000 and all(type(name) is str for name in names.values()):
         about["joint_names"] = [name[:80] for name in names.values()]
     return about
-
-
-def _sized(value: object) -> str:
-    return f"a list of length {len(value)}" if isinstance(value, list) else shown(value)
 
 
 # ------------------------------------------------------------------------------------------------ pickles
