@@ -39,8 +39,8 @@ export class Filters {
       make("div", { class: "field" }, this.name),
       ...(this.splits.length ? [group("Split", make("div", { class: "pills" }, ...this.splits))] : []),
       ...this.#classes(),
-      group("Length in frames", range(fmin, fmax, `to ${count(store.frames_max ?? 0)}`)),
-      group("Persons", range(pmin, pmax, `to ${count(store.persons_max ?? 0)}`)),
+      group("Length in frames", range(fmin, fmax, `up to ${count(store.frames_max ?? 0)}`)),
+      group("Persons", range(pmin, pmax, `up to ${count(store.persons_max ?? 0)}`)),
       group("Expression", this.where, this.whereError),
       group("Marks", this.#marks()),
       group("Check", this.findings.build(number)),
@@ -91,7 +91,7 @@ export class Filters {
   #number(key) {
     const end = key.endsWith("min") ? "Least" : "Most";
     const what = key.startsWith("p") ? "persons" : "frames";
-    return this.#text(key, { type: "number", min: 0, step: 1, inputmode: "numeric", "aria-label": `${end} ${what}`, placeholder: end.toLowerCase(), id: key });
+    return this.#text(key, { type: "number", min: 0, step: 1, inputmode: "numeric", "aria-label": `${end} ${what}`, placeholder: end === "Least" ? "min" : "max", id: key });
   }
 
   #split({ name, videos }) {

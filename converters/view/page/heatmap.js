@@ -12,7 +12,7 @@ export class Heatmap {
   #asking = false;
   #wanted = null;
 
-  /** `onArrival` is called when a heatmap is here, `onError` with the sentence of an error. */
+  /** `onArrival` is called when a heatmap is here, `onError` with the sentence of an error, or an empty one when it is over. */
   constructor(onArrival, onError) {
     Object.assign(this, { onArrival, onError });
   }
@@ -33,6 +33,7 @@ export class Heatmap {
       this.#paint(arrays.heatmap);
       this.#key = key;
       this.ready = true;
+      this.onError("");
       this.onArrival();
     } catch (error) {
       this.ready = false;

@@ -12,17 +12,17 @@ const HELP = [
     "Player",
     [
       ["Space", "play or pause"],
-      ["← →", "one frame back or on; ten with Shift"],
-      ["Home, End", "first or last frame"],
-      [", .", "slower, faster"],
-      ["j k", "next, previous video"],
+      [["←", "→"], "one frame back or on; ten with Shift"],
+      [["Home", "End"], "first or last frame"],
+      [[",", "."], "slower, faster"],
+      [["j", "k"], "next, previous video"],
       ["m", "mark"],
       ["l", "loop"],
       ["h", "next heatmap: none, keypoints, limbs"],
       ["v", "next view"],
     ],
   ],
-  ["Camera, for joints in 3D", [["a d, w s", "turn, raise"], ["+ −", "closer, farther"], ["r", "reset"]]],
+  ["Camera, for joints in 3D", [[["a", "d"], "turn"], [["w", "s"], "raise, lower"], [["+", "−"], "closer, farther"], ["r", "reset"]]],
 ];
 
 function inText(target) {
@@ -107,7 +107,7 @@ export function buildHelp(dialog) {
     }
   });
   const groups = HELP.map(([title, keys]) => {
-    const rows = keys.map(([key, text]) => make("tr", {}, make("th", { scope: "row" }, ...key.split(/(, | )/).map((part) => (part.trim() && part !== ", " ? make("kbd", { text: part.replace(/,$/, "") || part }) : " "))), make("td", { text })));
+    const rows = keys.map(([key, text]) => make("tr", {}, make("th", { scope: "row" }, ...[key].flat().map((one) => make("kbd", { text: one }))), make("td", { text })));
     return make("section", {}, make("h3", { text: title }), make("table", {}, make("tbody", {}, ...rows)));
   });
   dialog.append(

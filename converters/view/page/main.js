@@ -1,6 +1,6 @@
 // Opens the page: the stores, the state, and who is told of what.
 
-import { ApiError, getJson } from "/page/api.js";
+import { ApiError, getArrays, getJson } from "/page/api.js";
 import { choice, count, counted, icon, make, setIcon, visible } from "/page/dom.js";
 import { Filters } from "/page/filters.js";
 import { Grid } from "/page/grid.js";
@@ -53,7 +53,7 @@ class Page {
     $("help-button").addEventListener("click", () => $("help").showModal());
     $("skip").addEventListener("click", () => this.grid.focus(0));
     $("filters-button").addEventListener("click", () => this.#showFilters(!document.body.classList.contains("filtering")));
-    $("grid").addEventListener("pointerdown", () => this.#showFilters(false));
+    $("scrim").addEventListener("click", () => this.#showFilters(false));
     buildHelp($("help"));
     listen({ player: this.player, search: () => this.#search(), back: () => this.back(), help: $("help") });
   }
@@ -198,15 +198,15 @@ class Page {
   }
 
   async #facts(row) {
-    const { getArrays } = await import("/page/api.js");
     return getArrays(`/api/stores/${this.#number}/video`, { row, view: "stored", from: 0, to: 1 });
   }
 
   async #neighbour(by) {
     const { selection } = this;
-    let index = this.#opened?.index;
-    if (index === undefined || !selection) return;
-    index += by;
+    if (!selection) return;
+    // A video that was opened by a link has a known place only among all videos as stored.
+    const whole = selection.videos === this.store.videos && this.state.now.sort === "stored" && !this.state.now.desc;
+    const index = (this.#opened?.index ?? (whole ? this.player.video.row : -1)) + by;
     if (index < 0 || index >= selection.videos) return;
     try {
       await selection.load(index, index + 1);

@@ -49,17 +49,18 @@ export class Marks {
     this.#write();
   }
 
-  /** The names to filter by, as many as a URL holds, and a sentence if those are not all. */
+  /** The names to filter by, separated by newlines, as many as a URL holds, and a sentence if those are not all. */
   forFilter() {
     const names = [];
     let bytes = 0;
     for (const name of this.#names) {
-      bytes += encodeURIComponent(name.toWellFormed()).length + 7;
+      if (!name || name.includes("\n")) continue; // names in a request are separated by newlines
+      bytes += encodeURIComponent(name.toWellFormed()).length + 3;
       if (names.length === MOST_NAMES || bytes > MOST_BYTES) break;
       names.push(name);
     }
     const note = names.length < this.#names.size ? `Only the first ${counted(names.length, "marked video")} are shown.` : "";
-    return { names, note };
+    return { names: names.join("\n"), note };
   }
 
   /**

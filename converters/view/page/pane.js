@@ -19,7 +19,7 @@ export class Pane {
   /** `actions`: view(name), joint(number or null), curve(quantity), seek(frame), redraw(), opened(pane). */
   constructor(actions) {
     this.actions = actions;
-    this.heatmap = new Heatmap(() => actions.redraw(), (sentence) => this.#say(sentence));
+    this.heatmap = new Heatmap(() => actions.redraw(), (sentence) => this.#say(sentence, "heatmap"));
     this.stage = new Stage(actions, this.heatmap);
     this.curve = new Curve(actions.seek);
     this.table = new JointTable();
@@ -139,7 +139,7 @@ export class Pane {
     }
     if (options.playing && clip.nextRun(at) - at < 60) clip.load(clip.nextRun(at)).catch(() => {});
     if (options.heat && !this.stage.turns) this.heatmap.want(this.number, this.row, this.viewName, at, options.heat);
-    if (options.heat && this.stage.turns) this.#say("Heatmaps are drawn of joints in the image; these have three coordinates.");
+    else this.#say(options.heat ? "Heatmaps are drawn of joints in the image; these have three coordinates." : "", "heatmap");
     this.#film(at, options);
     this.stage.draw(at, options);
     const quantities = [...this.quantity.options].map((one) => one.value);
@@ -195,9 +195,13 @@ export class Pane {
     }
   }
 
-  #say(sentence) {
-    this.note.textContent = sentence;
-    this.note.hidden = !sentence;
+  #notes = { video: "", heatmap: "" };
+
+  #say(sentence, about = "video") {
+    if (this.#notes[about] === sentence) return;
+    this.#notes[about] = sentence;
+    this.note.textContent = Object.values(this.#notes).filter(Boolean).join(" ");
+    this.note.hidden = !this.note.textContent;
   }
 
   /** Stops what goes on. */

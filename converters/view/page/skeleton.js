@@ -52,10 +52,9 @@ export function anatomy(layout, joints) {
 /** Draws a thumbnail's frame: int16 places over the larger side of its box, -1 where a joint is absent. */
 export function drawThumbnail(context, thumbnail, frame, shape, width, height) {
   const { points, persons, joints, box } = thumbnail;
-  const scale = Math.min(width / box.width, height / box.height) * 0.94;
-  const unit = (Math.max(box.width, box.height) / 32_767) * scale;
-  const left = (width - box.width * scale) / 2;
-  const top = (height - box.height * scale) / 2;
+  const unit = Math.min(width / box.width, height / box.height) * 0.94;
+  const left = (width - box.width * unit) / 2 - box.left * unit;
+  const top = (height - box.height * unit) / 2 - box.top * unit;
   const colours = SIDE_COLOURS[theme()];
   const start = frame * persons * joints * 2;
   context.lineCap = "round";
