@@ -22,7 +22,7 @@ const HELP = [
       ["v", "next view"],
     ],
   ],
-  ["Camera, for joints in 3D", [[["a", "d"], "turn"], [["w", "s"], "raise, lower"], [["+", "−"], "closer, farther"], ["r", "reset"]]],
+  ["Camera", [[["a", "d"], "turn, in 3D"], [["w", "s"], "raise, lower, in 3D"], [["+", "−"], "closer, farther"], ["r", "reset"]]],
 ];
 
 function inText(target) {

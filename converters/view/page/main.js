@@ -164,6 +164,7 @@ class Page {
       const index = this.#opened?.index;
       this.player.close();
       $("browse").hidden = false;
+      $("skip").hidden = false;
       document.body.classList.remove("playing");
       if (before && index !== undefined) requestAnimationFrame(() => this.grid.focus(index));
       return;
@@ -177,6 +178,7 @@ class Page {
     this.#showFilters(false);
     document.body.classList.add("playing");
     $("browse").hidden = true;
+    $("skip").hidden = true;
     const thumbnail = this.grid.thumbnail(video.row);
     const preview = thumbnail ? { thumbnail, shape: this.grid.anatomyOf(thumbnail.joints) } : null;
     const frame = now.frame === "" ? null : Math.max(0, Number.parseInt(now.frame, 10) || 0);

@@ -46,7 +46,7 @@ export class Player {
     this.filmBox = make("input", { type: "checkbox", on: { change: () => this.#setFilm(this.filmBox.checked) } });
     this.filmBox.checked = true;
     this.filmLabel = make("label", { class: "check", hidden: true }, this.filmBox, "Video");
-    this.resetView = iconButton("reset", "Reset the camera (r)", () => this.orbit(), { hidden: true });
+    const resetView = iconButton("reset", "Reset the camera (r)", () => this.orbit());
     const transport = make(
       "div",
       { class: "transport", role: "group", "aria-label": "Playback" },
@@ -60,8 +60,8 @@ export class Player {
       this.speed,
       this.loop,
     );
-    const tools = make("div", { class: "tools" }, labelled("Heatmap", this.heat), labelled("Colours", this.colours), this.besideLabel(), this.filmLabel, this.resetView, this.#legend());
-    const back = make("button", { type: "button", class: "back", on: { click: () => this.actions.close() } }, icon("back"), make("span", { text: "Videos" }));
+    const tools = make("div", { class: "tools" }, labelled("Heatmap", this.heat), labelled("Colours", this.colours), labelled("Beside", this.beside), this.filmLabel, resetView, this.#legend());
+    const back = make("button", { type: "button", class: "back", "aria-label": "Videos", on: { click: () => this.actions.close() } }, icon("back"), make("span", { text: "Videos" }));
     const head = make(
       "div",
       { class: "player-head" },
@@ -73,10 +73,6 @@ export class Player {
     );
     this.paneBox = make("div", { class: "panes" }, this.panes[0].element);
     this.root.append(head, tools, this.paneBox, transport);
-  }
-
-  besideLabel() {
-    return labelled("Beside", this.beside);
   }
 
   #legend() {
@@ -207,7 +203,6 @@ export class Player {
     const rate = shown.map((pane) => pane.rate).find(Boolean) ?? null;
     this.playback.open(frames, rate);
     this.filmLabel.hidden = !shown.some((pane) => pane.media);
-    this.resetView.hidden = !shown.some((pane) => pane.stage.turns);
     this.scrubber.max = Math.max(0, frames - 1);
     this.scrubber.disabled = frames < 2;
     if (this.#autoplay && frames > 1) {
@@ -269,6 +264,6 @@ export class Player {
   }
 
   orbit(change) {
-    for (const pane of this.#shown) if (pane.stage.turns) pane.stage.orbit(change);
+    for (const pane of this.#shown) if (pane.clip) pane.stage.orbit(change);
   }
 }

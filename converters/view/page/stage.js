@@ -14,6 +14,7 @@ export const MOST_DRAWN = 200;
 
 export class Stage {
   #orbit = new Orbit();
+  #lens = { zoom: 1, x: 0, y: 0 };
   #placed = [];
   #box = null;
   #pointers = new Map();
@@ -40,6 +41,7 @@ export class Stage {
     this.clip = clip;
     this.thumbnail = null;
     this.shape = anatomy(clip.header.joints, clip.joints);
+    this.element.classList.toggle("turns", this.turns);
     const ranges = extent(clip.run(0) ?? { keypoint: [], size: clip.size });
     if (this.turns && ranges) {
       this.#orbit.centre = ranges.map(([low, high]) => (low + high) / 2);
@@ -76,12 +78,24 @@ export class Stage {
     return true;
   }
 
-  /** Turns, raises or moves the camera, or resets it with no argument. */
+  /** Turns, raises or moves the camera, or resets it with no argument. A picture without depth is only enlarged. */
   orbit({ right = 0, up = 0, closer = 1 } = {}) {
-    if (!right && !up && closer === 1) this.#orbit.reset();
-    this.#orbit.turn(right, up);
-    this.#orbit.closer(closer);
+    if (!right && !up && closer === 1) {
+      this.#orbit.reset();
+      this.#lens = { zoom: 1, x: 0, y: 0 };
+    }
+    if (this.turns) {
+      this.#orbit.turn(right, up);
+      this.#orbit.closer(closer);
+    } else this.#enlarge(closer, this.width / 2, this.height / 2);
     this.actions.redraw();
+  }
+
+  /** Enlarges the picture around a point of it, which stays where it is. */
+  #enlarge(factor, x, y) {
+    const zoom = Math.max(1, Math.min(20, this.#lens.zoom * factor));
+    const by = zoom / this.#lens.zoom;
+    this.#lens = zoom === 1 ? { zoom, x: 0, y: 0 } : { zoom, x: x - (x - this.#lens.x) * by, y: y - (y - this.#lens.y) * by };
   }
 
   #clear() {
@@ -106,7 +120,8 @@ export class Stage {
 
   #flat() {
     const { scale, left, top } = this.#fit();
-    return (x, y) => [left + x * scale, top + y * scale];
+    const { zoom, x: dx, y: dy } = this.#lens;
+    return (x, y) => [dx + zoom * (left + x * scale), dy + zoom * (top + y * scale)];
   }
 
   #drawImage(context, project, options) {
@@ -137,9 +152,13 @@ export class Stage {
     canvas.addEventListener(
       "wheel",
       (event) => {
-        if (!this.turns) return;
         event.preventDefault();
-        this.orbit({ closer: Math.exp(-event.deltaY * 0.0015) });
+        const factor = Math.exp(-event.deltaY * 0.0015);
+        if (this.turns) this.orbit({ closer: factor });
+        else {
+          this.#enlarge(factor, event.offsetX, event.offsetY);
+          this.actions.redraw();
+        }
       },
       { passive: false },
     );
@@ -152,8 +171,11 @@ export class Stage {
     this.#moved += Math.hypot(dx, dy);
     const others = [...this.#pointers.values()].filter((one) => one.pointerId !== event.pointerId);
     this.#pointers.set(event.pointerId, event);
-    if (!this.turns || (!dx && !dy)) return;
-    if (!others.length) this.orbit({ right: dx * 0.008, up: dy * 0.008 });
+    if (!dx && !dy) return;
+    if (!this.turns) {
+      if (this.#lens.zoom > 1) this.#lens = { ...this.#lens, x: this.#lens.x + dx, y: this.#lens.y + dy };
+      this.actions.redraw();
+    } else if (!others.length) this.orbit({ right: dx * 0.008, up: dy * 0.008 });
     else {
       const apart = (one) => Math.hypot(one.clientX - others[0].clientX, one.clientY - others[0].clientY);
       this.orbit({ closer: apart(event) / Math.max(1, apart(before)) });
