@@ -96,7 +96,7 @@ def private_doors(tree: ast.Module) -> Iterator[str]:
     classes = {node.name for node in tree.body if isinstance(node, ast.ClassDef)}
     friendly: set[int] = set()
     for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             friends = {
                 a.arg for a in node.args.args if isinstance(a.annotation, ast.Name) and a.annotation.id in classes
             }
