@@ -28,6 +28,7 @@ from converters.view import requests
 from converters.view.answers import encode_json, pack
 from converters.view.catalogue import SORTS, Catalogue, Criteria
 from converters.view.findings import Findings
+from converters.view.heatmap import draw_heatmap
 from converters.view.media import Folder, measure
 from converters.view.overview import overview
 from converters.view.requests import RequestError
@@ -199,8 +200,13 @@ def make_app(stores: Sequence[Store], videos: Folder | None) -> Starlette:
     def heatmap(request: Request) -> Response:
         store, parameters = of(request), request.query_params
         requests.check_names(parameters, ("row", "view", "frame", "kind"))
-        store.catalogue.row(requests.required(parameters, "row"))
-        raise RequestError("this version draws no heatmaps", status=404)
+        row = store.catalogue.row(requests.required(parameters, "row"))
+        frame = requests.integer(parameters, "frame", 0)
+        view, kind = requests.text(parameters, "view") or "stored", requests.text(parameters, "kind") or "keypoint"
+        about, skeletons = store.player.video(row, view, frame, frame + 1)
+        edges = None if about["joints"] is None else about["joints"]["edges"]
+        drawn = draw_heatmap(skeletons, about["image"], edges, kind)
+        return _binary({"frame": frame, "kind": kind}, {"heatmap": drawn})
 
     def media_file(request: Request) -> tuple[str, str] | None:
         catalogue = of(request).catalogue
