@@ -247,7 +247,7 @@ class Catalogue:
         if sort == "name":
             keys = [("", "descending" if descending else "ascending")]
             table = pa.table({"": self.names})
-            order = np.asarray(pc.sort_indices(table, keys, null_placement="at_end")).astype(np.int32)
+            order = np.asarray(pc.sort_indices(table, keys)).astype(np.int32)  # nulls come last
         else:
             key = self._sort_key(sort)
             missing = key == NONE

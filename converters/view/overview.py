@@ -16,7 +16,7 @@ from skelstore.read.store import table_rows
 _MOST_FIELDS = 200
 
 
-def overview(catalogue: Catalogue, *, videos_folder: bool) -> dict[str, Any]:
+def overview(catalogue: Catalogue) -> dict[str, Any]:
     """The title, numbers, splits, classes, joints and views of a store, for JSON."""
     store, classes = catalogue.store, catalogue.class_names
     return {
@@ -33,7 +33,6 @@ def overview(catalogue: Catalogue, *, videos_folder: bool) -> dict[str, Any]:
         "persons_max": int(max(catalogue.persons.max(initial=0), 0)),
         "frames_max": int(max(catalogue.frames.max(initial=0), 0)),
         "fields": _fields(catalogue),
-        "videos_folder": videos_folder,
     }
 
 

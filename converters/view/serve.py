@@ -21,6 +21,9 @@ LOOPBACK = "127.0.0.1"
 """Where the server listens if no host is given."""
 
 _BACKLOG = 128
+_SWITCH = 0.0005
+"""Seconds after which a thread lets others run: a check in the background would delay each answer by several turns."""
+
 _GRACE = 1
 """Seconds that answers in progress have to end when the server ends."""
 
@@ -59,6 +62,7 @@ def serve(
         config = uvicorn.Config(
             app,
             log_config=None,
+            log_level="critical",  # requests that are not HTTP are answered, and reported to nobody
             access_log=False,
             server_header=False,
             proxy_headers=False,
@@ -66,6 +70,7 @@ def serve(
             timeout_graceful_shutdown=_GRACE,
         )
         address = f"http://{_browsable(host or LOOPBACK)}:{taken}/" + ("" if token is None else f"?token={token}")
+        sys.setswitchinterval(_SWITCH)
         announce(address)
         if opens_browser and has_browser():
             Thread(target=webbrowser.open, args=(address,), daemon=True).start()

@@ -28,6 +28,8 @@ WHOLE_BYTES = 1 << 20
 LONGEST = 1 << 31
 """A number of frames beyond this one is not believed."""
 
+_KEYS = ("keypoint", "keypoint_score", "frame_inds", "total_frames")
+
 
 class Skeletons(NamedTuple):
     """Persons in the frames ``first`` to ``first`` + T of a video that has ``total`` frames.
@@ -70,6 +72,7 @@ def read_stored(
         if not isinstance(keypoint, np.ndarray) or keypoint.dtype.kind not in "fiu":
             what = "no keypoint" if keypoint is None else f"a keypoint that is {kind_of(keypoint)}"
             raise RequestError(f"the video has {what}, so there is nothing to draw", status=422)
+        annotation = {key: annotation[key] for key in _KEYS if key in annotation}
         shape = keypoint.shape
     _require_form(annotation, shape)
     if len(shape) == 4:
@@ -87,12 +90,13 @@ def _require_form(annotation: Mapping[Any, Any], shape: tuple[int, ...]) -> None
             "nothing to draw",
             status=422,
         )
+    _require_readable(shape[-1] * shape[-2], "the joints of one person", MOST_NUMBERS)
 
 
-def _require_readable(numbers: int, what: str) -> None:
-    if numbers > MOST_READ:
+def _require_readable(numbers: int, what: str, most: int = MOST_READ) -> None:
+    if numbers > most:
         raise RequestError(
-            f"{what} have {numbers:,} coordinates, more than the {MOST_READ:,} that are read for a view", status=422
+            f"{what} have {numbers:,} coordinates, more than the {most:,} that are read for a view", status=422
         )
 
 

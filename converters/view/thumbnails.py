@@ -26,6 +26,9 @@ LARGEST = 32_767
 _FRACTIONS = 2.0
 """Coordinates up to this value are fractions of the image, or metres: they are not drawn in an image in pixels."""
 
+_FARTHEST = 1e30
+"""Coordinates beyond this value are not drawn."""
+
 _CROWD = 1_000
 """Of a long video with more persons, one frame is read."""
 
@@ -117,7 +120,7 @@ def _as_points(points: NDArray[Any], scores: NDArray[Any] | None) -> NDArray[np.
         flat: NDArray[np.float64] = points[..., :2].astype(np.float64)
     if points.shape[-1] == 3:
         flat[..., 1] *= -1
-    flat[~found] = np.nan
+    flat[~found | (np.abs(flat) > _FARTHEST).any(axis=-1)] = np.nan
     return flat
 
 
@@ -130,11 +133,11 @@ def _scale(points: NDArray[np.float64], image: list[int] | None) -> tuple[NDArra
     seen = points[found]
     low, high = seen.min(axis=0), seen.max(axis=0)
     if image is not None and (min(image) <= _FRACTIONS or max(high.max(), -low.min()) > _FRACTIONS):
-        low, (height, width) = np.zeros(2), image
+        low, height, width = np.zeros(2), float(image[0]), float(image[1])
     else:
         width, height = (max(float(side), 1e-6) for side in high - low)
     with np.errstate(all="ignore"):
         scaled = np.nan_to_num((points - low) * (LARGEST / max(width, height)), nan=0.0, posinf=LARGEST)
     places = np.clip(np.rint(scaled), 0, LARGEST).astype(np.int16)
     places[~found] = -1
-    return places, float(width), float(height)
+    return places, width, height

@@ -6,6 +6,7 @@ import math
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from functools import cached_property
+from itertools import islice
 from threading import Lock
 from typing import Any
 
@@ -28,6 +29,7 @@ from converters.view.skeletons import (
 from skelstore.errors import SkelstoreError
 from skelstore.format.schema import Annotation
 from skelstore.joints import LAYOUTS, JointLayout, convert
+from skelstore.read.store import table_rows
 from skelstore.wording import closest, counted, shown
 
 LAYOUT = "layout:"
@@ -79,9 +81,16 @@ class Player:
             "joints": None if layout is None else describe_layout(layout),
             "persons": skeletons.points.shape[0],
             "note": _note(skeletons, first, last),
-            "fields": dict(_describe_fields(annotation)),
+            "fields": dict(_describe_fields(annotation, self._unread(annotation))),
         }
         return about, skeletons
+
+    def _unread(self, annotation: Mapping[Any, Any]) -> set[Any]:
+        """The keys of the arrays of a long video, which are not read to be described."""
+        if isinstance(annotation, dict):
+            return set()
+        reader, _ = table_rows(self._store)
+        return {field.path[0] for field in reader.metadata.fields.values() if isinstance(field.path[0], str)}
 
     def _layout(self, view: str, skeletons: Skeletons) -> JointLayout | None:
         layout = LAYOUTS[view.removeprefix(LAYOUT)] if view.startswith(LAYOUT) else self._catalogue.joints.layout
@@ -229,14 +238,13 @@ def _note(skeletons: Skeletons, first: int, last: int) -> str | None:
     return f"This answer has only {' and '.join(parts)}." if parts else None
 
 
-def _describe_fields(annotation: Mapping[Any, Any]) -> Iterator[tuple[str, str]]:
-    """The other values of an annotation as text; arrays of a long video are not read."""
-    for key in list(annotation)[:_MOST_FIELDS]:
+def _describe_fields(annotation: Mapping[Any, Any], unread: set[Any]) -> Iterator[tuple[str, str]]:
+    """The values of an annotation beside its skeletons, as text; for the keys in ``unread``, only that there is one."""
+    for key in islice(annotation, _MOST_FIELDS):
         if key in ("keypoint", "keypoint_score"):
             continue
         try:
-            value = annotation[key]
+            text = "an array" if key in unread else shown(annotation[key])
         except SkelstoreError as error:
-            yield key_text(key), shorten(str(error))
-        else:
-            yield key_text(key), shorten(shown(value))
+            text = str(error)
+        yield key_text(key), shorten(text)
