@@ -616,8 +616,7 @@ def test_names_with_markup_are_text(page: Any) -> None:
         escaped = re.sub("[\n\u202e\u202c]", lambda one: f"\\u{ord(one[0]):04x}", name)
         shown = escaped if len(escaped) <= 300 else escaped[:300] + "…"
         assert page.locator(".video-name").evaluate("(name) => name.textContent") == shown
-        if not number:
-            page.get_by_text("Fields of the video").click()
+        page.locator("details", has=page.locator(".facts-list")).evaluate("(box) => { box.open = true; }")
         page.get_by_text("<u>text</u>").wait_for()
         assert page.locator("b, i, u, s, img, main script, main iframe").count() == 0
         page.reload()

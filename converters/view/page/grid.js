@@ -28,6 +28,12 @@ export class Grid {
   #moving = true;
   #step = 0;
   #fetching = 0;
+  #asked = false;
+  #range = [0, 0];
+  #cellWidth = 176;
+  #cellHeight = 0;
+  #height = 0;
+  #drawnTop = 0;
   #still = matchMedia("(prefers-reduced-motion: reduce)");
 
   /** `actions`: open(video, index), marked(name), toggleMark(name), failed(error). */
@@ -63,7 +69,11 @@ export class Grid {
     this.layoutOfJoints = store?.joints ?? null;
     this.#active = 0;
     this.#empty.hidden = !selection || selection.videos > 0;
-    for (const cell of this.#cells.values()) this.#release(cell);
+    for (const cell of this.#cells.values()) {
+      this.#release(cell);
+      this.#hide(cell);
+      this.#clear(cell);
+    }
     this.#cells.clear();
     this.scroller.scrollTop = 0;
     this.#resize();
@@ -112,10 +122,6 @@ export class Grid {
     this.#render();
   }
 
-  #cellWidth = 176;
-  #cellHeight = 0;
-  #height = 0;
-
   /** How many pixels of the grid one pixel of the scroll bar stands for. */
   get #ratio() {
     const view = this.scroller.clientHeight;
@@ -150,11 +156,10 @@ export class Grid {
       const x = GAP + (index - row * this.#columns) * (this.#cellWidth + GAP);
       cell.item.style.transform = `translate(${x}px, ${GAP + row * this.#rowHeight + shift}px)`;
     }
+    for (const cell of this.#free) this.#hide(cell);
     this.#range = [first, last];
     this.#fetch();
   }
-
-  #range = [0, 0];
 
   /** Asks for what is in view: at once if nothing is on its way, else after a pause, so that a fast scroll asks little. */
   #fetch() {
@@ -162,8 +167,6 @@ export class Grid {
     this.#fetching = setTimeout(() => this.#ask(), this.#asked ? 70 : 0);
     this.#asked = true;
   }
-
-  #asked = false;
 
   async #ask() {
     const selection = this.#selection;
@@ -188,37 +191,53 @@ export class Grid {
   #place(index) {
     const cell = this.#free.pop() ?? this.#create();
     cell.index = index;
-    cell.video = null;
     cell.thumbnail = undefined;
-    cell.drawn = -1;
     cell.item.hidden = false;
-    cell.item.classList.add("waiting");
     cell.item.setAttribute("aria-posinset", String(index + 1));
-    cell.item.setAttribute("aria-setsize", String(this.#selection.videos));
-    cell.link.tabIndex = index === this.#active ? 0 : -1;
-    cell.title.textContent = "";
-    cell.name.textContent = "";
-    cell.facts.textContent = "";
-    cell.context.clearRect(0, 0, cell.canvas.width, cell.canvas.height);
+    if (cell.of !== this.#selection.videos) cell.item.setAttribute("aria-setsize", String((cell.of = this.#selection.videos)));
+    const tabIndex = index === this.#active ? 0 : -1;
+    if (cell.link.tabIndex !== tabIndex) cell.link.tabIndex = tabIndex;
     this.#cells.set(index, cell);
-    this.#fill(cell);
+    if (this.#selection.video(index)) this.#fill(cell);
+    else if (cell.video) this.#clear(cell);
+    if (cell.drawn !== -1) this.#wipe(cell);
     return cell;
   }
 
+  #clear(cell) {
+    cell.video = null;
+    cell.item.classList.add("waiting");
+    cell.title.data = cell.name.data = cell.facts.data = cell.flag.data = "";
+  }
+
+  #wipe(cell) {
+    cell.drawn = -1;
+    cell.context.clearRect(0, 0, cell.canvas.width, cell.canvas.height);
+  }
+
+  /** A cell that is released is hidden only if it is not placed anew at once: showing it again would cost a layout. */
   #release(cell) {
-    cell.item.hidden = true;
     this.#free.push(cell);
+  }
+
+  #hide(cell) {
+    if (!cell.item.hidden) cell.item.hidden = true;
   }
 
   #create() {
     const canvas = make("canvas", { "aria-hidden": "true" });
-    const title = make("span", { class: "cell-class" });
-    const name = make("bdi", { class: "cell-name" });
-    const facts = make("span", { class: "cell-facts" });
-    const link = make("a", { class: "cell", tabindex: "-1" }, canvas, title, name, facts);
+    const [title, name, facts, flag] = ["", "", "", ""].map((text) => document.createTextNode(text));
+    const link = make(
+      "a",
+      { class: "cell", tabindex: "-1" },
+      canvas,
+      make("span", { class: "cell-class" }, title),
+      make("bdi", { class: "cell-name" }, name),
+      make("span", { class: "cell-facts" }, facts, make("span", { class: "flag" }, flag)),
+    );
     const mark = iconButton("mark", "Mark", null, { class: "cell-mark", tabindex: "-1" });
-    const item = make("li", { class: "item" }, link, mark);
-    const cell = { item, link, canvas, context: canvas.getContext("2d"), title, name, facts, mark };
+    const item = make("li", { class: "item waiting" }, link, mark);
+    const cell = { item, link, canvas, context: canvas.getContext("2d"), title, name, facts, flag, mark, drawn: -1, video: null };
     link.addEventListener("click", (event) => {
       if (event.ctrlKey || event.metaKey || event.shiftKey || !cell.video) return;
       event.preventDefault();
@@ -249,17 +268,15 @@ export class Grid {
     const video = this.#selection?.video(cell.index);
     if (!video) return;
     if (cell.video !== video) {
-      cell.video = video;
-      cell.item.classList.remove("waiting");
-      cell.title.textContent = shownClass(video) || " ";
-      cell.name.textContent = shownName(video);
-      cell.link.title = shownName(video);
       const facts = [];
       if (video.frames !== null) facts.push(counted(video.frames, "frame"));
       if (video.persons !== null) facts.push(counted(video.persons, "person"));
-      cell.facts.textContent = facts.join(" · ");
-      cell.item.classList.toggle("has-problem", Boolean(video.problems?.length));
-      if (video.problems?.length) cell.facts.append(make("span", { class: "flag", text: counted(video.problems.length, "finding") }));
+      if (!cell.video) cell.item.classList.remove("waiting");
+      cell.video = video;
+      cell.title.data = shownClass(video) || "\u00a0";
+      cell.name.data = shownName(video);
+      cell.facts.data = facts.join(" · ");
+      cell.flag.data = video.problems?.length ? counted(video.problems.length, "finding") : "";
       cell.link.href = this.actions.address(video);
     }
     const marked = video.name !== null && this.actions.marked(video.name);
@@ -278,6 +295,9 @@ export class Grid {
     if (!this.scroller.clientHeight) return;
     if (this.moving) this.#step = Math.floor(now / STEP);
     const start = performance.now();
+    const moved = Math.abs(this.#top() - this.#drawnTop);
+    this.#drawnTop = this.#top();
+    if (moved > this.scroller.clientHeight / 2) return; // what is in view now is gone in the next frame
     for (const cell of this.#cells.values()) {
       if (!cell.thumbnail || cell.drawn === this.#step) continue;
       this.#draw(cell);
