@@ -154,14 +154,13 @@ def find_joints(points: NDArray[Any], scores: NDArray[Any] | None) -> NDArray[np
     return np.asarray(found)
 
 
-def _read_detections(
-    store: Store, row: int, annotation: Mapping[Any, Any], shape: tuple[int, ...], first: int, last: int
-) -> Skeletons:
-    numbers = annotation["frame_inds"]
-    if not isinstance(numbers, np.ndarray) or numbers.shape != shape[:1] or numbers.dtype.kind not in "iu":
+def frame_numbers(annotation: Mapping[Any, Any], count: int) -> NDArray[np.int64]:
+    """``frame_inds`` of a number of detections, int64 [N]. Raises RequestError if they are not numbers of frames."""
+    numbers = annotation.get("frame_inds")
+    if not isinstance(numbers, np.ndarray) or numbers.shape != (count,) or numbers.dtype.kind not in "iu":
         raise RequestError(
             f"frame_inds is {kind_of(numbers)}; expected an integer for each of "
-            f"{counted(shape[0], 'detection')} in keypoint",
+            f"{counted(count, 'detection')} in keypoint",
             status=422,
         )
     if len(numbers) and not 0 <= int(numbers.min()) <= int(numbers.max()) < LONGEST:
@@ -169,7 +168,13 @@ def _read_detections(
             f"frame_inds are {numbers.min()} to {numbers.max()}; expected numbers of frames from 0 to {LONGEST:,}",
             status=422,
         )
-    numbers = numbers.astype(np.int64)
+    return numbers.astype(np.int64)
+
+
+def _read_detections(
+    store: Store, row: int, annotation: Mapping[Any, Any], shape: tuple[int, ...], first: int, last: int
+) -> Skeletons:
+    numbers = frame_numbers(annotation, shape[0])
     total = max(stated_frames(annotation), int(numbers.max()) + 1 if len(numbers) else 0)
     most = int(np.unique(numbers, return_counts=True)[1].max()) if len(numbers) else 0
     _require_readable(most * shape[1] * shape[2], "the detections of one frame")
