@@ -49,6 +49,9 @@ LONGEST_EXPRESSION = 2_000
 """Maximum number of characters of an expression."""
 
 _KEPT_SELECTIONS = 24
+_ENDING = 2
+"""Seconds that a thread in the background has to end when the server ends."""
+
 _THREADS = 6
 """Requests that are answered at once: more would not be faster, and each may hold an answer of some megabytes."""
 
@@ -57,8 +60,7 @@ _PAGE_TYPES = {
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
     ".css": "text/css; charset=utf-8",
-    ".svg": "image/svg+xml",
-    ".png": "image/png",
+    ".svg": "image/svg+xml; charset=utf-8",
 }
 """Suffixes of the files of the page, and their media types."""
 
@@ -106,7 +108,7 @@ def make_app(stores: Sequence[Store], videos: Folder | None) -> Starlette:
     """The application for some stores, and for the folder of their video files; without the ``Guard``."""
     viewed = [Viewed(store) for store in stores]
     selections = Selections()
-    files = {file.name: file for file in sorted(_PAGE.iterdir()) if file.suffix in _PAGE_TYPES}
+    files = {file.name: file for file in sorted(_PAGE.iterdir()) if _is_of_page(file)}
 
     def of(request: Request) -> Viewed:
         number: int = request.path_params["s"]
@@ -236,8 +238,10 @@ def make_app(stores: Sequence[Store], videos: Folder | None) -> Starlette:
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         anyio.to_thread.current_default_thread_limiter().total_tokens = _THREADS
-        Thread(target=prepare, name="skelstore-prepare", daemon=True).start()
+        preparing = Thread(target=prepare, name="skelstore-prepare", daemon=True)
+        preparing.start()
         yield
+        preparing.join(timeout=_ENDING)
         for one in viewed:
             one.findings.stop()
 
@@ -261,6 +265,11 @@ def make_app(stores: Sequence[Store], videos: Folder | None) -> Starlette:
         exception_handlers={HTTPException: _unknown_address},
         lifespan=lifespan,
     )
+
+
+def _is_of_page(file: Path) -> bool:
+    """Whether a file of the folder of the page may be fetched."""
+    return file.suffix in _PAGE_TYPES and file.is_file() and not file.is_symlink()
 
 
 def _criteria(request: Request) -> Criteria:

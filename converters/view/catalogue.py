@@ -27,7 +27,7 @@ from converters.view.columns import (
 from converters.view.requests import RequestError
 from skelstore import Store
 from skelstore.errors import SkelstoreError, SplitNotFoundError
-from skelstore.joints import LAYOUTS, JointLayout, KnownJoints, convert
+from skelstore.joints import LAYOUTS, JointLayout, convert
 from skelstore.read.store import table_rows
 from skelstore.read.videos import in_split
 from skelstore.wording import closest, shown, shown_title
@@ -111,13 +111,14 @@ class Catalogue:
         return self.store.class_names
 
     @cached_property
-    def joints(self) -> KnownJoints:
-        return self.store.joints
+    def layout(self) -> JointLayout | None:
+        """The joint layout; that of Kinect v2 for raw NTU RGB+D."""
+        return LAYOUTS["ntu-25"] if self.form == "raw" else self.store.joints.layout
 
     @cached_property
     def layouts(self) -> list[JointLayout]:
         """The joint layouts to which the joints of the store can be converted."""
-        source = self.joints.layout
+        source = self.layout
         return [] if source is None else [target for target in LAYOUTS.values() if _converts(source, target)]
 
     @cached_property
@@ -133,7 +134,9 @@ class Catalogue:
 
     @cached_property
     def dimensions(self) -> int:
-        """3 if most of the dense keypoints have three coordinates, else 2."""
+        """3 if most of the dense keypoints have three coordinates, or for raw NTU RGB+D, else 2."""
+        if self.form == "raw":
+            return 3
         axes = self.shapes.axes
         dense = axes[:, 3] != NONE
         return 3 if 2 * int((axes[dense, 3] == 3).sum()) > int(dense.sum()) else 2

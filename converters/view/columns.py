@@ -20,6 +20,9 @@ from skelstore.read.store import table_rows
 NONE = -1
 """Stands for a number that a video does not have."""
 
+RAW = "position"
+"""The key of the skeletons [N, 25, 3] of raw NTU RGB+D, which have ``frame_inds`` and no scores."""
+
 _MOST = 1 << 53
 
 
@@ -83,7 +86,7 @@ def _decode_json(cell: str) -> Any:
 
 
 class Shapes(NamedTuple):
-    """The axes of ``keypoint`` of all videos, as the table states them.
+    """The axes of ``keypoint`` (of ``RAW`` in raw NTU RGB+D) of all videos, as the table states them.
 
     ``axes`` int64 [videos, 4] are M, T, V, C of a dense keypoint, or N, V, C of a compressed one and ``NONE``; all are
     ``NONE`` for a video without such an array. ``sizes`` int64 [videos] are the bytes of all arrays of the video.
@@ -111,7 +114,7 @@ def read_shapes(store: Store) -> Shapes:
         for dim in dims:
             size *= dim
         sizes[there] += np.minimum(size, _MOST).astype(np.int64)
-        if field.path == ("keypoint",) and field.ragged + len(metadata.trailing) in (3, 4):
+        if field.path in (("keypoint",), (RAW,)) and field.ragged + len(metadata.trailing) in (3, 4):
             for axis, length in enumerate([*dims, *metadata.trailing]):
                 axes[there, axis] = length
     return Shapes(axes, sizes)

@@ -24,6 +24,9 @@ _PLACE = "video "
 _UNREADABLE = "unreadable"
 
 
+_ENDING = 2
+
+
 class _StoppedError(Exception):
     """The server ends."""
 
@@ -55,10 +58,10 @@ class Findings:
                 self._thread.start()
 
     def stop(self) -> None:
-        """End the check, and wait until it has ended (at most a few seconds, for the video that it reads)."""
+        """End the check, and wait until it has ended: at most ``_ENDING`` seconds, for the video that it reads."""
         self._stop.set()
         if self._thread is not None:
-            self._thread.join(timeout=5)
+            self._thread.join(timeout=_ENDING)
 
     def _run(self) -> None:
         try:

@@ -28,7 +28,7 @@ def overview(catalogue: Catalogue) -> dict[str, Any]:
         "splits": [{"name": title, "videos": int(catalogue.split(title).sum())} for title in catalogue.splits],
         "classes": None if classes is None else [shorten(name) for name in classes[:MOST_CLASSES]],
         "labels": _count_labels(catalogue),
-        "joints": None if catalogue.joints.layout is None else describe_layout(catalogue.joints.layout),
+        "joints": None if catalogue.layout is None else describe_layout(catalogue.layout),
         "views": list(_views(catalogue)),
         "persons_max": int(max(catalogue.persons.max(initial=0), 0)),
         "frames_max": int(max(catalogue.frames.max(initial=0), 0)),

@@ -11,11 +11,16 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from threading import Thread
+from typing import TYPE_CHECKING
 
 import skelstore
 from converters.view.guard import Guard
 from converters.view.media import Folder
+from skelstore import Store
 from skelstore.errors import MissingPackageError, SkelstoreError
+
+if TYPE_CHECKING:
+    import uvicorn
 
 LOOPBACK = "127.0.0.1"
 """Where the server listens if no host is given."""
@@ -43,38 +48,60 @@ def serve(
     Raises MissingPackageError without the extra ``view``, SkelstoreError if the host and port cannot be listened on,
     and what ``skelstore.open`` and ``Folder`` raise.
     """
-    try:
-        import uvicorn
+    refuse_missing_packages()
+    with ExitStack() as stack:
+        stores = [stack.enter_context(skelstore.open(path)) for path in paths]
+        folder = None if videos is None else Folder(videos)
+        listening = stack.enter_context(listen(host or LOOPBACK, port))
+        token = None if host is None else secrets.token_urlsafe(32)
+        server = make_server(stores, folder, listening, host or LOOPBACK, token)
+        address = address_of(listening, host or LOOPBACK, token)
+        sys.setswitchinterval(_SWITCH)
+        announce(address)
+        if opens_browser and has_browser():
+            Thread(target=webbrowser.open, args=(address,), daemon=True).start()
+        server.run(sockets=[listening])
 
-        from converters.view.app import make_app
+
+def refuse_missing_packages() -> None:
+    """Raise MissingPackageError if the packages of the extra ``view`` cannot be imported."""
+    try:
+        import starlette  # noqa: F401
+        import uvicorn  # noqa: F401
     except ImportError as error:
         raise MissingPackageError(
             f"skelstore view needs Starlette and uvicorn, which cannot be imported ({error}): "
             "pip install 'skelstore[view]'"
         ) from error
-    with ExitStack() as stack:
-        stores = [stack.enter_context(skelstore.open(path)) for path in paths]
-        folder = None if videos is None else Folder(videos)
-        listening = stack.enter_context(listen(host or LOOPBACK, port))
-        taken = listening.getsockname()[1]
-        token = None if host is None else secrets.token_urlsafe(32)
-        app = Guard(make_app(stores, folder), host or LOOPBACK, taken, token)
-        config = uvicorn.Config(
-            app,
-            log_config=None,
-            log_level="critical",  # requests that are not HTTP are answered, and reported to nobody
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            ws="none",
-            timeout_graceful_shutdown=_GRACE,
-        )
-        address = f"http://{_browsable(host or LOOPBACK)}:{taken}/" + ("" if token is None else f"?token={token}")
-        sys.setswitchinterval(_SWITCH)
-        announce(address)
-        if opens_browser and has_browser():
-            Thread(target=webbrowser.open, args=(address,), daemon=True).start()
-        uvicorn.Server(config).run(sockets=[listening])
+
+
+def make_server(
+    stores: Sequence[Store], videos: Folder | None, listening: socket.socket, host: str, token: str | None
+) -> uvicorn.Server:
+    """The server for some stores; ``run`` accepts the socket, and ``should_exit`` ends it."""
+    import uvicorn
+
+    from converters.view.app import make_app
+
+    config = uvicorn.Config(
+        Guard(make_app(stores, videos), host, listening.getsockname()[1], token),
+        log_config=None,
+        log_level="critical",  # requests that are not HTTP are answered, and reported to nobody
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        ws="none",
+        timeout_graceful_shutdown=_GRACE,
+    )
+    return uvicorn.Server(config)
+
+
+def address_of(listening: socket.socket, host: str, token: str | None) -> str:
+    """The address for a browser. A wildcard host is written as this machine's name."""
+    if host in ("0.0.0.0", "::", ""):
+        host = socket.gethostname()
+    named = f"[{host}]" if ":" in host else host
+    return f"http://{named}:{listening.getsockname()[1]}/" + ("" if token is None else f"?token={token}")
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -99,13 +126,6 @@ def listen(host: str, port: int) -> socket.socket:
             f"port {port} of {host} cannot be listened on ({error.strerror or error}): {advice}"
         ) from error
     return made
-
-
-def _browsable(host: str) -> str:
-    """The host as it is written in an address; a wildcard is this machine's name."""
-    if host in ("0.0.0.0", "::", ""):
-        return socket.gethostname()
-    return f"[{host}]" if ":" in host else host
 
 
 def has_browser() -> bool:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from converters.view.columns import RAW
 from converters.view.requests import RequestError
 from skelstore import Store
 from skelstore.errors import FieldNotFoundError
@@ -28,7 +29,7 @@ WHOLE_BYTES = 1 << 20
 LONGEST = 1 << 31
 """A number of frames beyond this one is not believed."""
 
-_KEYS = ("keypoint", "keypoint_score", "frame_inds", "total_frames")
+_KEYS = ("keypoint", "keypoint_score", RAW, "frame_inds", "total_frames")
 
 
 class Skeletons(NamedTuple):
@@ -64,11 +65,11 @@ def read_stored(
     """The skeletons of a video as they are stored.
 
     ``shape`` is that of ``keypoint``, as the table states it. A compressed keypoint becomes rows of detections: in each
-    frame, row p is the p-th detection of the frame, so a row is not a person. Raises RequestError if the video has no
-    skeletons that can be drawn, or too many to read.
+    frame, row p is the p-th detection of the frame, so a row is not a person. So do the bodies of raw NTU RGB+D. Raises
+    RequestError if the video has no skeletons that can be drawn, or too many to read.
     """
     if shape is None or isinstance(annotation, dict):
-        keypoint = annotation.get("keypoint")
+        keypoint = annotation.get(points_key(annotation))
         if not isinstance(keypoint, np.ndarray) or keypoint.dtype.kind not in "fiu":
             what = "no keypoint" if keypoint is None else f"a keypoint that is {kind_of(keypoint)}"
             raise RequestError(f"the video has {what}, so there is nothing to draw", status=422)
@@ -78,6 +79,11 @@ def read_stored(
     if len(shape) == 4:
         return _read_dense(store, row, annotation, shape, first, last)
     return _read_detections(store, row, annotation, shape, first, last)
+
+
+def points_key(annotation: Mapping[Any, Any]) -> str:
+    """The key of the skeletons: ``keypoint``, or ``RAW`` if there is only that."""
+    return RAW if RAW in annotation and "keypoint" not in annotation else "keypoint"
 
 
 def _require_form(annotation: Mapping[Any, Any], shape: tuple[int, ...]) -> None:
@@ -148,14 +154,13 @@ def find_joints(points: NDArray[Any], scores: NDArray[Any] | None) -> NDArray[np
     return np.asarray(found)
 
 
-def _read_detections(
-    store: Store, row: int, annotation: Mapping[Any, Any], shape: tuple[int, ...], first: int, last: int
-) -> Skeletons:
-    numbers = annotation["frame_inds"]
-    if not isinstance(numbers, np.ndarray) or numbers.shape != shape[:1] or numbers.dtype.kind not in "iu":
+def frame_numbers(annotation: Mapping[Any, Any], count: int) -> NDArray[np.int64]:
+    """``frame_inds`` of a number of detections, int64 [N]. Raises RequestError if they are not numbers of frames."""
+    numbers = annotation.get("frame_inds")
+    if not isinstance(numbers, np.ndarray) or numbers.shape != (count,) or numbers.dtype.kind not in "iu":
         raise RequestError(
             f"frame_inds is {kind_of(numbers)}; expected an integer for each of "
-            f"{counted(shape[0], 'detection')} in keypoint",
+            f"{counted(count, 'detection')} in keypoint",
             status=422,
         )
     if len(numbers) and not 0 <= int(numbers.min()) <= int(numbers.max()) < LONGEST:
@@ -163,34 +168,46 @@ def _read_detections(
             f"frame_inds are {numbers.min()} to {numbers.max()}; expected numbers of frames from 0 to {LONGEST:,}",
             status=422,
         )
-    numbers = numbers.astype(np.int64)
+    return numbers.astype(np.int64)
+
+
+def _read_detections(
+    store: Store, row: int, annotation: Mapping[Any, Any], shape: tuple[int, ...], first: int, last: int
+) -> Skeletons:
+    numbers = frame_numbers(annotation, shape[0])
     total = max(stated_frames(annotation), int(numbers.max()) + 1 if len(numbers) else 0)
     most = int(np.unique(numbers, return_counts=True)[1].max()) if len(numbers) else 0
     _require_readable(most * shape[1] * shape[2], "the detections of one frame")
-    frames = window(first, last, total, most * shape[1] * 2)
+    frames = window(first, last, total, most * shape[1] * shape[2])
     inside = np.flatnonzero((numbers >= frames.start) & (numbers < frames.stop))
-    if isinstance(annotation, dict):
-        keypoint = annotation["keypoint"][inside]
+    key = points_key(annotation)
+    if isinstance(annotation, dict) or key == RAW:  # only keypoints can be read by frame
+        keypoint = annotation[key][inside]
     else:
-        keypoint = store.read_one(row, fields=["keypoint"], frames=frames)["keypoint"]
+        keypoint = store.read_one(row, fields=[key], frames=frames)[key]
     order = np.argsort(numbers[inside], kind="stable")
-    return _spread(keypoint[order], numbers[inside][order], frames, most, total)
+    return _spread(keypoint[order], numbers[inside][order], frames, most, total, scored=key != RAW and shape[2] == 3)
 
 
-def _spread(keypoint: NDArray[Any], numbers: NDArray[np.int64], frames: range, most: int, total: int) -> Skeletons:
-    """Detections [n, V, C], ascending by frame, as skeletons whose rows are the detections of each frame."""
+def _spread(
+    keypoint: NDArray[Any], numbers: NDArray[np.int64], frames: range, most: int, total: int, *, scored: bool
+) -> Skeletons:
+    """Detections [n, V, C], ascending by frame, as skeletons whose rows are the detections of each frame.
+
+    If they are ``scored``, the last of the C channels is the score.
+    """
     starts = np.searchsorted(numbers, numbers, "left")
     place, frame = np.arange(len(numbers)) - starts, numbers - frames.start
-    joints = keypoint.shape[1]
-    kept = min(most, max(1, MOST_NUMBERS // max(len(frames) * joints * 2, 1)))
+    joints, coordinates = keypoint.shape[1], keypoint.shape[2] - scored
+    kept = min(most, max(1, MOST_NUMBERS // max(len(frames) * joints * coordinates, 1)))
     inside = place < kept
-    points = np.zeros((kept, len(frames), joints, 2), np.float32)
-    scores = np.zeros((kept, len(frames), joints), np.float32) if keypoint.shape[2] == 3 else None
+    points = np.zeros((kept, len(frames), joints, coordinates), np.float32)
+    scores = np.zeros((kept, len(frames), joints), np.float32) if scored else None
     present = np.zeros((kept, len(frames)), bool)
     with np.errstate(all="ignore"):
-        points[place[inside], frame[inside]] = keypoint[inside, :, :2]
+        points[place[inside], frame[inside]] = keypoint[inside, :, :coordinates]
         if scores is not None:
-            scores[place[inside], frame[inside]] = keypoint[inside, :, 2]
+            scores[place[inside], frame[inside]] = keypoint[inside, :, -1]
     present[place[inside], frame[inside]] = True
     return Skeletons(points, scores, present, frames.start, total, most)
 

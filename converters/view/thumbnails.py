@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converters.view.catalogue import Catalogue
+from converters.view.columns import RAW
 from converters.view.requests import RequestError
-from converters.view.skeletons import MOST_READ, WHOLE_BYTES, find_joints
+from converters.view.skeletons import MOST_READ, WHOLE_BYTES, find_joints, frame_numbers, points_key
 from converters.view.views import image_size
 from skelstore.errors import SkelstoreError, StoreReplacedError
 
@@ -58,7 +59,8 @@ def _sample(catalogue: Catalogue, row: int) -> tuple[NDArray[np.float64], list[i
     """Points [K, P, V, 2] of some frames, NaN where a joint was not found, and the size of the image."""
     store, size = catalogue.store, int(catalogue.shapes.sizes[row])
     annotation: Mapping[Any, Any] = store[row] if size <= WHOLE_BYTES else _read_some(catalogue, row)
-    keypoint, scores = annotation.get("keypoint"), annotation.get("keypoint_score")
+    key = points_key(annotation)
+    keypoint, scores = annotation.get(key), annotation.get("keypoint_score")
     if not isinstance(keypoint, np.ndarray) or keypoint.dtype.kind not in "fiu":
         raise RequestError("the video has no keypoint", status=422)
     image = image_size(annotation)
@@ -68,10 +70,10 @@ def _sample(catalogue: Catalogue, row: int) -> tuple[NDArray[np.float64], list[i
         if isinstance(scores, np.ndarray) and scores.shape == keypoint.shape[:3] and scores.dtype.kind in "fiu":
             return _as_points(some, scores[:PERSONS, chosen, :JOINTS].swapaxes(0, 1)), image
         return _as_points(some, None), None if keypoint.shape[3] == 3 else image
-    numbers = annotation.get("frame_inds")
-    if keypoint.ndim != 3 or keypoint.shape[2] not in (2, 3) or getattr(numbers, "shape", None) != keypoint.shape[:1]:
+    if keypoint.ndim != 3 or keypoint.shape[2] not in (2, 3):
         raise RequestError(f"keypoint has shape {list(keypoint.shape)}", status=422)
-    return _gather(keypoint, np.asarray(numbers)), image
+    numbers = frame_numbers(annotation, len(keypoint))
+    return _gather(keypoint, numbers, scored=key != RAW and keypoint.shape[2] == 3), image
 
 
 def _read_some(catalogue: Catalogue, row: int) -> Mapping[Any, Any]:
@@ -86,9 +88,9 @@ def _read_some(catalogue: Catalogue, row: int) -> Mapping[Any, Any]:
             raise RequestError(f"keypoint has shape {list(shape)}, which is too large for a thumbnail", status=422)
         frames = _spread(shape[1])
         return store.read_one(row, fields=keys, frames=frames if shape[0] <= _CROWD else frames[:1])
-    if "frame_inds" not in lazy:
-        raise RequestError(f"keypoint has shape {list(shape)}", status=422)
-    numbers, counts = np.unique(lazy["frame_inds"], return_counts=True)
+    if points_key(lazy) == RAW:  # only keypoints can be read by frame
+        return {key: lazy[key] for key in (RAW, "frame_inds")}
+    numbers, counts = np.unique(frame_numbers(lazy, shape[0]), return_counts=True)
     if counts.max(initial=0) * shape[1] * shape[2] * FRAMES > MOST_READ:
         raise RequestError(f"keypoint has shape {list(shape)}, which is too large for a thumbnail", status=422)
     return store.read_one(row, fields=keys, frames=numbers[_spread(len(numbers))])
@@ -99,7 +101,7 @@ def _spread(total: int) -> NDArray[np.int64]:
     return np.unique(np.linspace(0, total - 1, min(FRAMES, total)).round().astype(np.int64))
 
 
-def _gather(keypoint: NDArray[Any], numbers: NDArray[Any]) -> NDArray[np.float64]:
+def _gather(keypoint: NDArray[Any], numbers: NDArray[np.int64], *, scored: bool) -> NDArray[np.float64]:
     """The first detections of some frames as points [K, P, V, 2]."""
     there = np.unique(numbers)
     chosen = there[_spread(len(there))]
@@ -110,7 +112,7 @@ def _gather(keypoint: NDArray[Any], numbers: NDArray[Any]) -> NDArray[np.float64
     rows, frame, place = (array[place < PERSONS] for array in (rows, frame, place))
     some = np.zeros((len(chosen), int(place.max(initial=-1)) + 1, *keypoint[:0, :JOINTS].shape[1:]), keypoint.dtype)
     some[frame, place] = keypoint[rows, :JOINTS]
-    return _as_points(some[..., :2], some[..., 2] if some.shape[-1] == 3 else None)
+    return _as_points(some[..., :-1], some[..., -1]) if scored else _as_points(some, None)
 
 
 def _as_points(points: NDArray[Any], scores: NDArray[Any] | None) -> NDArray[np.float64]:

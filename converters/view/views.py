@@ -93,7 +93,7 @@ class Player:
         return {field.path[0] for field in reader.metadata.fields.values() if isinstance(field.path[0], str)}
 
     def _layout(self, view: str, skeletons: Skeletons) -> JointLayout | None:
-        layout = LAYOUTS[view.removeprefix(LAYOUT)] if view.startswith(LAYOUT) else self._catalogue.joints.layout
+        layout = LAYOUTS[view.removeprefix(LAYOUT)] if view.startswith(LAYOUT) else self._catalogue.layout
         return None if layout is None or len(layout) != skeletons.points.shape[2] else layout
 
     def _read(self, row: int, view: str, annotation: Mapping[Any, Any], first: int, last: int) -> Skeletons:
@@ -119,7 +119,7 @@ class Player:
         return known[name]
 
     def _converted(self, skeletons: Skeletons, target: JointLayout) -> Skeletons:
-        source = self._catalogue.joints.layout
+        source = self._catalogue.layout
         if source is None or len(source) != skeletons.points.shape[2]:
             raise RequestError(
                 f"the video has {counted(skeletons.points.shape[2], 'joint')}, not those of the store's layout",
