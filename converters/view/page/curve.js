@@ -163,5 +163,6 @@ function drawLine(context, line, person, x, y) {
 }
 
 function short(value) {
+  if (Math.abs(value) >= 1e5) return value.toExponential(1).replace("+", "");
   return Math.abs(value) >= 1000 ? value.toFixed(0) : shortest(Math.fround(Number(value.toPrecision(3))));
 }

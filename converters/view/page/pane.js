@@ -35,14 +35,14 @@ export class Pane {
       "article",
       { class: "pane" },
       make("div", { class: "picture-box" }, make("div", { class: "pane-bar" }, this.title, labelled("View", this.view), this.people), this.stage.element, this.note),
-      make(
+      (this.side = make(
         "div",
-        { class: "pane-side" },
+        { class: "pane-side void" },
         make("div", { class: "curve-bar" }, this.quantity, labelled("of", this.jointChoice)),
         this.curve.element,
         this.tableBox,
         make("details", { class: "fold" }, make("summary", { text: "Fields of the video" }), this.facts),
-      ),
+      )),
     );
   }
 
@@ -82,9 +82,13 @@ export class Pane {
     } catch (error) {
       if (opening !== this.#opening) return;
       this.clip = null;
+      this.stage.preview(null, null);
       this.#say(error.message);
     } finally {
-      if (opening === this.#opening) this.element.removeAttribute("aria-busy");
+      if (opening === this.#opening) {
+        this.element.removeAttribute("aria-busy");
+        this.#showSide();
+      }
     }
     if (opening === this.#opening) this.actions.opened(this);
   }
@@ -95,6 +99,7 @@ export class Pane {
     Object.assign(this, { clip: null, row: null, store });
     this.title.textContent = store ? visible(store.title) : "";
     this.stage.preview(null, null);
+    this.#showSide();
     this.#say(sentence);
   }
 
@@ -202,6 +207,12 @@ export class Pane {
     this.#notes[about] = sentence;
     this.note.textContent = Object.values(this.#notes).filter(Boolean).join(" ");
     this.note.hidden = !this.note.textContent;
+  }
+
+  /** Hides what belongs to no video while there is none. */
+  #showSide() {
+    this.side.classList.toggle("void", !this.clip?.frames);
+    if (!this.clip) this.people.textContent = "";
   }
 
   /** Stops what goes on. */

@@ -136,7 +136,7 @@ export class Player {
     this.colours.value = now.colours;
     this.beside.value = now.with;
     this.root.classList.toggle("two", now.with !== "");
-    this.legend.hidden = now.colours === "persons";
+    this.#showLegend();
   }
 
   /** Takes over a change of the state that leaves the video as it is. */
@@ -148,6 +148,11 @@ export class Player {
     if (now.view2 !== before.view2 && second.row !== null && second.store) second.open({ ...second, view: now.view2, preview: null });
     if (now.frame !== before.frame && now.frame !== "" && Number(now.frame) !== this.playback.frame && !this.playback.playing) this.#seek(Number(now.frame));
     this.redraw();
+  }
+
+  /** The colours of the sides are explained where a picture has them. */
+  #showLegend() {
+    this.legend.hidden = this.state.now.colours === "persons" || !this.#shown.some((pane) => pane.stage.shape?.sides.some(Boolean));
   }
 
   updateMark() {
@@ -205,6 +210,7 @@ export class Player {
     this.filmLabel.hidden = !shown.some((pane) => pane.media);
     this.scrubber.max = Math.max(0, frames - 1);
     this.scrubber.disabled = frames < 2;
+    this.#showLegend();
     if (this.#autoplay && frames > 1) {
       this.#autoplay = false;
       this.playback.play();

@@ -93,9 +93,9 @@ export class Stage {
 
   /** Enlarges the picture around a point of it, which stays where it is. */
   #enlarge(factor, x, y) {
-    const zoom = Math.max(1, Math.min(20, this.#lens.zoom * factor));
+    const zoom = Math.max(0.1, Math.min(20, this.#lens.zoom * factor));
     const by = zoom / this.#lens.zoom;
-    this.#lens = zoom === 1 ? { zoom, x: 0, y: 0 } : { zoom, x: x - (x - this.#lens.x) * by, y: y - (y - this.#lens.y) * by };
+    this.#lens = { zoom, x: x - (x - this.#lens.x) * by, y: y - (y - this.#lens.y) * by };
   }
 
   #clear() {
@@ -173,7 +173,7 @@ export class Stage {
     this.#pointers.set(event.pointerId, event);
     if (!dx && !dy) return;
     if (!this.turns) {
-      if (this.#lens.zoom > 1) this.#lens = { ...this.#lens, x: this.#lens.x + dx, y: this.#lens.y + dy };
+      if (this.#lens.zoom !== 1) this.#lens = { ...this.#lens, x: this.#lens.x + dx, y: this.#lens.y + dy };
       this.actions.redraw();
     } else if (!others.length) this.orbit({ right: dx * 0.008, up: dy * 0.008 });
     else {
