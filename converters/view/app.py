@@ -260,11 +260,13 @@ def make_app(stores: Sequence[Store], videos: Folder | None) -> Starlette:
         f"{below}/media": describe_media,
         "/media": media,
     }
-    return Starlette(
+    app = Starlette(
         routes=[Route(path, _answering(answer), methods=["GET"]) for path, answer in routes.items()],
         exception_handlers={HTTPException: _unknown_address},
         lifespan=lifespan,
     )
+    app.router.redirect_slashes = False
+    return app
 
 
 def _is_of_page(file: Path) -> bool:

@@ -20,10 +20,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from converters.cli import entry
 from converters.view import guard, skeletons, thumbnails
 from converters.view.media import Folder
 from skelstore.errors import SourceError
-from tests.support.processes import COMMAND, run, run_python
+from tests.support.processes import COMMAND, run_python
 from tests.support.replacing import put
 from tests.support.viewing import Client, served, write_store
 
@@ -76,18 +77,18 @@ def refused(answer: Any, status: int) -> str:
 # --------------------------------------------------------------------------------------------------- who may ask
 
 
-@pytest.mark.parametrize("place", PLACES)
-def test_every_answer_has_the_policy(client: Client, place: str) -> None:
-    for answer in (client.get(place), client.get(place, {"Host": "evil.example"})):
-        assert answer.headers["content-security-policy"] == guard.POLICY
-        assert "unsafe" not in guard.POLICY
-        assert answer.headers["x-content-type-options"] == "nosniff"
-        assert answer.headers["cross-origin-resource-policy"] == "same-origin"
-        assert answer.headers["referrer-policy"] == "no-referrer"
-        assert not any(name.startswith("access-control") for name in answer.headers)
-        assert "server" not in answer.headers
-        if place.startswith("/api"):
-            assert answer.headers["cache-control"] == "no-store"
+def test_every_answer_has_the_policy(client: Client) -> None:
+    for place in PLACES:
+        for answer in (client.get(place), client.get(place, {"Host": "evil.example"})):
+            assert answer.headers["content-security-policy"] == guard.POLICY
+            assert "unsafe" not in guard.POLICY
+            assert answer.headers["x-content-type-options"] == "nosniff"
+            assert answer.headers["cross-origin-resource-policy"] == "same-origin"
+            assert answer.headers["referrer-policy"] == "no-referrer"
+            assert not any(name.startswith("access-control") for name in answer.headers)
+            assert "server" not in answer.headers
+            if place.startswith("/api"):
+                assert answer.headers["cache-control"] == "no-store"
 
 
 FOREIGN = [
@@ -103,10 +104,10 @@ FOREIGN = [
 FOREIGN += ["127.0.0.1@evil.example", "evil.example/127.0.0.1", "127.0.0.1:x", "127.0.0.1:99999", "2130706433"]
 
 
-@pytest.mark.parametrize("host", FOREIGN)
-def test_a_foreign_host_is_refused(client: Client, host: str) -> None:
-    for place in ("/", "/api/stores", "/media?store=0&row=0", "/page/index.html"):
-        refused(client.get(place, {"Host": host.format(port=client.port)}), 403)
+def test_a_foreign_host_is_refused(client: Client) -> None:
+    for host in FOREIGN:
+        for place in ("/", "/api/stores", "/media?store=0&row=0", "/page/index.html"):
+            refused(client.get(place, {"Host": host.format(port=client.port)}), 403)
 
 
 def test_hosts_of_this_machine_are_accepted(client: Client) -> None:
@@ -120,11 +121,9 @@ def test_a_request_without_one_host_is_refused(client: Client) -> None:
     assert re.match(rb"HTTP/1.1 40[03] ", client.raw(twice))
 
 
-@pytest.mark.parametrize(
-    "origin", ["http://evil.example", "null", "http://localhost:1", "https://127.0.0.1", "file://", ""]
-)
-def test_a_foreign_origin_is_refused(client: Client, origin: str) -> None:
-    refused(client.get("/api/stores", {"Origin": origin}), 403)
+def test_a_foreign_origin_is_refused(client: Client) -> None:
+    for origin in ["http://evil.example", "null", "http://localhost:1", "https://127.0.0.1", "file://", ""]:
+        refused(client.get("/api/stores", {"Origin": origin}), 403)
 
 
 def test_the_page_itself_may_ask(client: Client) -> None:
@@ -141,11 +140,11 @@ def test_pages_of_other_sites_may_only_link_to_the_page(client: Client) -> None:
         refused(client.get("/", {"Sec-Fetch-Site": site, "Sec-Fetch-Dest": "iframe"}), 403)
 
 
-@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "HEAD", "TRACE", "BREW"])
-def test_other_methods_are_refused(client: Client, method: str) -> None:
-    for place in ("/", "/api/stores", "/media"):
-        answer = client.get(place, method=method)
-        assert (answer.status, answer.headers["allow"]) == (405, "GET")
+def test_other_methods_are_refused(client: Client) -> None:
+    for method in ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "HEAD", "TRACE", "BREW"]:
+        for place in ("/", "/api/stores", "/media"):
+            answer = client.get(place, method=method)
+            assert (answer.status, answer.headers["allow"]) == (405, "GET")
 
 
 def test_websockets_are_refused(client: Client) -> None:
@@ -177,32 +176,19 @@ def test_a_token_is_needed_with_a_host(small: Path) -> None:
 # ----------------------------------------------------------------------------------------------- hostile requests
 
 
-PATHS = [
-    "../app.py",
-    "..%2fapp.py",
-    "%2e%2e/app.py",
-    "..\\app.py",
-    "index.html%00.js",
-    "__init__.py",
-    "/etc/passwd",
-    "",
-]
+PATHS = ["../app.py", "..%2fapp.py", "%2e%2e/app.py", "..\\app.py", "index.html%00.js", "__init__.py", "/etc/passwd"]
+PATHS += [".", "..", "%252e%252e%252fapp.py", "index.html/", "INDEX.HTML", "~", "index.html;x", ".gitignore"]
 
 
-@pytest.mark.parametrize("path", [*PATHS, ".", "..", "%252e%252e%252fapp.py", "index.html/", "INDEX.HTML", "~"])
-def test_only_files_of_the_page_are_read(client: Client, path: str) -> None:
-    for prefix in ("/page/", "/page/../", "/", "/api/stores/0/"):
-        answer = client.get(prefix + path)
-        assert answer.status in (303, 307, 404) or (prefix + path).rstrip("./") in ("", "/page")
-        assert b"starlette" not in answer.body
-        assert b"root:" not in answer.body
+def test_only_files_of_the_page_are_read(client: Client) -> None:
+    for path in PATHS:
+        for prefix in ("/page/", "/page/../", "/", "/api/stores/0/"):
+            refused(client.get(prefix + path), 404)
 
 
 def test_folders_are_not_listed(client: Client) -> None:
     for place in ("/page", "/page/", "/api", "/api/", "/api/stores/"):
-        answer = client.get(place)
-        assert answer.status in (307, 404)
-        assert b"index.html" not in answer.body
+        refused(client.get(place), 404)
 
 
 NUMBERS = [
@@ -221,23 +207,23 @@ NUMBERS = [
 ]
 
 
-@pytest.mark.parametrize("value", NUMBERS)
-def test_numbers_that_are_none_are_refused(client: Client, value: Any) -> None:
-    for place, name in (
-        ("select", "persons_min"),
-        ("select", "frames_max"),
-        ("select", "descending"),
-        ("problems", "start"),
-        ("video", "row"),
-        ("video", "from"),
-        ("heatmap", "row"),
-        ("media", "row"),
-    ):
-        query = {"row": "0"} if place == "video" else {}
-        refused(client.get(f"/api/stores/0/{place}", **query | {name: value}), 400)
-    refused(client.get("/media", store=value, row=0), 400)
-    refused(client.get("/media", store=0, row=value), 400)
-    refused(client.get("/api/stores/0/thumbnails", rows=f"0,{value}" if value != "1,2" else "1,,2"), 400)
+def test_numbers_that_are_none_are_refused(client: Client) -> None:
+    for value in NUMBERS:
+        for place, name in (
+            ("select", "persons_min"),
+            ("select", "frames_max"),
+            ("select", "descending"),
+            ("problems", "start"),
+            ("video", "row"),
+            ("video", "from"),
+            ("heatmap", "row"),
+            ("media", "row"),
+        ):
+            query = {"row": "0"} if place == "video" else {}
+            refused(client.get(f"/api/stores/0/{place}", **query | {name: value}), 400)
+        refused(client.get("/media", store=value, row=0), 400)
+        refused(client.get("/media", store=0, row=value), 400)
+        refused(client.get("/api/stores/0/thumbnails", rows=f"0,{value}" if value != "1,2" else "1,,2"), 400)
 
 
 def test_what_is_not_there_is_not_found(client: Client) -> None:
@@ -261,27 +247,27 @@ def test_other_parameters_are_refused(client: Client) -> None:
     refused(client.get("/api/stores/0/video"), 400)
 
 
-@pytest.mark.parametrize(
-    "expression",
-    [
-        "__import__('os').system('true')",
-        "label = 1",
-        "open('x')",
-        "(" * 900,
-        "nobody > 1",
-        "a" * 2001,
-        "lambda: 1",
-        "label",
-        "matches(frame_dir, '(')",
-        "label < 'a'",
-        "\x00",
-        "1" * 1900,
-        "-" * 1900 + "1",
-        f"label in [{'1,' * 900}]]",
-    ],
-)
-def test_expressions_are_data(client: Client, expression: str) -> None:
-    refused(client.get("/api/stores/0/select", where=expression), 400)
+EXPRESSIONS = [
+    "__import__('os').system('true')",
+    "label = 1",
+    "open('x')",
+    "(" * 900,
+    "nobody > 1",
+    "a" * 2001,
+    "lambda: 1",
+    "label",
+    "matches(frame_dir, '(')",
+    "label < 'a'",
+    "\x00",
+    "1" * 1900,
+    "-" * 1900 + "1",
+    f"label in [{'1,' * 900}]]",
+]
+
+
+def test_expressions_are_data(client: Client) -> None:
+    for expression in EXPRESSIONS:
+        refused(client.get("/api/stores/0/select", where=expression), 400)
 
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=20)
@@ -614,26 +600,32 @@ def test_a_signal_ends_the_server(small: Path, number: signal.Signals, status: i
     assert (process.returncode, out, err.strip()) == (status, "", word)
 
 
-def test_a_port_in_use_is_a_sentence(small: Path) -> None:
+def sentence(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    """What a command that cannot start says."""
+    with pytest.raises(SystemExit) as stopped:
+        entry.main(["view", *map(str, arguments), "--no-browser"])
+    out, err = capsys.readouterr()
+    assert (stopped.value.code, out, err.count("\n")) == (1, "", 1)
+    return err
+
+
+def test_a_port_in_use_is_a_sentence(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        done = run([COMMAND, "view", small, "--no-browser", "--port", port])
-    assert (done.status, done.out) == (1, "")
+        said = sentence(capsys, small, "--port", port)
     assert re.fullmatch(
-        rf"skelstore: port {port} of 127.0.0.1 cannot be listened on \(.*\): give another --port.*\n", done.err
+        rf"skelstore: port {port} of 127.0.0.1 cannot be listened on \(.*\): give another --port.*\n", said
     )
 
 
-def test_what_cannot_be_viewed_is_a_sentence(small: Path, tmp_path: Path) -> None:
+def test_what_cannot_be_viewed_is_a_sentence(small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for arguments, expected in (
         ([tmp_path / "nothing.zarr"], "does not exist"),
         ([small, tmp_path], "has no zarr.json"),
         ([small, "--videos", tmp_path / "nothing"], "is not a folder"),
         ([small, "--host", "no.such.host.invalid"], "is not known"),
     ):
-        done = run([COMMAND, "view", *arguments, "--no-browser"])
-        assert (done.status, done.out, done.err.count("\n")) == (1, "", 1)
-        assert expected in done.err
+        assert expected in sentence(capsys, *arguments)
 
 
 def test_without_the_extra_it_is_named(small: Path) -> None:
