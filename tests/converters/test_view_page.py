@@ -541,6 +541,36 @@ def test_a_heatmap_is_laid_over_the_picture(page: Any, site: Site) -> None:
     assert "kind=limb" in asked[-1]
 
 
+def test_the_heatmap_of_the_server_is_drawn(page: Any, site: Site) -> None:
+    open_video(page, f"s=2&video={site.packed.name(0)}&view=training", 1)
+    before = picture(page)
+    with page.expect_response("**/heatmap?*kind=keypoint*") as answer:
+        page.get_by_label("Heatmap").select_option("keypoint")
+    assert answer.value.status == 200
+    page.wait_for_function("(before) => document.querySelector('.picture').toDataURL() !== before", arg=before)
+    page.get_by_label("Heatmap").select_option("")
+    page.wait_for_function("(before) => document.querySelector('.picture').toDataURL() === before", arg=before)
+
+
+def test_a_video_that_cannot_be_drawn_is_explained(page: Any, site: Site) -> None:
+    page.expected.append("422")
+    page.route("**/video?*", lambda route: route.fulfill(status=422, json={"error": "chunk 3 is <b>damaged</b>"}))
+    open_page(page)
+    page.locator(".cell", has_text=str(site.flat.name(9))).click()
+    page.locator(".note", has_text="chunk 3 is <b>damaged</b>").wait_for()
+    assert page.locator(".curve").is_hidden()
+    page.keyboard.press("Escape")
+    page.locator("#browse").wait_for()
+
+
+def test_a_server_that_has_ended_is_reported(page: Any, site: Site) -> None:
+    open_page(page)
+    page.expected.append("ERR_")
+    page.route("**/select?*", lambda route: route.abort("connectionrefused"))
+    page.get_by_role("button", name="train 60").click()
+    page.get_by_role("alert").filter(has_text="start skelstore view again").wait_for()
+
+
 @pytest.mark.skipif(not shutil.which("ffmpeg"), reason="ffmpeg is not installed")
 def test_the_video_is_beneath_at_the_same_frame(page: Any, site: Site) -> None:
     open_video(page, f"video={site.flat.name(12)}", 6)

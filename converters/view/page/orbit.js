@@ -52,7 +52,6 @@ export function drawFloor(context, orbit, project, floor, colour) {
   const lines = 8;
   context.strokeStyle = colour;
   context.lineWidth = 1;
-  context.lineCap = "butt";
   context.beginPath();
   for (let line = 0; line <= lines; line++) {
     const at = -size + (2 * size * line) / lines;

@@ -107,6 +107,7 @@ export class Stage {
     const context = this.canvas.getContext("2d");
     context.setTransform(density, 0, 0, density, 0, 0);
     context.clearRect(0, 0, width, height);
+    Object.assign(context, { lineCap: "butt", lineJoin: "miter" }); // the canvas keeps what the last frame has set
     Object.assign(this, { width, height });
     return context;
   }
