@@ -13,7 +13,9 @@ export class ApiError extends Error {
 
 async function get(path, parameters, signal) {
   const pairs = Object.entries(parameters).flatMap(([key, value]) =>
-    (Array.isArray(value) ? value : [value]).filter((one) => one !== null && one !== undefined && one !== "").map((one) => [key, one]),
+    (Array.isArray(value) ? value : [value])
+      .filter((one) => one !== null && one !== undefined && one !== "")
+      .map((one) => [key, one]),
   );
   const query = new URLSearchParams(pairs).toString();
   let answer;
@@ -38,7 +40,7 @@ export async function getArrays(path, parameters = {}, signal = undefined) {
   return decodeArrays(buffer);
 }
 
-export function decodeArrays(buffer) {
+function decodeArrays(buffer) {
   const length = new DataView(buffer).getUint32(0, true);
   const header = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, length)));
   const arrays = {};

@@ -77,7 +77,12 @@ export class Clip {
   #ask(from) {
     let asking = this.#asked.get(from);
     if (!asking) {
-      asking = getArrays(`/api/stores/${this.store}/video`, { row: this.row, view: this.view, from, to: from + this.#stride })
+      asking = getArrays(`/api/stores/${this.store}/video`, {
+        row: this.row,
+        view: this.view,
+        from,
+        to: from + this.#stride,
+      })
         .then((answer) => this.#keep(answer))
         .finally(() => this.#asked.delete(from));
       this.#asked.set(from, asking);

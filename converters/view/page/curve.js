@@ -4,7 +4,10 @@ import { make } from "/page/dom.js";
 import { personColour, personDash, theme } from "/page/skeleton.js";
 import { jointName, shortest } from "/page/table.js";
 
-const INKS = { light: { line: "#d9dce1", text: "#5c636d", head: "#1c1f24" }, dark: { line: "#353a42", text: "#a3abb6", head: "#e7e9ec" } };
+const INKS = {
+  light: { line: "#d9dce1", text: "#5c636d", head: "#1c1f24" },
+  dark: { line: "#353a42", text: "#a3abb6", head: "#e7e9ec" },
+};
 const MARGIN = { left: 44, right: 10, top: 10, bottom: 18 };
 const MOST_PERSONS = 8;
 const MOST_POINTS = 2_000;
@@ -22,7 +25,9 @@ export class Curve {
       if (event.buttons !== 1 || !this.run) return;
       const box = this.canvas.getBoundingClientRect();
       const share = (event.clientX - box.left - MARGIN.left) / (box.width - MARGIN.left - MARGIN.right);
-      onSeek(Math.round(this.run.from + Math.min(1, Math.max(0, share)) * Math.max(0, this.run.to - this.run.from - 1)));
+      onSeek(
+        Math.round(this.run.from + Math.min(1, Math.max(0, share)) * Math.max(0, this.run.to - this.run.from - 1)),
+      );
     };
     this.canvas.addEventListener("pointerdown", seek);
     this.canvas.addEventListener("pointermove", seek);
@@ -92,7 +97,8 @@ export class Curve {
     const [low, high] = this.#range;
     const span = Math.max(1, run.to - run.from - 1);
     const x = (at) => MARGIN.left + ((at - run.from) / span) * (width - MARGIN.left - MARGIN.right);
-    const y = (value) => height - MARGIN.bottom - ((value - low) / (high - low)) * (height - MARGIN.top - MARGIN.bottom);
+    const y = (value) =>
+      height - MARGIN.bottom - ((value - low) / (high - low)) * (height - MARGIN.top - MARGIN.bottom);
     context.font = "11px system-ui, sans-serif";
     context.fillStyle = ink.text;
     context.strokeStyle = ink.line;
@@ -131,7 +137,8 @@ export class Curve {
 }
 
 function valueOf(run, at, joint, axis) {
-  const one = (place) => (axis < 0 ? run.score[place] : run.isThere(place) ? run.keypoint[place * run.size + axis] : NaN);
+  const one = (place) =>
+    axis < 0 ? run.score[place] : run.isThere(place) ? run.keypoint[place * run.size + axis] : NaN;
   if (joint !== null) return one(at + joint);
   let [sum, found] = [0, 0];
   for (let place = at; place < at + run.joints; place++) {

@@ -30,7 +30,8 @@ export function make(tag, properties = {}, ...children) {
     if (value === undefined || value === null || value === false) continue;
     if (name === "class") element.className = value;
     else if (name === "text") element.textContent = value;
-    else if (name === "on") for (const [event, listener] of Object.entries(value)) element.addEventListener(event, listener);
+    else if (name === "on")
+      for (const [event, listener] of Object.entries(value)) element.addEventListener(event, listener);
     else element.setAttribute(name, value === true ? "" : String(value));
   }
   element.append(...children.filter((child) => child !== null && child !== undefined));
@@ -53,7 +54,14 @@ export function icon(name) {
 export function iconButton(name, label, onClick, properties = {}) {
   const classes = `icon-button ${properties.class ?? ""}`.trim();
   const on = onClick ? { click: onClick } : {};
-  const button = make("button", { type: "button", title: label, ...properties, class: classes, "aria-label": label, on });
+  const button = make("button", {
+    type: "button",
+    title: label,
+    ...properties,
+    class: classes,
+    "aria-label": label,
+    on,
+  });
   button.append(icon(name));
   return button;
 }
@@ -103,7 +111,9 @@ export function visible(text) {
 
 /** The name of a video as it is shown. */
 export function shownName(video) {
-  return video.name === null || video.name === undefined ? `video ${video.row}, without a name` : visible(video.name) || "(empty name)";
+  return video.name === null || video.name === undefined
+    ? `video ${video.row}, without a name`
+    : visible(video.name) || "(empty name)";
 }
 
 /** The class of a video as it is shown: its name, else its label. */

@@ -1,6 +1,6 @@
 // The filters beside the grid, and the chips that show which are active.
 
-import { afterPause, choice, count, counted, icon, iconButton, labelled, make, visible } from "/page/dom.js";
+import { afterPause, choice, count, icon, iconButton, labelled, make, visible } from "/page/dom.js";
 import { Findings } from "/page/findings.js";
 import { withoutFilters } from "/page/state.js";
 
@@ -30,7 +30,13 @@ export class Filters {
     this.store = store;
     this.marks = marks;
     this.name = this.#text("name", { type: "search", placeholder: "part of a name", "aria-label": "Name", id: "name" });
-    this.where = this.#text("where", { type: "text", placeholder: "label < 10 and total_frames >= 30", "aria-label": "Expression", spellcheck: "false", id: "where" });
+    this.where = this.#text("where", {
+      type: "text",
+      placeholder: "label < 10 and total_frames >= 30",
+      "aria-label": "Expression",
+      spellcheck: "false",
+      id: "where",
+    });
     this.whereError = make("p", { class: "error", role: "alert", hidden: true });
     this.numbers = ["pmin", "pmax", "fmin", "fmax"].map((key) => this.#number(key));
     const [pmin, pmax, fmin, fmax] = this.numbers;
@@ -91,7 +97,15 @@ export class Filters {
   #number(key) {
     const end = key.endsWith("min") ? "Least" : "Most";
     const what = key.startsWith("p") ? "persons" : "frames";
-    return this.#text(key, { type: "number", min: 0, step: 1, inputmode: "numeric", "aria-label": `${end} ${what}`, placeholder: end === "Least" ? "min" : "max", id: key });
+    return this.#text(key, {
+      type: "number",
+      min: 0,
+      step: 1,
+      inputmode: "numeric",
+      "aria-label": `${end} ${what}`,
+      placeholder: end === "Least" ? "min" : "max",
+      id: key,
+    });
   }
 
   #split({ name, videos }) {
@@ -105,9 +119,18 @@ export class Filters {
   #classes() {
     const labels = this.store.labels;
     if (!labels?.length) return [];
-    this.classSearch = make("input", { type: "search", class: "small", placeholder: `find in ${count(labels.length)} classes`, "aria-label": "Find a class", autocomplete: "off" });
+    this.classSearch = make("input", {
+      type: "search",
+      class: "small",
+      placeholder: `find in ${count(labels.length)} classes`,
+      "aria-label": "Find a class",
+      autocomplete: "off",
+    });
     this.classList = make("div", { class: "classes", role: "group", "aria-label": "Classes", tabindex: "0" });
-    this.classSearch.addEventListener("input", afterPause(120, () => this.#listClasses()));
+    this.classSearch.addEventListener(
+      "input",
+      afterPause(120, () => this.#listClasses()),
+    );
     this.#listClasses();
     return [group("Class", labels.length > 8 ? this.classSearch : null, this.classList)];
   }
@@ -115,7 +138,9 @@ export class Filters {
   #listClasses() {
     const wanted = this.classSearch.value.trim().toLowerCase();
     const classes = this.store.labels.map(({ label, videos }) => ({ label, videos, name: this.className(label) }));
-    const fitting = classes.filter(({ name, label }) => !wanted || name.toLowerCase().includes(wanted) || String(label) === wanted);
+    const fitting = classes.filter(
+      ({ name, label }) => !wanted || name.toLowerCase().includes(wanted) || String(label) === wanted,
+    );
     const most = Math.max(1, ...classes.map(({ videos }) => videos));
     const rows = fitting.slice(0, MOST_CLASSES).map(({ label, videos, name }) => {
       const box = make("input", { type: "checkbox", value: label });
@@ -123,10 +148,20 @@ export class Filters {
       box.addEventListener("change", () => this.#toggleClass(String(label)));
       const bar = make("span", { class: "share", "aria-hidden": "true" });
       bar.style.width = `${(100 * videos) / most}%`;
-      return make("label", { class: "class" }, bar, box, make("bdi", { text: name, title: name }), make("span", { class: "number", text: count(videos) }));
+      return make(
+        "label",
+        { class: "class" },
+        bar,
+        box,
+        make("bdi", { text: name, title: name }),
+        make("span", { class: "number", text: count(videos) }),
+      );
     });
     const rest = fitting.length - rows.length;
-    this.classList.replaceChildren(...rows, ...(rest > 0 ? [make("p", { class: "hint", text: `${count(rest)} more: type to find them` })] : []));
+    this.classList.replaceChildren(
+      ...rows,
+      ...(rest > 0 ? [make("p", { class: "hint", text: `${count(rest)} more: type to find them` })] : []),
+    );
   }
 
   #toggleClass(label) {
@@ -141,22 +176,55 @@ export class Filters {
 
   #marks() {
     const toggle = () => this.state.push({ marked: this.state.now.marked ? "" : "1" });
-    this.markedOnly = make("button", { type: "button", class: "pill", "aria-pressed": "false", on: { click: toggle } }, icon("mark"), make("span"));
-    const file = make("input", { type: "file", accept: ".txt,.json,text/plain,application/json", hidden: true, "aria-label": "File of names" });
+    this.markedOnly = make(
+      "button",
+      { type: "button", class: "pill", "aria-pressed": "false", on: { click: toggle } },
+      icon("mark"),
+      make("span"),
+    );
+    const file = make("input", {
+      type: "file",
+      accept: ".txt,.json,text/plain,application/json",
+      hidden: true,
+      "aria-label": "File of names",
+    });
     file.addEventListener("change", async () => {
       if (file.files.length) await this.actions.importMarks(file.files[0]);
       file.value = "";
     });
-    this.exportButton = make("button", { type: "button", class: "quiet", text: "Export", on: { click: () => this.marks.export() } });
-    this.clearButton = make("button", { type: "button", class: "quiet", text: "Clear", on: { click: () => this.actions.clearMarks() } });
-    const importButton = make("button", { type: "button", class: "quiet", text: "Import", on: { click: () => file.click() } });
+    this.exportButton = make("button", {
+      type: "button",
+      class: "quiet",
+      text: "Export",
+      on: { click: () => this.marks.export() },
+    });
+    this.clearButton = make("button", {
+      type: "button",
+      class: "quiet",
+      text: "Clear",
+      on: { click: () => this.actions.clearMarks() },
+    });
+    const importButton = make("button", {
+      type: "button",
+      class: "quiet",
+      text: "Import",
+      on: { click: () => file.click() },
+    });
     const hint = make("p", { class: "hint", text: "For skelstore subset --ids" });
-    return make("div", { class: "marks" }, this.markedOnly, make("div", { class: "row" }, this.exportButton, importButton, this.clearButton, file), hint);
+    return make(
+      "div",
+      { class: "marks" },
+      this.markedOnly,
+      make("div", { class: "row" }, this.exportButton, importButton, this.clearButton, file),
+      hint,
+    );
   }
 
   #sorting() {
     this.sort = choice("Sort by", SORTS, this.state.now.sort, (sort) => this.state.push({ sort }));
-    this.direction = iconButton("down", "Descending", () => this.state.push({ desc: this.state.now.desc ? "" : "1" }), { "aria-pressed": "false" });
+    this.direction = iconButton("down", "Descending", () => this.state.push({ desc: this.state.now.desc ? "" : "1" }), {
+      "aria-pressed": "false",
+    });
     this.motion = iconButton("pause", "Pause the thumbnails", () => this.actions.toggleMotion());
     this.parts.sorting.replaceChildren(labelled("Sort", this.sort), this.direction, this.motion);
   }
@@ -165,20 +233,37 @@ export class Filters {
     const now = this.state.now;
     const chips = [];
     const chip = (text, changes) => {
-      const button = make("button", { type: "button", class: "chip", "aria-label": `Remove the filter ${text}`, on: { click: () => this.state.push(changes) } });
+      const button = make("button", {
+        type: "button",
+        class: "chip",
+        "aria-label": `Remove the filter ${text}`,
+        on: { click: () => this.state.push(changes) },
+      });
       button.append(make("bdi", { text }), icon("close"));
       chips.push(button);
     };
     if (now.split) chip(visible(now.split), { split: "" });
-    for (const label of now.label.slice(0, 20)) chip(this.className(label), { label: now.label.filter((one) => one !== label) });
+    for (const label of now.label.slice(0, 20))
+      chip(this.className(label), { label: now.label.filter((one) => one !== label) });
     if (now.name) chip(`name: ${visible(now.name)}`, { name: "" });
-    for (const [what, least, most] of [["frames", "fmin", "fmax"], ["persons", "pmin", "pmax"]]) {
+    for (const [what, least, most] of [
+      ["frames", "fmin", "fmax"],
+      ["persons", "pmin", "pmax"],
+    ]) {
       if (now[least] || now[most]) chip(`${what} ${between(now[least], now[most])}`, { [least]: "", [most]: "" });
     }
     if (now.where) chip(visible(now.where), { where: "" });
     if (now.problem) chip(this.findings.title(now.problem), { problem: "" });
     if (now.marked) chip("marked", { marked: "" });
-    if (chips.length > 1) chips.push(make("button", { type: "button", class: "quiet", text: "Clear all", on: { click: () => this.state.push(withoutFilters()) } }));
+    if (chips.length > 1)
+      chips.push(
+        make("button", {
+          type: "button",
+          class: "quiet",
+          text: "Clear all",
+          on: { click: () => this.state.push(withoutFilters()) },
+        }),
+      );
     this.parts.chips.replaceChildren(...chips);
     this.active = chips.length;
   }
@@ -194,5 +279,12 @@ function group(title, ...children) {
 }
 
 function range(least, most, hint) {
-  return make("div", { class: "range" }, least, make("span", { text: "–", "aria-hidden": "true" }), most, make("span", { class: "hint", text: hint }));
+  return make(
+    "div",
+    { class: "range" },
+    least,
+    make("span", { text: "–", "aria-hidden": "true" }),
+    most,
+    make("span", { class: "hint", text: hint }),
+  );
 }

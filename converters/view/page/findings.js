@@ -19,7 +19,12 @@ export class Findings {
     clearTimeout(this.#timer);
     this.store = store;
     this.#kinds = [];
-    this.button = make("button", { type: "button", class: "wide", text: "Check this store", on: { click: () => this.#ask({ start: 1 }) } });
+    this.button = make("button", {
+      type: "button",
+      class: "wide",
+      text: "Check this store",
+      on: { click: () => this.#ask({ start: 1 }) },
+    });
     this.progress = make("progress", { "aria-label": "Progress of the check", hidden: true });
     this.status = make("p", { class: "hint", role: "status" });
     this.list = make("div", { class: "kinds" });
@@ -62,7 +67,10 @@ export class Findings {
     this.#kinds = kinds ?? [];
     if (error) this.status.textContent = error;
     else if (running) this.status.textContent = `${count(checked)} of ${counted(videos, "video")} checked`;
-    else if (state === "done") this.status.textContent = this.#kinds.length ? `${counted(this.#kinds.length, "kind")} of findings` : "Nothing was found.";
+    else if (state === "done")
+      this.status.textContent = this.#kinds.length
+        ? `${counted(this.#kinds.length, "kind")} of findings`
+        : "Nothing was found.";
     this.list.replaceChildren(...this.#kinds.map((kind) => this.#kind(kind)));
     this.update();
     if (state === "done" && was === "running") this.actions.checked();
@@ -70,8 +78,18 @@ export class Findings {
 
   #kind({ kind, title, severity, remedy, videos }) {
     const toggle = () => this.state.push({ problem: this.state.now.problem === kind ? "" : kind });
-    const head = make("span", { class: "kind-head" }, make("span", { class: `severity ${severity === "error" ? "is-error" : "is-warning"}`, text: severity }), make("span", { class: "number", text: count(videos) }));
-    const button = make("button", { type: "button", class: "kind", "aria-pressed": "false", on: { click: toggle } }, head, make("span", { class: "kind-title", text: visible(title) }));
+    const head = make(
+      "span",
+      { class: "kind-head" },
+      make("span", { class: `severity ${severity === "error" ? "is-error" : "is-warning"}`, text: severity }),
+      make("span", { class: "number", text: count(videos) }),
+    );
+    const button = make(
+      "button",
+      { type: "button", class: "kind", "aria-pressed": "false", on: { click: toggle } },
+      head,
+      make("span", { class: "kind-title", text: visible(title) }),
+    );
     button.dataset.kind = kind;
     if (remedy) button.append(make("span", { class: "hint", text: visible(remedy) }));
     return button;

@@ -97,7 +97,8 @@ export class Grid {
     const top = Math.floor(this.#active / this.#columns) * this.#rowHeight;
     const view = this.#top();
     if (top < view) this.#scrollTo(top - GAP);
-    else if (top + this.#rowHeight > view + this.scroller.clientHeight) this.#scrollTo(top + this.#rowHeight - this.scroller.clientHeight + GAP);
+    else if (top + this.#rowHeight > view + this.scroller.clientHeight)
+      this.#scrollTo(top + this.#rowHeight - this.scroller.clientHeight + GAP);
     this.#render();
     this.#cells.get(this.#active)?.link.focus({ preventScroll: true });
   }
@@ -194,7 +195,8 @@ export class Grid {
     cell.thumbnail = undefined;
     cell.item.hidden = false;
     cell.item.setAttribute("aria-posinset", String(index + 1));
-    if (cell.of !== this.#selection.videos) cell.item.setAttribute("aria-setsize", String((cell.of = this.#selection.videos)));
+    if (cell.of !== this.#selection.videos)
+      cell.item.setAttribute("aria-setsize", String((cell.of = this.#selection.videos)));
     const tabIndex = index === this.#active ? 0 : -1;
     if (cell.link.tabIndex !== tabIndex) cell.link.tabIndex = tabIndex;
     this.#cells.set(index, cell);
@@ -237,7 +239,19 @@ export class Grid {
     );
     const mark = iconButton("mark", "Mark", null, { class: "cell-mark", tabindex: "-1" });
     const item = make("li", { class: "item waiting" }, link, mark);
-    const cell = { item, link, canvas, context: canvas.getContext("2d"), title, name, facts, flag, mark, drawn: -1, video: null };
+    const cell = {
+      item,
+      link,
+      canvas,
+      context: canvas.getContext("2d"),
+      title,
+      name,
+      facts,
+      flag,
+      mark,
+      drawn: -1,
+      video: null,
+    };
     link.addEventListener("click", (event) => {
       if (event.ctrlKey || event.metaKey || event.shiftKey || !cell.video) return;
       event.preventDefault();

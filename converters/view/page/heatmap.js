@@ -3,7 +3,13 @@
 import { getArrays } from "/page/api.js";
 import { make } from "/page/dom.js";
 
-const STOPS = [[0, 0, 4], [87, 16, 110], [188, 55, 84], [249, 142, 9], [252, 255, 164]];
+const STOPS = [
+  [0, 0, 4],
+  [87, 16, 110],
+  [188, 55, 84],
+  [249, 142, 9],
+  [252, 255, 164],
+];
 /** From matplotlib's colour map inferno (CC0), every quarter. */
 
 export class Heatmap {

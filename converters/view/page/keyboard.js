@@ -6,8 +6,22 @@ const SETTING = "skelstore-keys";
 const TURN = 0.12;
 
 const HELP = [
-  ["Anywhere", [["/", "search by name"], ["?", "this list"], ["Esc", "back to the videos"]]],
-  ["Videos", [["arrows", "move among the videos"], ["Enter", "open"], ["m", "mark"]]],
+  [
+    "Anywhere",
+    [
+      ["/", "search by name"],
+      ["?", "this list"],
+      ["Esc", "back to the videos"],
+    ],
+  ],
+  [
+    "Videos",
+    [
+      ["arrows", "move among the videos"],
+      ["Enter", "open"],
+      ["m", "mark"],
+    ],
+  ],
   [
     "Player",
     [
@@ -22,11 +36,21 @@ const HELP = [
       ["v", "next view"],
     ],
   ],
-  ["Camera", [[["a", "d"], "turn, in 3D"], [["w", "s"], "raise, lower, in 3D"], [["+", "−"], "closer, farther"], ["r", "reset"]]],
+  [
+    "Camera",
+    [
+      [["a", "d"], "turn, in 3D"],
+      [["w", "s"], "raise, lower, in 3D"],
+      [["+", "−"], "closer, farther"],
+      ["r", "reset"],
+    ],
+  ],
 ];
 
 function inText(target) {
-  return target instanceof HTMLInputElement ? !["range", "checkbox", "button", "file"].includes(target.type) : target instanceof HTMLTextAreaElement || target.isContentEditable;
+  return target instanceof HTMLInputElement
+    ? !["range", "checkbox", "button", "file"].includes(target.type)
+    : target instanceof HTMLTextAreaElement || target.isContentEditable;
 }
 
 /** Listens for keys. `page`: search(), back(); `player`: the Player; `actions` of the player. */
@@ -107,11 +131,23 @@ export function buildHelp(dialog) {
     }
   });
   const groups = HELP.map(([title, keys]) => {
-    const rows = keys.map(([key, text]) => make("tr", {}, make("th", { scope: "row" }, ...[key].flat().map((one) => make("kbd", { text: one }))), make("td", { text })));
+    const rows = keys.map(([key, text]) =>
+      make(
+        "tr",
+        {},
+        make("th", { scope: "row" }, ...[key].flat().map((one) => make("kbd", { text: one }))),
+        make("td", { text }),
+      ),
+    );
     return make("section", {}, make("h3", { text: title }), make("table", {}, make("tbody", {}, ...rows)));
   });
   dialog.append(
-    make("div", { class: "help-head" }, make("h2", { id: "help-title", text: "Keyboard" }), iconButton("close", "Close", () => dialog.close())),
+    make(
+      "div",
+      { class: "help-head" },
+      make("h2", { id: "help-title", text: "Keyboard" }),
+      iconButton("close", "Close", () => dialog.close()),
+    ),
     make("div", { class: "help-groups" }, ...groups),
     make("label", { class: "check" }, box, "Single letters and signs are shortcuts"),
   );

@@ -52,7 +52,9 @@ class Page {
     $("theme-button").addEventListener("click", () => dispatchEvent(new Event("theme-toggle")));
     $("help-button").addEventListener("click", () => $("help").showModal());
     $("skip").addEventListener("click", () => this.grid.focus(0));
-    $("filters-button").addEventListener("click", () => this.#showFilters(!document.body.classList.contains("filtering")));
+    $("filters-button").addEventListener("click", () =>
+      this.#showFilters(!document.body.classList.contains("filtering")),
+    );
     $("scrim").addEventListener("click", () => this.#showFilters(false));
     buildHelp($("help"));
     listen({ player: this.player, search: () => this.#search(), back: () => this.back(), help: $("help") });
@@ -66,8 +68,12 @@ class Page {
       return;
     }
     const options = this.stores.map((store, number) => [String(number), visible(store.title)]);
-    this.picker = choice("Store", options, this.#number, (s) => this.state.push({ s, split: "", label: [], problem: "", marked: "", with: "" }));
-    $("stores").append(this.stores.length > 1 ? this.picker : make("bdi", { class: "store-title", text: visible(this.stores[0].title) }));
+    this.picker = choice("Store", options, this.#number, (s) =>
+      this.state.push({ s, split: "", label: [], problem: "", marked: "", with: "" }),
+    );
+    $("stores").append(
+      this.stores.length > 1 ? this.picker : make("bdi", { class: "store-title", text: visible(this.stores[0].title) }),
+    );
     this.player.setStores(this.stores);
     this.#openStore();
     this.state.subscribe((now, before) => this.#changed(now, before));
@@ -119,7 +125,11 @@ class Page {
     }
     $("grid").setAttribute("aria-busy", "true");
     try {
-      const answer = await getJson(`/api/stores/${this.#number}/select`, { ...parameters, sort: now.sort, descending: now.desc ? 1 : 0 });
+      const answer = await getJson(`/api/stores/${this.#number}/select`, {
+        ...parameters,
+        sort: now.sort,
+        descending: now.desc ? 1 : 0,
+      });
       if (selecting !== this.#selecting) return;
       this.filters.showError("");
       this.#show(new Selection(this.#number, answer.selection, answer.videos), note);
@@ -135,7 +145,8 @@ class Page {
   #show(selection, note) {
     this.selection = selection;
     const all = this.store.videos;
-    const text = selection.videos === all ? counted(all, "video") : `${count(selection.videos)} of ${counted(all, "video")}`;
+    const text =
+      selection.videos === all ? counted(all, "video") : `${count(selection.videos)} of ${counted(all, "video")}`;
     $("count").textContent = note ? `${text}. ${note}` : text;
     $("filters-button").classList.toggle("active", this.filters.active > 0);
     this.grid.show(selection, this.store);
@@ -153,7 +164,10 @@ class Page {
   #openFromGrid(video, index) {
     this.#opened = { video, index };
     const named = video.name !== null;
-    this.state.push({ video: named ? video.name : null, row: named ? "" : String(video.row), frame: "" }, { row: video.row });
+    this.state.push(
+      { video: named ? video.name : null, row: named ? "" : String(video.row), frame: "" },
+      { row: video.row },
+    );
   }
 
   /** Shows the grid or the video of the state. */
@@ -220,13 +234,17 @@ class Page {
     if (!video || selection !== this.selection) return;
     this.#opened = { video, index };
     const named = video.name !== null;
-    this.state.replace({ video: named ? video.name : null, row: named ? "" : String(video.row), frame: "" }, { row: video.row });
+    this.state.replace(
+      { video: named ? video.name : null, row: named ? "" : String(video.row), frame: "" },
+      { row: video.row },
+    );
   }
 
   /** Back to the videos. */
   back() {
     if (document.body.classList.contains("filtering")) this.#showFilters(false);
-    else if (this.player.video || this.state.now.video !== null || this.state.now.row !== "") this.state.push({ video: null, row: "", frame: "" });
+    else if (this.player.video || this.state.now.video !== null || this.state.now.row !== "")
+      this.state.push({ video: null, row: "", frame: "" });
   }
 
   #search() {
@@ -244,7 +262,11 @@ class Page {
 
   #toggleMotion() {
     this.grid.moving = !this.grid.moving;
-    setIcon(this.filters.motion, this.grid.moving ? "pause" : "play", this.grid.moving ? "Pause the thumbnails" : "Play the thumbnails");
+    setIcon(
+      this.filters.motion,
+      this.grid.moving ? "pause" : "play",
+      this.grid.moving ? "Pause the thumbnails" : "Play the thumbnails",
+    );
   }
 
   async #importMarks(file) {
@@ -261,7 +283,8 @@ class Page {
     this.grid.redraw();
     if (this.player.video) this.player.updateMark();
     if (this.state.now.marked && !this.player.video) this.select();
-    if (this.marks.kept === false) this.#banner("The browser keeps no more marks: export them before you close the page.");
+    if (this.marks.kept === false)
+      this.#banner("The browser keeps no more marks: export them before you close the page.");
   }
 
   #failed(error) {

@@ -59,7 +59,8 @@ export class Marks {
       if (names.length === MOST_NAMES || bytes > MOST_BYTES) break;
       names.push(name);
     }
-    const note = names.length < this.#names.size ? `Only the first ${counted(names.length, "marked video")} are shown.` : "";
+    const note =
+      names.length < this.#names.size ? `Only the first ${counted(names.length, "marked video")} are shown.` : "";
     return { names: names.join("\n"), note };
   }
 
@@ -79,7 +80,10 @@ export class Marks {
   async import(file) {
     if (file.size > MOST_IMPORTED) throw new Error(`${file.name} has more than 16 MiB; expected a list of names`);
     const text = await file.text();
-    let names = text.split("\n").map((line) => line.replace(/\r$/, "")).filter(Boolean);
+    let names = text
+      .split("\n")
+      .map((line) => line.replace(/\r$/, ""))
+      .filter(Boolean);
     if (file.name.endsWith(".json")) {
       names = null;
       try {

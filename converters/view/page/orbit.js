@@ -29,7 +29,12 @@ export class Orbit {
 
   /** A function (x, y, z) -> [x, y] in pixels of a canvas of this size. y of the data points up. */
   projection(width, height) {
-    const [sinYaw, cosYaw, sinPitch, cosPitch] = [Math.sin(this.yaw), Math.cos(this.yaw), Math.sin(this.pitch), Math.cos(this.pitch)];
+    const [sinYaw, cosYaw, sinPitch, cosPitch] = [
+      Math.sin(this.yaw),
+      Math.cos(this.yaw),
+      Math.sin(this.pitch),
+      Math.cos(this.pitch),
+    ];
     const [cx, cy, cz] = this.centre;
     const scale = (Math.min(width, height) * 0.44 * this.zoom) / this.radius;
     const far = DISTANCE * this.radius;

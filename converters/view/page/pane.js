@@ -19,7 +19,10 @@ export class Pane {
   /** `actions`: view(name), joint(number or null), curve(quantity), seek(frame), redraw(), opened(pane). */
   constructor(actions) {
     this.actions = actions;
-    this.heatmap = new Heatmap(() => actions.redraw(), (sentence) => this.#say(sentence, "heatmap"));
+    this.heatmap = new Heatmap(
+      () => actions.redraw(),
+      (sentence) => this.#say(sentence, "heatmap"),
+    );
     this.stage = new Stage(actions, this.heatmap);
     this.curve = new Curve(actions.seek);
     this.table = new JointTable();
@@ -30,11 +33,22 @@ export class Pane {
     this.quantity = choice("Quantity", [], "", actions.curve);
     this.facts = make("dl", { class: "facts-list" });
     this.people = make("span", { class: "people" });
-    this.tableBox = make("details", { class: "fold table-box", on: { toggle: () => this.#showTable(true) } }, make("summary", { text: "Joints as a table" }), this.table.element);
+    this.tableBox = make(
+      "details",
+      { class: "fold table-box", on: { toggle: () => this.#showTable(true) } },
+      make("summary", { text: "Joints as a table" }),
+      this.table.element,
+    );
     this.element = make(
       "article",
       { class: "pane" },
-      make("div", { class: "picture-box" }, make("div", { class: "pane-bar" }, this.title, labelled("View", this.view), this.people), this.stage.element, this.note),
+      make(
+        "div",
+        { class: "picture-box" },
+        make("div", { class: "pane-bar" }, this.title, labelled("View", this.view), this.people),
+        this.stage.element,
+        this.note,
+      ),
       (this.side = make(
         "div",
         { class: "pane-side void" },
@@ -61,7 +75,11 @@ export class Pane {
     Object.assign(this, { store, number, row });
     this.viewName = store.views.some((one) => one.name === view) ? view : "stored";
     this.title.textContent = visible(store.title);
-    setOptions(this.view, store.views.map((one) => [one.name, one.title]), this.viewName);
+    setOptions(
+      this.view,
+      store.views.map((one) => [one.name, one.title]),
+      this.viewName,
+    );
     this.#say("");
     this.element.setAttribute("aria-busy", "true");
     if (!same) {
@@ -114,7 +132,12 @@ export class Pane {
     }
     const { header } = clip;
     const fields = Object.entries(header.fields ?? {});
-    this.facts.replaceChildren(...fields.flatMap(([key, text]) => [make("dt", {}, make("bdi", { text: visible(key) })), make("dd", {}, make("bdi", { text: visible(String(text)) }))]));
+    this.facts.replaceChildren(
+      ...fields.flatMap(([key, text]) => [
+        make("dt", {}, make("bdi", { text: visible(key) })),
+        make("dd", {}, make("bdi", { text: visible(String(text)) })),
+      ]),
+    );
     const notes = [header.note ? visible(header.note) : ""];
     if (header.persons > MOST_DRAWN) notes.push(`The first ${counted(MOST_DRAWN, "person")} of a frame are drawn.`);
     if (!clip.frames) notes.push("This video has no frames.");
@@ -139,12 +162,19 @@ export class Pane {
     if (!clip?.frames) return;
     const at = Math.min(frame, clip.frames - 1);
     if (!clip.run(at)) {
-      clip.load(at).then(() => this.clip === clip && this.actions.redraw(), (error) => this.#say(error.message));
+      clip.load(at).then(
+        () => this.clip === clip && this.actions.redraw(),
+        (error) => this.#say(error.message),
+      );
       return;
     }
     if (options.playing && clip.nextRun(at) - at < 60) clip.load(clip.nextRun(at)).catch(() => {});
     if (options.heat && !this.stage.turns) this.heatmap.want(this.number, this.row, this.viewName, at, options.heat);
-    else this.#say(options.heat ? "Heatmaps are drawn of joints in the image; these have three coordinates." : "", "heatmap");
+    else
+      this.#say(
+        options.heat ? "Heatmaps are drawn of joints in the image; these have three coordinates." : "",
+        "heatmap",
+      );
     this.#film(at, options);
     this.stage.draw(at, options);
     const quantities = [...this.quantity.options].map((one) => one.value);

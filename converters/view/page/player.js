@@ -1,17 +1,39 @@
 // The player: one or two panes with one clock, and the controls that they share.
 
-import { choice, count, icon, iconButton, labelled, make, setIcon, setOptions, shownClass, shownName, visible } from "/page/dom.js";
+import {
+  choice,
+  count,
+  icon,
+  iconButton,
+  labelled,
+  make,
+  setIcon,
+  setOptions,
+  shownClass,
+  shownName,
+  visible,
+} from "/page/dom.js";
 import { Pane } from "/page/pane.js";
 import { Playback, SPEEDS } from "/page/playback.js";
 
-const HEATMAPS = [["", "none"], ["keypoint", "keypoints"], ["limb", "limbs"]];
-const COLOURS = [["sides", "left and right"], ["persons", "persons"]];
+const HEATMAPS = [
+  ["", "none"],
+  ["keypoint", "keypoints"],
+  ["limb", "limbs"],
+];
+const COLOURS = [
+  ["sides", "left and right"],
+  ["persons", "persons"],
+];
 
 export class Player {
   /** `actions`: close(), neighbour(by), toggleMark(), second(store, name) -> row. */
   constructor(root, state, actions) {
     Object.assign(this, { root, state, actions });
-    this.playback = new Playback(() => this.#onFrame(), () => this.#onChange());
+    this.playback = new Playback(
+      () => this.#onFrame(),
+      () => this.#onChange(),
+    );
     this.panes = [0, 1].map((number) => new Pane(this.#paneActions(number)));
     this.still = matchMedia("(prefers-reduced-motion: reduce)");
     this.film = true;
@@ -35,10 +57,23 @@ export class Player {
     this.about = make("p", { class: "video-about" });
     this.mark = iconButton("mark", "Mark (m)", () => this.actions.toggleMark(), { "aria-pressed": "false" });
     this.playButton = iconButton("play", "Play (space)", () => this.playback.toggle(), { class: "play" });
-    this.scrubber = make("input", { type: "range", class: "scrubber", min: 0, max: 0, step: 1, value: 0, "aria-label": "Frame" });
+    this.scrubber = make("input", {
+      type: "range",
+      class: "scrubber",
+      min: 0,
+      max: 0,
+      step: 1,
+      value: 0,
+      "aria-label": "Frame",
+    });
     this.scrubber.addEventListener("input", () => this.#seek(Number(this.scrubber.value)));
     this.position = make("output", { class: "position", text: "0 / 0" });
-    this.speed = choice("Speed", SPEEDS.map((speed) => [String(speed), `${speed} ×`]), "1", (speed) => this.playback.setSpeed(Number(speed)));
+    this.speed = choice(
+      "Speed",
+      SPEEDS.map((speed) => [String(speed), `${speed} ×`]),
+      "1",
+      (speed) => this.playback.setSpeed(Number(speed)),
+    );
     this.loop = iconButton("loop", "Loop (l)", () => this.toggleLoop(), { "aria-pressed": "true" });
     this.heat = choice("Heatmap", HEATMAPS, "", (heat) => this.state.replace({ heat }));
     this.colours = choice("Colours", COLOURS, "sides", (colours) => this.state.replace({ colours }));
@@ -60,8 +95,22 @@ export class Player {
       this.speed,
       this.loop,
     );
-    const tools = make("div", { class: "tools" }, labelled("Heatmap", this.heat), labelled("Colours", this.colours), labelled("Beside", this.beside), this.filmLabel, resetView, this.#legend());
-    const back = make("button", { type: "button", class: "back", "aria-label": "Videos", on: { click: () => this.actions.close() } }, icon("back"), make("span", { text: "Videos" }));
+    const tools = make(
+      "div",
+      { class: "tools" },
+      labelled("Heatmap", this.heat),
+      labelled("Colours", this.colours),
+      labelled("Beside", this.beside),
+      this.filmLabel,
+      resetView,
+      this.#legend(),
+    );
+    const back = make(
+      "button",
+      { type: "button", class: "back", "aria-label": "Videos", on: { click: () => this.actions.close() } },
+      icon("back"),
+      make("span", { text: "Videos" }),
+    );
     const head = make(
       "div",
       { class: "player-head" },
@@ -77,14 +126,22 @@ export class Player {
 
   #legend() {
     const key = (kind, text) => make("span", { class: `key key-${kind}`, text });
-    this.legend = make("span", { class: "legend", "aria-label": "Colours of the sides" }, key("left", "left"), key("right", "right"));
+    this.legend = make(
+      "span",
+      { class: "legend", "aria-label": "Colours of the sides" },
+      key("left", "left"),
+      key("right", "right"),
+    );
     return this.legend;
   }
 
   /** Takes over the stores that can be shown beside. */
   setStores(stores) {
     this.stores = stores;
-    const options = stores.map((store, number) => [String(number), stores.length > 1 ? visible(store.title) : "another view"]);
+    const options = stores.map((store, number) => [
+      String(number),
+      stores.length > 1 ? visible(store.title) : "another view",
+    ]);
     setOptions(this.beside, [["", "nothing"], ...options], "");
   }
 
@@ -94,7 +151,11 @@ export class Player {
     this.video = video;
     this.root.hidden = false;
     this.name.textContent = shownName(video);
-    this.about.replaceChildren(...[shownClass(video), ...(video.splits ?? []).map(visible)].filter(Boolean).map((text) => make("bdi", { class: "tag", text })));
+    this.about.replaceChildren(
+      ...[shownClass(video), ...(video.splits ?? []).map(visible)]
+        .filter(Boolean)
+        .map((text) => make("bdi", { class: "tag", text })),
+    );
     if (!again) {
       this.playback.pause();
       this.playback.open(0, null);
@@ -104,7 +165,10 @@ export class Player {
     this.updateMark();
     this.sync(now);
     this.#frameKnown = false;
-    await Promise.all([this.panes[0].open({ store, number, row: video.row, view: now.view, preview }), this.#openSecond(video)]);
+    await Promise.all([
+      this.panes[0].open({ store, number, row: video.row, view: now.view, preview }),
+      this.#openSecond(video),
+    ]);
   }
 
   #autoplay = false;
@@ -145,14 +209,22 @@ export class Player {
     const [first, second] = this.panes;
     if (now.with !== before.with) this.#openSecond(this.video);
     if (now.view !== before.view && first.store) first.open({ ...first, view: now.view, preview: null });
-    if (now.view2 !== before.view2 && second.row !== null && second.store) second.open({ ...second, view: now.view2, preview: null });
-    if (now.frame !== before.frame && now.frame !== "" && Number(now.frame) !== this.playback.frame && !this.playback.playing) this.#seek(Number(now.frame));
+    if (now.view2 !== before.view2 && second.row !== null && second.store)
+      second.open({ ...second, view: now.view2, preview: null });
+    if (
+      now.frame !== before.frame &&
+      now.frame !== "" &&
+      Number(now.frame) !== this.playback.frame &&
+      !this.playback.playing
+    )
+      this.#seek(Number(now.frame));
     this.redraw();
   }
 
   /** The colours of the sides are explained where a picture has them. */
   #showLegend() {
-    this.legend.hidden = this.state.now.colours === "persons" || !this.#shown.some((pane) => pane.stage.shape?.sides.some(Boolean));
+    this.legend.hidden =
+      this.state.now.colours === "persons" || !this.#shown.some((pane) => pane.stage.shape?.sides.some(Boolean));
   }
 
   updateMark() {
@@ -234,7 +306,11 @@ export class Player {
   }
 
   #onChange() {
-    setIcon(this.playButton, this.playback.playing ? "pause" : "play", this.playback.playing ? "Pause (space)" : "Play (space)");
+    setIcon(
+      this.playButton,
+      this.playback.playing ? "pause" : "play",
+      this.playback.playing ? "Pause (space)" : "Play (space)",
+    );
     this.speed.value = String(this.playback.speed);
   }
 

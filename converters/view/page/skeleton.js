@@ -3,7 +3,7 @@
 const LEFT = 1;
 const RIGHT = 2;
 
-export const SIDE_COLOURS = {
+const SIDE_COLOURS = {
   light: ["#5A5A5A", "#0072B2", "#D55E00"],
   dark: ["#C8C8C8", "#0072B2", "#D55E00"],
 };
@@ -75,7 +75,8 @@ export function drawThumbnail(context, thumbnail, frame, shape, width, height) {
       context.globalAlpha = person ? 0.72 : 1;
       context.stroke();
     }
-    if (!shape.bones.length || joints > 40) drawDots(context, points, at, joints, shape.sides, unit, left, top, colours);
+    if (!shape.bones.length || joints > 40)
+      drawDots(context, points, at, joints, shape.sides, unit, left, top, colours);
   }
   context.globalAlpha = 1;
 }
@@ -103,7 +104,9 @@ export function drawPersons(context, persons, shape, options) {
   for (const one of persons) {
     const colourOf = (side) => (options.colours === "persons" ? personColour(one.person) : colours[side]);
     context.lineWidth = options.width;
-    context.setLineDash(options.colours === "persons" ? [] : personDash(one.person).map((part) => part * (options.width / 2.5)));
+    context.setLineDash(
+      options.colours === "persons" ? [] : personDash(one.person).map((part) => part * (options.width / 2.5)),
+    );
     if (detailed) drawBones(context, one, shape, colourOf);
     else drawBonesAtOnce(context, one, shape, colourOf);
     context.setLineDash([]);

@@ -25,7 +25,15 @@ export class Stage {
     this.actions = actions;
     this.heatmap = heatmap;
     this.canvas = make("canvas", { class: "picture", role: "img", tabindex: "0", "aria-label": "Skeletons" });
-    this.video = make("video", { class: "beneath", muted: true, playsinline: true, preload: "auto", "aria-hidden": "true", tabindex: "-1", hidden: true });
+    this.video = make("video", {
+      class: "beneath",
+      muted: true,
+      playsinline: true,
+      preload: "auto",
+      "aria-hidden": "true",
+      tabindex: "-1",
+      hidden: true,
+    });
     this.video.muted = true;
     this.element = make("div", { class: "stage" }, this.video, this.canvas);
     new ResizeObserver(() => this.actions.redraw()).observe(this.element);
@@ -73,7 +81,10 @@ export class Stage {
     if (this.turns) drawFloor(context, this.#orbit, project, this.floor ?? 0, INKS[theme()].floor);
     else this.#drawImage(context, project, options);
     this.#placed = place(run, frame, project);
-    drawPersons(context, this.#placed, this.shape, { ...options, width: Math.max(2, Math.min(4, Math.min(this.width, this.height) / 190)) });
+    drawPersons(context, this.#placed, this.shape, {
+      ...options,
+      width: Math.max(2, Math.min(4, Math.min(this.width, this.height) / 190)),
+    });
     this.canvas.dataset.frame = frame;
     return true;
   }
@@ -116,7 +127,11 @@ export class Stage {
   #fit() {
     const { x, y, width, height } = this.#box;
     const scale = Math.min((this.width - 2 * PADDING) / width, (this.height - 2 * PADDING) / height);
-    return { scale, left: (this.width - width * scale) / 2 - x * scale, top: (this.height - height * scale) / 2 - y * scale };
+    return {
+      scale,
+      left: (this.width - width * scale) / 2 - x * scale,
+      top: (this.height - height * scale) / 2 - y * scale,
+    };
   }
 
   #flat() {
@@ -130,11 +145,21 @@ export class Stage {
     const { x, y, width, height } = this.#box;
     const [left, top] = project(x, y);
     const [right, bottom] = project(x + width, y + height);
-    Object.assign(this.video.style, { left: `${left}px`, top: `${top}px`, width: `${right - left}px`, height: `${bottom - top}px` });
+    Object.assign(this.video.style, {
+      left: `${left}px`,
+      top: `${top}px`,
+      width: `${right - left}px`,
+      height: `${bottom - top}px`,
+    });
     if (options.heat) this.heatmap.draw(context, left, top, right - left, bottom - top);
     context.strokeStyle = INKS[theme()].frame;
     context.lineWidth = 1;
-    context.strokeRect(Math.round(left) + 0.5, Math.round(top) + 0.5, Math.round(right - left) - 1, Math.round(bottom - top) - 1);
+    context.strokeRect(
+      Math.round(left) + 0.5,
+      Math.round(top) + 0.5,
+      Math.round(right - left) - 1,
+      Math.round(bottom - top) - 1,
+    );
   }
 
   #listen() {
@@ -204,7 +229,13 @@ function place(run, frame, project) {
     if (!run.isPresent(person, frame)) continue;
     const { joints, size } = run;
     const start = run.at(person, frame);
-    const one = { person, xs: new Float32Array(joints), ys: new Float32Array(joints), scores: new Float32Array(joints), there: new Uint8Array(joints) };
+    const one = {
+      person,
+      xs: new Float32Array(joints),
+      ys: new Float32Array(joints),
+      scores: new Float32Array(joints),
+      there: new Uint8Array(joints),
+    };
     for (let joint = 0; joint < joints; joint++) {
       const at = start + joint;
       if (!run.isThere(at)) continue;

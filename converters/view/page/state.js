@@ -120,7 +120,9 @@ export class State {
 
 /** Whether two states select and order the same videos. */
 export function sameVideos(a, b) {
-  return ["s", "sort", "desc", ...Object.keys(FILTERS)].every((name) => JSON.stringify(a[name]) === JSON.stringify(b[name]));
+  return ["s", "sort", "desc", ...Object.keys(FILTERS)].every(
+    (name) => JSON.stringify(a[name]) === JSON.stringify(b[name]),
+  );
 }
 
 /** The parameters without any filter. */

@@ -24,7 +24,12 @@ export class JointTable {
     this.head = make("thead");
     this.note = make("p", { class: "hint", hidden: true });
     this.table = make("table", { class: "joints" }, this.caption, this.head);
-    this.element = make("div", { class: "table-scroll", tabindex: "0", role: "region", "aria-label": "Joints of this frame" }, this.table, this.note);
+    this.element = make(
+      "div",
+      { class: "table-scroll", tabindex: "0", role: "region", "aria-label": "Joints of this frame" },
+      this.table,
+      this.note,
+    );
   }
 
   /** Shows a frame of a run; `names` are those of the joints or null. */
@@ -38,7 +43,8 @@ export class JointTable {
       this.bodies[person].hidden = !present;
       const at = run.at(person, frame);
       for (let joint = 0; joint < run.joints; joint++) {
-        for (let axis = 0; axis < run.size; axis++) this.#cells[cell++].data = shortest(run.keypoint[(at + joint) * run.size + axis]);
+        for (let axis = 0; axis < run.size; axis++)
+          this.#cells[cell++].data = shortest(run.keypoint[(at + joint) * run.size + axis]);
         if (run.score) this.#cells[cell++].data = shortest(run.score[at + joint]);
       }
     }

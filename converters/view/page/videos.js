@@ -96,7 +96,11 @@ export class Thumbnails {
       if (!array) continue;
       const [frames, persons, joints] = array.shape;
       const points = array.data.slice(); // not the whole answer, of which it is a part
-      this.#cache.set(row, { frames, persons, joints, points, box: seen(points, width, height) }, points.byteLength + 200);
+      this.#cache.set(
+        row,
+        { frames, persons, joints, points, box: seen(points, width, height) },
+        points.byteLength + 200,
+      );
     }
   }
 }
