@@ -42,6 +42,8 @@ def mixed_annotations() -> list[dict[Any, Any]]:
         one["keypoint"] = noise.uniform(1, 300, (persons, frames, 17, 2)).astype(np.float16 if i % 2 else np.float32)
         if i % 3:
             one["keypoint_score"] = noise.random((persons, frames, 17)).astype(np.float16)
+            one["keypoint_score"][:, ::3, 4] = 0
+        one["keypoint"][:, ::2, i % 17] = 0
         if i % 13 == 5:
             del one["frame_dir"]
         annotations.append(one)
@@ -304,6 +306,8 @@ def test_the_stored_view_has_the_values_of_the_store(client: Client) -> None:
         assert ("score" in arrays) == (scores is not None)
         if scores is not None:
             np.testing.assert_array_equal(arrays["score"], scores[:, first:last].astype(np.float32), strict=True)
+        found = (expected != 0).any(axis=-1) if scores is None else (scores[:, first:last] > 0) & expected.any(axis=-1)
+        np.testing.assert_array_equal(arrays["present"], found.any(axis=-1).astype(np.uint8), strict=True)
         assert arrays["present"].shape == (persons, last - first)
         assert header["name"] == one.get("frame_dir")
         assert header["image"] == list(one["img_shape"])

@@ -565,6 +565,29 @@ def test_links_lead_nowhere_outside_of_the_folder(tmp_path: Path, media: Path) -
         Folder(media / "a.avi")
 
 
+def test_the_rate_of_a_video_file_is_that_of_its_header(small: Path, tmp_path: Path) -> None:
+    av = pytest.importorskip("av")
+    with av.open(str(tmp_path / "a.mp4"), "w") as container:
+        stream = container.add_stream("mpeg4", rate=25)
+        stream.width, stream.height = 64, 48
+        for _ in range(13):
+            frame = av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / "d.mp4").write_bytes(b"no video")
+    with served(small, videos=tmp_path) as client:
+        assert client.get("/api/stores/0/media", row=0).json() == {"available": True, "rate": 25, "frames": 13}
+        assert client.get("/api/stores/0/media", row=2).json() == {"available": True, "rate": None, "frames": None}
+
+
+def test_a_client_that_leaves_disturbs_nobody(client: Client) -> None:
+    for _ in range(20):
+        with socket.create_connection(("127.0.0.1", client.port)) as leaving:
+            leaving.sendall(b"GET /api/stores/0/thumbnails?rows=0,1,2 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert client.get("/api/stores/0/thumbnails", rows="0,1,2").status == 200
+
+
 # ------------------------------------------------------------------------------------------------- the command
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -38,7 +39,8 @@ def run_python(code: str, *arguments: object, timeout: float = 120, **options: A
 def run_until_interrupted(arguments: Sequence[object], beginning: str) -> tuple[int, str]:
     """Run a program until it prints a line with this beginning, interrupt it; its exit status and standard error."""
     program = list(map(str, arguments))
-    with subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(program, env={**os.environ, "BROWSER": "true"}, **pipes) as process:  # it opens no browser
         assert process.stdout is not None
         line = process.stdout.readline()
         process.send_signal(signal.SIGINT)
