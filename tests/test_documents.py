@@ -45,6 +45,7 @@ PAGES = (
     "joints",
     "splits",
     "tracking",
+    "viewing",
 )
 DOCUMENTS = ["README.md", *(f"docs/{page}.md" for page in PAGES)]
 TRAINING = "docs/training.md"

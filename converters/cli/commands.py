@@ -269,6 +269,45 @@ cli.add_command(
 
 cli.add_command(
     Command(
+        "view",
+        "view_command",
+        """Show the skeletons of STORES in a browser.
+
+        A server on this machine answers the page; its address is printed. Only this machine can reach it, unless
+        --host is given.
+        """,
+        [click.Argument(["stores"], type=PATH, nargs=-1, required=True)],
+        lambda: {
+            "Page": [
+                click.Option(
+                    ["--videos"], type=PATH, metavar="DIR", help="Folder of the video files, to play beneath."
+                ),
+                click.Option(["--no-browser"], is_flag=True, help="Do not open a browser."),
+            ],
+            "Server": [
+                click.Option(
+                    ["--port"],
+                    type=click.IntRange(0, 65535),
+                    default=0,
+                    help="Port to listen on (default: a free one).",
+                ),
+                click.Option(
+                    ["--host"],
+                    metavar="H",
+                    help="Host to listen on, such as 0.0.0.0 (default: 127.0.0.1); the address then has a token.",
+                ),
+            ],
+        },
+        (
+            "skelstore view ntu60.zarr",
+            "skelstore view train.zarr val.zarr --port 8765 --no-browser",
+            "skelstore view ntu60.zarr --videos nturgb+d_rgb",
+        ),
+    )
+)
+
+cli.add_command(
+    Command(
         "subset",
         "store_commands",
         """Write some videos of STORE to a new store at OUT.

@@ -61,6 +61,9 @@ def run(command: str, place: str) -> None:
     if program == "make":
         targets = re.findall(r"^([\w-]+):", (REPOSITORY / "Makefile").read_text(), re.MULTILINE)
         assert set(arguments) <= set(targets), f"{place}: {command}"
+    elif program == "skelstore" and arguments[0] == "view":
+        status, err = processes.run_until_interrupted([processes.COMMAND, *arguments], "http://")
+        assert (status, err.strip()) == (130, "interrupted"), f"{place}: {command}: {err}"
     elif program == "skelstore":
         done = processes.run([processes.COMMAND, *arguments])
         assert done.status == 0, f"{place}: {command}: {done.err}"
