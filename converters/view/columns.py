@@ -49,8 +49,8 @@ def read_labels(store: Store) -> Labels:
         if decode is None:
             continue
         cells = reader.table[name]
-        if pa.types.is_float16(cells.type):
-            cells = cells.cast(pa.float64())
+        if pa.types.is_float16(cells.type):  # Arrow has no dictionaries of these, and its older versions no casts
+            cells = _widen(cells)
         encoded = pc.dictionary_encode(cells).combine_chunks()
         labels = [decode(cell) for cell in encoded.dictionary.to_pylist()]
         places = np.array([NONE if one is None else numbers.setdefault(one, len(numbers)) for one in labels], np.int32)
@@ -58,6 +58,14 @@ def read_labels(store: Store) -> Labels:
         codes[there] = places[encoded.indices.drop_null().to_numpy()]
         pa.default_memory_pool().release_unused()
     return Labels(list(numbers), codes)
+
+
+def _widen(cells: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Numbers as float64."""
+    there = cells.is_valid().to_numpy()
+    numbers = np.zeros(len(cells))
+    numbers[there] = cells.drop_null().to_numpy()
+    return pa.chunked_array([pa.array(numbers, mask=~there)])
 
 
 def _decoder(kind: str) -> Callable[[Any], Any] | None:

@@ -35,7 +35,7 @@ def mixed_annotations() -> list[dict[Any, Any]]:
         persons, frames = PERSONS[i % 5], 1 + (7 * i) % 31
         one: dict[Any, Any] = {"frame_dir": f"{NAMES[i % len(NAMES)]}{i // len(NAMES)}"}
         if i % 11:
-            one["label"] = [i % 4, "walk", [i % 3, 7], np.int64(i % 5)][min(i % 7, 3)]
+            one["label"] = [i % 4, "walk", [i % 3, 7], np.int64(i % 5), np.float16(2)][min(i % 7, 4)]
         if i % 6:
             one["total_frames"] = frames
         one["img_shape"] = (320, 480) if i % 4 else (240, 320)
@@ -133,6 +133,7 @@ def test_the_overview_of_other_forms(samples: Path) -> None:
 
 def labels_of(annotation: dict[Any, Any]) -> list[Any]:
     label = annotation.get("label")
+    label = int(label) if isinstance(label, np.number) else label
     return label if isinstance(label, list) else [] if label is None else [label]
 
 
@@ -168,7 +169,7 @@ def sort_key(annotation: dict[Any, Any], sort: str) -> Any:
     label = annotation.get("label")
     if label is None:
         return None
-    kind = 0 if isinstance(label, (int, np.integer)) else 1 if isinstance(label, str) else 2
+    kind = 0 if isinstance(label, (int, np.number)) else 1 if isinstance(label, str) else 2
     return kind, str(tuple(label)) if kind == 2 else label
 
 
@@ -234,7 +235,7 @@ def test_a_list_shows_the_values_of_the_videos(client: Client) -> None:
         assert shown == {
             "row": row,
             "name": one.get("frame_dir"),
-            "label": int(label) if isinstance(label, np.integer) else label,
+            "label": int(label) if isinstance(label, np.number) else label,
             "class": None,
             "frames": frames_of(one),
             "persons": len(one["keypoint"]),
