@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import itertools
 import random
 import warnings
@@ -49,6 +50,14 @@ def assert_equal_in_bits(found: Any, expected: Any) -> None:
     assert found.dtype == expected.dtype == np.float32
     assert found.shape == expected.shape
     assert np.array_equal(found.view(np.uint32), expected.view(np.uint32))
+
+
+def test_defaults_are_those_of_mmaction2() -> None:
+    theirs = inspect.signature(GeneratePoseTarget).parameters
+    ours = inspect.signature(pose_target).parameters
+    assert list(theirs) == [name for name in ours if name not in ("annotation", "least_score")]
+    for name, parameter in theirs.items():
+        assert ours[name].default == parameter.default, name
 
 
 @given(st.data(), st.sampled_from([2.0, 4.0, 100.0, 6e4]))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -262,6 +264,13 @@ def test_heatmaps_are_imported_when_they_are_used() -> None:
         print({"torch", "pyarrow", "zarr", "skelstore.read"} & set(sys.modules))
     """
     assert run_python("if True:" + code, check=True).stdout == "set()\n"
+
+
+def test_the_options_of_the_function_are_those_of_the_class() -> None:
+    signature = inspect.signature(pose_target)
+    defaults = {name: parameter.default for name, parameter in list(signature.parameters.items())[1:]}
+    assert defaults == {field.name: field.default for field in dataclasses.fields(options.Options)}
+    assert skelstore.heatmaps.pose_target is pose_target
 
 
 def test_options_can_be_compared_and_shown() -> None:
