@@ -107,6 +107,16 @@ def test_the_quirks_that_the_document_lists() -> None:
     assert not pose_target(clip_of((4, 4), scores=[np.nextafter(edge, np.float32(0))])).any()
 
 
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_squared_lengths_are_those_of_scalars(dtype: Any) -> None:
+    """Enough of them that an array's squares would be rounded otherwise, with NumPy 2 and float32."""
+    starts, ends = np.random.default_rng(0).uniform(-30, 60, (2, 4000, 2)).astype(dtype)
+    expected = [(a[0] - b[0]) ** 2 + (a[1] - b[1]) ** 2 for a, b in zip(starts, ends, strict=True)]
+    found = limbs.squared_lengths(starts, ends)
+    assert found.dtype == expected[0].dtype
+    assert found.tolist() == [float(square) for square in expected]
+
+
 def test_pairs_that_swap_no_two_channels_flip_as_upstream() -> None:
     """Pairs with a channel twice: the last one counts, so that one channel may appear twice, and another not at all."""
     clip = clip_of((1, 1), (4, 4), (7, 2))
