@@ -81,7 +81,7 @@ mmaction-test: $(VENV)-mmaction/.installed ## training: PyTorch and MMAction2 on
 	$(VENV)-mmaction/bin/python -m pytest $(PARALLEL) tests/torch tests/mmaction \
 		tests/skelstore/test_decompression.py
 	$(VENV)-mmaction/bin/python -m pytest tests/test_documents.py -k "framework or guide or pose_tool"
-	$(VENV)-mmaction/bin/python -m benchmarks training decompression --smallest
+	$(VENV)-mmaction/bin/python -m benchmarks training decompression heatmaps --smallest
 
 pyskl-test: $(VENV)-pyskl/.installed ## training: PYSKL's own code on stores; set PYSKL_CHECKOUT to a checkout of it
 	@test -d "$(PYSKL_CHECKOUT)/pyskl" || { echo "set PYSKL_CHECKOUT to a checkout of PYSKL" >&2; exit 2; }

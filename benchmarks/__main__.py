@@ -9,7 +9,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks import cold, conversion, documents, growth, merging, ratios, size, skeletons, training, windows
+from benchmarks import (
+    cold,
+    conversion,
+    documents,
+    growth,
+    heatmaps,
+    merging,
+    ratios,
+    size,
+    skeletons,
+    training,
+    windows,
+)
 from benchmarks.data import Convertible, Kpfiles, Synthetic, videos_of
 from converters.bench import decompression, opening, plot, reading, report, workers
 from converters.bench.results import Result
@@ -130,6 +142,10 @@ def run_training(sizes: Sizes, folder: Path) -> Iterator[Result]:
     yield training.measure_sampled(folder, sizes.calls, sizes.rounds)
 
 
+def run_heatmaps(sizes: Sizes, folder: Path) -> Iterator[Result]:
+    yield heatmaps.measure(sizes.calls, sizes.rounds)
+
+
 BENCHMARKS: dict[str, Callable[[Sizes, Path], Iterator[Result]]] = {
     "conversion": run_conversion,
     "merging": run_merging,
@@ -143,6 +159,7 @@ BENCHMARKS: dict[str, Callable[[Sizes, Path], Iterator[Result]]] = {
     "skeletons": run_skeletons,
     "growth": run_growth,
     "training": run_training,
+    "heatmaps": run_heatmaps,
 }
 
 

@@ -15,7 +15,7 @@ Convert a PYSKL pickle, or another source, to a store on the command line::
 ``compiled`` says whether the compiled reader is used, which is several times faster than the one in Python.
 ``Writer`` writes a store, ``merge`` and ``subset`` make stores from stores. ``skelstore.torch``,
 ``skelstore.mmaction2``, ``skelstore.pyskl`` and ``skelstore.gcn`` have the data sets for training, ``skelstore.joints``
-the joint layouts.
+the joint layouts, ``skelstore.heatmaps`` the heatmap volumes of PoseC3D.
 The command line and the dialects of sources are in ``converters``.
 """
 
@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from skelstore import errors as errors
+    from skelstore import heatmaps as heatmaps
     from skelstore import joints as joints
     from skelstore.combine.merging import merge
     from skelstore.combine.subsetting import subset
@@ -111,7 +112,12 @@ def __getattr__(name: str) -> Any:
     # Imported on access: reading does not load the code that writes, and an error loads nothing else.
     if name in __all__:
         value: Any = getattr(import_module(f"skelstore.{_MODULES.get(name, 'errors')}"), name)
-    elif name in ("errors", "gcn", "joints"):  # gcn, since 2s-AGCN imports no submodule of the class that it is given
+    elif name in (
+        "errors",
+        "gcn",
+        "heatmaps",
+        "joints",
+    ):  # gcn, since 2s-AGCN imports no submodule of the class that it is given
         value = import_module(f"skelstore.{name}")
     elif name == "compiled":
         from skelstore.read.compiled import COMPILED as value
@@ -126,4 +132,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, "__version__", "compiled", "errors", "joints"})
+    return sorted({*globals(), *__all__, "__version__", "compiled", "errors", "heatmaps", "joints"})

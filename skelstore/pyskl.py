@@ -157,8 +157,8 @@ class SkelstorePoseTarget:
 
     The arguments are those of ``skelstore.heatmaps.pose_target``, with PYSKL's ``least_score`` of 1e-3. As upstream,
     exactly one of ``with_kp`` and ``with_limb`` is True, else ValueError is raised; the volume goes to
-    ``heatmap_imgs`` if there are ``imgs`` already; and ``scaling`` changes ``keypoint``, too. Skeletons are drawn as
-    float32, which they are after PoseDecode. Raises what ``pose_target`` raises.
+    ``heatmap_imgs`` if there are ``imgs`` already; and ``scaling`` changes ``keypoint``, too. Joints are drawn in
+    their own dtype, which is float64 after PYSKL's RandomResizedCrop. Raises what ``pose_target`` raises.
     """
 
     def __init__(self, least_score: float = PYSKL_LEAST_SCORE, **options: Any) -> None:
@@ -169,7 +169,8 @@ class SkelstorePoseTarget:
             )
 
     def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
-        results["heatmap_imgs" if "imgs" in results else "imgs"] = draw_volume(results, self.options)
+        key = "heatmap_imgs" if "imgs" in results else "imgs"
+        results[key] = draw_volume(results, self.options, keep_dtype=True)
         if self.options.scaling != 1:
             results["keypoint"][..., :2] *= self.options.scaling
         return results

@@ -50,6 +50,7 @@ PAGES = (
 DOCUMENTS = ["README.md", *(f"docs/{page}.md" for page in PAGES)]
 TRAINING = "docs/training.md"
 GCN = "docs/gcn.md"
+HEATMAPS = "docs/heatmaps.md"
 FRAMEWORKS = {"torch": "mmaction-test", "mmaction": "mmaction-test", "pyskl": "pyskl-test"}
 """Frameworks that blocks of it need, named after the language of the block -> the target of make that tests them."""
 PROFILES = ["fast", "default", "small"]
@@ -201,6 +202,32 @@ def test_the_guide_for_gcn_code_bases_runs(tmp_path: Path, monkeypatch: pytest.M
         check_blocks(GCN, "torch")
 
 
+def test_the_guide_to_heatmaps_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The blocks of docs/heatmaps.md that need no framework."""
+    assert {block.needs for block in blocks(HEATMAPS)} == {"", *FRAMEWORKS}
+    write_samples(tmp_path, 20)
+    monkeypatch.chdir(tmp_path)
+    assert check_blocks(HEATMAPS, "")["limbs"].any()
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+@pytest.mark.filterwarnings("ignore")
+def test_heatmaps_in_a_framework(tmp_path: Path, framework: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The blocks of docs/heatmaps.md that need a framework, after those that need none."""
+    if checkout := os.environ.get("PYSKL_CHECKOUT", ""):
+        monkeypatch.syspath_prepend(checkout)
+        mend_mmcv()
+    if importlib.util.find_spec(framework) is None:
+        pytest.skip(f"{framework} is not installed here: see `make {FRAMEWORKS[framework]}`")
+    mend_mmaction2(monkeypatch)
+    write_samples(tmp_path, 20)
+    monkeypatch.chdir(tmp_path)
+    check_blocks(HEATMAPS, "")
+    left = check_blocks(HEATMAPS, framework)
+    volume = left["volumes"] if framework == "torch" else left["items"][1]
+    assert float(volume.max()) > 0
+
+
 def test_readme_begins_with_working_code() -> None:
     first = [block for block in blocks("README.md") if block.line <= 30]
     assert {"sh", "python"} <= {block.language for block in first}
@@ -226,7 +253,7 @@ def test_example_bytes_of_the_format_are_a_shard(tmp_path: Path) -> None:
 
 
 def test_links_of_documents_lead_somewhere() -> None:
-    for document in [*DOCUMENTS, TRAINING, GCN, "CHANGELOG.md"]:
+    for document in [*DOCUMENTS, TRAINING, GCN, HEATMAPS, "CHANGELOG.md"]:
         path = REPOSITORY / document
         for target in re.findall(r"\]\((?!https?:)([^)#]+)", path.read_text()):
             assert (path.parent / target).exists(), f"{document}: {target}"

@@ -7,22 +7,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skelstore.heatmaps.windows import BLOCK, Canvas, Floats, Indices, window
+from skelstore.heatmaps.windows import BLOCK, Canvas, Indices, array_dtype, window
 
 
 def draw_gaussians(
-    canvas: Canvas, frames: Indices, channels: Indices, points: Floats, values: NDArray[Any], sigma: float
+    canvas: Canvas, frames: Indices, channels: Indices, points: NDArray[Any], values: NDArray[Any], sigma: float
 ) -> None:
     """Draw a Gaussian around each point (x, y) [n, 2], ``values`` [n] high, into frames [n] and channels [n].
 
-    It is cut to the pixels that are up to 3 sigma away along each axis. The numbers are those of upstream in bits: the
-    steps and their dtypes are the same. ``values`` has the dtype of `value_dtype`.
+    It is cut to a window of 3 sigma to each side. The numbers are those of upstream in bits: the steps
+    and their dtypes are the same. ``values`` have the `array_dtype` of the scores.
     """
     columns = window(points[:, 0], points[:, 0], 3 * sigma, canvas.width)
     rows = window(points[:, 1], points[:, 1], 3 * sigma, canvas.height)
     seen = np.flatnonzero((columns.length > 0) & (rows.length > 0))
     if not len(seen):
         return
+    points = points.astype(array_dtype(points.dtype), copy=False)
     width, height = (int(axis.length[seen].max()) for axis in (columns, rows))
     step = max(1, BLOCK // (width * height))
     for begin in range(0, len(seen), step):
@@ -40,9 +41,3 @@ def draw_gaussians(
         np.exp(patches, out=patches)
         patches = patches * values[part]
         canvas.draw(frames[part], channels[part], x.first, y.first, patches.astype(np.float32, copy=False))
-
-
-def value_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """The dtype of a float32 array times a scalar of ``dtype``; it differs between NumPy 1 and 2."""
-    product: np.dtype[Any] = (np.zeros(1, np.float32) * dtype.type(1)).dtype
-    return product

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skelstore.heatmaps.gaussians import draw_gaussians
-from skelstore.heatmaps.windows import BLOCK, SCALAR, Canvas, Floats, Indices, Pixels, window
+from skelstore.heatmaps.windows import BLOCK, Canvas, Floats, Indices, Pixels, array_dtype, scalar_dtype, window
 
 SIZES = np.array(sorted([1 << i for i in range(2, 18)] + [3 << i for i in range(1, 17)]))
 """Sizes that boxes are enlarged to, so that many are drawn at once: 4, 6, 8, 12, 16, 24, …"""
@@ -24,8 +24,8 @@ class Limbs(NamedTuple):
 
     frames: Indices
     channels: Indices
-    starts: Floats
-    ends: Floats
+    starts: NDArray[Any]
+    ends: NDArray[Any]
     start_values: NDArray[Any]
     values: NDArray[np.float64]
 
@@ -48,7 +48,7 @@ def draw_limbs(canvas: Canvas, limbs: Limbs, sigma: float) -> None:
     if short.any():
         dots = limbs.at(seen[short])
         draw_gaussians(canvas, dots.frames, dots.channels, dots.starts, dots.start_values, sigma)
-    long, squares = seen[~short], squares[~short].astype(np.float32, copy=False)
+    long, squares = seen[~short], squares[~short].astype(array_dtype(limbs.starts.dtype), copy=False)
     widths, heights = _rounded(columns.length[long], canvas.width), _rounded(rows.length[long], canvas.height)
     order = np.lexsort((heights, widths))
     limbs, columns, rows = limbs.at(long[order]), columns.at(long[order]), rows.at(long[order])
@@ -60,7 +60,7 @@ def draw_limbs(canvas: Canvas, limbs: Limbs, sigma: float) -> None:
         canvas.draw(part.frames, part.channels, x.first, y.first, _ridges(part, squares[block], x, y, sigma))
 
 
-def squared_lengths(starts: Floats, ends: Floats) -> NDArray[Any]:
+def squared_lengths(starts: NDArray[Any], ends: NDArray[Any]) -> NDArray[Any]:
     """Squared lengths [n] as NumPy computes them from scalars, which is how upstream does.
 
     The power of a float32 scalar is rounded otherwise than the square of an array in one case of a thousand.
@@ -68,7 +68,7 @@ def squared_lengths(starts: Floats, ends: Floats) -> NDArray[Any]:
     difference = (starts - ends).reshape(-1)
     scalars = np.empty(len(difference), object)
     scalars[:] = list(difference)
-    squares = (scalars**2).astype(SCALAR).reshape(-1, 2)
+    squares = (scalars**2).astype(scalar_dtype(difference.dtype)).reshape(-1, 2)
     total: NDArray[Any] = squares[:, 0] + squares[:, 1]
     return total
 
@@ -88,11 +88,11 @@ def _rounded(sizes: Indices, most: int) -> Indices:
     return rounded
 
 
-def _ridges(limbs: Limbs, squares: Floats, x: Pixels, y: Pixels, sigma: float) -> Floats:
+def _ridges(limbs: Limbs, squares: NDArray[Any], x: Pixels, y: Pixels, sigma: float) -> Floats:
     """Patches [h, w, n]; steps and dtypes are those of upstream, so the numbers are equal in bits."""
     (start_x, start_y), (end_x, end_y) = limbs.starts.T, limbs.ends.T
-    to_start = (x.coordinates - start_x) ** 2 + ((y.coordinates - start_y) ** 2)[:, None]
-    to_end = (x.coordinates - end_x) ** 2 + ((y.coordinates - end_y) ** 2)[:, None]
+    to_start = _squared_distances(x, y, limbs.starts)
+    to_end = _squared_distances(x, y, limbs.ends)
     share = to_start - to_end
     share += squares
     share /= 2
@@ -120,3 +120,10 @@ def _ridges(limbs: Limbs, squares: Floats, x: Pixels, y: Pixels, sigma: float) -
     patches *= limbs.values
     values: Floats = patches.astype(np.float32)
     return values
+
+
+def _squared_distances(x: Pixels, y: Pixels, points: NDArray[Any]) -> NDArray[Any]:
+    """Squared distances of the pixels to a point per item, [h, w, n]."""
+    points = points.astype(array_dtype(points.dtype), copy=False)
+    squares: NDArray[Any] = (x.coordinates - points[:, 0]) ** 2 + ((y.coordinates - points[:, 1]) ** 2)[:, None]
+    return squares

@@ -110,9 +110,10 @@ class Options:
 
         Raises ValueError if ``skeletons`` are not pairs of joints.
         """
-        pairs = [tuple(limb) for limb in self.skeletons] if self.with_limb else []
+        pairs = list(self.skeletons) if self.with_limb else []
         for limb in pairs:
-            if len(limb) != 2 or not all(_is_index(joint, joints) for joint in limb):
+            two = isinstance(limb, (tuple, list, np.ndarray)) and len(limb) == 2
+            if not two or not all(_is_index(joint, joints) for joint in limb):
                 raise ValueError(
                     f"skeletons has the limb {shown(limb)}; expected two joints of {joints}, counted from 0: pass the "
                     "limbs of your joint layout"

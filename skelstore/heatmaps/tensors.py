@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 
 from skelstore.errors import HeatmapError
 from skelstore.heatmaps.options import Options
 from skelstore.heatmaps.volume import FURTHEST
-from skelstore.heatmaps.windows import SCALAR
+from skelstore.heatmaps.windows import scalar_dtype
 from skelstore.wording import shown
 
 Tensor = Any
@@ -41,8 +42,8 @@ def pose_target(keypoint: Tensor, score: Tensor, img_shape: Any, **options: Any)
 
 
 def _wide() -> Any:
-    """`SCALAR` as a dtype of PyTorch."""
-    return torch.float32 if SCALAR.itemsize == 4 else torch.float64
+    """The dtype in which the NumPy of this environment adds a float of Python to a float32 scalar."""
+    return torch.float32 if scalar_dtype(np.dtype(np.float32)).itemsize == 4 else torch.float64
 
 
 class Items(NamedTuple):

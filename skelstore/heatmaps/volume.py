@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skelstore.errors import FieldNotFoundError, HeatmapError
-from skelstore.heatmaps.gaussians import draw_gaussians, value_dtype
+from skelstore.heatmaps.gaussians import draw_gaussians
 from skelstore.heatmaps.limbs import Limbs, draw_limbs
 from skelstore.heatmaps.options import (
     COCO,
@@ -21,7 +21,7 @@ from skelstore.heatmaps.options import (
     Options,
     Pairs,
 )
-from skelstore.heatmaps.windows import Canvas, Floats, Indices, scalar_dtype
+from skelstore.heatmaps.windows import Canvas, Floats, Indices, array_dtype, scalar_dtype
 from skelstore.wording import kind_of, shown
 
 FURTHEST = 1e15
@@ -54,9 +54,9 @@ def pose_target(
     too. C is V with ``with_kp``, the number of limbs with ``with_limb``, and the sum with both. Where persons
     overlap, the volume has the maximum.
 
-    - A joint is a Gaussian of ``sigma`` pixels, as high as its score, in the pixels up to 3 sigma away along each axis.
-      Without ``use_score`` all are 1 high. A joint with a score below ``least_score`` is not drawn; this is PYSKL's
-      rule with 1e-3.
+    - A joint is a Gaussian of ``sigma`` pixels, as high as its score, in the pixels int(x - 3 sigma) to
+      int(x + 3 sigma) along each axis. Without ``use_score`` all are 1 high. A joint with a score below ``least_score``
+      is not drawn; 1e-3 is PYSKL's rule.
     - A limb is a Gaussian of the distance to the line between its joints, two of ``skeletons``, as high as the lower
       of their scores. One shorter than a pixel is drawn as its first joint.
     - ``double`` appends the same frames flipped left to right. Channels of the left and the right are swapped by
@@ -87,12 +87,17 @@ def pose_target(
     return draw_volume(annotation, options)
 
 
-def draw_volume(annotation: Mapping[str, Any], options: Options) -> Floats:
-    """`pose_target` with options that are checked already."""
+def draw_volume(annotation: Mapping[str, Any], options: Options, keep_dtype: bool = False) -> Floats:
+    """`pose_target` with options that are checked already.
+
+    Joints are scaled and drawn as float32, as MMAction2 does, or with ``keep_dtype`` in the float that they are, as
+    PYSKL does. The volume is float32 in both cases.
+    """
     keypoint, score = _skeletons(annotation, options)
     persons, frames, joints = keypoint.shape[:3]
     if "img_shape" not in annotation:
         raise FieldNotFoundError(f"{_name(annotation)} has no img_shape; expected (height, width) in pixels")
+    dtype = keypoint.dtype if keep_dtype and keypoint.dtype.kind == "f" else np.dtype(np.float32)
     height, width = options.size(annotation["img_shape"])
     options.check_bytes(frames, joints, height, width)
     limbs = options.limbs(joints)
@@ -100,7 +105,7 @@ def draw_volume(annotation: Mapping[str, Any], options: Options) -> Floats:
     canvas = Canvas(frames, options.channels(joints), height, width, mirrored)
     step = max(1, JOINTS_AT_ONCE // max(frames * joints, 1))
     for first in range(0, persons, step):
-        points = _scaled(keypoint[first : first + step], options.scaling)
+        points = _scaled(keypoint[first : first + step], options.scaling, dtype)
         scores = score[first : first + step]
         drawn = ~(scores.astype(scalar_dtype(score.dtype), copy=False) < options.least_score)
         _check_joints(annotation, points, scores, drawn, first)
@@ -112,22 +117,27 @@ def draw_volume(annotation: Mapping[str, Any], options: Options) -> Floats:
 
 
 def _draw_keypoints(
-    canvas: Canvas, points: Floats, scores: NDArray[Any], drawn: NDArray[np.bool_], options: Options
+    canvas: Canvas, points: NDArray[Any], scores: NDArray[Any], drawn: NDArray[np.bool_], options: Options
 ) -> None:
     places, frames, channels = _places(drawn)
-    values = scores.reshape(-1)[places].astype(value_dtype(scores.dtype))
+    values = scores.reshape(-1)[places].astype(array_dtype(scores.dtype))
     draw_gaussians(canvas, frames, channels, points.reshape(-1, 2)[places], values, options.sigma)
 
 
 def _draw_limbs(
-    canvas: Canvas, pairs: Indices, points: Floats, scores: NDArray[Any], drawn: NDArray[np.bool_], options: Options
+    canvas: Canvas,
+    pairs: Indices,
+    points: NDArray[Any],
+    scores: NDArray[Any],
+    drawn: NDArray[np.bool_],
+    options: Options,
 ) -> None:
     first, second = pairs.T
     places, frames, channels = _places(drawn[..., first] & drawn[..., second])
     places = places // len(pairs) * points.shape[2]  # of the first joint of that person in that frame
     starts, ends = places + first[channels], places + second[channels]
     flat_points, flat_scores = points.reshape(-1, 2), scores.reshape(-1)
-    start_values = flat_scores[starts].astype(value_dtype(scores.dtype))
+    start_values = flat_scores[starts].astype(array_dtype(scores.dtype))
     values = np.minimum(flat_scores[starts], flat_scores[ends]).astype(np.float64)
     limbs = Limbs(frames, channels, flat_points[starts], flat_points[ends], start_values, values)
     draw_limbs(canvas, limbs, options.sigma)
@@ -141,16 +151,16 @@ def _places(drawn: NDArray[np.bool_]) -> tuple[Indices, Indices, Indices]:
     return places, rows % max(frames, 1), places - rows * channels
 
 
-def _scaled(keypoint: NDArray[Any], scaling: float) -> Floats:
-    with np.errstate(over="ignore", invalid="ignore"):  # what is infinite as float32 is refused if it is drawn
-        points = keypoint.astype(np.float32)
+def _scaled(keypoint: NDArray[Any], scaling: float, dtype: np.dtype[Any]) -> NDArray[Any]:
+    with np.errstate(over="ignore", invalid="ignore"):  # what becomes infinite is refused if it is drawn
+        points = keypoint.astype(dtype)
         if scaling != 1:
             points *= scaling
     return points
 
 
 def _check_joints(
-    annotation: Mapping[str, Any], points: Floats, scores: NDArray[Any], drawn: NDArray[np.bool_], first: int
+    annotation: Mapping[str, Any], points: NDArray[Any], scores: NDArray[Any], drawn: NDArray[np.bool_], first: int
 ) -> None:
     """Raises HeatmapError if a joint that is drawn is not a finite point with a finite score."""
     usable = (np.abs(points) <= FURTHEST).all(-1) & np.isfinite(scores)

@@ -1,7 +1,8 @@
 """Windows of pixels around joints, and the canvas on which patches are drawn.
 
-MMAction2 and PYSKL compute windows from NumPy scalars, so their results depend on how NumPy combines a float32 scalar
-with a float of Python: NumPy 1 computes in float64, NumPy 2 in float32. `SCALAR` and `scalar_dtype` follow it.
+MMAction2 and PYSKL compute with NumPy scalars, and NumPy 1 and 2 promote these differently: a float32 scalar plus a
+float of Python is a float64 with NumPy 1, and a float32 array minus a float64 scalar is a float64 array with NumPy 2.
+`scalar_dtype` and `array_dtype` follow the version that is installed, so results are equal with both.
 """
 
 from __future__ import annotations
@@ -24,8 +25,10 @@ def scalar_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
     return combined
 
 
-SCALAR = scalar_dtype(np.dtype(np.float32))
-"""The dtype of a float32 scalar plus a float of Python."""
+def array_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The dtype of a float32 array with a scalar of ``dtype``: always float32 for floats with NumPy 1."""
+    combined: np.dtype[Any] = (np.zeros(1, np.float32) * dtype.type(1)).dtype
+    return combined
 
 
 class Window(NamedTuple):
@@ -57,13 +60,14 @@ class Pixels(NamedTuple):
     inside: NDArray[np.bool_]
 
 
-def window(low: Floats, high: Floats, reach: float, size: int) -> Window:
+def window(low: NDArray[Any], high: NDArray[Any], reach: float, size: int) -> Window:
     """The window from ``low`` - ``reach`` to ``high`` + ``reach`` [n], cut to ``size``.
 
     Both ends are truncated towards 0, as upstream does: an item that ends less than a pixel before 0 has the pixel 0.
     """
-    start = np.trunc(low.astype(SCALAR, copy=False) - reach).clip(0, size)
-    stop = (np.trunc(high.astype(SCALAR, copy=False) + reach) + 1).clip(0, size)
+    dtype = scalar_dtype(low.dtype)
+    start = np.trunc(low.astype(dtype, copy=False) - reach).clip(0, size)
+    stop = (np.trunc(high.astype(dtype, copy=False) + reach) + 1).clip(0, size)
     return Window(start.astype(np.intp), stop.astype(np.intp))
 
 
