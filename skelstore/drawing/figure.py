@@ -12,12 +12,11 @@ from skelstore.drawing import colours
 from skelstore.drawing.colours import Colour
 from skelstore.drawing.poses import Pose, Poses
 from skelstore.drawing.view import Orbit, View
-from skelstore.joints import JointLayout
 
 Place = tuple[float, float]
 """x and y in pixels of the drawing."""
 
-DASHES: tuple[tuple[float, ...], ...] = ((), (3.0, 2.6), (0.01, 2.4), (5.0, 2.4, 0.01, 2.4))
+DASHES: tuple[tuple[float, ...], ...] = ((), (2.6, 1.5), (1.0, 1.2), (4.0, 1.2, 1.0, 1.2))
 """The dashes of the first, second, … person's bones, in widths of the line: drawn, left out, drawn, …."""
 
 _FAR = 8.0
@@ -27,7 +26,7 @@ _ABOVE = 1.7
 
 
 class Line(NamedTuple):
-    """A bone, with round ends."""
+    """A bone."""
 
     start: Place
     end: Place
@@ -77,15 +76,15 @@ def pen_for(view: View, joints: int) -> Pen:
 
 
 class Skeleton:
-    """Bones and sides of a joint layout; without one, points without sides."""
+    """The bones of poses, and the colours of bones and joints; without a joint layout, joints without sides."""
 
-    def __init__(self, joints: JointLayout | None, count: int, *, dark: bool = False) -> None:
-        fits = joints is not None and len(joints) == count
-        self.edges = joints.edges if joints is not None and fits else ()
+    def __init__(self, poses: Poses, *, dark: bool = False) -> None:
+        layout = poses.layout
+        self.edges = () if layout is None else layout.edges
         left, right = (colours.LEFT_ON_DARK, colours.RIGHT_ON_DARK) if dark else (colours.LEFT, colours.RIGHT)
         middle = colours.MIDDLE_ON_DARK if dark else colours.MIDDLE
-        self.joint_colours = [middle] * count
-        for pair in joints.pairs if joints is not None and fits else ():
+        self.joint_colours = [middle] * poses.joints
+        for pair in () if layout is None else layout.pairs:
             self.joint_colours[pair[0]], self.joint_colours[pair[1]] = left, right
         self.edge_colours = [self._edge_colour(*edge, middle) for edge in self.edges]
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from skelstore.errors import DrawingError
 from skelstore.format.schema import video_name
+from skelstore.joints import LAYOUTS, JointLayout
 from skelstore.wording import kind_of, shown
 
 MOST_PERSONS = 20
@@ -49,13 +50,14 @@ class Pose(NamedTuple):
 class Poses:
     """What can be drawn of an annotation.
 
-    ``numbers`` int64 [F]: the number of each frame in the video. ``dimensions`` is 2 or 3. ``image`` is (height,
-    width), or None if it is not known. ``persons`` is the largest number of persons in a frame, or M.
+    ``numbers`` int64 [F]: the number of each frame in the video. ``layout`` has bones and sides, or is None if no
+    layout fits. ``dimensions`` is 2 or 3. ``image`` is (height, width), or None if it is not known. ``persons`` is M,
+    or the number of persons that are told apart, or else the largest number of detections in a frame.
     """
 
     numbers: NDArray[np.int64]
+    layout: JointLayout | None
     dimensions: int
-    joints: int
     image: tuple[float, float] | None
     persons: int
     points: NDArray[Any]
@@ -69,6 +71,11 @@ class Poses:
 
     def __len__(self) -> int:
         return len(self.numbers)
+
+    @property
+    def joints(self) -> int:
+        """V."""
+        return int(self.points.shape[-2])
 
     def frame(self, position: int, only: Sequence[int] | None = None) -> list[Pose]:
         """The persons in a frame, at most ``MOST_PERSONS``; ``only`` selects persons by their numbers."""
@@ -89,14 +96,17 @@ class Poses:
         return persons, self.points[rows], None if self.scores is None else self.scores[rows]
 
 
-def poses(annotation: Mapping[Any, Any]) -> Poses:
-    """The poses of an annotation. Raises DrawingError, which names the video, if there are none that can be drawn."""
+def poses(annotation: Mapping[Any, Any], joints: JointLayout | None) -> Poses:
+    """The poses of an annotation whose joints have a layout, or none that is known.
+
+    Raises DrawingError, which names the video, if there are none that can be drawn.
+    """
     keypoint = annotation.get("keypoint")
     if keypoint is None and annotation.get("position") is not None:
         return _raw(annotation)
     points = _numbers(annotation, "keypoint")
     if points.ndim == 3 and annotation.get("frame_inds") is not None:
-        return _compressed(annotation, points)
+        return _compressed(annotation, points, joints)
     if points.ndim == 3:  # one person
         points = points[None]
     if points.ndim != 4 or points.shape[3] < 2 or not 0 < points.shape[2] <= MOST_JOINTS:
@@ -108,11 +118,11 @@ def poses(annotation: Mapping[Any, Any]) -> Poses:
         scores = scores[..., 0] if scores.ndim == 4 and scores.shape[3] == 1 else scores
         if scores.shape != points.shape[:3]:
             _refuse(annotation, f"keypoint_score of shape {scores.shape}", f"{points.shape[:3]}, as keypoint has")
-    persons, frames, joints, channels = points.shape
+    persons, frames, count, channels = points.shape
     return Poses(
         numbers=np.arange(frames),
+        layout=_fitting(joints, count),
         dimensions=min(channels, 3),
-        joints=joints,
         image=image_size(annotation),
         persons=persons,
         points=points[..., :3],
@@ -137,11 +147,12 @@ def image_size(annotation: Mapping[Any, Any]) -> tuple[float, float] | None:
     return None
 
 
-def _compressed(annotation: Mapping[Any, Any], points: NDArray[Any]) -> Poses:
+def _compressed(annotation: Mapping[Any, Any], points: NDArray[Any], joints: JointLayout | None) -> Poses:
     if points.shape[2] < 2 or not 0 < points.shape[1] <= MOST_JOINTS:
         _refuse(annotation, f"keypoint of shape {points.shape}", f"[N, V, 3] with V from 1 to {MOST_JOINTS:,}")
     scores = points[..., 2] if points.shape[2] > 2 else None
-    return _of_rows(annotation, points[..., :2], scores, 2, image_size(annotation), None)
+    labels = _in_order(annotation, "track", len(points))
+    return _of_rows(annotation, points[..., :2], scores, joints, image_size(annotation), labels)
 
 
 def _raw(annotation: Mapping[Any, Any]) -> Poses:
@@ -152,19 +163,28 @@ def _raw(annotation: Mapping[Any, Any]) -> Poses:
     state = annotation.get("tracking_state")
     if isinstance(state, np.ndarray) and state.shape == points.shape[:2] and state.dtype.kind in "iu":
         scores = _TRACKING[np.clip(state, 0, 2)]
-    ids = annotation.get("body_id")
-    labels = None
-    if isinstance(ids, np.ndarray) and ids.shape == points.shape[:1] and ids.dtype.kind in "iu":
-        _, first, inverse = np.unique(ids, return_index=True, return_inverse=True)
-        labels = np.argsort(np.argsort(first))[inverse]  # in order of appearance
-    return _of_rows(annotation, points, scores, 3, None, labels)
+    labels = _in_order(annotation, "body_id", len(points))
+    return _of_rows(annotation, points, scores, LAYOUTS["ntu-25"], None, labels)
+
+
+def _in_order(annotation: Mapping[Any, Any], key: str, rows: int) -> NDArray[np.int64] | None:
+    """The person of each row [N], from 0 in order of appearance, if the annotation has ids of all persons."""
+    ids = annotation.get(key)
+    if not isinstance(ids, np.ndarray) or ids.shape != (rows,) or ids.dtype.kind not in "iu" or (ids < 0).any():
+        return None
+    _, first, inverse = np.unique(ids, return_index=True, return_inverse=True)
+    return np.argsort(np.argsort(first))[inverse]
+
+
+def _fitting(joints: JointLayout | None, count: int) -> JointLayout | None:
+    return joints if joints is not None and len(joints) == count else None
 
 
 def _of_rows(
     annotation: Mapping[Any, Any],
     points: NDArray[Any],
     scores: NDArray[Any] | None,
-    dimensions: int,
+    joints: JointLayout | None,
     image: tuple[float, float] | None,
     labels: NDArray[np.int64] | None,
 ) -> Poses:
@@ -176,9 +196,8 @@ def _of_rows(
     numbers, starts = np.unique(frames[rows], return_index=True)
     starts = np.append(starts, len(frames))
     most = int(np.diff(starts).max(initial=0)) if labels is None else int(labels.max(initial=-1)) + 1
-    return Poses(
-        numbers.astype(np.int64), dimensions, points.shape[1], image, most, points, scores, starts, rows, labels
-    )
+    layout = _fitting(joints, points.shape[1])
+    return Poses(numbers.astype(np.int64), layout, points.shape[2], image, most, points, scores, starts, rows, labels)
 
 
 def _numbers(annotation: Mapping[Any, Any], key: str) -> NDArray[Any]:

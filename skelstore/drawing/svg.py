@@ -49,17 +49,16 @@ def frame_svg(
 
     Raises DrawingError if the annotation has no poses, FrameIndexError if it has no such frame.
     """
-    found = poses(annotation)
+    found = poses(annotation, joints)
     position = frame + len(found) if frame < 0 else frame
     if not 0 <= position < len(found):
         raise FrameIndexError(f"there is no frame {frame} to draw: the video has {counted(len(found), 'frame')}")
-    view = view_of(found, joints, np.array([position]), (width, width if height is None else height))
-    return picture_svg(found, joints, view, position, caption=caption, persons=persons, angle=angle)
+    view = view_of(found, np.array([position]), (width, width if height is None else height))
+    return picture_svg(found, view, position, caption=caption, persons=persons, angle=angle)
 
 
 def picture_svg(
     found: Poses,
-    joints: JointLayout | None,
     view: View,
     position: int,
     *,
@@ -77,7 +76,7 @@ def picture_svg(
         f'fill="{as_hex(colours.TEXT if i == 0 else colours.QUIET_TEXT)}">{escape(line)}</text>'
         for i, line in enumerate(lines)
     ]
-    skeleton = Skeleton(joints, found.joints)
+    skeleton = Skeleton(found)
     panel = _panel(found, skeleton, view, position, persons, angle)
     title = f"frame {found.numbers[position]}" if not lines else lines[0]
     return _document(view.width, height, title, [*panel, *texts])
@@ -89,10 +88,10 @@ def strip_svg(annotation: Mapping[Any, Any], joints: JointLayout | None, *, fram
     Each is ``height`` pixels high, or less if it would be more than 2.5 times as wide. Its number is in its corner.
     Raises DrawingError if the annotation has no poses.
     """
-    found = poses(annotation)
+    found = poses(annotation, joints)
     positions = spread(len(found), frames)
-    view = view_of(found, joints, positions, (round(2.5 * height) if found.dimensions == 2 else height, height))
-    skeleton = Skeleton(joints, found.joints)
+    view = view_of(found, positions, (round(2.5 * height) if found.dimensions == 2 else height, height))
+    skeleton = Skeleton(found)
     size = max(round(height / 12), 8)
     parts: list[str] = []
     for place, position in enumerate(positions.tolist()):
@@ -144,8 +143,8 @@ def _panel(
 
 def _person(figure: Figure, pen: Pen) -> Iterator[str]:
     dash = " ".join(f"{length * pen.width:.2g}" for length in figure.dash)
-    dashed = f' stroke-dasharray="{dash}"' if dash else ""
-    yield f'<g fill="none" stroke-width="{pen.width:.2g}" stroke-linecap="round"{dashed}>'
+    ends = f' stroke-dasharray="{dash}"' if dash else ' stroke-linecap="round"'
+    yield f'<g fill="none" stroke-width="{pen.width:.2g}"{ends}>'
     groups: dict[tuple[str, int], list[Line]] = {}
     for line in figure.lines:
         groups.setdefault((as_hex(line.colour), round(line.opacity * _OPACITY_STEPS)), []).append(line)

@@ -87,7 +87,6 @@ View: TypeAlias = Plane | Orbit
 
 def view_of(
     poses: Poses,
-    joints: JointLayout | None,
     positions: NDArray[np.int64],
     box: tuple[int, int],
     scale: float | None = None,
@@ -101,7 +100,7 @@ def view_of(
     if poses.dimensions == 3:
         factor = 1.0 if scale is None else scale
         width, height = _pixels(box[0] * factor, box[1] * factor)
-        return _orbit(points, joints, width, height)
+        return _orbit(points, poses.layout, width, height)
     if poses.image is not None and not _are_fractions(points, poses.image):
         high, wide = poses.image
         if scale is None:
