@@ -26,24 +26,48 @@ MOST_JOINTS = 1_000
 MOST_SIDE = 1e7
 """An image with a longer side is taken for a mistake."""
 
-_WITHOUT_SCORE = 1.0
-_TRACKING = np.array([0.0, 0.45, 1.0])
-"""Opacity for Kinect's ``tracking_state``: 0 not tracked, 1 inferred, 2 tracked."""
+KEYS = (
+    *("frame_dir", "filename", "label", "img_shape", "original_shape", "total_frames", "fps", "frame_rate"),
+    *("keypoint", "keypoint_score", "frame_inds", "track", "position", "body_id", "tracking_state", "color"),
+)
+"""The keys of an annotation that a drawing uses."""
+
+_TRACKING = np.array([0.0, 0.3, 1.0])
+"""Scores for Kinect's ``tracking_state``: 0 not tracked, 1 inferred, 2 tracked."""
 _FAINTEST = 0.25
 """Opacity of a joint whose score is just above 0."""
 
 Floats = NDArray[np.float64]
 
 
+class Frames(NamedTuple):
+    """Which frames of a video an annotation has.
+
+    ``numbers`` int64 [F]: the number of each frame in the video, which has ``total`` frames; ``first`` is the number of
+    its first frame, 0 or 1.
+    """
+
+    numbers: NDArray[np.int64]
+    total: int
+    first: int = 0
+
+
 class Pose(NamedTuple):
     """One person in one frame.
 
-    ``points`` float64 [V, 2 or 3]; ``opacity`` float64 [V], 0 for joints that are not there, else 0.25 to 1.
+    ``points`` float64 [V, 2 or 3]; ``score`` float64 [V], 0 for joints that are not there; the others have 1 if there
+    are no scores.
     """
 
     person: int
     points: Floats
-    opacity: Floats
+    score: Floats
+
+    @property
+    def opacity(self) -> Floats:
+        """0 for joints that are not there, else 0.25 to 1, by the score; float64 [V]."""
+        opacity: Floats = np.where(self.score > 0, _FAINTEST + (1 - _FAINTEST) * self.score, 0.0)
+        return opacity
 
 
 @dataclass(frozen=True)
@@ -83,9 +107,9 @@ class Poses:
         if only is not None:
             keep = np.flatnonzero(np.isin(persons, list(only)))
             persons, points, scores = persons[keep], points[keep], None if scores is None else scores[keep]
-        opacity = _opacity(points, scores)
-        there = np.flatnonzero((opacity > 0).any(-1))[:MOST_PERSONS]
-        return [Pose(int(persons[i]), points[i].astype(np.float64), opacity[i]) for i in there]
+        scores = _seen(points, scores)
+        there = np.flatnonzero((scores > 0).any(-1))[:MOST_PERSONS]
+        return [Pose(int(persons[i]), points[i].astype(np.float64), scores[i]) for i in there]
 
     def _of_frame(self, position: int) -> tuple[NDArray[np.int64], NDArray[Any], NDArray[Any] | None]:
         if self.starts is None or self.rows is None:
@@ -131,6 +155,19 @@ def poses(annotation: Mapping[Any, Any], joints: JointLayout | None) -> Poses:
         rows=None,
         labels=None,
     )
+
+
+def counted_frames(numbers: NDArray[np.int64], stated: object) -> Frames:
+    """The frames of a video whose frames with detections have these numbers, ascending; ``stated`` may be its length.
+
+    The published skeletons of Kinetics count from 1, and have every second frame. Others count from 0.
+    """
+    total = int(stated) if isinstance(stated, (int, np.integer)) and 0 < stated < 1 << 40 else 0
+    highest = int(numbers[-1]) if len(numbers) else -1
+    from_one = len(numbers) > 1 and numbers[0] == 1 and bool((numbers % 2 == 1).all())
+    if highest == total or (from_one and highest < total):
+        return Frames(numbers, total, 1)
+    return Frames(numbers, max(total, highest + 1), 0)
 
 
 def image_size(annotation: Mapping[Any, Any]) -> tuple[float, float] | None:
@@ -207,8 +244,8 @@ def _numbers(annotation: Mapping[Any, Any], key: str) -> NDArray[Any]:
     return value
 
 
-def _opacity(points: NDArray[Any], scores: NDArray[Any] | None) -> Floats:
-    """The opacity of joints [..., V]: 0 if a joint is not finite, has a score of 0, or was not found.
+def _seen(points: NDArray[Any], scores: NDArray[Any] | None) -> Floats:
+    """The scores of joints [..., V] from 0 to 1: 0 if a joint is not finite or was not found, 1 without ``scores``.
 
     A joint in the image at exactly (0, 0) was not found. In 3D the origin is a place like any other, but a person all
     of whose joints are there was not found.
@@ -217,9 +254,10 @@ def _opacity(points: NDArray[Any], scores: NDArray[Any] | None) -> Floats:
     away = (points != 0).any(-1)
     there = finite & (away if points.shape[-1] == 2 else away.any(-1, keepdims=True))
     if scores is None:
-        return np.where(there, _WITHOUT_SCORE, 0.0)
+        return there.astype(np.float64)
     sure = np.nan_to_num(np.asarray(scores, np.float64), nan=0.0, posinf=1.0, neginf=0.0).clip(0, 1)
-    return np.where(there & (sure > 0), _FAINTEST + (1 - _FAINTEST) * sure, 0.0)
+    seen: Floats = np.where(there, sure, 0.0)
+    return seen
 
 
 def _refuse(annotation: Mapping[Any, Any], what: str, expected: str) -> NoReturn:

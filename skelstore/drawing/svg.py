@@ -5,7 +5,7 @@ Coordinates have one decimal. The drawing needs no package.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -65,8 +65,13 @@ def picture_svg(
     caption: Sequence[str] = (),
     persons: Sequence[int] | None = None,
     angle: float = RESTING_ANGLE,
+    behind: str | None = None,
+    figures_too: bool = True,
 ) -> str:
-    """Poses that were looked up already, in a view that was chosen already: see ``frame_svg``."""
+    """Poses that were looked up already, in a view that was chosen already: see ``frame_svg``.
+
+    ``behind`` is the address of an image behind the poses; without ``figures_too`` there is nothing else.
+    """
     size = 12
     most = max(int(view.width / (_LETTER * size)), 8)
     lines = [cut_text(line, most) for line in caption]
@@ -76,8 +81,11 @@ def picture_svg(
         f'fill="{as_hex(colours.TEXT if i == 0 else colours.QUIET_TEXT)}">{escape(line)}</text>'
         for i, line in enumerate(lines)
     ]
-    skeleton = Skeleton(found)
-    panel = _panel(found, skeleton, view, position, persons, angle)
+    skeleton = Skeleton(found, dark=behind is not None)
+    panel: Iterable[str] = _panel(found, skeleton, view, position, persons if figures_too else (), angle)
+    if behind is not None:
+        image = f'<image width="{view.width}" height="{view.height}" href="{escape(behind)}"/>'
+        panel = [image, *panel]
     title = f"frame {found.numbers[position]}" if not lines else lines[0]
     return _document(view.width, height, title, [*panel, *texts])
 
@@ -166,7 +174,7 @@ def _person(figure: Figure, pen: Pen) -> Iterator[str]:
         yield (
             f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{pen.number:.2g}" fill="{as_hex(colour_of)}"/>'
             f'<text x="{x:.1f}" y="{y + 0.36 * size:.1f}" font-family="sans-serif" font-size="{size:.2g}" '
-            f'text-anchor="middle" fill="{as_hex(colours.text_on(colour_of))}">{figure.person + 1}</text>'
+            f'text-anchor="middle" fill="{as_hex(colours.text_on(colour_of))}">{figure.person}</text>'
         )
 
 

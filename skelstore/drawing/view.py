@@ -138,7 +138,7 @@ def _pixels(width: float, height: float) -> tuple[int, int]:
 def _sampled(poses: Poses, positions: NDArray[np.int64]) -> Floats:
     """The joints that are there in some of the frames [n, 2 or 3]."""
     few = positions[np.linspace(0, len(positions) - 1, min(len(positions), _SAMPLES)).astype(np.int64)]
-    seen = [pose.points[pose.opacity > 0] for position in few for pose in poses.frame(int(position))]
+    seen = [pose.points[pose.score > 0] for position in few for pose in poses.frame(int(position))]
     points = np.concatenate([np.empty((0, poses.dimensions)), *seen])
     return points.clip(-1e12, 1e12)
 
