@@ -93,8 +93,8 @@ def view_of(
 ) -> View:
     """The view in which frames at some positions are drawn, as large as fits in ``box`` (width, height).
 
-    With ``scale`` the width of the drawing is that of the image times ``scale``; in 3D and
-    without an image, what fits in ``box`` is multiplied by ``scale``. Raises DrawingError if a side would be longer than ``MOST_PIXELS``.
+    With ``scale`` the width of the drawing is that of the image times ``scale``; in 3D and without an image, what fits
+    in ``box`` is multiplied by it. Raises DrawingError if a side would be longer than ``MOST_PIXELS``.
     """
     points = _sampled(poses, positions)
     if poses.dimensions == 3:
