@@ -127,7 +127,7 @@ def turn(position: int, count: int, rate: float) -> float:
 
 
 def _pixels(width: float, height: float) -> tuple[int, int]:
-    if max(width, height) > MOST_PIXELS:
+    if not max(width, height) <= MOST_PIXELS:  # NaN, too
         raise DrawingError(
             f"the drawing would have {width:,.0f} x {height:,.0f} pixels; a side has at most {MOST_PIXELS:,}: give a "
             "smaller --scale"

@@ -71,7 +71,9 @@ def test_compressed_poses_are_all_detections_of_each_frame(data: st.DataObject) 
         for place, row in enumerate(rows):
             if any(is_there(keypoint[row, v, :2], keypoint[row, v, 2]) for v in range(2)):
                 named = tracks is not None and min(tracks) >= 0
-                expected.append((order.index(tracks[row]) if tracks and named else place, keypoint[row, :, :2].tolist()))
+                expected.append(
+                    (order.index(tracks[row]) if tracks and named else place, keypoint[row, :, :2].tolist())
+                )
         assert [(pose.person, pose.points.tolist()) for pose in found.frame(position)] == expected
 
 

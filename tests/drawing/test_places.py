@@ -216,6 +216,37 @@ def test_each_frame_lies_over_its_own(tmp_path: Path, film_frames: int, annotate
     assert np.abs(np.array(levels) - [20 + 3 * step * i for i in range(annotated)]).max() <= 1
 
 
+# -------------------------------------------------------------------------------------------------- heatmaps
+
+
+@pytest.mark.parametrize("image", [(240, 320), (320, 240), (1080, 1920)])
+def test_heatmaps_are_highest_at_the_joints(image: tuple[int, int]) -> None:
+    annotation = scattered(2, image=image)
+    factor = 480 / max(image)
+    scene = scene_of(annotation, None, (480, 480), options=Options(heatmap="keypoint"))
+    for frame, panel in enumerate(scene.panels([0, 1], [0.0, 0.0])):
+        pixels = np.asarray(panel).astype(float)
+        light = pixels.max(-1)
+        found = blobs(light > 60, light - 26)
+        cell = 480 / max(image) * min(image) / 64
+        if image[0] < 1000:  # else joints are too near to each other
+            check_places(found, places(annotation, frame, factor), within=max(1.0, 0.3 * cell))
+
+
+def test_heatmaps_of_limbs_have_the_colours_of_their_sides() -> None:
+    keypoint = np.zeros((1, 1, 17, 2))
+    keypoint[0, 0, [5, 7, 6, 8]] = [(50, 30), (150, 30), (50, 90), (150, 90)]  # left and right upper arm
+    annotation = {"keypoint": keypoint, "img_shape": (120, 240)}
+    scene = scene_of(annotation, LAYOUTS["coco-17"], (480, 480), options=Options(heatmap="limb"))
+    (panel,) = scene.panels([0], [0.0])
+    pixels = np.asarray(panel).astype(int)
+    for y, colour in ((60, colours.LEFT_ON_DARK), (180, colours.RIGHT_ON_DARK)):
+        brightest = max(pixels[y - 4 : y + 4, 200], key=sum)
+        assert np.abs(brightest - colour).max() < 50
+    assert pixels[120, 300].max() < 30
+    assert pixels[-1, -1].max() < 30
+
+
 # ------------------------------------------------------------------------------------------------- by ffprobe
 
 
