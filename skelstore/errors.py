@@ -18,6 +18,7 @@
     │   └── EmptyVideoError                          … because no skeleton is left in it
     ├── HeatmapError            (ValueError)         skeletons of which no heatmaps can be drawn
     ├── JointLayoutError        (ValueError)         joints do not have a layout, or cannot be converted to it
+    ├── DrawingError            (ValueError)         an annotation that cannot be drawn, or not as requested
     ├── UnsupportedValueError   (TypeError)          a value that no store can hold
     ├── MergeError              (ValueError)         stores that contradict each other
     ├── MissingPackageError     (ImportError)        a package is missing or has the wrong version
@@ -102,6 +103,10 @@ class HeatmapError(SkelstoreError, ValueError):
 
 class JointLayoutError(SkelstoreError, ValueError):
     """Joints do not have the stated layout, or one joint layout cannot be converted to another."""
+
+
+class DrawingError(SkelstoreError, ValueError):
+    """An annotation that cannot be drawn, or not as it was requested."""
 
 
 class UnsupportedValueError(SkelstoreError, TypeError):

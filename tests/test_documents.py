@@ -46,6 +46,7 @@ PAGES = (
     "splits",
     "tracking",
     "viewing",
+    "drawing",
 )
 DOCUMENTS = ["README.md", *(f"docs/{page}.md" for page in PAGES)]
 TRAINING = "docs/training.md"
