@@ -16,7 +16,7 @@ from converters.checks.problems import SHOWN, Report, Tally
 from skelstore.splits import is_run
 from skelstore.wording import counted, full_repr, kind_of, shown_names, shown_title
 
-__all__ = ["Names", "check_splits", "digest_of", "name_key"]
+__all__ = ["Names", "check_splits", "digest_of", "name_key", "pairs_of_splits"]
 
 _ROLE = re.compile(r"(?P<head>.*?)(?P<role>train(ing)?|val(id(ation)?)?|test(ing)?|dev|eval)(?P<tail>[_-]?\d*)", re.I)
 
@@ -131,6 +131,17 @@ def _repeats(digests: NDArray[np.uint64]) -> NDArray[np.bool_]:
     again = np.ones(len(digests), bool)
     again[np.unique(digests, return_index=True)[1]] = False
     return again
+
+
+def pairs_of_splits(titles: Iterable[str]) -> list[tuple[str, str]]:
+    """The splits for training and for evaluation whose names differ only in train, val or test."""
+    pairs = []
+    for first, second in combinations(titles, 2):
+        if _relation(first, second) == "split-overlap":
+            match = _ROLE.fullmatch(first)
+            trains = match is not None and match["role"].lower().startswith("train")
+            pairs.append((first, second) if trains else (second, first))
+    return pairs
 
 
 def _relation(first: str, second: str) -> str | None:

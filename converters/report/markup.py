@@ -10,7 +10,7 @@ from skelstore.wording import escape
 __all__ = ["Markup", "details", "joined", "table", "tag"]
 
 _VOID = frozenset({"meta", "link", "br", "hr", "img"})
-_LONGEST = 300
+_LONGEST = 600
 """Maximum number of characters of one text from the data."""
 
 
@@ -20,17 +20,14 @@ class Markup(str):
     __slots__ = ()
 
 
-def tag(name: str, *content: object, **attributes: object) -> Markup:
+def tag(name: str, /, *content: object, **attributes: object) -> Markup:
     """An element. ``content`` is escaped unless it is ``Markup``; None is left out.
 
     An attribute that is None is left out; underscores in names become hyphens, and one at the end is dropped:
     ``tag("p", "a < b", class_="note")``.
     """
-    written = "".join(
-        f' {key.rstrip("_").replace("_", "-")}="{_text(value)}"'
-        for key, value in attributes.items()
-        if value is not None
-    )
+    given = {key.rstrip("_").replace("_", "-"): value for key, value in attributes.items() if value is not None}
+    written = "".join(f' {key}="{_text(value)}"' for key, value in given.items())
     inner = "".join(_text(part) for part in content if part is not None)
     return Markup(f"<{name}{written}/>" if name in _VOID else f"<{name}{written}>{inner}</{name}>")
 
