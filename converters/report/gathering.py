@@ -97,7 +97,8 @@ def _in_workers(
                 except pool.died as error:
                     raise WorkerError(
                         f"{videos.path}: the process that read videos {share.start} to {share.stop - 1} died: it was "
-                        "killed, or ran out of memory (then use fewer workers)"
+                        "killed, it ran out of memory (then use fewer workers), or the script lacks `if __name__ == "
+                        "'__main__'`"
                     ) from error
                 counter.finish(number, len(share))
                 while following in waiting:
