@@ -22,11 +22,12 @@ _SHOWN_LABELS = 8
 
 
 class Bar(NamedTuple):
-    """One column or bar: its label, its value, and the text at its end."""
+    """One column or bar: its label, its value, the text at its end, and a short label for an axis."""
 
     label: str
     value: float
     text: str = ""
+    tick: str = ""
 
 
 class Range(NamedTuple):
@@ -45,6 +46,14 @@ def number(value: float) -> str:
     digits = max(2 - math.floor(math.log10(abs(value))), 0)
     text = f"{value:,.{digits}f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _short(value: float) -> str:
+    """A number for an axis: ``20 k``, ``1.5 M``."""
+    for scale, unit in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
+        if value >= scale:
+            return f"{number(value / min(scale, 1e3 if unit == 'k' else scale))} {unit}"
+    return number(value)
 
 
 def percent(part: float, whole: float) -> str:
@@ -67,14 +76,15 @@ def ticks(top: float, most: int = 5) -> list[float]:
 
 def columns(title: str, entries: Sequence[Bar], axis: str, *, labels: str = "some") -> Markup:
     """Columns side by side. ``labels``: ``some`` labels below them, spread evenly, or only those of the ``ends``."""
-    left, top, height = 46, 10, 150
+    top, height = 10, 150
     scale = ticks(max((entry.value for entry in entries), default=0), 4)
+    left = max(max(len(_short(tick)) for tick in scale) * _LETTER + 12, 30)
     plot = _WIDTH - left - 8
     step = plot / max(len(entries), 1)
     parts = []
     for tick in scale:
         y = top + height * (1 - tick / scale[-1])
-        parts += [_line(left, y, left + plot, y, "grid"), _words(left - 6, y + 4, number(tick), "end", "axis")]
+        parts += [_line(left, y, left + plot, y, "grid"), _words(left - 6, y + 4, _short(tick), "end", "axis")]
     gap = min(step * 0.15, 3)
     for i, entry in enumerate(entries):
         tall = height * entry.value / scale[-1]
@@ -106,17 +116,20 @@ def _labels_below(entries: Sequence[Bar], left: float, step: float, y: float, la
         ]
     every = max(math.ceil(len(entries) / _SHOWN_LABELS), 1)
     return [
-        _words(left + (i + 0.5) * step, y, _cut(entry.label, 12), "middle", "axis")
+        _words(left + (i + 0.5) * step, y, _cut(entry.tick or entry.label, 12), "middle", "axis")
         for i, entry in enumerate(entries)
         if i % every == 0
     ]
 
 
 def bars(title: str, entries: Sequence[Bar], *, top: float | None = None) -> Markup:
-    """Bars below each other, with labels before them and texts behind them; ``top`` is the value of a full bar."""
+    """Bars below each other, with labels before them and texts behind them.
+
+    ``top`` is the value of a full bar, which is then drawn behind each; by default, the largest value.
+    """
     longest = max((len(_cut(entry.label)) for entry in entries), default=0)
     left = min(longest, _LONGEST_LABEL) * _LETTER + 10
-    behind = max((len(entry.text or number(entry.value)) for entry in entries), default=0) * _LETTER + 8
+    behind = max((len(entry.text or number(entry.value)) for entry in entries), default=0) * _LETTER + 18
     plot = _WIDTH - left - behind
     most = top or max((entry.value for entry in entries), default=0) or 1
     parts = []
@@ -126,7 +139,7 @@ def bars(title: str, entries: Sequence[Bar], *, top: float | None = None) -> Mar
         wide = max(plot * min(entry.value / most, 1), 1.0 if entry.value else 0.0)
         parts += [
             _words(left - 6, y + 13, _cut(entry.label), "end", "label"),
-            tag("rect", x=_at(left), y=_at(y), width=_at(plot), height=_ROW - 5, class_="track"),
+            tag("rect", x=_at(left), y=_at(y), width=_at(plot), height=_ROW - 5, class_="track") if top else Markup(),
             tag(
                 "rect",
                 tag("title", f"{entry.label}: {text}"),

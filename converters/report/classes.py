@@ -40,9 +40,9 @@ class Classes:
     names: Sequence[str]
 
     def title(self, index: int) -> str:
-        """The name of a class, or its label."""
+        """The label and the name of a class; ``class 3`` if it has no name."""
         label = int(self.labels[index])
-        return f"{label} {self.names[label]}" if label < len(self.names) else f"{label}"
+        return f"{label} {self.names[label]}" if label < len(self.names) else f"class {label}"
 
 
 def classes_of(gathered: Gathered, names: Sequence[str]) -> Classes:

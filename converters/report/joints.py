@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converters.report.charts import Bar, Range, bars, columns, number, percent, ranges
+from converters.report.counts import place_of
 from converters.report.markup import Markup, details, joined, table, tag
 from converters.report.origin import Origin
 from converters.report.statistics import SCORE_BINS, SCORE_WIDTH, Joints, Statistics
@@ -18,6 +19,8 @@ SHARES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _MOST_ROWS = 30
 """Number of joints in a chart; those that stand out most."""
 _RANGES = "5 to 95 %, 25 to 75 %, median"
+_MUCH = 0.25
+"""Share from which a chart of shares goes up to 1."""
 _PIXELS = 20
 """Coordinates above this value are pixels."""
 _MILLIMETRES = 100
@@ -29,13 +32,16 @@ def joint_name(layout: JointLayout | None, shape: tuple[int, int], joint: int) -
 
 
 def score_quantile(joints: Joints, joint: int | None, share: float) -> float | None:
-    """The middle of the bin up to which at least ``share`` of the scores of a joint, or of all, are; None if none."""
+    """The score up to which ``share`` of the scores of a joint, or of all, are; None if there are none.
+
+    It is interpolated within a bin, so it differs from the exact one by ``SCORE_WIDTH`` at most.
+    """
     counts = joints.scores.sum(axis=0) if joint is None else joints.scores[joint]
     total = int(counts.sum())
     if not total:
         return None
-    found = int(np.searchsorted(np.cumsum(counts), share * total))
-    return (found + 0.5) * SCORE_WIDTH
+    found, part = place_of(counts, share)
+    return (found + part) * SCORE_WIDTH
 
 
 def unit_of(joints: Joints) -> str:
@@ -59,17 +65,13 @@ def _joints_of(shape: tuple[int, int], joints: Joints, origin: Origin, several: 
     names = [joint_name(origin.layout, shape, i) for i in range(shape[0])]
     share = joints.missing / joints.skeletons
     kept = _most(share)
-    charts = [
-        _figure(
-            f"Skeletons in which a joint is missing{_of_most(kept, shape[0])}",
-            bars(
-                "Share of skeletons in which each joint is missing: "
-                + _extremes(names, share.tolist(), lambda value: percent(value, 1)),
-                [Bar(names[i], float(share[i]), percent(joints.missing[i], joints.skeletons)) for i in kept],
-                top=max(float(share.max(initial=0)), 0.05),
-            ),
-        )
-    ]
+    charts = []
+    if share.any():
+        entries = [Bar(names[i], float(share[i]), percent(joints.missing[i], joints.skeletons)) for i in kept]
+        title = "Share of skeletons in which each joint is missing: "
+        title += _extremes(names, share.tolist(), lambda value: percent(value, 1))
+        heading = f"Skeletons in which a joint is missing{_of_most(kept, shape[0])}"
+        charts.append(_figure(heading, bars(title, entries, top=1.0 if share.max() >= _MUCH else None)))
     headings = ["joint", "#missing", "#share"]
     rows: list[list[object]] = [
         [names[i], f"{joints.missing[i]:,}", percent(joints.missing[i], joints.skeletons)] for i in range(shape[0])
@@ -88,7 +90,8 @@ def _joints_of(shape: tuple[int, int], joints: Joints, origin: Origin, several: 
     title = f"{shape[0]} joints in {shape[1]}D, {counted(joints.videos, 'video')}, "
     return joined(
         [
-            tag("h3", title, f"{counted(joints.skeletons, 'skeleton')}") if several else tag("p", ""),
+            tag("h3", title, f"{counted(joints.skeletons, 'skeleton')}") if several else Markup(),
+            Markup() if share.any() else tag("p", "No joint is missing in a skeleton that is there.", class_="good"),
             tag("div", *charts, class_="charts"),
             details("Numbers of all joints", table(headings, rows)),
         ]

@@ -43,7 +43,7 @@ def notices(gathered: Gathered, origin: Origin, classes: Classes) -> list[Notice
     """What needs attention, errors first."""
     found: list[Notice] = []
     for kind, about, tally in gathered.problems.ordered():
-        found.append(Notice(about.severity, f"{about.title} ({counted(tally.count, 'time')})", f"finding-{kind}"))
+        found.append(Notice(about.severity, f"{about.title}: {counted(tally.count, 'case')}", f"finding-{kind}"))
     found += [
         *_of_classes(classes),
         *_of_videos(gathered),

@@ -80,6 +80,7 @@ def _of_store(store: Store) -> Origin:
         ("Store", f"format version {FORMAT_VERSION}, profile {store.profile}"),
         ("Converted from", str(store.source.get("dialect"))),
         *_facts(store.source),
+        ("Joints", text),
         ("SHA-256 of manifest.json", digest),
         ("Report made by", f"skelstore {version('skelstore')}"),
     ]

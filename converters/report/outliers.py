@@ -22,7 +22,7 @@ from skelstore.wording import counted, shown
 __all__ = ["outliers_section"]
 
 _HEIGHT = 96
-_FRAMES = 8
+_FRAMES = 6
 _MOST_JOINTS = 3000
 """Joints that are drawn in a strip, about: it has fewer frames if there are many."""
 _MOST_TEXT = 400_000

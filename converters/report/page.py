@@ -97,7 +97,7 @@ def _facts(gathered: Gathered, origin: Origin, classes: Classes) -> Iterator[tup
     if statistics.joints:
         shapes = sorted(statistics.joints, key=lambda shape: -statistics.joints[shape].videos)
         text = ", ".join(f"{joints} in {axes}D" for joints, axes in shapes[:2]) + " …" * (len(shapes) > 2)
-        yield "Joints", text, tag("small", origin.layout_text)
+        yield "Joints", text, tag("small", origin.layout_text.partition(" (")[0])
     if origin.bytes is not None:
         yield "Size", size_text(origin.bytes), tag("small", "on disk" if origin.kind == "store" else "of the source")
 
@@ -154,12 +154,18 @@ def _finding(kind: str, about: Kind, tally: Tally) -> Markup:
     return tag(
         "div",
         tag("h3", tag("span", about.severity, class_="badge"), f"{about.title[:1].upper()}{about.title[1:]}"),
-        tag("p", counted(tally.count, "time"), ", ", tag("code", kind), class_="quiet"),
-        tag("p", "Remedy: ", about.remedy),
+        tag("p", counted(tally.count, "case"), ", ", tag("code", kind), class_="quiet"),
+        tag("p", "Remedy: ", _with_code(about.remedy)),
         tag("ul", examples, more),
         id=f"finding-{kind}",
         class_=f"finding {about.severity}",
     )
+
+
+def _with_code(text: str) -> Markup:
+    """Text of ours, in which commands are between backticks."""
+    parts = text.split("`")
+    return joined(tag("code", part) if i % 2 else tag("span", part) for i, part in enumerate(parts))
 
 
 def _example(example: Example) -> Iterator[object]:
@@ -212,8 +218,8 @@ def _method() -> Markup:
             "finite, has a score of 0, or if its whole skeleton is at the origin. Shares are of the skeletons that "
             "have at least one joint.",
             "A speed is the distance of a joint between two frames in a row of a person in which it was found. Speeds "
-            "are counted in classes an eighth wide or less, scores in steps of 0.02: quantiles are the middle of a "
-            "class. Lengths from 4,096 frames on are rounded down to 12 significant bits.",
+            "are counted in steps of an eighth or less, scores in steps of 0.02; quantiles are interpolated within a "
+            "step. Lengths from 4,096 frames on are rounded down to 12 significant bits.",
             "A gap is a run of frames in which a row has no skeleton, between two that have one. Persons have changed "
             "rows if two or more are four times nearer to another row than to their own, from one frame to the next, "
             "and moved by more than a tenth of their extent.",

@@ -126,7 +126,12 @@ def lengths_section(statistics: Statistics) -> Markup:
         [
             tag(
                 "div",
-                _figure("Lengths of videos in frames", columns(title, bins, "frames")),
+                _figure(
+                    "Lengths of videos in frames",
+                    columns(
+                        title, bins, "frames" if len(bins) < 2 or bins[0].label == bins[0].tick else "frames, from"
+                    ),
+                ),
                 tag("div", table(["share of videos up to", "#frames"], quantiles, caption="Lengths")),
                 class_="charts",
             ),
@@ -159,14 +164,18 @@ def persons_section(statistics: Statistics) -> Markup:
         [
             tag(
                 "div",
-                *(_figure(heading, bars(title, _with_shares(entries))) for heading, title, entries, _ in charts),
+                *(
+                    _figure(heading, bars(title, _with_shares(entries), top=sum(entry.value for entry in entries)))
+                    for heading, title, entries, _ in charts
+                ),
                 class_="charts",
             ),
             *(
                 details(
-                    f"Numbers: {unit}", table(["persons", f"#{unit}"], [[e.label, f"{e.value:,}"] for e in entries])
+                    f"Numbers: {heading[0].lower()}{heading[1:]}",
+                    table(["persons", f"#{unit}"], [[e.label, f"{e.value:,}"] for e in entries]),
                 )
-                for _, _, entries, unit in charts
+                for heading, _, entries, unit in charts
             ),
         ]
     )
@@ -206,7 +215,10 @@ def tracks_section(statistics: Statistics) -> Markup:
             f"longest {statistics.gaps.range()[1]:,} frames"
         )
         parts = [
-            _figure("Lengths of gaps in frames", columns(title, bins, "frames")),
+            _figure(
+                "Lengths of gaps in frames",
+                columns(title, bins, "frames" if len(bins) < 2 or bins[0].label == bins[0].tick else "frames, from"),
+            ),
             *parts,
             details(
                 "Numbers of the chart", table(["frames", "#gaps"], [[bar.label, f"{bar.value:,}"] for bar in bins])
@@ -234,7 +246,7 @@ def images_section(statistics: Statistics) -> Markup:
         [
             tag(
                 "div",
-                _figure("Image sizes, width x height", bars(title, entries)),
+                _figure("Image sizes, width x height", bars(title, entries, top=statistics.videos)),
                 class_="charts",
             ),
             details("Numbers of the chart", table(["width x height", "#videos", "#share"], rows)),
@@ -267,8 +279,12 @@ def binned(integers: Integers, most: int = _BINS) -> list[Bar]:
             counts[value // width - first] += count
         else:
             beyond += count
-    entries = [Bar(_bin_label((first + i) * width, width), count) for i, count in enumerate(counts)]
-    return [*entries, Bar(f"{(first + len(counts)) * width:,} or more", beyond)] if beyond else entries
+    entries = [
+        Bar(_bin_label((first + i) * width, width), count, tick=f"{(first + i) * width:,}")
+        for i, count in enumerate(counts)
+    ]
+    end = (first + len(counts)) * width
+    return [*entries, Bar(f"{end:,} or more", beyond, tick=f"{end:,}+")] if beyond else entries
 
 
 def _bin_label(start: int, width: int) -> str:

@@ -28,7 +28,7 @@ _LONGEST_KEY = 100
 
 OUTLIERS = ("longest", "shortest", "fastest", "emptiest", "least certain", "most persons", "most swaps", "longest gap")
 """What the videos are ranked by."""
-_RANKED = 4
+_RANKED = 3
 """Number of videos of each kind of outliers."""
 
 
@@ -204,7 +204,7 @@ class Fields:
                     continue
                 self.videos[name] += 1
                 self.bytes[name] += value.nbytes
-                self.dtypes.setdefault(name, Values(4)).add(value.dtype.str)
+                self.dtypes.setdefault(name, Values(4)).add(str(value.dtype)[:_LONGEST_KEY])
 
     def merge(self, later: Fields) -> None:
         for name, count in later.videos.items():

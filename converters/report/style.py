@@ -39,11 +39,12 @@ nav a{display:inline-block;margin:0 14px 4px 0}
 .warning{background:var(--warning-back)}.warning .badge{color:var(--warning)}
 .note{background:var(--note-back)}.note .badge{color:var(--note)}
 .good{color:var(--good);font-weight:600}
-.charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,400px),1fr));gap:22px 34px;align-items:start}
+.charts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,400px),1fr));gap:22px 34px;
+align-items:start}
 figure{margin:0;min-width:0}
 figcaption{font-weight:600;font-size:.9rem;margin-bottom:8px}
 .strip{margin:0 0 14px}.strip figcaption{font-weight:400;margin-bottom:4px}
-.strip svg{display:block;border-radius:6px}
+.strip .scroll>svg{display:block;border-radius:6px;max-width:100%;min-width:min(100%,640px);height:auto}
 .chart{display:block;width:100%;max-width:560px;height:auto;font:11.5px system-ui,-apple-system,"Segoe UI",Roboto,Arial,
 sans-serif}
 .chart text{fill:var(--quiet)}
@@ -55,7 +56,8 @@ sans-serif}
 .scroll{overflow-x:auto}
 table{border-collapse:collapse;font-size:.88rem;margin:6px 0;font-variant-numeric:tabular-nums}
 caption{text-align:left;font-weight:600;padding:4px 0}
-th,td{text-align:left;padding:4px 14px 4px 0;border-bottom:1px solid var(--line);vertical-align:top}
+th,td{overflow-wrap:break-word;max-width:32em;text-align:left;
+padding:4px 14px 4px 0;border-bottom:1px solid var(--line);vertical-align:top}
 th{color:var(--quiet);font-weight:600}
 .number{text-align:right;white-space:nowrap}
 details{margin:10px 0 0}
