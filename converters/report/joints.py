@@ -93,7 +93,7 @@ def _joints_of(shape: tuple[int, int], joints: Joints, origin: Origin, several: 
             tag("h3", title, f"{counted(joints.skeletons, 'skeleton')}") if several else Markup(),
             Markup() if share.any() else tag("p", "No joint is missing in a skeleton that is there.", class_="good"),
             tag("div", *charts, class_="charts"),
-            details("Numbers of all joints", table(headings, rows)),
+            details("Numbers of all joints", table(headings, rows, caption=f"{shape[0]} joints in {shape[1]}D")),
         ]
     )
 
@@ -149,7 +149,11 @@ def motion_section(statistics: Statistics, origin: Origin) -> Markup:
             ),
             details(
                 "Numbers of all joints",
-                table(["joint", *(f"#{_percent(part)}" for part in SHARES)], rows, caption=f"Speed in {unit}"),
+                table(
+                    ["joint", *(f"#{_percent(part)}" for part in SHARES)],
+                    rows,
+                    caption=f"Speed of {shape[0]} joints in {shape[1]}D in {unit}",
+                ),
             ),
         ]
     return joined(parts) or tag("p", "No rows of persons: how far a joint moves is not known.")

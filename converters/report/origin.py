@@ -104,7 +104,7 @@ def _facts(about: Mapping[str, Any]) -> list[tuple[str, str]]:
     for key, value in about.items():
         if key in _HIDDEN or key == "dialect":
             continue
-        text = value if isinstance(value, str) else json.dumps(value)
+        text = value if isinstance(value, str) else json.dumps(value, default=str)
         if key == "size" and isinstance(value, int):
             text = counted(value, "byte")
         facts.append((titles.get(key, key), text if len(text) <= _MOST_TEXT else f"{text[: _MOST_TEXT - 1]}…"))

@@ -118,67 +118,29 @@ def lengths_section(statistics: Statistics) -> Markup:
     if not frames.total:
         return tag("p", "No video tells its number of frames.")
     low, high = frames.range()
-    bins = binned(frames)
     title = f"Histogram of the lengths of videos: {low:,} to {high:,} frames, median {frames.quantile(0.5):,}"
     quantiles = [[f"{100 * share:.0f} %", f"{frames.quantile(share):,}"] for share in _SHARES]
-    quantiles = [["shortest", f"{low:,}"], *quantiles, ["longest", f"{high:,}"], ["all together", f"{frames.sum:,}"]]
-    return joined(
-        [
-            tag(
-                "div",
-                _figure(
-                    "Lengths of videos in frames",
-                    columns(
-                        title, bins, "frames" if len(bins) < 2 or bins[0].label == bins[0].tick else "frames, from"
-                    ),
-                ),
-                tag("div", table(["share of videos up to", "#frames"], quantiles, caption="Lengths")),
-                class_="charts",
-            ),
-            details(
-                "Numbers of the chart", table(["frames", "#videos"], [[bar.label, f"{bar.value:,}"] for bar in bins])
-            ),
-        ]
-    )
+    rows = [["shortest", f"{low:,}"], *quantiles, ["longest", f"{high:,}"], ["all together", f"{frames.sum:,}"]]
+    chart, numbers = _histogram("Lengths of videos in frames", title, frames, "videos")
+    quantile_table = tag("div", table(["share of videos up to", "#frames"], rows, caption="Lengths"))
+    return joined([tag("div", chart, quantile_table, class_="charts"), numbers])
 
 
 def persons_section(statistics: Statistics) -> Markup:
     """How many persons a frame and a video have."""
     if not statistics.persons.total:
         return tag("p", "There are no frames with skeletons.")
-    detections = bool(statistics.forms["compressed"])
-    per_frame = _up_to(statistics.persons)
-    per_video = _up_to(statistics.most_persons)
-    middle = statistics.persons.quantile(0.5)
-    what = "Skeletons found in each frame with one" if detections else "Persons in each frame"
-    charts = [
-        (what, f"{what}: median {middle}, at most {statistics.persons.range()[1]:,}", per_frame, "frames"),
-        (
-            "Largest number of persons in a frame of each video",
-            f"Largest number of persons in a frame of each video, at most {statistics.most_persons.range()[1]:,}",
-            per_video,
-            "videos",
-        ),
-    ]
-    return joined(
-        [
-            tag(
-                "div",
-                *(
-                    _figure(heading, bars(title, _with_shares(entries), top=sum(entry.value for entry in entries)))
-                    for heading, title, entries, _ in charts
-                ),
-                class_="charts",
-            ),
-            *(
-                details(
-                    f"Numbers: {heading[0].lower()}{heading[1:]}",
-                    table(["persons", f"#{unit}"], [[e.label, f"{e.value:,}"] for e in entries]),
-                )
-                for heading, _, entries, unit in charts
-            ),
-        ]
-    )
+    per_frame = "Skeletons in each frame with one" if statistics.forms["compressed"] else "Persons in each frame"
+    charts, numbers = [], []
+    for heading, integers, unit in (
+        (per_frame, statistics.persons, "frames"),
+        ("Largest number of persons in a frame of each video", statistics.most_persons, "videos"),
+    ):
+        entries = _up_to(integers)
+        title = f"{heading}: median {integers.quantile(0.5):,}, at most {integers.range()[1]:,}"
+        charts.append(_figure(heading, bars(title, _with_shares(entries), top=integers.total)))
+        numbers.append(_numbers(heading, "persons", unit, entries))
+    return joined([tag("div", *charts, class_="charts"), *numbers])
 
 
 def _with_shares(entries: list[Bar]) -> list[Bar]:
@@ -207,24 +169,13 @@ def tracks_section(statistics: Statistics) -> Markup:
         ["videos in which persons change rows", f"{statistics.swap_videos:,}"],
         ["changes of rows", f"{statistics.swaps:,}"],
     ]
-    parts = [tag("div", table(["", "#"], rows, caption="Rows of persons"))]
-    if statistics.gaps.total:
-        bins = binned(statistics.gaps)
-        title = (
-            f"Histogram of the lengths of gaps: median {statistics.gaps.quantile(0.5):,}, "
-            f"longest {statistics.gaps.range()[1]:,} frames"
-        )
-        parts = [
-            _figure(
-                "Lengths of gaps in frames",
-                columns(title, bins, "frames" if len(bins) < 2 or bins[0].label == bins[0].tick else "frames, from"),
-            ),
-            *parts,
-            details(
-                "Numbers of the chart", table(["frames", "#gaps"], [[bar.label, f"{bar.value:,}"] for bar in bins])
-            ),
-        ]
-    return joined([tag("div", *parts[:2], class_="charts"), *parts[2:]])
+    summary = tag("div", table(["", "#"], rows, caption="Rows of persons"))
+    gaps = statistics.gaps
+    if not gaps.total:
+        return summary
+    title = f"Histogram of the lengths of gaps: median {gaps.quantile(0.5):,}, longest {gaps.range()[1]:,} frames"
+    chart, numbers = _histogram("Lengths of gaps in frames", title, gaps, "gaps")
+    return joined([tag("div", chart, summary, class_="charts"), numbers])
 
 
 def images_section(statistics: Statistics) -> Markup:
@@ -249,7 +200,9 @@ def images_section(statistics: Statistics) -> Markup:
                 _figure("Image sizes, width x height", bars(title, entries, top=statistics.videos)),
                 class_="charts",
             ),
-            details("Numbers of the chart", table(["width x height", "#videos", "#share"], rows)),
+            details(
+                "Numbers: image sizes", table(["width x height", "#videos", "#share"], rows, caption="Image sizes")
+            ),
         ]
     )
 
@@ -258,9 +211,17 @@ def _figure(heading: str, chart: Markup) -> Markup:
     return tag("figure", tag("figcaption", heading), chart)
 
 
-def _numbers(summary: str, what: str, unit: str, entries: list[Bar]) -> Markup:
+def _histogram(heading: str, title: str, frames: Integers, unit: str) -> tuple[Markup, Markup]:
+    """A histogram of numbers of frames, and its numbers."""
+    bins = binned(frames)
+    axis = "frames" if bins[0].label == bins[0].tick else "frames, from"
+    return _figure(heading, columns(title, bins, axis)), _numbers(heading, "frames", unit, bins)
+
+
+def _numbers(what: str, unit: str, axis: str, entries: list[Bar]) -> Markup:
     """The values of a chart as a table."""
-    return details(summary, table([what, f"#{unit}"], [[entry.label, f"{entry.value:,}"] for entry in entries]))
+    rows = [[entry.label, f"{entry.value:,}"] for entry in entries]
+    return details(f"Numbers: {what[0].lower()}{what[1:]}", table([axis, f"#{unit}"], rows, caption=what))
 
 
 def binned(integers: Integers, most: int = _BINS) -> list[Bar]:

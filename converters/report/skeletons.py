@@ -20,6 +20,9 @@ Form = str
 _BLOCK = 1 << 20
 """Number of joints that are measured at once."""
 
+_MOST_FRAMES = 1 << 40
+"""A video that states more frames is taken for a mistake."""
+
 MOST_JOINTS = 1000
 """Skeletons with more joints are counted, but not measured."""
 
@@ -98,7 +101,7 @@ def measure(annotation: Mapping[Any, Any], see: See) -> Measures:
             return _measure_rows(Rows(skeletons.points, skeletons.scores, frames, None), "compressed", annotation, see)
     elif rows := rows_of(annotation):
         return _measure_rows(rows, "raw", annotation, see)
-    return Measures(frames=as_int(annotation.get("total_frames")))
+    return Measures(frames=_stated_frames(annotation))
 
 
 def _measure_dense(skeletons: Poses, see: See) -> Measures:
@@ -137,7 +140,7 @@ def _measure_dense(skeletons: Poses, see: See) -> Measures:
 def _measure_rows(rows: Rows, form: Form, annotation: Mapping[Any, Any], see: See) -> Measures:
     points, scores = rows.points, rows.scores
     joints, axes = points.shape[1:]
-    result = Measures(form, (joints, axes), as_int(annotation.get("total_frames")))
+    result = Measures(form, (joints, axes), _stated_frames(annotation))
     if not 0 < joints <= MOST_JOINTS:
         return result
     order = np.argsort(rows.frames, kind="stable") if rows.persons is None else np.lexsort((rows.frames, rows.persons))
@@ -176,6 +179,11 @@ def _measure_rows(rows: Rows, form: Form, annotation: Mapping[Any, Any], see: Se
         kept = order[there[order]]
         _fill_gaps(result, rows.persons[kept], rows.frames[kept].astype(np.int64))
     return result
+
+
+def _stated_frames(annotation: Mapping[Any, Any]) -> int | None:
+    frames = as_int(annotation.get("total_frames"))
+    return frames if frames is not None and 0 <= frames <= _MOST_FRAMES else None
 
 
 def _slices(length: int, width: int) -> Iterator[tuple[int, int]]:

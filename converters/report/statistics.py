@@ -120,7 +120,7 @@ class Statistics:
 
     def _add_measures(self, position: int, measures: Measures) -> None:
         self.forms[measures.form] += 1
-        if measures.frames is not None and measures.frames >= 0:
+        if measures.frames is not None:
             self.frames.add(measures.frames)
         if measures.shape in self.joints:
             self.joints[measures.shape].add_video(measures)
