@@ -189,7 +189,7 @@ cli.add_command(
     Command(
         "report",
         "source_commands",
-        """Write a report on SOURCE: one HTML file with what to know before training on it.
+        """Write a report on SOURCE, an HTML file to read before training.
 
         SOURCE is a store, or a source that `skelstore convert` accepts. The report has counts per class and split,
         lengths, persons, joints, speeds, gaps, image sizes, drawings of outliers, and what `skelstore check` finds.
