@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import skelstore
-from converters import samples
+from converters import convert, samples
 from converters.checks.dataset import MODELS, Videos, check, opened_for_check
 from converters.checks.problems import KINDS, SHOWN, Report
 from converters.checks.swaps import FOUND, LEAST_JUMP, NEARER, find_swaps
@@ -789,6 +789,24 @@ def test_persons_who_shake_hands_have_not_changed_rows(seed: int, noise: float, 
     assert not find_swaps(points.astype(np.float16)).any()
     points[:, 5:] = points[::-1, 5:]
     assert np.flatnonzero(find_swaps(points.astype(np.float16))).tolist() == [4]
+
+
+def test_every_swap_in_a_real_clip_is_found(real_folder: Path, tmp_path: Path) -> None:
+    """OpenPose lists three persons, who stand far apart, in another order in most frames."""
+    if not (real_folder / "openpose/cam01_json").is_dir():
+        pytest.skip(f"no folder openpose at {real_folder}: set SKELSTORE_REAL to a folder that has one")
+    convert(real_folder / "openpose/cam01_json", tmp_path / "a.zarr", workers=1)
+    with skelstore.open(tmp_path / "a.zarr") as store:
+        points = store.decompressed(max_person=10)[0]["keypoint"]
+    found = (points != 0).any(axis=3, keepdims=True)
+    centres = (points * found).sum(axis=2) / np.maximum(found.sum(axis=2), 1)  # [M, T, 2]; persons are 170 pixels apart
+    there = found.any(axis=(2, 3))
+    expected = []
+    for t in range(points.shape[1] - 1):
+        both = np.flatnonzero(there[:, t] & there[:, t + 1])
+        expected.append(sum(bool(abs(centres[m, t] - centres[m, t + 1]).sum() > 100) for m in both) >= 2)
+    assert find_swaps(points).tolist() == expected
+    assert sum(expected) == 12
 
 
 def test_a_person_who_leaves_or_is_alone_causes_no_swap() -> None:
