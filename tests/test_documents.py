@@ -42,6 +42,7 @@ PAGES = (
     "own_data",
     "pose_tools",
     "checking",
+    "report",
     "joints",
     "splits",
     "tracking",

@@ -205,6 +205,11 @@ class Tally:
         if len(self.examples) < SHOWN:
             self.examples.append(Example(name, place, found))
 
+    def merge(self, later: Tally) -> None:
+        """Add the cases of later videos."""
+        self.count += later.count
+        self.examples += later.examples[: SHOWN - len(self.examples)]
+
 
 @dataclass
 class Report:
@@ -222,6 +227,11 @@ class Report:
         if tally.count:
             self.problems[kind] = tally
 
+    def merge(self, later: Report) -> None:
+        """Add the problems of later videos of the same data set."""
+        for kind, tally in later.problems.items():
+            self.problems.setdefault(kind, Tally()).merge(tally)
+
     @property
     def errors(self) -> int:
         return self._count("error")
@@ -233,7 +243,7 @@ class Report:
     def _count(self, severity: str) -> int:
         return sum(tally.count for kind, tally in self.problems.items() if KINDS[kind].severity == severity)
 
-    def _sorted(self) -> list[tuple[str, Kind, Tally]]:
+    def ordered(self) -> list[tuple[str, Kind, Tally]]:
         """The problems, errors first, and within each severity in the order of ``KINDS``."""
         entries = [(kind, about, self.problems[kind]) for kind, about in KINDS.items() if kind in self.problems]
         return sorted(entries, key=lambda entry: entry[1].severity)
@@ -253,14 +263,14 @@ class Report:
                     "remedy": about.remedy,
                     "examples": [example._asdict() for example in tally.examples],
                 }
-                for kind, about, tally in self._sorted()
+                for kind, about, tally in self.ordered()
             ],
         }
 
     def lines(self) -> list[str]:
         """The report as text."""
         lines = []
-        for kind, about, tally in self._sorted():
+        for kind, about, tally in self.ordered():
             lines.append(f"{about.severity} {kind}, {counted(tally.count, 'time')}: {about.title}")
             for name, place, found in tally.examples:
                 where = " ".join(part for part in (repr(name) if name is not None else "", f"({place})" * bool(place)))

@@ -8,17 +8,17 @@ the published configs of PoseC3D and ST-GCN.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from converters.checks.poses import Poses, Problem, as_int, image_size, is_rows, poses
+from converters.checks.swaps import MOST_PERSONS, find_swaps
 from converters.choices import Model
 from skelstore.wording import counted, kind_of, shown
 
-__all__ = ["Poses", "Problem", "as_int", "poses", "video_problems"]
-
-Problem: TypeAlias = tuple[str, str]
+__all__ = ["video_problems"]
 
 FAR = 0.1
 """A joint this far outside the image, as a fraction of its side, is not explained by an estimator's error alone."""
@@ -35,24 +35,8 @@ LEAST_PIXELS = 20
 FRACTIONS = (-1, 2)
 """Range of coordinates in fractions of the image: joints that the image cuts off are a little outside 0 to 1."""
 
-MOST_PERSONS = 10
-"""Maximum number of persons of a video that are compared from frame to frame."""
-
-NEARER = 4
-LEAST_JUMP = 0.1
-"""A row continues in another row if the person there is ``NEARER`` times nearer, and the person in its own row is
-further away than ``LEAST_JUMP`` of the skeleton's extent."""
-
 STGCN_JOINTS = (17, 18, 21, 25)
 """V of the graphs in pyskl/utils/graph.py: coco, openpose, handmp, nturgb+d."""
-
-
-class Poses(NamedTuple):
-    """The skeletons of a video: ``points`` [M, T, V, C], or compressed [N, V, 2]; ``scores`` have no axis C."""
-
-    points: NDArray[Any]
-    scores: NDArray[Any] | None
-    compressed: bool
 
 
 def video_problems(annotation: Mapping[Any, Any], model: Model | None = None) -> Iterator[Problem]:
@@ -86,29 +70,6 @@ def _model_problems(annotation: Mapping[Any, Any], skeletons: Poses, model: Mode
         yield from _stgcn(annotation, skeletons)
 
 
-def poses(annotation: Mapping[Any, Any]) -> Poses | Problem:
-    """The skeletons of an annotation, or the problem if it has none that can be checked."""
-    keypoint = annotation.get("keypoint")
-    if keypoint is None:
-        return "keypoint-missing", "keypoint is missing" if "keypoint" not in annotation else "keypoint is None"
-    if not isinstance(keypoint, np.ndarray) or keypoint.dtype.kind not in "fiu":
-        return "keypoint-shape", f"keypoint is {kind_of(keypoint)}"
-    if keypoint.ndim == 4 and keypoint.shape[3] in (2, 3) and keypoint.shape[2]:
-        score = annotation.get("keypoint_score")
-        usable = isinstance(score, np.ndarray) and score.dtype.kind in "fiu" and score.shape == keypoint.shape[:3]
-        return Poses(keypoint, score if usable else None, False)
-    if keypoint.ndim == 3 and keypoint.shape[2] == 3 and keypoint.shape[1] and "frame_inds" in annotation:
-        return Poses(keypoint[..., :2], keypoint[..., 2], True)
-    return "keypoint-shape", f"keypoint has shape {keypoint.shape}"
-
-
-def as_int(value: object) -> int | None:
-    """The value of an int or a NumPy integer; None for anything else, bool included."""
-    if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
-        return int(value)
-    return None
-
-
 def _label(annotation: Mapping[Any, Any]) -> Iterator[Problem]:
     label = annotation.get("label")
     if label is None or as_int(label) is not None:
@@ -132,7 +93,7 @@ def _frames(annotation: Mapping[Any, Any], skeletons: Poses) -> Iterator[Problem
             yield "total-frames", f"total_frames is {shown(total)}, but T is {frames}{turned}"
         return
     numbers = annotation["frame_inds"]
-    if not _is_rows(numbers, len(skeletons.points), "iu"):
+    if not is_rows(numbers, len(skeletons.points), "iu"):
         yield "frame-inds", f"frame_inds is {kind_of(numbers)}, for {counted(len(skeletons.points), 'skeleton')}"
         return
     if not len(numbers):
@@ -149,16 +110,12 @@ def _frames(annotation: Mapping[Any, Any], skeletons: Poses) -> Iterator[Problem
         yield "frame-inds-range", f"frame_inds are {low} to {high}, but total_frames is {shown(total)}"
 
 
-def _is_rows(value: object, count: int, kinds: str) -> bool:
-    return isinstance(value, np.ndarray) and value.dtype.kind in kinds and value.shape == (count,)
-
-
 def _boxes(annotation: Mapping[Any, Any]) -> Iterator[Problem]:
     """Check ``box_score`` against ``frame_inds``, and ``valid`` against both; they may exist without a keypoint."""
     numbers, score, valid = (annotation.get(key) for key in ("frame_inds", "box_score", "valid"))
     if score is None or not isinstance(numbers, np.ndarray) or numbers.ndim != 1:
         return
-    if not _is_rows(score, len(numbers), "fiu"):
+    if not is_rows(score, len(numbers), "fiu"):
         yield "box-score", f"box_score is {kind_of(score)}, for {len(numbers)} frame_inds"
         return
     if not isinstance(valid, dict):
@@ -260,72 +217,15 @@ def _swapped_persons(skeletons: Poses) -> Iterator[Problem]:
         )
 
 
-def find_swaps(points: NDArray[Any]) -> NDArray[np.bool_]:
-    """Whether persons [M, T, V, C] change rows between each frame and the next: bool [T - 1].
-
-    A row continues in another row if the skeleton there is ``NEARER`` times nearer than the one in its own row, which
-    is further away than ``LEAST_JUMP`` of the skeleton's extent. At least two rows must do so, since a single one may
-    be a person who leaves. Joints at the origin were not found; two skeletons are compared by the joints found in both,
-    which must be at least half of V.
-    """
-    planes = np.ascontiguousarray(points.transpose(3, 2, 0, 1), np.float32)  # NumPy is fast along the last axis
-    seen: NDArray[np.bool_] = np.asarray((planes != 0).any(axis=0))  # [V, M, T]
-    before, after, seen_before, seen_after = planes[..., :-1], planes[..., 1:], seen[..., :-1], seen[..., 1:]
-    own = _distance(before, after, seen_before & seen_after)
-    jumps = (own < np.inf) & (own > LEAST_JUMP * _extent(before, seen_before))
-    swaps: NDArray[np.bool_] = np.asarray(jumps.sum(axis=0) >= 2)
-    for t in np.flatnonzero(swaps):
-        there = (
-            before[:, :, :, None, t],
-            after[:, :, None, :, t],
-            seen_before[:, :, None, t] & seen_after[:, None, :, t],
-        )
-        apart = _distance(*there)  # from each row to every row
-        np.fill_diagonal(apart, np.inf)
-        swaps[t] = (jumps[:, t] & (NEARER * apart.min(axis=1) < own[:, t])).sum() >= 2
-    return swaps
-
-
-def _distance(before: NDArray[Any], after: NDArray[Any], both: NDArray[np.bool_]) -> NDArray[Any]:
-    """Mean L1 distance of skeletons [C, V, …] over the joints found in both; infinite if those are too few."""
-    count = both.sum(axis=0, dtype=np.int32)
-    apart = np.abs(after - before).sum(axis=0)
-    return np.where(2 * count >= len(both), (apart * both).sum(axis=0) / np.maximum(count, 1), np.inf)
-
-
-def _extent(points: NDArray[Any], seen: NDArray[np.bool_]) -> NDArray[Any]:
-    """Sum of the side lengths of the box around the found joints of skeletons [C, V, …]."""
-    if seen.all():
-        high, low = points.max(axis=1), points.min(axis=1)
-    else:
-        high = np.where(seen, points, -np.inf).max(axis=1)
-        low = np.where(seen, points, np.inf).min(axis=1)
-    result: NDArray[Any] = (high - low).sum(axis=0)
-    return result
-
-
 def _image_shape(annotation: Mapping[Any, Any]) -> Iterator[Problem]:
-    if annotation.get("img_shape") is not None and _size(annotation) is None:
+    if annotation.get("img_shape") is not None and image_size(annotation) is None:
         shape = annotation["img_shape"]
         yield "img-shape", f"img_shape is {shown(shape)}"
 
 
-def _size(annotation: Mapping[Any, Any]) -> tuple[int, int] | None:
-    """Height and width of the image; None if they are unknown, or not from 1 to 2**31 - 1."""
-    shape = annotation.get("img_shape")
-    if isinstance(shape, np.ndarray) and shape.shape == (2,):
-        shape = list(shape)
-    if not isinstance(shape, (tuple, list)) or len(shape) != 2:
-        return None
-    height, width = as_int(shape[0]), as_int(shape[1])
-    if height is None or width is None or not (0 < height < 1 << 31 and 0 < width < 1 << 31):
-        return None
-    return height, width
-
-
 def _image(annotation: Mapping[Any, Any], skeletons: Poses) -> Iterator[Problem]:
     """Check the found joints, which are neither at (0, 0) nor have score 0, against the image."""
-    size = _size(annotation)
+    size = image_size(annotation)
     if size is None or skeletons.points.shape[-1] != 2:
         return
     height, width = size
@@ -406,6 +306,6 @@ def _persons(annotation: Mapping[Any, Any], skeletons: Poses) -> int:
     if not skeletons.compressed:
         return len(skeletons.points)
     numbers = annotation["frame_inds"]
-    if not _is_rows(numbers, len(skeletons.points), "iu") or not len(numbers):
+    if not is_rows(numbers, len(skeletons.points), "iu") or not len(numbers):
         return 0
     return int(np.unique(numbers, return_counts=True)[1].max())

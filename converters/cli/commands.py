@@ -185,6 +185,30 @@ cli.add_command(
 )
 
 
+cli.add_command(
+    Command(
+        "report",
+        "source_commands",
+        """Write a report on SOURCE, an HTML file to read before training.
+
+        SOURCE is a store, or a source that `skelstore convert` accepts. The report has counts per class and split,
+        lengths, persons, joints, speeds, gaps, image sizes, drawings of outliers, and what `skelstore check` finds.
+        """,
+        [argument("source")],
+        lambda: {
+            **options.source_sections([options.dialect()], flags=False),
+            "Output": [options.REPORT, options.FORCE],
+            "Running": [options.WORKERS],
+        },
+        (
+            "skelstore report ntu60.zarr -o ntu60.html",
+            "skelstore report ntu60_hrnet.pkl -o report.html --workers 2",
+            "skelstore report k400/k400_hrnet.pkl --kpfiles k400/kpfiles -o k400.html",
+        ),
+    )
+)
+
+
 def _subset(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, int]:
     n, _, m = ("1/1" if value is None else value).partition("/")
     if not (n.isdecimal() and m.isdecimal() and len(n + m) < 20 and 1 <= int(n) <= int(m)):

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from converters.dialects.dialect import Option
 
 OUT = click.Option(["-o", "--output", "out"], metavar="OUT", type=PATH, required=True, help="The store to write.")
+REPORT = click.Option(
+    ["-o", "--output", "out"], metavar="FILE", type=PATH, required=True, help="The HTML file to write."
+)
 FORCE = click.Option(["--force"], is_flag=True, help="Replace the destination, once the new one is complete.")
 PROFILE = click.Option(
     ["--profile"], type=Words(PROFILES), default="default", show_default=True, help="How chunks are encoded."

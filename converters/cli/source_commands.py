@@ -1,10 +1,11 @@
-"""The work of the commands between a source and a store: convert, derive, export, check, verify."""
+"""The work of the commands between a source and a store: convert, derive, export, check, report, verify."""
 
 from __future__ import annotations
 
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import click
 from click.core import ParameterSource
 
 import skelstore
-from converters.checks.dataset import check, opened_for_check
+from converters.checks.dataset import check, open_any, opened_for_check
 from converters.choices import Format, Model
 from converters.cli.options import take_source_options
 from converters.cli.printing import say, show
@@ -157,3 +158,16 @@ def check_command(source: Path, dialect: str | None, model: Model | None, as_jso
     show(*json.dumps(report.to_json(), indent=1).split("\n") if as_json else report.lines())
     if report.errors:
         sys.exit(1)
+
+
+def report_command(
+    source: Path, dialect: str | None, out: Path, workers: int | None, force: bool, **options: Any
+) -> None:
+    from converters.report import write_report  # it imports the drawing
+
+    source_options = take_source_options(options)
+    with closing(open_any(source, dialect, **source_options)) as opened:
+        with progress("reading", len(opened), " videos") as advance:
+            write_report(opened, out, workers=workers or available_cores(), force=force, advance=advance)
+        videos = len(opened)
+    show(f"{out}: report on {counted(videos, 'video')}, {out.stat().st_size:,} bytes")

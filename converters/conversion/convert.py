@@ -15,13 +15,13 @@ from converters.conversion.jobs import (
     SHOWN_PROBLEMS,
     Job,
     Outcome,
-    Sent,
     enough_problems,
     identity_of,
     with_sent_source,
     write_part,
 )
 from converters.conversion.repetition import merge_repeats
+from converters.conversion.sending import Sent
 from converters.conversion.source import Reached, Source, refusal, splits_without
 from converters.conversion.workers import cluster_workers, local_workers
 from skelstore.errors import JointLayoutError, SkelstoreError, SourceError, StoreError, UnsupportedValueError

@@ -6,7 +6,8 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 
-from converters.conversion.jobs import Job, Outcome, Sent, enough_problems, write_sent
+from converters.conversion.jobs import Job, Outcome, enough_problems, write_sent
+from converters.conversion.sending import Sent
 from converters.conversion.source import Reached, Source
 from converters.conversion.workers import Workers, run_tasks
 from skelstore.errors import WorkerError

@@ -12,19 +12,18 @@ import secrets
 import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from functools import lru_cache, partial
+from functools import partial
 from importlib.metadata import version
-from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from typing import NamedTuple
 
 from converters.conversion.reporting import report_to_parent
+from converters.conversion.sending import Sent, received, send
 from converters.conversion.source import SkippedVideoError, Source, refusal
-from skelstore.errors import SourceError, StoreError, UnsupportedValueError
+from skelstore.errors import SourceError, UnsupportedValueError
 from skelstore.format.schema import FORMAT_VERSION
 from skelstore.format.values import Json
 from skelstore.wording import file_name
-from skelstore.write import disk
 from skelstore.write.owners import as_shared_as
 from skelstore.write.part_records import find_part, keep_part
 from skelstore.write.parts import Part, PartWriter
@@ -81,37 +80,13 @@ def _state(source: Source, start: int, stop: int) -> str:
     return digest.hexdigest()
 
 
-class Sent(NamedTuple):
-    """A file with a pickled source and plan, and the digest by which a worker recognises it as ours."""
-
-    path: Path
-    digest: bytes
-
-
-def _send(source: Source, plan: Plan, folder: Path) -> Sent:
-    """Write the source, with its index, to a file for all workers: it is too large to be sent with every part."""
-    data = bytes(ForkingPickler.dumps((source, plan)))
-    path = folder / f"source.{secrets.token_hex(4)}"
-    disk.write_file(path, data)
-    return Sent(path, hashlib.blake2b(data).digest())
-
-
-@lru_cache(maxsize=1)
-def _received(sent: Sent) -> tuple[Source, Plan]:
-    data = sent.path.read_bytes()
-    if hashlib.blake2b(data).digest() != sent.digest:
-        raise StoreError(f"{sent.path} differs from what was written for the workers: run the same command again")
-    source_and_plan: tuple[Source, Plan] = ForkingPickler.loads(data)
-    return source_and_plan
-
-
 def with_sent_source(source: Source, plan: Plan, jobs: Iterable[Job], folder: Path) -> Iterator[tuple[Sent, Job]]:
     """Yield each job with the sent source, which is sent again if the last one does not have the videos of the job."""
     known = -1
     for job in jobs:
         if job.stop > known:
             known = source.indexed
-            sent = _send(source, plan, folder)
+            sent = send((source, plan), folder)
         yield sent, job
 
 
@@ -127,7 +102,8 @@ _one_at_a_time = threading.Lock()
 def write_sent(sent: Sent, job: Job) -> Outcome:
     """Call ``write_part`` in a worker."""
     with _one_at_a_time, as_shared_as(job.folder.parent):
-        return write_part(*_received(sent), job, partial(report_to_parent, job.number))
+        source, plan = received(sent)
+        return write_part(source, plan, job, partial(report_to_parent, job.number))
 
 
 def write_part(source: Source, plan: Plan, job: Job, report: Callable[[int], None] = lambda videos: None) -> Outcome:

@@ -83,7 +83,7 @@ def local_workers(count: int) -> Iterator[Workers]:
                         executor.submit(os.getpid)
                     executors.append(executor)
         except (RuntimeError, OSError, MemoryError) as error:  # RuntimeError: can't start new thread
-            raise WorkerError(f"a process for writing parts cannot be started ({error}): {_FEWER}") from error
+            raise WorkerError(f"a worker process cannot be started ({error}): {_FEWER}") from error
         yield Workers(executors, False, (BrokenProcessPool,), reporting)
 
 

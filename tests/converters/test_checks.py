@@ -18,11 +18,13 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import skelstore
-from converters import samples
+from converters import convert, samples
 from converters.checks.dataset import MODELS, Videos, check, opened_for_check
 from converters.checks.problems import KINDS, SHOWN, Report
-from converters.checks.video import LEAST_JUMP, NEARER, find_swaps, video_problems
+from converters.checks.swaps import FOUND, LEAST_JUMP, NEARER, find_swaps
+from converters.checks.video import video_problems
 from converters.dialects import ntu
+from converters.samples.motion import COCO_FREEDOM, COCO_STANCE
 from converters.samples.skeletons import write_skeletons
 from skelstore.errors import SourceError, StoreError
 from skelstore.joints import stated
@@ -684,12 +686,22 @@ def slow_swaps(points: Any) -> list[bool]:
     def are_found(m: int, t: int) -> list[bool]:
         return [any(n != 0 for n in points[m, t, v].tolist()) for v in range(joints)]
 
-    def distance(t: int, a: int, b: int) -> float:
-        both = [v for v in range(joints) if are_found(a, t)[v] and are_found(b, t + 1)[v]]
-        if 2 * len(both) < joints:
+    def distance(t: int, a: int, b: int, moving: bool) -> float:
+        """From row a at t, where it is or, if ``moving``, where it would be at t + 1, to row b at t + 1."""
+        if moving and not t:
             return math.inf
-        sums = [sum(abs(float(p) - float(q)) for p, q in zip(points[a, t, v], points[b, t + 1, v])) for v in both]  # noqa: B905
-        return sum(sums) / max(len(both), 1)
+        places = [are_found(a, t), are_found(b, t + 1), *([are_found(a, t - 1)] if moving else [])]
+        both = [v for v in range(joints) if all(place[v] for place in places)]
+        if not both or FOUND * len(both) < joints:
+            return math.inf
+        total = 0.0
+        for v in both:
+            for axis, value in enumerate(points[b, t + 1, v].tolist()):
+                start = float(points[a, t, v, axis])
+                if moving:
+                    start += start - float(points[a, t - 1, v, axis])
+                total += abs(value - start)
+        return total / len(both)
 
     def extent(t: int, m: int) -> float:
         there = [points[m, t, v].tolist() for v in range(joints) if are_found(m, t)[v]]
@@ -697,11 +709,13 @@ def slow_swaps(points: Any) -> list[bool]:
 
     swaps = []
     for t in range(frames - 1):
-        there = [m for m in range(persons) if all(2 * sum(are_found(m, u)) >= joints for u in (t, t + 1))]
         moved = 0
-        for a in there:
-            own, others = distance(t, a, a), [distance(t, a, b) for b in range(persons) if b != a]
-            moved += NEARER * min(others) < own < math.inf and own > LEAST_JUMP * extent(t, a)
+        for a in range(persons):
+            if distance(t, a, a, False) == math.inf:
+                continue
+            apart = [min(distance(t, a, b, moving) for moving in (False, True)) for b in range(persons)]
+            own = apart.pop(a)
+            moved += NEARER * min(apart) < own and own > LEAST_JUMP * extent(t, a)
         swaps.append(moved >= 2)
     return swaps
 
@@ -731,6 +745,68 @@ def test_every_swap_of_persons_apart_is_counted(seed: int, persons: int, three: 
     order = np.stack([random.permutation(persons) for _ in range(30)], axis=1)
     mixed = np.take_along_axis(points, order[..., None, None], axis=0)
     assert find_swaps(mixed).tolist() == (order[:, 1:] != order[:, :-1]).any(axis=0).tolist()
+
+
+def walker(random: np.random.Generator, x: Any, y: float, noise: float) -> Any:
+    """A person [T, 17, 2] of 340 pixels who stands at (x, y), sways, and is estimated with noise."""
+    sway = COCO_FREEDOM[:, None] * np.sin(random.uniform(0, 6, (17, 2)) + np.arange(len(x))[:, None, None] / 5)
+    body = (COCO_STANCE + sway) * 200 + np.stack([x, np.full(len(x), y)], axis=-1)[:, None]
+    return body + random.normal(0, noise, body.shape)
+
+
+@given(
+    st.integers(0, 999),
+    st.sampled_from([2, 7, 30, 150]),
+    st.floats(-0.5, 0.5),
+    st.sampled_from([0.0, 2.0, 10.0]),
+    st.sampled_from([0.0, 0.1]),
+)
+def test_persons_who_cross_or_come_and_go_have_not_changed_rows(
+    seed: int, speed: float, offset: float, noise: float, gaps: float
+) -> None:
+    """Speed in pixels per frame: 2 is a slow walk at 30 frames per second, 150 a run at 5."""
+    random = np.random.default_rng(seed)
+    way = speed * (np.arange(40) - 19.5 + offset)
+    points = np.stack([walker(random, 960 + way, 540, noise), walker(random, 960 - way, 550, noise)])
+    for m, t in np.argwhere(random.random((2, 40)) < gaps).tolist():
+        points[m, t : t + int(random.integers(1, 6))] = 0
+    points = points.astype(np.float16)
+    assert not find_swaps(points).any()
+    t = int(random.integers(1, 40))
+    apart = abs(2 * way[t]) > 4.5 * speed + 200
+    if apart and points[:, t - 1 : t + 1].any(axis=(2, 3)).all():
+        points[:, t:] = points[::-1, t:]
+        assert np.flatnonzero(find_swaps(points)).tolist() == [t - 1]
+
+
+@given(st.integers(0, 999), st.sampled_from([0.0, 2.0, 10.0]), st.sampled_from([3, 12]))
+def test_persons_who_shake_hands_have_not_changed_rows(seed: int, noise: float, speed: float) -> None:
+    random = np.random.default_rng(seed)
+    way = np.maximum(80, 300 - speed * np.arange(60))
+    points = np.stack([walker(random, 960 - way, 540, noise), walker(random, 960 + way, 540, noise)])
+    hands = points[0, :, 9] + points[1, :, 10]
+    points[0, 40:, 9] = points[1, 40:, 10] = hands[40:] / 2
+    assert not find_swaps(points.astype(np.float16)).any()
+    points[:, 5:] = points[::-1, 5:]
+    assert np.flatnonzero(find_swaps(points.astype(np.float16))).tolist() == [4]
+
+
+def test_every_swap_in_a_real_clip_is_found(real_folder: Path, tmp_path: Path) -> None:
+    """OpenPose lists three persons, who stand far apart, in another order in most frames."""
+    if not (real_folder / "openpose/cam01_json").is_dir():
+        pytest.skip(f"no folder openpose at {real_folder}: set SKELSTORE_REAL to a folder that has one")
+    convert(real_folder / "openpose/cam01_json", tmp_path / "a.zarr", workers=1)
+    with skelstore.open(tmp_path / "a.zarr") as store:
+        points = store.decompressed(max_person=10)[0]["keypoint"]
+    found = (points != 0).any(axis=3, keepdims=True)
+    centres = (points * found).sum(axis=2) / np.maximum(found.sum(axis=2), 1)  # [M, T, 2]; persons are 170 pixels apart
+    there = found.any(axis=(2, 3))
+    expected = []
+    for t in range(points.shape[1] - 1):
+        both = np.flatnonzero(there[:, t] & there[:, t + 1])
+        expected.append(sum(bool(abs(centres[m, t] - centres[m, t + 1]).sum() > 100) for m in both) >= 2)
+    assert find_swaps(points).tolist() == expected
+    assert sum(expected) == 12
 
 
 def test_a_person_who_leaves_or_is_alone_causes_no_swap() -> None:

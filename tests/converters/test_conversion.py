@@ -15,7 +15,6 @@ from converters import open_source, samples
 from converters.conversion import jobs
 from converters.conversion.convert import convert_source
 from converters.conversion.jobs import Sent
-from converters.conversion.source import Source
 from converters.dialects import bare_list, kinetics, pyskl
 from converters.pickles import spans
 from skelstore.errors import SourceError, StoreError, StoreExistsError, UnsupportedValueError
@@ -62,13 +61,13 @@ def in_small_steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     monkeypatch.setattr(planning, "SAMPLE_VIDEOS", 2)
     monkeypatch.setattr(spans, "GROWTH_BYTES", 5_000)
     known: list[int] = []
-    send = jobs._send
+    send = jobs.send
 
-    def recording(source: Source, *arguments: Any) -> Sent:
-        known.append(source.indexed)
-        return send(source, *arguments)
+    def recording(sent: Any, folder: Path) -> Sent:
+        known.append(sent[0].indexed)
+        return send(sent, folder)
 
-    monkeypatch.setattr(jobs, "_send", recording)
+    monkeypatch.setattr(jobs, "send", recording)
     return known
 
 

@@ -129,6 +129,7 @@ def _on_a_store(source: Path, folder: Path) -> Iterator[list[str]]:
         yield ["show", store, *options]
         yield ["check", store, *options]
     yield ["show", store, HOSTILE]
+    yield ["report", store, "-o", f"{folder}/{HOSTILE}.html", "--workers", "1"]
     yield ["verify", store, "--level", "decode", "--against", str(source)]
     yield ["verify", store, "--against", HOSTILE]
     yield ["merge", store, other, "-o", out]
@@ -326,6 +327,7 @@ ARGUMENTS = {
     "derive": ["x", "y", "--recipe", "pyskl"],
     "merge": ["x", "-o", "y"],
     "relabel": ["x", "-o", "y", "--compact"],
+    "report": ["x", "-o", "y"],
     "split": ["x", "-o", "y"],
     "subset": ["x", "y", "--labels", "1"],
     "track": ["x", "-o", "y", "--max-persons", "1"],

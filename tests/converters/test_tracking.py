@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 import converters
 import skelstore
-from converters.checks.video import find_swaps
+from converters.checks.swaps import find_swaps
 from converters.conversion.source import SkippedVideoError
 from converters.information import information
 from converters.samples.pickles import compressed_like, kinetics_like
