@@ -26,3 +26,8 @@ class _LocalPath(click.Path):
 
 PATH = _LocalPath(path_type=Path, readable=False)
 FILE = _LocalPath(path_type=Path, exists=True, dir_okay=False, readable=False)
+
+
+def argument(name: str, *, required: bool = True) -> click.Argument:
+    """An argument that is a path."""
+    return click.Argument([name], type=PATH, required=required)
