@@ -18,3 +18,7 @@ LEVELS: tuple[Level, ...] = get_args(Level)
 Conflict: TypeAlias = Literal["ids", "fields", "joints", "labels", "document", "raw"]
 CONFLICTS: tuple[Conflict, ...] = get_args(Conflict)
 """Kinds of conflicts between stores that are merged; ``skelstore.merge`` says what each is."""
+
+Heatmap: TypeAlias = Literal["keypoint", "limb"]
+HEATMAPS: tuple[Heatmap, ...] = get_args(Heatmap)
+"""Kinds of heatmap volumes."""

@@ -17,6 +17,7 @@
     ├── DecompressionError      (ValueError)         a video that cannot be decompressed
     │   └── EmptyVideoError                          … because no skeleton is left in it
     ├── JointLayoutError        (ValueError)         joints do not have a layout, or cannot be converted to it
+    ├── DrawingError            (ValueError)         an annotation that cannot be drawn, or not as requested
     ├── UnsupportedValueError   (TypeError)          a value that no store can hold
     ├── MergeError              (ValueError)         stores that contradict each other
     ├── MissingPackageError     (ImportError)        a package is missing or has the wrong version
@@ -97,6 +98,10 @@ class EmptyVideoError(DecompressionError):
 
 class JointLayoutError(SkelstoreError, ValueError):
     """Joints do not have the stated layout, or one joint layout cannot be converted to another."""
+
+
+class DrawingError(SkelstoreError, ValueError):
+    """An annotation that cannot be drawn, or not as it was requested."""
 
 
 class UnsupportedValueError(SkelstoreError, TypeError):

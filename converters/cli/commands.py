@@ -8,7 +8,7 @@ from converters.choices import FORMATS, MODELS, NORMALIZATIONS
 from converters.cli import options
 from converters.cli.command import Command, CommandGroup, Sections, Words
 from converters.cli.paths import FILE, PATH
-from skelstore.choices import CONFLICTS, LEVELS
+from skelstore.choices import CONFLICTS, HEATMAPS, LEVELS
 
 
 @click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -262,6 +262,55 @@ cli.add_command(
             "skelstore show ntu60.zarr",
             "skelstore show ntu60.zarr S001C001P001R001A001",
             "skelstore show ntu60.zarr -1 --json",
+        ),
+        context_settings={"ignore_unknown_options": True},
+    )
+)
+
+cli.add_command(
+    Command(
+        "draw",
+        "draw_command",
+        """Draw one video of STORE: a picture, an animation, or text in the terminal.
+
+        KEY is the name of the video, or its position (default: the first). FILE ends in .png (a strip of eight frames),
+        .gif or .mp4 (every frame), or .svg (one frame); - draws in the terminal.
+        """,
+        [argument("store"), click.Argument(["key"], required=False)],
+        lambda: {
+            "What": [
+                click.Option(
+                    ["--frames"],
+                    metavar="N|A:B:STEP",
+                    help="Only this frame or these frames, counted from 0, such as 12 or 10:90:2.",
+                ),
+                click.Option(["--persons"], metavar="N,…", help="Only these persons, counted from 0, such as 0,2."),
+                click.Option(["--heatmap"], type=Words(HEATMAPS), help="Draw the heatmaps that PoseC3D is trained on."),
+                click.Option(["--video"], type=FILE, help="Draw over the frames of this video."),
+            ],
+            "Output": [
+                click.Option(
+                    ["-o", "--output", "out"], metavar="FILE", type=PATH, required=True, help="The file to write, or -."
+                ),
+                click.Option(
+                    ["--scale"],
+                    type=click.FloatRange(min=0, min_open=True),
+                    metavar="S",
+                    help="Width of the drawing against the width of the image.",
+                ),
+                click.Option(
+                    ["--fps", "rate"],
+                    type=click.FloatRange(0.1, 1000),
+                    help="Frames per second of a gif or an mp4 (default: of the video, or 30).",
+                ),
+                options.FORCE,
+            ],
+        },
+        (
+            "skelstore draw ntu60.zarr S001C001P001R001A001 -o walk.gif",
+            "skelstore draw ntu60.zarr 3 -o strip.png --frames 10:90",
+            "skelstore draw ntu60.zarr -o heat.mp4 --heatmap limb --fps 15",
+            "skelstore draw ntu60.zarr -1 -o -",
         ),
         context_settings={"ignore_unknown_options": True},
     )

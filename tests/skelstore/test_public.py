@@ -17,6 +17,7 @@ EXPORTED = [
     "DamageError",
     "Decompressed",
     "DecompressionError",
+    "DrawingError",
     "EmptyVideoError",
     "Field",
     "FieldNotFoundError",
@@ -64,6 +65,7 @@ ERRORS: dict[str, tuple[str, ...]] = {
     "JointLayoutError": ("SkelstoreError", "ValueError"),
     "DecompressionError": ("SkelstoreError", "ValueError"),
     "EmptyVideoError": ("DecompressionError",),
+    "DrawingError": ("SkelstoreError", "ValueError"),
     "MissingPackageError": ("SkelstoreError", "ImportError"),
 }
 

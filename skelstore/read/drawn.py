@@ -1,0 +1,76 @@
+"""What a drawing needs of a video: the frames that are drawn, of a long video without the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skelstore.drawing.poses import KEYS, Frames, counted_frames
+from skelstore.errors import FieldNotFoundError, SkelstoreError
+from skelstore.format.schema import Annotation
+from skelstore.read.lazy import LazyAnnotation
+from skelstore.read.reader import Reader
+
+THUMBNAILS = 6
+"""Number of videos that a notebook shows of a store."""
+_THUMBNAIL = 150
+"""Width and height in pixels in which a thumbnail has to fit."""
+
+
+def drawn_frames(reader: Reader, row: int, choose: Callable[[int], Sequence[int]]) -> tuple[Annotation, Frames]:
+    """An annotation with the frames that ``choose`` selects, and with the keys that a drawing uses.
+
+    ``choose`` is called with the number of frames, and returns positions, ascending. Of a compressed annotation only
+    frames with detections count. Raw annotations of NTU RGB+D, which are short, are read as a whole.
+    """
+    lazy = LazyAnnotation(reader, row)
+    keys = [key for key in lazy if isinstance(key, str) and key in KEYS]
+    inds = lazy.get("frame_inds")
+    if isinstance(inds, np.ndarray) and inds.ndim == 1 and inds.dtype.kind in "iu" and len(inds):
+        frames = counted_frames(np.unique(inds).astype(np.int64), lazy.get("total_frames"))
+        chosen = frames.numbers[np.asarray(choose(len(frames.numbers)), np.int64)]
+        if reader.rows_of(row, "keypoint") == len(inds):
+            return reader.some_frames(row, keys, chosen.tolist()), frames._replace(numbers=chosen)
+        there = np.isin(inds, chosen)
+        return {key: _rows(lazy[key], there) for key in keys}, frames._replace(numbers=chosen)
+    counts: list[int] = []
+
+    def positions(total: int) -> Sequence[int]:
+        counts.append(total)
+        return choose(total)
+
+    try:
+        annotation = reader.some_frames(row, keys, positions)
+    except FieldNotFoundError:  # drawing says what is missing
+        return {key: lazy[key] for key in keys}, Frames(np.empty(0, np.int64), 0)
+    total = counts[0]
+    return annotation, Frames(np.array(choose(total), np.int64), total)
+
+
+def _rows(value: Any, there: NDArray[np.bool_]) -> Any:
+    """The rows of an array that has one for each person and frame; any other value as it is."""
+    return value[there] if isinstance(value, np.ndarray) and value.shape[:1] == there.shape else value
+
+
+def thumbnails(reader: Reader, rows: Sequence[int], class_names: Sequence[str] | None) -> Iterator[str]:
+    """The middle frames of videos as SVG, with their names; videos that cannot be drawn are left out."""
+    from skelstore.drawing.captions import caption_of
+    from skelstore.drawing.svg import frame_svg
+
+    for row in rows:
+        try:
+            annotation, frames = drawn_frames(reader, row, lambda total: range(total)[total // 2 :][:1])
+            caption = caption_of(annotation, class_names, frames.total)
+            yield frame_svg(
+                annotation,
+                reader.joints.layout,
+                0,
+                width=_THUMBNAIL,
+                height=_THUMBNAIL,
+                caption=[text for text in (caption.title, caption.name) if text],
+            )
+        except (SkelstoreError, MemoryError, ArithmeticError):
+            continue
