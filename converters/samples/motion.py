@@ -113,14 +113,16 @@ def skeletons(random: np.random.Generator, scene: Scene, frames: int) -> NDArray
     return rows(random, scene, person, frame).astype(np.float16).reshape(persons, frames, -1, 3)
 
 
-def dense(random: np.random.Generator, scene: Scene, frames: int) -> tuple[NDArray[np.float16], NDArray[np.float16]]:
+def dense(
+    random: np.random.Generator, scene: Scene, frames: int, *, fine: bool = False
+) -> tuple[NDArray[np.float16], NDArray[np.float16]]:
     """`estimates` of persons in every frame, and their scores: float16 [M, T, 17, 2] and [M, T, 17].
 
     A person who is lost in a frame has zeros there.
     """
     persons = len(scene.cast.stature)
     person, frame = np.repeat(np.arange(persons), frames), np.tile(np.arange(frames), persons)
-    points, scores = estimates(random, scene, person, frame)
+    points, scores = estimates(random, scene, person, frame, fine=fine)
     keypoint = points.astype(np.float16).reshape(persons, frames, -1, 2)
     score = scores.reshape(persons, frames, -1)
     for one in np.flatnonzero(random.random(persons) < LOST):

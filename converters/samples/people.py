@@ -52,7 +52,7 @@ def stage(
     who has nobody to shake hands with stands.
     """
     height, width = shape
-    focal = 0.55 * width if width > height else 0.8 * height
+    focal = (0.985 if width > height else 0.8) * height
     camera = Camera(shape, focal, random.uniform(1, 1.3), random.uniform(0, 0.12))
     actions = [action if i < 2 or persons <= 3 else CLASS_NAMES[random.integers(4)] for i in range(persons)]
     if action == "shaking hands":
@@ -67,7 +67,7 @@ def stage(
     seconds = np.full(persons, frames / RATE)
     length = STRIDE * stature * pace * seconds
     # A path that is too long for the image becomes a circle.
-    radius = np.where(length > 0.7 * seen, 0.2 * seen, random.uniform(5, 20, persons))
+    radius = np.where(length > 0.8 * seen, 0.24 * seen, random.uniform(5, 20, persons))
     cast = Cast(
         variant=np.array([_any_variant(random, name) for name in actions]),
         stature=stature,
@@ -127,11 +127,13 @@ def _any_variant(random: np.random.Generator, action: str) -> int:
 
 
 def _heading(random: np.random.Generator, action: str) -> float:
-    """Where a person looks who does this: mostly across the image who walks, to the camera who waves."""
+    """Where a person looks who does this: who walks, across the image; who waves, to the camera."""
     side = 1.0 - 2.0 * float(random.integers(2))
     if action == "walking":
         return side * np.pi / 2 + random.uniform(-0.6, 0.6)
-    return float(np.pi + (side * random.uniform(0.5, 1.3) if action == "sitting down" else random.uniform(-0.7, 0.7)))
+    if action in ("sitting down", "falling"):
+        return float(np.pi + side * random.uniform(0.6, 1.4))
+    return float(np.pi + random.uniform(-0.7, 0.7))
 
 
 def _middle_of_path(cast: Cast, length: NDArray[np.float64]) -> NDArray[np.float64]:

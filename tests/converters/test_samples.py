@@ -259,6 +259,10 @@ def test_the_command_writes_every_file(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "converters.samples", str(tmp_path), "--videos", "35", "--seed", "4"]
     printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
     assert [str(Path(line).relative_to(tmp_path)) for line in printed] == [
+        "people.pkl",
+        "people_3d.pkl",
+        "people_detections.pkl",
+        "people_classes.txt",
         "ntu60_hrnet.pkl",
         "ntu60_3d.pkl",
         "gym_list.pkl",
