@@ -11,15 +11,15 @@ from converters.outputs.output import new_file
 from skelstore import Store
 from skelstore.drawing.captions import caption_of
 from skelstore.drawing.packages import pillow, pyav
-from skelstore.drawing.picture import BOXES, KINDS, MOST_FRAMES, STRIP, draw
+from skelstore.drawing.picture import BOXES, KINDS, STRIP, Selection, draw
 from skelstore.drawing.poses import poses
 from skelstore.drawing.scene import Options, scene_of
-from skelstore.drawing.svg import cut_text, spread
+from skelstore.drawing.svg import cut_text
 from skelstore.drawing.terminal import frame_text
-from skelstore.errors import DrawingError, FrameIndexError
+from skelstore.errors import DrawingError
 from skelstore.read.drawn import drawn_frames
 from skelstore.read.store import table_row
-from skelstore.wording import closest, counted
+from skelstore.wording import closest
 
 _FRAMES = re.compile(r"(-?\d{1,9})?(?:(:)(-?\d{1,9})?(?::(\d{1,9})?)?)?", re.ASCII)
 _MOST_PERSONS = 1_000
@@ -104,38 +104,3 @@ def terminal_lines(
         about = ", ".join(text for text in (caption.title, caption.name, caption.frame(number)) if text)
         shown.append(cut_text(about, columns))
     return shown
-
-
-class Selection:
-    """Frames of a video: one, or those of a slice; all if ``frames`` is None.
-
-    Of more than ``most`` frames, ``most`` are spread evenly, the only one in the middle. If that is None, frames after
-    the first ``MOST_FRAMES`` are left out, and ``notes`` has a sentence that says so.
-    """
-
-    def __init__(self, frames: slice | int | None, most: int | None) -> None:
-        self._frames = frames
-        self._most = most
-        self.notes: list[str] = []
-
-    def positions(self, total: int) -> Sequence[int]:
-        """The positions among ``total`` frames, ascending. Raises FrameIndexError if there are none."""
-        frames = self._frames
-        if isinstance(frames, int):
-            if not -total <= frames < total:
-                raise FrameIndexError(f"--frames {frames}: the video has {counted(total, 'frame')} to draw")
-            return [frames % total]
-        chosen = range(total)[slice(None) if frames is None else frames]
-        if not len(chosen):
-            raise FrameIndexError(f"no frame is selected of the {counted(total, 'frame')} that the video has to draw")
-        if self._most == 1 and len(chosen) > 1 and frames is not None:
-            raise DrawingError(f"an svg has one frame, and --frames selects {len(chosen):,}: give one, such as 12")
-        if self._most == 1:
-            return [chosen[len(chosen) // 2]]
-        if self._most is not None:
-            return [chosen[place] for place in spread(len(chosen), self._most).tolist()]
-        if len(chosen) > MOST_FRAMES:
-            self.notes.append(
-                f"of {counted(len(chosen), 'frame')} the first {MOST_FRAMES:,} are drawn; choose others with --frames"
-            )
-        return chosen[:MOST_FRAMES]

@@ -16,6 +16,7 @@
     ├── FieldNotFoundError      (KeyError)           the video has no such field
     ├── DecompressionError      (ValueError)         a video that cannot be decompressed
     │   └── EmptyVideoError                          … because no skeleton is left in it
+    ├── HeatmapError            (ValueError)         skeletons of which no heatmaps can be drawn
     ├── JointLayoutError        (ValueError)         joints do not have a layout, or cannot be converted to it
     ├── DrawingError            (ValueError)         an annotation that cannot be drawn, or not as requested
     ├── UnsupportedValueError   (TypeError)          a value that no store can hold
@@ -94,6 +95,10 @@ class DecompressionError(SkelstoreError, ValueError):
 
 class EmptyVideoError(DecompressionError):
     """No skeleton of the video is left to decompress."""
+
+
+class HeatmapError(SkelstoreError, ValueError):
+    """Skeletons of which no heatmaps can be drawn: not dense, not finite, or of an image of an impossible size."""
 
 
 class JointLayoutError(SkelstoreError, ValueError):

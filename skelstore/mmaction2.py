@@ -1,12 +1,15 @@
 """A store as an MMAction2 1.x data set: ``SkelStorePoseDataset`` in its registry replaces ``PoseDataset``.
 
+``SkelstorePoseTarget`` replaces ``GeneratePoseTarget`` in a pipeline.
+
 Needs MMAction2: ``pip install 'skelstore[torch]' mmaction2``. In a config::
 
     custom_imports = dict(imports=["skelstore.mmaction2"])
     dataset_type = "SkelStorePoseDataset"
     ann_file = "data/k400.zarr"
 
-The reference is mmaction/datasets/pose_dataset.py of MMAction2 1.2.0, on mmengine's BaseDataset.
+The references are mmaction/datasets/pose_dataset.py of MMAction2 1.2.0, on mmengine's BaseDataset, and
+mmaction/datasets/transforms/pose_transforms.py.
 """
 
 from __future__ import annotations
@@ -18,6 +21,8 @@ from typing import Any
 
 from skelstore.errors import FieldNotFoundError, MissingPackageError
 from skelstore.format.files import absolute
+from skelstore.heatmaps.options import Options
+from skelstore.heatmaps.volume import draw_volume
 from skelstore.read.store import open
 from skelstore.train.pipelines import SampledPipeline, without_skeletons
 from skelstore.train.selection import Selection
@@ -26,7 +31,8 @@ from skelstore.wording import kind_of
 try:
     import torch
     from mmaction.datasets import PoseDataset
-    from mmaction.registry import DATASETS
+    from mmaction.registry import DATASETS, TRANSFORMS
+    from mmcv.transforms import BaseTransform
     from mmengine.dataset import force_full_init
     from mmengine.logging import MMLogger
 except ImportError as error:
@@ -35,7 +41,7 @@ except ImportError as error:
         "pip install 'skelstore[torch]' mmaction2"
     ) from error
 
-__all__ = ["SkelStorePoseDataset"]
+__all__ = ["SkelStorePoseDataset", "SkelstorePoseTarget"]
 
 
 @DATASETS.register_module()
@@ -153,3 +159,23 @@ class SkelStorePoseDataset(PoseDataset):
             onehot[info["label"]] = 1.0
             info["label"] = onehot
         return info
+
+
+@TRANSFORMS.register_module()
+class SkelstorePoseTarget(BaseTransform):
+    """MMAction2's GeneratePoseTarget: the same arguments and the same ``imgs`` in bits, many times as fast.
+
+    The arguments are those of ``skelstore.heatmaps.pose_target``. The volume goes to ``heatmap_imgs`` if there are
+    ``imgs`` already. Raises what ``pose_target`` raises, such as an error that names a joint that is NaN.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        self.options = Options(**options)
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Add the heatmap volume to the results."""
+        results["heatmap_imgs" if "imgs" in results else "imgs"] = draw_volume(results, self.options)
+        return results
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.options})"

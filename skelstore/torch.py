@@ -1,4 +1,7 @@
-"""A store as a PyTorch data set, and its sampler; needs PyTorch: ``pip install 'skelstore[torch]'``."""
+"""A store as a PyTorch data set, its sampler, and heatmaps of a batch of clips.
+
+Needs PyTorch: ``pip install 'skelstore[torch]'``.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +22,14 @@ from skelstore.wording import counted, kind_of
 
 try:
     from torch.utils.data import Dataset
+
+    from skelstore.heatmaps.tensors import pose_target
 except ImportError as error:
     raise MissingPackageError(
         f"skelstore.torch needs PyTorch, which cannot be imported ({error}): pip install 'skelstore[torch]'"
     ) from error
 
-__all__ = ["EpochSampler", "SkeletonDataset"]
+__all__ = ["EpochSampler", "SkeletonDataset", "pose_target"]
 
 Source = str | os.PathLike[str] | Store
 

@@ -47,8 +47,8 @@ def imported(path: Path, package: str) -> Iterator[str]:
                 if name in known or base in known:
                     yield name if name in known else base
         elif isinstance(node, ast.Import):
-            names = (alias.name.removeprefix(f"{package}.") for alias in node.names)
-            yield from (name for name in names if name in known)
+            names = [alias.name for alias in node.names if alias.name.startswith(f"{package}.")]
+            yield from (name for name in (name.removeprefix(f"{package}.") for name in names) if name in known)
 
 
 @pytest.mark.parametrize("package", PACKAGES)

@@ -271,7 +271,7 @@ cli.add_command(
     Command(
         "draw",
         "draw_command",
-        """Draw one video of STORE: a picture, an animation, or text in the terminal.
+        """Draw one video of STORE as a picture or an animation.
 
         KEY is the name of the video, or its position (default: the first). FILE ends in .png (a strip of eight frames),
         .gif or .mp4 (every frame), or .svg (one frame); - draws in the terminal.
@@ -307,10 +307,9 @@ cli.add_command(
             ],
         },
         (
-            "skelstore draw ntu60.zarr S001C001P001R001A001 -o walk.gif",
+            "skelstore draw ntu60.zarr -1 -o last.gif",
             "skelstore draw ntu60.zarr 3 -o strip.png --frames 10:90",
             "skelstore draw ntu60.zarr -o heat.mp4 --heatmap limb --fps 15",
-            "skelstore draw ntu60.zarr -1 -o -",
         ),
         context_settings={"ignore_unknown_options": True},
     )

@@ -51,8 +51,9 @@ def heat_image(poses: Poses, position: int, kind: str, view: Plane, persons: Seq
     small = images.fromarray(light.round().astype(np.uint8))
     # Cell i is at i cells, not half a cell later.
     affine = (1 / cells, 0, 0.5, 0, 1 / cells, 0.5)
+    ground = tuple(_GROUND.astype(int).tolist())
     image: Image = small.transform(
-        (view.width, view.height), images.Transform.AFFINE, affine, images.Resampling.BILINEAR
+        (view.width, view.height), images.Transform.AFFINE, affine, images.Resampling.BILINEAR, fillcolor=ground
     )
     return image
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import html
 import io
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from skelstore.drawing import colours, raster
@@ -14,6 +16,8 @@ from skelstore.drawing.packages import pillow
 from skelstore.drawing.scene import Scene, resting
 from skelstore.drawing.svg import picture_svg, spread
 from skelstore.drawing.view import turn
+from skelstore.errors import DrawingError, FrameIndexError
+from skelstore.wording import counted
 
 KINDS = ("png", "gif", "mp4", "svg")
 """The kinds of pictures, as the suffixes of their files."""
@@ -27,6 +31,66 @@ _GAP = 8
 _MARGIN = 10
 _HEADING = 30
 _NUMBER = 22
+
+
+class Selection:
+    """Frames of a video: one, or those of a slice; all if ``frames`` is None.
+
+    Of more than ``most`` frames, ``most`` are spread evenly, the only one in the middle. If that is None, frames after
+    the first ``MOST_FRAMES`` are left out, and ``notes`` has a sentence that says so.
+    """
+
+    def __init__(self, frames: slice | int | None, most: int | None) -> None:
+        self._frames = frames
+        self._most = most
+        self.notes: list[str] = []
+
+    def positions(self, total: int) -> Sequence[int]:
+        """The positions among ``total`` frames, ascending. Raises FrameIndexError if there are none."""
+        frames = self._frames
+        if isinstance(frames, int):
+            if not -total <= frames < total:
+                raise FrameIndexError(f"--frames {frames}: the video has {counted(total, 'frame')} to draw")
+            return [frames % total]
+        chosen = range(total)[slice(None) if frames is None else frames]
+        if not len(chosen):
+            raise FrameIndexError(f"no frame is selected of the {counted(total, 'frame')} that the video has to draw")
+        if self._most == 1 and len(chosen) > 1 and frames is not None:
+            raise DrawingError(f"an svg has one frame, and --frames selects {len(chosen):,}: give one, such as 12")
+        if self._most == 1:
+            return [chosen[len(chosen) // 2]]
+        if self._most is not None:
+            return [chosen[place] for place in spread(len(chosen), self._most).tolist()]
+        if len(chosen) > MOST_FRAMES:
+            self.notes.append(
+                f"of {counted(len(chosen), 'frame')} the first {MOST_FRAMES:,} are drawn; choose others with --frames"
+            )
+        return chosen[:MOST_FRAMES]
+
+
+@dataclass(frozen=True)
+class Animation:
+    """A video drawn as a gif, which plays where a notebook shows this object.
+
+    ``gif`` has the bytes of the file. ``notes`` are sentences on what is not drawn.
+    """
+
+    gif: bytes = field(repr=False)
+    title: str
+    notes: tuple[str, ...]
+
+    def _repr_html_(self) -> str:
+        data = base64.b64encode(self.gif).decode()
+        notes = "".join(f"<p>{html.escape(note)}</p>" for note in self.notes)
+        return f'<img alt="{html.escape(self.title)}" src="data:image/gif;base64,{data}">{notes}'
+
+
+def animation(scene: Scene, notes: Sequence[str] = ()) -> Animation:
+    """The frames of a scene as an animation. Raises MissingPackageError if Pillow is not installed."""
+    file = io.BytesIO()
+    notes = (*notes, *draw(scene, file, "gif"))
+    title = ", ".join(text for text in (scene.caption.title, scene.caption.name) if text)
+    return Animation(file.getvalue(), title, notes)
 
 
 def draw(scene: Scene, file: BinaryIO, kind: str) -> list[str]:

@@ -254,7 +254,7 @@ def _seen(points: NDArray[Any], scores: NDArray[Any] | None) -> Floats:
     away = (points != 0).any(-1)
     there = finite & (away if points.shape[-1] == 2 else away.any(-1, keepdims=True))
     if scores is None:
-        return there.astype(np.float64)
+        scores = np.ones(there.shape)
     sure = np.nan_to_num(np.asarray(scores, np.float64), nan=0.0, posinf=1.0, neginf=0.0).clip(0, 1)
     seen: Floats = np.where(there, sure, 0.0)
     return seen

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from skelstore.drawing import colours, footage, raster
+from skelstore.drawing import colours, footage, heat, raster
 from skelstore.drawing.captions import Caption, caption_of
 from skelstore.drawing.figure import Pen, Skeleton, figures, ground, pen_for
 from skelstore.drawing.packages import pillow
@@ -121,8 +121,6 @@ class Scene:
         if self.footage is not None:
             yield from footage.shown_frames(self.footage, [self.places[position] for position in positions], size)
         elif self.options.heatmap is not None and isinstance(self.view, Plane):
-            from skelstore.drawing import heat
-
             for position in positions:
                 yield heat.heat_image(self.poses, position, self.options.heatmap, self.view, self.options.persons)
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,9 +34,11 @@ def frame_text(
 ) -> list[str]:
     """The frame at a position in at most ``lines`` lines of ``columns`` characters.
 
-    With ``coloured`` lines have the escape sequences of ANSI terminals for colours. Without ``braille`` cells with
-    dots are ``#``, for terminals that have no Unicode.
+    It shows the box of the poses: in the whole image, persons would be too small. With ``coloured`` lines have the
+    escape sequences of ANSI terminals for colours. Without ``braille`` cells with dots are ``#``, for terminals that
+    have no Unicode.
     """
+    poses = replace(poses, image=None)
     view = view_of(poses, np.array([position]), (2 * columns, 4 * lines))
     rows, across = -(-view.height // 4), -(-view.width // 2)
     dots = np.zeros((rows, 4, across, 2), bool)

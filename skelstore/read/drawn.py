@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,9 @@ from skelstore.errors import FieldNotFoundError, SkelstoreError
 from skelstore.format.schema import Annotation
 from skelstore.read.lazy import LazyAnnotation
 from skelstore.read.reader import Reader
+
+if TYPE_CHECKING:
+    from skelstore.drawing.picture import Animation
 
 THUMBNAILS = 6
 """Number of videos that a notebook shows of a store."""
@@ -74,3 +77,25 @@ def thumbnails(reader: Reader, rows: Sequence[int], class_names: Sequence[str] |
             )
         except (SkelstoreError, MemoryError, ArithmeticError):
             continue
+
+
+def animated(
+    reader: Reader, row: int, class_names: Sequence[str] | None, frames: slice | None, **options: Any
+) -> Animation:
+    """The video at a row of the table as an ``Animation``; ``options`` are those of ``scene.Options``."""
+    from skelstore.drawing.packages import pillow
+    from skelstore.drawing.picture import BOXES, Selection, animation
+    from skelstore.drawing.scene import Options, scene_of
+
+    pillow()
+    selection = Selection(frames, None)
+    annotation, chosen = drawn_frames(reader, row, selection.positions)
+    scene = scene_of(
+        annotation,
+        reader.joints.layout,
+        BOXES["gif"],
+        class_names=class_names,
+        frames=chosen,
+        options=Options(**options),
+    )
+    return animation(scene, selection.notes)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, SupportsIndex, TypeVar, get_args, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, SupportsIndex, TypeVar, get_args, overload
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from skelstore.choices import Heatmap
 from skelstore.errors import AmbiguousVideoError, MissingPackageError, StoreError, VideoIndexError, VideoNotFoundError
 from skelstore.format import values
 from skelstore.format.files import local_path
@@ -28,6 +29,9 @@ from skelstore.read.reader import Reader
 from skelstore.read.reopening import reopen
 from skelstore.read.rows import Rows, Run
 from skelstore.wording import closest, counted, kind_of
+
+if TYPE_CHECKING:
+    from skelstore.drawing.picture import Animation
 
 T = TypeVar("T")
 
@@ -92,7 +96,16 @@ class Store:
         return describing.as_text(self._reader, self._length, self._rows is None)
 
     def _repr_html_(self) -> str:
-        return describing.as_html(self._reader, self._length, self._rows is None)
+        """The same as a table for a notebook, with the middle frames of the first videos; never raises an error."""
+        from skelstore.read.drawn import THUMBNAILS, thumbnails
+
+        first = [self._row(position) for position in range(min(self._length, THUMBNAILS))]
+        try:
+            drawn = "".join(thumbnails(self._reader, first, self.class_names))
+        except Exception:  # a damaged store may be shown in a notebook, too
+            drawn = ""
+        table = describing.as_html(self._reader, self._length, self._rows is None)
+        return f"{table}<div>{drawn}</div>" if drawn else table
 
     @property
     def path(self) -> Path:
@@ -306,6 +319,40 @@ class Store:
         elif box_thr is not None:
             videos.require_box_scores(self._reader, self._table_rows(), f"box_thr={box_thr}")
         return Decompressed(view, box_thr=box_thr, squeeze=squeeze, max_person=max_person)
+
+    def show(
+        self,
+        key: str | SupportsIndex,
+        *,
+        frames: slice | None = None,
+        persons: Sequence[int] | None = None,
+        scale: float | None = None,
+        fps: float | None = None,
+        heatmap: Heatmap | None = None,
+        video: str | os.PathLike[str] | None = None,
+    ) -> Animation:
+        """Draw a video; in a notebook the result plays, and its ``gif`` has the bytes of a file.
+
+        ``frames`` selects frames, ``persons`` rows of ``keypoint``. ``scale`` is the width of the drawing divided by
+        that of the image, ``fps`` the number of frames per second. ``heatmap`` draws the heatmaps of joints or limbs,
+        and ``video`` draws over the frames of a file. docs/drawing.md describes all of it.
+
+        Raises DrawingError if the video cannot be drawn in this way, MissingPackageError without ``skelstore[draw]``,
+        FrameIndexError if no frame is selected, and what ``store[key]`` raises.
+        """
+        from skelstore.read.drawn import animated
+
+        return animated(
+            self._reader,
+            self._locate(key),
+            self.class_names,
+            frames,
+            persons=None if persons is None else tuple(persons),
+            scale=scale,
+            rate=fps,
+            heatmap=heatmap,
+            video=None if video is None else Path(video),
+        )
 
     def lazy(self, key: str | SupportsIndex) -> LazyAnnotation:
         """The annotation of a video as a Mapping that reads each value on access; ``dict(…)`` reads all.

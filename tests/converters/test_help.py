@@ -118,7 +118,7 @@ def test_options_of_a_source_are_those_that_its_dialects_declare() -> None:
 
 OTHERS = {"--json": ["bench"], "--labels": ["subset"], "--kpfiles": ["export"], "--recipe": ["derive"]}
 """Options that have only the name in common: a file of figures, labels of videos, folders that are written, ..."""
-OTHERS |= {"--skip-broken": ["derive"], "--subset": [], "--split": []}
+OTHERS |= {"--skip-broken": ["derive"], "--subset": [], "--split": [], "--frames": ["draw"], "-o": ["draw"]}
 
 
 def test_an_option_of_several_commands_is_the_same_in_all() -> None:

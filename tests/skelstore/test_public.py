@@ -22,6 +22,7 @@ EXPORTED = [
     "Field",
     "FieldNotFoundError",
     "FrameIndexError",
+    "HeatmapError",
     "JointLayoutError",
     "LazyAnnotation",
     "MergeError",
@@ -62,6 +63,7 @@ ERRORS: dict[str, tuple[str, ...]] = {
     "WorkerError": ("SkelstoreError", "RuntimeError"),
     "MergeError": ("SkelstoreError", "ValueError"),
     "FrameIndexError": ("SkelstoreError", "IndexError"),
+    "HeatmapError": ("SkelstoreError", "ValueError"),
     "JointLayoutError": ("SkelstoreError", "ValueError"),
     "DecompressionError": ("SkelstoreError", "ValueError"),
     "EmptyVideoError": ("DecompressionError",),
@@ -95,6 +97,9 @@ SIGNATURES = {
     "Store.at": "(self, positions: 'Sequence[int] | np.ndarray[Any, Any]') -> 'Store'",
     "decompress_pose": "(annotation: 'Mapping[str, Any]', *, squeeze: 'bool' = True, max_person: 'int' = 10) "
     "-> 'dict[str, Any]'",
+    "Store.show": "(self, key: 'str | SupportsIndex', *, frames: 'slice | None' = None, "
+    "persons: 'Sequence[int] | None' = None, scale: 'float | None' = None, fps: 'float | None' = None, "
+    "heatmap: 'Heatmap | None' = None, video: 'str | os.PathLike[str] | None' = None) -> 'Animation'",
     "Store.lazy": "(self, key: 'str | SupportsIndex') -> 'LazyAnnotation'",
     "Store.index": "(self, name: 'str') -> 'int'",
     "Store.name": "(self, position: 'int') -> 'str | None'",
