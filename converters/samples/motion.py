@@ -61,6 +61,9 @@ DEPTH_NOISE = 0.004
 EVER_HIDDEN = np.float32(0.1)
 """What the score of a joint loses on average that is hard to find, beside what can be seen in the scene."""
 
+BEYOND = np.float32(0.02)
+"""How far beyond the image a joint may be found, against the size of the image."""
+
 LOST = 0.06
 """Fraction of the persons of dense data who are not detected in some frames, which hold zeros."""
 
@@ -149,7 +152,9 @@ def estimates(
     """
     points = joints_3d(scene, person, frame, layout)
     pixels = np.ascontiguousarray(on_image(scene.camera, points))
+    size = np.array(scene.camera.shape[::-1], np.float32)
     hard = np.ascontiguousarray(difficulty(scene.camera, points, pixels, person, frame, layout))
+    pixels.clip(-BEYOND * size, (1 + BEYOND) * size, out=pixels)
     return _quantised(random, pixels, hard, fine=fine), _scores(random, person, frame, hard)
 
 

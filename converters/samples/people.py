@@ -53,12 +53,13 @@ def stage(
     """
     height, width = shape
     focal = (0.985 if width > height else 0.8) * height
-    camera = Camera(shape, focal, random.uniform(1, 1.3), random.uniform(0, 0.12))
+    camera = Camera(shape, focal, random.uniform(1.1, 1.4), random.uniform(0.08, 0.2))
     actions = [action if i < 2 or persons <= 3 else CLASS_NAMES[random.integers(4)] for i in range(persons)]
     if action == "shaking hands":
         actions[2 * (persons > 1) :] = [name if name != action else "standing" for name in actions[2 * (persons > 1) :]]
     low, high = np.log(depths).tolist()
     depth = np.exp(random.uniform(low, high, persons))
+    depth[[name == "falling" for name in actions]] *= 1.2  # who lies takes more room
     seen = width / focal * depth
     spread = random.uniform(-0.5, 0.5, persons) * (0.4 if persons > 2 else 0.3 if persons == 1 else 0.08)
     if persons == 2:
@@ -130,7 +131,7 @@ def _heading(random: np.random.Generator, action: str) -> float:
     """Where a person looks who does this: who walks, across the image; who waves, to the camera."""
     side = 1.0 - 2.0 * float(random.integers(2))
     if action == "walking":
-        return side * np.pi / 2 + random.uniform(-0.6, 0.6)
+        return side * np.pi / 2 + random.uniform(-0.4, 0.4)
     if action in ("sitting down", "falling"):
         return float(np.pi + side * random.uniform(0.6, 1.4))
     return float(np.pi + random.uniform(-0.7, 0.7))

@@ -25,8 +25,8 @@ SHAPE = (720, 1080)
 """Height and width of the images, in pixels."""
 DEPTHS = (2.7, 3.2)
 """How far persons are from the camera, in metres."""
-FRAMES = (66, 100)
-"""Bounds of the number of frames: 2.2 to 3.3 seconds."""
+FRAMES = (64, 84)
+"""Bounds of the number of frames: 2.1 to 2.8 seconds."""
 MISSED_RUNS = 1.5
 """Mean number of runs of frames in which a detector misses a person, of 2 to 7 frames each."""
 FALSE_SHARE = 0.15
