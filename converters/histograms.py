@@ -25,7 +25,7 @@ TAIL = 0.995
 """Fraction of the videos up to whose length bars have the same width; the last bar has all longer ones."""
 NARROWEST = 40
 """Columns that lines have at least, however narrow the terminal is."""
-WIDEST = 100
+WIDEST = 80
 """Columns that lines have at most."""
 
 MOST_FRAMES = 1 << 40
@@ -79,7 +79,11 @@ def length_histogram(store: Store) -> Histogram | None:
     places = np.minimum((frames - first) // width, count - 1)
     videos = np.bincount(places, minlength=count).tolist()
     starts = [first + width * i for i in range(count)]
-    names = [f"{start:,}" if width == 1 else f"{start:,} to {start + width - 1:,}" for start in starts]
+    digits = len(f"{starts[-1] + width - 1:,}")
+    names = [
+        f"{start:>{digits},}" if width == 1 else f"{start:>{digits},} to {start + width - 1:>{digits},}"
+        for start in starts
+    ]
     if high > starts[-1] + width - 1:
         names[-1] = f"{starts[-1]:,} or more"
     return Histogram("videos by frames", [Bar(name, number) for name, number in zip(names, videos, strict=True)])

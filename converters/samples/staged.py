@@ -49,11 +49,15 @@ def people_like(count: int, seed: int = 0) -> dict[str, Any]:
 
 
 def people_3d_like(count: int, seed: int = 0) -> dict[str, Any]:
-    """The same persons in 3D: ``keypoint`` is float16 [M, T, 25, 3], in metres, of Kinect's joints."""
-    annotations = [
-        {"frame_dir": name, "label": label, "keypoint": skeletons(random, scene, frames), "total_frames": frames}
-        for name, label, frames, random, scene in _scenes(count, seed)
-    ]
+    """The same persons in 3D: ``keypoint`` is float16 [M, T, 25, 3], in metres, of Kinect's joints.
+
+    The camera is level, as after a rotation by Kinect's plane of the floor.
+    """
+    annotations = []
+    for name, label, frames, random, scene in _scenes(count, seed):
+        level = scene._replace(camera=scene.camera._replace(pitch=0.0))
+        keypoint = skeletons(random, level, frames)
+        annotations.append({"frame_dir": name, "label": label, "keypoint": keypoint, "total_frames": frames})
     return {"split": _split(count), "annotations": annotations}
 
 
