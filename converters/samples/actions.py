@@ -67,10 +67,10 @@ _IN_THE_AIR = {
     "right_foot_up": 0.15,
     "left_foot_forward": -0.02,
     "right_foot_forward": -0.02,
-    "left_hand_up": 0.3,
-    "right_hand_up": 0.3,
-    "left_hand_forward": 0.75,
-    "right_hand_forward": 0.75,
+    "left_hand_up": -0.1,
+    "right_hand_up": -0.1,
+    "left_hand_forward": 0.6,
+    "right_hand_forward": 0.6,
 }
 _JUMP = (Key(0, 0.4, _CROUCHING), Key(0.4, 0.35, _IN_THE_AIR), Key(0.72, 0.3, _CROUCHING), Key(1, 0.4, {}))
 

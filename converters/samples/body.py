@@ -135,6 +135,8 @@ REST |= {
 _ENDS = slice(STATE.index("left_hand_out"), STATE.index("right_foot_forward") + 1)
 _FIRST_BONES = np.array([UPPER_ARM, UPPER_ARM, THIGH, THIGH], np.float32)[:, None, None]
 _SECOND_BONES = np.array([FOREARM, FOREARM, SHANK, SHANK], np.float32)[:, None, None]
+_NOWHERE = np.array([[0.9e-5], [-1.7e-5], [1.3e-5]], np.float32)
+"""Added to directions, so that none is of length 0, or parallel to another."""
 _ELBOWS = ((0.5, -0.6, -0.6), (-0.5, -0.6, -0.6))
 _KNEES = ((0.15, 0, 1), (-0.15, 0, 1))
 """Directions to which elbows and knees point: in the frames of the chest and of the hips."""
@@ -208,7 +210,7 @@ def _turned(frame: Floats, offsets: tuple[tuple[float, ...], ...]) -> Floats:
 def _bent(roots: Floats, ends: Floats, poles: Floats) -> tuple[Floats, Floats, Floats]:
     """Elbows and knees, wrists and ankles, and the directions of forearms and shanks, each [4, 3, N]."""
     one, two = _FIRST_BONES, _SECOND_BONES
-    straight = ends - roots
+    straight = ends - roots + _NOWHERE
     distance = np.sqrt((straight * straight).sum(axis=1, keepdims=True))
     straight /= np.maximum(distance, np.float32(1e-6))
     distance = distance.clip(np.abs(one - two) + np.float32(0.02), np.float32(0.9995) * (one + two))
@@ -221,6 +223,8 @@ def _bent(roots: Floats, ends: Floats, poles: Floats) -> tuple[Floats, Floats, F
 
 def _perpendicular(directions: Floats, to: Floats) -> Floats:
     """The part of directions that is perpendicular to others of length 1, with length 1: [k, 3, N]."""
-    part: Floats = directions - (directions * to).sum(axis=1, keepdims=True) * to
-    part /= np.sqrt(np.maximum((part * part).sum(axis=1, keepdims=True), np.float32(1e-12)))
+    part: Floats = directions + _NOWHERE
+    for _ in range(2):  # the second time removes what rounding has left
+        part = part - (part * to).sum(axis=1, keepdims=True) * to
+        part /= np.sqrt(np.maximum((part * part).sum(axis=1, keepdims=True), np.float32(1e-12)))
     return part

@@ -46,7 +46,7 @@ BOX_PADDING = 1.25
 BOX_JITTER = 0.01
 """Standard deviation of the sides of a detected box, against its size."""
 
-CELL_NOISE = 0.88
+CELL_NOISE = 0.82
 """Standard deviation of an estimate of a joint that is easy to see, in cells of the heatmap."""
 
 FINE = 8
@@ -58,7 +58,7 @@ FINE_NOISE = 0.25
 DEPTH_NOISE = 0.004
 """Standard deviation of a coordinate that a depth camera measures, in metres."""
 
-EVER_HIDDEN = np.float32(0.1)
+EVER_HIDDEN = np.float32(0.065)
 """What the score of a joint loses on average that is hard to find, beside what can be seen in the scene."""
 
 BEYOND = np.float32(0.02)
@@ -173,7 +173,7 @@ def _quantised(
     cell: NDArray[np.float32] = BOX_PADDING * np.max((high - low) / HEATMAP, axis=-1)[:, None, None]
     origin = ((low + high) / 2)[:, None] - cell * HEATMAP / 2
     noise = np.float32(FINE_NOISE if fine else CELL_NOISE)
-    error = (noise * (1 + 2 * hard))[..., None] * random.standard_normal(points.shape, np.float32)
+    error = (noise * (1 + np.float32(1.5) * hard))[..., None] * random.standard_normal(points.shape, np.float32)
     found = (points - origin) / cell + error
     if fine:
         binned: NDArray[np.float32] = origin + cell * (np.round(FINE * found) / np.float32(FINE))
@@ -197,6 +197,6 @@ def _scores(
     hidden = EVER_HIDDEN * random.standard_exponential((people, joints), np.float32)
     pace, phase = random.uniform(0.2, 1.2, (people, joints)), random.uniform(0, 2 * np.pi, (people, joints))
     wave = np.sin((frame[:, None] / 30 * (2 * np.pi) * pace[person] + phase[person]).astype(np.float32))
-    noise = 0.024 * (1 + hard) * (random.standard_exponential(wave.shape, np.float32) - 1)
+    noise = 0.02 * (1 + hard) * (random.standard_exponential(wave.shape, np.float32) - 1)
     score: NDArray[np.float32] = 0.97 - (hidden[person] + hard) * (1 + np.float32(0.3) * wave) - noise
     return score.clip(0.02, 1.02).astype(np.float16)

@@ -18,11 +18,11 @@ BROAD = 0.13
 """Radius of the trunk, in metres."""
 BEHIND = 0.05
 """How much farther than the trunk or the head a joint is that they hide, in metres."""
-FAST = 0.12
+FAST = 0.075
 """Speed of a joint that is blurred, in statures a frame."""
 BORDER = 0.03
 """Width of the border of the image in which joints are hard to find, against the larger side."""
-BY_BODIES, BESIDE, FAST_LOSS = 0.5, 0.6, 0.35
+BY_BODIES, BESIDE, FAST_LOSS = 0.5, 0.6, 0.25
 """What the score of a joint loses behind a body, beside the image, and in fast motion."""
 CROWD = 3
 """The most persons who are compared with each other: among more, only their own bodies hide joints."""
