@@ -78,7 +78,7 @@ figures: $(VENV)/.bench ## measure, and rewrite the tables and the plot of the d
 	$(BIN)/python -m benchmarks reading opening workers size conversion --documents .
 
 pictures: $(VENV)/.test ## draw the pictures of the documents anew, from sample data
-	$(BIN)/python -m tests.support.pictures
+	$(BIN)/python -m tests.support.document_pictures
 
 mmaction-test: $(VENV)-mmaction/.installed ## training: PyTorch and MMAction2 on stores, against MMAction2's own code
 	$(VENV)-mmaction/bin/python -m pytest $(PARALLEL) tests/torch tests/mmaction \

@@ -46,6 +46,7 @@ PAGES = (
     "joints",
     "splits",
     "tracking",
+    "drawing",
 )
 DOCUMENTS = ["README.md", *(f"docs/{page}.md" for page in PAGES)]
 TRAINING = "docs/training.md"

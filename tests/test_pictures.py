@@ -7,7 +7,7 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 from benchmarks.documents import PLOT
-from tests.support.pictures import DRAWN, ROWS, STRIP, strip, write_stores
+from tests.support.document_pictures import DRAWN, ROWS, STRIP, strip, write_stores
 from tests.support.repository import REPOSITORY
 
 DOCUMENTS = REPOSITORY / "docs"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import sys
@@ -31,6 +32,9 @@ def draw_command(
     force: bool,
     **options: Any,
 ) -> None:
+    for option, value in (("--scale", options["scale"]), ("--fps", options["rate"])):
+        if value is not None and not math.isfinite(value):
+            raise click.BadParameter(f"{value} is not a number; expected one, such as 2", param_hint=repr(option))
     selected = None if frames is None else _parse(parse_frames, frames, "--frames")
     only = None if persons is None else _parse(parse_persons, persons, "--persons")
     if str(out) != "-":

@@ -1,7 +1,7 @@
 """The colours of drawings. Left and right, and persons, can be told apart by colour-blind people.
 
 They are colours of the palette of Okabe and Ito (Color Universal Design, 2008, https://jfly.uni-koeln.de/color/);
-tests/skelstore/test_drawing_colours.py computes how far apart they are for people who lack one kind of cone.
+tests/drawing/test_colours.py computes how far apart they are for people who lack one kind of cone.
 """
 
 from __future__ import annotations
@@ -50,4 +50,4 @@ def as_hex(colour: Colour) -> str:
 def text_on(colour: Colour) -> Colour:
     """Black or white, whichever can be read better on the colour."""
     red, green, blue = colour
-    return (0, 0, 0) if 299 * red + 587 * green + 114 * blue > 128_000 else (255, 255, 255)
+    return (0, 0, 0) if 299 * red + 587 * green + 114 * blue > 100_000 else (255, 255, 255)

@@ -142,9 +142,10 @@ def _opened(path: Path) -> Iterator[Any]:
                 if not container.streams.video:
                     raise DrawingError(f"{path} has no video; expected one to draw over")
                 yield container
-        except (av.FFmpegError, ValueError, EOFError) as error:
+        except (av.FFmpegError, OSError, ValueError) as error:
             if isinstance(error, DrawingError):
                 raise
+            reason = getattr(error, "strerror", None) or str(error)
             raise DrawingError(
-                f"{path} is not a video that can be read ({error}); expected one to draw over"
+                f"{path} is not a video that can be read ({reason}); expected one to draw over"
             ) from error

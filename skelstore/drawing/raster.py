@@ -1,7 +1,7 @@
 """Figures drawn on an image of Pillow, with smooth edges.
 
-Bones and joints are drawn four times as large on a transparent layer around the figures, which is then reduced: faster
-than drawing smooth lines one by one, and exact to an eighth of a pixel.
+The part of the image around the figures is enlarged, drawn on, and reduced again: faster than drawing smooth lines one
+by one, and exact to an eighth of a pixel.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,37 +23,49 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from PIL.ImageDraw import ImageDraw
 
+Box: TypeAlias = tuple[int, int, int, int]
+"""Left, top, right and bottom in pixels."""
+
 _ENLARGED = 4
 """Bones and joints are drawn this many times as large."""
+_LARGE = 60_000
+"""Pixels of a part of the image that is enlarged once less: it takes half the time."""
+_CASING = 1.2
+_CASING_INK: Colour = (0x14, 0x18, 0x1E)
+"""Width in pixels and colour of the dark edge of bones and joints."""
 
 
-def paint(canvas: Image, figures: Sequence[Figure], pen: Pen, size: tuple[int, int]) -> None:
-    """Draw figures on the part of ``canvas`` (RGB) that begins at (0, 0) and has this width and height."""
+def paint(
+    canvas: Image,
+    figures: Sequence[Figure],
+    pen: Pen,
+    size: tuple[int, int],
+    *,
+    ground: NDArray[np.float64],
+    cased: bool = False,
+) -> None:
+    """Draw figures on the part of ``canvas`` (RGB) that begins at (0, 0) and has this width and height.
+
+    The lines [lines, 2, 2] of ``ground`` are drawn first. With ``cased`` bones and joints have a dark edge, so that
+    they can be seen on any picture.
+    """
+    if len(ground):
+        _paint_ground(canvas, ground)
     box = _box_of(figures, pen, size)
     if box is None:
         return
-    images = pillow()
-    layer = images.Image.new("RGBA", ((box[2] - box[0]) * _ENLARGED, (box[3] - box[1]) * _ENLARGED), (255, 255, 255, 0))
-    draw = images.ImageDraw.Draw(layer)
+    part = canvas.crop(box)
+    times = _ENLARGED if part.width * part.height < _LARGE else _ENLARGED - 1
+    layer = part.resize((part.width * times, part.height * times), pillow().Image.Resampling.NEAREST)
+    brush = _Brush(pillow().ImageDraw.Draw(layer), box, times)
     for figure in figures:
-        _paint_person(draw, figure, pen, box[:2])
-    layer = layer.reduce(_ENLARGED)
-    canvas.paste(layer, box[:2], layer)
+        if cased:
+            _paint_casing(brush, figure, pen)
+        _paint_person(brush, figure, pen, _CASING_INK if cased else colours.PAPER)
+    canvas.paste(layer.reduce(times), box[:2])
     for figure in figures:
         if figure.number_at is not None:
             _paint_number(canvas, figure.person, figure.number_at, pen)
-
-
-def paint_ground(canvas: Image, lines: NDArray[np.float64]) -> None:
-    """Draw the lines [lines, 2, 2] of the ground under 3D poses."""
-    images = pillow()
-    if not len(lines):
-        return
-    layer = images.Image.new("L", (canvas.width * 2, canvas.height * 2), 0)
-    draw = images.ImageDraw.Draw(layer)
-    for start, end in (lines * 2).tolist():
-        draw.line([tuple(start), tuple(end)], fill=255, width=2)
-    canvas.paste(colours.FRAME, (0, 0), layer.reduce(2))
 
 
 def paint_border(canvas: Image, size: tuple[int, int]) -> None:
@@ -91,7 +103,7 @@ def fitting_text(text: str, width: float, size: float) -> str:
     return f"{text[:least]}…" if least else ""
 
 
-def _box_of(figures: Sequence[Figure], pen: Pen, size: tuple[int, int]) -> tuple[int, int, int, int] | None:
+def _box_of(figures: Sequence[Figure], pen: Pen, size: tuple[int, int]) -> Box | None:
     """Left, top, right and bottom of what figures cover within the drawing; None if that is nothing."""
     places = [dot.place for figure in figures for dot in figure.dots]
     places += [figure.number_at for figure in figures if figure.number_at is not None]
@@ -104,35 +116,66 @@ def _box_of(figures: Sequence[Figure], pen: Pen, size: tuple[int, int]) -> tuple
     return (left, top, right, bottom) if left < right and top < bottom else None
 
 
-def _paint_person(draw: ImageDraw, figure: Figure, pen: Pen, origin: tuple[int, int]) -> None:
-    def enlarged(place: Place) -> Place:
-        return (place[0] - origin[0]) * _ENLARGED, (place[1] - origin[1]) * _ENLARGED
+def _paint_ground(canvas: Image, lines: NDArray[np.float64]) -> None:
+    layer = pillow().Image.new("L", (canvas.width * 2, canvas.height * 2), 0)
+    brush = _Brush(pillow().ImageDraw.Draw(layer), (0, 0), 2)
+    for (x0, y0), (x1, y1) in lines.tolist():
+        brush.stroke((x0, y0), (x1, y1), 255, 1)
+    canvas.paste(colours.FRAME, (0, 0), layer.reduce(2))
 
-    width = max(round(pen.width * _ENLARGED), 1)
-    dash = [length * pen.width * _ENLARGED for length in figure.dash]
+
+class _Brush:
+    """Draws on an enlarged part of an image; places and sizes are in pixels of the image."""
+
+    def __init__(self, draw: ImageDraw, box: Sequence[int], times: int) -> None:
+        self._draw = draw
+        self._left, self._top = box[:2]
+        self._times = times
+
+    def stroke(self, start: Place, end: Place, colour: Colour | int, width: float) -> None:
+        """A line with straight ends."""
+        # Pillow would cut the fractions off.
+        places = [round(x) for place in (start, end) for x in self._enlarged(place)]
+        self._draw.line(places, fill=colour, width=max(round(width * self._times), 1))
+
+    def disc(self, place: Place, radius: float, colour: Colour) -> None:
+        """A disc."""
+        (x, y), radius = self._enlarged(place), radius * self._times
+        # Pixel i covers i to i + 1, and Pillow's boxes include their last pixel.
+        left, top = round(x - radius), round(y - radius)
+        right, bottom = max(round(x + radius) - 1, left), max(round(y + radius) - 1, top)
+        self._draw.ellipse((left, top, right, bottom), fill=colour)
+
+    def _enlarged(self, place: Place) -> Place:
+        return (place[0] - self._left) * self._times, (place[1] - self._top) * self._times
+
+
+def _paint_casing(brush: _Brush, figure: Figure, pen: Pen) -> None:
+    """The edges of bones and joints, each ``_CASING`` pixels wide."""
     for line in figure.lines:
-        colour = (*line.colour, round(255 * line.opacity))
-        whole = line._replace(start=enlarged(line.start), end=enlarged(line.end))
-        for start, end in _dashes(whole, dash) if dash else [(whole.start, whole.end)]:
-            draw.line((start, end), fill=colour, width=width)
-    radius = pen.joint * _ENLARGED
+        brush.stroke(line.start, line.end, _CASING_INK, pen.width + 2 * _CASING)
     for dot in figure.dots:
-        strength = round(255 * dot.opacity)
-        place = enlarged(dot.place)
-        _disc(draw, place, radius, (*dot.colour, strength))
+        brush.disc(dot.place, pen.joint + _CASING, _CASING_INK)
+
+
+def _paint_person(brush: _Brush, figure: Figure, pen: Pen, behind: Colour) -> None:
+    """Bones, joints and the disc of the number; what is not opaque is mixed with the colour ``behind`` it."""
+    dash = [length * pen.width for length in figure.dash]
+    for line in figure.lines:
+        colour = _mixed(line.colour, behind, line.opacity)
+        for start, end in _dashes(line, dash) if dash else [(line.start, line.end)]:
+            brush.stroke(start, end, colour, pen.width)
+    for dot in figure.dots:
+        brush.disc(dot.place, pen.joint, _mixed(dot.colour, behind, dot.opacity))
         if figure.is_hollow:
-            _disc(draw, place, radius - 0.6 * width, (*colours.PAPER, strength))
+            brush.disc(dot.place, pen.joint - 0.6 * pen.width, _mixed(colours.PAPER, behind, dot.opacity))
     if figure.number_at is not None:
-        colour_of = colours.PERSONS[figure.person % len(colours.PERSONS)]
-        _disc(draw, enlarged(figure.number_at), pen.number * _ENLARGED, (*colour_of, 255))
+        brush.disc(figure.number_at, pen.number, colours.PERSONS[figure.person % len(colours.PERSONS)])
 
 
-def _disc(draw: ImageDraw, place: Place, radius: float, colour: tuple[int, int, int, int]) -> None:
-    x, y = place
-    # Pixel i covers i to i + 1, and Pillow's boxes include their last pixel.
-    left, top = round(x - radius), round(y - radius)
-    right, bottom = max(round(x + radius) - 1, left), max(round(y + radius) - 1, top)
-    draw.ellipse((left, top, right, bottom), fill=colour)
+def _mixed(colour: Colour, behind: Colour, opacity: float) -> Colour:
+    red, green, blue = (round(b + (c - b) * opacity) for c, b in zip(colour, behind, strict=True))
+    return red, green, blue
 
 
 def _dashes(line: Line, dash: Sequence[float]) -> Iterator[tuple[Place, Place]]:

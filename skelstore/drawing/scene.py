@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 RATE = 30.0
 """Frames per second of a video whose rate is not known; that of NTU RGB+D, and of most videos of Kinetics."""
+_OF_3D = 0.8
+"""Sides of a 3D drawing, against those of the box: it is filled, where an image has persons in some part of it."""
 _KINECT_IMAGE = (1080.0, 1920.0)
 """(height, width) of the colour images of Kinect v2."""
 _LETTERS = (15, 12)
@@ -80,12 +82,10 @@ class Scene:
         size = self.view.width, self.view.height
         skeleton = Skeleton(self.poses, dark=self.footage is not None)
         for position, angle, canvas in zip(positions, angles, self.backgrounds(positions), strict=True):
-            raster.paint_ground(canvas, ground(self.view, angle))
-            if self.options.heatmap is None:
-                persons = figures(
-                    self.poses, position, skeleton, self.view, self.pen, angle=angle, persons=self.options.persons
-                )
-                raster.paint(canvas, persons, self.pen, size)
+            persons = self.options.persons if self.options.heatmap is None else ()
+            drawn = figures(self.poses, position, skeleton, self.view, self.pen, angle=angle, persons=persons)
+            lines = ground(self.view, angle)
+            raster.paint(canvas, drawn, self.pen, size, ground=lines, cased=self.footage is not None)
             yield canvas
 
     def frames(self, positions: Sequence[int], angles: Sequence[float]) -> Iterator[Image]:
@@ -156,6 +156,8 @@ def scene_of(
     film = None if options.video is None else footage.look_up(options.video)
     if film is not None:
         found = _on_film(found, film)
+    if found.dimensions == 3:
+        box = round(_OF_3D * box[0]), round(_OF_3D * box[1])
     view = view_of(found, np.arange(len(found)), box, options.scale)
     own = _number(annotation, ("fps", "frame_rate"))
     places = () if film is None else tuple(footage.matching_frames(film, frames, own))

@@ -93,8 +93,8 @@ def view_of(
 ) -> View:
     """The view in which frames at some positions are drawn, as large as fits in ``box`` (width, height).
 
-    With ``scale`` the width of the drawing is that of the image times ``scale``; where no image is known and in 3D, it
-    is that of ``box`` times ``scale``. Raises DrawingError if a side would be longer than ``MOST_PIXELS``.
+    With ``scale`` the width of the drawing is that of the image times ``scale``; in 3D and without an image, what fits
+    in ``box`` is multiplied by it. Raises DrawingError if a side would be longer than ``MOST_PIXELS``.
     """
     points = _sampled(poses, positions)
     if poses.dimensions == 3:
@@ -127,7 +127,7 @@ def turn(position: int, count: int, rate: float) -> float:
 
 
 def _pixels(width: float, height: float) -> tuple[int, int]:
-    if max(width, height) > MOST_PIXELS:
+    if not max(width, height) <= MOST_PIXELS:  # NaN, too
         raise DrawingError(
             f"the drawing would have {width:,.0f} x {height:,.0f} pixels; a side has at most {MOST_PIXELS:,}: give a "
             "smaller --scale"

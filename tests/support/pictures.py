@@ -1,86 +1,106 @@
-"""The pictures of the documents, drawn from sample data: ``make pictures``, or ``python -m tests.support.pictures``."""
+"""Annotations whose joints are easy to find in a picture, and finding them there again."""
 
 from __future__ import annotations
 
-import tempfile
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
-import skelstore
-from converters.cli import main
-from converters.samples.staged import write_people
-from skelstore.drawing import strip_svg
-from tests.support.repository import REPOSITORY
+import numpy as np
+from numpy.typing import NDArray
 
-VIDEOS = 15
-"""Videos per data set."""
-STORES = {"people": "coco-17", "people_3d": "ntu-25", "people_detections": "coco-17"}
-"""The stores that are drawn, and their joint layouts."""
-ROWS = {
-    "walking": ("walking_001", range(18, 46)),
-    "sitting down": ("sitting_down_000", range(4, 66)),
-    "shaking hands": ("shaking_hands_000", range(4, 74)),
-}
-"""The rows of the strip: what they show, the video in people_3d.zarr, and its frames."""
-ROW_HEIGHT, HEADING = 150, 26
-"""Pixels of the pictures of a row of the strip, and of what is above them."""
-DRAWN: dict[str, tuple[str, ...]] = {
-    "people.gif": ("people_3d.zarr", "shaking_hands_000", "--frames", "8:72:2", "--fps", "15", "--scale", "0.62"),
-    "drawing_strip.png": ("people.zarr", "waving_001"),
-    "drawing_frame.svg": ("people.zarr", "shaking_hands_000", "--frames", "40"),
-    "drawing_limbs.png": ("people.zarr", "walking_001", "--heatmap", "limb"),
-    "drawing_detections.png": ("people_detections.zarr", "waving_000"),
-}
-"""Files in docs/, and the arguments of ``skelstore draw`` that make them."""
-STRIP = "strip.svg"
-"""The picture at the top of the README."""
+Places = NDArray[np.float64]
 
 
-def write_stores(folder: Path) -> None:
-    """Write the sample data, and convert it to the stores that are drawn."""
-    write_people(folder, VIDEOS)
-    names = folder / "people_classes.txt"
-    for name, joints in STORES.items():
-        run("convert", folder / f"{name}.pkl", folder / f"{name}.zarr", "--joints", joints, "--labels", names)
+def scattered(
+    frames: int = 6, persons: int = 1, joints: int = 4, image: tuple[int, int] = (240, 320), seed: int = 0
+) -> dict[str, Any]:
+    """A dense annotation whose joints are at least 30 pixels apart and 15 from the edges of the image (height, width).
+
+    No layout has 4 joints, so that no bones are drawn.
+    """
+    random = np.random.default_rng(seed)
+    height, width = image
+    cells = [(x, y) for x in range(15, width - 15, 45) for y in range(15, height - 15, 45)]
+    keypoint = np.zeros((persons, frames, joints, 2), np.float32)
+    for frame in range(frames):
+        chosen = random.choice(len(cells), persons * joints, replace=False)
+        places = np.array(cells)[chosen] + random.uniform(0, 14, (persons * joints, 2))
+        keypoint[:, frame] = places.reshape(persons, joints, 2)
+    return {
+        "frame_dir": "scattered",
+        "label": 1,
+        "img_shape": image,
+        "total_frames": frames,
+        "keypoint": keypoint,
+        "keypoint_score": np.ones(keypoint.shape[:3], np.float32),
+    }
 
 
-def run(*arguments: object) -> None:
-    """Run a command of ``skelstore`` in this process. Raises SystemExit if it fails."""
-    try:
-        main([str(argument) for argument in arguments])
-    except SystemExit as ended:
-        if ended.code:
-            raise
+def blobs(marked: NDArray[np.bool_], weights: NDArray[np.float64] | None = None) -> Places:
+    """The centre (x, y) of each connected region of pixels, where pixel i covers i to i + 1; [n, 2], sorted."""
+    left = {(int(y), int(x)) for y, x in np.argwhere(marked)}
+    centres = []
+    while left:
+        region, near = [], [left.pop()]
+        while near:
+            y, x = near.pop()
+            region.append((y, x))
+            around = {(y + dy, x + dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)} & left
+            left -= around
+            near += around
+        ys, xs = np.array(region).T
+        mass = np.ones(len(region)) if weights is None else weights[ys, xs]
+        centres.append(((xs + 0.5) @ mass / mass.sum(), (ys + 0.5) @ mass / mass.sum()))
+    return np.array(sorted(centres)).reshape(-1, 2)
 
 
-def strip(folder: Path) -> str:
-    """The strip of the README: eight frames of a video in each row, in one <svg> element."""
-    parts = []
-    with skelstore.open(folder / "people_3d.zarr") as store:
-        for number, (title, (video, frames)) in enumerate(ROWS.items()):
-            top = number * (ROW_HEIGHT + HEADING)
-            row = strip_svg(store.read_one(video, frames=frames), store.joints.layout, frames=8, height=ROW_HEIGHT)
-            width = int(row.split('width="', 1)[1].split('"', 1)[0])
-            parts.append(
-                f'<text x="4" y="{top + 18}" font-family="sans-serif" font-size="15" fill="#333">{title}</text>'
-            )
-            parts.append(row.replace("<svg ", f'<svg y="{top + HEADING}" ', 1))
-    height = len(ROWS) * (ROW_HEIGHT + HEADING)
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" '
-        f'role="img"><title>People who are {", ".join(ROWS)}</title><rect width="{width}" height="{height}" '
-        f'fill="#FFF"/>{"".join(parts)}</svg>\n'
-    )
+def dots(image: NDArray[Any], size: tuple[int, int], least: int = 60) -> Places:
+    """The centres of dots on white in the drawing, which has this width and height and begins at (0, 0)."""
+    inner = image[2 : size[1] - 2, 2 : size[0] - 2].astype(float)
+    ink = 255 - inner.min(-1)
+    return blobs(ink >= least, ink) + 2
 
 
-def write_pictures(documents: Path) -> None:
-    """Draw every picture into the folder of the documents."""
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        write_stores(folder)
-        (documents / STRIP).write_text(strip(folder), encoding="utf-8")
-        for name, (store, *arguments) in DRAWN.items():
-            run("draw", folder / store, *arguments, "-o", documents / name, "--force")
+def check_places(found: Places, expected: Places, within: float = 1.0) -> None:
+    """Check that each expected place was found, and nothing else."""
+    expected = np.asarray(expected, np.float64).reshape(-1, 2)
+    assert len(found) == len(expected), (found, expected)
+    for place in expected:
+        assert np.abs(found - place).max(1).min() <= within, (place, found)
 
 
-if __name__ == "__main__":
-    write_pictures(REPOSITORY / "docs")
+def decoded(path: Path) -> Iterator[NDArray[np.uint8]]:
+    """The frames of a gif or mp4, decoded by FFmpeg, as RGB [H, W, 3]."""
+    import av
+
+    with av.open(str(path)) as container:
+        for frame in container.decode(video=0):
+            yield frame.to_ndarray(format="rgb24")
+
+
+def write_film(path: Path, frames: Sequence[NDArray[np.uint8]], rate: int = 25, turned: int = 0) -> Path:
+    """Write RGB frames [H, W, 3] as an mp4 that players turn clockwise by 0, 90, 180 or 270 degrees."""
+    import av
+
+    with av.open(str(path), "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=Fraction(rate), options={"crf": "10", "preset": "ultrafast"})
+        stream.height, stream.width = frames[0].shape[:2]
+        stream.pix_fmt = "yuv420p"
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode(None))
+    if turned:
+        _turn(path, turned)
+    return path
+
+
+def _turn(path: Path, degrees: int) -> None:
+    """Write the matrix of the track header (ISO 14496-12, 8.3.2): 9 numbers, 40 bytes after the version."""
+    one = 0x10000
+    a, b, c, d = {90: (0, one, -one, 0), 180: (-one, 0, 0, -one), 270: (0, -one, one, 0)}[degrees]
+    data = bytearray(path.read_bytes())
+    at = data.index(b"tkhd") + 4 + 40
+    data[at : at + 36] = np.array([a, b, 0, c, d, 0, 0, 0, 0x40000000], ">i4").tobytes()
+    path.write_bytes(data)
