@@ -1,4 +1,4 @@
-"""The pictures of the documents, drawn from sample data: ``make pictures``, or ``python -m tests.support.document_pictures``."""
+"""The pictures of the documents, drawn from sample data: ``make pictures`` runs this module."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ DRAWN: dict[str, tuple[str, ...]] = {
     "drawing_strip.png": ("people.zarr", "waving_001"),
     "drawing_frame.svg": ("people.zarr", "shaking_hands_000", "--frames", "40"),
     "drawing_limbs.png": ("people.zarr", "walking_001", "--heatmap", "limb"),
-    "drawing_detections.png": ("people_detections.zarr", "waving_000"),
+    "drawing_detections.png": ("people_detections.zarr", "falling_001"),
 }
 """Files in docs/, and the arguments of ``skelstore draw`` that make them."""
 STRIP = "strip.svg"
