@@ -8,7 +8,7 @@ FUZZ_SECONDS ?= 60
 PARALLEL ?= -n auto --maxprocesses 4 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types pytest pure-test sanitize thorough-test oldest-test smoke fuzz wheel-check crash-sweep bench figures mmaction-test pyskl-test gcn-test clean
+.PHONY: help demo test lint format types pytest pure-test sanitize thorough-test oldest-test smoke fuzz wheel-check crash-sweep bench figures pictures mmaction-test pyskl-test gcn-test clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -76,6 +76,9 @@ bench: $(VENV)/.bench ## measure everything
 
 figures: $(VENV)/.bench ## measure, and rewrite the tables and the plot of the documents
 	$(BIN)/python -m benchmarks reading opening workers size conversion --documents .
+
+pictures: $(VENV)/.test ## draw the pictures of the documents anew, from sample data
+	$(BIN)/python -m tests.support.document_pictures
 
 mmaction-test: $(VENV)-mmaction/.installed ## training: PyTorch and MMAction2 on stores, against MMAction2's own code
 	$(VENV)-mmaction/bin/python -m pytest $(PARALLEL) tests/torch tests/mmaction \

@@ -25,6 +25,7 @@ from converters.bench import fresh
 from converters.bench.data import Annotation
 from converters.bench.results import Result, Wanted
 from converters.samples import motion
+from converters.samples.people import stage
 from skelstore.format.codecs import Profile
 
 BATCH = 32
@@ -209,7 +210,7 @@ def measure_sampled(folder: Path, calls: int, rounds: int) -> Result:
     path = folder / "long.zarr"
     with skelstore.Writer(path, force=True) as writer:
         for i in range(LONG_VIDEOS):
-            keypoint, score = motion.dense(random, 1, LONG, centre=(960, 540), body=(110, 200))
+            keypoint, score = motion.dense(random, stage(random, 1, LONG, "walking"), LONG)
             writer.add({"frame_dir": f"v{i}", "total_frames": LONG, "keypoint": keypoint, "keypoint_score": score})
     store = skelstore.open(path)
     ways: dict[str, Callable[[int], Any]] = {}

@@ -22,6 +22,7 @@ from converters.samples.pose_clips import write_pose_clips
 from converters.samples.pose_tools import write_pose_tools
 from converters.samples.skeletons import write_skeletons
 from converters.samples.sources import write_sources
+from converters.samples.staged import write_people
 from skelstore.write import parts
 from tests.support.document_blocks import blocks, check_blocks
 from tests.support.framework_data import close_log, mend_mmaction2, mend_mmcv
@@ -120,6 +121,7 @@ def test_second_reader_reads_small_stores(tmp_path: Path, videos: int) -> None:
 def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("documents")
     write_samples(folder, VIDEOS)
+    write_people(folder, VIDEOS)
     write_sources(folder, VIDEOS)
     write_skeletons(folder / "nturgb+d_skeletons", ntu_names(6))
     write_pose_tools(folder, VIDEOS)

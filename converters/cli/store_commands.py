@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from shutil import get_terminal_size
 from typing import Any
 
 import click
@@ -12,6 +14,8 @@ import click
 import skelstore
 from converters.cli.printing import say, show
 from converters.cli.progress import progress
+from converters.histograms import as_json as histogram_as_json
+from converters.histograms import class_histogram, histogram_lines, length_histogram
 from converters.information import as_lines, information
 from converters.labels import read_class_names, read_mapping, relabel
 from converters.selection import where, with_labels, with_names
@@ -34,9 +38,15 @@ def _parse(parse: Callable[[str], Any], text: str | None, option: str) -> Any:
 def info_command(store: Path, as_json: bool) -> None:
     with skelstore.open(store) as opened:
         found = information(opened)
+        histograms = {"classes": class_histogram(opened), "lengths": length_histogram(opened)}
         if as_json:
             found["left_out"] = opened.source.get("left_out", [])
+            found["histograms"] = {name: histogram_as_json(histogram) for name, histogram in histograms.items()}
     show(*json.dumps(found, indent=1).split("\n") if as_json else as_lines(found))
+    if not as_json and sys.stdout is not None and sys.stdout.isatty():
+        blocks = (sys.stdout.encoding or "").lower().startswith("utf")
+        for histogram in filter(None, histograms.values()):
+            show("", *histogram_lines(histogram, get_terminal_size().columns, blocks=blocks))
 
 
 def show_command(store: Path, key: str | None, as_json: bool) -> None:

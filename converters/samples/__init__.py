@@ -20,10 +20,12 @@ from converters.samples.pickles import (
     written_to_kpfiles,
     written_to_own_files,
 )
+from converters.samples.staged import detected_people_like, people_3d_like, people_like, write_people
 
 __all__ = [
     "bare_list_like",
     "compressed_like",
+    "detected_people_like",
     "iter_bare_list_like",
     "iter_compressed_like",
     "iter_kinetics_like",
@@ -35,7 +37,10 @@ __all__ = [
     "ntu3d_like",
     "ntu_like",
     "ntu_names",
+    "people_3d_like",
+    "people_like",
     "write_dataset",
+    "write_people",
     "write_samples",
     "write_value",
     "written_to_kpfiles",

@@ -11,14 +11,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from converters.samples.motion import rows
-from converters.samples.pickles import ntu_names, write_value
+from converters.samples.motion import estimates, rows
+from converters.samples.people import stage
+from converters.samples.pickles import ntu_names, other_action, write_value
 
 __all__ = ["ctrgcn_like", "stgcn_like", "write_gcn_arrays"]
 
 FRAMES = 300
 """T of the published arrays."""
 CLASSES = 60
+SIZE = (256, 340)
+"""Height and width of the images of ST-GCN, in pixels."""
 
 
 def ctrgcn_like(count: int, seed: int = 0, frames: int = FRAMES) -> dict[str, NDArray[Any]]:
@@ -27,7 +30,7 @@ def ctrgcn_like(count: int, seed: int = 0, frames: int = FRAMES) -> dict[str, ND
     ``x_train``, ``x_test`` float32 [N, T, 150] in metres, ``y_train``, ``y_test`` float64 one-hot [N, 60]. Clips end
     before T, and most have one person.
     """
-    clips = _clips(count, seed, frames, 25, centre=(0, 0, 3), body=(0.25, 0.8, 0.15), noise=0.004)
+    clips = _clips(count, seed, frames, 25)
     numbers = clips.transpose(0, 2, 1, 3, 4).reshape(count, frames, 150)
     labels = np.zeros((count, CLASSES))
     labels[np.arange(count), [_label(seed, i) for i in range(count)]] = 1
@@ -40,8 +43,7 @@ def stgcn_like(count: int, seed: int = 0, frames: int = FRAMES) -> tuple[NDArray
 
     The channels are x and y as fractions of the image minus 0.5, and the score.
     """
-    clips = _clips(count, seed, frames, 18, centre=(0, 0, 0.8), body=(0.2, 0.3, 0.15), noise=0.005)
-    clips[..., 2] = np.clip(clips[..., 2], 0, 1)
+    clips = _clips(count, seed, frames, 18)
     labels = [_label(seed, i) for i in range(count)]
     return np.ascontiguousarray(clips.transpose(0, 4, 2, 3, 1)), ([f"clip{i:03d}.json" for i in range(count)], labels)
 
@@ -73,15 +75,26 @@ def write_gcn_arrays(folder: Path, videos: int = 40, seed: int = 0, frames: int 
         np.save(path, clip)
 
 
-def _clips(count: int, seed: int, frames: int, joints: int, **motion: Any) -> NDArray[np.float32]:
-    """Clips float32 [N, 2, T, V, 3], filled up with zeros; one in three has a second person, who may leave earlier."""
+def _clips(count: int, seed: int, frames: int, joints: int) -> NDArray[np.float32]:
+    """Clips float32 [N, 2, T, V, 3], filled up with zeros; one in three has a second person, who may leave earlier.
+
+    25 joints are Kinect's, in metres; 18 are OpenPose's, with x, y and score.
+    """
     clips = np.zeros((count, 2, frames, joints, 3), np.float32)
     for i in range(count):
         random = np.random.default_rng([seed, i, 6])
         length = int(random.integers(min(frames, frames // 5 + 1), frames + 1))
-        for person in range(2 if random.random() < 1 / 3 else 1):
-            seen = np.arange(length if person == 0 else int(random.integers(1, length + 1)))
-            clips[i, person, seen] = rows(random, np.full(len(seen), person), seen, joints, **motion)
+        persons = 2 if random.random() < 1 / 3 else 1
+        scene = stage(random, persons, length, other_action(_label(seed, i)), SIZE)
+        for number in range(persons):
+            frame = np.arange(length if number == 0 else int(random.integers(1, length + 1)))
+            person = np.full(len(frame), number)
+            if joints == 25:
+                clips[i, number, frame] = rows(random, scene, person, frame)
+            else:
+                pixels, score = estimates(random, scene, person, frame, "openpose-18")
+                clips[i, number, frame, :, :2] = pixels / np.array(SIZE[::-1], np.float32) - np.float32(0.5)
+                clips[i, number, frame, :, 2] = score.clip(0, 1)
     return clips
 
 

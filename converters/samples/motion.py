@@ -1,7 +1,8 @@
-"""Synthetic motion of skeletons and synthetic detections, used by `converters.samples.pickles`.
+"""What is measured of synthetic persons, used by `converters.samples.pickles`: joints, scores, detections.
 
-Skeletons of a depth camera are smooth trajectories with noise (`rows`). Those of HRNet (`estimates`) are quantised as
-HRNet quantises them, which decides how well they compress: a test compares them with real ones.
+Persons and their motion are those of `converters.samples.people`. Skeletons of a depth camera are noisy (`rows`). Those
+of HRNet (`estimates`) are quantised as HRNet quantises them, which decides how well they compress: a test compares them
+with real ones.
 """
 
 from __future__ import annotations
@@ -11,7 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Quantiles", "box_scores", "dense", "detections", "draw", "estimates", "joint_scores", "rows", "skeletons"]
+from converters.samples.people import Scene, joints_3d, on_image
+from converters.samples.sight import difficulty
+
+__all__ = ["Quantiles", "box_scores", "dense", "detections", "draw", "estimates", "rows", "skeletons"]
 
 Quantiles = tuple[tuple[float, ...], tuple[float, ...]]
 """Probabilities and the values at them, both ascending."""
@@ -33,22 +37,6 @@ BOX_SCORES = (
 
 MAX_PERSONS = 25
 
-REACH = 2.6
-"""Maximum distance of an estimated joint from the place of its person, in half sizes of a body."""
-
-COCO_STANCE = np.array(
-    [
-        *((0, -0.86), (0.06, -0.9), (-0.06, -0.9), (0.13, -0.87), (-0.13, -0.87)),
-        *((0.42, -0.62), (-0.42, -0.62), (0.55, -0.28), (-0.55, -0.28), (0.6, 0.02), (-0.6, 0.02)),
-        *((0.26, 0), (-0.26, 0), (0.28, 0.46), (-0.28, 0.46), (0.3, 0.92), (-0.3, 0.92)),
-    ],
-    np.float32,
-)
-"""x and y of the 17 joints of COCO of a standing person who faces the camera, in half sizes of a body: [17, 2]."""
-
-COCO_FREEDOM = np.array([0.02] * 5 + [0.05] * 2 + [0.15] * 2 + [0.3] * 2 + [0.05] * 2 + [0.15] * 2 + [0.2] * 2)
-"""How far each of these joints moves, in half sizes of a body: the face hardly, the wrists most."""
-
 HEATMAP = np.array([48, 64], np.float32)
 """Columns and rows of the heatmap that HRNet estimates for each joint."""
 
@@ -58,8 +46,23 @@ BOX_PADDING = 1.25
 BOX_JITTER = 0.01
 """Standard deviation of the sides of a detected box, against its size."""
 
-CELL_NOISE = 0.8
-"""Standard deviation of an estimate, in cells of the heatmap."""
+CELL_NOISE = 0.82
+"""Standard deviation of an estimate of a joint that is easy to see, in cells of the heatmap."""
+
+FINE = 8
+"""How much finer the bins of RTMPose are than the cells of HRNet's heatmap: half pixels of an input of 192 x 256."""
+
+FINE_NOISE = 0.25
+"""As `CELL_NOISE`, for RTMPose."""
+
+DEPTH_NOISE = 0.004
+"""Standard deviation of a coordinate that a depth camera measures, in metres."""
+
+EVER_HIDDEN = np.float32(0.065)
+"""What the score of a joint loses on average that is hard to find, beside what can be seen in the scene."""
+
+BEYOND = np.float32(0.02)
+"""How far beyond the image a joint may be found, against the size of the image."""
 
 LOST = 0.06
 """Fraction of the persons of dense data who are not detected in some frames, which hold zeros."""
@@ -93,53 +96,38 @@ def box_scores(random: np.random.Generator, frame: NDArray[np.int16]) -> NDArray
     return scores[np.lexsort((-scores, frame))].astype(np.float16)
 
 
-def skeletons(
-    random: np.random.Generator,
-    persons: int,
-    frames: int,
-    joints: int,
-    centre: tuple[float, ...],
-    body: tuple[float, ...],
-    noise: float,
-) -> NDArray[np.float16]:
-    """`rows` of persons who are visible in every frame, person-major: float16 [persons * frames, joints, C]."""
-    person, frame = np.repeat(np.arange(persons), frames), np.tile(np.arange(frames), persons)
-    return rows(random, person, frame, joints, centre, body, noise).astype(np.float16)
-
-
 def rows(
     random: np.random.Generator,
+    scene: Scene,
     person: NDArray[np.integer[Any]],
     frame: NDArray[np.integer[Any]],
-    joints: int,
-    centre: tuple[float, ...],
-    body: tuple[float, ...],
-    noise: float,
+    layout: str = "ntu-25",
 ) -> NDArray[np.float32]:
-    """Coordinates of person [N] in frame [N]: float32 [N, joints, C], where C is the length of `centre` and `body`.
-
-    `body` is half the size of a body and `noise` the standard deviation of a joint, in the unit of the coordinates.
-    """
-    people = int(person.max()) + 1
-    size = np.tile(np.asarray(body, np.float32), (people, 1))
-    place = random.normal(centre, 1.5 * size).astype(np.float32)
-    stance = random.uniform(-1, 1, (people, joints, len(body))).astype(np.float32)
-    swing = random.normal(0, 0.15, (people, joints, len(body))).astype(np.float32)
-    points = _moving(random, person, frame, place, size, stance, swing)
-    points += np.float32(noise) * random.standard_normal(points.shape, np.float32)
+    """Joints of person [N] in frame [N] as a depth camera measures them, in metres: float32 [N, V, 3]."""
+    points = joints_3d(scene, person, frame, layout)
+    points += np.float32(DEPTH_NOISE) * random.standard_normal(points.shape, np.float32)
     return points
 
 
+def skeletons(random: np.random.Generator, scene: Scene, frames: int) -> NDArray[np.float16]:
+    """`rows` of persons who are visible in every frame: float16 [M, T, 25, 3]."""
+    persons = len(scene.cast.stature)
+    person, frame = np.repeat(np.arange(persons), frames), np.tile(np.arange(frames), persons)
+    return rows(random, scene, person, frame).astype(np.float16).reshape(persons, frames, -1, 3)
+
+
 def dense(
-    random: np.random.Generator, persons: int, frames: int, centre: tuple[float, float], body: tuple[float, float]
+    random: np.random.Generator, scene: Scene, frames: int, *, fine: bool = False
 ) -> tuple[NDArray[np.float16], NDArray[np.float16]]:
-    """`estimates` and `joint_scores` of persons in every frame: float16 [M, T, 17, 2] and [M, T, 17].
+    """`estimates` of persons in every frame, and their scores: float16 [M, T, 17, 2] and [M, T, 17].
 
     A person who is lost in a frame has zeros there.
     """
+    persons = len(scene.cast.stature)
     person, frame = np.repeat(np.arange(persons), frames), np.tile(np.arange(frames), persons)
-    keypoint = estimates(random, person, frame, centre, body).astype(np.float16).reshape(persons, frames, 17, 2)
-    score = joint_scores(random, person, frame).reshape(persons, frames, 17)
+    points, scores = estimates(random, scene, person, frame, fine=fine)
+    keypoint = points.astype(np.float16).reshape(persons, frames, -1, 2)
+    score = scores.reshape(persons, frames, -1)
     for one in np.flatnonzero(random.random(persons) < LOST):
         start = random.integers(frames)
         lost = slice(start, start + random.integers(1, LOST_FRAMES + 1))
@@ -150,55 +138,30 @@ def dense(
 
 def estimates(
     random: np.random.Generator,
+    scene: Scene,
     person: NDArray[np.integer[Any]],
     frame: NDArray[np.integer[Any]],
-    centre: tuple[float, float],
-    body: tuple[float, float],
-    scales: tuple[float, float] = (1, 1),
-) -> NDArray[np.float32]:
-    """Pixels of the joints of person [N] in frame [N], as HRNet estimates them: float32 [N, 17, 2].
+    layout: str = "coco-17",
+    *,
+    fine: bool = False,
+) -> tuple[NDArray[np.float32], NDArray[np.float16]]:
+    """Joints of person [N] in frame [N] as HRNet estimates them: pixels float32 [N, V, 2], scores float16 [N, V].
 
-    `body` is half the size of the largest body, in pixels, and a person is between the two `scales` as large. The whole
-    body stays in an image with its origin at 0 and its middle at `centre`, apart from the error of the estimate.
+    What is hard to see has a low score, and is estimated worse. If ``fine``, estimates are those of RTMPose, which are
+    less noisy and hardly quantised.
     """
-    people = int(person.max()) + 1
-    size = np.asarray(body, np.float32) * random.uniform(*scales, (people, 1)).astype(np.float32)
-    margin = np.minimum(REACH * size, centre)
-    place = random.normal(centre, 1.5 * size).clip(margin, 2 * np.asarray(centre) - margin).astype(np.float32)
-    freedom = COCO_FREEDOM.astype(np.float32)[:, None]
-    stance, swing = freedom * random.standard_normal((2, people, *COCO_STANCE.shape), np.float32).clip(-1.5, 1.5)
-    return _quantised(random, _moving(random, person, frame, place, size, COCO_STANCE + stance, swing))
+    points = joints_3d(scene, person, frame, layout)
+    pixels = np.ascontiguousarray(on_image(scene.camera, points))
+    size = np.array(scene.camera.shape[::-1], np.float32)
+    hard = np.ascontiguousarray(difficulty(scene.camera, points, pixels, person, frame, layout))
+    pixels.clip(-BEYOND * size, (1 + BEYOND) * size, out=pixels)
+    return _quantised(random, pixels, hard, fine=fine), _scores(random, person, frame, hard)
 
 
-def _moving(
-    random: np.random.Generator,
-    person: NDArray[np.integer[Any]],
-    frame: NDArray[np.integer[Any]],
-    place: NDArray[np.float32],
-    size: NDArray[np.float32],
-    stance: NDArray[np.float32],
-    swing: NDArray[np.float32],
+def _quantised(
+    random: np.random.Generator, points: NDArray[np.float32], hard: NDArray[np.float32], *, fine: bool
 ) -> NDArray[np.float32]:
-    """Positions of person [N] in frame [N] without error: float32 [N, joints, C].
-
-    A person wanders around a place [people, C] and swings the joints, both in slow waves. `stance` and `swing` [people,
-    joints, C] are in units of the half `size` [people, C] of the body.
-    """
-    people, joints = len(stance), len(stance[0])
-    # Waves per second at 30 frames per second: slower for the whole body than for its joints.
-    wander, pace = random.uniform(0.05, 0.2, people), random.uniform(0.2, 0.8, (people, joints))
-    time = frame / 30 * (2 * np.pi)
-    course = np.sin((time * wander[person])[:, None]).astype(np.float32) * size[person]
-    phase = random.uniform(0, 2 * np.pi, (people, joints))
-    wave = np.sin((time[:, None] * pace[person] + phase[person]).astype(np.float32))
-    points: NDArray[np.float32] = (place[:, None] + stance * size[:, None])[person]
-    points += course[:, None]
-    points += (swing * size[:, None])[person] * wave[..., None]
-    return points
-
-
-def _quantised(random: np.random.Generator, points: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Positions [N, joints, 2] as HRNet finds them: the largest cell of a heatmap over the person's box.
+    """Positions [N, V, 2] as HRNet finds them: the largest cell of a heatmap over the person's box.
 
     The box is that of the detector, which jitters, padded and extended to the shape of the heatmap. The estimate is the
     middle of a cell, moved by a quarter of a cell towards the larger neighbour.
@@ -209,23 +172,31 @@ def _quantised(random: np.random.Generator, points: NDArray[np.float32]) -> NDAr
     high += jitter * random.standard_normal(high.shape, np.float32)
     cell: NDArray[np.float32] = BOX_PADDING * np.max((high - low) / HEATMAP, axis=-1)[:, None, None]
     origin = ((low + high) / 2)[:, None] - cell * HEATMAP / 2
-    found = (points - origin) / cell + np.float32(CELL_NOISE) * random.standard_normal(points.shape, np.float32)
+    noise = np.float32(FINE_NOISE if fine else CELL_NOISE)
+    error = (noise * (1 + np.float32(1.5) * hard))[..., None] * random.standard_normal(points.shape, np.float32)
+    found = (points - origin) / cell + error
+    if fine:
+        binned: NDArray[np.float32] = origin + cell * (np.round(FINE * found) / np.float32(FINE))
+        return binned
     largest = np.round(found)
     quantised: NDArray[np.float32] = origin + cell * (largest + np.where(found < largest, -0.25, 0.25))
     return quantised
 
 
-def joint_scores(
-    random: np.random.Generator, person: NDArray[np.integer[Any]], frame: NDArray[np.integer[Any]]
+def _scores(
+    random: np.random.Generator,
+    person: NDArray[np.integer[Any]],
+    frame: NDArray[np.integer[Any]],
+    hard: NDArray[np.float32],
 ) -> NDArray[np.float16]:
-    """HRNet's scores of the 17 joints of person [N] in frame [N]: float16 [N, 17].
+    """HRNet's scores of the joints of person [N] in frame [N], of which `hard` [N, V] says what they lose: [N, V].
 
-    Mostly near 0.9, some low, a few above 1; a joint that is hard to see stays so, and its score changes slowly.
+    Mostly near 0.9, some low, a few above 1. A joint that is hard to find stays so, and its score changes slowly.
     """
-    people, joints = int(person.max()) + 1, len(COCO_STANCE)
-    hidden = 0.15 * random.standard_exponential((people, joints), np.float32)
+    people, joints = int(person.max()) + 1, hard.shape[1]
+    hidden = EVER_HIDDEN * random.standard_exponential((people, joints), np.float32)
     pace, phase = random.uniform(0.2, 1.2, (people, joints)), random.uniform(0, 2 * np.pi, (people, joints))
     wave = np.sin((frame[:, None] / 30 * (2 * np.pi) * pace[person] + phase[person]).astype(np.float32))
-    noise = 0.024 * (random.standard_exponential(wave.shape, np.float32) - 1)
-    score: NDArray[np.float32] = 0.97 - hidden[person] * (1 + 0.3 * wave) - noise
+    noise = 0.02 * (1 + hard) * (random.standard_exponential(wave.shape, np.float32) - 1)
+    score: NDArray[np.float32] = 0.97 - (hidden[person] + hard) * (1 + np.float32(0.3) * wave) - noise
     return score.clip(0.02, 1.02).astype(np.float16)

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converters.pickles.writer import PickleWriter
-from converters.samples.motion import box_scores, dense, detections, draw, estimates, joint_scores, skeletons
+from converters.samples.motion import box_scores, dense, detections, draw, estimates, skeletons
+from converters.samples.people import stage
 
 __all__ = [
     "bare_list_like",
@@ -50,8 +51,14 @@ KINETICS_FRAMES = ((0, 0.05, 0.1, 0.25, 1), (164, 212, 260, 300, 302))
 KINETICS_SHAPES = ((320, 568), (320, 568), (320, 568), (320, 568), (320, 426), (320, 426), (320, 426), (568, 320))
 """(height, width) of Kinetics videos scaled to a short side of 320; frequent shapes are repeated."""
 
-PERSON_SCALES = (0.2, 0.8)
-"""Sizes of persons in Kinetics videos, against a person who stands in the foreground."""
+KINETICS_DEPTHS = (4.5, 14.0)
+"""How far persons are from the camera, in metres: they are a fifth to two thirds of the image high."""
+
+NTU_ACTIONS = {7: "sitting down", 9: "clapping", 22: "waving", 26: "jumping up", 42: "falling", 57: "shaking hands"}
+"""What persons do in classes of NTU RGB+D that are an action of `converters.samples.actions`."""
+
+ANY_ACTION = ("walking", "waving", "sitting down", "clapping", "falling", "jumping up")
+"""What persons do in other classes: always the same in a class."""
 
 BOX_THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9)
 ID_LETTERS = np.frombuffer(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_", np.uint8)
@@ -78,7 +85,7 @@ def iter_ntu_like(count: int, seed: int = 0) -> Iterator[Annotation]:
     for index, name in enumerate(ntu_names(count)):
         random = np.random.default_rng([seed, index, 2])
         label, persons, frames = ntu_clip(random, name)
-        keypoint, score = dense(random, persons, frames, centre=(960, 540), body=(110, 200))
+        keypoint, score = dense(random, stage(random, persons, frames, ntu_action(label)), frames)
         yield {
             "frame_dir": name,
             "label": label,
@@ -95,11 +102,11 @@ def iter_ntu3d_like(count: int, seed: int = 0) -> Iterator[Annotation]:
     for index, name in enumerate(ntu_names(count)):
         random = np.random.default_rng([seed, index, 3])
         label, persons, frames = ntu_clip(random, name)
-        points = skeletons(random, persons, frames, 25, centre=(0, 0, 3), body=(0.3, 0.8, 0.15), noise=0.004)
+        scene = stage(random, persons, frames, ntu_action(label))
         yield {
             "frame_dir": name,
             "label": label,
-            "keypoint": points.reshape(persons, frames, 25, 3),
+            "keypoint": skeletons(random, scene, frames),
             "total_frames": frames,
         }
 
@@ -175,12 +182,11 @@ def iter_kinetics_like(
         box_score = box_scores(random, frame)
         shape = KINETICS_SHAPES[random.integers(len(KINETICS_SHAPES))]
         keypoint = np.empty((len(frame), 17, 3), np.float16)
-        centre = (shape[1] / 2, shape[0] / 2)
-        body = (shape[1] / 16, shape[0] / 5)
-        keypoint[..., :2] = estimates(random, person, frame, centre, body, PERSON_SCALES)
-        keypoint[..., 2] = joint_scores(random, person, frame)
+        label = int(random.integers(400))
+        scene = stage(random, int(person.max()) + 1, total_frames, other_action(label), shape, KINETICS_DEPTHS)
+        keypoint[..., :2], keypoint[..., 2] = estimates(random, scene, person, frame - 1)
         entry = {
-            "label": int(random.integers(400)),
+            "label": label,
             "frame_dir": name,
             "img_shape": shape,
             "original_shape": shape,
@@ -224,6 +230,16 @@ def ntu_clip(random: np.random.Generator, name: str) -> tuple[int, int, int]:
     """Label, number of persons and number of frames of the clip with this name."""
     label = int(name[-3:]) - 1
     return label, 2 if label >= FIRST_MUTUAL_CLASS else 1, int(draw(random.random(), NTU_FRAMES))
+
+
+def ntu_action(label: int) -> str:
+    """What persons do in a class of NTU RGB+D, counted from 0."""
+    return NTU_ACTIONS.get(label, "walking" if label in (58, 59) else other_action(label))
+
+
+def other_action(label: int) -> str:
+    """What persons do in a class of which only the number is known."""
+    return ANY_ACTION[label % len(ANY_ACTION)]
 
 
 def kinetics_names(count: int, seed: int) -> list[str]:

@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converters.samples.motion import estimates
+from converters.samples.people import joints_3d, on_image, stage
+from converters.samples.pose_tools import ACTIONS, CLASSES
 
 __all__ = [
     "POSE_CLIPS",
@@ -102,13 +104,18 @@ def mediapipe_like(index: int, seed: int = 0) -> Any:
     """MediaPipe's landmarks of a clip: lists, objects by number, lists of numbers, in turn; some frames are empty."""
     random = np.random.default_rng([seed, index, 24])
     frames: list[Any] = []
-    centre = random.uniform(0.3, 0.7, (33, 2))
-    for t in range(int(random.integers(8, 20))):
+    count = int(random.integers(8, 20))
+    scene = stage(random, 1, count, ACTIONS[CLASSES[index % len(CLASSES)]], SIZE)
+    still = np.zeros(count, np.intp)
+    space = joints_3d(scene, still, np.arange(count), "mediapipe-33")
+    places = on_image(scene.camera, space) / np.array(SIZE[::-1], np.float32)
+    depths = space[..., 2] - space[:, 23:25, 2].mean(axis=1, keepdims=True)
+    for t in range(count):
         if random.random() < 2 * _MISSED:
             frames.append((None, [], {})[t % 3])
             continue
-        x, y = np.round(centre + random.normal(0, 0.02, (33, 2)) + 0.2 * (index % 2), 6).T.tolist()
-        z, visibility = random.normal(0, 0.3, 33).tolist(), random.random(33).tolist()
+        x, y = np.round(places[t].astype(np.float64) + random.normal(0, 0.002, (33, 2)), 6).T.tolist()
+        z, visibility = depths[t].astype(np.float64).tolist(), random.random(33).tolist()
         if index % 3 == 2:
             frames.append([list(joint) for joint in zip(x, y, z, visibility, strict=True)])
             continue
@@ -165,7 +172,7 @@ def write_pose_clips(folder: Path, videos: int = 12, seed: int = 0) -> None:
     table: list[list[Any]] = [["path", "label", "split", "height", "width"]]
     positions = {}
     for index in range(videos):
-        name, action = f"clip{index:03d}", ("clap", "jump", "wave")[index % 3]
+        name, action = f"clip{index:03d}", CLASSES[index % len(CLASSES)]
         _write(folder / "mmpose" / action / f"{name}.json", json.dumps(mmpose_like(index, seed)))
         _write(folder / "mediapipe" / f"{name}.json", json.dumps(mediapipe_like(index, seed)))
         table.append([f"{name}.json", action, "val" if index % 4 == 3 else "train", *SIZE])
@@ -196,9 +203,10 @@ def _frames(index: int, seed: int, stream: int) -> list[list[NDArray[np.float64]
     random = np.random.default_rng([seed, index, stream])
     count, persons = int(random.integers(6, 16)), int(random.integers(1, 3))
     frame, person = np.repeat(np.arange(count), persons), np.tile(np.arange(persons), count)
-    points = estimates(random, person, frame, (SIZE[1] / 2, SIZE[0] / 2), (70.0, 120.0)).astype(np.float64)
-    points = points.clip(1, np.array(SIZE[::-1]) - 1)
-    joints = np.concatenate([points, random.uniform(0.2, 1, (*points.shape[:2], 1))], axis=2)
+    scene = stage(random, persons, count, ACTIONS[CLASSES[index % len(CLASSES)]], SIZE)
+    pixels, scores = estimates(random, scene, person, frame)
+    points = pixels.astype(np.float64).clip(1, np.array(SIZE[::-1]) - 1)
+    joints = np.concatenate([points, scores.astype(np.float64).clip(0.02, 1)[..., None]], axis=2)
     joints[random.random(joints.shape[:2]) < _MISSED] = 0
     found: list[list[NDArray[np.float64]]] = [[] for _ in range(count)]
     for i in np.flatnonzero(random.random(len(frame)) > _MISSED).tolist():

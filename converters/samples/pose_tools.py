@@ -14,13 +14,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from converters.samples.motion import estimates, rows
+from converters.samples.motion import estimates
+from converters.samples.people import stage
 
 __all__ = ["POSE_TOOLS", "SIZE", "alphapose_like", "kinetics_skeleton_like", "openpose_like", "write_pose_tools"]
 
 SIZE = (1080, 1920)
 """Height and width of the images, in pixels."""
-CLASSES = ("clap", "jump", "wave")
+ACTIONS = {"clap": "clapping", "jump": "jumping up", "wave": "waving"}
+"""The classes, and what persons do in them."""
+CLASSES = tuple(ACTIONS)
 
 POSE_TOOLS = ("alphapose", "kinetics-skeleton", "openpose")
 """The folders that ``write_pose_tools`` writes."""
@@ -38,10 +41,10 @@ class _Persons(NamedTuple):
     points: NDArray[np.float64]
 
 
-def alphapose_like(index: int, seed: int = 0, joints: int = 17) -> list[dict[str, Any]]:
+def alphapose_like(index: int, seed: int = 0) -> list[dict[str, Any]]:
     """AlphaPose's results of a clip. Images count from 0 or 1; every third clip has no ids."""
     random = np.random.default_rng([seed, index, 11])
-    found = _persons(random, joints)
+    found = _persons(random, index, "coco-17")
     results = []
     for i, (frame, person) in enumerate(zip(found.frame.tolist(), found.person.tolist(), strict=True)):
         points = found.points[i]
@@ -58,9 +61,9 @@ def alphapose_like(index: int, seed: int = 0, joints: int = 17) -> list[dict[str
     return results
 
 
-def kinetics_skeleton_like(index: int, seed: int = 0, joints: int = 18) -> dict[str, Any]:
+def kinetics_skeleton_like(index: int, seed: int = 0) -> dict[str, Any]:
     """A clip of Kinetics-Skeleton: fractions of the image with three digits, some a little above 1; empty frames."""
-    found = _persons(np.random.default_rng([seed, index, 12]), joints)
+    found = _persons(np.random.default_rng([seed, index, 12]), index, "openpose-18")
     data: list[dict[str, Any]] = [{"frame_index": frame + 1, "skeleton": []} for frame in range(found.frames)]
     for frame, points in zip(found.frame.tolist(), found.points, strict=True):
         fractions = np.round(points[:, :2] / (SIZE[1], SIZE[0]), 3)
@@ -70,10 +73,10 @@ def kinetics_skeleton_like(index: int, seed: int = 0, joints: int = 18) -> dict[
     return {"data": data, "label": CLASSES[label], "label_index": label}
 
 
-def openpose_like(index: int, seed: int = 0, joints: int = 25) -> list[dict[str, Any]]:
+def openpose_like(index: int, seed: int = 0) -> list[dict[str, Any]]:
     """OpenPose's files of a clip, one per frame: every second clip has hands, every third has ids."""
     random = np.random.default_rng([seed, index, 13])
-    found = _persons(random, joints)
+    found = _persons(random, index, "body-25")
     files: list[dict[str, Any]] = [{"version": 1.3, "people": []} for _ in range(found.frames)]
     for frame, person, points in zip(found.frame.tolist(), found.person.tolist(), found.points, strict=True):
         hand = np.round(points[4] + random.normal(0, 5, (21, 3)) * (1, 1, 0), 3).ravel().tolist() if index % 2 else []
@@ -121,20 +124,20 @@ def write_pose_tools(folder: Path, videos: int = 12, seed: int = 0) -> None:
         csv.writer(file_of_table).writerows(table)
 
 
-def _persons(random: np.random.Generator, joints: int) -> _Persons:
-    """One to three persons in 20 to 60 frames, whom the tool does not find in all of them."""
+def _persons(random: np.random.Generator, index: int, layout: str) -> _Persons:
+    """The detections in a clip, whose class follows from its position.
+
+    There are one to three persons in 20 to 60 frames, whom the tool does not find in all of them.
+    """
     frames, persons = int(random.integers(20, 60)), int(random.integers(1, 4))
     frame, person = np.repeat(np.arange(frames), persons), np.tile(np.arange(persons), frames)
     seen = random.random(frames * persons) > _MISSED
     seen[0] = True
     frame, person = frame[seen], person[seen]
-    centre, body = (SIZE[1] / 2, SIZE[0] / 2), (110.0, 200.0)
-    if joints == 17:
-        points = estimates(random, person, frame, centre, body)
-    else:
-        points = rows(random, person, frame, joints, centre, body, 3)
-    scores = random.uniform(0.2, 1.02, (*points.shape[:2], 1))
-    result = np.concatenate([points.clip(0, 1.01 * np.array(SIZE[::-1])).astype(np.float64), scores], axis=2)
+    scene = stage(random, persons, frames, ACTIONS[CLASSES[index % len(CLASSES)]], SIZE, (1.8, 4))
+    points, scores = estimates(random, scene, person, frame, layout)
+    points = points.clip(0, 1.01 * np.array(SIZE[::-1])).astype(np.float64)
+    result = np.concatenate([points, scores.astype(np.float64)[..., None]], axis=2)
     result[random.random(result.shape[:2]) < _MISSED] = 0
     return _Persons(frames, frame, person, result)
 

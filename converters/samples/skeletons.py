@@ -8,20 +8,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from converters.samples.motion import rows
+from converters.samples.people import stage
+from converters.samples.pickles import ntu_action
 
 FIRST_BODY_ID = 72057594037927936
 """2**56, from which Kinect counts bodies; a float64 cannot distinguish such numbers."""
 
 JOINTS = 25
 
-
 FRAMES = (60, 140)
+
+
+class Body(NamedTuple):
+    """What is detected as a body: its id, the number of the person (or, after the last one, an object), its frames."""
+
+    id: int
+    person: int
+    seen: NDArray[np.intp]
 
 
 def write_skeletons(folder: Path, names: Sequence[str], seed: int = 0, frames: tuple[int, int] = FRAMES) -> None:
@@ -36,10 +45,10 @@ def skeleton_file(name: str, seed: Sequence[int] = (0,), frames_between: tuple[i
     random = np.random.default_rng([*seed, 5])
     frames = int(random.integers(*frames_between))
     bodies = list(_bodies(random, _persons(name), frames))
-    joints = _joints(random, bodies)
-    ids = np.concatenate([np.full(len(seen), body_id) for body_id, seen in bodies])
+    joints = _joints(random, bodies, name, frames)
+    ids = np.concatenate([np.full(len(body.seen), body.id) for body in bodies])
     lines = [str(frames)]
-    frame_of = np.concatenate([seen for _, seen in bodies])
+    frame_of = np.concatenate([body.seen for body in bodies])
     for frame in range(frames):
         present = np.flatnonzero(frame_of == frame)
         lines.append(str(len(present)))
@@ -54,19 +63,20 @@ def raw_skes_like(names: Sequence[str], seed: int = 0, frames: tuple[int, int] =
     entries = []
     for index, name in enumerate(names):
         random = np.random.default_rng([seed, index, 6])
-        bodies = list(_bodies(random, _persons(name), int(random.integers(*frames))))
-        seen = np.unique(np.concatenate([frames_of for _, frames_of in bodies]))
-        joints = np.split(_joints(random, bodies), np.cumsum([len(frames_of) for _, frames_of in bodies])[:-1])
+        count = int(random.integers(*frames))
+        bodies = list(_bodies(random, _persons(name), count))
+        seen = np.unique(np.concatenate([body.seen for body in bodies]))
+        joints = np.split(_joints(random, bodies, name, count), np.cumsum([len(body.seen) for body in bodies])[:-1])
         data: dict[str, dict[str, Any]] = {}
-        for (body_id, frames_of), points in sorted(zip(bodies, joints, strict=True), key=lambda body: body[0][1][0]):
-            start = int(np.searchsorted(seen, frames_of[0]))
-            data[str(body_id)] = {
+        for body, points in sorted(zip(bodies, joints, strict=True), key=lambda found: found[0].seen[0]):
+            start = int(np.searchsorted(seen, body.seen[0]))
+            data[str(body.id)] = {
                 "joints": points.reshape(-1, 3),
                 "colors": _on_image(points, 1064, (960, 540)).astype(np.float32),
-                "interval": list(range(start, start + len(frames_of))),
+                "interval": list(range(start, start + len(body.seen))),
             }
             if len(bodies) > 1:
-                data[str(body_id)]["motion"] = np.sum(np.var(points.reshape(-1, 3), axis=0))
+                data[str(body.id)]["motion"] = np.sum(np.var(points.reshape(-1, 3), axis=0))
         entries.append({"name": np.str_(name), "data": data, "num_frames": len(seen)})
     return entries
 
@@ -89,17 +99,13 @@ def _persons(name: str) -> int:
     return 2 if 49 <= label < 60 or label >= 105 else 1
 
 
-def _joints(random: np.random.Generator, bodies: Sequence[tuple[int, NDArray[np.intp]]]) -> NDArray[np.float32]:
-    """The joints of all bodies, one after the other [N, 25, 3]."""
-    return rows(
-        random,
-        np.concatenate([np.full(len(seen), number) for number, (_, seen) in enumerate(bodies)]),
-        np.concatenate([seen for _, seen in bodies]),
-        JOINTS,
-        centre=(0, 0, 3),
-        body=(0.25, 0.8, 0.15),
-        noise=0.004,
-    )
+def _joints(random: np.random.Generator, bodies: Sequence[Body], name: str, frames: int) -> NDArray[np.float32]:
+    """The joints of all bodies, one after the other [N, 25, 3]. What is no person does not move."""
+    persons = _persons(name)
+    scene = stage(random, persons + 1, frames, ntu_action(int(name[-3:]) - 1))
+    person = np.concatenate([np.full(len(body.seen), body.person) for body in bodies])
+    frame = np.concatenate([body.seen for body in bodies])
+    return rows(random, scene, person, np.where(person < persons, frame, 0))
 
 
 def _on_image(joints: NDArray[np.float32], focal_length: int, centre: tuple[int, int]) -> NDArray[np.float64]:
@@ -108,13 +114,13 @@ def _on_image(joints: NDArray[np.float32], focal_length: int, centre: tuple[int,
     return flat * focal_length + centre
 
 
-def _bodies(random: np.random.Generator, persons: int, frames: int) -> Iterator[tuple[int, NDArray[np.intp]]]:
-    """The body id and frames of everything that is detected as a body."""
+def _bodies(random: np.random.Generator, persons: int, frames: int) -> Iterator[Body]:
+    """Everything that is detected as a body."""
     everywhere = np.arange(frames)
     # In some files no body is detected in the first frames.
     late = int(random.integers(1, 12)) if random.random() < 0.2 else 0
     next_id = FIRST_BODY_ID + int(random.integers(1000, 60000))
-    for _ in range(persons):
+    for person in range(persons):
         seen = everywhere[late:]
         if random.random() < 0.3:  # lost, and found again under the same id
             start = int(random.integers(late, frames))
@@ -122,12 +128,12 @@ def _bodies(random: np.random.Generator, persons: int, frames: int) -> Iterator[
         cut = int(random.integers(late, frames)) if random.random() < 0.3 else frames
         for part in (seen[seen < cut], seen[seen >= cut]):
             if len(part):
-                yield next_id, part
+                yield Body(next_id, person, part)
                 next_id += -3 if random.random() < 0.3 else int(random.integers(1, 5))  # ids do not always ascend
         next_id += 10
     if random.random() < 0.3:
         start = int(random.integers(0, frames - 5))
-        yield next_id, everywhere[start : start + int(random.integers(3, 40))]
+        yield Body(next_id, persons, everywhere[start : start + int(random.integers(3, 40))])
 
 
 def _body_line(random: np.random.Generator, body_id: int) -> str:

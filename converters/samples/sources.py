@@ -15,12 +15,14 @@ from numpy.typing import NDArray
 
 from converters.samples.gcn_arrays import write_gcn_arrays
 from converters.samples.motion import skeletons
+from converters.samples.people import stage
 from converters.samples.pickles import (
     Annotation,
     iter_compressed_like,
     iter_ntu_like,
     ntu_names,
     ntu_split,
+    other_action,
     write_dataset,
     write_value,
 )
@@ -47,8 +49,8 @@ def babel_like(count: int, seed: int = 0) -> tuple[NDArray[np.float64], Any]:
             clips[i] = clips[i - 1]
             ids.append((ids[-1][0], label, *ids[-1][2:]))
             continue
-        points = skeletons(random, 1, 150, 25, centre=(0, 0, 1), body=(0.3, 0.8, 0.15), noise=0.002)
-        clips[i, ..., 0] = points.reshape(150, 25, 3).transpose(2, 0, 1)
+        points = skeletons(random, stage(random, 1, 150, other_action(label)), 150)
+        clips[i, ..., 0] = points[0].transpose(2, 0, 1)
         segment, annotator = (np.str_(random.bytes(16).hex()) for _ in range(2))
         ids.append((segment, label, np.int64(random.integers(14000)), np.int64(i % 3), annotator))
     segments, labels, sids, chunks, annotators = ([entry[column] for entry in ids] for column in range(5))

@@ -14,6 +14,7 @@ import pytest
 
 from converters import samples
 from converters.dialects.ntu.skeleton_file import parse
+from converters.samples.motion import detections
 from converters.samples.pose_clips import POSE_CLIPS
 from converters.samples.pose_tools import POSE_TOOLS
 from converters.samples.skeletons import FIRST_BODY_ID, skeleton_file
@@ -85,7 +86,7 @@ def test_ntu_like() -> None:
         assert annotation["label"] == int(annotation["frame_dir"][-3:]) - 1
         # Smooth: a joint moves about a cell of the heatmap from one frame to the next.
         step = np.abs(np.diff(keypoint.astype(np.float32), axis=1))
-        assert step[~(lost[:, 1:] | lost[:, :-1])].mean() < 10
+        assert step[~(lost[:, 1:] | lost[:, :-1])].mean() < 20
 
 
 def test_some_persons_are_lost_in_some_frames_as_in_the_real_file(real_file: Callable[[str], Path]) -> None:
@@ -199,7 +200,7 @@ def test_kinetics_like() -> None:
 
 
 def test_detections_per_video_are_distributed_as_in_the_real_table() -> None:
-    counts = [len(keypoint) for _, keypoint in samples.iter_kinetics_like(1500, 0)]
+    counts = [len(detections(np.random.default_rng([0, i]), 300)[0]) for i in range(1500)]
     assert 9 <= min(counts) < 60
     assert 3400 < max(counts) <= 3703
     assert np.mean(counts) == pytest.approx(469, rel=0.12)
@@ -208,7 +209,7 @@ def test_detections_per_video_are_distributed_as_in_the_real_table() -> None:
 
 def test_the_statistics_are_those_of_the_real_file(real_file: Callable[[str], Path]) -> None:
     real = load(real_file("annotations/k400_toc_100.pkl"))["annotations"]
-    made = [entry for entry, _ in samples.iter_kinetics_like(1000, 0)]
+    made = [entry for entry, _ in samples.iter_kinetics_like(700, 0)]
     assert list(made[0]) == list(real[0])
     assert [type(value) for value in made[0].values()] == [type(value) for value in real[0].values()]
 
@@ -259,6 +260,10 @@ def test_the_command_writes_every_file(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "converters.samples", str(tmp_path), "--videos", "35", "--seed", "4"]
     printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
     assert [str(Path(line).relative_to(tmp_path)) for line in printed] == [
+        "people.pkl",
+        "people_3d.pkl",
+        "people_detections.pkl",
+        "people_classes.txt",
         "ntu60_hrnet.pkl",
         "ntu60_3d.pkl",
         "gym_list.pkl",

@@ -7,10 +7,19 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from converters.samples.motion import COCO_FREEDOM, COCO_STANCE
-
 HEIGHT, WIDTH = 320, 568
 """Size of the image, as in Kinetics-400."""
+COCO_STANCE = np.array(
+    [
+        *((0, -0.86), (0.06, -0.9), (-0.06, -0.9), (0.13, -0.87), (-0.13, -0.87)),
+        *((0.42, -0.62), (-0.42, -0.62), (0.55, -0.28), (-0.55, -0.28), (0.6, 0.02), (-0.6, 0.02)),
+        *((0.26, 0), (-0.26, 0), (0.28, 0.46), (-0.28, 0.46), (0.3, 0.92), (-0.3, 0.92)),
+    ],
+    np.float32,
+)
+"""x and y of the 17 joints of COCO of a standing person who faces the camera, in half sizes of a body: [17, 2]."""
+COCO_FREEDOM = np.array([0.02] * 5 + [0.05] * 2 + [0.15] * 2 + [0.3] * 2 + [0.05] * 2 + [0.15] * 2 + [0.2] * 2)
+"""How far each of these joints moves, in half sizes of a body: the face hardly, the wrists most."""
 
 
 class Walk(NamedTuple):
