@@ -57,7 +57,7 @@ def check_blocks(document: str, framework: str) -> dict[str, Any]:
 
 
 def run(command: str, place: str) -> None:
-    program, *arguments = shlex.split(command)
+    program, *arguments = shlex.split(command, comments=True)
     if program == "make":
         targets = re.findall(r"^([\w-]+):", (REPOSITORY / "Makefile").read_text(), re.MULTILINE)
         assert set(arguments) <= set(targets), f"{place}: {command}"
