@@ -31,6 +31,7 @@ from skelstore.errors import SkelstoreError, SourceError, StoreError
 from skelstore.format import values
 from skelstore.format.schema import ROOT_KEY
 from skelstore.joints import JointLayout
+from skelstore.remote.url import Url, is_url
 from skelstore.splits import is_run
 from skelstore.wording import counted, full_repr, kind_of, shown, shown_names, shown_title
 
@@ -48,7 +49,7 @@ class Videos:
     out, such as those of a table of contents without skeletons; they are reported as problems if ``complain`` is true.
     """
 
-    path: Path
+    path: Path | Url
     count: int
     annotation: Callable[[int], Mapping[Any, Any]]
     place: Callable[[int], str]
@@ -69,7 +70,7 @@ def opened_for_check(path: str | os.PathLike[str], dialect: str | None = None, *
 
     Raises what opening raises, and SourceError for raw NTU RGB+D data (recipe ``raw``), which no pipeline accepts.
     """
-    if dialect is None and not any(of_source.values()) and Path(path, ROOT_KEY).is_file():
+    if dialect is None and not any(of_source.values()) and (is_url(os.fspath(path)) or Path(path, ROOT_KEY).is_file()):
         with skelstore.open(path) as store:
             if store.source.get("recipe") == "raw":
                 raise SourceError(
@@ -109,7 +110,7 @@ def opened_for_check(path: str | os.PathLike[str], dialect: str | None = None, *
         source.close()
 
 
-def _left_out(about: Mapping[str, Any], path: Path) -> list[tuple[Any, str]]:
+def _left_out(about: Mapping[str, Any], path: Path | Url) -> list[tuple[Any, str]]:
     try:
         return [(values.decode(entry["name"]), str(entry["reason"])) for entry in about.get("left_out", [])]
     except (KeyError, TypeError) as error:
