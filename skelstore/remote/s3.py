@@ -50,10 +50,11 @@ class Bucket(Service):
 
     @cached_property
     def _credentials(self) -> Any:
+        session = self._session
         from botocore.exceptions import BotoCoreError
 
         try:
-            return self._session.get_credentials()
+            return session.get_credentials()
         except BotoCoreError as error:
             raise RemoteError(f"{self.root}: the credentials of AWS cannot be used ({error})") from error
 
@@ -66,15 +67,16 @@ class Bucket(Service):
     @cached_property
     def _endpoint(self) -> str:
         """The endpoint that the user has stated for S3; empty for that of AWS."""
-        from botocore.exceptions import BotoCoreError
-
         if os.environ.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "").lower() == "true":
             return ""
         for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"):
             if os.environ.get(name):
                 return os.environ[name].rstrip("/")
+        session = self._session
+        from botocore.exceptions import BotoCoreError
+
         try:
-            config = self._session.get_scoped_config()
+            config = session.get_scoped_config()
         except BotoCoreError as error:
             raise RemoteError(f"{self.root}: the configuration of AWS cannot be used ({error})") from error
         services = self._session.full_config.get("services", {}).get(config.get("services", ""), {})

@@ -100,7 +100,7 @@ class Service(ABC):
             )
         data = response.read(last - first + 2)
         if len(data) != last - first + 1:
-            raise TruncatedError(f"it has {len(data)} bytes, expected {last - first + 1}")
+            raise TruncatedError(f"the answer was cut short ({len(data)} of {last - first + 1} bytes)")
         response.release_conn()
         return Part(data, total, _version(response.headers))
 
@@ -112,7 +112,7 @@ def _stream(response: Any, sink: Sink) -> Part:
         offset += len(piece)
     stated = response.headers.get("Content-Length")
     if stated is not None and stated.isdecimal() and int(stated) != offset:
-        raise TruncatedError(f"it has {offset} bytes, expected {stated}")
+        raise TruncatedError(f"the answer was cut short ({offset} of {stated} bytes)")
     response.release_conn()
     return Part(None, offset, _version(response.headers))
 

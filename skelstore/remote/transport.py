@@ -110,6 +110,16 @@ def _this_process() -> _Process:
     return _process
 
 
+def close_connections() -> None:
+    """Close the connections of this process that no request uses, and end its idle threads; both are made again."""
+    global _process
+    old, _process = _this_process(), _Process()
+    if old.threads is not None:
+        old.threads.shutdown()
+    for pool in old.pools.values():
+        pool.clear()
+
+
 def start(function: Callable[..., T], *arguments: Any) -> Future[T]:
     """Call a function in a thread of this process."""
     return _this_process().executor().submit(function, *arguments)
