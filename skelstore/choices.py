@@ -18,3 +18,7 @@ LEVELS: tuple[Level, ...] = get_args(Level)
 Conflict: TypeAlias = Literal["ids", "fields", "joints", "labels", "document", "raw"]
 CONFLICTS: tuple[Conflict, ...] = get_args(Conflict)
 """Kinds of conflicts between stores that are merged; ``skelstore.merge`` says what each is."""
+
+CacheAction: TypeAlias = Literal["info", "clear"]
+CACHE_ACTIONS: tuple[CacheAction, ...] = get_args(CacheAction)
+"""What ``skelstore cache`` does with the cache of stores at URLs."""

@@ -31,7 +31,7 @@ from skelstore.errors import SkelstoreError, SourceError, StoreError
 from skelstore.format import values
 from skelstore.format.schema import ROOT_KEY
 from skelstore.joints import JointLayout
-from skelstore.remote.url import Url, is_url
+from skelstore.remote.url import Url
 from skelstore.splits import is_run
 from skelstore.wording import counted, full_repr, kind_of, shown, shown_names, shown_title
 
@@ -65,12 +65,14 @@ class Videos:
 
 
 @contextmanager
-def opened_for_check(path: str | os.PathLike[str], dialect: str | None = None, **of_source: Any) -> Iterator[Videos]:
+def opened_for_check(
+    path: str | os.PathLike[str] | Url, dialect: str | None = None, **of_source: Any
+) -> Iterator[Videos]:
     """Open the videos of a store, or of a source with ``open_source``, which is called with ``of_source``.
 
     Raises what opening raises, and SourceError for raw NTU RGB+D data (recipe ``raw``), which no pipeline accepts.
     """
-    if dialect is None and not any(of_source.values()) and (is_url(os.fspath(path)) or Path(path, ROOT_KEY).is_file()):
+    if dialect is None and not any(of_source.values()) and (isinstance(path, Url) or Path(path, ROOT_KEY).is_file()):
         with skelstore.open(path) as store:
             if store.source.get("recipe") == "raw":
                 raise SourceError(
@@ -89,6 +91,8 @@ def opened_for_check(path: str | os.PathLike[str], dialect: str | None = None, *
                 class_names=store.class_names,
             )
         return
+    if isinstance(path, Url):
+        raise SourceError(f"{path} is a URL, which only a store can be read from; leave out the options of sources")
     source = open_source(path, dialect, skip_missing=of_source.get("kpfiles") is not None, **of_source)
     try:
         about = source.description()

@@ -7,14 +7,19 @@ import click
 from converters.choices import FORMATS, MODELS, NORMALIZATIONS
 from converters.cli import options
 from converters.cli.command import Command, CommandGroup, Sections, Words
-from converters.cli.paths import FILE, PATH
-from skelstore.choices import CONFLICTS, LEVELS
+from converters.cli.paths import FILE, PATH, STORE
+from skelstore.choices import CACHE_ACTIONS, CONFLICTS, LEVELS
 
 
 @click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="skelstore")
 def cli() -> None:
     """Skeleton annotations as Zarr stores: convert, show, verify, merge, subset, export."""
+
+
+def store_argument() -> click.Argument:
+    """The store that a command reads: a folder or a URL."""
+    return click.Argument(["store"], type=STORE)
 
 
 def argument(name: str, *, required: bool = True) -> click.Argument:
@@ -76,7 +81,7 @@ cli.add_command(
 
         They are written to a store at OUT, the same as if the .skeleton files were converted with the recipe.
         """,
-        [argument("store"), argument("out")],
+        [store_argument(), argument("out")],
         lambda: {
             "NTU RGB+D": options.derive_options(),
             "Output": [options.PROFILE, options.SHARED, options.FORCE],
@@ -121,7 +126,7 @@ cli.add_command(
 
         Any store can also be exported as another dialect.
         """,
-        [argument("store"), argument("out")],
+        [store_argument(), argument("out")],
         lambda: {
             "Output": [
                 click.Option(
@@ -166,7 +171,7 @@ cli.add_command(
 
         SOURCE is a store, or a source that `skelstore convert` accepts. The exit status is 1 if an error is found.
         """,
-        [argument("source")],
+        [click.Argument(["source"], type=STORE)],
         lambda: {
             **options.source_sections([options.dialect()], flags=False),
             "Checks": [
@@ -206,7 +211,7 @@ cli.add_command(
         With --against, the values are compared with a source. It is opened with the options that the store records,
         unless options say otherwise.
         """,
-        [argument("store")],
+        [store_argument()],
         lambda: {
             "Checks": [
                 click.Option(
@@ -241,7 +246,7 @@ cli.add_command(
         "info",
         "store_commands",
         """Show what is in STORE.""",
-        [argument("store")],
+        [store_argument()],
         lambda: {"Output": [options.JSON]},
         ("skelstore info ntu60.zarr", "skelstore info k400.zarr --json"),
     )
@@ -256,7 +261,7 @@ cli.add_command(
         KEY is the name of the video, or its position (default: the first). In JSON, numbers that are not finite are
         strings.
         """,
-        [argument("store"), click.Argument(["key"], required=False)],
+        [store_argument(), click.Argument(["key"], required=False)],
         lambda: {"Output": [options.JSON]},
         (
             "skelstore show ntu60.zarr",
@@ -275,7 +280,7 @@ cli.add_command(
 
         If several conditions are given, a video must meet all of them.
         """,
-        [argument("store"), argument("out")],
+        [store_argument(), argument("out")],
         lambda: {
             "Videos": [
                 click.Option(["--split"], help="Only the videos of this split."),
@@ -388,6 +393,21 @@ cli.add_command(
             "skelstore relabel ntu60.zarr -o compact.zarr --compact",
             "skelstore relabel ntu60.zarr -o coarse.zarr --map coarse.csv --labels coarse_names.txt",
         ),
+    )
+)
+
+cli.add_command(
+    Command(
+        "cache",
+        "cache_command",
+        """Show or empty the cache of stores at URLs.
+
+        It is in the folder that SKELSTORE_CACHE names, and takes at most SKELSTORE_CACHE_SIZE, such as 200G. ACTION is
+        info or clear. What a running process has open stays readable for it.
+        """,
+        [click.Argument(["action"], type=Words(CACHE_ACTIONS))],
+        lambda: {"Output": [options.JSON]},
+        ("skelstore cache info", "skelstore cache clear"),
     )
 )
 
