@@ -254,6 +254,9 @@ class StoreFiles(ABC):
     root: Any
     """The path or URL of the store, for messages."""
 
+    has_copies = False
+    """Whether shards are partial copies, into which chunks are fetched before they are read."""
+
     def __init__(self) -> None:
         self._opened: set[LocalFile] = set()
         self._digests: dict[str, tuple[int, bytes]] = {}

@@ -61,7 +61,7 @@ class ArrayReader:
         self._shard_rows = metadata.shard_rows
         self._last: tuple[Shard | None, int, bytes | memoryview] = None, 0, b""
         self._read_here = self._read_coded if self.codec.compressed else self._read_plain
-        self._read_run = self._read_here
+        self._read_run = self._read_copy if store.has_copies else self._read_here
         # A cast is faster, but supports only the byte order of the machine.
         self._bytes_of = _cast_bytes if metadata.dtype.isnative else flat_bytes
 
@@ -131,11 +131,9 @@ class ArrayReader:
             key, expected, chunks = entry
             file = self._store.shard_file(key, *expected, chunks)
             shard = Shard(file, chunks, expected)
-            if shard.present is not None:
-                self._read_run = self._read_copy
             if not self.codec.compressed and (np.diff(shard.bounds) != self._chunk_bytes + CRC_BYTES).any():
                 raise DamageError(f"{file.path}: an uncompressed chunk does not have {self._chunk_bytes} bytes")
-            elif self.check == "never":  # of a copy, nobody has seen all bytes
+            if self.check == "never" and shard.present is None:  # of a copy, nobody has seen all bytes
                 shard.checked[:] = b"\1" * len(shard.checked)
             self._shards[number] = shard
         return shard

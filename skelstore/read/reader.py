@@ -188,9 +188,12 @@ class Reader:
     def _read_by_python(self) -> Callable[[int], Annotation]:
         """What ``annotation`` is without the compiled reader."""
         assembler, layout, path = self._assembler, self._layout, self.path
+        fetch = self.gatherer.fetch if self.is_remote else None
 
         def read(row: int) -> Annotation:
             try:
+                if fetch is not None:
+                    fetch([row])
                 return assembler.annotation(layout(row), row)
             except StoreError as error:
                 raise _placed_at_video(error, path, row) from error

@@ -46,6 +46,7 @@ class RemoteFiles(StoreFiles):
     """
 
     root: Url
+    has_copies = True
 
     def __init__(self, url: Url, cache: str | os.PathLike[str] | None) -> None:
         super().__init__()
