@@ -16,8 +16,8 @@ from typing import Any
 from urllib.parse import quote
 
 from skelstore.errors import MissingPackageError, RemoteError
-from skelstore.remote.service import Service
-from skelstore.remote.transport import Answer, Request, send
+from skelstore.remote.service import Part, Service, Sink
+from skelstore.remote.transport import Request, send
 from skelstore.remote.url import Url
 
 _SIGNED_SECONDS = 240.0
@@ -31,6 +31,7 @@ class Bucket(Service):
     def __init__(self, root: Url) -> None:
         super().__init__(root)
         self._region = ""
+        self._asked_region = False
         self._signed: dict[tuple[str, str], tuple[float, dict[str, str]]] = {}
         self._lock = threading.Lock()
 
@@ -122,13 +123,29 @@ class Bucket(Service):
             self._signed[method, address] = now, headers
         return headers
 
-    def find_region(self) -> None:
-        """Ask S3 for the region of the bucket, if no endpoint is stated: a request to another region is refused."""
-        if self._endpoint:
-            return
+    def read_range(self, key: str, start: int, stop: int, sink: Sink, *, fresh: bool = False) -> Part:
+        try:
+            return super().read_range(key, start, stop, sink, fresh=fresh)
+        except RemoteError:
+            if not self._find_region():
+                raise
+            return super().read_range(key, start, stop, sink, fresh=fresh)
+
+    def _find_region(self) -> bool:
+        """Ask AWS once for the region of the bucket, since it refuses requests to others. Whether it was wrong."""
+        if self._endpoint or self._asked_region:
+            return False
+        self._asked_region = True
+        before = self.region
         accept = frozenset((200, 301, 307, 400, 403, 404))
-        answer: Answer = send(lambda: Request("HEAD", f"{self._base}/", {}, self.root), lambda _: None, accept=accept)
-        self._region = answer.headers.get("x-amz-bucket-region") or self._region
+        answer = send(
+            lambda: Request("HEAD", f"{self._base}/", {}, self.root),
+            lambda response: response.drain_conn(),
+            accept=accept,
+        )
+        self._region = answer.headers.get("x-amz-bucket-region", "")
+        self._signed.clear()
+        return self.region != before
 
     def __getstate__(self) -> Any:
         return self.root
