@@ -11,6 +11,7 @@ from skelstore.equality import difference
 from skelstore.errors import SkelstoreError
 from skelstore.format.schema import video_name
 from skelstore.read.verification import WHOLE, Subset, share
+from skelstore.remote.url import Url
 from skelstore.wording import counted, shown
 
 _SHOWN = 20
@@ -87,7 +88,7 @@ def _other_source(
     ]
 
 
-def as_lines(store: Path, against: Path, problems: list[str]) -> list[str]:
+def as_lines(store: Path | Url, against: Path, problems: list[str]) -> list[str]:
     """The result of ``compare`` as text, under one heading if all problems start with it."""
     heading = f"{store} against {against}: "
     if len(problems) < _ENOUGH or not all(text.startswith((heading, "…")) for text in problems):

@@ -22,3 +22,7 @@ CONFLICTS: tuple[Conflict, ...] = get_args(Conflict)
 Heatmap: TypeAlias = Literal["keypoint", "limb"]
 HEATMAPS: tuple[Heatmap, ...] = get_args(Heatmap)
 """Kinds of heatmap volumes."""
+
+CacheAction: TypeAlias = Literal["info", "clear"]
+CACHE_ACTIONS: tuple[CacheAction, ...] = get_args(CacheAction)
+"""What ``skelstore cache`` does with the cache of stores at URLs."""

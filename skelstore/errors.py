@@ -21,6 +21,9 @@
     ├── DrawingError            (ValueError)         an annotation that cannot be drawn, or not as requested
     ├── UnsupportedValueError   (TypeError)          a value that no store can hold
     ├── MergeError              (ValueError)         stores that contradict each other
+    ├── RemoteError             (OSError)            a server cannot be reached, or does not answer as expected
+    │   ├── RemoteAccessError   (PermissionError)    it refuses access: credentials are missing or do not suffice
+    │   └── RemoteBusyError                          it asks to come back later (429, 503), after all attempts
     ├── MissingPackageError     (ImportError)        a package is missing or has the wrong version
     ├── SourceError             (ValueError)         a source file does not follow its dialect
     └── WorkerError             (RuntimeError)       a process that writes parts of a store died
@@ -123,6 +126,18 @@ class UnsupportedValueError(SkelstoreError, TypeError):
 
 class MergeError(SkelstoreError, ValueError):
     """Stores that contradict each other and are not merged; the message lists all conflicts, one per line."""
+
+
+class RemoteError(SkelstoreError, OSError):
+    """A server cannot be reached, or its answer is not what a request asked for, after all attempts."""
+
+
+class RemoteAccessError(RemoteError, PermissionError):
+    """A server refuses access (401, 403): credentials are missing, wrong, or do not suffice."""
+
+
+class RemoteBusyError(RemoteError):
+    """A server asks to come back later (429, 503), and did so after all attempts."""
 
 
 class MissingPackageError(SkelstoreError, ImportError):

@@ -49,6 +49,7 @@ PAGES = (
     "tracking",
     "viewing",
     "drawing",
+    "remote",
 )
 DOCUMENTS = ["README.md", *(f"docs/{page}.md" for page in PAGES)]
 TRAINING = "docs/training.md"
@@ -152,7 +153,10 @@ def test_second_reader_reads_converted_samples(samples: Path, tmp_path: Path, so
 def test_code_blocks_run(samples: Path, document: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every block of a document, in order, in a folder that holds the sample data."""
     monkeypatch.chdir(samples)
+    monkeypatch.setenv("SKELSTORE_CACHE", str(samples / "cache"))
     check_blocks(document, "")
+    if "skelstore.remote.transport" in sys.modules:
+        sys.modules["skelstore.remote.transport"].close_connections()
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)

@@ -30,6 +30,7 @@ from skelstore.errors import SkelstoreError, SourceError, StoreError
 from skelstore.format import values
 from skelstore.format.schema import ROOT_KEY
 from skelstore.joints import JointLayout
+from skelstore.remote.url import Url
 
 __all__ = [
     "MODELS",
@@ -55,7 +56,7 @@ class Videos:
     If ``raw``, the videos are raw NTU RGB+D, to which the checks of annotations do not apply.
     """
 
-    path: Path
+    path: Path | Url
     count: int
     annotation: Callable[[int], Mapping[Any, Any]]
     place: Callable[[int], str]
@@ -72,7 +73,9 @@ class Videos:
 
 
 @contextmanager
-def opened_for_check(path: str | os.PathLike[str], dialect: str | None = None, **of_source: Any) -> Iterator[Videos]:
+def opened_for_check(
+    path: str | os.PathLike[str] | Url, dialect: str | None = None, **of_source: Any
+) -> Iterator[Videos]:
     """Open the videos of a store, or of a source with ``open_source``, which is called with ``of_source``.
 
     Raises what opening raises, and SourceError for raw NTU RGB+D data (recipe ``raw``), which no pipeline accepts.
@@ -97,10 +100,12 @@ def _raw_refusal(opened: Store | Source) -> str:
     return f"{opened.path} is {what}: convert it, and check {derived} that"
 
 
-def open_any(path: str | os.PathLike[str], dialect: str | None = None, **of_source: Any) -> Store | Source:
+def open_any(path: str | os.PathLike[str] | Url, dialect: str | None = None, **of_source: Any) -> Store | Source:
     """Open a store, or a source with ``open_source``, which is called with ``of_source``. Raises what they raise."""
-    if dialect is None and not any(of_source.values()) and Path(path, ROOT_KEY).is_file():
+    if dialect is None and not any(of_source.values()) and (isinstance(path, Url) or Path(path, ROOT_KEY).is_file()):
         return skelstore.open(path)
+    if isinstance(path, Url):
+        raise SourceError(f"{path} is a URL, which only a store can be read from; leave out the options of sources")
     return open_source(path, dialect, skip_missing=of_source.get("kpfiles") is not None, **of_source)
 
 
@@ -132,7 +137,7 @@ def videos_of(opened: Store | Source) -> Videos:
     )
 
 
-def _left_out(about: Mapping[str, Any], path: Path) -> list[tuple[Any, str]]:
+def _left_out(about: Mapping[str, Any], path: Path | Url) -> list[tuple[Any, str]]:
     try:
         return [(values.decode(entry["name"]), str(entry["reason"])) for entry in about.get("left_out", [])]
     except (KeyError, TypeError) as error:

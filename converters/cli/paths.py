@@ -1,4 +1,4 @@
-"""Path arguments of commands: local paths. URLs are refused."""
+"""Path arguments of commands: local paths, and stores, which may be at a URL."""
 
 from __future__ import annotations
 
@@ -24,8 +24,30 @@ class _LocalPath(click.Path):
         return super().convert(value, parameter, context)
 
 
+class _Store(_LocalPath):
+    """A store to be read: a folder, or a URL, which is passed on as one that shows no credentials."""
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
+        with loading():
+            from skelstore.read.location import locate
+            from skelstore.remote.url import Url
+        if isinstance(value, Url):
+            return value
+        try:
+            location = locate(value)
+        except StoreError as error:
+            raise click.BadParameter(str(error), context, parameter) from None
+        return location if isinstance(location, Url) else super().convert(value, parameter, context)
+
+
+STORE = _Store(path_type=Path, readable=False)
 PATH = _LocalPath(path_type=Path, readable=False)
 FILE = _LocalPath(path_type=Path, exists=True, dir_okay=False, readable=False)
+
+
+def store_argument() -> click.Argument:
+    """The store that a command reads: a folder or a URL."""
+    return click.Argument(["store"], type=STORE)
 
 
 def argument(name: str, *, required: bool = True) -> click.Argument:

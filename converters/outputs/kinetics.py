@@ -50,7 +50,7 @@ def export_kinetics(
     Raises SourceError if a video has no name, if two videos of a kpfile have the same name, or if ``out`` or the store
     is in ``folder``; StoreExistsError and StoreError as ``new_folder`` does.
     """
-    _refuse_inside(folder, out, store.path)
+    _refuse_inside(folder, out, *[store.path] if isinstance(store.path, Path) else [])
     from_kpfiles = [origin if store.source.get("dialect") == "kinetics" else None for origin in origins(store)]
     counts = [origin.keys if origin else None for origin in from_kpfiles]
     one_each = store.source.get("kpfiles") == "video" and videos_per_file is None

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from converters.conversion.source import Source
@@ -16,6 +17,7 @@ from converters.report.statistics import Statistics
 from skelstore import Store
 from skelstore.format.schema import FORMAT_VERSION, MANIFEST_KEY
 from skelstore.joints import JointLayout, recognise
+from skelstore.read.store import table_rows
 from skelstore.wording import counted, file_name
 
 __all__ = ["Origin", "origin_of"]
@@ -75,7 +77,10 @@ def _of_store(store: Store) -> Origin:
         text = known.reason
     else:
         text = f"{known.layout.name} (stated)" if known.stated else f"perhaps {known.layout.name} ({known.reason})"
-    digest = hashlib.sha256((store.path / MANIFEST_KEY).read_bytes()).hexdigest()
+    reader, _ = table_rows(store)
+    manifest = reader.metadata.manifest
+    copy = reader.files.copy(MANIFEST_KEY, manifest.size, manifest.crc32c)  # of a store at a URL; else the file itself
+    digest = hashlib.sha256(copy.read_bytes()).hexdigest()
     facts = [
         ("Store", f"format version {FORMAT_VERSION}, profile {store.profile}"),
         ("Converted from", str(store.source.get("dialect"))),
@@ -85,7 +90,7 @@ def _of_store(store: Store) -> Origin:
         ("Report made by", f"skelstore {version('skelstore')}"),
     ]
     return Origin(
-        title=file_name(store.path),
+        title=file_name(Path(store.path.name)),
         kind="store",
         facts=facts,
         disk=dict(disk),

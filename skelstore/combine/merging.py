@@ -216,7 +216,7 @@ def _take_shards(
     taken = []
     for number in range(array.metadata.shards):
         file = array.metadata.shard_key(number)
-        source = reader.path / name / file
+        source = reader.folder / name / file
         array.shard(number)  # checks size, index and identity against the manifest
         entry = reader.manifest.shards[f"{name}/{file}"]
         if copy or not disk.link_file(source, folder / file):

@@ -86,7 +86,7 @@ def _write(
         if key in changed:
             files[key] = write_table(changed[key], folder / key)
         else:
-            disk.link_or_copy(reader.path / key, folder / key)
+            disk.link_or_copy(reader.folder / key, folder / key)
     nodes = {}
     for name in metadata.fields:
         key = f"{name}/{ROOT_KEY}"
@@ -99,7 +99,7 @@ def _write(
 def _require_files(reader: Reader) -> None:
     """Raise DamageError if a file of a store is missing, or the size or index of a shard is wrong."""
     for key in reader.manifest.files:
-        if not (reader.path / key).is_file():
+        if not (reader.folder / key).is_file():
             raise DamageError(f"{reader.path / key} is missing, so fetch or convert the store again")
     for array in reader.arrays.values():
         for number in range(array.metadata.shards):

@@ -112,6 +112,20 @@ def shard_runs(start: int, stop: int, rows_of_shard: int) -> Iterator[ShardRun]:
         start += end - offset
 
 
+class ChunkSpan(NamedTuple):
+    """The chunks ``first`` to ``stop`` of shard ``shard``."""
+
+    shard: int
+    first: int
+    stop: int
+
+
+def chunk_spans(start: int, count: int, chunk_rows: int, rows_of_shard: int) -> Iterator[ChunkSpan]:
+    """The chunks that hold ``count`` rows of an array from the row ``start`` on, one span per shard."""
+    for run in shard_runs(start, start + count, rows_of_shard):
+        yield ChunkSpan(run.shard, run.start // chunk_rows, -(-run.stop // chunk_rows))
+
+
 def plan_parts(sizes: Iterable[int], target: int, longest: int) -> Iterator[tuple[int, int]]:
     """Cut a sequence of items into parts of about ``target`` bytes and at most ``longest`` items: (first, last + 1).
 

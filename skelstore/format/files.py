@@ -12,8 +12,9 @@ import os
 import re
 import stat
 import weakref
+from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -132,10 +133,14 @@ class Descriptor:
 
 
 class LocalFile:
-    """Byte ranges of one file, which is opened on the first read. ``opened`` are the open files of its store."""
+    """Byte ranges of one file, which is opened on the first read. ``opened`` are the open files of its store.
 
-    def __init__(self, path: Path, opened: set[LocalFile]) -> None:
+    ``path`` is what messages call the file; it is at ``location``, if that is another place.
+    """
+
+    def __init__(self, path: Any, opened: set[LocalFile], location: Path | None = None) -> None:
         self.path = path
+        self._location: Path = location or path
         self._opened = opened
         self.descriptor: Descriptor | None = None
         self._pinned: tuple[int, int, bytes] | None = None
@@ -197,7 +202,7 @@ class LocalFile:
 
     def _open(self) -> Descriptor:
         try:
-            descriptor = Descriptor(self.path)
+            descriptor = Descriptor(self._location)
         except (FileNotFoundError, NotADirectoryError) as error:
             raise DamageError(f"{self.path} is missing, so fetch or convert the store again") from error
         except OSError as error:
@@ -222,65 +227,93 @@ class LocalFile:
         return descriptor
 
 
-class LocalFiles:
-    """The files below a folder. All stores together keep at most ``MAX_OPEN`` files open.
+class EvictedError(DamageError):
+    """The copy that a reader had is no longer in the cache, so it needs a new one; never raised to users."""
 
-    Only descriptors are shared, and every read names its offset, so a forked child can continue to use those of its
-    parent. There is no lock.
+
+class PartialFile(LocalFile, ABC):
+    """A copy of a shard that is elsewhere, with some of its chunks; ``present`` has a byte for each, 1 if it is there.
+
+    Reading raises EvictedError if the copy is gone.
     """
 
-    def __init__(self, root: str | os.PathLike[str]) -> None:
-        self.root = absolute(root)
+    present: bytearray
+
+    @abstractmethod
+    def again(self) -> PartialFile:
+        """A new copy of the same shard, to continue with after this one is gone."""
+
+    @abstractmethod
+    def forget(self, first: int, stop: int) -> None:
+        """Let chunks be fetched again, since they are damaged in the copy."""
+
+
+class StoreFiles(ABC):
+    """The files of a store, by key: where their bytes come from, and whether they are still those of one store."""
+
+    root: Any
+    """The path or URL of the store, for messages."""
+
+    has_copies = False
+    """Whether shards are partial copies, into which chunks are fetched before they are read."""
+
+    def __init__(self) -> None:
         self._opened: set[LocalFile] = set()
         self._digests: dict[str, tuple[int, bytes]] = {}
 
+    @abstractmethod
+    def path(self, key: str) -> Any:
+        """What messages call a file."""
+
+    @abstractmethod
+    def read_all(self, key: str, limit: int) -> bytes:
+        """Read a whole small file. Raises StoreNotFoundError if it is missing, StoreError beyond ``limit`` bytes."""
+
+    @abstractmethod
+    def copy(self, key: str, size: int, crc32c: int) -> Path:
+        """Where a small file or a table is on this machine; whether its bytes are right is not checked."""
+
+    @abstractmethod
+    def fetch_copies(self, entries: Mapping[str, tuple[int, int]]) -> None:
+        """Prepare ``copy`` of several files (size and crc32c by key) at once."""
+
+    @abstractmethod
+    def drop_copy(self, key: str) -> bool:
+        """After ``copy`` had wrong bytes: whether it is worth while to call it again."""
+
+    @abstractmethod
+    def shard_file(self, key: str, size: int, crc32c: int, digest: str, chunks: int) -> LocalFile:
+        """The file of a shard, with what the manifest states about it; its index has ``chunks`` entries."""
+
+    @abstractmethod
+    def fetch_indexes(self, shards: Sequence[tuple[str, Any, int]]) -> None:
+        """Prepare ``shard_file`` of several shards (key, ``ShardFile``, entries of the index) at once."""
+
+    @abstractmethod
+    def fetch_chunks(self, wanted: Sequence[tuple[Any, int, int]]) -> None:
+        """Make chunks of shards present (``Shard``, first, last + 1), all at once."""
+
+    def compare_sizes(self, sizes: Mapping[str, int]) -> Iterator[str]:
+        """For files at a URL: a sentence for each that is missing or has another size."""
+        return iter(())
+
+    @abstractmethod
+    def was_replaced(self) -> bool:
+        """Whether a remembered file has changed or is missing."""
+
     def remember(self, key: str, data: bytes) -> None:
         """Remember the size and digest of a small file that identifies the store."""
-        self._digests[key] = len(data), _digest(data)
+        self._digests[key] = len(data), digest_of(data)
 
     @property
     def identity(self) -> bytes:
         """Identifies this store: the digests of the remembered files."""
         return b"".join(digest for _, digest in self._digests.values())
 
-    def was_replaced(self) -> bool:
-        """Whether a remembered file has changed or is missing."""
-        for key, (size, digest) in self._digests.items():
-            try:
-                if os.stat(self.path(key)).st_size != size or _digest(self.read_all(key, size)) != digest:
-                    return True
-            except (FileNotFoundError, NotADirectoryError):
-                return True
-            except (StoreError, OSError):  # unreadable, which proves nothing
-                continue
-        return False
-
     def refuse_replaced(self) -> None:
         """After an error that looks like damage: raise StoreReplacedError if the store was replaced instead."""
         if self.was_replaced():
             raise replaced(self.root)
-
-    def path(self, key: str) -> Path:
-        return self.root / key
-
-    def file(self, key: str) -> LocalFile:
-        """The file of a key. Whether the file exists is only checked when it is read."""
-        return LocalFile(self.root / key, self._opened)
-
-    def read_all(self, key: str, limit: int) -> bytes:
-        """Read a whole small file. Raises StoreNotFoundError if it is missing, StoreError beyond ``limit`` bytes."""
-        try:
-            with open(self.path(key), "rb", opener=open_regular) as file:
-                size = os.fstat(file.fileno()).st_size
-                data = file.read(limit + 1) if size <= limit else b""
-        except (FileNotFoundError, NotADirectoryError) as error:
-            raise StoreNotFoundError(f"{self.path(key)} is missing") from error
-        except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-            reason = getattr(error, "strerror", None) or error
-            raise StoreError(f"{str(self.path(key))!r} cannot be read: {reason}") from error
-        if max(size, len(data)) > limit:
-            raise StoreError(f"{self.path(key)} has more than {limit} bytes, which no such file of a store has")
-        return data
 
     def close(self) -> None:
         """Close all open files; a later read opens them again."""
@@ -291,14 +324,87 @@ class LocalFiles:
                 break
 
 
-def replaced(path: Path) -> StoreReplacedError:
+class LocalFiles(StoreFiles):
+    """The files below a folder. All stores together keep at most ``MAX_OPEN`` files open.
+
+    Only descriptors are shared, and every read names its offset, so a forked child can continue to use those of its
+    parent. There is no lock.
+    """
+
+    root: Path
+
+    def __init__(self, root: str | os.PathLike[str]) -> None:
+        super().__init__()
+        self.root = absolute(root)
+
+    def was_replaced(self) -> bool:
+        for key, (size, digest) in self._digests.items():
+            try:
+                if os.stat(self.path(key)).st_size != size or digest_of(self.read_all(key, size)) != digest:
+                    return True
+            except (FileNotFoundError, NotADirectoryError):
+                return True
+            except (StoreError, OSError):  # unreadable, which proves nothing
+                continue
+        return False
+
+    def path(self, key: str) -> Path:
+        return self.root / key
+
+    def copy(self, key: str, size: int, crc32c: int) -> Path:
+        return self.path(key)
+
+    def fetch_copies(self, entries: Mapping[str, tuple[int, int]]) -> None:
+        """Nothing to do: the files are here."""
+
+    def drop_copy(self, key: str) -> bool:
+        return False
+
+    def fetch_indexes(self, shards: Sequence[tuple[str, Any, int]]) -> None:
+        """Nothing to do: the shards are here."""
+
+    def fetch_chunks(self, wanted: Sequence[tuple[Any, int, int]]) -> None:
+        """Nothing to do: the shards are here."""
+
+    def file(self, key: str) -> LocalFile:
+        """The file of a key. Whether the file exists is only checked when it is read."""
+        return LocalFile(self.root / key, self._opened)
+
+    def shard_file(self, key: str, size: int, crc32c: int, digest: str, chunks: int) -> LocalFile:
+        return self.file(key)
+
+    def read_all(self, key: str, limit: int) -> bytes:
+        return read_file(self.path(key), self.path(key), limit)
+
+
+def read_file(location: Path, path: object, limit: int) -> bytes:
+    """Read a whole small file, which messages call ``path``.
+
+    Raises StoreNotFoundError if it is missing, StoreError beyond ``limit`` bytes.
+    """
+    try:
+        with open(location, "rb", opener=open_regular) as file:
+            size = os.fstat(file.fileno()).st_size
+            data = file.read(limit + 1) if size <= limit else b""
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise StoreNotFoundError(f"{path} is missing") from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        reason = getattr(error, "strerror", None) or error
+        raise StoreError(f"{str(path)!r} cannot be read: {reason}") from error
+    if max(size, len(data)) > limit:
+        raise StoreError(f"{path} has more than {limit} bytes, which no such file of a store has")
+    return data
+
+
+def replaced(path: object) -> StoreReplacedError:
     """The error for an opened store that is no longer at its path."""
     return StoreReplacedError(
         f"{path} was replaced or removed after it was opened, so the rest of it cannot be read: open it again"
     )
 
 
-def _digest(data: bytes) -> bytes:
+def digest_of(data: bytes) -> bytes:
+    """16 bytes that identify data."""
     return hashlib.blake2b(data, digest_size=16).digest()
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from skelstore.errors import DamageError
 from skelstore.format.checksums import crc32c
 from skelstore.format.codecs import CRC_BYTES, ChunkCodec
-from skelstore.format.files import LocalFile
+from skelstore.format.files import LocalFile, PartialFile
 from skelstore.wording import counted
 
 DIGEST_BYTES = 16
@@ -119,9 +119,10 @@ class Shard:
 
     Chunk c, with its crc32c, is the bytes ``bounds[c]`` to ``bounds[c + 1]``: our writers store chunks contiguously
     from the first byte, so a run of chunks is one read. Chunks from ``len(checked)`` on are absent.
+    ``present`` is None, or says which chunks the file has if it is a partial copy of a shard elsewhere.
     """
 
-    __slots__ = ("bounds", "checked", "file", "size")
+    __slots__ = ("bounds", "checked", "file", "present", "size")
 
     def __init__(self, file: LocalFile, chunks: int, expected: ShardFile) -> None:
         """Read the index.
@@ -169,3 +170,17 @@ class Shard:
         file.pin(size, size - tail, data[:DIGEST_BYTES])
         self.bounds = array("q", bounds.tobytes())
         self.checked = bytearray(used)
+        self.present = file.present if isinstance(file, PartialFile) else None
+
+    def renew(self) -> None:
+        """Continue with a new copy of the same shard, of which no chunk has been checked."""
+        if isinstance(self.file, PartialFile):
+            self.file.close()
+            self.file = file = self.file.again()
+            self.checked = bytearray(len(self.checked))
+            self.present = file.present
+
+    def forget(self, first: int, stop: int) -> None:
+        """Let chunks be fetched again that are damaged in the copy."""
+        if isinstance(self.file, PartialFile):
+            self.file.forget(first, stop)

@@ -17,7 +17,7 @@ from skelstore.errors import DamageError
 from skelstore.format.checksums import crc32c
 from skelstore.format.chunking import shard_runs
 from skelstore.format.codecs import CRC_BYTES, ChunkCodec
-from skelstore.format.files import LocalFile, LocalFiles, flat_bytes
+from skelstore.format.files import EvictedError, LocalFile, StoreFiles, flat_bytes
 from skelstore.format.metadata import ArrayMetadata
 from skelstore.format.shards import Shard, ShardFile
 
@@ -25,6 +25,12 @@ Check: TypeAlias = Literal["first", "always", "never"]
 
 _BUFFERS_PER_READ = 1000
 """Buffers per vectored read; Linux accepts up to 1024."""
+
+_COPY_TRIES = 6
+"""How often a read begins again if its copy in the cache is evicted before it is read."""
+
+_CHUNKS_PER_CHECK = 1024
+"""Chunks of a copy that are fetched at once to be checked."""
 
 _CHECKSUM = memoryview(bytearray(CRC_BYTES))
 """Receives the checksums between uncompressed chunks, which are read but not compared."""
@@ -38,7 +44,7 @@ class ArrayReader:
     """
 
     def __init__(
-        self, store: LocalFiles, name: str, metadata: ArrayMetadata, shards: Mapping[str, ShardFile], check: Check
+        self, store: StoreFiles, name: str, metadata: ArrayMetadata, shards: Mapping[str, ShardFile], check: Check
     ) -> None:
         self.metadata = metadata
         self._store = store
@@ -54,7 +60,8 @@ class ArrayReader:
         self._chunk_bytes = metadata.row_bytes * metadata.chunk_rows
         self._shard_rows = metadata.shard_rows
         self._last: tuple[Shard | None, int, bytes | memoryview] = None, 0, b""
-        self._read_run = self._read_coded if self.codec.compressed else self._read_plain
+        self._read_here = self._read_coded if self.codec.compressed else self._read_plain
+        self._read_run = self._read_copy if store.has_copies else self._read_here
         # A cast is faster, but supports only the byte order of the machine.
         self._bytes_of = _cast_bytes if metadata.dtype.isnative else flat_bytes
 
@@ -93,26 +100,40 @@ class ArrayReader:
             self._store.refuse_replaced()
             raise
 
-    def open_file(self, number: int) -> tuple[LocalFile, NDArray[np.int64], NDArray[np.uint8], int]:
-        """A shard for the compiled reader: its file, the bounds and the checked chunks, and its size in bytes.
+    def is_open(self, number: int) -> bool:
+        """Whether the index of a shard has been read."""
+        return number in self._shards
 
-        Both arrays share the memory of the ``Shard``. Raises as ``shard`` does.
+    def shard_entry(self, number: int) -> tuple[str, ShardFile, int] | None:
+        """The key of a shard, its entry in the manifest, and the number of its chunks; None if there is no entry."""
+        key = f"{self._name}/{self.metadata.shard_key(number)}"
+        expected = self._manifest.get(key)
+        return None if expected is None else (key, expected, self.metadata.chunks_per_shard)
+
+    def open_file(self, number: int) -> tuple[LocalFile, NDArray[Any], NDArray[Any], int, NDArray[Any] | None]:
+        """A shard for the compiled reader: its file, bounds int64, checked chunks uint8, size, present chunks uint8.
+
+        The last is None unless the file is a partial copy. The arrays share the memory of the ``Shard``. Raises as
+        ``shard`` does.
         """
         shard = self.shard(number)
-        return shard.file, np.frombuffer(shard.bounds, np.int64), np.frombuffer(shard.checked, np.uint8), shard.size
+        present = None if shard.present is None else np.frombuffer(shard.present, np.uint8)
+        bounds, checked = np.frombuffer(shard.bounds, np.int64), np.frombuffer(shard.checked, np.uint8)
+        return shard.file, bounds, checked, shard.size, present
 
     def _open_shard(self, number: int) -> Shard:
         shard = self._shards.get(number)
         if shard is None:
-            key = f"{self._name}/{self.metadata.shard_key(number)}"
-            file = self._store.file(key)
-            expected = self._manifest.get(key)
-            if expected is None:
-                raise DamageError(f"{file.path} is not in the manifest, but a video has rows in it")
-            shard = Shard(file, self.metadata.chunks_per_shard, expected)
+            entry = self.shard_entry(number)
+            if entry is None:
+                path = self._store.path(f"{self._name}/{self.metadata.shard_key(number)}")
+                raise DamageError(f"{path} is not in the manifest, but a video has rows in it")
+            key, expected, chunks = entry
+            file = self._store.shard_file(key, *expected, chunks)
+            shard = Shard(file, chunks, expected)
             if not self.codec.compressed and (np.diff(shard.bounds) != self._chunk_bytes + CRC_BYTES).any():
                 raise DamageError(f"{file.path}: an uncompressed chunk does not have {self._chunk_bytes} bytes")
-            if self.check == "never":
+            if self.check == "never" and shard.present is None:  # of a copy, nobody has seen all bytes
                 shard.checked[:] = b"\1" * len(shard.checked)
             self._shards[number] = shard
         return shard
@@ -126,13 +147,46 @@ class ArrayReader:
             raise
 
     def _check_shard(self, shard: Shard) -> None:
-        for chunk in range(len(shard.checked)):
-            coded = self._read_chunks(shard, chunk, chunk + 1)
-            self._check_chunk(shard, chunk, coded)
+        for first in range(0, len(shard.checked), _CHUNKS_PER_CHECK):
+            chunks = range(first, min(first + _CHUNKS_PER_CHECK, len(shard.checked)))
+            for tries_left in reversed(range(_COPY_TRIES)):
+                self._store.fetch_chunks([(shard, chunks.start, chunks.stop)])
+                try:
+                    for chunk in chunks:
+                        self._check_one(shard, chunk)
+                    break
+                except EvictedError:
+                    if not tries_left:
+                        raise
+                    shard.renew()
+
+    def _check_one(self, shard: Shard, chunk: int) -> None:
+        coded = self._read_chunks(shard, chunk, chunk + 1)
+        self._check_chunk(shard, chunk, coded)
+        try:
+            self.codec.decode(coded[:-CRC_BYTES])
+        except RuntimeError as error:
+            raise DamageError(f"{shard.file.path}: chunk {chunk} cannot be decoded: {error}") from error
+
+    def _read_copy(self, shard: Shard, start: int, count: int, dims: tuple[int, ...]) -> np.ndarray[Any, Any]:
+        """Read rows of a shard from its copy in the cache, into which missing chunks are fetched first.
+
+        A chunk that is damaged in the copy is fetched once more.
+        """
+        first, stop = start // self._chunk_rows, (start + count - 1) // self._chunk_rows + 1
+        damaged = False
+        for _ in range(_COPY_TRIES):
+            self._store.fetch_chunks([(shard, first, stop)])
             try:
-                self.codec.decode(coded[:-CRC_BYTES])
-            except RuntimeError as error:
-                raise DamageError(f"{shard.file.path}: chunk {chunk} cannot be decoded: {error}") from error
+                return self._read_here(shard, start, count, dims)
+            except EvictedError:
+                shard.renew()
+            except DamageError:
+                if damaged or stop > len(shard.checked):
+                    raise
+                damaged = True
+                shard.forget(first, stop)
+        return self._read_here(shard, start, count, dims)
 
     def _read_plain(self, shard: Shard, start: int, count: int, dims: tuple[int, ...]) -> np.ndarray[Any, Any]:
         """Read rows of a shard whose chunks are not compressed: one read from the file into the result."""

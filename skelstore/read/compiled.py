@@ -45,13 +45,17 @@ _MAX_CHUNK_BYTES = 1 << 30
 """Limits of the compiled reader. Arrays beyond them, which only damaged stores have, are read by Python."""
 
 
+Places: TypeAlias = Mapping[str, tuple[NDArray[Any], list[NDArray[Any]]]]
+"""For each array, the first row of each video, [videos], and the lengths of its ragged axes, [videos] each."""
+
+
 class Parts(NamedTuple):
     """What the Python reader has opened: the parts of which annotations are assembled, by the names of the format."""
 
     metadata: StoreMetadata
     table: pa.Table
     arrays: Mapping[str, ArrayReader]
-    places: Mapping[str, tuple[NDArray[Any], list[NDArray[Any]]]]
+    places: Places
     """The first row of each video in an array, [videos], and the lengths of its ragged axes, [videos] each."""
     columns: Mapping[str, Fetch]
     fields: Mapping[str, Fetch]
@@ -78,18 +82,23 @@ def memory_bytes() -> int:
 
 
 def compile_layouts(
-    parts: Parts, layouts: NDArray[np.int32], mmap: bool, fallback: Fetch, load_names: Callable[[], Any]
+    parts: Parts,
+    layouts: NDArray[np.int32],
+    mmap: bool,
+    fallback: Fetch,
+    load_names: Callable[[], Any],
+    fetch: Callable[[list[int]], None] | None,
 ) -> Core:
     """The compiled reader of a store. ``layouts`` [videos] has the layout of each video.
 
     ``fallback`` is the Python reader, from a row to its annotation; ``load_names`` returns the columns of the index of
-    names, or None.
+    names, or None. ``fetch`` of a remote store is called with the rows of videos of which something is missing here.
     """
     names = [name for name, array in parts.arrays.items() if _is_supported(array)]
     arrays = [_describe_array(parts.arrays[name], mmap) for name in names]
     numbers = {name: number for number, name in enumerate(names)}
     nodes = [_describe(parts, numbers, layout) for layout in parts.metadata.layouts]
-    return core.Core(nodes, arrays, np.ascontiguousarray(layouts), fallback, load_names)
+    return core.Core(nodes, arrays, np.ascontiguousarray(layouts), fallback, load_names, fetch)
 
 
 def _is_supported(array: ArrayReader) -> bool:

@@ -43,10 +43,13 @@ enum { UNLOCKED_BYTES = 16384 };
 /* --------------------------------------------------------------------------------------------- shards and maps */
 
 /* An open shard. */
-typedef struct {
+typedef struct Shard {
     Chunks chunks;
     int64_t size;
-    PyObject *opened; /* (file, bounds, checked, size), which keeps the memory of the chunks alive */
+    PyObject *opened; /* (file, bounds, checked, size, present), which keeps the memory of the chunks alive */
+    const uint8_t *present; /* of a copy: one byte a chunk, whether it is there; else NULL */
+    int64_t presents;
+    struct Shard *older; /* the copy that was read before this one; another thread may still use it */
     uint8_t *map;     /* NULL: not mapped */
     bool mappable;    /* false: read by pread */
     bool closing;     /* unmap when no job uses it */
@@ -108,7 +111,7 @@ static bool map_shard(Shard *shard)
     if (descriptor == NULL)
         return false;
     void *map = MAP_FAILED;
-    if (shard->map == NULL && maps < MAX_MAPS && is_local(fd) && fstat(fd, &status) == 0 && status.st_size == shard->size)
+    if (shard->map == NULL && maps < MAX_MAPS && is_local(fd) && fstat(fd, &status) == 0 && status.st_size >= shard->size)
         map = mmap(NULL, (size_t)shard->size, PROT_READ, MAP_SHARED, fd, 0);
     Py_DECREF(descriptor);
     if (shard->map) /* another thread was faster */
@@ -133,7 +136,8 @@ static bool map_shard(Shard *shard)
 typedef struct {
     Encoding encoding;
     PyArray_Descr *dtype;
-    PyObject *open; /* function from the number of a shard to (file, bounds, checked, size) */
+    PyObject *open; /* function from the number of a shard to (file, bounds, checked, size, present) */
+    bool remote;    /* whether shards are copies, and have to be fetched before they are opened */
     bool mapped;    /* whether to map files */
     int axes;
     npy_intp trailing[MAX_AXES];
@@ -155,6 +159,8 @@ typedef struct {
     size_t count, capacity;
     int64_t bytes;
     bool coded;
+    bool fetched; /* what was missing has been fetched */
+    bool missing; /* something that is to be read is not here: there is no job for it */
 } Jobs;
 
 static bool add_job(Jobs *jobs, Shard *shard, Rows rows)
@@ -195,9 +201,12 @@ static Shard *open_shard(Array *array, int64_t number)
 {
     PyObject *opened = PyObject_CallFunction(array->open, "L", (long long)number), *file;
     PyArrayObject *bounds, *checked;
+    PyObject *present;
     long long size;
-    if (opened == NULL || !PyArg_ParseTuple(opened, "OOOL", &file, &bounds, &checked, &size))
+    if (opened == NULL || !PyArg_ParseTuple(opened, "OOOLO", &file, &bounds, &checked, &size, &present)) {
+        Py_XDECREF(opened);
         return NULL;
+    }
     if (number >= array->known) {
         Shard **shards = realloc(array->shards, (size_t)(number + 1) * sizeof *shards);
         if (shards) {
@@ -207,15 +216,33 @@ static Shard *open_shard(Array *array, int64_t number)
         }
     }
     Shard *shard = number < array->known ? array->shards[number] : NULL; /* another thread may have been faster */
+    Shard *older = NULL;
+    if (shard && PyTuple_GetItem(shard->opened, 0) != file) { /* a new copy, since the old one was evicted */
+        unmap(shard);
+        older = shard;
+        shard = NULL;
+    }
     if (shard == NULL && number < array->known && (shard = calloc(1, sizeof *shard))) {
         shard->chunks = (Chunks){PyArray_DATA(bounds), PyArray_DATA(checked), PyArray_SIZE(checked)};
         shard->size = size;
         shard->opened = Py_NewRef(opened);
         shard->mappable = array->mapped;
+        shard->older = older;
+        if (present != Py_None) {
+            shard->present = PyArray_DATA((PyArrayObject *)present);
+            shard->presents = PyArray_SIZE((PyArrayObject *)present);
+        }
         array->shards[number] = shard;
     }
     Py_DECREF(opened);
     return shard;
+}
+
+/* Whether chunks of a copy are there. */
+static bool has_chunks(const Shard *shard, int64_t first, int64_t stop)
+{
+    return shard->present == NULL ||
+           (stop <= shard->presents && memchr(shard->present + first, 0, (size_t)(stop - first)) == NULL);
 }
 
 /* Plan to read rows of an array into `out`: one job a shard. False: Python has raised, or the table is damaged. */
@@ -225,11 +252,22 @@ static bool plan_rows(Array *array, int64_t start, int64_t count, uint8_t *out, 
     while (count > 0) {
         int64_t number = start / array->shard_rows, offset = start % array->shard_rows;
         int64_t taken = count < array->shard_rows - offset ? count : array->shard_rows - offset;
+        int64_t first = offset / encoding->chunk_rows, stop = (offset + taken - 1) / encoding->chunk_rows + 1;
         Shard *shard = number < array->known ? array->shards[number] : NULL;
-        if (shard == NULL && (shard = open_shard(array, number)) == NULL)
+        bool wait = array->remote && !jobs->fetched;
+        if (shard == NULL && !wait && (shard = open_shard(array, number)) == NULL)
             return false;
-        if ((offset + taken - 1) / encoding->chunk_rows >= shard->chunks.count)
+        if (shard && stop > shard->chunks.count)
             return false; /* a chunk that the shard does not have */
+        if (shard && !wait && !has_chunks(shard, first, stop) && (shard = open_shard(array, number)) == NULL)
+            return false;
+        if (shard == NULL || !has_chunks(shard, first, stop)) {
+            jobs->missing = true;
+            out += taken * encoding->row_bytes;
+            start += taken;
+            count -= taken;
+            continue;
+        }
         if (shard->map == NULL && shard->mappable && !map_shard(shard))
             return false;
         if (!add_job(jobs, shard, (Rows){.encoding = encoding, .start = offset, .count = taken, .out = out}))
@@ -283,6 +321,7 @@ typedef struct {
     PyObject *kept;     /* what it was made from: the memory of all columns */
     PyObject *fallback; /* function from a row to its annotation: the Python reader */
     PyObject *load_names;
+    PyObject *fetch; /* None, or function from a list of rows that fetches what is missing of them */
     PyObject *names; /* (bucket, video, offsets, bytes), or NULL */
     int64_t videos;
     const int32_t *layout; /* of each video */
@@ -391,11 +430,21 @@ static PyObject *read_row(const Core *core, int64_t row)
 {
     if (row < 0 || row >= core->videos)
         return read_by_python(core, row);
-    Jobs jobs = {0};
-    PyObject *annotation = build_annotation(core, row, &jobs);
-    if (annotation && !run_jobs(&jobs))
-        Py_CLEAR(annotation);
-    end_jobs(&jobs);
+    PyObject *annotation = NULL;
+    for (int attempt = 0; attempt < 2; attempt++) {
+        Jobs jobs = {.fetched = attempt > 0};
+        annotation = build_annotation(core, row, &jobs);
+        if (annotation && (jobs.missing || !run_jobs(&jobs)))
+            Py_CLEAR(annotation);
+        end_jobs(&jobs);
+        if (!jobs.missing || attempt > 0)
+            break;
+        /* An error of the network is raised: Python would only try once more. */
+        PyObject *fetched = clear_error() ? PyObject_CallFunction(core->fetch, "[L]", (long long)row) : NULL;
+        Py_XDECREF(fetched);
+        if (fetched == NULL)
+            return NULL;
+    }
     return annotation ? annotation : read_by_python(core, row);
 }
 
@@ -481,16 +530,50 @@ static int64_t row_of(Core *core, PyObject *key)
     return row >= 0 && row < core->videos ? row : -1;
 }
 
+/* The annotations of a list of keys, to be filled by jobs. NULL: to be read by Python. */
+static PyObject *build_annotations(Core *core, PyObject *keys, Jobs *jobs)
+{
+    Py_ssize_t count = PyList_Size(keys);
+    PyObject *annotations = count < 0 ? NULL : PyList_New(count);
+    for (Py_ssize_t i = 0; annotations && i < count; i++) {
+        int64_t row = row_of(core, PyList_GetItem(keys, i));
+        PyObject *annotation = row < 0 ? NULL : build_annotation(core, row, jobs);
+        if (annotation == NULL || PyList_SetItem(annotations, i, annotation))
+            Py_CLEAR(annotations);
+    }
+    return annotations;
+}
+
+/* The rows of a list of keys for which `build_annotations` has succeeded. */
+static PyObject *rows_of(Core *core, PyObject *keys)
+{
+    Py_ssize_t count = PyList_Size(keys);
+    PyObject *rows = PyList_New(count);
+    for (Py_ssize_t i = 0; rows && i < count; i++) {
+        PyObject *row = PyLong_FromLongLong(row_of(core, PyList_GetItem(keys, i)));
+        if (row == NULL || PyList_SetItem(rows, i, row))
+            Py_CLEAR(rows);
+    }
+    return rows;
+}
+
 static PyObject *Core_read(PyObject *self, PyObject *keys)
 {
     Core *core = (Core *)self;
-    Py_ssize_t count = PyList_Size(keys);
-    PyObject *annotations = count < 0 ? NULL : PyList_New(count);
     Jobs jobs = {0};
-    for (Py_ssize_t i = 0; annotations && i < count; i++) {
-        int64_t row = row_of(core, PyList_GetItem(keys, i));
-        PyObject *annotation = row < 0 ? NULL : build_annotation(core, row, &jobs);
-        if (annotation == NULL || PyList_SetItem(annotations, i, annotation))
+    PyObject *annotations = build_annotations(core, keys, &jobs);
+    if (annotations && jobs.missing) {
+        Py_CLEAR(annotations);
+        end_jobs(&jobs);
+        jobs = (Jobs){.fetched = true};
+        PyObject *rows = rows_of(core, keys);
+        PyObject *fetched = rows ? PyObject_CallFunction(core->fetch, "O", rows) : NULL;
+        Py_XDECREF(rows);
+        Py_XDECREF(fetched);
+        if (fetched == NULL)
+            return NULL;
+        annotations = build_annotations(core, keys, &jobs);
+        if (annotations && jobs.missing)
             Py_CLEAR(annotations);
     }
     if (annotations) {
@@ -564,7 +647,7 @@ static bool make_node(Core *core, PyObject *spec, Node *node)
 
 /* (dtype, trailing axes, bytes of a row, rows of a chunk, rows of a shard, coding, whether to map, whether to check
  * always, function that opens a shard) */
-static bool make_array(PyObject *spec, Array *array)
+static bool make_array(PyObject *spec, Array *array, bool remote)
 {
     PyObject *trailing;
     long long row_bytes, chunk_rows, shard_rows;
@@ -575,6 +658,7 @@ static bool make_array(PyObject *spec, Array *array)
     array->axes = (int)PyTuple_Size(trailing);
     array->shard_rows = shard_rows;
     array->mapped = mapped;
+    array->remote = remote;
     array->encoding = (Encoding){
         .coding = (Coding)coding,
         .always = always,
@@ -591,9 +675,9 @@ static bool make_array(PyObject *spec, Array *array)
 
 static PyObject *Core_new(PyTypeObject *type, PyObject *args, PyObject *Py_UNUSED(options))
 {
-    PyObject *layouts, *arrays, *layout, *fallback, *load_names;
-    if (!PyArg_ParseTuple(args, "O!O!O!OO", &PyList_Type, &layouts, &PyList_Type, &arrays, &PyArray_Type, &layout,
-                          &fallback, &load_names))
+    PyObject *layouts, *arrays, *layout, *fallback, *load_names, *fetch;
+    if (!PyArg_ParseTuple(args, "O!O!O!OOO", &PyList_Type, &layouts, &PyList_Type, &arrays, &PyArray_Type, &layout,
+                          &fallback, &load_names, &fetch))
         return NULL;
     Core *core = (Core *)((allocfunc)PyType_GetSlot(type, Py_tp_alloc))(type, 0);
     if (core == NULL)
@@ -601,13 +685,14 @@ static PyObject *Core_new(PyTypeObject *type, PyObject *args, PyObject *Py_UNUSE
     core->kept = Py_NewRef(args);
     core->fallback = fallback;
     core->load_names = load_names;
+    core->fetch = fetch;
     core->layout = column_data(layout);
     core->videos = PyArray_SIZE((PyArrayObject *)layout);
     core->layouts = calloc((size_t)PyList_Size(layouts) + 1, sizeof *core->layouts);
     core->arrays = calloc((size_t)PyList_Size(arrays) + 1, sizeof *core->arrays);
     bool made = core->layouts && core->arrays;
     for (int i = 0; made && i < PyList_Size(arrays); i++)
-        made = make_array(PyList_GetItem(arrays, i), &core->arrays[core->array_count++]);
+        made = make_array(PyList_GetItem(arrays, i), &core->arrays[core->array_count++], fetch != Py_None);
     for (int i = 0; made && i < PyList_Size(layouts); i++)
         made = make_node(core, PyList_GetItem(layouts, i), &core->layouts[core->layout_count++]);
     if (made)
@@ -630,10 +715,11 @@ static void Core_dealloc(PyObject *self)
     for (int64_t i = 0; i < core->array_count; i++) {
         Array *array = &core->arrays[i];
         for (int64_t j = 0; j < array->known; j++)
-            if (array->shards[j]) {
-                unmap(array->shards[j]);
-                Py_DECREF(array->shards[j]->opened);
-                free(array->shards[j]);
+            for (Shard *shard = array->shards[j], *older; shard; shard = older) {
+                older = shard->older;
+                unmap(shard);
+                Py_DECREF(shard->opened);
+                free(shard);
             }
         free(array->shards);
         free(array->encoding.decoded);

@@ -14,6 +14,7 @@ class Core:
         layout: NDArray[np.int32],
         fallback: Callable[[int], dict[Any, Any]],
         load_names: Callable[[], tuple[NDArray[Any], ...] | None],
+        fetch: Callable[[list[int]], None] | None,
     ) -> Core: ...
     def annotation(self, row: int, /) -> dict[Any, Any]:
         """The annotation of the video at a row of the table."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from skelstore.errors import StoreError
 from skelstore.format.checksums import FileEntry
-from skelstore.format.files import LocalFiles
+from skelstore.format.files import StoreFiles
 from skelstore.format.metadata import StoreMetadata
 from skelstore.format.schema import NAMES_KEY
 from skelstore.read.table import NAMES_TYPES, check_types, numeric_column, read_table, text_buffers, text_column
@@ -27,7 +27,7 @@ class NameIndex:
     """
 
     def __init__(
-        self, files: LocalFiles, entry: FileEntry | None, table: pa.Table, metadata: StoreMetadata, mmap: bool
+        self, files: StoreFiles, entry: FileEntry | None, table: pa.Table, metadata: StoreMetadata, mmap: bool
     ) -> None:
         self._files = files
         self._entry = entry

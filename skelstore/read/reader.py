@@ -16,18 +16,20 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from skelstore.errors import (
     DamageError,
     FieldNotFoundError,
     FrameIndexError,
+    RemoteError,
     SkelstoreError,
     StoreError,
     StoreNotFoundError,
 )
 from skelstore.format import schema, values
 from skelstore.format.checksums import FileEntry, crc32c
-from skelstore.format.files import LocalFiles, absolute
+from skelstore.format.files import absolute, read_file
 from skelstore.format.layouts import Assembler
 from skelstore.format.metadata import MAX_JSON_BYTES, ArrayMetadata, FieldMetadata, Manifest, StoreMetadata, from_bytes
 from skelstore.format.schema import (
@@ -47,8 +49,11 @@ from skelstore.read import compiled, frames
 from skelstore.read.arrays import ArrayReader, Check
 from skelstore.read.compiled import Parts
 from skelstore.read.frames import FrameNumbers, Frames
+from skelstore.read.gathering import Gatherer
+from skelstore.read.location import Cache, Location, open_files
 from skelstore.read.names import NameIndex
 from skelstore.read.table import (
+    COPIED_BYTES,
     SPLITS_TYPES,
     check_types,
     column_reader,
@@ -87,12 +92,12 @@ def _within_memory(read: Callable[..., Any], what: str) -> Callable[..., Any]:
     return within
 
 
-def _placed(error: E, path: Path, place: object) -> E:
+def _placed(error: E, path: object, place: object) -> E:
     """The error; if its message names no file of the store, with the place in front of it."""
     return error if str(path) in str(error.args[0]) else type(error)(f"{place}: {error}")
 
 
-def _placed_at_video(error: E, path: Path, row: int) -> E:
+def _placed_at_video(error: E, path: Location, row: int) -> E:
     return _placed(error, path, f"{path / VIDEOS_KEY}: video {row}")
 
 
@@ -103,12 +108,13 @@ class Reader:
     meanwhile, so that some files belong to the old store and some to the new one, it is opened again.
     """
 
-    def __init__(self, path: Path, check: Check, mmap: bool = True) -> None:
-        self.path = absolute(path)
+    def __init__(self, path: Location, check: Check, mmap: bool = True, cache: Cache = "auto") -> None:
+        self.path = absolute(path) if isinstance(path, Path) else path
         self.check = check
         self.mmap = mmap
+        self.cache = cache
         for attempt in range(1, _OPENINGS + 1):
-            self.files = LocalFiles(self.path)
+            self.files = open_files(self.path, cache)
             try:
                 return self._open()
             except StoreNotFoundError:
@@ -136,6 +142,7 @@ class Reader:
         data = self._read_json(MANIFEST_KEY, self.metadata.manifest)
         self.files.remember(MANIFEST_KEY, data)
         self.manifest = Manifest.from_bytes(data, str(path / MANIFEST_KEY))
+        self._fetch_tables()
         self.table: pa.Table = read_table(self.files, VIDEOS_KEY, self.manifest.files.get(VIDEOS_KEY), self.mmap)
         if len(self.table) != self.metadata.videos:
             raise StoreError(
@@ -146,10 +153,14 @@ class Reader:
             raise StoreError(f"{path / VIDEOS_KEY} names layouts that {ROOT_KEY} does not have")
         self.arrays = {name: self._open_array(name) for name in self.metadata.fields}
         self._columns = {name: column_reader(self.table, name, c.type) for name, c in self.metadata.columns.items()}
-        self._places: dict[str, tuple[np.ndarray[Any, Any], list[np.ndarray[Any, Any]]]] = {}
+        self._places: dict[str, tuple[NDArray[Any], list[NDArray[Any]]]] = {}
         self._fields = {name: self._field_reader(name, field) for name, field in self.metadata.fields.items()}
         self._assembler = Assembler(self.metadata.layouts, self._columns, self._fields)
         self._layout = self._layouts.item
+        assembler = self._assembler
+        self.gatherer = Gatherer(
+            *(self.files, self.arrays, self._places, self._layout, lambda layout: assembler.fields(layout).values())
+        )
         self._frame_numbers: dict[str, FrameNumbers] = {}
         self._names = NameIndex(self.files, self.manifest.files.get(NAMES_KEY), self.table, self.metadata, self.mmap)
 
@@ -170,20 +181,41 @@ class Reader:
         # From disk, one read of a video takes half the time of the faults of its pages.
         in_memory = sum(shard.size for shard in self.manifest.shards.values()) <= compiled.memory_bytes()
         mmap = self.mmap and in_memory
-        return compiled.compile_layouts(parts, self._layouts, mmap, self._read_by_python, self._names.columns)
+        fetch = self.gatherer.fetch if self.is_remote else None
+        return compiled.compile_layouts(parts, self._layouts, mmap, self._read_by_python, self._names.columns, fetch)
 
     @cached_property
     def _read_by_python(self) -> Callable[[int], Annotation]:
         """What ``annotation`` is without the compiled reader."""
         assembler, layout, path = self._assembler, self._layout, self.path
+        fetch = self.gatherer.fetch if self.is_remote else None
 
         def read(row: int) -> Annotation:
             try:
+                if fetch is not None:
+                    fetch([row])
                 return assembler.annotation(layout(row), row)
             except StoreError as error:
                 raise _placed_at_video(error, path, row) from error
 
         return read
+
+    @property
+    def folder(self) -> Path:
+        """The folder of a local store. Raises StoreError if the store is at a URL."""
+        if isinstance(self.path, Path):
+            return self.path
+        raise StoreError(f"{self.path} is a URL; expected the folder of a local store: download the store first")
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether the store is at a URL, so that what is read has to be fetched first."""
+        return not isinstance(self.path, Path)
+
+    def fetch(self, rows: Iterable[int]) -> None:
+        """Fetch at once what a remote store lacks of some videos; see ``Gatherer.fetch``. A local one lacks nothing."""
+        if self.is_remote:
+            self.gatherer.fetch(rows)
 
     def close(self) -> None:
         """Close open files and maps; the next read opens them again."""
@@ -348,7 +380,11 @@ class Reader:
     def _read_root(self) -> bytes:
         try:
             return self.files.read_all(ROOT_KEY, MAX_JSON_BYTES)
-        except StoreNotFoundError:
+        except StoreNotFoundError as error:
+            if not isinstance(self.path, Path):
+                raise StoreNotFoundError(
+                    f"{error}; expected the {ROOT_KEY} of a store: check the URL, or publish the store first"
+                ) from None
             partial = os.path.realpath(self.path) + PARTIAL_SUFFIX
             if os.path.isdir(partial):
                 raise StoreNotFoundError(
@@ -365,16 +401,28 @@ class Reader:
                 ) from None
             raise StoreNotFoundError(f"{self.path} does not exist; expected the folder of a store") from None
 
+    def _fetch_tables(self) -> None:
+        """Let a remote store fetch at once what is needed to open it, and to find videos by name if that is small."""
+        listed = self.manifest.files
+        keys = [VIDEOS_KEY, *(f"{name}/{ROOT_KEY}" for name in self.metadata.fields)]
+        keys += [key for key in (NAMES_KEY, SPLITS_KEY) if key in listed and listed[key].size <= COPIED_BYTES]
+        self.files.fetch_copies({key: (listed[key].size, listed[key].crc32c) for key in keys if key in listed})
+
     def _read_json(self, key: str, expected: FileEntry | None) -> bytes:
         path = self.path / key
         if expected is None:
             raise StoreError(f"{path} is not in the manifest, so fetch or convert the store again")
         try:
-            status = path.stat()
+            copy = self.files.copy(key, expected.size, expected.crc32c)
+            status = copy.stat()
             if status.st_size == expected.size or not stat.S_ISREG(status.st_mode):
-                data = self.files.read_all(key, MAX_JSON_BYTES)
+                data = read_file(copy, path, MAX_JSON_BYTES)
                 if len(data) == expected.size and crc32c(data) == expected.crc32c:
                     return data
+            if self.files.drop_copy(key):
+                return self._read_json(key, expected)
+        except RemoteError:
+            raise
         except (FileNotFoundError, NotADirectoryError):
             raise DamageError(f"{path} is missing: the store is damaged, so fetch or convert it again") from None
         except OSError as error:
@@ -428,8 +476,10 @@ class Reader:
         return lambda row: read(row_of(row), *[dim.item(row) for dim in dims])
 
 
-def _is_being_replaced(path: Path) -> bool:
+def _is_being_replaced(path: Location) -> bool:
     """Whether a store is being renamed to this path, or has been meanwhile: see ``Workspace.commit``."""
+    if not isinstance(path, Path):
+        return False
     workspace = Path(os.path.realpath(path) + PARTIAL_SUFFIX)
     between = (schema.aside_of(workspace / "store"), workspace / REPLACING)
     return any(map(os.path.exists, (*between, path / ROOT_KEY)))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from skelstore.errors import (
     StoreNotFoundError,
 )
-from skelstore.format.files import LocalFiles, replaced
+from skelstore.format.files import replaced
 from skelstore.read.arrays import Check
+from skelstore.read.location import Cache, Location
 from skelstore.read.reader import Reader
 
 
@@ -19,11 +19,13 @@ class UnavailableReader(Reader):
     An error during unpickling would leave a multiprocessing.Pool waiting forever.
     """
 
-    def __init__(self, path: Path, check: Check, mmap: bool, identity: bytes, reason: Exception) -> None:
+    def __init__(
+        self, path: Location, check: Check, mmap: bool, cache: Cache, identity: bytes, reason: Exception
+    ) -> None:
         self.path = path
         self.check = check
         self.mmap = mmap
-        self.files = LocalFiles(path)
+        self.cache = cache
         self._identity = identity
         self._reason = reason
 
@@ -43,10 +45,10 @@ class UnavailableReader(Reader):
         raise self._reason.with_traceback(None)
 
 
-def reopen(path: Path, check: Check, mmap: bool, identity: bytes) -> Reader:
+def reopen(path: Location, check: Check, mmap: bool, cache: Cache, identity: bytes) -> Reader:
     """The reader of a store with this path and identity; if it is unavailable, a reader whose every use raises why."""
     try:
-        reader = Reader(path, check, mmap)
+        reader = Reader(path, check, mmap, cache)
         if reader.identity == identity:
             return reader
         reason: Exception = replaced(path)
@@ -54,4 +56,4 @@ def reopen(path: Path, check: Check, mmap: bool, identity: bytes) -> Reader:
         reason = replaced(path)
     except Exception as error:
         reason = error
-    return UnavailableReader(path, check, mmap, identity, reason)
+    return UnavailableReader(path, check, mmap, cache, identity, reason)

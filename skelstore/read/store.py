@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from skelstore.choices import Heatmap
 from skelstore.errors import AmbiguousVideoError, MissingPackageError, StoreError, VideoIndexError, VideoNotFoundError
 from skelstore.format import values
-from skelstore.format.files import local_path
 from skelstore.format.schema import Annotation, Origin
 from skelstore.joints import KnownJoints
 from skelstore.read import describing, videos
@@ -25,9 +24,11 @@ from skelstore.read.decompression import check_max_person, decompress_pose, with
 from skelstore.read.frames import Frames
 from skelstore.read.identifiers import names_like
 from skelstore.read.lazy import LazyAnnotation, no_keys
+from skelstore.read.location import Cache, Location, locate
 from skelstore.read.reader import Reader
 from skelstore.read.reopening import reopen
 from skelstore.read.rows import Rows, Run
+from skelstore.remote.url import Url
 from skelstore.wording import closest, counted, kind_of
 
 if TYPE_CHECKING:
@@ -45,8 +46,10 @@ class Field(NamedTuple):
     rows: int
 
 
-def open(path: str | os.PathLike[str], *, check: Check = "first", mmap: bool = True) -> Store:
-    """Open a store for reading.
+def open(
+    path: str | os.PathLike[str] | Url, *, check: Check = "first", mmap: bool = True, cache: Cache = "auto"
+) -> Store:
+    """Open a store for reading: a folder, or a URL (``s3://``, ``gs://``, ``az://``, ``https://``, ``hf://datasets/``).
 
     ``check`` says when the checksum of a chunk is compared with its bytes: on its ``first`` read in this process,
     ``always`` or ``never``.
@@ -55,14 +58,18 @@ def open(path: str | os.PathLike[str], *, check: Check = "first", mmap: bool = T
     map ends the process with SIGBUS if the file was cut short meanwhile, so give False for a store whose files are
     rewritten in place. skelstore itself never does that: it replaces files.
 
+    ``cache`` is for stores at a URL: the folder in which copies of what was read are kept, for all processes. ``auto``
+    is ``SKELSTORE_CACHE``, else a folder of this account; with None, copies are removed with the store.
+
     Raises StoreNotFoundError if there is no store at ``path``, StoreError if this version cannot read it or ``check``
-    is unknown, DamageError if its tables are not those that were written.
+    is unknown, DamageError if its tables are not those that were written; for a URL also RemoteError,
+    RemoteAccessError, RemoteBusyError, and MissingPackageError without ``skelstore[remote]``.
     """
     if check not in get_args(Check):
         raise StoreError(
             f"check={check!r}; expected one of {', '.join(get_args(Check))}{closest(check, get_args(Check))}"
         )
-    return Store(Reader(local_path(path), check, mmap), None)
+    return Store(Reader(locate(path), check, mmap, cache), None)
 
 
 class Store:
@@ -84,12 +91,13 @@ class Store:
 
     def __getstate__(self) -> Any:
         reader = self._reader
-        return str(reader.path), reader.check, reader.mmap, reader.identity, self._rows, self._length
+        options = reader.check, reader.mmap, reader.cache
+        return reader.path, options, reader.identity, self._rows, self._length
 
     def __setstate__(self, state: Any) -> None:
         # Not __init__, which looks into the reader: its first use may raise an error.
-        path, check, mmap, identity, self._rows, self._length = state
-        self._reader = reopen(Path(path), check, mmap, identity)
+        path, (check, mmap, cache), identity, self._rows, self._length = state
+        self._reader = reopen(path, check, mmap, cache, identity)
 
     def __repr__(self) -> str:
         """Path, number of videos, ids per split (of a whole store), dtype and axes per field; never raises an error."""
@@ -108,7 +116,8 @@ class Store:
         return f"{table}<div>{drawn}</div>" if drawn else table
 
     @property
-    def path(self) -> Path:
+    def path(self) -> Location:
+        """The folder of the store, or its URL, which is shown without credentials and query."""
         return self._reader.path
 
     @property
@@ -180,6 +189,10 @@ class Store:
             raise MissingPackageError(
                 f"Store.zarr needs zarr-python, which cannot be imported ({error}): pip install zarr"
             ) from error
+        if not isinstance(self._reader.path, Path):
+            raise StoreError(
+                f"{self._reader.path} is a URL; Store.zarr opens local stores only: download the store first"
+            )
         self._reader.refuse_replaced()
         return zarr.open_group(str(self._reader.path), mode="r")
 
@@ -251,6 +264,7 @@ class Store:
         read = None if core is None else core.read(rows)
         if read is not None:
             return read
+        self._reader.fetch(rows)
         last: dict[int, Annotation] = {}
         annotations: list[Any] = [None] * len(rows)
         # In the order of the store, so that a chunk that two videos share is decoded once.

@@ -16,7 +16,7 @@ from skelstore.format import checksums, values
 from skelstore.format.arrow_file import load_table
 from skelstore.format.checksums import FileEntry, crc32c
 from skelstore.format.columns import ARROW_TYPES, numpy_dtype
-from skelstore.format.files import LocalFiles, flat_bytes, open_regular
+from skelstore.format.files import StoreFiles, flat_bytes, open_regular
 from skelstore.wording import counted
 
 COPIED_BYTES = 4 << 20
@@ -28,7 +28,7 @@ NAMES_TYPES = {"bucket": pa.int64(), "video": pa.int64()}
 """The columns of ``splits.arrow`` and ``names.arrow`` that the format requires."""
 
 
-def read_table(files: LocalFiles, key: str, expected: FileEntry | None, mmap: bool = True) -> pa.Table:
+def read_table(files: StoreFiles, key: str, expected: FileEntry | None, mmap: bool = True) -> pa.Table:
     """Read an Arrow IPC file of a store.
 
     With ``mmap``, a large file is memory-mapped: processes share its pages without a copy.
@@ -39,8 +39,10 @@ def read_table(files: LocalFiles, key: str, expected: FileEntry | None, mmap: bo
     if expected is None:
         raise StoreError(f"{path} is not in the manifest")
     try:
-        buffer = _verified_bytes(path, expected, mmap)
+        buffer = _verified_bytes(path, files.copy(key, expected.size, expected.crc32c), expected, mmap)
     except DamageError:
+        if files.drop_copy(key):
+            return read_table(files, key, expected, mmap)
         files.refuse_replaced()
         raise
     return _load(buffer, str(path))
@@ -68,14 +70,14 @@ def _has_column(table: pa.Table, name: str, kind: pa.DataType) -> bool:
     return len(indices) == 1 and table.schema.field(indices[0]).type == kind
 
 
-def _verified_bytes(path: Path, expected: FileEntry, mmap: bool) -> pa.Buffer:
-    """The bytes of the file of a table. Raises DamageError if they do not match the manifest.
+def _verified_bytes(path: object, place: Path, expected: FileEntry, mmap: bool) -> pa.Buffer:
+    """The bytes of the file of a table. Raises DamageError, which names ``path``, if they do not match the manifest.
 
     All of them come from one file, even if it is replaced meanwhile. Its size is compared before its content is read: a
     file of a terabyte may be sparse.
     """
     try:
-        with open(path, "rb", opener=open_regular) as file:
+        with open(place, "rb", opener=open_regular) as file:
             size = os.fstat(file.fileno()).st_size
             if size != expected.size:
                 raise DamageError(
@@ -88,7 +90,7 @@ def _verified_bytes(path: Path, expected: FileEntry, mmap: bool) -> pa.Buffer:
             else:
                 # Measured by reading the file: pages of the map would count as this process's own memory.
                 actual = checksums.measure_open(file)
-                mapped = pa.memory_map(os.fsencode(path))
+                mapped = pa.memory_map(os.fsencode(place))
                 if not os.path.samestat(os.fstat(mapped.fileno()), os.fstat(file.fileno())):
                     raise DamageError(f"{path} was replaced while it was opened: open the store again")
                 buffer = mapped.read_buffer()

@@ -17,8 +17,8 @@ from skelstore.choices import Level as Level
 from skelstore.errors import SkelstoreError, StoreError
 from skelstore.format import checksums
 from skelstore.format.checksums import FileEntry
-from skelstore.format.files import local_path
 from skelstore.format.schema import MANIFEST_KEY, ROOT_KEY
+from skelstore.read.location import locate
 from skelstore.read.reader import Reader
 from skelstore.read.table import numeric_column
 from skelstore.wording import closest, counted
@@ -49,6 +49,8 @@ def verify(
 ) -> list[str]:
     """All problems of a store, each a sentence that names the file; an empty list if there are none.
 
+    A store at a URL is read through its cache. What else is beside its files is not looked at.
+
     The level ``structure`` checks the tables and the metadata against their checksums, the name and size of every file
     against the manifest, the index and identity of every shard, and that every video's rows are within its array.
     ``checksums`` also checks every byte against the manifest's checksums, and names the chunk in a shard that fails.
@@ -63,7 +65,7 @@ def verify(
         raise StoreError(f"level {level!r}; expected one of {', '.join(LEVELS)}{closest(level, LEVELS)}")
     share(subset, 0)
     try:
-        reader = Reader(local_path(path), "always")
+        reader = Reader(locate(path), "always")
     except SkelstoreError as error:
         return [str(error)]
     try:
@@ -107,10 +109,10 @@ def _check_shards(reader: Reader, level: Level, subset: Subset, advance: Callabl
             try:
                 array.shard(shard)
                 changed = []
-                if level != "structure" and entry is not None:
-                    changed = _compare_bytes(reader.path / key, FileEntry(entry.size, entry.crc32c))
+                if level != "structure" and entry is not None and not reader.is_remote:
+                    changed = _compare_bytes(reader.folder / key, FileEntry(entry.size, entry.crc32c))
                     yield from changed
-                if changed or level == "decode":
+                if changed or level == "decode" or (level == "checksums" and reader.is_remote):
                     array.check_shard(shard)
             except SkelstoreError as error:
                 yield str(error)
@@ -118,7 +120,12 @@ def _check_shards(reader: Reader, level: Level, subset: Subset, advance: Callabl
             advance(entry.size)
     if level != "structure":
         for key, file in reader.manifest.files.items():
-            yield from _compare_bytes(reader.path / key, file)
+            try:
+                copy = reader.files.copy(key, file.size, file.crc32c)
+            except SkelstoreError as error:
+                yield str(error)
+            else:
+                yield from _compare_bytes(copy, file)
 
 
 def _check_videos(reader: Reader, subset: Subset) -> Iterator[str]:
@@ -132,8 +139,11 @@ def _check_videos(reader: Reader, subset: Subset) -> Iterator[str]:
 def _compare_files(reader: Reader) -> Iterator[str]:
     sizes = {key: entry.size for key, entry in reader.manifest.files.items()}
     sizes |= {key: entry.size for key, entry in reader.manifest.shards.items()}
+    if reader.is_remote:
+        yield from reader.files.compare_sizes(sizes)
+        return
     for key, size in sizes.items():
-        file = reader.path / key
+        file = reader.folder / key
         try:
             status = file.stat()
         except OSError:  # missing, or a broken link
@@ -143,7 +153,7 @@ def _compare_files(reader: Reader) -> Iterator[str]:
             yield f"{file} is not a regular file; the manifest says {counted(size, 'byte')}"
         elif status.st_size != size:
             yield f"{file} has {counted(status.st_size, 'byte')}; the manifest says {size:,}"
-    yield from sorted(_find_strangers(reader.path, {ROOT_KEY, MANIFEST_KEY, *sizes}))
+    yield from sorted(_find_strangers(reader.folder, {ROOT_KEY, MANIFEST_KEY, *sizes}))
 
 
 def _find_strangers(store: Path, keys: set[str]) -> Iterator[str]:
@@ -164,7 +174,12 @@ def _find_strangers(store: Path, keys: set[str]) -> Iterator[str]:
 
 
 def find_litter(path: str | os.PathLike[str]) -> list[str]:
-    """A sentence for each file that an operating system or a file system has left in a store; they do no harm."""
+    """A sentence for each file that an operating system or a file system has left in a store; they do no harm.
+
+    Of a store at a URL, nothing is known about other files.
+    """
+    if not isinstance(locate(path), Path):
+        return []
     return [
         f"{Path(folder, name)} is not a file of the store: the system left it there, and you can remove it"
         for folder, _, names in os.walk(path)

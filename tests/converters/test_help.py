@@ -150,6 +150,7 @@ def test_the_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
     (tmp_path / "coarse.csv").write_text("".join(f"{label},{label // 10}\n" for label in range(60)))
     (tmp_path / "coarse_names.txt").write_text("".join(f"class {label}\n" for label in range(6)))
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SKELSTORE_CACHE", str(tmp_path / "cache"))
     for example in EXAMPLES:
         words = shlex.split(example)[1:]
         if words[0] in ("bench", "view"):

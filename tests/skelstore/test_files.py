@@ -14,6 +14,7 @@ import skelstore
 from converters import open_source
 from skelstore.errors import DamageError, SkelstoreError, StoreError, StoreReplacedError
 from skelstore.format.files import LocalFiles, local_path, open_regular
+from skelstore.read.location import locate
 from skelstore.read.verification import verify
 
 
@@ -124,7 +125,6 @@ URLS = ["https://host/a.zarr", "http://host", "s3://bucket/a//b.pkl", "hf://data
 def test_a_url_is_answered_as_it_was_given(url: str) -> None:
     calls: list[Callable[[str], object]] = [
         local_path,
-        skelstore.open,
         lambda url: skelstore.Writer(url).__enter__(),
         lambda url: skelstore.merge([url], "out.zarr"),
         open_source,
@@ -135,14 +135,23 @@ def test_a_url_is_answered_as_it_was_given(url: str) -> None:
         with pytest.raises(SkelstoreError, match=f"^{re.escape(url)} is a URL; .*: download it first") as caught:
             call(url)
         assert "\n" not in str(caught.value)
-    [problem] = verify(url)
-    assert problem.startswith(f"{url} is a URL")
 
 
 @pytest.mark.parametrize("url", URLS[:4])
 def test_a_url_that_became_a_path_is_still_a_url(url: str) -> None:
     with pytest.raises(SkelstoreError, match="is a URL"):
-        skelstore.open(Path(url))
+        local_path(Path(url))
+    assert str(locate(Path(url))) == str(locate(url)).replace("a//b", "a/b")
+
+
+def test_a_scheme_that_no_store_can_have() -> None:
+    for call in (skelstore.open, verify_or_raise):
+        with pytest.raises(StoreError, match="x-new://host/a is a URL; expected the path of a local file"):
+            call("x-new://host/a")
+
+
+def verify_or_raise(url: str) -> None:
+    raise StoreError(*verify(url))
 
 
 def test_a_file_url_is_a_path_without_its_scheme(tmp_path: Path) -> None:

@@ -27,6 +27,9 @@ EXPORTED = [
     "LazyAnnotation",
     "MergeError",
     "MissingPackageError",
+    "RemoteAccessError",
+    "RemoteBusyError",
+    "RemoteError",
     "SkelstoreError",
     "SourceError",
     "SplitNotFoundError",
@@ -68,6 +71,9 @@ ERRORS: dict[str, tuple[str, ...]] = {
     "DecompressionError": ("SkelstoreError", "ValueError"),
     "EmptyVideoError": ("DecompressionError",),
     "DrawingError": ("SkelstoreError", "ValueError"),
+    "RemoteError": ("SkelstoreError", "OSError"),
+    "RemoteAccessError": ("RemoteError", "PermissionError"),
+    "RemoteBusyError": ("RemoteError",),
     "MissingPackageError": ("SkelstoreError", "ImportError"),
 }
 
@@ -77,7 +83,8 @@ SIGNATURES = {
     "force: 'bool' = False, advance: 'Callable[[int], None] | None' = None) -> 'None'",
     "subset": "(view: 'Store', path: 'str | os.PathLike[str]', *, force: 'bool' = False, "
     "advance: 'Callable[[int], None] | None' = None) -> 'None'",
-    "open": "(path: 'str | os.PathLike[str]', *, check: 'Check' = 'first', mmap: 'bool' = True) -> 'Store'",
+    "open": "(path: 'str | os.PathLike[str] | Url', *, check: 'Check' = 'first', mmap: 'bool' = True, "
+    "cache: 'Cache' = 'auto') -> 'Store'",
     "Writer": "(path: 'str | os.PathLike[str]', *, profile: 'Profile' = 'default', force: 'bool' = False, "
     "source: 'dict[str, Json] | None' = None) -> 'None'",
     "Writer.add": "(self, annotation: 'Annotation') -> 'None'",

@@ -6,7 +6,7 @@ import click
 
 from converters.cli import options
 from converters.cli.command import Command, Words
-from converters.cli.paths import FILE, PATH, argument
+from converters.cli.paths import FILE, PATH, argument, store_argument
 from skelstore.choices import CONFLICTS
 
 COMMANDS = (
@@ -17,7 +17,7 @@ COMMANDS = (
 
         If several conditions are given, a video must meet all of them.
         """,
-        [argument("store"), argument("out")],
+        [store_argument(), argument("out")],
         lambda: {
             "Videos": [
                 click.Option(["--split"], help="Only the videos of this split."),

@@ -7,7 +7,7 @@ import click
 from converters.choices import FORMATS, NORMALIZATIONS
 from converters.cli import options
 from converters.cli.command import Command, Sections, Words
-from converters.cli.paths import PATH, argument
+from converters.cli.paths import PATH, argument, store_argument
 
 
 def _convert_options() -> Sections:
@@ -59,7 +59,7 @@ COMMANDS = (
 
         They are written to a store at OUT, the same as if the .skeleton files were converted with the recipe.
         """,
-        [argument("store"), argument("out")],
+        [store_argument(), argument("out")],
         lambda: {
             "NTU RGB+D": options.derive_options(),
             "Output": [options.PROFILE, options.SHARED, options.FORCE],
@@ -98,7 +98,7 @@ COMMANDS = (
 
         Any store can also be exported as another dialect.
         """,
-        [argument("store"), argument("out")],
+        [store_argument(), argument("out")],
         lambda: {
             "Output": [
                 click.Option(

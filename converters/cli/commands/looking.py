@@ -7,8 +7,8 @@ import click
 from converters.choices import MODELS
 from converters.cli import options
 from converters.cli.command import Command, Words
-from converters.cli.paths import FILE, PATH, argument
-from skelstore.choices import HEATMAPS, LEVELS
+from converters.cli.paths import FILE, PATH, STORE, argument, store_argument
+from skelstore.choices import CACHE_ACTIONS, HEATMAPS, LEVELS
 
 
 def _subset(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, int]:
@@ -23,7 +23,7 @@ COMMANDS = (
         "info",
         "store_commands",
         """Show what is in STORE.""",
-        [argument("store")],
+        [store_argument()],
         lambda: {"Output": [options.JSON]},
         ("skelstore info ntu60.zarr", "skelstore info k400.zarr --json"),
     ),
@@ -35,7 +35,7 @@ COMMANDS = (
         KEY is the name of the video, or its position (default: the first). In JSON, numbers that are not finite are
         strings.
         """,
-        [argument("store"), click.Argument(["key"], required=False)],
+        [store_argument(), click.Argument(["key"], required=False)],
         lambda: {"Output": [options.JSON]},
         (
             "skelstore show ntu60.zarr",
@@ -52,7 +52,7 @@ COMMANDS = (
         KEY is the name of the video, or its position (default: the first). FILE ends in .png (a strip of eight frames),
         .gif or .mp4 (every frame), or .svg (one frame); - draws in the terminal.
         """,
-        [argument("store"), click.Argument(["key"], required=False)],
+        [store_argument(), click.Argument(["key"], required=False)],
         lambda: {
             "What": [
                 click.Option(
@@ -97,7 +97,7 @@ COMMANDS = (
         A server on this machine answers the page; its address is printed. Only this machine can reach it, unless
         --host is given.
         """,
-        [click.Argument(["stores"], type=PATH, nargs=-1, required=True)],
+        [click.Argument(["stores"], type=STORE, nargs=-1, required=True)],
         lambda: {
             "Page": [
                 click.Option(
@@ -132,7 +132,7 @@ COMMANDS = (
 
         SOURCE is a store, or a source that `skelstore convert` accepts. The exit status is 1 if an error is found.
         """,
-        [argument("source")],
+        [click.Argument(["source"], type=STORE)],
         lambda: {
             **options.source_sections([options.dialect()], flags=False),
             "Checks": [
@@ -156,7 +156,7 @@ COMMANDS = (
         SOURCE is a store, or a source that `skelstore convert` accepts. The report has counts per class and split,
         lengths, persons, joints, speeds, gaps, image sizes, drawings of outliers, and what `skelstore check` finds.
         """,
-        [argument("source")],
+        [click.Argument(["source"], type=STORE)],
         lambda: {
             **options.source_sections([options.dialect()], flags=False),
             "Output": [options.REPORT, options.FORCE],
@@ -181,7 +181,7 @@ COMMANDS = (
         With --against, the values are compared with a source. It is opened with the options that the store records,
         unless options say otherwise.
         """,
-        [argument("store")],
+        [store_argument()],
         lambda: {
             "Checks": [
                 click.Option(
@@ -204,6 +204,18 @@ COMMANDS = (
             "skelstore verify ntu60.zarr --level decode --against ntu60_hrnet.pkl",
             "skelstore verify k400.zarr --against k400/k400_hrnet.pkl --kpfiles k400/kpfiles",
         ),
+    ),
+    Command(
+        "cache",
+        "cache_command",
+        """Show or empty the cache of stores at URLs.
+
+        It is in the folder that SKELSTORE_CACHE names, and takes at most SKELSTORE_CACHE_SIZE, such as 200G. ACTION is
+        info or clear. What a running process has open stays readable for it.
+        """,
+        [click.Argument(["action"], type=Words(CACHE_ACTIONS))],
+        lambda: {"Output": [options.JSON]},
+        ("skelstore cache info", "skelstore cache clear"),
     ),
     Command(
         "bench",

@@ -1,0 +1,330 @@
+"""Fetching what is missing in copies of shards: plan, claim, request, check, write, and say that it is there."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
+from functools import partial
+from typing import Any, cast
+
+from skelstore.errors import DamageError, StoreNotFoundError
+from skelstore.format.checksums import crc32c
+from skelstore.format.codecs import CRC_BYTES
+from skelstore.format.files import EvictedError
+from skelstore.format.shards import DIGEST_BYTES, Shard
+from skelstore.remote.copies import ShardCopy
+from skelstore.remote.locks import try_lock, unlock
+from skelstore.remote.ranges import plan_requests
+from skelstore.remote.service import Part, Service
+from skelstore.remote.transport import run_together
+from skelstore.wording import counted
+
+PATIENCE = 60.0
+"""Seconds to wait for bytes that another process is fetching, before they are fetched here, too."""
+
+_SHORT_PAUSE, _LONG_PAUSE = 0.002, 0.05
+"""Seconds between looks at what another process is fetching."""
+
+_SHARDS_AT_ONCE = 128
+"""Maximum number of copies that are open for writing."""
+
+_RENEWALS = 5
+"""How often a copy that is evicted while it is filled is made anew."""
+
+
+class Fetcher:
+    """Fills the copies of the shards of one store.
+
+    ``refuse_replaced`` raises StoreReplacedError if the store was replaced. ``whole``: the server ignores ranges, so
+    shards are fetched whole.
+    """
+
+    def __init__(self, service: Service, refuse_replaced: Callable[[], None]) -> None:
+        self._service = service
+        self._refuse_replaced = refuse_replaced
+        self.whole = False
+
+    def provide_indexes(self, copies: Sequence[ShardCopy]) -> None:
+        """Fetch the indexes that are missing in copies, all at once. Raises as ``provide`` does."""
+        for start in range(0, len(copies), _SHARDS_AT_ONCE):
+            self._claim_and_fetch(
+                [(copy, partial(self._claim_index, copy)) for copy in copies[start:][:_SHARDS_AT_ONCE]]
+            )
+
+    def provide(self, wanted: Iterable[tuple[Shard, int, int]]) -> None:
+        """Fetch chunks (shard, first, last + 1) that are missing, all at once.
+
+        Those that another process is fetching are waited for.
+        Afterwards ``shard.present`` has all of them. A copy that was evicted is replaced by a new one.
+        Raises DamageError, with URL and key, if what arrives is not what the manifest names, StoreReplacedError if the
+        store was replaced, and RemoteError.
+        """
+        spans: dict[int, tuple[Shard, list[tuple[int, int]]]] = {}
+        for shard, first, stop in wanted:
+            if shard.present is not None and shard.present.find(0, first, min(stop, len(shard.checked))) >= 0:
+                spans.setdefault(id(shard), (shard, []))[1].append((first, min(stop, len(shard.checked))))
+        groups = list(spans.values())
+        for start in range(0, len(groups), _SHARDS_AT_ONCE):
+            group = groups[start : start + _SHARDS_AT_ONCE]
+            for attempt in range(_RENEWALS):
+                copies = [(copy_of(shard), partial(self._claim_chunks, shard, chunks)) for shard, chunks in group]
+                try:
+                    self._claim_and_fetch(copies)
+                    break
+                except EvictedError:
+                    if attempt == _RENEWALS - 1:
+                        raise
+                    for shard, _ in group:
+                        renew_if_evicted(shard)
+
+    def _claim_and_fetch(self, copies: Sequence[tuple[ShardCopy, Callable[..., Any]]]) -> None:
+        """Let each copy claim what it lacks, fetch that, and repeat until nothing is missing.
+
+        Nothing is waited for while a claim is held, so processes cannot wait for each other.
+        """
+        end, pause = time.monotonic() + PATIENCE, _SHORT_PAUSE
+        with ExitStack() as stack:
+            opened = [(stack.enter_context(copy.writable()), claim) for copy, claim in copies]
+            while True:
+                jobs: list[Callable[[], None]] = []
+                held = False
+                for fd, claim in opened:
+                    more, others = claim(fd, time.monotonic() > end)
+                    jobs += more
+                    held |= others
+                if jobs:
+                    run_together(jobs)
+                    pause = _SHORT_PAUSE
+                elif held:
+                    time.sleep(pause)
+                    pause = min(1.5 * pause, _LONG_PAUSE)
+                else:
+                    return
+
+    def _claim_index(self, copy: ShardCopy, fd: int, impatient: bool) -> tuple[list[Callable[[], None]], bool]:
+        copy.refresh(fd)
+        if copy.indexed:
+            return [], False
+        start = 0 if self.whole else max(copy.shard_size - copy.tail, 0)
+        if not try_lock(fd, start, copy.shard_size) and not impatient:
+            return [], True
+        copy.refresh(fd)
+        if copy.indexed:
+            unlock(fd, start, copy.shard_size)
+            return [], False
+        return [partial(self._fetch_whole if self.whole else self._fetch_index, copy, fd)], False
+
+    def _claim_chunks(
+        self, shard: Shard, spans: Sequence[tuple[int, int]], fd: int, impatient: bool
+    ) -> tuple[list[Callable[[], None]], bool]:
+        """The requests for missing chunks that nobody else is fetching, and whether somebody fetches others."""
+        copy, bounds = copy_of(shard), shard.bounds
+        copy.refresh(fd)
+        missing = _missing(copy.present, spans)
+        if not missing:
+            return [], False
+        held = False
+        claimed: list[tuple[int, int]] = []
+        requests = [(0, len(shard.checked))] if self.whole else plan_requests(bounds, missing)
+        for first, stop in requests:
+            if try_lock(fd, bounds[first], bounds[stop]) or impatient:
+                claimed.append((first, stop))
+            else:
+                held = True
+        copy.refresh(fd)
+        jobs: list[Callable[[], None]] = []
+        still = set(_missing(copy.present, spans))
+        for first, stop in claimed:
+            needed = still.intersection(range(first, stop))
+            if not needed:
+                unlock(fd, bounds[first], bounds[stop])
+            elif self.whole:
+                jobs.append(partial(self._fetch_whole, copy, fd))
+            else:
+                jobs.append(partial(self._fetch_chunks, shard, fd, first, stop, needed))
+        return jobs, held
+
+    def _fetch_chunks(self, shard: Shard, fd: int, first: int, stop: int, needed: set[int]) -> None:
+        """Fetch a run of chunks by one request; if a needed one is wrong, once more past the caches on the way."""
+        copy, bounds = copy_of(shard), shard.bounds
+        start, end = bounds[first], bounds[stop]
+        wrong: list[int] = []
+        for fresh in (False, True):
+            part = self._read(copy, fd, start, end, fresh)
+            if part.data is None:
+                return
+            if len(part.data) != end - start or not self._is_same_version(copy, fd, part.version):
+                wrong = sorted(needed)
+                continue
+            wrong = wrong_chunks(memoryview(part.data), bounds, first, stop)
+            copy.write(fd, start, part.data)
+            for run in _runs_without(first, stop, wrong):
+                copy.mark(fd, *run)
+            copy.cache.count_written(end - start)
+            if needed.isdisjoint(wrong):
+                unlock(fd, start, end)
+                return
+        self._refuse_replaced()
+        chunk = next(chunk for chunk in wrong if chunk in needed)
+        raise DamageError(
+            f"{copy.path}: chunk {chunk} is damaged (its crc32c does not match its bytes, also when they are fetched "
+            "again), so the store has to be published again"
+        )
+
+    def _fetch_index(self, copy: ShardCopy, fd: int) -> None:
+        """Fetch the digest and the index of a shard."""
+        start = copy.shard_size - copy.tail
+        if start < 0:
+            raise DamageError(
+                f"{copy.path} has {counted(copy.shard_size, 'byte')} by the manifest, fewer than its index needs"
+            )
+        trouble = ""
+        for fresh in (False, True):
+            part = self._read(copy, fd, start, copy.shard_size, fresh)
+            if part.data is None:
+                return
+            trouble = _trouble_of_tail(part.data, copy)
+            if not trouble:
+                copy.write(fd, start, part.data)
+                copy.set_version(fd, part.version)
+                copy.mark_index(fd)
+                copy.cache.count_written(len(part.data))
+                unlock(fd, start, copy.shard_size)
+                return
+        self._refuse_replaced()
+        raise DamageError(f"{copy.path}: {trouble}, so the store has to be published again")
+
+    def _is_same_version(self, copy: ShardCopy, fd: int, version: str) -> bool:
+        """Whether bytes that came with a version are of the shard that the manifest names.
+
+        If the version is not the one that came with the digest, or there is none, the digest is fetched again: a file
+        that was written again, or comes from another server, has another version and the same digest.
+        """
+        if version and version == copy.version:
+            return True
+        start = copy.shard_size - copy.tail
+        part = self._read(copy, fd, start, start + DIGEST_BYTES, True)
+        if part.data is None:
+            return False
+        if part.data.hex() != copy.expected.digest:
+            self._refuse_replaced()
+            raise DamageError(
+                f"{copy.path} is not the shard that the manifest names: the store was changed, so publish it again"
+            )
+        copy.set_version(fd, part.version)
+        return part.version == version
+
+    def _read(self, copy: ShardCopy, fd: int, start: int, stop: int, fresh: bool) -> Part:
+        """Bytes of the remote shard; if the server sends all of them, they are in the copy afterwards."""
+        whole = _Whole(copy, fd)
+        part = self._call(copy, lambda: self._service.read_range(copy.key, start, stop, whole.take, fresh=fresh))
+        if part.data is None:
+            self.whole = True
+            self._end_whole(whole, part)
+        elif part.total != copy.shard_size:
+            self._refuse_size(copy, part.total)
+        return part
+
+    def _fetch_whole(self, copy: ShardCopy, fd: int) -> None:
+        whole = _Whole(copy, fd)
+        part = self._call(copy, lambda: self._service.read_all(copy.key, whole.take))
+        self._end_whole(whole, part)
+        unlock(fd, 0, copy.shard_size)
+
+    def _end_whole(self, whole: _Whole, part: Part) -> None:
+        copy = whole.copy
+        if part.total != copy.shard_size:
+            self._refuse_size(copy, part.total)
+        if whole.crc != copy.expected.crc32c:
+            self._refuse_replaced()
+            raise DamageError(
+                f"{copy.path} is damaged (its checksum does not match the manifest), so the store has to be published "
+                "again"
+            )
+        copy.set_version(whole.fd, part.version)
+        copy.mark(whole.fd, 0, copy.chunks)
+        copy.mark_index(whole.fd)
+        copy.cache.count_written(part.total)
+
+    def _call(self, copy: ShardCopy, call: Callable[[], Part]) -> Part:
+        try:
+            return call()
+        except StoreNotFoundError as error:
+            self._refuse_replaced()
+            raise DamageError(f"{error}: the store has to be published again") from error
+
+    def _refuse_size(self, copy: ShardCopy, size: int) -> None:
+        self._refuse_replaced()
+        raise DamageError(
+            f"{copy.path} has {counted(size, 'byte')}; the manifest says {copy.shard_size:,}: it was cut short or "
+            "replaced, so the store has to be published again"
+        )
+
+
+class _Whole:
+    """Writes a shard that arrives from its first byte to its last, and computes its checksum."""
+
+    def __init__(self, copy: ShardCopy, fd: int) -> None:
+        self.copy = copy
+        self.fd = fd
+        self.crc = 0
+
+    def take(self, offset: int, data: bytes) -> None:
+        if offset + len(data) > self.copy.shard_size:
+            raise DamageError(f"{self.copy.path} has more bytes than the {self.copy.shard_size:,} of the manifest")
+        self.crc = crc32c(data, self.crc if offset else 0)
+        self.copy.write(self.fd, offset, data)
+
+
+def copy_of(shard: Shard) -> ShardCopy:
+    """The copy that a shard of a remote store is read from."""
+    return cast(ShardCopy, shard.file)
+
+
+def renew_if_evicted(shard: Shard) -> None:
+    """Let a shard continue with a new copy if its copy is no longer in the cache."""
+    try:
+        with copy_of(shard).writable():
+            return
+    except EvictedError:
+        shard.renew()
+
+
+def wrong_chunks(data: memoryview, bounds: Sequence[int], first: int, stop: int) -> list[int]:
+    """The chunks from ``first`` to ``stop`` whose crc32c does not match; ``data`` begins with the first of them."""
+    begin = bounds[first]
+    wrong = []
+    for chunk in range(first, stop):
+        coded = data[bounds[chunk] - begin : bounds[chunk + 1] - begin]
+        if crc32c(coded[:-CRC_BYTES]) != int.from_bytes(coded[-CRC_BYTES:], "little"):
+            wrong.append(chunk)
+    return wrong
+
+
+def _trouble_of_tail(data: bytes, copy: ShardCopy) -> str:
+    """What is wrong with the digest and the index of a shard; empty if they are those of the manifest."""
+    if len(data) != copy.tail or crc32c(data[DIGEST_BYTES:-CRC_BYTES]) != int.from_bytes(data[-CRC_BYTES:], "little"):
+        return "the index of the shard is damaged"
+    if data[:DIGEST_BYTES].hex() != copy.expected.digest:
+        return "it is not the shard that the manifest names"
+    return ""
+
+
+def _missing(present: bytearray, spans: Iterable[tuple[int, int]]) -> list[int]:
+    """The chunks of some spans that are not there, ascending, each once."""
+    missing: set[int] = set()
+    for first, stop in spans:
+        chunk = present.find(0, first, stop)
+        while chunk >= 0:
+            missing.add(chunk)
+            chunk = present.find(0, chunk + 1, stop)
+    return sorted(missing)
+
+
+def _runs_without(first: int, stop: int, wrong: Sequence[int]) -> Iterable[tuple[int, int]]:
+    """The runs of chunks between those that are wrong."""
+    for chunk in [*wrong, stop]:
+        if first < chunk:
+            yield first, chunk
+        first = chunk + 1

@@ -1,0 +1,82 @@
+"""Objects of Google Cloud Storage: ``gs://BUCKET/PATH``, by its XML API.
+
+With google-auth and credentials where it looks for them (``GOOGLE_APPLICATION_CREDENTIALS``, gcloud, a machine of
+Google's), requests have a token; without, they have none, which public buckets accept. ``STORAGE_EMULATOR_HOST`` is the
+address of another server.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from skelstore.errors import MissingPackageError, RemoteError
+from skelstore.remote.service import Service
+from skelstore.remote.transport import Request
+from skelstore.remote.url import Url
+
+_SCOPES = ["https://www.googleapis.com/auth/devstorage.read_write"]
+
+
+class GoogleBucket(Service):
+    """A folder in a bucket. Tokens are made in each process, when they are needed."""
+
+    def __init__(self, root: Url) -> None:
+        super().__init__(root)
+        emulator = os.environ.get("STORAGE_EMULATOR_HOST", "").rstrip("/")
+        if emulator and "://" not in emulator:
+            emulator = f"http://{emulator}"
+        self._endpoint = emulator or "https://storage.googleapis.com"
+        self._anonymous = bool(emulator)
+        self._credentials: Any = None
+        self._lock = threading.Lock()
+
+    @property
+    def origin(self) -> str:
+        return f"{self._endpoint}/{self.root.host}{self.root.parent.path}"
+
+    def request(self, method: str, key: str, headers: Mapping[str, str], body: Any = None) -> Request:
+        place = self.root / key
+        address = f"{self._endpoint}/{place.host}{quote(place.path, safe='/~')}"
+        return Request(method, address, {**headers, **self._token()}, place, body)
+
+    def _token(self) -> dict[str, str]:
+        if self._anonymous:
+            return {}
+        try:
+            import google.auth
+            import google.auth.transport.urllib3
+            import urllib3
+        except ImportError as error:
+            if os.environ.get("GOOGLE_APPLICATION_CREDENTIALS"):
+                raise MissingPackageError(
+                    f"{self.root} with GOOGLE_APPLICATION_CREDENTIALS needs google-auth, which cannot be imported "
+                    f"({error}): pip install 'skelstore[remote]'"
+                ) from error
+            self._anonymous = True
+            return {}
+        with self._lock:
+            try:
+                if self._credentials is None:
+                    self._credentials, _ = google.auth.default(scopes=_SCOPES)
+                if not self._credentials.valid:
+                    self._credentials.refresh(google.auth.transport.urllib3.Request(urllib3.PoolManager()))
+            except google.auth.exceptions.DefaultCredentialsError:
+                if os.environ.get("GOOGLE_APPLICATION_CREDENTIALS"):
+                    raise RemoteError(
+                        f"{self.root}: GOOGLE_APPLICATION_CREDENTIALS does not name a file of credentials"
+                    ) from None
+                self._anonymous = True
+                return {}
+            except google.auth.exceptions.GoogleAuthError as error:
+                raise RemoteError(f"{self.root}: Google gives no token for the credentials ({error})") from error
+            return {"Authorization": f"Bearer {self._credentials.token}"}
+
+    def __getstate__(self) -> Any:
+        return self.root
+
+    def __setstate__(self, root: Url) -> None:
+        self.__init__(root)  # type: ignore[misc]

@@ -1,0 +1,49 @@
+"""Advisory locks on byte ranges of a file, so that processes that miss the same bytes fetch them once.
+
+Nothing that is right depends on them: without them, bytes are fetched twice. A lock ends with the process that holds
+it, whatever happens to it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import struct
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment,unused-ignore]
+
+_OPEN_FILE = getattr(fcntl, "F_OFD_SETLK", None)
+"""Linux locks for an opened file: it counts which file object has the lock, not which process, so threads are told
+apart, and closing another descriptor of the same file does not end the lock."""
+
+_FLOCK = "hhqqi"
+
+
+def try_lock(fd: int, start: int, stop: int) -> bool:
+    """Lock bytes of a file that is open for writing. False if another holds some of them; True if locks do not work."""
+    if fcntl is None:
+        return True
+    try:
+        if _OPEN_FILE is not None:
+            fcntl.fcntl(fd, _OPEN_FILE, struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, start, stop - start, 0))
+        else:
+            fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB, stop - start, start)
+    except OSError as error:
+        return error.errno not in (errno.EAGAIN, errno.EACCES)
+    return True
+
+
+def unlock(fd: int, start: int, stop: int) -> None:
+    """End a lock before the file is closed."""
+    if fcntl is None:
+        return
+    try:
+        if _OPEN_FILE is not None:
+            fcntl.fcntl(fd, _OPEN_FILE, struct.pack(_FLOCK, fcntl.F_UNLCK, os.SEEK_SET, start, stop - start, 0))
+        else:
+            fcntl.lockf(fd, fcntl.LOCK_UN, stop - start, start)
+    except OSError:
+        pass

@@ -1,0 +1,37 @@
+"""Which byte ranges of a shard are requested for the chunks that are missing: arithmetic only, no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+GAP_BYTES = 256 << 10
+"""Up to this number of bytes between two chunks are fetched with them: at 100 Mbit/s they take 20 ms, less than a
+request of its own mostly does. They are kept, so an epoch that needs them later does not fetch them again."""
+
+REQUEST_BYTES = 1 << 20
+"""Maximum size of a request, unless one chunk is larger. Larger runs of chunks are fetched by several requests at once,
+of which each takes this much memory while it is verified."""
+
+
+def plan_requests(
+    bounds: Sequence[int], chunks: Iterable[int], *, gap: int = GAP_BYTES, most: int = REQUEST_BYTES
+) -> list[tuple[int, int]]:
+    """Group chunks into requests: (first, last + 1) of each, ascending. Chunk c is ``bounds[c]`` to ``bounds[c + 1]``.
+
+    ``chunks`` ascend, each once. A chunk joins the request before it if at most ``gap`` bytes lie between them, and the
+    request then has at most ``most`` bytes.
+    """
+    requests: list[tuple[int, int]] = []
+    for chunk in chunks:
+        if requests:
+            first, stop = requests[-1]
+            if bounds[chunk] - bounds[stop] <= gap and bounds[chunk + 1] - bounds[first] <= most:
+                requests[-1] = first, chunk + 1
+                continue
+        requests.append((chunk, chunk + 1))
+    return requests
+
+
+def plan_pieces(size: int, *, most: int = REQUEST_BYTES) -> list[tuple[int, int]]:
+    """The byte ranges by which a file is fetched as a whole."""
+    return [(start, min(start + most, size)) for start in range(0, size, most)]

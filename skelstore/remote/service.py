@@ -1,0 +1,130 @@
+"""What an object store of any kind offers: signed requests for the files below a URL, and ranges of their bytes."""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from skelstore.errors import RemoteError
+from skelstore.remote.transport import Answer, Request, TruncatedError, send
+from skelstore.remote.url import Url
+
+Sink = Callable[[int, bytes], None]
+"""Takes pieces of a file: the offset and the bytes. A request that is repeated sends the same pieces again."""
+
+_PIECE_BYTES = 256 << 10
+
+_CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)")
+
+
+class Part(NamedTuple):
+    """Bytes of a file: ``data`` from the requested offset on, or None if the server sent the whole file to the sink.
+
+    ``total`` is the size of the file. ``version`` changes when the file does (ETag or Last-Modified); it is empty if
+    the server states neither.
+    """
+
+    data: bytes | None
+    total: int
+    version: str
+
+
+class Service(ABC):
+    """The files below the URL of a store, by key (``keypoint/c.0.0.0``)."""
+
+    def __init__(self, root: Url) -> None:
+        self.root = root
+
+    @property
+    @abstractmethod
+    def origin(self) -> str:
+        """Who is in charge of the files: the address of the folder of the store. Only its stores share a cache."""
+
+    @abstractmethod
+    def request(self, method: str, key: str, headers: Mapping[str, str], body: Any = None) -> Request:
+        """A request, with what the service needs to allow it (signature, token)."""
+
+    def send(self, method: str, key: str, headers: Mapping[str, str] | None = None, body: Any = None) -> Answer:
+        """Send a request for a file and read the answer. Raises what ``transport.send`` raises."""
+        return send(lambda: self.request(method, key, headers or {}, body))
+
+    def read_range(self, key: str, start: int, stop: int, sink: Sink, *, fresh: bool = False) -> Part:
+        """The bytes ``start`` to ``stop`` of a file, or all of its bytes to ``sink`` if the server ignores ranges.
+
+        ``fresh``: caches between here and the server shall not answer.
+        If the file ends before ``stop``, there are fewer bytes. Raises RemoteError if the server sends another range,
+        and what ``transport.send`` raises.
+        """
+        headers = {"Range": f"bytes={start}-{stop - 1}"}
+        if fresh:
+            headers |= {"Cache-Control": "no-cache", "Pragma": "no-cache"}
+
+        def consume(response: Any) -> Part:
+            self._refuse_encoded(response, key)
+            if response.status == 206:
+                return self._partial(response, key, start, stop)
+            return _stream(response, sink) if response.status == 200 else _beyond(response)
+
+        accept = frozenset((200, 206, 416))
+        part: Part = send(lambda: self.request("GET", key, headers), consume, accept=accept).value
+        return part
+
+    def read_all(self, key: str, sink: Sink) -> Part:
+        """All bytes of a file, to ``sink``. Raises what ``transport.send`` raises."""
+
+        def consume(response: Any) -> Part:
+            self._refuse_encoded(response, key)
+            return _stream(response, sink)
+
+        part: Part = send(lambda: self.request("GET", key, {}), consume, accept=frozenset((200,))).value
+        return part
+
+    def _refuse_encoded(self, response: Any, key: str) -> None:
+        encoding = response.headers.get("Content-Encoding", "identity").lower()
+        if encoding not in ("identity", "", "aws-chunked"):
+            raise RemoteError(
+                f"{self.root / key}: the server sends it compressed ({encoding[:20]}), so its bytes cannot be "
+                "addressed: turn compression off for the files of stores"
+            )
+
+    def _partial(self, response: Any, key: str, start: int, stop: int) -> Part:
+        match = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
+        if match is None or match[3] == "*":
+            raise RemoteError(f"{self.root / key}: the server sent a part without saying which (no Content-Range)")
+        first, last, total = map(int, match.groups())
+        if first != start or last != min(stop, total) - 1:
+            raise RemoteError(
+                f"{self.root / key}: the server sent the bytes {first} to {last}; expected {start} to {stop - 1}"
+            )
+        data = response.read(last - first + 2)
+        if len(data) != last - first + 1:
+            raise TruncatedError(f"the answer was cut short ({len(data)} of {last - first + 1} bytes)")
+        response.release_conn()
+        return Part(data, total, _version(response.headers))
+
+
+def _stream(response: Any, sink: Sink) -> Part:
+    offset = 0
+    for piece in response.stream(_PIECE_BYTES):
+        sink(offset, piece)
+        offset += len(piece)
+    stated = response.headers.get("Content-Length")
+    if stated is not None and stated.isdecimal() and int(stated) != offset:
+        raise TruncatedError(f"the answer was cut short ({offset} of {stated} bytes)")
+    response.release_conn()
+    return Part(None, offset, _version(response.headers))
+
+
+def _beyond(response: Any) -> Part:
+    """No bytes, since the file ends before the range begins (416)."""
+    response.drain_conn()
+    response.release_conn()
+    total = response.headers.get("Content-Range", "").removeprefix("bytes */")
+    return Part(b"", int(total) if total.isdecimal() and len(total) < 19 else 0, _version(response.headers))
+
+
+def _version(headers: Mapping[str, str]) -> str:
+    """What identifies the content of a file: its ETag, else the time of its last change."""
+    return str(headers.get("ETag") or headers.get("Last-Modified") or "")[:240]

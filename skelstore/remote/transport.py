@@ -1,0 +1,288 @@
+"""HTTP requests: connections of this process, redirects, retries, and errors in one sentence.
+
+``urllib3`` is used, since it works in a child that was forked after its parent has read (``docs/design.md`` compares
+clients). Connections belong to a process: a forked child makes its own.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import Any, NamedTuple, TypeVar
+from urllib.parse import urljoin, urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+from skelstore.errors import (
+    MissingPackageError,
+    RemoteAccessError,
+    RemoteBusyError,
+    RemoteError,
+    SkelstoreError,
+    StoreNotFoundError,
+)
+from skelstore.remote.retries import BUSY, LONGEST_PAUSE, TEMPORARY, TRIES, pause_before, retry_after
+from skelstore.wording import counted, shown
+
+try:
+    import urllib3
+except ImportError as error:
+    raise MissingPackageError(
+        f"stores at a URL need urllib3, which cannot be imported ({error}): pip install 'skelstore[remote]'"
+    ) from error
+
+T = TypeVar("T")
+
+CONNECTIONS = 32
+"""Maximum number of requests of a process at the same time."""
+
+CONNECT_SECONDS, READ_SECONDS = 10.0, 30.0
+"""How long a server may take to accept a connection, and to send the next bytes."""
+
+_REDIRECTS = frozenset((301, 302, 303, 307, 308))
+_MOST_REDIRECTS = 5
+_ERROR_BYTES = 4096
+"""How much of the body of an error is looked at."""
+
+_CODE = re.compile(rb"<Code>([A-Za-z0-9]{1,60})</Code>")
+
+
+class Request(NamedTuple):
+    """An HTTP request. ``place`` is what messages call its target; the address may have secrets in its query."""
+
+    method: str
+    address: str
+    headers: Mapping[str, str]
+    place: object
+    body: Any = None
+
+
+class Answer(NamedTuple):
+    """The status and headers of an answer, and what ``consume`` made of its body."""
+
+    status: int
+    headers: Mapping[str, str]
+    value: Any
+
+
+class _Process:
+    """What belongs to one process: its connections and threads."""
+
+    def __init__(self) -> None:
+        self.id = os.getpid()
+        self.lock = threading.Lock()
+        self.pools: dict[str | None, Any] = {}
+        self.threads: ThreadPoolExecutor | None = None
+
+    def pool(self, address: str) -> Any:
+        """The connections for an address, through the proxy that the environment names for it, if any."""
+        parts = urlsplit(address)
+        proxy = getproxies().get(parts.scheme)
+        if proxy and proxy_bypass(parts.hostname or ""):
+            proxy = None
+        with self.lock:
+            if proxy not in self.pools:
+                options: dict[str, Any] = {"maxsize": CONNECTIONS, "num_pools": 50}
+                bundle = os.environ.get("AWS_CA_BUNDLE") or os.environ.get("REQUESTS_CA_BUNDLE")
+                if bundle:
+                    options["ca_certs"] = bundle
+                self.pools[proxy] = urllib3.ProxyManager(proxy, **options) if proxy else urllib3.PoolManager(**options)
+            return self.pools[proxy]
+
+    def executor(self) -> ThreadPoolExecutor:
+        with self.lock:
+            if self.threads is None:
+                self.threads = ThreadPoolExecutor(CONNECTIONS, "skelstore-remote")
+            return self.threads
+
+
+_process = _Process()
+
+
+def _this_process() -> _Process:
+    """Connections and threads of this process: those of a parent are left alone, neither used nor closed."""
+    global _process
+    if _process.id != os.getpid():
+        _process = _Process()
+    return _process
+
+
+def close_connections() -> None:
+    """Close the connections of this process that no request uses, and end its idle threads; both are made again."""
+    global _process
+    old, _process = _this_process(), _Process()
+    if old.threads is not None:
+        old.threads.shutdown()
+    for pool in old.pools.values():
+        pool.clear()
+
+
+def start(function: Callable[..., T], *arguments: Any) -> Future[T]:
+    """Call a function in a thread of this process."""
+    return _this_process().executor().submit(function, *arguments)
+
+
+def run_together(calls: Iterable[Callable[[], T]]) -> list[T]:
+    """Call one or more functions at once, the last one in this thread; wait for all, then raise an error if one did."""
+    *others, last = calls
+    futures = [start(call) for call in others]
+    try:
+        final = [last()]
+    finally:
+        wait(futures)
+    return [future.result() for future in futures] + final
+
+
+def send(
+    request: Callable[[], Request],
+    consume: Callable[[Any], Any] | None = None,
+    *,
+    accept: frozenset[int] = frozenset((200, 201, 204, 206)),
+    tries: int = TRIES,
+) -> Answer:
+    """Send a request until it succeeds or ``tries`` are used up; redirects are followed.
+
+    ``request`` makes it anew for each attempt, since signatures expire. ``consume`` is called with the response while
+    its body streams, and again from the beginning if that breaks off; without it, the value is the whole body. A status
+    in ``accept`` is no error.
+
+    Raises RemoteAccessError (401, 403), RemoteBusyError (429, 503), StoreNotFoundError (404, 410), RemoteError.
+    """
+    asked: float | None = None
+    reason = ""
+    for attempt in range(1, tries + 1):
+        if attempt > 1:
+            time.sleep(pause_before(attempt, asked))
+        asked, made = None, request()
+        try:
+            response = _follow(made)
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            if isinstance(error, SkelstoreError):
+                raise
+            reason = _trouble(error)
+            continue
+        try:
+            if response.status in accept:
+                return Answer(response.status, response.headers, (consume or _whole)(response))
+            detail = _detail(response)
+        except (urllib3.exceptions.HTTPError, TruncatedError) as error:
+            _drop(response)
+            reason = _trouble(error)
+            continue
+        except BaseException:
+            _drop(response)
+            raise
+        if response.status not in TEMPORARY:
+            raise _refusal(made, response.status, detail)
+        asked = retry_after(response.headers)
+        reason = f"it answered {detail}"
+        busy = response.status in BUSY
+        if asked is not None and asked > LONGEST_PAUSE:
+            raise RemoteBusyError(
+                f"{made.place}: the server answered {detail} and asks to come back in {asked:,.0f} s: try again later"
+            )
+        if busy and attempt == tries:
+            raise RemoteBusyError(
+                f"{made.place}: the server answered {detail} to {counted(tries, 'attempt')}: it limits the number of "
+                "requests, so try again later, or with fewer workers"
+            )
+    raise RemoteError(f"{made.place} cannot be read after {counted(tries, 'attempt')}: {reason}")
+
+
+class TruncatedError(Exception):
+    """A body has fewer bytes than its header says, or than were asked for; the request is sent again."""
+
+
+def _whole(response: Any) -> bytes:
+    data: bytes = response.read()
+    response.release_conn()
+    return data
+
+
+def _drop(response: Any) -> None:
+    """Close a connection whose answer was not read to its end, so that it is not used for another request."""
+    response.close()
+    response.release_conn()
+
+
+def _follow(request: Request) -> Any:
+    """The response to a request, after redirects. Only the host that was asked gets credentials."""
+    address, headers = request.address, dict(request.headers)
+    headers.setdefault("Accept-Encoding", "identity")
+    headers.setdefault("User-Agent", "skelstore")
+    for _ in range(_MOST_REDIRECTS + 1):
+        response = (
+            _this_process()
+            .pool(address)
+            .request(
+                request.method,
+                address,
+                headers=headers,
+                body=request.body,
+                preload_content=False,
+                decode_content=False,
+                redirect=False,
+                retries=False,
+                timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS),
+            )
+        )
+        location = response.headers.get("Location")
+        if response.status not in _REDIRECTS or location is None:
+            return response
+        response.drain_conn()
+        response.release_conn()
+        target = urljoin(address, location)
+        old, new = urlsplit(address), urlsplit(target)
+        if new.scheme not in ("http", "https") or (old.scheme == "https" and new.scheme == "http"):
+            host = shown(f"{new.scheme}://{new.hostname}")
+            raise RemoteError(f"{request.place}: the server redirects to {host}; expected an address with {old.scheme}")
+        if (old.scheme, old.netloc) != (new.scheme, new.netloc):
+            headers = {name: value for name, value in headers.items() if not _is_secret(name)}
+        address = target
+    raise RemoteError(f"{request.place}: more than {_MOST_REDIRECTS} redirects, so the server is not set up well")
+
+
+def _is_secret(header: str) -> bool:
+    return header.lower() in ("authorization", "cookie") or header.lower().startswith(("x-amz-", "x-ms-"))
+
+
+def _detail(response: Any) -> str:
+    """The status of an answer, with the code that S3 and Azure give in the body of an error."""
+    body = response.read(_ERROR_BYTES)
+    _drop(response)
+    code = _CODE.search(body)
+    stated = code[1].decode() if code else response.headers.get("x-ms-error-code", "")
+    return f"{response.status} ({stated[:60]})" if stated else str(response.status)
+
+
+def _refusal(request: Request, status: int, detail: str) -> SkelstoreError:
+    place = request.place
+    if status in (401, 403):
+        return RemoteAccessError(
+            f"{place}: the server answered {detail}: access is refused, so check the credentials and the name"
+        )
+    if status in (404, 410):
+        return StoreNotFoundError(f"{place} does not exist: the server answered {detail}")
+    return RemoteError(f"{place}: the server answered {detail}; expected its bytes")
+
+
+def _trouble(error: Exception) -> str:
+    """What went wrong with a connection, without addresses, which may have secrets."""
+    kind = urllib3.exceptions
+    if isinstance(error, TruncatedError):
+        return str(error)
+    if isinstance(error, kind.NameResolutionError):
+        return "the name of the server is not known (DNS)"
+    if isinstance(error, kind.NewConnectionError):
+        return "no connection to the server (refused or unreachable)"
+    if isinstance(error, kind.TimeoutError):
+        what = "accept a connection" if isinstance(error, kind.ConnectTimeoutError) else "send bytes"
+        return f"the server took too long to {what}"
+    if isinstance(error, kind.IncompleteRead):
+        return "the answer was cut short"
+    if isinstance(error, kind.SSLError):
+        return "the certificate of the server is not trusted, or it does not speak TLS"
+    return f"the connection broke off ({type(error).__name__})"

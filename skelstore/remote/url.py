@@ -1,0 +1,80 @@
+"""URLs of stores and of their files. What is shown never has credentials or a query."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from urllib.parse import quote, unquote
+
+from skelstore.errors import StoreError
+from skelstore.wording import closest, shown
+
+SCHEMES = ("s3", "gs", "az", "https", "http", "hf")
+
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)([^?#]*)(?:\?([^#]*))?(?:#.*)?", re.DOTALL)
+_MANGLED = re.compile(rf"({'|'.join(SCHEMES)}):/([^/].*)", re.DOTALL)
+"""What ``pathlib.Path`` makes of a URL: it takes one of the two slashes away."""
+
+
+@dataclass(frozen=True)
+class Url:
+    """The address of a store, or of a file in it: ``url / "zarr.json"``.
+
+    ``host`` is a server with its port, or a bucket; ``path`` begins with a slash or is empty. For http and https it is
+    percent-encoded, else plain. ``str`` and ``repr`` show neither ``query`` nor ``user`` (name and password).
+    """
+
+    scheme: str
+    host: str
+    path: str
+    query: str = field(default="", repr=False)
+    user: str = field(default="", repr=False)
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.host}{self.path}"
+
+    def __truediv__(self, key: str) -> Url:
+        encoded = quote(key) if self.scheme in ("http", "https") else key
+        return replace(self, path=f"{self.path.rstrip('/')}/{encoded}")
+
+    @property
+    def name(self) -> str:
+        """The last part of the path, as a file name would be."""
+        return unquote(self.path.rstrip("/").rpartition("/")[2]) or self.host
+
+    @property
+    def parent(self) -> Url:
+        return replace(self, path=self.path.rstrip("/").rpartition("/")[0])
+
+    @property
+    def secret(self) -> str:
+        """The whole URL, with credentials and query, to open it again; not to be shown."""
+        user, query = f"{self.user}@" if self.user else "", f"?{self.query}" if self.query else ""
+        return f"{self.scheme}://{user}{self.host}{self.path}{query}"
+
+
+def is_url(text: str) -> bool:
+    """Whether a text is a URL of one of the schemes, or what pathlib makes of one."""
+    match = _URL.fullmatch(text)
+    return (match is not None and match[1].lower() in SCHEMES) or _MANGLED.fullmatch(text) is not None
+
+
+def parse_url(text: str) -> Url:
+    """The URL in a text. Raises StoreError, which does not show credentials, if it is none that a store can have."""
+    mangled = _MANGLED.fullmatch(text)
+    match = _URL.fullmatch(f"{mangled[1]}://{mangled[2]}" if mangled else text)
+    if match is None:
+        raise StoreError(f"{shown(text.partition('?')[0])} is not a URL; expected one such as s3://bucket/ntu60.zarr")
+    scheme, authority, path, query = match[1].lower(), *match.group(2, 3, 4)
+    user, _, host = authority.rpartition("@") if scheme in ("http", "https") else ("", "", authority)
+    url = Url(scheme, host, path.rstrip("/"), query or "", user)
+    if scheme not in SCHEMES:
+        raise StoreError(
+            f"{url} has the scheme {shown(scheme)}; expected one of {', '.join(SCHEMES)}{closest(scheme, SCHEMES)}"
+        )
+    if not host:
+        what = "server" if scheme in ("http", "https") else "bucket"
+        raise StoreError(f"{url} names no {what}; expected {scheme}://{what.upper()}/PATH")
+    if any(ord(character) < 32 or character == "\x7f" for character in text):
+        raise StoreError(f"{shown(str(url))} has control characters, which no URL has")
+    return replace(url, path=quote(url.path, safe="/%~!$&'()*+,;=:@-._")) if scheme in ("http", "https") else url

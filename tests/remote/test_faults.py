@@ -1,0 +1,139 @@
+"""Faults of servers and networks: they are survived, or end in one sentence with the URL and the key."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import skelstore
+from converters.samples.pickles import ntu_like
+from skelstore.errors import DamageError, RemoteAccessError, RemoteBusyError, RemoteError, SkelstoreError
+from tests.support.exact import assert_exact
+
+pytest.importorskip("urllib3", reason="urllib3 (skelstore[remote]) is not installed")
+
+from skelstore.remote import retries, transport
+from tests.support.http_server import Fault, Served, serving
+
+SECRETS = "?token=hidden"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("made")
+    with skelstore.Writer(folder / "s.zarr") as writer:
+        for annotation in ntu_like(12)["annotations"]:
+            writer.add(annotation)
+    return folder
+
+
+@pytest.fixture
+def server(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
+    monkeypatch.setenv("SKELSTORE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(retries, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(transport, "READ_SECONDS", 0.2)
+    with serving(made) as served:
+        yield served
+
+
+def _read(server: Served) -> list[object]:
+    return list(skelstore.open(f"{server.url}/s.zarr{SECRETS}"))
+
+
+@pytest.mark.parametrize("kind", ["reset", "truncate", "flip", "hang", "429", "500", "502", "503", "504", "408"])
+@pytest.mark.parametrize("key", ["/zarr.json", r"manifest\.json", r"videos\.arrow", r"keypoint/c\."])
+def test_a_fault_that_passes_is_survived(made: Path, server: Served, kind: str, key: str) -> None:
+    if kind == "flip" and key == "/zarr.json":
+        pytest.skip("nothing states what the bytes of a root are, so a damaged one is an error")
+    server.faults.append(Fault(key, kind))
+    assert_exact(_read(server), list(skelstore.open(made / "s.zarr")))
+    assert server.faults[0].times == 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "error", "found", "requests"),
+    [
+        ("reset", RemoteError, "after 5 attempts: the connection broke off", 5),
+        ("truncate", RemoteError, "after 5 attempts: the answer was cut short", 5),
+        ("500", RemoteError, r"after 5 attempts: it answered 500 \(Told\)", 5),
+        ("429", RemoteBusyError, r"answered 429 \(Told\) to 5 attempts: it limits the number of requests", 5),
+        ("503", RemoteBusyError, r"answered 503 \(Told\) to 5 attempts", 5),
+        ("401", RemoteAccessError, r"answered 401 \(Told\): access is refused", 1),
+        ("403", RemoteAccessError, r"answered 403 \(Told\): access is refused", 1),
+        ("404", DamageError, r"does not exist: the server answered 404 \(Told\)", 1),
+        ("400", RemoteError, r"answered 400 \(Told\); expected its bytes", 1),
+        ("flip", DamageError, "damaged", 2),
+        ("shift", RemoteError, "sent the bytes", 1),
+        ("gzip", RemoteError, r"sends it compressed \(gzip\)", 1),
+        ("redirect", RemoteError, "more than 5 redirects", 6),
+    ],
+)
+def test_a_fault_that_stays_is_one_sentence(
+    server: Served, kind: str, error: type[SkelstoreError], found: str, requests: int
+) -> None:
+    store = skelstore.open(f"{server.url}/s.zarr{SECRETS}")
+    store[0]["keypoint"]
+    server.seen.clear()
+    key = "/keypoint/c."
+    server.faults.append(Fault(key.replace(".", r"\."), kind, 99, {"Location": f"/s.zarr{key}0.0.0{SECRETS}"}))
+    (Path(server.root) / "unused").touch()
+    for path in (Path(store._reader.files.cache.path) / "v1" / "shards").rglob("*"):  # type: ignore[attr-defined]
+        if path.is_file():
+            path.unlink()
+    fresh = skelstore.open(f"{server.url}/s.zarr{SECRETS}")
+    with pytest.raises(error, match=found) as caught:
+        fresh[5]
+    message = str(caught.value)
+    assert f"{server.url}/s.zarr{key}0.0.0" in message
+    assert "hidden" not in message
+    assert "\n" not in message
+    assert server.count(r"keypoint/c\.") == requests
+
+
+def test_the_error_of_a_root(server: Served) -> None:
+    for kind, error in (("403", RemoteAccessError), ("429", RemoteBusyError), ("reset", RemoteError)):
+        server.faults[:] = [Fault("/zarr.json", kind, 99)]
+        with pytest.raises(error, match=f"^{server.url}/s.zarr/zarr.json"):
+            _read(server)
+
+
+def test_retry_after_is_heeded(server: Served) -> None:
+    server.faults.append(Fault("/zarr.json", "429", 1, {"Retry-After": "1"}))
+    begin = time.monotonic()
+    assert len(_read(server)) == 12
+    assert time.monotonic() - begin >= 1
+    server.faults.append(Fault("/zarr.json", "503", 1, {"Retry-After": "61"}))
+    with pytest.raises(RemoteBusyError, match="asks to come back in 61 s"):
+        _read(server)
+
+
+def test_redirects_are_followed_and_get_no_credentials(made: Path, server: Served) -> None:
+    with serving(made) as other:
+        for key in ("zarr.json", r"keypoint/c\.0"):
+            name = "zarr.json" if key == "zarr.json" else "keypoint/c.0.0.0"
+            server.faults.append(Fault(f"s.zarr/{key}", "redirect", 1, {"Location": f"{other.url}/s.zarr/{name}"}))
+        url = server.url.replace("//", "//me:secret@")
+        store = skelstore.open(f"{url}/s.zarr")
+        assert_exact(list(store), list(skelstore.open(made / "s.zarr")))
+        assert other.count() == 2
+        assert all("Authorization" not in seen.headers for seen in other.seen)
+        assert all("Authorization" in seen.headers for seen in server.seen)
+
+
+def test_a_server_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SKELSTORE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(retries, "FIRST_PAUSE", 0.001)
+    with pytest.raises(
+        RemoteError, match=r"^http://127\.0\.0\.1:1/s\.zarr/zarr\.json cannot be read after 5 attempts: no"
+    ):
+        skelstore.open("http://me:secret@127.0.0.1:1/s.zarr?token=secret")
+    transport.close_connections()
+
+
+def test_a_cache_that_cannot_be_written(server: Served, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(RemoteError, match=f"the cache {tmp_path}/file cannot be used: .*; set SKELSTORE_CACHE"):
+        skelstore.open(f"{server.url}/s.zarr", cache=tmp_path / "file")
