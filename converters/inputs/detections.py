@@ -11,12 +11,12 @@ import mmap
 import tempfile
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain
-from typing import IO, Any, Literal, NamedTuple, TypeAlias, get_args
+from typing import IO, Any, Literal, NamedTuple, NoReturn, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from converters.inputs.number_rows import as_rows
 from skelstore.errors import SourceError
 from skelstore.format.files import flat_bytes
 from skelstore.format.schema import Annotation
@@ -55,7 +55,7 @@ class Detections:
     scores of joints are not counted. ``fractions`` says whether x and y are
     fractions of the image, which are scaled to pixels; if it is None, that is recognised from the first joints.
     ``first_frame`` is the number of the first frame, 0 or 1; by default the smallest number that occurs, if it is 0 or
-    1, else 0.
+    1, else 0. ``names`` are those that the file gives the lists of joints and of their scores, for messages.
     """
 
     def __init__(
@@ -69,6 +69,7 @@ class Detections:
         scores_persons: bool = True,
         fractions: bool | None = None,
         first_frame: int | None = None,
+        names: tuple[str, str] = ("", ""),
     ) -> None:
         self._where = where
         self._given_size = size
@@ -84,7 +85,11 @@ class Detections:
         self._tracks = array("i")
         self._tracked = False
         self._seen: tuple[int, int] | None = None  # the smallest and the largest number of a frame
+        self._names = names
+        self._is_split = False
+        """Whether the scores of the joints in the block are in lists of their own, ``_joint_scores``."""
         self._block: list[Sequence[float]] = []
+        self._joint_scores: list[list[float]] = []
         self._scores: list[float] = []
         self._places: list[str] = []
         self._pending: dict[str, dict[int, Sequence[float]]] = {}  # field -> position in the block -> row
@@ -102,11 +107,15 @@ class Detections:
         frame: int,
         keypoint: object,
         *,
+        joint_scores: object = None,
         score: object = None,
         track: int | None = None,
         fields: Mapping[str, object] | None = None,
     ) -> None:
         """Add a detection: ``keypoint`` is a list [V * 3] of x, y, score; ``place`` is where it is, for messages.
+
+        With ``joint_scores``, a list [V], ``keypoint`` is [V * 2] of x, y. That all are numbers is checked later, with
+        those of other detections: SourceError is raised here, by a later ``add``, or by ``annotation``.
 
         ``score`` is that of the person; if it is None, the mean of the scores of the joints is used. ``track`` is the
         id that a tracker gave. ``fields`` are further points of the person, [K * 3] like ``keypoint``, by the name that
@@ -116,14 +125,20 @@ class Detections:
         """
         if not 0 <= frame <= _MOST_FRAME:
             raise SourceError(f"{self._where}: {place}: frame {shown(frame)}; expected 0 to {_MOST_FRAME:,}")
-        row = self.numbers(keypoint, place)
+        is_split = joint_scores is not None
+        if is_split is not self._is_split:
+            self._flush()
+            self._is_split = is_split
+        row = keypoint if type(keypoint) is list else self.numbers(keypoint, place, self._names[0])
+        width = 2 if is_split else 3
         if self._joints is None:
-            self._joints = len(row) // 3
-        if len(row) != 3 * self._joints or not row:
-            raise SourceError(
-                f"{self._where}: {place} has {len(row):,} numbers of joints; expected {3 * self._joints:,}, x, y and "
-                f"score of {self._joints} joints, as in the first detection"
-            )
+            self._joints = len(row) // width
+        if len(row) != width * self._joints or not row:
+            self._refuse_width(place, row, width)
+        if is_split:
+            if type(joint_scores) is not list or len(joint_scores) != self._joints:
+                self._refuse_scores(place, row, joint_scores)
+            self._joint_scores.append(joint_scores)
         if score is None:
             score = float("nan")
             self._mean_scores += 1
@@ -266,7 +281,7 @@ class Detections:
             yield name, rows
 
     def _add_field(self, name: str, values: object, place: str) -> None:
-        row = self.numbers(values, place, name)
+        row = values if type(values) is list else self.numbers(values, place, name)
         form = self._forms.get(name)
         if form is None:
             form = self._forms[name] = _form(name, len(row))
@@ -282,12 +297,20 @@ class Detections:
         count = len(self._block)
         if not count:
             return
-        points = self._as_array(self._block, "").reshape(count, -1, 3)
+        places = self._places
+        of_joints, of_scores = self._names
+        if self._is_split:
+            points = np.empty((count, self._joints or 0, 3))
+            points[..., :2] = self._as_array(self._block, places, of_joints).reshape(count, -1, 2)
+            points[..., 2] = self._as_array(self._joint_scores, places, of_scores)
+        else:
+            points = self._as_array(self._block, places, of_joints).reshape(count, -1, 3)
         fields = {
-            name: (self._as_array(list(rows.values()), f".{name}"), list(rows)) for name, rows in self._pending.items()
+            name: (self._as_array(list(rows.values()), [places[at] for at in rows], name), list(rows))
+            for name, rows in self._pending.items()
         }
         self._store_block(points, np.array(self._scores, np.float64), fields)
-        self._block, self._scores, self._places = [], [], []
+        self._block, self._joint_scores, self._scores, self._places = [], [], [], []
         self._pending = {}
 
     def _store_block(
@@ -322,15 +345,31 @@ class Detections:
         self._rows[name].pad(self._stored)
         self._rows[name].append(block)
 
-    def _as_array(self, rows: list[Sequence[float]], name: str) -> NDArray[np.float64]:
-        """Rows of the same length as an array."""
-        try:
-            count = len(rows) * len(rows[0])
-            return np.fromiter(chain.from_iterable(rows), np.float64, count).reshape(len(rows), -1)
-        except OverflowError:  # an integer
-            raise SourceError(
-                f"{self._where}: near {self._places[0]}{name} there is a number beyond float64; expected pixels"
-            ) from None
+    def _as_array(self, lists: Sequence[Sequence[float]], places: Sequence[str], name: str) -> NDArray[np.float64]:
+        """Lists of the same length, of the detections at these places, as an array. Raises as ``numbers`` does."""
+        rows = as_rows(lists)
+        if rows is not None:
+            return rows
+        for values, place in zip(lists, places, strict=True):
+            self.numbers(values, place, name)
+        raise SourceError(
+            f"{self._where}: near {places[0]}{name and '.'}{name} there is a number beyond float64; expected pixels"
+        )
+
+    def _refuse_width(self, place: str, row: Sequence[float], width: int) -> NoReturn:
+        name, joints = self._names[0], self._joints or 0
+        self.numbers(row, place, name)
+        raise SourceError(
+            f"{self._where}: {place} has {len(row):,} numbers of joints; expected {width * joints:,}, "
+            f"{'x, y' if width == 2 else 'x, y and score'} of {joints} joints, as in the first detection"
+        )
+
+    def _refuse_scores(self, place: str, row: Sequence[float], scores: object) -> NoReturn:
+        found = self.numbers(scores, place, self._names[1])
+        raise SourceError(
+            f"{self._where}: {place} has {counted(len(row), 'coordinate')} and {counted(len(found), 'score')}; "
+            "expected x and y for each score"
+        )
 
     def _require_finite(self, block: NDArray[Any], name: str, what: str) -> None:
         finite = np.isfinite(block).reshape(len(block), -1).all(axis=1)

@@ -18,6 +18,7 @@ import math
 import re
 from array import array
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from itertools import chain, count, repeat
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
@@ -96,7 +97,12 @@ def elements(chunks: Iterable[bytes], where: str, *, unparsed: Container[str | N
     neither a list nor an object, if an element has more than ``MOST_ELEMENT`` bytes or too many lists and objects, and
     if the text nests more than ``MOST_DEPTH`` deep.
     """
-    yield from _Reader(chunks, where, unparsed).read()
+    return chain.from_iterable(runs(chunks, where, unparsed=unparsed))
+
+
+def runs(chunks: Iterable[bytes], where: str, *, unparsed: Container[str | None] = ()) -> Iterator[Sequence[Element]]:
+    """``elements`` in runs: those that are next to each other in a list and were read together."""
+    return _Reader(chunks, where, unparsed).read()
 
 
 def begins_like_json(head: bytes) -> bool:
@@ -136,7 +142,7 @@ class _Reader:
         self._faulty_until = 0
         """The byte of the file at which a run with a fault ends: elements before it are parsed one by one."""
 
-    def read(self) -> Iterator[Element]:
+    def read(self) -> Iterator[Sequence[Element]]:
         while len(self._text) < len(codecs.BOM_UTF8) and self._more():
             pass
         if self._text.startswith(codecs.BOM_UTF8):
@@ -152,14 +158,14 @@ class _Reader:
         else:
             self._fail(f"more follows the end of its {'list' if top == b'[' else 'object'}")
 
-    def _list(self, key: str | None) -> Iterator[Element]:
+    def _list(self, key: str | None) -> Iterator[Sequence[Element]]:
         """The elements of a list whose opening bracket has been read."""
         index = 0
         unparsed = key in self._unparsed
         while True:
-            for value, start, stop in self._run(after=index > 0, unparsed=unparsed):
-                yield Element(key, index, value, start, stop)
-                index += 1
+            if run := self._run(key, index, unparsed=unparsed):
+                yield run
+                index += len(run)
             start = self._offset + self._at
             before, bracket = self._next_bracket()
             if bracket == b"}":
@@ -167,48 +173,49 @@ class _Reader:
             separator = before.strip(_BLANKS)
             closed = bracket == b"]"
             if separator != b"," and (separator or index):
-                for value in self._plain_values(separator, after=index > 0, closed=closed):
-                    yield Element(key, index, value, start, start + len(before))
-                    index += 1
+                values = self._plain_values(separator, after=index > 0, closed=closed)
+                yield [Element(key, index + i, value, start, start + len(before)) for i, value in enumerate(values)]
+                index += len(values)
             elif separator and (closed or not index):
                 self._fail("a comma is beside no value")
             if closed:
                 if key is not None and not index:
-                    yield Element(key, None, [], start, start)
+                    yield [Element(key, None, [], start, start)]
                 return
-            value, start, stop = self._value(unparsed=unparsed)
-            yield Element(key, index, value, start, stop)
+            yield [Element(key, index, *self._value(unparsed=unparsed))]
             index += 1
 
-    def _run(self, *, after: bool, unparsed: bool) -> list[tuple[Any, int, int]]:
-        """The next elements of a list, as ``_value`` gives them, as far as they are shallow and in memory.
+    def _run(self, key: str | None, index: int, *, unparsed: bool) -> list[Element]:
+        """The next elements of a list, as far as they are shallow and in memory; ``index`` have been read before them.
 
-        ``after`` says that elements have been read before them. None is read if there is a fault in one of them.
+        None is read if there is a fault in one of them.
         """
         text, at = self._text, self._at
         if self._offset + at < self._faulty_until:
             return []
-        spans: list[tuple[int, int]] = []
-        while (found := _SHALLOW.match(text, at)) is not None and (found.start(1) < found.end(1)) == (
-            after or spans != []
-        ):
-            spans.append(found.span(2))
+        starts: list[int] = []
+        stops: list[int] = []
+        stop_at = at + _RUN_BYTES
+        after = index > 0
+        while at <= stop_at and (found := _SHALLOW.match(text, at)) is not None and bool(found[1]) == after:
+            starts.append(found.start(2))
             at = found.end()
-            if at - self._at > _RUN_BYTES:
-                break
-        if not spans:
+            stops.append(at)
+            after = True
+        if not starts:
             return []
         values: Sequence[Any] | None
         if unparsed:
-            values = [text[start:stop] for start, stop in spans]
+            values = list(map(text.__getitem__, map(slice, starts, stops)))
         else:
-            values = _parse_run(text[spans[0][0] : at], len(spans))
+            values = _parse_run(text[starts[0] : at], len(starts))
         if values is None:
             self._faulty_until = self._offset + at
             return []
         self._at = at
-        offset = self._offset
-        return [(value, offset + start, offset + stop) for value, (start, stop) in zip(values, spans, strict=True)]
+        if self._offset:
+            starts, stops = ([self._offset + place for place in places] for places in (starts, stops))
+        return list(map(Element, repeat(key), count(index), values, starts, stops))
 
     def _plain_values(self, text: bytes, *, after: bool, closed: bool) -> list[Any]:
         """The values without brackets before an element of a list, or before its end; ``after`` another element."""
@@ -223,7 +230,7 @@ class _Reader:
             self._fail("a comma is beside no value")
         return list(values)
 
-    def _object(self) -> Iterator[Element]:
+    def _object(self) -> Iterator[Sequence[Element]]:
         """The members of the object at the top, whose opening bracket has been read."""
         hashes = array("q")
         first = True
@@ -241,8 +248,8 @@ class _Reader:
             members = self._parse(b"{" + text + (b"}" if closed else b"null}"), start)
             hashes.extend(map(hash, members))
             names = list(members)
-            for name in names if closed else names[:-1]:
-                yield Element(name, None, members[name], start, start + len(before))
+            stop = start + len(before)
+            yield [Element(name, None, members[name], start, stop) for name in (names if closed else names[:-1])]
             if closed:
                 break
             first = False
@@ -251,8 +258,7 @@ class _Reader:
             if bracket == b"[":
                 yield from self._list(names[-1])
             else:
-                value, start, stop = self._value(unparsed=names[-1] in self._unparsed)
-                yield Element(names[-1], None, value, start, stop)
+                yield [Element(names[-1], None, *self._value(unparsed=names[-1] in self._unparsed))]
         if len(np.unique(np.frombuffer(hashes, np.int64))) < len(hashes):
             self._fail("a name occurs twice in the object at the top")
 
@@ -334,15 +340,15 @@ def _parse(text: bytes, where: str) -> Any:
     return value
 
 
-def _parse_run(text: bytes, count: int) -> list[Any] | None:
-    """The values of ``count`` elements with commas between them; None if there may be a fault in one of them."""
+def _parse_run(text: bytes, number: int) -> list[Any] | None:
+    """The values of this number of elements with commas between them; None if there may be a fault in one of them."""
     if crowded(text):
         return None
     try:
         values = _loads(b"[" + text + b"]")
     except (ValueError, RecursionError):
         return None
-    return values if len(values) == count and _has_unique_keys(text, values) else None
+    return values if len(values) == number and _has_unique_keys(text, values) else None
 
 
 def _has_unique_keys(text: bytes, value: Any) -> bool:
@@ -397,15 +403,20 @@ def _count_keys(value: Any) -> int:
 
     Objects in lists that begin with a number or text, or with a list that does, are missed.
     """
-    if type(value) is dict:
-        if _CONTAINERS.isdisjoint(map(type, value.values())):
-            return len(value)
-        return len(value) + sum([_count_keys(child) for child in value.values() if type(child) in _CONTAINERS])
-    if type(value) is list and value:
-        first = value[0]
-        if type(first) is dict or (type(first) is list and (not first or type(first[0]) in _CONTAINERS)):
-            return sum(map(_count_keys, value))
-    return 0
+    keys = 0
+    level = [value]
+    while level:
+        objects = [each for each in level if type(each) is dict]
+        lists = [each for each in level if type(each) is list and each and _may_hold_objects(each[0])]
+        keys += sum(map(len, objects))
+        below = chain(chain.from_iterable(map(dict.values, objects)), chain.from_iterable(lists))
+        level = [each for each in below if type(each) in _CONTAINERS]
+    return keys
+
+
+def _may_hold_objects(first: object) -> bool:
+    """Whether a list that begins with this value may have objects in it."""
+    return type(first) is dict or (type(first) is list and (not first or type(first[0]) in _CONTAINERS))
 
 
 def _refuse_repeated_keys(text: bytes, where: str) -> None:

@@ -51,6 +51,8 @@ class PoseClips(ListedFiles):
     """Whether the files list every frame, also those without persons."""
     fractions: bool | None = None
     """Whether x and y are fractions of the image; if None, it is recognised."""
+    names = ("", "")
+    """What the tool calls the lists of joints and of their scores, if it has both."""
 
     def __init__(
         self,
@@ -183,6 +185,7 @@ class PoseClips(ListedFiles):
             scores_persons=self.scores_persons,
             fractions=self.fractions,
             first_frame=self._first_frame,
+            names=self.names,
         )
 
     def _find_joints(self) -> int | None:
