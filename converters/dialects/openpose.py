@@ -16,7 +16,8 @@ from converters.dialects.dialect import POSE_OPTIONS, Dialect, recorded_pose_opt
 from converters.inputs.candidate import Candidate
 from converters.inputs.clip_files import FrameFile
 from converters.inputs.detections import Detections
-from converters.inputs.json_elements import MOST_ELEMENT, begins_like_json, parse
+from converters.inputs.json_elements import begins_like_json
+from converters.inputs.json_values import MOST_ELEMENT, parse
 from converters.inputs.pose_clips import FrameClips, convert_clips
 from skelstore.errors import SourceError
 from skelstore.wording import kind_of, shown

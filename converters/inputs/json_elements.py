@@ -13,27 +13,17 @@ JSON is that of RFC 8259: NaN, Infinity and a key that occurs twice in an object
 from __future__ import annotations
 
 import codecs
-import json
-import math
 import re
 from array import array
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from itertools import chain, count, repeat
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
+from converters.inputs.json_values import MOST_ELEMENT, parse_large, parse_run
 from skelstore.errors import SourceError
-from skelstore.format.values import crowded
-from skelstore.wording import shown
 
-try:
-    import orjson
-except ImportError:
-    orjson = None
-
-MOST_ELEMENT = 8 << 20
-"""Bytes of one element: 800 persons of 136 joints in a frame."""
 MOST_DEPTH = 64
 """Depth of lists and objects, counted from the top of the file."""
 MOST_NAME = 1 << 16
@@ -45,25 +35,8 @@ _TO_BRACKET = re.compile(rb'(?:[^"\[\]{}]++|"[^"\\]*+(?:\\.[^"\\]*+)*+")*+([\[\]
 that is proportional to its length."""
 _OUT_OF_VALUE = re.compile(rb'(?:[^"\[\]{}]++|"[^"\\]*+(?:\\.[^"\\]*+)*+"|\[[^"\[\]{}]*+\])*+([\[\]{}])', re.DOTALL)
 """The same, but lists without text, lists and objects in them are passed over, too."""
-_SHALLOW_DEPTH = 6
-"""Depth of lists and objects up to which elements are found by one match, and parsed together."""
-
-
-def _bracketed(depth: int) -> bytes:
-    """The pattern of a list or an object of at most this depth. That its brackets fit is left to the parser."""
-    inner = b"|" + _bracketed(depth - 1) if depth > 1 else b""
-    return rb'[\[{](?:[^"\[\]{}]++|"[^"\\]*+(?:\\.[^"\\]*+)*+"' + inner + rb")*+[\]}]"
-
-
-_SHALLOW = re.compile(rb"[ \t\r\n]*+(,?+)[ \t\r\n]*+(" + _bracketed(_SHALLOW_DEPTH) + rb")", re.DOTALL)
-"""The comma before an element of a list, and the element."""
 _RUN_BYTES = 64 << 10
-"""Bytes from which on no further element is parsed together with those before it."""
-_KEY = re.compile(rb'"[ \t\r\n]*+:')
-"""The end of a key; in a text, what looks like it."""
-_LARGE = re.compile(rb"e\+?\d{3}"), re.compile(rb"E\+?\d{3}")
-"""The exponent of a number that may be beyond float64. Each begins with one letter, which is found quickly."""
-_CONTAINERS = {dict, list}
+"""Bytes of text whose elements are found and parsed together."""
 _CLOSING = {b"[": b"]", b"{": b"}"}
 
 
@@ -108,22 +81,6 @@ def runs(chunks: Iterable[bytes], where: str, *, unparsed: Container[str | None]
 def begins_like_json(head: bytes) -> bool:
     """Whether the beginning of a file may be that of a list or an object."""
     return head.removeprefix(codecs.BOM_UTF8).lstrip(_BLANKS)[:1] in _CLOSING
-
-
-def parse(text: bytes, where: str) -> Any:
-    """The value of a JSON text of at most ``MOST_ELEMENT`` bytes. Raises SourceError as ``elements`` does."""
-    if len(text) > MOST_ELEMENT:
-        raise SourceError(f"{where} has more than {MOST_ELEMENT:,} bytes; expected a small JSON text")
-    return _parse(text.removeprefix(codecs.BOM_UTF8), where)
-
-
-def parse_all(texts: Sequence[bytes], places: Sequence[str]) -> list[Any]:
-    """The values of JSON texts, together at most ``MOST_ELEMENT`` bytes.
-
-    Raises SourceError as ``elements`` does, with the place of the text.
-    """
-    values = _parse_run(b",".join(texts), len(texts))
-    return [parse(text, place) for text, place in zip(texts, places, strict=True)] if values is None else values
 
 
 class _Reader:
@@ -193,26 +150,16 @@ class _Reader:
         text, at = self._text, self._at
         if self._offset + at < self._faulty_until:
             return []
-        starts: list[int] = []
-        stops: list[int] = []
-        stop_at = at + _RUN_BYTES
-        after = index > 0
-        while at <= stop_at and (found := _SHALLOW.match(text, at)) is not None and bool(found[1]) == after:
-            starts.append(found.start(2))
-            at = found.end()
-            stops.append(at)
-            after = True
+        starts, stops = _find_spans(text, at, at + _RUN_BYTES)
         if not starts:
             return []
-        values: Sequence[Any] | None
-        if unparsed:
-            values = list(map(text.__getitem__, map(slice, starts, stops)))
-        else:
-            values = _parse_run(text[starts[0] : at], len(starts))
+        values: Sequence[Any] | None = None
+        if text[at : starts[0]].strip(_BLANKS) == (b"," if index else b""):
+            values = _texts(text, starts, stops) if unparsed else parse_run(text[starts[0] : stops[-1]], len(starts))
         if values is None:
-            self._faulty_until = self._offset + at
+            self._faulty_until = self._offset + stops[-1]
             return []
-        self._at = at
+        self._at = stops[-1]
         if self._offset:
             starts, stops = ([self._offset + place for place in places] for places in (starts, stops))
         return list(map(Element, repeat(key), count(index), values, starts, stops))
@@ -319,7 +266,7 @@ class _Reader:
         return len(self._text) > len(parts[0])
 
     def _parse(self, text: bytes, start: int) -> Any:
-        return _parse(text, f"{self._where}: byte {start:,}")
+        return parse_large(text, f"{self._where}: byte {start:,}")
 
     def _fail(self, reason: str) -> NoReturn:
         raise SourceError(
@@ -328,108 +275,32 @@ class _Reader:
         )
 
 
-def _parse(text: bytes, where: str) -> Any:
-    if reason := crowded(text):
-        raise SourceError(f"{where}: {reason}")
-    try:
-        value = _loads(text)
-    except (ValueError, RecursionError) as error:
-        raise SourceError(_explain(text, where, error)) from None
-    if not _has_unique_keys(text, value):
-        _refuse_repeated_keys(text, where)
-    return value
+def _find_spans(text: bytes, start: int, stop: int) -> tuple[list[int], list[int]]:
+    """Where the lists and objects at the beginning of a part of a list start and stop.
 
-
-def _parse_run(text: bytes, number: int) -> list[Any] | None:
-    """The values of this number of elements with commas between them; None if there may be a fault in one of them."""
-    if crowded(text):
-        return None
-    try:
-        values = _loads(b"[" + text + b"]")
-    except (ValueError, RecursionError):
-        return None
-    return values if len(values) == number and _has_unique_keys(text, values) else None
-
-
-def _has_unique_keys(text: bytes, value: Any) -> bool:
-    """Whether no key occurs twice in an object. False if it may, because there is a colon in a text."""
-    colons = text.count(b":")
-    children = value if type(value) is list else [value]
-    if {dict}.issuperset(map(type, children)) and colons == sum(map(len, children)):
-        return True
-    keys = _count_keys(value)
-    return colons == keys or len(_KEY.findall(text)) == keys
-
-
-def _strict(text: bytes) -> Any:
-    """The value of a text, with the module json, which accepts more than orjson does."""
-    has_large = any(exponent.search(text) for exponent in _LARGE)
-    value = json.loads(
-        text.decode("utf-8"), parse_constant=_refuse_constant, parse_float=_finite if has_large else None
-    )
-    if b"\\u" in text:
-        json.dumps(value, ensure_ascii=False).encode()  # fails for half of a surrogate pair
-    return value
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if math.isinf(value):
-        raise ValueError(f"{text[:40]} is beyond float64")
-    return value
-
-
-_loads: Callable[[bytes], Any] = _strict if orjson is None else orjson.loads
-
-
-def _explain(text: bytes, where: str, error: Exception) -> str:
-    """The message for a text that cannot be parsed."""
-    constants: list[str] = []
-    try:
-        json.loads(text, parse_constant=constants.append)
-    except (ValueError, RecursionError):
-        constants.clear()
-    if constants:
-        return f"{where}: {constants[0]} is not a number of JSON: write 0 for joints that were not found"
-    return f"{where} is not JSON ({str(error)[:120]}): get the file again, or write it again"
-
-
-def _count_keys(value: Any) -> int:
-    """The number of keys of all objects in a value.
-
-    Objects in lists that begin with a number or text, or with a list that does, are missed.
+    Those are found that are complete between ``start``, which is outside of strings, and ``stop``, and come before the
+    end of the list they are in, an escaped quotation mark, and anything that nests more than ``MOST_DEPTH`` deep. What
+    is between them, and whether their brackets fit, is left to the parser.
     """
-    keys = 0
-    level = [value]
-    while level:
-        objects = [each for each in level if type(each) is dict]
-        lists = [each for each in level if type(each) is list and each and _may_hold_objects(each[0])]
-        keys += sum(map(len, objects))
-        below = chain(chain.from_iterable(map(dict.values, objects)), chain.from_iterable(lists))
-        level = [each for each in below if type(each) in _CONTAINERS]
-    return keys
+    escaped = text.find(b'\\"', start, stop)
+    codes = np.frombuffer(text, np.uint8, (min(stop, len(text)) if escaped < 0 else escaped) - start, start)
+    either = codes | 0x20  # [ and ] become { and }
+    places = np.flatnonzero((either == ord("{")) | (either == ord("}")) | (codes == ord('"')))
+    kinds = either[places]
+    is_quote = kinds == ord('"')
+    outside = ~(is_quote | np.logical_xor.accumulate(is_quote))
+    places = places[outside]
+    depth = np.cumsum(np.where(kinds[outside] == ord("{"), np.int8(1), np.int8(-1)), dtype=np.int32)
+    beyond = np.flatnonzero((depth < 0) | (depth > MOST_DEPTH))
+    last = np.flatnonzero((depth if not len(beyond) else depth[: beyond[0]]) == 0)
+    if not len(last):
+        return [], []
+    first = np.concatenate([[0], last[:-1] + 1])
+    return (places[first] + start).tolist(), (places[last] + start + 1).tolist()
 
 
-def _may_hold_objects(first: object) -> bool:
-    """Whether a list that begins with this value may have objects in it."""
-    return type(first) is dict or (type(first) is list and (not first or type(first[0]) in _CONTAINERS))
-
-
-def _refuse_repeated_keys(text: bytes, where: str) -> None:
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        members = dict(pairs)
-        if len(members) < len(pairs):
-            twice = next(key for key in members if sum(key == other for other, _ in pairs) > 1)
-            raise SourceError(f"{where}: the key {shown(twice)} occurs twice in an object; expected each key once")
-        return members
-
-    try:
-        json.loads(text, object_pairs_hook=unique)
-    except (ValueError, RecursionError) as error:  # SourceError is a ValueError
-        if isinstance(error, SourceError):
-            raise
-        raise SourceError(_explain(text, where, error)) from None
+def _texts(text: bytes, starts: list[int], stops: list[int]) -> list[bytes] | None:
+    """The texts of elements; None if anything but a comma is between two of them."""
+    if any(gap.strip(_BLANKS) != b"," for gap in set(map(text.__getitem__, map(slice, stops, starts[1:])))):
+        return None
+    return list(map(text.__getitem__, map(slice, starts, stops)))

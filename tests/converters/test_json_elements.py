@@ -13,8 +13,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from converters.inputs import json_elements
-from converters.inputs.json_elements import MOST_DEPTH, MOST_ELEMENT, elements, parse, parse_all
+from converters.inputs import json_elements, json_values
+from converters.inputs.json_elements import MOST_DEPTH, elements
+from converters.inputs.json_values import MOST_ELEMENT, parse, parse_all
 from skelstore.errors import SourceError
 
 TEXT = st.text(max_size=4) | st.sampled_from(['"', "]", "}", "\\", ":", ",", '\\"', "[{"])
@@ -32,8 +33,8 @@ TOPS = st.lists(VALUES, max_size=4) | st.dictionaries(TEXT, VALUES, max_size=4)
 def parser(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Both parsers of elements."""
     if request.param == "json":
-        monkeypatch.setattr(json_elements, "_loads", json_elements._strict)
-    elif json_elements.orjson is None:
+        monkeypatch.setattr(json_values, "_loads", json_values._strict)
+    elif json_values.orjson is None:
         pytest.skip("orjson is not installed")
     return str(request.param)
 
@@ -243,13 +244,13 @@ def test_a_fault_in_one_of_several_texts_is_named(fault: str) -> None:
 @pytest.mark.parametrize("element", ['{"a": ":"}', '{"a": [":"]}', '{"a": 1, "a": 2}'])
 def test_a_run_with_a_fault_is_tried_once(element: str, monkeypatch: pytest.MonkeyPatch) -> None:
     counts: list[int] = []
-    parse_run = json_elements._parse_run
+    parse_run = json_elements.parse_run
 
     def counted(text: bytes, count: int) -> list[Any] | None:
         counts.append(count)
         return parse_run(text, count)
 
-    monkeypatch.setattr(json_elements, "_parse_run", counted)
+    monkeypatch.setattr(json_elements, "parse_run", counted)
     with suppress(SourceError):
         list(elements([b"[" + b",".join([element.encode()] * 5000) + b"]"], "a.json"))
     assert sum(counts) <= 5100

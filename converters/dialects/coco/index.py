@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converters.inputs.detections import Size
-from converters.inputs.json_elements import Element, elements, parse
+from converters.inputs.json_elements import Element, elements
+from converters.inputs.json_values import parse
 from skelstore.errors import SourceError
 from skelstore.format.values import is_utf8
 from skelstore.wording import counted, kind_of, shown

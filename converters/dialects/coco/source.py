@@ -26,7 +26,7 @@ from converters.dialects.coco.index import Index, read_index
 from converters.dialects.dialect import POSE_OPTIONS, Dialect, Option, recorded_pose_options
 from converters.inputs.candidate import Candidate
 from converters.inputs.detections import Detections
-from converters.inputs.json_elements import parse_all
+from converters.inputs.json_values import parse_all
 from converters.inputs.listing import Entry
 from converters.inputs.pose_clips import PoseClips, convert_clips
 from converters.inputs.video_table import refuse
