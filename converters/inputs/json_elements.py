@@ -282,7 +282,9 @@ def _find_spans(text: bytes, start: int, stop: int) -> tuple[list[int], list[int
     end of the list they are in, an escaped quotation mark, and anything that nests more than ``MOST_DEPTH`` deep. What
     is between them, and whether their brackets fit, is left to the parser.
     """
-    escaped = text.find(b'\\"', start, stop)
+    escaped = text.find(b"\\", start, stop)
+    if escaped >= 0:
+        escaped = text.find(b'\\"', escaped, stop)
     codes = np.frombuffer(text, np.uint8, (min(stop, len(text)) if escaped < 0 else escaped) - start, start)
     either = codes | 0x20  # [ and ] become { and }
     places = np.flatnonzero((either == ord("{")) | (either == ord("}")) | (codes == ord('"')))

@@ -10,7 +10,7 @@ import codecs
 import json
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any, NoReturn
 
@@ -41,7 +41,7 @@ def parse(text: bytes, where: str) -> Any:
     return parse_large(text.removeprefix(codecs.BOM_UTF8), where)
 
 
-def parse_all(texts: Sequence[bytes], places: Sequence[str]) -> list[Any]:
+def parse_all(texts: Sequence[bytes], places: Iterable[str]) -> list[Any]:
     """The values of JSON texts, together at most ``MOST_ELEMENT`` bytes.
 
     Raises SourceError as ``parse`` does, with the place of the text.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from operator import sub
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converters.inputs.detections import Size
-from converters.inputs.json_elements import Element, elements
+from converters.inputs.json_elements import Element, runs
 from converters.inputs.json_values import parse
 from skelstore.errors import SourceError
 from skelstore.format.values import is_utf8
@@ -179,24 +180,22 @@ def read_index(chunks: Iterator[bytes], where: str, file: str, pattern: re.Patte
             size += len(chunk)
             yield chunk
 
-    for element in elements(counted_chunks(), where, unparsed=(None, "annotations")):
-        key, position, _, start, stop = element
-        members.add(key)
-        if key in (None, "annotations") and position is not None:
-            image = _image_id(element, where)
-            number = images.number(image, element, "image_id")
-            if key is None and images.clips[number] < 0:
-                images.add_result(number, image, f"{element.place}.image_id")
-            of_image.append(number)
-            starts.append(start)
-            lengths.append(stop - start)
-            positions.append(position)
-        elif element.key == "images" and element.position is not None:
-            images.add(element)
-        elif element.key == "categories" and element.position is not None:
-            names = names or _joint_names(element.value)
-        elif element.value != []:
-            not_kept.add(str(element.key))
+    for run in runs(counted_chunks(), where, unparsed=(None, "annotations")):
+        members.update(element.key for element in run)
+        if run and run[0].position is not None and run[0].key in (None, "annotations"):
+            of_image.extend(_add_annotations(images, run))
+            _, places, _, begins, ends = zip(*run, strict=True)
+            starts.extend(begins)
+            lengths.extend(map(sub, ends, begins))
+            positions.extend(places)
+            continue
+        for element in run:
+            if element.key == "images" and element.position is not None:
+                images.add(element)
+            elif element.key == "categories" and element.position is not None:
+                names = names or _joint_names(element.value)
+            elif element.value != []:
+                not_kept.add(str(element.key))
     if None not in members and not {"images", "annotations"} <= members:
         raise SourceError(f"{where} has no images and annotations; expected COCO's keypoints, or a list of results")
     is_data_set = None not in members
@@ -219,23 +218,53 @@ def read_index(chunks: Iterator[bytes], where: str, file: str, pattern: re.Patte
     )
 
 
-def _image_id(element: Element, where: str) -> Any:
-    """The id of the image of an annotation; of one of flat text it is found without parsing the text.
+def _add_annotations(images: _Images, run: Sequence[Element]) -> list[int]:
+    """The numbers of the images of annotations. Raises SourceError if one is no annotation."""
+    ids = _ids_in_texts(run)
+    if ids is None:
+        ids = [_image_id(element, images.where) for element in run]
+    numbers = list(map(images.numbers.get, ids))
+    if None in numbers:
+        return [_add_annotation(images, element, image) for element, image in zip(run, ids, strict=True)]
+    return numbers  # type: ignore[return-value]
 
-    Raises SourceError if it is no annotation.
-    """
+
+def _add_annotation(images: _Images, element: Element, image: Any) -> int:
+    number = images.number(image, element, "image_id")
+    if element.key is None and images.clips[number] < 0:
+        images.add_result(number, image, f"{element.place}.image_id")
+    return number
+
+
+def _ids_in_texts(run: Sequence[Element]) -> list[int | str] | None:
+    """The ids of the images of annotations of flat text, without parsing them; None if one is anything else."""
+    texts = [element.value for element in run]
+    if not {bytes}.issuperset(map(type, texts)) or any(text[:1] != b"{" for text in texts):
+        return None
+    if run[0].key is None and any(b'"keypoints"' not in text for text in texts):
+        return None
+    text = b"".join(texts)
+    found = list(_IMAGE_ID.finditer(text))
+    if text.count(b"{") != len(texts) or len(found) != len(texts):
+        return None
+    stops = np.cumsum(list(map(len, texts)))
+    if (np.searchsorted(stops, [match.start() for match in found], "right") != np.arange(len(texts))).any():
+        return None  # one has two ids, another has none
+    return [int(match[1]) if match[1] else match[2].decode("ascii") for match in found]
+
+
+def _image_id(element: Element, where: str) -> int | str:
+    """The id of the image of an annotation. Raises SourceError if it is no annotation."""
     text = element.value
-    if type(text) is bytes and (element.key is not None or b'"keypoints"' in text) and text.count(b"{") == 1:
-        found = _IMAGE_ID.findall(text)
-        if len(found) == 1:
-            integer, name = found[0]
-            return int(integer) if integer else name.decode("ascii")
     annotation = parse(text, f"{where}: {element.place}") if type(text) is bytes else text
     if type(annotation) is not dict or "image_id" not in annotation:
         raise SourceError(f"{where}: {element.place} is {_sized(annotation)}; expected an object with image_id")
     if element.key is None and "keypoints" not in annotation:
         raise SourceError(f"{where}: {element.place} has no keypoints; expected results in COCO's form")
-    return annotation["image_id"]
+    image = annotation["image_id"]
+    if type(image) not in (int, str):
+        raise SourceError(f"{where}: {element.place}.image_id is {shown(image)}; expected the id of an image")
+    return image  # type: ignore[no-any-return]
 
 
 def _require_images(images: _Images, of_image: NDArray[np.int32], positions: array[int]) -> None:

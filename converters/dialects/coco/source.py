@@ -205,7 +205,7 @@ def _parsed_block(
             for start, length in zip(starts[of], lengths[of], strict=True)
         ]
         first = last
-    return parse_all(texts, [f"{where}: {place}" for place in places])
+    return parse_all(texts, (f"{where}: {place}" for place in places))
 
 
 def _add(where: str, place: str, frame: int, annotation: Any, detections: Detections, *, is_data_set: bool) -> None:
