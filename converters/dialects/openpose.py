@@ -34,7 +34,8 @@ _FIELDS = {
 }
 """Key of a person, without ``_2d`` -> the field of the annotation."""
 _FIELDS_3D = {"pose_keypoints_3d": "keypoint_3d"} | {f"{key}_3d": f"{field}_3d" for key, field in _FIELDS.items()}
-_KEYS = {"person_id", "pose_keypoints", "pose_keypoints_2d", *_FIELDS, *(f"{key}_2d" for key in _FIELDS), *_FIELDS_3D}
+_FIELD_OF = _FIELDS | {f"{key}_2d": field for key, field in _FIELDS.items()} | _FIELDS_3D
+_KEYS = {"person_id", "pose_keypoints", "pose_keypoints_2d", *_FIELD_OF}
 _NOTES = (
     "box_score is the mean of the scores of the joints: OpenPose does not score persons",
     "total_frames is the last frame + 1, by the numbers in the names of files",
@@ -60,15 +61,16 @@ class OpenPoseFiles(FrameClips):
         value = parse(self._files.read(frame.name, MOST_ELEMENT), where)
         if type(value) is not dict or type(value.get("people")) is not list:
             raise SourceError(f"{where} holds {kind_of(value)} without a list 'people'; expected a frame of OpenPose")
-        detections.not_kept(key for key in value.keys() - {"version", "people"} if value[key])
+        if len(value) > 2:
+            detections.not_kept(key for key in value.keys() - {"version", "people"} if value[key])
         ids = [_id(where, i, person) for i, person in enumerate(value["people"])]
         counts = Counter(ids)
         for i, (person, track) in enumerate(zip(value["people"], ids, strict=True)):
             place = f"{frame.name}: people[{i}]"
-            detections.not_kept(key for key in person.keys() - _KEYS if person[key])
+            if not person.keys() <= _KEYS:
+                detections.not_kept(key for key in person.keys() - _KEYS if person[key])
             pose = person.get("pose_keypoints_2d", person.get("pose_keypoints"))
-            fields = {field: person.get(f"{key}_2d", person.get(key)) for key, field in _FIELDS.items()}
-            fields |= {field: person.get(key) for key, field in _FIELDS_3D.items()}
+            fields = {_FIELD_OF[key]: points for key, points in person.items() if key in _FIELD_OF and points != []}
             if not pose:
                 detections.leave_out()
                 detections.not_kept(f"{field} without body" for field, points in fields.items() if points)

@@ -361,7 +361,7 @@ class Detections:
         self.numbers(row, place, name)
         raise SourceError(
             f"{self._where}: {place} has {len(row):,} numbers of joints; expected {width * joints:,}, "
-            f"{'x, y' if width == 2 else 'x, y and score'} of {joints} joints, as in the first detection"
+            f"{'x and y' if width == 2 else 'x, y and score'} of {joints} joints, as in the first detection"
         )
 
     def _refuse_scores(self, place: str, row: Sequence[float], scores: object) -> NoReturn:

@@ -151,16 +151,16 @@ def walk(folder: Path, suffixes: Sequence[str]) -> Iterator[Path]:
     """
     for path in names_below(folder, suffixes):
         require_file(path)
-        yield path
+        yield Path(path)
 
 
-def require_file(path: Path) -> None:
+def require_file(path: str | os.PathLike[str]) -> None:
     """Raise SourceError if a path that was found in a folder is not a file."""
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise SourceError(f"{path} is not a file, or is a broken link: remove it, or restore the file")
 
 
-def names_below(folder: Path, suffixes: Sequence[str]) -> Iterator[Path]:
+def names_below(folder: Path, suffixes: Sequence[str]) -> Iterator[str]:
     """The paths below a folder, other than folders, with these suffixes, in no particular order.
 
     Suffixes match in upper and lower case; ``._`` files of macOS are left out. Raises OSError if a folder cannot be
@@ -175,7 +175,7 @@ def names_below(folder: Path, suffixes: Sequence[str]) -> Iterator[Path]:
                 )
         for name in names:
             if os.path.splitext(name)[1].lower() in suffixes and not name.startswith("._"):
-                yield Path(parent, name)
+                yield os.path.join(parent, name)
 
 
 def _raised(error: OSError) -> None:
@@ -184,10 +184,14 @@ def _raised(error: OSError) -> None:
 
 def files_below(folder: Path, suffixes: Sequence[str]) -> list[str]:
     """The files that ``walk`` finds, relative to the folder and sorted. Raises SourceError if there are none."""
-    files = sorted(walk(folder, suffixes))
+    beginning = os.path.join(folder, "")
+    files = []
+    for path in names_below(folder, suffixes):
+        require_file(path)
+        files.append(path.removeprefix(beginning))
     if not files:
         raise SourceError(f"{folder} is a folder without a {' or '.join(suffixes)} file")
-    return [storable_name(file.relative_to(folder).as_posix(), folder) for file in files]
+    return [storable_name(file, folder) for file in sorted(files, key=lambda file: file.split("/"))]
 
 
 def list_videos(
