@@ -120,14 +120,18 @@ class KineticsSkeletonFiles(PoseClips):
                 top["data"] = True
                 continue
             top["data"] = True
-            frame = self._frame(where, element.place, element.value, last)
+            place = element.place
+            frame = self._frame(where, place, element.value, last)
             last = frame
             frames += 1
-            detections.see_frame(frame)
+            if frames == 1:
+                detections.see_frame(frame)
             if len(element.value) > 2:
                 detections.not_kept(element.value.keys() - {"frame_index", "skeleton"})
             for i, person in enumerate(element.value["skeleton"]):
-                self._add(where, f"{element.place}.skeleton[{i}]", frame, person, detections)
+                self._add(where, f"{place}.skeleton[{i}]", frame, person, detections)
+        if last >= 0:
+            detections.see_frame(last)
         if "data" not in top:
             raise SourceError(f"{where} has no list 'data'; expected an object with data, label and label_index")
         self._own = _label_of(where, top)
@@ -214,7 +218,7 @@ class KineticsSkeletonFiles(PoseClips):
 
     def _add(self, where: str, place: str, frame: int, person: object, detections: Detections) -> None:
         """Add a person, or leave out one without joints."""
-        if type(person) is not dict or not {"pose", "score"} <= person.keys():
+        if type(person) is not dict or "pose" not in person or "score" not in person:
             raise SourceError(f"{where}: {place} is {shown(person)}; expected an object with pose and score")
         if len(person) > 2:
             detections.not_kept(person.keys() - {"pose", "score"})

@@ -17,7 +17,8 @@ from converters.inputs.candidate import Candidate
 from converters.inputs.clip_files import FrameFile
 from converters.inputs.detections import Detections
 from converters.inputs.json_elements import begins_like_json
-from converters.inputs.json_values import MOST_ELEMENT, parse
+from converters.inputs.json_values import MOST_ELEMENT, parse_all
+from converters.inputs.listing import Entry
 from converters.inputs.pose_clips import FrameClips, convert_clips
 from skelstore.errors import SourceError
 from skelstore.wording import kind_of, shown
@@ -36,6 +37,8 @@ _FIELDS = {
 _FIELDS_3D = {"pose_keypoints_3d": "keypoint_3d"} | {f"{key}_3d": f"{field}_3d" for key, field in _FIELDS.items()}
 _FIELD_OF = _FIELDS | {f"{key}_2d": field for key, field in _FIELDS.items()} | _FIELDS_3D
 _KEYS = {"person_id", "pose_keypoints", "pose_keypoints_2d", *_FIELD_OF}
+_BLOCK_BYTES = 128 << 10
+"""Bytes of files that are parsed at once."""
 _NOTES = (
     "box_score is the mean of the scores of the joints: OpenPose does not score persons",
     "total_frames is the last frame + 1, by the numbers in the names of files",
@@ -56,15 +59,36 @@ class OpenPoseFiles(FrameClips):
     def _layout(self, joints: int) -> str | None:
         return JOINTS.get(joints)
 
-    def _read_frame(self, frame: FrameFile, detections: Detections) -> None:
+    def _read(self, entry: Entry, detections: Detections) -> int | None:
+        """Add the frames of a clip, which are parsed several at once."""
+        texts: list[bytes] = []
+        frames: list[FrameFile] = []
+        size = 0
+        for frame in self._frames[entry.file]:
+            text = self._files.read(frame.name, MOST_ELEMENT)
+            if texts and size + len(text) > _BLOCK_BYTES:
+                self._add_frames(frames, texts, detections)
+                frames, texts, size = [], [], 0
+            frames.append(frame)
+            texts.append(text)
+            size += len(text)
+        self._add_frames(frames, texts, detections)
+        return None
+
+    def _add_frames(self, frames: list[FrameFile], texts: list[bytes], detections: Detections) -> None:
+        values = parse_all(texts, (self._files.where(frame.name) for frame in frames))
+        for frame, value in zip(frames, values, strict=True):
+            detections.see_frame(frame.number)
+            self._add_frame(frame, value, detections)
+
+    def _add_frame(self, frame: FrameFile, value: Any, detections: Detections) -> None:
         where = self._files.where(frame.name)
-        value = parse(self._files.read(frame.name, MOST_ELEMENT), where)
         if type(value) is not dict or type(value.get("people")) is not list:
             raise SourceError(f"{where} holds {kind_of(value)} without a list 'people'; expected a frame of OpenPose")
         if len(value) > 2:
             detections.not_kept(key for key in value.keys() - {"version", "people"} if value[key])
         ids = [_id(where, i, person) for i, person in enumerate(value["people"])]
-        counts = Counter(ids)
+        counts = Counter(ids) if any(track is not None for track in ids) else {}
         for i, (person, track) in enumerate(zip(value["people"], ids, strict=True)):
             place = f"{frame.name}: people[{i}]"
             if not person.keys() <= _KEYS:
@@ -75,7 +99,7 @@ class OpenPoseFiles(FrameClips):
                 detections.leave_out()
                 detections.not_kept(f"{field} without body" for field, points in fields.items() if points)
                 continue
-            detections.add(place, frame.number, pose, track=track if counts[track] == 1 else None, fields=fields)
+            detections.add(place, frame.number, pose, track=track if counts.get(track) == 1 else None, fields=fields)
 
 
 def _id(where: str, index: int, person: object) -> int | None:

@@ -76,6 +76,11 @@ class ClipFiles:
         """The path of a file, for messages; that of one in a zip file begins with the zip file's."""
         return self._beginning + name if self._members is None else f"{self.path}: {name}"
 
+    def states(self, names: Iterable[str]) -> list[tuple[int, int, int]]:
+        """The size, mtime and ctime of the files on disk that hold these files."""
+        paths = [str(self.path)] if self._members is not None else [self._beginning + name for name in names]
+        return [(state.st_size, state.st_mtime_ns, state.st_ctime_ns) for state in map(os.stat, paths)]
+
     def files(self, names: Iterable[str]) -> list[Path]:
         """The files on disk that hold these files."""
         return [self.path] if self._members is not None else [self._folder / name for name in names]

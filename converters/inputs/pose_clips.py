@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import chain
 from pathlib import Path, PurePosixPath
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
@@ -30,8 +30,6 @@ _FIRST_KEYS = ("frame_dir", "label", "img_shape", "original_shape")
 """The first keys of annotations, in PYSKL's order."""
 _KEPT_CLIPS, _KEPT_BYTES = 256, 32 << 20
 """Annotations, and bytes of their arrays, that are kept: those from which a conversion plans chunks."""
-_States: TypeAlias = list[tuple[int, int, int]]
-"""The size, mtime and ctime of files."""
 
 
 class PoseClips(ListedFiles):
@@ -75,7 +73,7 @@ class PoseClips(ListedFiles):
             raise SourceError(f"dtype {dtype!r}; expected one of {', '.join(DTYPES)}{closest(dtype, DTYPES)}")
         self._first_frame = None if first_frame is None else int(first_frame)
         self._dtype: Dtype = dtype
-        self._kept: dict[int, tuple[_States, Annotation]] | None = {}
+        self._kept: dict[int, tuple[list[tuple[int, int, int]], Annotation]] | None = {}
         """The first annotations that were read, with the states of their files; None once one was read again."""
         self._kept_bytes = 0
         self._files = ClipFiles(path, self.suffixes)
@@ -128,7 +126,7 @@ class PoseClips(ListedFiles):
         again, unless its files have changed.
         """
         assert self._kept is not None
-        states = [(state.st_size, state.st_mtime_ns, state.st_ctime_ns) for state in map(os.stat, self._paths(video))]
+        states = self._files.states(self._names(video.entry))
         if index in self._kept:
             self._kept_bytes = _KEPT_BYTES  # no more are kept
             kept_states, annotation = self._kept.pop(index)
@@ -220,17 +218,13 @@ class PoseClips(ListedFiles):
 class FrameClips(PoseClips):
     """Base class of sources in which each file is a frame: a clip is a folder, as ``group_frames`` describes.
 
-    A subclass defines ``_read_frame``. All files of a clip are frames, also those without a person.
+    A subclass defines ``_read``. All files of a clip are frames, also those without a person.
     """
 
     lists_frames = True
     ending = ""
     """What may follow the number in the name of a file."""
     _frames: dict[str, list[FrameFile]]
-
-    @abstractmethod
-    def _read_frame(self, frame: FrameFile, detections: Detections) -> None:
-        """Add the detections in a file. Raises SourceError."""
 
     def _clips(self) -> list[Entry]:
         sizes = self._files.sizes
@@ -240,12 +234,6 @@ class FrameClips(PoseClips):
             Entry(clip, None, clip, sum(sizes[name] for _, name in frames) or 1)
             for clip, frames in self._frames.items()
         ]
-
-    def _read(self, entry: Entry, detections: Detections) -> int | None:
-        for frame in self._frames[entry.file]:
-            detections.see_frame(frame.number)
-            self._read_frame(frame, detections)
-        return None
 
     def _names(self, entry: Entry) -> list[str]:
         return [name for _, name in self._frames[entry.file]]

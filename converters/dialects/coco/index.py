@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from operator import sub
 from pathlib import PurePosixPath
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,24 +78,23 @@ class _Images:
     """Folder and text before the number -> number of the clip. A ``vid_id`` has no folder."""
     total_frames: dict[int, int] = field(default_factory=dict)
 
-    def number(self, image: object, element: Element, key: str) -> int:
-        """The number of an image by its id, which an element has under a key; a new one if it has not been seen yet."""
-        if type(image) not in (int, str):
-            raise SourceError(f"{self.where}: {element.place}.{key} is {shown(image)}; expected the id of an image")
-        number = self.numbers.setdefault(image, len(self.numbers))  # type: ignore[arg-type]
-        if number == len(self.frames):
-            self.frames.append(-1)
-            self.clips.append(-1)
-            self.heights.append(-1)
-            self.widths.append(-1)
-        return number
+    def numbers_of(self, ids: Sequence[int | str]) -> list[int]:
+        """The numbers of images by their ids; new ones for those that have not been seen yet."""
+        numbers = self.numbers
+        found = [numbers.setdefault(image, len(numbers)) for image in ids]
+        new = array("i", [-1]) * (len(numbers) - len(self.frames))
+        for values in (self.frames, self.clips, self.heights, self.widths):
+            values.extend(new)
+        return found
 
     def add(self, element: Element) -> None:
         """Add an element of ``images``."""
         image, place = element.value, element.place
         if type(image) is not dict or "id" not in image:
             raise SourceError(f"{self.where}: {place} is {_sized(image)}; expected an object with id and file_name")
-        number = self.number(image["id"], element, "id")
+        if type(image["id"]) not in (int, str):
+            raise SourceError(f"{self.where}: {place}.id is {shown(image['id'])}; expected the id of an image")
+        (number,) = self.numbers_of([image["id"]])
         if self.clips[number] >= 0:
             raise SourceError(f"{self.where}: {place} has the id {shown(image['id'])} of another image")
         if "vid_id" in image and "frame_id" in image:
@@ -223,17 +222,13 @@ def _add_annotations(images: _Images, run: Sequence[Element]) -> list[int]:
     ids = _ids_in_texts(run)
     if ids is None:
         ids = [_image_id(element, images.where) for element in run]
-    numbers = list(map(images.numbers.get, ids))
-    if None in numbers:
-        return [_add_annotation(images, element, image) for element, image in zip(run, ids, strict=True)]
-    return numbers  # type: ignore[return-value]
-
-
-def _add_annotation(images: _Images, element: Element, image: Any) -> int:
-    number = images.number(image, element, "image_id")
-    if element.key is None and images.clips[number] < 0:
-        images.add_result(number, image, f"{element.place}.image_id")
-    return number
+    known = len(images.numbers)
+    numbers = images.numbers_of(ids)
+    if run[0].key is None:
+        for element, image, number in zip(run, ids, numbers, strict=True):
+            if number >= known and images.clips[number] < 0:
+                images.add_result(number, image, f"{element.place}.image_id")
+    return numbers
 
 
 def _ids_in_texts(run: Sequence[Element]) -> list[int | str] | None:
