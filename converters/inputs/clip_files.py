@@ -12,7 +12,7 @@ from typing import NamedTuple
 from converters.conversion.source import storable_name
 from converters.inputs import archive
 from converters.inputs.archive import CHUNK_BYTES, Member
-from converters.inputs.listing import files_below
+from converters.inputs.listing import sizes_below
 from skelstore.errors import SourceError
 from skelstore.format.files import absolute, open_regular
 from skelstore.format.values import is_utf8
@@ -34,7 +34,7 @@ class ClipFiles:
         self._beginning = os.path.join(self._folder, "")
         self._members: dict[str, Member] | None = None
         if self.path.is_dir():
-            self.sizes = {name: os.stat(self._beginning + name).st_size for name in files_below(self.path, suffixes)}
+            self.sizes = sizes_below(self.path, suffixes)
         elif is_zip(self.path):
             self._members = {member.path: member for member in _clips_in(self.path, suffixes)}
             self.sizes = {name: member.size for name, member in self._members.items()}
@@ -59,7 +59,7 @@ class ClipFiles:
     def read(self, name: str, most: int) -> bytes:
         """All bytes of a small file. Raises as ``chunks`` does, and SourceError beyond ``most`` bytes."""
         if self._members is None:
-            data = _read_up_to(self._beginning + name, most + 1)
+            data = _read_up_to(self._beginning + name, most + 1, self.sizes[name])
             if len(data) > most:
                 raise SourceError(f"{self.where(name)} has more than {most:,} bytes; expected a small file")
             return data
@@ -93,13 +93,13 @@ def read_chunks(path: Path) -> Iterator[bytes]:
             yield chunk
 
 
-def _read_up_to(path: str, most: int) -> bytes:
-    """The first bytes of a file, at most ``most``."""
+def _read_up_to(path: str, most: int, expected: int) -> bytes:
+    """The first bytes of a file, at most ``most``; in one step if it has as many as ``expected``."""
     fd = open_regular(path)
     try:
-        size = min(os.fstat(fd).st_size + 1, most)
+        size = min(expected + 1, most)
         data = os.read(fd, size)
-        while len(data) < most and (more := os.read(fd, min(size, most - len(data)))):
+        while size <= len(data) < most and (more := os.read(fd, most - len(data))):
             data += more
     finally:
         os.close(fd)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -157,7 +158,11 @@ def walk(folder: Path, suffixes: Sequence[str]) -> Iterator[Path]:
 def require_file(path: str | os.PathLike[str]) -> None:
     """Raise SourceError if a path that was found in a folder is not a file."""
     if not os.path.isfile(path):
-        raise SourceError(f"{path} is not a file, or is a broken link: remove it, or restore the file")
+        raise _not_a_file(path)
+
+
+def _not_a_file(path: str | os.PathLike[str]) -> SourceError:
+    return SourceError(f"{os.fspath(path)} is not a file, or is a broken link: remove it, or restore the file")
 
 
 def names_below(folder: Path, suffixes: Sequence[str]) -> Iterator[str]:
@@ -184,14 +189,24 @@ def _raised(error: OSError) -> None:
 
 def files_below(folder: Path, suffixes: Sequence[str]) -> list[str]:
     """The files that ``walk`` finds, relative to the folder and sorted. Raises SourceError if there are none."""
+    return list(sizes_below(folder, suffixes))
+
+
+def sizes_below(folder: Path, suffixes: Sequence[str]) -> dict[str, int]:
+    """The sizes in bytes of the files that ``files_below`` returns. Raises SourceError if there are none."""
     beginning = os.path.join(folder, "")
-    files = []
+    sizes = {}
     for path in names_below(folder, suffixes):
-        require_file(path)
-        files.append(path.removeprefix(beginning))
-    if not files:
+        try:
+            status = os.stat(path)
+        except OSError:
+            status = None
+        if status is None or not stat.S_ISREG(status.st_mode):
+            raise _not_a_file(path)
+        sizes[storable_name(path.removeprefix(beginning), folder)] = status.st_size
+    if not sizes:
         raise SourceError(f"{folder} is a folder without a {' or '.join(suffixes)} file")
-    return [storable_name(file, folder) for file in sorted(files, key=lambda file: file.split("/"))]
+    return {name: sizes[name] for name in sorted(sizes, key=lambda name: name.split("/"))}
 
 
 def list_videos(

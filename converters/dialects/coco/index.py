@@ -94,7 +94,10 @@ class _Images:
             raise SourceError(f"{self.where}: {place} is {_sized(image)}; expected an object with id and file_name")
         if type(image["id"]) not in (int, str):
             raise SourceError(f"{self.where}: {place}.id is {shown(image['id'])}; expected the id of an image")
-        (number,) = self.numbers_of([image["id"]])
+        number = self.numbers.setdefault(image["id"], len(self.numbers))
+        if number == len(self.frames):
+            for values in (self.frames, self.clips, self.heights, self.widths):
+                values.append(-1)
         if self.clips[number] >= 0:
             raise SourceError(f"{self.where}: {place} has the id {shown(image['id'])} of another image")
         if "vid_id" in image and "frame_id" in image:
