@@ -1,24 +1,21 @@
 """The detections of a clip as PYSKL's compressed annotation: one row per person and frame, in the order of frames.
 
 ``keypoint`` [N, V, 3] of x, y, score; ``frame_inds`` int32 [N] from 0; ``box_score`` float32 [N]. Rows of a large clip
-are kept in temporary files that have no name and are mapped, so they take no memory of the process (`_Rows`).
+are kept in temporary files that have no name and are mapped, so they take no memory of the process (`field_rows`).
 """
 
 from __future__ import annotations
 
-import math
-import mmap
-import tempfile
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import IO, Any, Literal, NamedTuple, NoReturn, TypeAlias, get_args
+from typing import Any, Literal, NamedTuple, NoReturn, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from converters.inputs.field_rows import Form, Rows, form_of
 from converters.inputs.number_rows import as_rows
 from skelstore.errors import SourceError
-from skelstore.format.files import flat_bytes
 from skelstore.format.schema import Annotation
 from skelstore.wording import counted, shown
 
@@ -29,10 +26,8 @@ DTYPES: tuple[Dtype, ...] = get_args(Dtype)
 NO_TRACK = -1
 """The ``track`` of a person without an id, in clips in which others have one."""
 
-_BLOCK = 1024
-"""Rows that are checked and converted together."""
-_IN_MEMORY = 16 << 20
-"""Bytes of one array that are kept in memory; larger ones go to a temporary file."""
+_BLOCK = 256
+"""Rows that are checked and converted together: few enough for the lists of numbers to stay in the cache of a core."""
 _FRACTIONS = (-1.0, 2.0)
 """Coordinates in this range may be fractions of the image: estimates reach a little beyond it. In pixels, all joints
 would be in its corner."""
@@ -93,10 +88,10 @@ class Detections:
         self._scores: list[float] = []
         self._places: list[str] = []
         self._pending: dict[str, dict[int, Sequence[float]]] = {}  # field -> position in the block -> row
-        self._forms: dict[str, _Form] = {}
-        self._rows: dict[str, _Rows] = {}
+        self._forms: dict[str, Form] = {}
+        self._rows: dict[str, Rows] = {}
         self._stored = 0
-        self._box_scores = _Rows((), np.dtype(np.float32))
+        self._box_scores = Rows((), np.dtype(np.float32))
         self._empty = 0
         self._mean_scores = 0
         self._dropped: set[str] = set()
@@ -184,7 +179,7 @@ class Detections:
         self._mean_scores += count if scores is None else 0
         self._places = list(places)
         for name, rows in fields.items():
-            self._forms.setdefault(name, _form(name, rows.shape[1]))
+            self._forms.setdefault(name, form_of(name, rows.shape[1]))
         given = np.full(count, np.nan) if scores is None else scores
         self._store_block(points, given, {name: (rows, range(count)) for name, rows in fields.items()})
         self._places = []
@@ -274,7 +269,7 @@ class Detections:
             annotation["not_kept"] = ", ".join(sorted(self._dropped))
         return annotation
 
-    def _padded(self) -> Iterator[tuple[str, _Rows]]:
+    def _padded(self) -> Iterator[tuple[str, Rows]]:
         """The further fields, each with a row per detection."""
         for name, rows in sorted(self._rows.items()):
             rows.pad(len(self))
@@ -284,7 +279,7 @@ class Detections:
         row = values if type(values) is list else self.numbers(values, place, name)
         form = self._forms.get(name)
         if form is None:
-            form = self._forms[name] = _form(name, len(row))
+            form = self._forms[name] = form_of(name, len(row))
         if len(row) != form.width or not form.width:
             raise SourceError(
                 f"{self._where}: {place}.{name} has {counted(len(row), 'number')}; expected {form.trailing} of them, "
@@ -328,15 +323,15 @@ class Detections:
             scores = np.where(np.isnan(given), points[..., 2].mean(axis=1), given).astype(np.float32)
         self._require_finite(scores, "", "the score")
         self._box_scores.append(scores)
-        self._store("keypoint", _form("keypoint", 3 * points.shape[1]), points, range(count), count)
+        self._store("keypoint", form_of("keypoint", 3 * points.shape[1]), points, range(count), count)
         for name, (rows, at) in fields.items():
             self._store(name, self._forms[name], rows, at, count)
         self._stored += count
 
-    def _store(self, name: str, form: _Form, values: NDArray[np.float64], at: Sequence[int], count: int) -> None:
+    def _store(self, name: str, form: Form, values: NDArray[np.float64], at: Sequence[int], count: int) -> None:
         """Append the rows of a block of ``count``, which are those of the detections ``at``; others are zeros."""
         if name not in self._rows:
-            self._rows[name] = _Rows(form.trailing, self._dtype)
+            self._rows[name] = Rows(form.trailing, self._dtype)
             self._rows[name].pad(self._stored)
         block = np.zeros((count, *form.trailing), self._dtype)
         with np.errstate(over="ignore"):
@@ -415,7 +410,7 @@ class Detections:
                 "others are pixels; expected one of the two in a clip"
             )
 
-    def _in_pixels(self, form: _Form, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _in_pixels(self, form: Form, values: NDArray[np.float64]) -> NDArray[np.float64]:
         if self._fractions and self._size is not None and form.scaled:
             height, width = self._size
             values = values.copy()
@@ -433,80 +428,3 @@ class Detections:
                 f"{self._where} has frame {smallest}; with --first-frame {self._first_frame} there is none before it"
             )
         return self._first_frame
-
-
-class _Form(NamedTuple):
-    """The shape of a row of a field, and the number of its values. ``scaled`` says which values are x and which y:
-    their starts, and the step."""
-
-    trailing: tuple[int, ...]
-    scaled: tuple[int, int, int] | None
-    width: int
-
-
-def _form(name: str, width: int) -> _Form:
-    if name.endswith("keypoint"):
-        return _Form((width // 3, 3), (0, 1, 3), width // 3 * 3)
-    if name.endswith("box"):
-        return _Form((width,), (0, 1, 2), width)
-    return _Form((width // 4, 4), None, width // 4 * 4) if name.endswith("3d") else _Form((width,), None, width)
-
-
-class _Rows:
-    """The rows [N, *trailing] of an array, in memory or, beyond ``_IN_MEMORY`` bytes, in a temporary file.
-
-    The file is in the folder for temporary files (``TMPDIR``) and has no name: it is gone with the process. It is
-    mapped, so that its pages are those of the page cache, and the array cannot be written to.
-    """
-
-    def __init__(self, trailing: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-        self._trailing = trailing
-        self._dtype = dtype
-        self._count = 0
-        self._blocks: list[NDArray[Any]] = []
-        self._file: IO[bytes] | None = None
-
-    def append(self, block: NDArray[Any]) -> None:
-        """Append rows [n, *trailing] of the dtype."""
-        self._count += len(block)
-        if self._file is None:
-            self._blocks.append(block)
-            if self._count * self._row_bytes > _IN_MEMORY:
-                self._file = tempfile.TemporaryFile()  # noqa: SIM115  # closed by finish, or with this object
-                for kept in self._blocks:
-                    self._file.write(flat_bytes(kept))
-                self._blocks = []
-        else:
-            self._file.write(flat_bytes(block))
-
-    def pad(self, count: int) -> None:
-        """Append rows of zeros until there are ``count`` rows."""
-        while (missing := min(count - self._count, _BLOCK)) > 0:
-            self.append(np.zeros((missing, *self._trailing), self._dtype))
-
-    def finish(self, order: NDArray[np.intp] | None) -> NDArray[Any]:
-        """The rows, in the order given. Nothing can be appended afterwards."""
-        if self._file is None:
-            rows = np.concatenate([np.zeros((0, *self._trailing), self._dtype), *self._blocks])
-            return rows if order is None else rows[order]
-        data = self._map(self._file)
-        rows = self._rows_in(data)
-        if order is None:
-            return rows
-        with tempfile.TemporaryFile() as file:
-            for start in range(0, len(rows), _BLOCK):
-                file.write(flat_bytes(rows[order[start : start + _BLOCK]]))
-                data.madvise(mmap.MADV_DONTNEED)  # the pages stay in the cache of the system
-            return self._rows_in(self._map(file))
-
-    @property
-    def _row_bytes(self) -> int:
-        return math.prod(self._trailing) * self._dtype.itemsize
-
-    def _map(self, file: IO[bytes]) -> mmap.mmap:
-        with file:
-            file.flush()
-            return mmap.mmap(file.fileno(), self._count * self._row_bytes, access=mmap.ACCESS_READ)
-
-    def _rows_in(self, data: mmap.mmap) -> NDArray[Any]:
-        return np.frombuffer(data, self._dtype).reshape(-1, *self._trailing)

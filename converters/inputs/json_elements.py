@@ -35,7 +35,7 @@ _TO_BRACKET = re.compile(rb'(?:[^"\[\]{}]++|"[^"\\]*+(?:\\.[^"\\]*+)*+")*+([\[\]
 that is proportional to its length."""
 _OUT_OF_VALUE = re.compile(rb'(?:[^"\[\]{}]++|"[^"\\]*+(?:\\.[^"\\]*+)*+"|\[[^"\[\]{}]*+\])*+([\[\]{}])', re.DOTALL)
 """The same, but lists without text, lists and objects in them are passed over, too."""
-_RUN_BYTES = 64 << 10
+_RUN_BYTES = 128 << 10
 """Bytes of text whose elements are found and parsed together."""
 _CLOSING = {b"[": b"]", b"{": b"}"}
 
