@@ -1,13 +1,10 @@
 """Reading large JSON one element at a time: of the list at the top, or of the lists in the object at the top.
 
 A file of a pose tool is a list of detections or of frames, or an object with a few such lists; each element is small,
-but a file may have gigabytes. The text is framed here: a regular expression finds brackets outside of strings, several
-times as fast as a parser, and each element is parsed as a whole. So every element has its place in the file, and memory
-does not grow with the file. Elements that are small and not deep are parsed many at once; one by one if there is a
-fault, so that it has a place. Elements are parsed with orjson if it is installed (``skelstore[json]``), otherwise with
-the standard library, which takes about twice the time.
-
-JSON is that of RFC 8259: NaN, Infinity and a key that occurs twice in an object are errors.
+but a file may have gigabytes. Here the text is framed: brackets outside of strings are found, with NumPy for a block of
+text, or else by a regular expression, and elements are parsed as a whole. So every element has its place in the file,
+and memory does not grow with the file. The elements of a block are parsed together; one by one if there is a fault, so
+that it has a place. `json_values` parses them.
 """
 
 from __future__ import annotations
