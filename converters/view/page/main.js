@@ -1,7 +1,7 @@
 // Opens the page: the stores, the state, and who is told of what.
 
 import { ApiError, getArrays, getJson } from "/page/api.js";
-import { choice, count, counted, icon, make, setIcon, visible } from "/page/dom.js";
+import { choice, count, counted, icon, isAddressable, make, setIcon, shownGroup, visible } from "/page/dom.js";
 import { Filters } from "/page/filters.js";
 import { Grid } from "/page/grid.js";
 import { buildHelp, listen } from "/page/keyboard.js";
@@ -38,7 +38,7 @@ class Page {
       neighbour: (by) => this.#neighbour(by),
       marked: (name) => this.marks.has(name),
       toggleMark: () => this.player.video?.name !== null && this.marks.toggle(this.player.video.name),
-      second: async (store, name) => (await getJson(`/api/stores/${store}/find`, { name: name ?? "" })).row,
+      second: (store, name) => getJson(`/api/stores/${store}/find`, { name: name ?? "" }),
     });
     this.#buttons();
   }
@@ -82,7 +82,7 @@ class Page {
   }
 
   get #number() {
-    return this.stores[this.state.now.s] ? this.state.now.s : "0";
+    return Object.hasOwn(this.stores, this.state.now.s) && this.state.now.s !== "length" ? this.state.now.s : "0";
   }
 
   get store() {
@@ -132,7 +132,8 @@ class Page {
       });
       if (selecting !== this.#selecting) return;
       this.filters.showError("");
-      this.#show(new Selection(this.#number, answer.selection, answer.videos), note);
+      const groups = answer.groups?.map((group) => ({ title: shownGroup(group), videos: group.videos })) ?? null;
+      this.#show(new Selection(this.#number, answer.selection, answer.videos, groups), note);
     } catch (error) {
       if (selecting !== this.#selecting) return;
       if (error instanceof ApiError && error.status === 400 && now.where) this.filters.showError(error.message);
@@ -150,24 +151,22 @@ class Page {
     $("count").textContent = note ? `${text}. ${note}` : text;
     $("filters-button").classList.toggle("active", this.filters.active > 0);
     this.grid.show(selection, this.store);
-    this.#banner("");
+    this.#banner(this.store.note ?? "");
   }
 
   #address(video) {
     const fragment = new URLSearchParams(location.hash.slice(1));
     fragment.delete("frame");
-    if (video.name === null) fragment.set("row", video.row);
-    else fragment.set("video", video.name.toWellFormed());
+    for (const [name, value] of Object.entries(routeOf(video))) {
+      if (value === null || value === "") fragment.delete(name);
+      else fragment.set(name, value);
+    }
     return `#${fragment}`;
   }
 
   #openFromGrid(video, index) {
     this.#opened = { video, index };
-    const named = video.name !== null;
-    this.state.push(
-      { video: named ? video.name : null, row: named ? "" : String(video.row), frame: "" },
-      { row: video.row },
-    );
+    this.state.push(routeOf(video), { row: video.row });
   }
 
   /** Shows the grid or the video of the state. */
@@ -184,7 +183,7 @@ class Page {
       return;
     }
     let video = this.#opened?.video;
-    if (!video || video.name !== (now.video ?? null) || (now.row && video.row !== Number(now.row))) {
+    if (!video || (now.row === "" ? video.name !== now.video : video.row !== Number(now.row))) {
       this.#opened = null;
       video = await this.#find(now, opening);
       if (!video || opening !== this.#opening) return;
@@ -204,7 +203,11 @@ class Page {
   async #find(now, opening) {
     try {
       let row = now.row !== "" ? Number(now.row) : history.state?.row;
-      if (row === undefined) ({ row } = await getJson(`/api/stores/${this.#number}/find`, { name: now.video }));
+      if (row === undefined) {
+        const found = await getJson(`/api/stores/${this.#number}/find`, { name: now.video });
+        if (found.row === null) throw new ApiError(found.note, 404);
+        ({ row } = found);
+      }
       const { header } = await this.#facts(row);
       return { row, name: header.name ?? now.video, label: header.label, class: header.class, splits: [] };
     } catch (error) {
@@ -219,12 +222,12 @@ class Page {
 
   async #neighbour(by) {
     const { selection } = this;
-    if (!selection) return;
-    // A video that was opened by a link has a known place only among all videos as stored.
-    const whole = selection.videos === this.store.videos && this.state.now.sort === "stored" && !this.state.now.desc;
-    const index = (this.#opened?.index ?? (whole ? this.player.video.row : -1)) + by;
-    if (index < 0 || index >= selection.videos) return;
+    if (!selection?.videos) return;
+    let index;
     try {
+      // The place of a video that was opened by a link is asked for; one that the filters leave out is before the first.
+      index = (this.#opened?.index ?? (await selection.place(this.player.video.row)) ?? -1) + by;
+      if (index < 0 || index >= selection.videos) return;
       await selection.load(index, index + 1);
     } catch (error) {
       this.#failed(error);
@@ -233,11 +236,7 @@ class Page {
     const video = selection.video(index);
     if (!video || selection !== this.selection) return;
     this.#opened = { video, index };
-    const named = video.name !== null;
-    this.state.replace(
-      { video: named ? video.name : null, row: named ? "" : String(video.row), frame: "" },
-      { row: video.row },
-    );
+    this.state.replace(routeOf(video), { row: video.row });
   }
 
   /** Back to the videos. */
@@ -297,6 +296,12 @@ class Page {
     $("banner").textContent = text;
     $("banner").hidden = !text;
   }
+}
+
+/** The parameters of the state that lead to a video. */
+function routeOf(video) {
+  const named = isAddressable(video.name);
+  return { video: named ? video.name : null, row: named ? "" : String(video.row), frame: "" };
 }
 
 new Page().start();
