@@ -16,6 +16,7 @@ class Page {
   #selecting = 0;
   #opening = 0;
   #opened = null;
+  #sentences = { videos: "", video: "" };
   selection = null;
 
   constructor() {
@@ -173,6 +174,7 @@ class Page {
   async #showRoute(before) {
     const opening = ++this.#opening;
     const { now } = this.state;
+    this.#banner("", "video");
     if (now.video === null && now.row === "") {
       const index = this.#opened?.index;
       this.player.close();
@@ -211,7 +213,7 @@ class Page {
       const { header } = await this.#facts(row);
       return { row, name: header.name ?? now.video, label: header.label, class: header.class, splits: [] };
     } catch (error) {
-      if (opening === this.#opening) this.#failed(error);
+      if (opening === this.#opening) this.#failed(error, "video");
       return null;
     }
   }
@@ -286,15 +288,18 @@ class Page {
       this.#banner("The browser keeps no more marks: export them before you close the page.");
   }
 
-  #failed(error) {
+  #failed(error, about = "videos") {
     if (error.code === "selection") this.select();
-    else if (error.status === 409) this.#banner(`${error.message}. Load the page again.`);
-    else this.#banner(error.message);
+    else if (error.status === 409) this.#banner(`${error.message}. Load the page again.`, about);
+    else this.#banner(error.message, about);
   }
 
-  #banner(text) {
-    $("banner").textContent = text;
-    $("banner").hidden = !text;
+  /** Shows a sentence on the `videos` or on the one `video` that a link leads to, until there is another or none. */
+  #banner(text, about = "videos") {
+    this.#sentences[about] = text;
+    const all = Object.values(this.#sentences).filter(Boolean).join(" ");
+    $("banner").textContent = all;
+    $("banner").hidden = !all;
   }
 }
 
