@@ -34,6 +34,8 @@ export class Grid {
   #asked = false;
   #range = [0, 0];
   #cellWidth = 176;
+  #view = 0;
+  #shownTop = 0;
   #drawnTop = 0;
   #still = matchMedia("(prefers-reduced-motion: reduce)");
 
@@ -101,7 +103,7 @@ export class Grid {
     const view = this.#top();
     const bottom = top + this.#rows.rowHeight;
     if (top - this.#rows.heading < view) this.#scrollTo(top - GAP - this.#rows.heading);
-    else if (bottom > view + this.scroller.clientHeight) this.#scrollTo(bottom - this.scroller.clientHeight);
+    else if (bottom > view + this.#view) this.#scrollTo(bottom - this.#view);
     this.#render();
     const cell = this.#cells.get(this.#active);
     if (!cell) return;
@@ -110,6 +112,7 @@ export class Grid {
   }
 
   #resize() {
+    this.#view = this.scroller.clientHeight; // kept, since reading it later in a frame would cost a layout
     const width = this.scroller.clientWidth - 2 * GAP;
     if (width <= 0 || !this.#selection) return;
     const before = this.#rows;
@@ -127,9 +130,8 @@ export class Grid {
 
   /** How many pixels of the grid one pixel of the scroll bar stands for. */
   get #ratio() {
-    const view = this.scroller.clientHeight;
     const { height } = this.#rows;
-    return height <= MAX_HEIGHT ? 1 : (height - view) / (MAX_HEIGHT - view);
+    return height <= MAX_HEIGHT ? 1 : (height - this.#view) / (MAX_HEIGHT - this.#view);
   }
 
   #top() {
@@ -142,10 +144,11 @@ export class Grid {
 
   #render() {
     const rows = this.#rows;
-    const view = this.scroller.clientHeight;
+    const view = this.#view;
     if (!this.#selection || !view) return;
     const { scrollTop } = this.scroller;
-    const top = this.#top();
+    const top = scrollTop * this.#ratio;
+    this.#shownTop = top;
     const [first, last] = rows.between(top - rows.rowHeight, top + view + rows.rowHeight);
     for (const [index, cell] of this.#cells) {
       if (index >= first && index < last) continue;
@@ -251,13 +254,12 @@ export class Grid {
 
   #animate(now) {
     requestAnimationFrame((next) => this.#animate(next));
-    if (!this.scroller.clientHeight) return;
+    if (!this.#view) return;
     if (this.moving) this.#step = Math.floor(now / STEP);
     const start = performance.now();
-    const top = this.#top();
-    const moved = Math.abs(top - this.#drawnTop);
-    this.#drawnTop = top;
-    if (moved > this.scroller.clientHeight / 2) return; // what is in view now is gone in the next frame
+    const moved = Math.abs(this.#shownTop - this.#drawnTop);
+    this.#drawnTop = this.#shownTop;
+    if (moved > this.#view / 2) return; // what is in view now is gone in the next frame
     for (const cell of this.#cells.values()) {
       if (!cell.needs(this.#step)) continue;
       cell.draw(this.#step, this.moving, this.anatomyOf(cell.thumbnail.joints));
@@ -274,7 +276,7 @@ export class Grid {
 
   #onKey(event) {
     if (event.ctrlKey || event.metaKey || event.altKey || !this.#selection?.videos) return;
-    const page = Math.max(1, Math.floor(this.scroller.clientHeight / this.#rows.rowHeight));
+    const page = Math.max(1, Math.floor(this.#view / this.#rows.rowHeight));
     const moves = {
       ArrowLeft: () => this.#active - 1,
       ArrowRight: () => this.#active + 1,
