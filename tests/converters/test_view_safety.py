@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -12,6 +13,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from http.client import HTTPConnection
 from pathlib import Path
@@ -104,6 +106,7 @@ FOREIGN = [
     "",
     "a b",
 ]
+FOREIGN += ["[::1].evil.example", "[::1", "::1", "[127.0.0.1]"]
 FOREIGN += ["127.0.0.1@evil.example", "evil.example/127.0.0.1", "127.0.0.1:x", "127.0.0.1:99999", "2130706433"]
 
 
@@ -111,6 +114,34 @@ def test_a_foreign_host_is_refused(client: Client) -> None:
     for host in FOREIGN:
         for place in ("/", "/api/stores", "/media?store=0&row=0", "/page/index.html"):
             refused(client.get(place, {"Host": host.format(port=client.port)}), 403)
+
+
+HOSTS = st.one_of(
+    st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=12),
+    st.ip_addresses().map(str),
+    st.ip_addresses(v=6).map(lambda address: f"[{address}]"),
+    st.sampled_from(["localhost", "127.0.0.1", "[::1]", "LocalHost"]),
+)
+
+
+@given(HOSTS, st.none() | st.integers(0, 70_000), st.sampled_from(["", ".", "@localhost", "%00", "/", "#", "?", "\\"]))
+def test_only_the_names_of_loopback_are_hosts(name: str, port: int | None, tail: str) -> None:
+    """Against a grammar that is written down here: one of four names, and perhaps a port."""
+    host = f"{name}{tail}" + ("" if port is None else f":{port}")
+    expected = re.fullmatch(r"(localhost|127\.0\.0\.1|\[::1\])(:\d{0,5})?", host.lower())
+    if expected and expected[2] and expected[2] != ":":
+        expected = expected if int(expected[2][1:]) < 65_536 else None
+    answers: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        answers.append(200)
+
+    async def send(message: Any) -> None:
+        answers.append(message.get("status", message.get("body")))
+
+    scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": [(b"host", host.encode())]}
+    asyncio.run(guard.Guard(app, "127.0.0.1", 1, None)(scope, None, send))  # type: ignore[arg-type]
+    assert answers[0] == (200 if expected else 403), host
 
 
 def test_hosts_of_this_machine_are_accepted(client: Client) -> None:
@@ -309,6 +340,30 @@ def test_no_request_is_a_fault(client: Client) -> None:
             answer.arrays()
 
     check_request()
+
+
+def test_long_addresses_are_refused_or_answered(client: Client) -> None:
+    for size in (10_000, 60_000, 2_000_000):
+        many = "&".join(f"label={i}" for i in range(size // 10))
+        for query in (
+            "name=" + "a" * size,
+            "name=" + "%00" * (size // 3),
+            many,
+            "&" * size,
+            "names=" + "%0A" * (size // 3),
+        ):
+            with suppress(ConnectionError):
+                status = client.get(f"/api/stores/0/select?{query}").status
+                assert status == 400 if size > 65_000 else status in (200, 400)
+
+
+def test_many_thumbnails_at_once_are_answered(client: Client) -> None:
+    """More requests than there are threads: each is answered, and so are others meanwhile."""
+    rows = ",".join(["0", "1", "2"] * 40)
+    with ThreadPoolExecutor(40) as pool:
+        asking = [pool.submit(client.get, "/api/stores/0/thumbnails", rows=rows) for _ in range(40)]
+        assert client.get("/api/stores").status == 200
+        assert {answer.result().status for answer in asking} == {200}
 
 
 def test_bytes_that_are_not_http_are_answered(client: Client) -> None:
