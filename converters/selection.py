@@ -237,10 +237,11 @@ class _Expression:
             return None
         columns = [c for c in self._schema.names if c == name or c.startswith(f"{name}:")]
         if not columns:
-            column = compute_column(self._store, name)
-            if column is None:
-                raise self._unknown(name)
-            self.computed[name] = column
+            if name not in self.computed:
+                column = compute_column(self._store, name)
+                if column is None:
+                    raise self._unknown(name)
+                self.computed[name] = column
             return pc.field(name)
         kinds = {_kind(self._schema.field(c).type) for c in columns}
         if len(kinds) > 1:

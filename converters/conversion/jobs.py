@@ -55,7 +55,8 @@ class Outcome(NamedTuple):
 
 def identity_of(source: Source, plan: Plan, start: int, stop: int) -> Json:
     """What a part is made from, and how; parts with the same identity are the same."""
-    named = [os.path.abspath(file) for file in source.files(start, stop)], [source.place(i) for i in range(start, stop)]
+    files = source.files(start, stop)
+    named = [os.path.abspath(file) for file in files], [source.place(i) for i in range(start, stop)]
     return {
         "version": [version("skelstore"), FORMAT_VERSION],
         "dialect": source.dialect,
@@ -63,19 +64,19 @@ def identity_of(source: Source, plan: Plan, start: int, stop: int) -> Json:
         "settings": source.settings(),
         "videos": [start, stop],
         "named": hashlib.blake2b(repr(named).encode("utf-8", "surrogateescape"), digest_size=16).hexdigest(),
-        "state": _state(source, start, stop),
+        "state": _state(files),
         "plan": plan.to_json(),
     }
 
 
-def _state(source: Source, start: int, stop: int) -> str:
-    """Fingerprint of the files from which the videos are read: the size, mtime and ctime of each.
+def _state(files: Iterable[Path]) -> str:
+    """Fingerprint of the files from which videos are read: the size, mtime and ctime of each.
 
     No content is read. A file that was written to or replaced has another ctime, which no program can set.
     """
     digest = hashlib.blake2b(digest_size=16)
-    for file in source.files(start, stop):
-        status = file.stat()
+    for file in files:
+        status = os.stat(file)
         digest.update(b"%d %d %d\n" % (status.st_size, status.st_mtime_ns, status.st_ctime_ns))
     return digest.hexdigest()
 
@@ -138,7 +139,7 @@ def write_part(source: Source, plan: Plan, job: Job, report: Callable[[int], Non
         if problems or not writer.videos:
             return Outcome(None, problems, left_out)
         part = writer.close()
-        if _state(source, job.start, job.stop) != job.identity["state"]:
+        if _state(source.files(job.start, job.stop)) != job.identity["state"]:
             raise SourceError(f"{source.path}: the source has changed while it was converted: convert it again")
         return Outcome(keep_part(part, job.folder, job.identity, left_out), [], left_out)
     finally:

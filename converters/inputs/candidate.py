@@ -173,6 +173,6 @@ class Candidate:
         """Suffix in lower case -> the paths below the folder that have it."""
         names: dict[str, list[Path]] = defaultdict(list)
         if self.is_folder:
-            for path in names_below(self.path, self._suffixes):
+            for path in map(Path, names_below(self.path, self._suffixes)):
                 names[path.suffix.lower()].append(path)
         return names

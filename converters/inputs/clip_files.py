@@ -12,7 +12,7 @@ from typing import NamedTuple
 from converters.conversion.source import storable_name
 from converters.inputs import archive
 from converters.inputs.archive import CHUNK_BYTES, Member
-from converters.inputs.listing import files_below
+from converters.inputs.listing import sizes_below
 from skelstore.errors import SourceError
 from skelstore.format.files import absolute, open_regular
 from skelstore.format.values import is_utf8
@@ -31,9 +31,10 @@ class ClipFiles:
     def __init__(self, path: str | os.PathLike[str], suffixes: Sequence[str]) -> None:
         self.path = absolute(path)
         self._folder = self.path if self.path.is_dir() else self.path.parent
+        self._beginning = os.path.join(self._folder, "")
         self._members: dict[str, Member] | None = None
         if self.path.is_dir():
-            self.sizes = {name: (self.path / name).stat().st_size for name in files_below(self.path, suffixes)}
+            self.sizes = sizes_below(self.path, suffixes)
         elif is_zip(self.path):
             self._members = {member.path: member for member in _clips_in(self.path, suffixes)}
             self.sizes = {name: member.size for name, member in self._members.items()}
@@ -57,6 +58,11 @@ class ClipFiles:
 
     def read(self, name: str, most: int) -> bytes:
         """All bytes of a small file. Raises as ``chunks`` does, and SourceError beyond ``most`` bytes."""
+        if self._members is None:
+            data = _read_up_to(self._beginning + name, most + 1, self.sizes[name])
+            if len(data) > most:
+                raise SourceError(f"{self.where(name)} has more than {most:,} bytes; expected a small file")
+            return data
         parts = []
         size = 0
         for chunk in self.chunks(name):
@@ -68,7 +74,12 @@ class ClipFiles:
 
     def where(self, name: str) -> str:
         """The path of a file, for messages; that of one in a zip file begins with the zip file's."""
-        return str(self._folder / name) if self._members is None else f"{self.path}: {name}"
+        return self._beginning + name if self._members is None else f"{self.path}: {name}"
+
+    def states(self, names: Iterable[str]) -> list[tuple[int, int, int]]:
+        """The size, mtime and ctime of the files on disk that hold these files."""
+        paths = [str(self.path)] if self._members is not None else [self._beginning + name for name in names]
+        return [(state.st_size, state.st_mtime_ns, state.st_ctime_ns) for state in map(os.stat, paths)]
 
     def files(self, names: Iterable[str]) -> list[Path]:
         """The files on disk that hold these files."""
@@ -80,6 +91,19 @@ def read_chunks(path: Path) -> Iterator[bytes]:
     with open(path, "rb", opener=open_regular) as file:
         while chunk := file.read(CHUNK_BYTES):
             yield chunk
+
+
+def _read_up_to(path: str, most: int, expected: int) -> bytes:
+    """The first bytes of a file, at most ``most``; in one step if it has as many as ``expected``."""
+    fd = open_regular(path)
+    try:
+        size = min(expected + 1, most)
+        data = os.read(fd, size)
+        while size <= len(data) < most and (more := os.read(fd, most - len(data))):
+            data += more
+    finally:
+        os.close(fd)
+    return data
 
 
 def is_zip(path: Path) -> bool:
@@ -119,12 +143,12 @@ def group_frames(root: str, names: Iterable[str], ending: str = "") -> tuple[dic
     problems: list[str] = []
     folders: dict[str, dict[str, list[FrameFile]]] = {}
     for name in names:
-        path = PurePosixPath(name)
-        match = _NUMBER.fullmatch(path.stem.removesuffix(ending))
+        folder, _, file = name.rpartition("/")
+        dot = file.rfind(".", 1, len(file) - 1)
+        match = _NUMBER.fullmatch((file if dot < 0 else file[:dot]).removesuffix(ending))
         if match is None or int(match[2]) > _MOST_FRAME:
             problems.append(f"{name}: its name states no frame; expected a number at the end of it")
             continue
-        folder = "" if path.parent == PurePosixPath() else path.parent.as_posix()
         prefix = match[1].rstrip("._- ")
         folders.setdefault(folder, {}).setdefault(prefix, []).append(FrameFile(int(match[2]), name))
     clips: dict[str, list[FrameFile]] = {}

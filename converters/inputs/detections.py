@@ -1,24 +1,21 @@
 """The detections of a clip as PYSKL's compressed annotation: one row per person and frame, in the order of frames.
 
 ``keypoint`` [N, V, 3] of x, y, score; ``frame_inds`` int32 [N] from 0; ``box_score`` float32 [N]. Rows of a large clip
-are kept in temporary files that have no name and are mapped, so they take no memory of the process (`_Rows`).
+are kept in temporary files that have no name and are mapped, so they take no memory of the process (`field_rows`).
 """
 
 from __future__ import annotations
 
-import math
-import mmap
-import tempfile
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain
-from typing import IO, Any, Literal, NamedTuple, TypeAlias, get_args
+from typing import Any, Literal, NamedTuple, NoReturn, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from converters.inputs.field_rows import Form, Rows, form_of
+from converters.inputs.number_rows import as_rows
 from skelstore.errors import SourceError
-from skelstore.format.files import flat_bytes
 from skelstore.format.schema import Annotation
 from skelstore.wording import counted, shown
 
@@ -29,10 +26,8 @@ DTYPES: tuple[Dtype, ...] = get_args(Dtype)
 NO_TRACK = -1
 """The ``track`` of a person without an id, in clips in which others have one."""
 
-_BLOCK = 1024
-"""Rows that are checked and converted together."""
-_IN_MEMORY = 16 << 20
-"""Bytes of one array that are kept in memory; larger ones go to a temporary file."""
+_BLOCK = 256
+"""Rows that are checked and converted together: few enough for the lists of numbers to stay in the cache of a core."""
 _FRACTIONS = (-1.0, 2.0)
 """Coordinates in this range may be fractions of the image: estimates reach a little beyond it. In pixels, all joints
 would be in its corner."""
@@ -55,7 +50,7 @@ class Detections:
     scores of joints are not counted. ``fractions`` says whether x and y are
     fractions of the image, which are scaled to pixels; if it is None, that is recognised from the first joints.
     ``first_frame`` is the number of the first frame, 0 or 1; by default the smallest number that occurs, if it is 0 or
-    1, else 0.
+    1, else 0. ``names`` are those that the file gives the lists of joints and of their scores, for messages.
     """
 
     def __init__(
@@ -69,6 +64,7 @@ class Detections:
         scores_persons: bool = True,
         fractions: bool | None = None,
         first_frame: int | None = None,
+        names: tuple[str, str] = ("", ""),
     ) -> None:
         self._where = where
         self._given_size = size
@@ -84,14 +80,18 @@ class Detections:
         self._tracks = array("i")
         self._tracked = False
         self._seen: tuple[int, int] | None = None  # the smallest and the largest number of a frame
+        self._names = names
+        self._is_split = False
+        """Whether the scores of the joints in the block are in lists of their own, ``_joint_scores``."""
         self._block: list[Sequence[float]] = []
+        self._joint_scores: list[list[float]] = []
         self._scores: list[float] = []
         self._places: list[str] = []
         self._pending: dict[str, dict[int, Sequence[float]]] = {}  # field -> position in the block -> row
-        self._forms: dict[str, _Form] = {}
-        self._rows: dict[str, _Rows] = {}
+        self._forms: dict[str, Form] = {}
+        self._rows: dict[str, Rows] = {}
         self._stored = 0
-        self._box_scores = _Rows((), np.dtype(np.float32))
+        self._box_scores = Rows((), np.dtype(np.float32))
         self._empty = 0
         self._mean_scores = 0
         self._dropped: set[str] = set()
@@ -102,11 +102,15 @@ class Detections:
         frame: int,
         keypoint: object,
         *,
+        joint_scores: object = None,
         score: object = None,
         track: int | None = None,
         fields: Mapping[str, object] | None = None,
     ) -> None:
         """Add a detection: ``keypoint`` is a list [V * 3] of x, y, score; ``place`` is where it is, for messages.
+
+        With ``joint_scores``, a list [V], ``keypoint`` is [V * 2] of x, y. That all are numbers is checked later, with
+        those of other detections: SourceError is raised here, by a later ``add``, or by ``annotation``.
 
         ``score`` is that of the person; if it is None, the mean of the scores of the joints is used. ``track`` is the
         id that a tracker gave. ``fields`` are further points of the person, [K * 3] like ``keypoint``, by the name that
@@ -116,14 +120,20 @@ class Detections:
         """
         if not 0 <= frame <= _MOST_FRAME:
             raise SourceError(f"{self._where}: {place}: frame {shown(frame)}; expected 0 to {_MOST_FRAME:,}")
-        row = self.numbers(keypoint, place)
+        is_split = joint_scores is not None
+        if is_split is not self._is_split:
+            self._flush()
+            self._is_split = is_split
+        row = keypoint if type(keypoint) is list else self.numbers(keypoint, place, self._names[0])
+        width = 2 if is_split else 3
         if self._joints is None:
-            self._joints = len(row) // 3
-        if len(row) != 3 * self._joints or not row:
-            raise SourceError(
-                f"{self._where}: {place} has {len(row):,} numbers of joints; expected {3 * self._joints:,}, x, y and "
-                f"score of {self._joints} joints, as in the first detection"
-            )
+            self._joints = len(row) // width
+        if len(row) != width * self._joints or not row:
+            self._refuse_width(place, row, width)
+        if is_split:
+            if type(joint_scores) is not list or len(joint_scores) != self._joints:
+                self._refuse_scores(place, row, joint_scores)
+            self._joint_scores.append(joint_scores)
         if score is None:
             score = float("nan")
             self._mean_scores += 1
@@ -169,7 +179,7 @@ class Detections:
         self._mean_scores += count if scores is None else 0
         self._places = list(places)
         for name, rows in fields.items():
-            self._forms.setdefault(name, _form(name, rows.shape[1]))
+            self._forms.setdefault(name, form_of(name, rows.shape[1]))
         given = np.full(count, np.nan) if scores is None else scores
         self._store_block(points, given, {name: (rows, range(count)) for name, rows in fields.items()})
         self._places = []
@@ -259,17 +269,17 @@ class Detections:
             annotation["not_kept"] = ", ".join(sorted(self._dropped))
         return annotation
 
-    def _padded(self) -> Iterator[tuple[str, _Rows]]:
+    def _padded(self) -> Iterator[tuple[str, Rows]]:
         """The further fields, each with a row per detection."""
         for name, rows in sorted(self._rows.items()):
             rows.pad(len(self))
             yield name, rows
 
     def _add_field(self, name: str, values: object, place: str) -> None:
-        row = self.numbers(values, place, name)
+        row = values if type(values) is list else self.numbers(values, place, name)
         form = self._forms.get(name)
         if form is None:
-            form = self._forms[name] = _form(name, len(row))
+            form = self._forms[name] = form_of(name, len(row))
         if len(row) != form.width or not form.width:
             raise SourceError(
                 f"{self._where}: {place}.{name} has {counted(len(row), 'number')}; expected {form.trailing} of them, "
@@ -282,12 +292,20 @@ class Detections:
         count = len(self._block)
         if not count:
             return
-        points = self._as_array(self._block, "").reshape(count, -1, 3)
+        places = self._places
+        of_joints, of_scores = self._names
+        if self._is_split:
+            points = np.empty((count, self._joints or 0, 3))
+            points[..., :2] = self._as_array(self._block, places, of_joints).reshape(count, -1, 2)
+            points[..., 2] = self._as_array(self._joint_scores, places, of_scores)
+        else:
+            points = self._as_array(self._block, places, of_joints).reshape(count, -1, 3)
         fields = {
-            name: (self._as_array(list(rows.values()), f".{name}"), list(rows)) for name, rows in self._pending.items()
+            name: (self._as_array(list(rows.values()), [places[at] for at in rows], name), list(rows))
+            for name, rows in self._pending.items()
         }
         self._store_block(points, np.array(self._scores, np.float64), fields)
-        self._block, self._scores, self._places = [], [], []
+        self._block, self._joint_scores, self._scores, self._places = [], [], [], []
         self._pending = {}
 
     def _store_block(
@@ -305,15 +323,15 @@ class Detections:
             scores = np.where(np.isnan(given), points[..., 2].mean(axis=1), given).astype(np.float32)
         self._require_finite(scores, "", "the score")
         self._box_scores.append(scores)
-        self._store("keypoint", _form("keypoint", 3 * points.shape[1]), points, range(count), count)
+        self._store("keypoint", form_of("keypoint", 3 * points.shape[1]), points, range(count), count)
         for name, (rows, at) in fields.items():
             self._store(name, self._forms[name], rows, at, count)
         self._stored += count
 
-    def _store(self, name: str, form: _Form, values: NDArray[np.float64], at: Sequence[int], count: int) -> None:
+    def _store(self, name: str, form: Form, values: NDArray[np.float64], at: Sequence[int], count: int) -> None:
         """Append the rows of a block of ``count``, which are those of the detections ``at``; others are zeros."""
         if name not in self._rows:
-            self._rows[name] = _Rows(form.trailing, self._dtype)
+            self._rows[name] = Rows(form.trailing, self._dtype)
             self._rows[name].pad(self._stored)
         block = np.zeros((count, *form.trailing), self._dtype)
         with np.errstate(over="ignore"):
@@ -322,15 +340,31 @@ class Detections:
         self._rows[name].pad(self._stored)
         self._rows[name].append(block)
 
-    def _as_array(self, rows: list[Sequence[float]], name: str) -> NDArray[np.float64]:
-        """Rows of the same length as an array."""
-        try:
-            count = len(rows) * len(rows[0])
-            return np.fromiter(chain.from_iterable(rows), np.float64, count).reshape(len(rows), -1)
-        except OverflowError:  # an integer
-            raise SourceError(
-                f"{self._where}: near {self._places[0]}{name} there is a number beyond float64; expected pixels"
-            ) from None
+    def _as_array(self, lists: Sequence[Sequence[float]], places: Sequence[str], name: str) -> NDArray[np.float64]:
+        """Lists of the same length, of the detections at these places, as an array. Raises as ``numbers`` does."""
+        rows = as_rows(lists)
+        if rows is not None:
+            return rows
+        for values, place in zip(lists, places, strict=True):
+            self.numbers(values, place, name)
+        raise SourceError(
+            f"{self._where}: near {places[0]}{name and '.'}{name} there is a number beyond float64; expected pixels"
+        )
+
+    def _refuse_width(self, place: str, row: Sequence[float], width: int) -> NoReturn:
+        name, joints = self._names[0], self._joints or 0
+        self.numbers(row, place, name)
+        raise SourceError(
+            f"{self._where}: {place} has {len(row):,} numbers of joints; expected {width * joints:,}, "
+            f"{'x and y' if width == 2 else 'x, y and score'} of {joints} joints, as in the first detection"
+        )
+
+    def _refuse_scores(self, place: str, row: Sequence[float], scores: object) -> NoReturn:
+        found = self.numbers(scores, place, self._names[1])
+        raise SourceError(
+            f"{self._where}: {place} has {counted(len(row), 'coordinate')} and {counted(len(found), 'score')}; "
+            "expected x and y for each score"
+        )
 
     def _require_finite(self, block: NDArray[Any], name: str, what: str) -> None:
         finite = np.isfinite(block).reshape(len(block), -1).all(axis=1)
@@ -376,7 +410,7 @@ class Detections:
                 "others are pixels; expected one of the two in a clip"
             )
 
-    def _in_pixels(self, form: _Form, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _in_pixels(self, form: Form, values: NDArray[np.float64]) -> NDArray[np.float64]:
         if self._fractions and self._size is not None and form.scaled:
             height, width = self._size
             values = values.copy()
@@ -394,80 +428,3 @@ class Detections:
                 f"{self._where} has frame {smallest}; with --first-frame {self._first_frame} there is none before it"
             )
         return self._first_frame
-
-
-class _Form(NamedTuple):
-    """The shape of a row of a field, and the number of its values. ``scaled`` says which values are x and which y:
-    their starts, and the step."""
-
-    trailing: tuple[int, ...]
-    scaled: tuple[int, int, int] | None
-    width: int
-
-
-def _form(name: str, width: int) -> _Form:
-    if name.endswith("keypoint"):
-        return _Form((width // 3, 3), (0, 1, 3), width // 3 * 3)
-    if name.endswith("box"):
-        return _Form((width,), (0, 1, 2), width)
-    return _Form((width // 4, 4), None, width // 4 * 4) if name.endswith("3d") else _Form((width,), None, width)
-
-
-class _Rows:
-    """The rows [N, *trailing] of an array, in memory or, beyond ``_IN_MEMORY`` bytes, in a temporary file.
-
-    The file is in the folder for temporary files (``TMPDIR``) and has no name: it is gone with the process. It is
-    mapped, so that its pages are those of the page cache, and the array cannot be written to.
-    """
-
-    def __init__(self, trailing: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-        self._trailing = trailing
-        self._dtype = dtype
-        self._count = 0
-        self._blocks: list[NDArray[Any]] = []
-        self._file: IO[bytes] | None = None
-
-    def append(self, block: NDArray[Any]) -> None:
-        """Append rows [n, *trailing] of the dtype."""
-        self._count += len(block)
-        if self._file is None:
-            self._blocks.append(block)
-            if self._count * self._row_bytes > _IN_MEMORY:
-                self._file = tempfile.TemporaryFile()  # noqa: SIM115  # closed by finish, or with this object
-                for kept in self._blocks:
-                    self._file.write(flat_bytes(kept))
-                self._blocks = []
-        else:
-            self._file.write(flat_bytes(block))
-
-    def pad(self, count: int) -> None:
-        """Append rows of zeros until there are ``count`` rows."""
-        while (missing := min(count - self._count, _BLOCK)) > 0:
-            self.append(np.zeros((missing, *self._trailing), self._dtype))
-
-    def finish(self, order: NDArray[np.intp] | None) -> NDArray[Any]:
-        """The rows, in the order given. Nothing can be appended afterwards."""
-        if self._file is None:
-            rows = np.concatenate([np.zeros((0, *self._trailing), self._dtype), *self._blocks])
-            return rows if order is None else rows[order]
-        data = self._map(self._file)
-        rows = self._rows_in(data)
-        if order is None:
-            return rows
-        with tempfile.TemporaryFile() as file:
-            for start in range(0, len(rows), _BLOCK):
-                file.write(flat_bytes(rows[order[start : start + _BLOCK]]))
-                data.madvise(mmap.MADV_DONTNEED)  # the pages stay in the cache of the system
-            return self._rows_in(self._map(file))
-
-    @property
-    def _row_bytes(self) -> int:
-        return math.prod(self._trailing) * self._dtype.itemsize
-
-    def _map(self, file: IO[bytes]) -> mmap.mmap:
-        with file:
-            file.flush()
-            return mmap.mmap(file.fileno(), self._count * self._row_bytes, access=mmap.ACCESS_READ)
-
-    def _rows_in(self, data: mmap.mmap) -> NDArray[Any]:
-        return np.frombuffer(data, self._dtype).reshape(-1, *self._trailing)

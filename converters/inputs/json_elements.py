@@ -1,38 +1,26 @@
 """Reading large JSON one element at a time: of the list at the top, or of the lists in the object at the top.
 
 A file of a pose tool is a list of detections or of frames, or an object with a few such lists; each element is small,
-but a file may have gigabytes. The text is framed here: a regular expression finds brackets outside of strings, several
-times as fast as a parser, and each element is parsed as a whole. So every element has its place in the file, and memory
-does not grow with the file. Elements that are small and not deep are parsed many at once; one by one if there is a
-fault, so that it has a place. Elements are parsed with orjson if it is installed (``skelstore[json]``), otherwise with
-the standard library, which takes about twice the time.
-
-JSON is that of RFC 8259: NaN, Infinity and a key that occurs twice in an object are errors.
+but a file may have gigabytes. Here the text is framed: brackets outside of strings are found, with NumPy for a block of
+text, or else by a regular expression, and elements are parsed as a whole. So every element has its place in the file,
+and memory does not grow with the file. The elements of a block are parsed together; one by one if there is a fault, so
+that it has a place. `json_values` parses them.
 """
 
 from __future__ import annotations
 
 import codecs
-import json
-import math
 import re
 from array import array
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
+from itertools import chain, count, repeat
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
+from converters.inputs.json_values import MOST_ELEMENT, parse_large, parse_run
 from skelstore.errors import SourceError
-from skelstore.format.values import crowded
-from skelstore.wording import shown
 
-try:
-    import orjson
-except ImportError:
-    orjson = None
-
-MOST_ELEMENT = 8 << 20
-"""Bytes of one element: 800 persons of 136 joints in a frame."""
 MOST_DEPTH = 64
 """Depth of lists and objects, counted from the top of the file."""
 MOST_NAME = 1 << 16
@@ -44,25 +32,8 @@ _TO_BRACKET = re.compile(rb'(?:[^"\[\]{}]++|"[^"\\]*+(?:\\.[^"\\]*+)*+")*+([\[\]
 that is proportional to its length."""
 _OUT_OF_VALUE = re.compile(rb'(?:[^"\[\]{}]++|"[^"\\]*+(?:\\.[^"\\]*+)*+"|\[[^"\[\]{}]*+\])*+([\[\]{}])', re.DOTALL)
 """The same, but lists without text, lists and objects in them are passed over, too."""
-_SHALLOW_DEPTH = 6
-"""Depth of lists and objects up to which elements are found by one match, and parsed together."""
-
-
-def _bracketed(depth: int) -> bytes:
-    """The pattern of a list or an object of at most this depth. That its brackets fit is left to the parser."""
-    inner = b"|" + _bracketed(depth - 1) if depth > 1 else b""
-    return rb'[\[{](?:[^"\[\]{}]++|"[^"\\]*+(?:\\.[^"\\]*+)*+"' + inner + rb")*+[\]}]"
-
-
-_SHALLOW = re.compile(rb"[ \t\r\n]*+(,?+)[ \t\r\n]*+(" + _bracketed(_SHALLOW_DEPTH) + rb")", re.DOTALL)
-"""The comma before an element of a list, and the element."""
-_RUN_BYTES = 64 << 10
-"""Bytes from which on no further element is parsed together with those before it."""
-_KEY = re.compile(rb'"[ \t\r\n]*+:')
-"""The end of a key; in a text, what looks like it."""
-_LARGE = re.compile(rb"e\+?\d{3}"), re.compile(rb"E\+?\d{3}")
-"""The exponent of a number that may be beyond float64. Each begins with one letter, which is found quickly."""
-_CONTAINERS = {dict, list}
+_RUN_BYTES = 128 << 10
+"""Bytes of text whose elements are found and parsed together."""
 _CLOSING = {b"[": b"]", b"{": b"}"}
 
 
@@ -96,28 +67,17 @@ def elements(chunks: Iterable[bytes], where: str, *, unparsed: Container[str | N
     neither a list nor an object, if an element has more than ``MOST_ELEMENT`` bytes or too many lists and objects, and
     if the text nests more than ``MOST_DEPTH`` deep.
     """
-    yield from _Reader(chunks, where, unparsed).read()
+    return chain.from_iterable(runs(chunks, where, unparsed=unparsed))
+
+
+def runs(chunks: Iterable[bytes], where: str, *, unparsed: Container[str | None] = ()) -> Iterator[Sequence[Element]]:
+    """``elements`` in runs: those that are next to each other in a list and were read together."""
+    return _Reader(chunks, where, unparsed).read()
 
 
 def begins_like_json(head: bytes) -> bool:
     """Whether the beginning of a file may be that of a list or an object."""
     return head.removeprefix(codecs.BOM_UTF8).lstrip(_BLANKS)[:1] in _CLOSING
-
-
-def parse(text: bytes, where: str) -> Any:
-    """The value of a JSON text of at most ``MOST_ELEMENT`` bytes. Raises SourceError as ``elements`` does."""
-    if len(text) > MOST_ELEMENT:
-        raise SourceError(f"{where} has more than {MOST_ELEMENT:,} bytes; expected a small JSON text")
-    return _parse(text.removeprefix(codecs.BOM_UTF8), where)
-
-
-def parse_all(texts: Sequence[bytes], places: Sequence[str]) -> list[Any]:
-    """The values of JSON texts, together at most ``MOST_ELEMENT`` bytes.
-
-    Raises SourceError as ``elements`` does, with the place of the text.
-    """
-    values = _parse_run(b",".join(texts), len(texts))
-    return [parse(text, place) for text, place in zip(texts, places, strict=True)] if values is None else values
 
 
 class _Reader:
@@ -136,7 +96,7 @@ class _Reader:
         self._faulty_until = 0
         """The byte of the file at which a run with a fault ends: elements before it are parsed one by one."""
 
-    def read(self) -> Iterator[Element]:
+    def read(self) -> Iterator[Sequence[Element]]:
         while len(self._text) < len(codecs.BOM_UTF8) and self._more():
             pass
         if self._text.startswith(codecs.BOM_UTF8):
@@ -152,14 +112,14 @@ class _Reader:
         else:
             self._fail(f"more follows the end of its {'list' if top == b'[' else 'object'}")
 
-    def _list(self, key: str | None) -> Iterator[Element]:
+    def _list(self, key: str | None) -> Iterator[Sequence[Element]]:
         """The elements of a list whose opening bracket has been read."""
         index = 0
         unparsed = key in self._unparsed
         while True:
-            for value, start, stop in self._run(after=index > 0, unparsed=unparsed):
-                yield Element(key, index, value, start, stop)
-                index += 1
+            if run := self._run(key, index, unparsed=unparsed):
+                yield run
+                index += len(run)
             start = self._offset + self._at
             before, bracket = self._next_bracket()
             if bracket == b"}":
@@ -167,48 +127,39 @@ class _Reader:
             separator = before.strip(_BLANKS)
             closed = bracket == b"]"
             if separator != b"," and (separator or index):
-                for value in self._plain_values(separator, after=index > 0, closed=closed):
-                    yield Element(key, index, value, start, start + len(before))
-                    index += 1
+                values = self._plain_values(separator, after=index > 0, closed=closed)
+                yield [Element(key, index + i, value, start, start + len(before)) for i, value in enumerate(values)]
+                index += len(values)
             elif separator and (closed or not index):
                 self._fail("a comma is beside no value")
             if closed:
                 if key is not None and not index:
-                    yield Element(key, None, [], start, start)
+                    yield [Element(key, None, [], start, start)]
                 return
-            value, start, stop = self._value(unparsed=unparsed)
-            yield Element(key, index, value, start, stop)
+            yield [Element(key, index, *self._value(unparsed=unparsed))]
             index += 1
 
-    def _run(self, *, after: bool, unparsed: bool) -> list[tuple[Any, int, int]]:
-        """The next elements of a list, as ``_value`` gives them, as far as they are shallow and in memory.
+    def _run(self, key: str | None, index: int, *, unparsed: bool) -> list[Element]:
+        """The next elements of a list, as far as they are shallow and in memory; ``index`` have been read before them.
 
-        ``after`` says that elements have been read before them. None is read if there is a fault in one of them.
+        None is read if there is a fault in one of them.
         """
         text, at = self._text, self._at
         if self._offset + at < self._faulty_until:
             return []
-        spans: list[tuple[int, int]] = []
-        while (found := _SHALLOW.match(text, at)) is not None and (found.start(1) < found.end(1)) == (
-            after or spans != []
-        ):
-            spans.append(found.span(2))
-            at = found.end()
-            if at - self._at > _RUN_BYTES:
-                break
-        if not spans:
+        starts, stops = _find_spans(text, at, at + _RUN_BYTES)
+        if not starts:
             return []
-        values: Sequence[Any] | None
-        if unparsed:
-            values = [text[start:stop] for start, stop in spans]
-        else:
-            values = _parse_run(text[spans[0][0] : at], len(spans))
+        values: Sequence[Any] | None = None
+        if text[at : starts[0]].strip(_BLANKS) == (b"," if index else b""):
+            values = _texts(text, starts, stops) if unparsed else parse_run(text[starts[0] : stops[-1]], len(starts))
         if values is None:
-            self._faulty_until = self._offset + at
+            self._faulty_until = self._offset + stops[-1]
             return []
-        self._at = at
-        offset = self._offset
-        return [(value, offset + start, offset + stop) for value, (start, stop) in zip(values, spans, strict=True)]
+        self._at = stops[-1]
+        if self._offset:
+            starts, stops = ([self._offset + place for place in places] for places in (starts, stops))
+        return list(map(Element, repeat(key), count(index), values, starts, stops))
 
     def _plain_values(self, text: bytes, *, after: bool, closed: bool) -> list[Any]:
         """The values without brackets before an element of a list, or before its end; ``after`` another element."""
@@ -223,7 +174,7 @@ class _Reader:
             self._fail("a comma is beside no value")
         return list(values)
 
-    def _object(self) -> Iterator[Element]:
+    def _object(self) -> Iterator[Sequence[Element]]:
         """The members of the object at the top, whose opening bracket has been read."""
         hashes = array("q")
         first = True
@@ -241,8 +192,8 @@ class _Reader:
             members = self._parse(b"{" + text + (b"}" if closed else b"null}"), start)
             hashes.extend(map(hash, members))
             names = list(members)
-            for name in names if closed else names[:-1]:
-                yield Element(name, None, members[name], start, start + len(before))
+            stop = start + len(before)
+            yield [Element(name, None, members[name], start, stop) for name in (names if closed else names[:-1])]
             if closed:
                 break
             first = False
@@ -251,8 +202,7 @@ class _Reader:
             if bracket == b"[":
                 yield from self._list(names[-1])
             else:
-                value, start, stop = self._value(unparsed=names[-1] in self._unparsed)
-                yield Element(names[-1], None, value, start, stop)
+                yield [Element(names[-1], None, *self._value(unparsed=names[-1] in self._unparsed))]
         if len(np.unique(np.frombuffer(hashes, np.int64))) < len(hashes):
             self._fail("a name occurs twice in the object at the top")
 
@@ -313,7 +263,7 @@ class _Reader:
         return len(self._text) > len(parts[0])
 
     def _parse(self, text: bytes, start: int) -> Any:
-        return _parse(text, f"{self._where}: byte {start:,}")
+        return parse_large(text, f"{self._where}: byte {start:,}")
 
     def _fail(self, reason: str) -> NoReturn:
         raise SourceError(
@@ -322,103 +272,34 @@ class _Reader:
         )
 
 
-def _parse(text: bytes, where: str) -> Any:
-    if reason := crowded(text):
-        raise SourceError(f"{where}: {reason}")
-    try:
-        value = _loads(text)
-    except (ValueError, RecursionError) as error:
-        raise SourceError(_explain(text, where, error)) from None
-    if not _has_unique_keys(text, value):
-        _refuse_repeated_keys(text, where)
-    return value
+def _find_spans(text: bytes, start: int, stop: int) -> tuple[list[int], list[int]]:
+    """Where the lists and objects at the beginning of a part of a list start and stop.
 
-
-def _parse_run(text: bytes, count: int) -> list[Any] | None:
-    """The values of ``count`` elements with commas between them; None if there may be a fault in one of them."""
-    if crowded(text):
-        return None
-    try:
-        values = _loads(b"[" + text + b"]")
-    except (ValueError, RecursionError):
-        return None
-    return values if len(values) == count and _has_unique_keys(text, values) else None
-
-
-def _has_unique_keys(text: bytes, value: Any) -> bool:
-    """Whether no key occurs twice in an object. False if it may, because there is a colon in a text."""
-    colons = text.count(b":")
-    children = value if type(value) is list else [value]
-    if {dict}.issuperset(map(type, children)) and colons == sum(map(len, children)):
-        return True
-    keys = _count_keys(value)
-    return colons == keys or len(_KEY.findall(text)) == keys
-
-
-def _strict(text: bytes) -> Any:
-    """The value of a text, with the module json, which accepts more than orjson does."""
-    has_large = any(exponent.search(text) for exponent in _LARGE)
-    value = json.loads(
-        text.decode("utf-8"), parse_constant=_refuse_constant, parse_float=_finite if has_large else None
-    )
-    if b"\\u" in text:
-        json.dumps(value, ensure_ascii=False).encode()  # fails for half of a surrogate pair
-    return value
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if math.isinf(value):
-        raise ValueError(f"{text[:40]} is beyond float64")
-    return value
-
-
-_loads: Callable[[bytes], Any] = _strict if orjson is None else orjson.loads
-
-
-def _explain(text: bytes, where: str, error: Exception) -> str:
-    """The message for a text that cannot be parsed."""
-    constants: list[str] = []
-    try:
-        json.loads(text, parse_constant=constants.append)
-    except (ValueError, RecursionError):
-        constants.clear()
-    if constants:
-        return f"{where}: {constants[0]} is not a number of JSON: write 0 for joints that were not found"
-    return f"{where} is not JSON ({str(error)[:120]}): get the file again, or write it again"
-
-
-def _count_keys(value: Any) -> int:
-    """The number of keys of all objects in a value.
-
-    Objects in lists that begin with a number or text, or with a list that does, are missed.
+    Those are found that are complete between ``start``, which is outside of strings, and ``stop``, and come before the
+    end of the list they are in, an escaped quotation mark, and anything that nests more than ``MOST_DEPTH`` deep. What
+    is between them, and whether their brackets fit, is left to the parser.
     """
-    if type(value) is dict:
-        if _CONTAINERS.isdisjoint(map(type, value.values())):
-            return len(value)
-        return len(value) + sum([_count_keys(child) for child in value.values() if type(child) in _CONTAINERS])
-    if type(value) is list and value:
-        first = value[0]
-        if type(first) is dict or (type(first) is list and (not first or type(first[0]) in _CONTAINERS)):
-            return sum(map(_count_keys, value))
-    return 0
+    escaped = text.find(b"\\", start, stop)
+    if escaped >= 0:
+        escaped = text.find(b'\\"', escaped, stop)
+    codes = np.frombuffer(text, np.uint8, (min(stop, len(text)) if escaped < 0 else escaped) - start, start)
+    either = codes | 0x20  # [ and ] become { and }
+    places = np.flatnonzero((either == ord("{")) | (either == ord("}")) | (codes == ord('"')))
+    kinds = either[places]
+    is_quote = kinds == ord('"')
+    outside = ~(is_quote | np.logical_xor.accumulate(is_quote))
+    places = places[outside]
+    depth = np.cumsum(np.where(kinds[outside] == ord("{"), np.int8(1), np.int8(-1)), dtype=np.int32)
+    beyond = np.flatnonzero((depth < 0) | (depth > MOST_DEPTH))
+    last = np.flatnonzero((depth if not len(beyond) else depth[: beyond[0]]) == 0)
+    if not len(last):
+        return [], []
+    first = np.concatenate([[0], last[:-1] + 1])
+    return (places[first] + start).tolist(), (places[last] + start + 1).tolist()
 
 
-def _refuse_repeated_keys(text: bytes, where: str) -> None:
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        members = dict(pairs)
-        if len(members) < len(pairs):
-            twice = next(key for key in members if sum(key == other for other, _ in pairs) > 1)
-            raise SourceError(f"{where}: the key {shown(twice)} occurs twice in an object; expected each key once")
-        return members
-
-    try:
-        json.loads(text, object_pairs_hook=unique)
-    except (ValueError, RecursionError) as error:  # SourceError is a ValueError
-        if isinstance(error, SourceError):
-            raise
-        raise SourceError(_explain(text, where, error)) from None
+def _texts(text: bytes, starts: list[int], stops: list[int]) -> list[bytes] | None:
+    """The texts of elements; None if anything but a comma is between two of them."""
+    if any(gap.strip(_BLANKS) != b"," for gap in set(map(text.__getitem__, map(slice, stops, starts[1:])))):
+        return None
+    return list(map(text.__getitem__, map(slice, starts, stops)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -151,16 +152,20 @@ def walk(folder: Path, suffixes: Sequence[str]) -> Iterator[Path]:
     """
     for path in names_below(folder, suffixes):
         require_file(path)
-        yield path
+        yield Path(path)
 
 
-def require_file(path: Path) -> None:
+def require_file(path: str | os.PathLike[str]) -> None:
     """Raise SourceError if a path that was found in a folder is not a file."""
-    if not path.is_file():
-        raise SourceError(f"{path} is not a file, or is a broken link: remove it, or restore the file")
+    if not os.path.isfile(path):
+        raise _not_a_file(path)
 
 
-def names_below(folder: Path, suffixes: Sequence[str]) -> Iterator[Path]:
+def _not_a_file(path: str | os.PathLike[str]) -> SourceError:
+    return SourceError(f"{os.fspath(path)} is not a file, or is a broken link: remove it, or restore the file")
+
+
+def names_below(folder: Path, suffixes: Sequence[str]) -> Iterator[str]:
     """The paths below a folder, other than folders, with these suffixes, in no particular order.
 
     Suffixes match in upper and lower case; ``._`` files of macOS are left out. Raises OSError if a folder cannot be
@@ -175,7 +180,7 @@ def names_below(folder: Path, suffixes: Sequence[str]) -> Iterator[Path]:
                 )
         for name in names:
             if os.path.splitext(name)[1].lower() in suffixes and not name.startswith("._"):
-                yield Path(parent, name)
+                yield os.path.join(parent, name)
 
 
 def _raised(error: OSError) -> None:
@@ -184,10 +189,24 @@ def _raised(error: OSError) -> None:
 
 def files_below(folder: Path, suffixes: Sequence[str]) -> list[str]:
     """The files that ``walk`` finds, relative to the folder and sorted. Raises SourceError if there are none."""
-    files = sorted(walk(folder, suffixes))
-    if not files:
+    return list(sizes_below(folder, suffixes))
+
+
+def sizes_below(folder: Path, suffixes: Sequence[str]) -> dict[str, int]:
+    """The sizes in bytes of the files that ``files_below`` returns. Raises SourceError if there are none."""
+    beginning = os.path.join(folder, "")
+    sizes = {}
+    for path in names_below(folder, suffixes):
+        try:
+            status = os.stat(path)
+        except OSError:
+            status = None
+        if status is None or not stat.S_ISREG(status.st_mode):
+            raise _not_a_file(path)
+        sizes[storable_name(path.removeprefix(beginning), folder)] = status.st_size
+    if not sizes:
         raise SourceError(f"{folder} is a folder without a {' or '.join(suffixes)} file")
-    return [storable_name(file.relative_to(folder).as_posix(), folder) for file in files]
+    return {name: sizes[name] for name in sorted(sizes, key=lambda name: name.split("/"))}
 
 
 def list_videos(

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import re
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -27,8 +28,8 @@ _PEEKED = 20
 """Clips that are looked at, until one has a detection, for the number of joints."""
 _FIRST_KEYS = ("frame_dir", "label", "img_shape", "original_shape")
 """The first keys of annotations, in PYSKL's order."""
-_KEPT_BYTES = 64 << 20
-"""Bytes of a file from which on its annotation is kept."""
+_KEPT_CLIPS, _KEPT_BYTES = 256, 32 << 20
+"""Annotations, and bytes of their arrays, that are kept: those from which a conversion plans chunks."""
 
 
 class PoseClips(ListedFiles):
@@ -51,6 +52,8 @@ class PoseClips(ListedFiles):
     """Whether the files list every frame, also those without persons."""
     fractions: bool | None = None
     """Whether x and y are fractions of the image; if None, it is recognised."""
+    names = ("", "")
+    """What the tool calls the lists of joints and of their scores, if it has both."""
 
     def __init__(
         self,
@@ -70,7 +73,9 @@ class PoseClips(ListedFiles):
             raise SourceError(f"dtype {dtype!r}; expected one of {', '.join(DTYPES)}{closest(dtype, DTYPES)}")
         self._first_frame = None if first_frame is None else int(first_frame)
         self._dtype: Dtype = dtype
-        self._kept: tuple[int, list[tuple[int, int, int]], Annotation] | None = None
+        self._kept: dict[int, tuple[list[tuple[int, int, int]], Annotation]] | None = {}
+        """The first annotations that were read, with the states of their files; None once one was read again."""
+        self._kept_bytes = 0
         self._files = ClipFiles(path, self.suffixes)
         self.path = self._files.path
         self._folder = self.path if self.path.is_dir() else self.path.parent
@@ -103,8 +108,7 @@ class PoseClips(ListedFiles):
     def video(self, index: int) -> tuple[Annotation, Origin | None]:
         """``frame_dir``, ``label``, and the keys of ``Detections.annotation``; further columns of the table follow."""
         video = self._listing.videos[index]
-        is_large = video.entry.size >= _KEPT_BYTES
-        annotation = self._large_annotation(index, video) if is_large else self._annotation(video)
+        annotation = self._annotation(video) if self._kept is None else self._kept_annotation(index, video)
         return annotation, Origin(video.entry.file, video.entry.position or 0, len(annotation))
 
     def _annotation(self, video: Video) -> Annotation:
@@ -115,27 +119,38 @@ class PoseClips(ListedFiles):
         first = {key: values.pop(key) for key in _FIRST_KEYS if key in values}
         return first | found | values
 
-    def _large_annotation(self, index: int, video: Video) -> Annotation:
-        """The annotation of a large clip, which is kept until another is read, in arrays that cannot be written to.
+    def _kept_annotation(self, index: int, video: Video) -> Annotation:
+        """The annotation of a clip, which is kept if it is one of the first, in arrays that cannot be written to.
 
-        A conversion reads the first clips twice: to plan the chunks, and to write them.
+        A conversion reads the first clips twice: to plan the chunks, and to write them. Each is kept until it is read
+        again, unless its files have changed.
         """
-        states = [(state.st_size, state.st_mtime_ns, state.st_ctime_ns) for state in map(os.stat, self._paths(video))]
-        if self._kept is None or self._kept[:2] != (index, states):
+        assert self._kept is not None
+        states = self._files.states(self._names(video.entry))
+        if index in self._kept:
+            self._kept_bytes = _KEPT_BYTES  # no more are kept
+            kept_states, annotation = self._kept.pop(index)
+            if kept_states == states:
+                return annotation
+        if not self._kept and self._kept_bytes >= _KEPT_BYTES:
             self._kept = None
-            annotation = self._annotation(video)
+        annotation = self._annotation(video)
+        if self._kept is not None and len(self._kept) < _KEPT_CLIPS and self._kept_bytes < _KEPT_BYTES:
+            self._kept[index] = states, annotation
             for value in annotation.values():
                 if isinstance(value, np.ndarray):
                     value.flags.writeable = False
-            self._kept = index, states, annotation
-        return dict(self._kept[2])
+                    self._kept_bytes += value.nbytes
+            annotation = dict(annotation)
+        return annotation
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_kept": None}
 
     def files(self, start: int, stop: int) -> list[Path]:
         videos = self._listing.videos[start:stop]
-        return [*self._listing.tables, *dict.fromkeys(path for video in videos for path in self._paths(video))]
+        names = dict.fromkeys(chain.from_iterable(self._names(video.entry) for video in videos))
+        return [*self._listing.tables, *self._files.files(names)]
 
     def settings(self) -> Json:
         return [self._listing.label_by, self._size and list(self._size), self._first_frame, self._dtype]
@@ -183,6 +198,7 @@ class PoseClips(ListedFiles):
             scores_persons=self.scores_persons,
             fractions=self.fractions,
             first_frame=self._first_frame,
+            names=self.names,
         )
 
     def _find_joints(self) -> int | None:
@@ -202,17 +218,13 @@ class PoseClips(ListedFiles):
 class FrameClips(PoseClips):
     """Base class of sources in which each file is a frame: a clip is a folder, as ``group_frames`` describes.
 
-    A subclass defines ``_read_frame``. All files of a clip are frames, also those without a person.
+    A subclass defines ``_read``. All files of a clip are frames, also those without a person.
     """
 
     lists_frames = True
     ending = ""
     """What may follow the number in the name of a file."""
     _frames: dict[str, list[FrameFile]]
-
-    @abstractmethod
-    def _read_frame(self, frame: FrameFile, detections: Detections) -> None:
-        """Add the detections in a file. Raises SourceError."""
 
     def _clips(self) -> list[Entry]:
         sizes = self._files.sizes
@@ -222,12 +234,6 @@ class FrameClips(PoseClips):
             Entry(clip, None, clip, sum(sizes[name] for _, name in frames) or 1)
             for clip, frames in self._frames.items()
         ]
-
-    def _read(self, entry: Entry, detections: Detections) -> int | None:
-        for frame in self._frames[entry.file]:
-            detections.see_frame(frame.number)
-            self._read_frame(frame, detections)
-        return None
 
     def _names(self, entry: Entry) -> list[str]:
         return [name for _, name in self._frames[entry.file]]
@@ -258,18 +264,3 @@ def parse_size(text: str) -> Size:
     if match is None or not int(match[1]) or not int(match[2]):
         raise SourceError(f"size {text!r}; expected HEIGHTxWIDTH in pixels, such as 1080x1920")
     return Size(int(match[1]), int(match[2]))
-
-
-def convert_clips(
-    source_class: Callable[..., PoseClips],
-    source: str | os.PathLike[str],
-    destination: str | os.PathLike[str],
-    options: dict[str, Any],
-    more: Sequence[str] = (),
-) -> None:
-    """Convert a source of clips; ``options`` are those of ``PoseClips`` and ``ConvertOptions``, and ``more``."""
-    from converters.conversion.convert import convert_source
-
-    names = ("table", "label_by", "skip_missing", "size", "first_frame", "dtype")
-    opened = source_class(source, **{name: options.pop(name) for name in (*names, *more) if name in options})
-    convert_source(opened, destination, **options)

@@ -51,6 +51,11 @@ def pack(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> bytes
     return b"".join([struct.pack("<I", len(text)), text, *parts])
 
 
+def well_formed(text: str) -> str:
+    """The text with "?" for each lone surrogate, which no address and no UTF-8 can hold."""
+    return text.encode("utf-8", "replace").decode()
+
+
 def shorten(text: str, most: int = LONGEST_TEXT) -> str:
     """The text, or its beginning and an ellipsis if it has more than ``most`` characters."""
     return text if len(text) <= most else f"{text[: most - 1]}…"

@@ -6,7 +6,7 @@ Functions that read are not coroutines, so Starlette runs them in worker threads
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import wraps
 from hashlib import blake2b
@@ -142,14 +142,18 @@ def make_app(stores: Sequence[Store], videos: Folder | None) -> Starlette:
         if rows is None:
             rows = store.catalogue.select(criteria, problem)
             selections.put(key, rows)
-        return _json({"selection": key, "videos": len(rows)})
+        return _json({"selection": key, "videos": len(rows), "groups": store.catalogue.groups(rows, criteria.sort)})
+
+    def selected(parameters: Mapping[str, str]) -> NDArray[np.int32]:
+        rows = selections.get(parameters.get("selection", ""))
+        if rows is None:
+            raise RequestError("the server no longer has this selection: select again", 404, "selection")
+        return rows
 
     def list_videos(request: Request) -> Response:
         store, parameters = of(request), request.query_params
         requests.check_names(parameters, ("selection", "from", "to"))
-        rows = selections.get(parameters.get("selection", ""))
-        if rows is None:
-            raise RequestError("the server no longer has this selection: select again", 404, "selection")
+        rows = selected(parameters)
         first = requests.integer(parameters, "from", 0)
         last = requests.integer(parameters, "to", first + MOST_LISTED)
         chosen = rows[first : min(last, first + MOST_LISTED)].tolist()
@@ -170,7 +174,16 @@ def make_app(stores: Sequence[Store], videos: Folder | None) -> Starlette:
     def find(request: Request) -> Response:
         store = of(request)
         requests.check_names(request.query_params, ("name",))
-        return _json({"row": store.catalogue.find(request.query_params.get("name", ""))})
+        try:
+            return _json({"row": store.catalogue.find(request.query_params.get("name", "")), "note": None})
+        except VideoNotFoundError as error:
+            return _json({"row": None, "note": str(error)})
+
+    def place(request: Request) -> Response:
+        of(request)
+        requests.check_names(request.query_params, ("selection", "row"))
+        found = np.flatnonzero(selected(request.query_params) == requests.required(request.query_params, "row"))
+        return _json({"index": int(found[0]) if len(found) else None})
 
     def problems(request: Request) -> Response:
         store = of(request)
@@ -224,6 +237,8 @@ def make_app(stores: Sequence[Store], videos: Folder | None) -> Starlette:
 
     def media(request: Request) -> Response:
         requests.check_names(request.query_params, ("store", "row"))
+        if "," in request.headers.get("range", ""):
+            raise RequestError("the request has several ranges; expected one", status=416)
         request.path_params["s"] = requests.required(request.query_params, "store")
         found = media_file(request)
         if found is None:
@@ -253,6 +268,7 @@ def make_app(stores: Sequence[Store], videos: Folder | None) -> Starlette:
         f"{below}/select": select,
         f"{below}/videos": list_videos,
         f"{below}/find": find,
+        f"{below}/place": place,
         f"{below}/problems": problems,
         f"{below}/thumbnails": thumbnails,
         f"{below}/video": video,
@@ -318,8 +334,6 @@ def _answering(answer: Callable[[Request], Response]) -> Callable[[Request], Res
             return _json({"error": str(error), **more}, error.status)
         except StoreReplacedError as error:
             return _json({"error": str(error)}, 409)
-        except VideoNotFoundError as error:
-            return _json({"error": str(error)}, 404)
         except SkelstoreError as error:
             return _json({"error": str(error)}, 422)
         except MemoryError:

@@ -13,11 +13,12 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from converters.selection import where
-from converters.view.answers import LONGEST_NAME, as_plain, shorten
+from converters.view.answers import LONGEST_NAME, as_plain, shorten, well_formed
 from converters.view.columns import (
     NONE,
     Labels,
     Shapes,
+    persons_of,
     read_frames,
     read_labels,
     read_names,
@@ -26,19 +27,22 @@ from converters.view.columns import (
 )
 from converters.view.requests import RequestError
 from skelstore import Store
-from skelstore.errors import SkelstoreError, SplitNotFoundError
+from skelstore.errors import SkelstoreError, SplitNotFoundError, StoreReplacedError
 from skelstore.joints import LAYOUTS, JointLayout, convert
 from skelstore.read.store import table_rows
 from skelstore.read.videos import in_split
 from skelstore.wording import closest, shown, shown_title
 
-SORTS = ("stored", "name", "label", "frames", "persons")
+SORTS = ("stored", "name", "label", "split", "frames", "persons")
 
 MOST_SPLITS = 200
 """Splits beyond this number are not offered."""
 
 MOST_LABELS = 5_000
 """A store with more different labels does not list them."""
+
+MOST_GROUPS = 5_000
+"""A selection with more groups is shown without headings."""
 
 MOST_CLASSES = 10_000
 """Class names beyond this number are not listed."""
@@ -100,7 +104,8 @@ class Catalogue:
 
     @cached_property
     def persons(self) -> NDArray[np.int64]:
-        return read_persons(self.shapes)
+        """The numbers of persons. Of 240,000 compressed videos, they are read in four seconds, once they are needed."""
+        return read_persons(self.store, self.shapes)
 
     @cached_property
     def names(self) -> Any:
@@ -143,13 +148,24 @@ class Catalogue:
 
     @cached_property
     def splits(self) -> dict[str, Any]:
-        """The splits as they are shown -> their names in the store."""
+        """The splits as they are shown -> their names in the store. None if they are damaged: see ``damage``."""
         titles: dict[str, Any] = {}
-        for name in self._reader.split_ids:
-            titles.setdefault(shorten(shown_title(name)), name)
+        for name in () if self.damage else self._reader.split_ids:
+            titles.setdefault(well_formed(shorten(shown_title(name))), name)
             if len(titles) == MOST_SPLITS:
                 break
         return titles
+
+    @cached_property
+    def damage(self) -> str | None:
+        """A sentence if the splits cannot be read, so that the videos are shown without them."""
+        try:
+            _ = self._reader.split_ids
+        except StoreReplacedError:
+            raise
+        except SkelstoreError as error:
+            return str(error)
+        return None
 
     def split(self, title: str) -> NDArray[np.bool_]:
         """For each video whether it is in a split, bool [videos]. Raises RequestError if there is no such split."""
@@ -204,14 +220,9 @@ class Catalogue:
             keep &= self._named_like(criteria.name)
         if criteria.names:
             keep &= self._named(criteria.names)
-        for column, least, most in (
-            (self.persons, criteria.persons_min, criteria.persons_max),
-            (self.frames, criteria.frames_min, criteria.frames_max),
-        ):
-            if least is not None:
-                keep &= column >= max(least, 0)
-            if most is not None:
-                keep &= (column <= most) & (column != NONE)
+        if criteria.persons_min is not None or criteria.persons_max is not None:
+            keep &= _between(self.persons, criteria.persons_min, criteria.persons_max)
+        keep &= _between(self.frames, criteria.frames_min, criteria.frames_max)
         if criteria.where is not None:
             keep &= self._kept("where", criteria.where)
         order = self._order(criteria.sort, criteria.descending)
@@ -224,7 +235,7 @@ class Catalogue:
         chosen = [
             code
             for code, value in enumerate(values)
-            if any(str(one) in wanted for one in (value if isinstance(value, tuple) else (value,)))
+            if any(_label_text(one) in wanted for one in (value if isinstance(value, tuple) else (value,)))
         ]
         # The code of videos without a label is that of the last place.
         table = np.zeros(len(values) + 1, bool)
@@ -232,7 +243,7 @@ class Catalogue:
         return table[codes]
 
     def _named_like(self, text: str) -> NDArray[np.bool_]:
-        found = pc.match_substring(self.names, text.encode("utf-8", "replace").decode(), ignore_case=True)
+        found = pc.match_substring(self.names, well_formed(text), ignore_case=True)
         mask: NDArray[np.bool_] = np.asarray(pc.fill_null(found, False))
         return mask
 
@@ -266,12 +277,55 @@ class Catalogue:
             return self.persons
         if sort == "stored":
             return np.arange(len(self))
+        if sort == "split":
+            return self._split_sets.codes.astype(np.int64)
         values, codes = self.labels
         ranks = np.full(len(values) + 1, NONE, np.int64)
         ranks[np.array(sorted(range(len(values)), key=lambda code: _label_key(values[code])), np.int64)] = np.arange(
             len(values)
         )
         return ranks[codes]
+
+    @cached_property
+    def _split_sets(self) -> Labels:
+        """The sets of splits that videos are in, as tuples of titles: like labels, and in order.
+
+        If there are more than ``MOST_GROUPS`` sets, the last splits do not count.
+        """
+        codes, sets = np.zeros(len(self), np.int64), list[tuple[int, ...]]([()])
+        for number, title in enumerate(self.splits):
+            pairs, refined = np.unique(2 * codes + self.split(title), return_inverse=True)
+            if len(pairs) > MOST_GROUPS:
+                break
+            codes = refined
+            sets = [(*sets[pair // 2], number) if pair % 2 else sets[pair // 2] for pair in pairs.tolist()]
+        order = sorted((code for code, numbers in enumerate(sets) if numbers), key=sets.__getitem__)
+        ranks = np.full(len(sets), NONE, np.int32)
+        ranks[np.array(order, np.int64)] = np.arange(len(order))
+        titles = list(self.splits)
+        return Labels([tuple(titles[number] for number in sets[code]) for code in order], ranks[codes])
+
+    def groups(self, rows: NDArray[np.int32], sort: str) -> list[dict[str, Any]] | None:
+        """The runs of equal labels, or sets of splits, in rows that are sorted by them, for JSON; else None.
+
+        Also None if there are more than ``MOST_GROUPS``.
+        """
+        if sort not in ("label", "split") or not len(rows):
+            return None
+        values, codes = self.labels if sort == "label" else self._split_sets
+        inside = codes[rows]
+        starts = np.concatenate([[0], np.flatnonzero(np.diff(inside)) + 1])
+        if len(starts) > MOST_GROUPS:
+            return None
+        counts = np.diff(starts, append=len(rows)).tolist()
+        found = [None if code == NONE else values[code] for code in inside[starts].tolist()]
+        if sort == "split":
+            return [{"splits": value or (), "videos": count} for value, count in zip(found, counts, strict=True)]
+        labels = [None if value is None else as_plain(value) for value in found]
+        return [
+            {"label": label, "class": self.class_of(label), "videos": count}
+            for label, count in zip(labels, counts, strict=True)
+        ]
 
     def find(self, name: str) -> int:
         """The row of the first video with this name. Raises VideoNotFoundError, which suggests similar names."""
@@ -310,12 +364,27 @@ class Catalogue:
             "label": label,
             "class": self.class_of(label),
             "frames": _number(self.frames[row]),
-            "persons": _number(self.persons[row]),
+            "persons": _number(persons_of(self.store, self.shapes, row)),
         }
+
+
+def _between(column: NDArray[np.int64], least: int | None, most: int | None) -> NDArray[np.bool_]:
+    """Where a column is within bounds; a bound leaves out videos without the value."""
+    inside = np.ones(len(column), bool)
+    if least is not None:
+        inside &= column >= max(least, 0)
+    if most is not None:
+        inside &= (column <= most) & (column != NONE)
+    return inside
 
 
 def _number(value: Any) -> int | None:
     return None if value == NONE else int(value)
+
+
+def _label_text(label: int | str) -> str:
+    """A label as the page asks for it: as the text of what it was told."""
+    return well_formed(str(as_plain(label)))
 
 
 def _label_key(value: Any) -> tuple[int, int, str]:

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from skelstore import Store
-from skelstore.errors import StoreError
+from skelstore.errors import SkelstoreError, StoreError, StoreReplacedError
 from skelstore.format import values
 from skelstore.read.reader import Reader
 from skelstore.read.store import table_rows
@@ -24,6 +24,8 @@ RAW = "position"
 """The key of the skeletons [N, 25, 3] of raw NTU RGB+D, which have ``frame_inds`` and no scores."""
 
 _MOST = 1 << 53
+_MOST_DETECTIONS = 1_000_000
+"""Detections of a video beyond which its persons are not counted."""
 
 
 class Labels(NamedTuple):
@@ -138,9 +140,31 @@ def read_frames(store: Store, shapes: Shapes) -> NDArray[np.int64]:
     return frames
 
 
-def read_persons(shapes: Shapes) -> NDArray[np.int64]:
-    """The number of persons of each video, int64 [videos]: M of a dense keypoint."""
-    return np.where(shapes.axes[:, 3] != NONE, shapes.axes[:, 0], NONE)
+def read_persons(store: Store, shapes: Shapes) -> NDArray[np.int64]:
+    """The number of persons of each video, int64 [videos]: see ``persons_of``. Reads all ``frame_inds``."""
+    persons = np.where(shapes.axes[:, 3] != NONE, shapes.axes[:, 0], NONE)
+    for row in np.flatnonzero((shapes.axes[:, 0] != NONE) & (shapes.axes[:, 3] == NONE)).tolist():
+        persons[row] = persons_of(store, shapes, row)
+    return persons
+
+
+def persons_of(store: Store, shapes: Shapes, row: int) -> int:
+    """The number of persons of a video: M of a dense keypoint, else the most detections in a frame, or ``NONE``.
+
+    It is ``NONE`` for videos with more than ``_MOST_DETECTIONS``, and for those that cannot be read.
+    """
+    first, *_, last = shapes.axes[row].tolist()
+    if last != NONE or not 0 <= first <= _MOST_DETECTIONS:
+        return first if last != NONE else NONE
+    try:
+        numbers = store.lazy(row)["frame_inds"]
+    except StoreReplacedError:
+        raise
+    except SkelstoreError:  # reported when the video is viewed
+        return NONE
+    if not isinstance(numbers, np.ndarray) or numbers.shape != (first,) or numbers.dtype.kind not in "iu":
+        return NONE
+    return int(np.unique(numbers, return_counts=True)[1].max(initial=0))
 
 
 def _bounded(reader: Reader, key: str) -> NDArray[np.int64]:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
 from threading import Event, Lock, Thread
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from converters.checks.dataset import check, opened_for_check
+from converters.checks.dataset import check_share, conclude, first_name_key, videos_of
 from converters.checks.problems import KINDS, Report
-from converters.checks.video import video_problems
 from converters.view.requests import RequestError
 from skelstore import Store
 from skelstore.errors import SkelstoreError
@@ -21,14 +18,8 @@ from skelstore.wording import closest, shown
 _PLACE = "video "
 """Beginning of the place of a video in a report; its row follows."""
 
-_UNREADABLE = "unreadable"
-
-
 _ENDING = 2
-
-
-class _StoppedError(Exception):
-    """The server ends."""
+"""Seconds that the check has to end when the server ends."""
 
 
 class Findings:
@@ -65,35 +56,30 @@ class Findings:
 
     def _run(self) -> None:
         try:
-            with opened_for_check(self._store.path) as videos:
-                if videos.count != len(self._store):
-                    raise RequestError(f"{self._store.path} was replaced after it was opened: start the view again")
-
-                def read(row: int) -> Mapping[Any, Any]:
-                    if self._stop.is_set():
-                        raise _StoppedError
-                    try:
-                        annotation = videos.annotation(row)
-                    except SkelstoreError:
-                        self._add(_UNREADABLE, row)
-                        raise
-                    with np.errstate(all="ignore"):
-                        for kind in {kind for kind, _ in video_problems(annotation)}:
-                            self._add(kind, row)
-                    return annotation
-
-                self._conclude(check(replace(videos, annotation=read), advance=self._advance))
-        except _StoppedError:
-            return
+            self._check()
         except (SkelstoreError, OSError) as error:
             self._error = str(error)
         except MemoryError:
             self._error = "the check needs more memory than there is"
+        except Exception as error:  # a fault of ours: the page gets a sentence, the terminal no traceback
+            self._error = f"a fault in skelstore itself ({type(error).__name__}: {error}): please report it"
         finally:
             self._is_done = True
 
-    def _advance(self, count: int) -> None:
-        self.checked += count
+    def _check(self) -> None:
+        """Check the videos in shares of one, whose reports say which video has which problems."""
+        videos = videos_of(self._store)
+        key = first_name_key(videos)
+        found = check_share(videos, range(0), key)
+        for row in range(len(videos)):
+            if self._stop.is_set():
+                return
+            share = check_share(videos, range(row, row + 1), key)
+            for kind in share.report.problems:
+                self._add(kind, row)
+            found.merge(share)
+            self.checked += 1
+        self._conclude(conclude(videos, found))
 
     def _add(self, kind: str, row: int) -> None:
         bits = self._bits.get(kind)

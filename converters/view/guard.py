@@ -8,11 +8,12 @@ page itself. If the server is reachable by others, a token is needed, too.
 from __future__ import annotations
 
 import ipaddress
+import re
 import secrets
 import socket
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from converters.view.answers import encode_json
 
@@ -30,6 +31,9 @@ HEADERS = [
     (b"cross-origin-opener-policy", b"same-origin"),
 ]
 """Headers of every answer."""
+
+_HOST = re.compile(r"(?:\[(?P<address>[0-9a-f.]*:[0-9a-f:.]*)\]|(?P<name>[a-z0-9._-]+))(?::(?P<port>[0-9]{0,5}))?")
+"""A Host header in lower case. The standard library's parser takes ``[::1].evil.example`` for ``::1``."""
 
 Message = MutableMapping[str, Any]
 Send = Callable[[Message], Awaitable[None]]
@@ -152,14 +156,10 @@ def is_loopback(host: str) -> bool:
 
 def _host_name(host: str) -> str | None:
     """The name in a Host header, without port and brackets, in lower case; None if it is not a host."""
-    try:
-        parts = urlsplit(f"//{host}")
-        _ = parts.port
-    except ValueError:
+    found = _HOST.fullmatch(host.lower())
+    if found is None or int(found["port"] or 0) > 65_535:
         return None
-    if parts.netloc != host or "@" in host or parts.path or parts.query or parts.fragment:
-        return None
-    return parts.hostname
+    return found["address"] or found["name"]
 
 
 def _is_address(name: str) -> bool:

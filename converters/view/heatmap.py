@@ -23,7 +23,7 @@ _MOST_VALUES = 16_000_000
 
 
 def draw_heatmap(
-    skeletons: Skeletons, image: list[int] | None, edges: list[list[int]] | None, kind: str
+    skeletons: Skeletons, image: tuple[int, int] | None, edges: list[list[int]] | None, kind: str
 ) -> NDArray[np.uint8]:
     """The maximum over the channels of the heatmap of the first frame, uint8 [H, W]; 255 is 1.
 
@@ -53,7 +53,7 @@ def draw_heatmap(
     annotation: dict[str, Any] = {
         "keypoint": np.where(usable[..., None], points, 0),
         "keypoint_score": np.where(usable & np.isfinite(given), given, 0),
-        "img_shape": tuple(image),
+        "img_shape": image,
     }
     is_limb = kind == "limb"
     pairs = [(first, second) for first, second in edges or []]

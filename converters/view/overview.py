@@ -30,9 +30,10 @@ def overview(catalogue: Catalogue) -> dict[str, Any]:
         "labels": _count_labels(catalogue),
         "joints": None if catalogue.layout is None else describe_layout(catalogue.layout),
         "views": list(_views(catalogue)),
-        "persons_max": int(max(catalogue.persons.max(initial=0), 0)),
+        "persons_max": _most_persons(catalogue),
         "frames_max": int(max(catalogue.frames.max(initial=0), 0)),
         "fields": _fields(catalogue),
+        "note": catalogue.damage,
     }
 
 
@@ -71,6 +72,13 @@ def _views(catalogue: Catalogue) -> Iterator[dict[str, Any]]:
         yield {"name": "tracked", "title": "tracked persons"}
     for layout in catalogue.layouts:
         yield {"name": f"layout:{layout.name}", "title": f"as {layout.name}", "joints": describe_layout(layout)}
+
+
+def _most_persons(catalogue: Catalogue) -> int | None:
+    """The largest M; None if no video is dense."""
+    axes = catalogue.shapes.axes
+    persons = axes[axes[:, 3] != NONE, 0]
+    return int(persons.max()) if len(persons) else None
 
 
 def _fields(catalogue: Catalogue) -> list[str]:

@@ -44,7 +44,7 @@ def serve(
 ) -> None:
     """Serve stores until the process is interrupted; ``announce`` is called with the address once it can be opened.
 
-    With a ``host``, the address has a token, which a browser needs. Port 0 is a free port.
+    With a ``host``, the address has a token, which a browser needs, and no browser is opened. Port 0 is a free port.
     Raises MissingPackageError without the extra ``view``, SkelstoreError if the host and port cannot be listened on,
     and what ``skelstore.open`` and ``Folder`` raise.
     """
@@ -58,7 +58,8 @@ def serve(
         address = address_of(listening, host or LOOPBACK, token)
         sys.setswitchinterval(_SWITCH)
         announce(address)
-        if opens_browser and has_browser():
+        # The command line of a browser, which all users of the machine can read, must not have the token.
+        if opens_browser and token is None and has_browser():
             Thread(target=webbrowser.open, args=(address,), daemon=True).start()
         server.run(sockets=[listening])
 
@@ -82,9 +83,11 @@ def make_server(
     import uvicorn
 
     from converters.view.app import make_app
+    from converters.view.connections import Connection
 
     config = uvicorn.Config(
         Guard(make_app(stores, videos), host, listening.getsockname()[1], token),
+        http=Connection,
         log_config=None,
         log_level="critical",  # requests that are not HTTP are answered, and reported to nobody
         access_log=False,

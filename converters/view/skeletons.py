@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from converters.view.columns import RAW
 from converters.view.requests import RequestError
 from skelstore import Store
+from skelstore.drawing.poses import found_joints
 from skelstore.errors import FieldNotFoundError
 from skelstore.wording import counted, kind_of
 
@@ -142,16 +143,14 @@ def as_skeletons(points: NDArray[Any], scores: NDArray[Any] | None, first: int, 
 
 
 def find_present(points: NDArray[np.float32], scores: NDArray[np.float32] | None) -> NDArray[np.bool_]:
-    """Whether each person is in each frame [P, T]: a joint is finite, not at the origin, and its score is not 0."""
+    """Whether each person is in each frame [P, T]: a joint was found."""
     return np.asarray(find_joints(points, scores).any(axis=-1))
 
 
 def find_joints(points: NDArray[Any], scores: NDArray[Any] | None) -> NDArray[np.bool_]:
-    """Whether each joint was found [P, T, V]: it is finite, not at the origin, and its score is above 0."""
-    found = np.isfinite(points).all(axis=-1) & (points != 0).any(axis=-1)
-    if scores is not None:
-        found &= scores > 0
-    return np.asarray(found)
+    """Whether each joint was found [P, T, V]: its place says so, as for drawings, and its score is above 0."""
+    found = found_joints(points)
+    return found if scores is None else found & np.asarray(scores > 0)
 
 
 def frame_numbers(annotation: Mapping[Any, Any], count: int) -> NDArray[np.int64]:

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from converters.checks.poses import image_size
 from converters.view.catalogue import Catalogue
 from converters.view.columns import RAW
 from converters.view.requests import RequestError
 from converters.view.skeletons import MOST_READ, WHOLE_BYTES, find_joints, frame_numbers, points_key
-from converters.view.views import image_size
 from skelstore.errors import SkelstoreError, StoreReplacedError
 
 MOST_VIDEOS = 120
@@ -55,7 +55,7 @@ def thumbnail(catalogue: Catalogue, row: int) -> tuple[dict[str, Any], NDArray[n
     return {"row": row, "width": width, "height": height, "frames": len(places)}, places
 
 
-def _sample(catalogue: Catalogue, row: int) -> tuple[NDArray[np.float64], list[int] | None]:
+def _sample(catalogue: Catalogue, row: int) -> tuple[NDArray[np.float64], tuple[int, int] | None]:
     """Points [K, P, V, 2] of some frames, NaN where a joint was not found, and the size of the image."""
     store, size = catalogue.store, int(catalogue.shapes.sizes[row])
     annotation: Mapping[Any, Any] = store[row] if size <= WHOLE_BYTES else _read_some(catalogue, row)
@@ -126,11 +126,11 @@ def _as_points(points: NDArray[Any], scores: NDArray[Any] | None) -> NDArray[np.
     return flat
 
 
-def _scale(points: NDArray[np.float64], image: list[int] | None) -> tuple[NDArray[np.int16], float, float]:
+def _scale(points: NDArray[np.float64], image: tuple[int, int] | None) -> tuple[NDArray[np.int16], float, float]:
     """Points as int16 in a frame, and the frame's width and height in the units of the points."""
     found = ~np.isnan(points[..., 0])
     if not found.any():
-        sides = image or [1, 1]
+        sides = image or (1, 1)
         return np.full(points.shape, -1, np.int16), float(sides[1]), float(sides[0])
     seen = points[found]
     low, high = seen.min(axis=0), seen.max(axis=0)

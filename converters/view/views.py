@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from converters.checks.poses import image_size
 from converters.tracking.dense import Form, Settings, dense, recognise_form
 from converters.view.answers import key_text, shorten
 from converters.view.catalogue import Catalogue
@@ -205,17 +206,6 @@ class Player:
                 status=422,
             )
         return shape[0], shape[1], shape[2]
-
-
-def image_size(annotation: Mapping[Any, Any]) -> list[int] | None:
-    """Height and width of the image; None unless both are from 1 to 2**31 - 1."""
-    shape = annotation.get("img_shape")
-    if isinstance(shape, np.ndarray) and shape.shape == (2,):
-        shape = list(shape)
-    if not isinstance(shape, (tuple, list)) or len(shape) != 2:
-        return None
-    sides = [int(side) for side in shape if isinstance(side, (int, np.integer)) and 0 < side < 1 << 31]
-    return sides if len(sides) == 2 else None
 
 
 def frame_rate(annotation: Mapping[Any, Any]) -> float | None:

@@ -244,15 +244,20 @@ def _numbers(annotation: Mapping[Any, Any], key: str) -> NDArray[Any]:
     return value
 
 
-def _seen(points: NDArray[Any], scores: NDArray[Any] | None) -> Floats:
-    """The scores of joints [..., V] from 0 to 1: 0 if a joint is not finite or was not found, 1 without ``scores``.
+def found_joints(points: NDArray[Any]) -> NDArray[np.bool_]:
+    """Whether each joint of points [..., V, 2 or 3] was found, as far as its place says, bool [..., V].
 
-    A joint in the image at exactly (0, 0) was not found. In 3D the origin is a place like any other, but a person all
-    of whose joints are there was not found.
+    A joint whose place is not finite was not found, nor was a joint in the image at exactly (0, 0). In 3D the origin is
+    a place like any other, but a person all of whose joints are there was not found.
     """
     finite = np.isfinite(points).all(-1)
     away = (points != 0).any(-1)
-    there = finite & (away if points.shape[-1] == 2 else away.any(-1, keepdims=True))
+    return np.asarray(finite & (away if points.shape[-1] == 2 else away.any(-1, keepdims=True)))
+
+
+def _seen(points: NDArray[Any], scores: NDArray[Any] | None) -> Floats:
+    """The scores of joints [..., V] from 0 to 1: 0 if a joint was not found, 1 without ``scores``."""
+    there = found_joints(points)
     if scores is None:
         scores = np.ones(there.shape)
     sure = np.nan_to_num(np.asarray(scores, np.float64), nan=0.0, posinf=1.0, neginf=0.0).clip(0, 1)

@@ -24,7 +24,6 @@ from converters.checks.problems import KINDS, SHOWN, Report
 from converters.checks.swaps import FOUND, LEAST_JUMP, NEARER, find_swaps
 from converters.checks.video import video_problems
 from converters.dialects import ntu
-from converters.samples.motion import COCO_FREEDOM, COCO_STANCE
 from converters.samples.skeletons import write_skeletons
 from skelstore.errors import SourceError, StoreError
 from skelstore.joints import stated
@@ -747,10 +746,22 @@ def test_every_swap_of_persons_apart_is_counted(seed: int, persons: int, three: 
     assert find_swaps(mixed).tolist() == (order[:, 1:] != order[:, :-1]).any(axis=0).tolist()
 
 
+STANCE = np.array(
+    [
+        *((0, -0.86), (0.06, -0.9), (-0.06, -0.9), (0.13, -0.87), (-0.13, -0.87)),
+        *((0.42, -0.62), (-0.42, -0.62), (0.55, -0.28), (-0.55, -0.28), (0.6, 0.02), (-0.6, 0.02)),
+        *((0.26, 0), (-0.26, 0), (0.28, 0.46), (-0.28, 0.46), (0.3, 0.92), (-0.3, 0.92)),
+    ]
+)
+"""x and y of the joints of COCO of a standing person, in half sizes of a body: [17, 2]."""
+FREEDOM = np.array([0.02] * 5 + [0.05] * 2 + [0.15] * 2 + [0.3] * 2 + [0.05] * 2 + [0.15] * 2 + [0.2] * 2)
+"""How far each of them moves, in half sizes of a body: the face hardly, the wrists most."""
+
+
 def walker(random: np.random.Generator, x: Any, y: float, noise: float) -> Any:
     """A person [T, 17, 2] of 340 pixels who stands at (x, y), sways, and is estimated with noise."""
-    sway = COCO_FREEDOM[:, None] * np.sin(random.uniform(0, 6, (17, 2)) + np.arange(len(x))[:, None, None] / 5)
-    body = (COCO_STANCE + sway) * 200 + np.stack([x, np.full(len(x), y)], axis=-1)[:, None]
+    sway = FREEDOM[:, None] * np.sin(random.uniform(0, 6, (17, 2)) + np.arange(len(x))[:, None, None] / 5)
+    body = (STANCE + sway) * 200 + np.stack([x, np.full(len(x), y)], axis=-1)[:, None]
     return body + random.normal(0, noise, body.shape)
 
 

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from converters.inputs import detections as module
+from converters.inputs import field_rows
 from converters.inputs.detections import Detections, Size
 from skelstore.errors import SourceError
 from tests.support.exact import assert_exact
@@ -53,7 +54,8 @@ def collect(found: list[Found], frames: Any = (), total: int | None = None, **op
 def stages(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks of few rows, and arrays in temporary files however small they are."""
     monkeypatch.setattr(module, "_BLOCK", request.param[0])
-    monkeypatch.setattr(module, "_IN_MEMORY", request.param[1])
+    monkeypatch.setattr(field_rows, "_MOVED", request.param[0])
+    monkeypatch.setattr(field_rows, "_IN_MEMORY", request.param[1])
 
 
 @pytest.mark.usefixtures("stages")
@@ -212,7 +214,7 @@ def test_a_field_of_another_length() -> None:
 
 
 def test_a_large_clip_takes_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_IN_MEMORY", 1 << 20)
+    monkeypatch.setattr(field_rows, "_IN_MEMORY", 1 << 20)
     row = [float(i) for i in range(136 * 3)]
     clip = Detections("clip")
     tracemalloc.start()

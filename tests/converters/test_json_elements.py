@@ -13,8 +13,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from converters.inputs import json_elements
-from converters.inputs.json_elements import MOST_DEPTH, MOST_ELEMENT, elements, parse, parse_all
+from converters.inputs import json_elements, json_values
+from converters.inputs.json_elements import MOST_DEPTH, elements
+from converters.inputs.json_values import MOST_ELEMENT, parse, parse_all
 from skelstore.errors import SourceError
 
 TEXT = st.text(max_size=4) | st.sampled_from(['"', "]", "}", "\\", ":", ",", '\\"', "[{"])
@@ -32,8 +33,8 @@ TOPS = st.lists(VALUES, max_size=4) | st.dictionaries(TEXT, VALUES, max_size=4)
 def parser(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Both parsers of elements."""
     if request.param == "json":
-        monkeypatch.setattr(json_elements, "_loads", json_elements._strict)
-    elif json_elements.orjson is None:
+        monkeypatch.setattr(json_values, "_loads", json_values._strict)
+    elif json_values.orjson is None:
         pytest.skip("orjson is not installed")
     return str(request.param)
 
@@ -243,13 +244,67 @@ def test_a_fault_in_one_of_several_texts_is_named(fault: str) -> None:
 @pytest.mark.parametrize("element", ['{"a": ":"}', '{"a": [":"]}', '{"a": 1, "a": 2}'])
 def test_a_run_with_a_fault_is_tried_once(element: str, monkeypatch: pytest.MonkeyPatch) -> None:
     counts: list[int] = []
-    parse_run = json_elements._parse_run
+    parse_run = json_elements.parse_run
 
     def counted(text: bytes, count: int) -> list[Any] | None:
         counts.append(count)
         return parse_run(text, count)
 
-    monkeypatch.setattr(json_elements, "_parse_run", counted)
+    monkeypatch.setattr(json_elements, "parse_run", counted)
     with suppress(SourceError):
         list(elements([b"[" + b",".join([element.encode()] * 5000) + b"]"], "a.json"))
     assert sum(counts) <= 5100
+
+
+def spans_one_by_one(text: bytes, start: int, stop: int) -> list[tuple[int, int]]:
+    """What ``_find_spans`` finds, character by character."""
+    spans = []
+    depth, opened, in_string = 0, 0, False
+    for at in range(start, min(stop, len(text))):
+        sign = text[at : at + 1]
+        if text[at : at + 2] == b'\\"' and at + 1 < stop:
+            break
+        if sign == b'"':
+            in_string = not in_string
+        elif in_string or sign not in b"[]{}":
+            continue
+        elif sign in b"[{":
+            depth += 1
+            opened = at if depth == 1 else opened
+            if depth > MOST_DEPTH:
+                break
+        else:
+            depth -= 1
+            if depth < 0:
+                break
+            if depth == 0:
+                spans.append((opened, at + 1))
+    return spans
+
+
+JSON_LISTS = st.lists(st.lists(st.integers()) | st.dictionaries(st.text(max_size=3), st.text(max_size=3))).map(
+    lambda values: json.dumps(values).encode()[1:-1]
+)
+SIGNS = st.lists(st.sampled_from([b"{", b"}", b"[", b"]", b'"', b"\\", b'\\"', b",", b"1 ", b"[" * 70]), max_size=30)
+
+
+@given(SIGNS.map(b"".join) | JSON_LISTS, st.integers(0, 8), st.integers(0, 400))
+@settings(max_examples=200)
+def test_elements_are_found_as_one_by_one(text: bytes, start: int, length: int) -> None:
+    start = min(start, len(text))
+    found = json_elements._find_spans(text, start, start + length)
+    assert list(zip(*found, strict=True)) == spans_one_by_one(text, start, start + length)
+
+
+def keys_one_by_one(value: Any) -> int:
+    if type(value) is dict:
+        return len(value) + sum(map(keys_one_by_one, value.values()))
+    return sum(map(keys_one_by_one, value)) if type(value) is list else 0
+
+
+@given(VALUES)
+@settings(max_examples=100)
+def test_no_more_keys_are_counted_than_there_are(value: Any) -> None:
+    assert json_values._count_keys(value) <= keys_one_by_one(value)
+    frames = [{"frame": 1, "persons": [{"a": [1], "b": {"c": value}}]}, {"frame": 2, "persons": []}]
+    assert json_values._count_keys(frames) == 6 + 1 + json_values._count_keys(value)

@@ -157,7 +157,7 @@ WRONG: dict[str, tuple[str, Any, str]] = {
     "other joints": (
         "mmpose",
         [[INSTANCE], [INSTANCE | {"keypoints": POINTS * 2, "keypoint_scores": SCORES * 2}]],
-        r"51",
+        r"has 68 numbers of joints; expected 34, x and y of 17 joints",
     ),
     "no images": ("coco", {"annotations": [PERSON]}, r"has no images and annotations"),
     "no frame": ("coco", {"images": [IMAGE | {"file_name": "a.jpg"}], "annotations": []}, r"'a.jpg' states no frame"),

@@ -22,6 +22,7 @@ from converters.dialects.registry import DIALECTS, open_source, recorded_options
 from converters.inputs import pose_clips
 from converters.samples.pose_tools import CLASSES, SIZE, write_pose_tools
 from skelstore.errors import SkelstoreError, SourceError
+from skelstore.write import planning
 from tests.support.exact import assert_exact
 from tests.support.pose_tools import alphapose, annotation_of, kinetics_skeleton, openpose
 from tests.support.source_contract import check_source
@@ -274,24 +275,31 @@ def test_clips_with_other_joints_or_without_any(tmp_path: Path) -> None:
         source.video(2)
 
 
-def test_a_large_clip_is_read_once_until_it_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_first_clips_are_read_once_for_planning_and_writing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert (pose_clips._KEPT_CLIPS, pose_clips._KEPT_BYTES) == (planning.SAMPLE_VIDEOS, planning.SAMPLE_BYTES)
     monkeypatch.setattr(pose_clips, "_KEPT_BYTES", 1)
     path = written(tmp_path / "in" / "a.json", [detection(), detection("1.jpg")])
     written(tmp_path / "in" / "b.json", [detection("7.jpg")])
     check_source(open_source(tmp_path / "in"), of_alphapose(tmp_path / "in"), {})
     with closing(open_source(tmp_path / "in")) as source:
-        reads = []
+        reads: list[str] = []
         read = source._files.chunks  # type: ignore[attr-defined]
         monkeypatch.setattr(source._files, "chunks", lambda name: reads.append(name) or read(name))  # type: ignore[attr-defined]
-        first = source.video(0)[0]
+        first, other = source.video(0)[0], source.video(1)[0]
         with pytest.raises(ValueError, match="read-only"):
             first["keypoint"][0] = 0
         source.close()
         assert_exact(source.video(0)[0], first)
-        assert reads == ["a.json"]
+        assert reads == ["a.json", "b.json"]
+        assert_exact(source.video(1)[0], other)
+        assert_exact(source.video(0)[0], first)
+        assert reads == ["a.json", "b.json", "b.json", "a.json"]
+    with closing(open_source(tmp_path / "in")) as source:
+        source.video(0)
         written(path, [detection("3.jpg")])
         assert source.video(0)[0]["frame_inds"].tolist() == [3]
-        assert reads == ["a.json"] * 2
 
 
 WRONG_ALPHAPOSE: dict[str, tuple[object, str]] = {

@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import skelstore
-from converters import samples
+from converters import samples, selection
+from converters.computed_columns import compute_column
 from converters.selection import where, with_labels, with_names
 from skelstore import FieldNotFoundError, SourceError, VideoNotFoundError
 from tests.support.contracts import write, written
@@ -222,6 +223,21 @@ def test_computed_columns(tmp_path: Path) -> None:
         text = "frames > 80 and height == 1080 and width in [1920] and not persons == 2"
         expected = [a["frame_dir"] for a in data if a["total_frames"] > 80 and len(a["keypoint"]) != 2]
         assert chosen(where(store, text)) == expected
+
+
+def test_a_column_is_computed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An expression that names it often takes no longer for it."""
+    computed: list[str] = []
+
+    def compute(store: skelstore.Store, name: str) -> Any:
+        computed.append(name)
+        return compute_column(store, name)
+
+    monkeypatch.setattr(selection, "compute_column", compute)
+    data = [{"frame_dir": "a", "keypoint": np.zeros((2, 2, 3, 2), np.float16)}]
+    with skelstore.open(write(tmp_path / "s.zarr", data)) as store:
+        assert chosen(where(store, " or ".join(["persons == 1"] * 5 + ["persons == 2"]))) == ["a"]
+    assert computed == ["persons"]
 
 
 def test_a_column_takes_precedence_over_a_computed_one(tmp_path: Path) -> None:

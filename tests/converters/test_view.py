@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -122,7 +123,7 @@ def test_the_overview_of_other_forms(samples: Path) -> None:
     with served(samples / "k400.zarr", samples / "ntu.zarr", samples / "raw.zarr") as client:
         k400, ntu, raw = client.get("/api/stores").json()["stores"]
     assert [view["name"] for view in k400["views"][:3]] == ["stored", "training", "tracked"]
-    assert (k400["form"], k400["dimensions"], k400["persons_max"]) == ("compressed", 2, 0)
+    assert (k400["form"], k400["dimensions"], k400["persons_max"]) == ("compressed", 2, None)
     assert (ntu["form"], ntu["dimensions"], ntu["joints"]["name"]) == ("dense", 3, "ntu-25")
     assert (raw["form"], raw["dimensions"], raw["joints"]["name"]) == ("raw", 3, "ntu-25")
     assert len({k400["digest"], ntu["digest"], raw["digest"]}) == 3
@@ -261,10 +262,48 @@ def test_a_selection_that_was_forgotten(client: Client) -> None:
 
 def test_a_video_is_found_by_its_name(client: Client) -> None:
     for row in (0, 2, 3, 6):
-        assert client.get("/api/stores/0/find", name=MIXED[row]["frame_dir"]).json() == {"row": row}
+        assert client.get("/api/stores/0/find", name=MIXED[row]["frame_dir"]).json() == {"row": row, "note": None}
     missing = client.get("/api/stores/0/find", name="S001C0019")
-    assert missing.status == 404
-    assert "did you mean" in missing.json()["error"]
+    assert (missing.status, missing.json()["row"]) == (200, None)
+    assert "did you mean" in missing.json()["note"]
+
+
+def test_the_place_of_a_video_in_a_selection(client: Client) -> None:
+    made = client.select(frames_min=10, sort="name", descending=1)["selection"]
+    rows = client.rows(frames_min=10, sort="name", descending=1)
+    for row in range(VIDEOS):
+        place = client.get("/api/stores/0/place", selection=made, row=row).json()["index"]
+        assert place == (rows.index(row) if row in rows else None)
+    assert client.get("/api/stores/0/place", selection="none", row=0).json()["code"] == "selection"
+
+
+def test_groups_are_the_runs_of_equal_values(client: Client) -> None:
+    def splits_of(row: int) -> list[str]:
+        return [name for name in ("train", "val <i>") if MIXED[row].get("frame_dir") in SPLITS[name]]
+
+    def label_of(row: int) -> Any:
+        label = MIXED[row].get("label")
+        return int(label) if isinstance(label, np.number) else label
+
+    values = {"splits": splits_of, "label": label_of}
+    for sort, key in (("split", "splits"), ("label", "label")):
+        for query in ({}, {"descending": 1}, {"frames_min": 12, "label": ["0", "walk"]}):
+            groups = client.select(sort=sort, **query)["groups"]
+            rows = iter(client.rows(sort=sort, **query))
+            for group in groups:
+                assert [values[key](next(rows)) for _ in range(group["videos"])] == [group[key]] * group["videos"]
+            assert next(rows, None) is None
+            found = [json.dumps(group[key]) for group in groups]
+            assert len(set(found)) == len(found)
+            assert groups[-1][key] in ([], None) or "label" in query
+    assert client.select(sort="frames")["groups"] is None
+    assert client.select(sort="label", name="nobody")["groups"] is None
+    assert [group["splits"] for group in client.select(sort="split")["groups"]] == [
+        ["train"],
+        ["train", "val <i>"],
+        ["val <i>"],
+        [],
+    ]
 
 
 def test_class_names_are_listed(tmp_path: Path) -> None:
@@ -371,6 +410,19 @@ def test_the_views_of_compressed_videos(samples: Path) -> None:
                 np.testing.assert_array_equal(arrays["keypoint"], converted.keypoint, strict=True)
                 np.testing.assert_array_equal(arrays["score"], converted.keypoint_score, strict=True)
                 assert header["joints"]["name"] == "h36m-17"
+
+
+def test_the_persons_of_compressed_videos_are_the_most_detections_in_a_frame(samples: Path) -> None:
+    with served(samples / "k400.zarr", samples / "raw.zarr") as client:
+        for number, name in enumerate(("k400.zarr", "raw.zarr")):
+            with skelstore.open(samples / name) as store:
+                most = [int(np.bincount(one["frame_inds"]).max()) for one in store]
+            made = client.select(number)["selection"]
+            listed = client.get(f"/api/stores/{number}/videos", selection=made).json()["videos"]
+            assert [video["persons"] for video in listed] == most
+            assert client.rows(number, persons_min=2) == [row for row, count in enumerate(most) if count >= 2]
+            rows = client.rows(number, sort="persons", descending=1)
+            assert rows == sorted(range(len(most)), key=lambda row: -most[row])
 
 
 @pytest.mark.usefixtures("reading")

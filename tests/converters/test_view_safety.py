@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -9,8 +10,12 @@ import shutil
 import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -21,7 +26,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from converters.cli import entry
-from converters.view import guard, skeletons, thumbnails
+from converters.view import connections, guard, serve, skeletons, thumbnails
 from converters.view.media import Folder
 from skelstore.errors import SourceError
 from tests.support.processes import COMMAND, run_python
@@ -35,7 +40,7 @@ PLACES = [
     "/api/stores",
     *(
         f"/api/stores/0/{name}"
-        for name in ("select", "videos", "find", "problems", "thumbnails", "video", "heatmap", "media")
+        for name in ("select", "videos", "find", "place", "problems", "thumbnails", "video", "heatmap", "media")
     ),
     "/media",
 ]
@@ -101,6 +106,7 @@ FOREIGN = [
     "",
     "a b",
 ]
+FOREIGN += ["[::1].evil.example", "[::1", "::1", "[127.0.0.1]"]
 FOREIGN += ["127.0.0.1@evil.example", "evil.example/127.0.0.1", "127.0.0.1:x", "127.0.0.1:99999", "2130706433"]
 
 
@@ -108,6 +114,34 @@ def test_a_foreign_host_is_refused(client: Client) -> None:
     for host in FOREIGN:
         for place in ("/", "/api/stores", "/media?store=0&row=0", "/page/index.html"):
             refused(client.get(place, {"Host": host.format(port=client.port)}), 403)
+
+
+HOSTS = st.one_of(
+    st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=12),
+    st.ip_addresses().map(str),
+    st.ip_addresses(v=6).map(lambda address: f"[{address}]"),
+    st.sampled_from(["localhost", "127.0.0.1", "[::1]", "LocalHost"]),
+)
+
+
+@given(HOSTS, st.none() | st.integers(0, 70_000), st.sampled_from(["", ".", "@localhost", "%00", "/", "#", "?", "\\"]))
+def test_only_the_names_of_loopback_are_hosts(name: str, port: int | None, tail: str) -> None:
+    """Against a grammar that is written down here: one of four names, and perhaps a port."""
+    host = f"{name}{tail}" + ("" if port is None else f":{port}")
+    expected = re.fullmatch(r"(localhost|127\.0\.0\.1|\[::1\])(:\d{0,5})?", host.lower())
+    if expected and expected[2] and expected[2] != ":":
+        expected = expected if int(expected[2][1:]) < 65_536 else None
+    answers: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        answers.append(200)
+
+    async def send(message: Any) -> None:
+        answers.append(message.get("status", message.get("body")))
+
+    scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": [(b"host", host.encode())]}
+    asyncio.run(guard.Guard(app, "127.0.0.1", 1, None)(scope, None, send))  # type: ignore[arg-type]
+    assert answers[0] == (200 if expected else 403), host
 
 
 def test_hosts_of_this_machine_are_accepted(client: Client) -> None:
@@ -229,6 +263,7 @@ def test_numbers_that_are_none_are_refused(client: Client) -> None:
 def test_what_is_not_there_is_not_found(client: Client) -> None:
     for place in ("video", "heatmap", "media"):
         refused(client.get(f"/api/stores/0/{place}", row=3), 404)
+    refused(client.get("/api/stores/0/place", row=0), 404)
     refused(client.get("/api/stores/0/thumbnails", rows="0,3"), 404)
     refused(client.get("/media", store=0, row=3), 404)
     refused(client.get("/media", store=1, row=0), 404)
@@ -307,9 +342,90 @@ def test_no_request_is_a_fault(client: Client) -> None:
     check_request()
 
 
+def test_long_addresses_are_refused_or_answered(client: Client) -> None:
+    for size in (10_000, 60_000, 2_000_000):
+        many = "&".join(f"label={i}" for i in range(size // 10))
+        for query in (
+            "name=" + "a" * size,
+            "name=" + "%00" * (size // 3),
+            many,
+            "&" * size,
+            "names=" + "%0A" * (size // 3),
+        ):
+            with suppress(ConnectionError):
+                status = client.get(f"/api/stores/0/select?{query}").status
+                assert status == 400 if size > 65_000 else status in (200, 400)
+
+
+def test_many_thumbnails_at_once_are_answered(client: Client) -> None:
+    """More requests than there are threads: each is answered, and so are others meanwhile."""
+    rows = ",".join(["0", "1", "2"] * 40)
+    with ThreadPoolExecutor(40) as pool:
+        asking = [pool.submit(client.get, "/api/stores/0/thumbnails", rows=rows) for _ in range(40)]
+        assert client.get("/api/stores").status == 200
+        assert {answer.result().status for answer in asking} == {200}
+
+
 def test_bytes_that_are_not_http_are_answered(client: Client) -> None:
     for request in (b"\x16\x03\x01\x02\x00", b"GET / HTTP/9.9\r\n\r\n", b"GET /" + b"a" * 200_000 + b" HTTP/1.1\r\n"):
         assert b"200 OK" not in client.raw(request)
+    assert client.get("/api/stores").status == 200
+
+
+def test_who_sends_no_request_does_not_keep_others_out(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Connections on which nothing comes, or a byte now and then, end; one on which requests come stays."""
+    monkeypatch.setattr(connections, "PATIENCE", 0.6)
+    with ExitStack() as stack:
+        slow = [stack.enter_context(socket.create_connection(("127.0.0.1", client.port))) for _ in range(20)]
+        good = HTTPConnection("127.0.0.1", client.port, timeout=20)
+        stack.callback(good.close)
+        began = time.monotonic()
+        answered = 0
+        while time.monotonic() < began + 1.5:
+            for connection in slow[10:]:
+                with suppress(ConnectionError):
+                    connection.sendall(b"G" if answered == 0 else b"X")
+            good.request("GET", "/api/stores")
+            assert good.getresponse().read()
+            answered += 1
+            time.sleep(0.1)
+        assert answered > 5
+        for connection in slow:
+            connection.settimeout(5)
+            with suppress(ConnectionError):
+                while connection.recv(1 << 16):
+                    pass
+
+
+def test_connections_are_limited(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "MOST_CONNECTIONS", 20)
+    with ExitStack() as stack:
+        for _ in range(30):
+            stack.enter_context(socket.create_connection(("127.0.0.1", client.port)))
+        deadline = time.monotonic() + 20
+        refusals = 0
+        while not refusals and time.monotonic() < deadline:
+            with suppress(ConnectionError):
+                client.get("/api/stores")
+                continue
+            refusals += 1
+    assert refusals
+    while True:  # the others have left
+        with suppress(ConnectionError):
+            assert client.get("/api/stores").status == 200
+            break
+
+
+def test_a_header_without_an_end_is_not_kept(client: Client) -> None:
+    """Whichever parser is installed: the memory of a request that has no token yet is bounded."""
+    with socket.create_connection(("127.0.0.1", client.port), timeout=20) as connection:
+        sent = 0
+        with suppress(ConnectionError):
+            connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nX: ")
+            while sent < 64 << 20:
+                connection.sendall(b"a" * 65_536)
+                sent += 65_536
+    assert sent < 32 << 20
     assert client.get("/api/stores").status == 200
 
 
@@ -325,7 +441,12 @@ def test_text_of_a_store_stays_text(tmp_path: Path) -> None:
         (about,) = client.get("/api/stores").json()["stores"]
         assert about["title"] == "<b>&.zarr"
         assert len(about["splits"]) == 200
-        assert about["splits"][0] == {"name": MARKUP, "videos": 1}
+        addressable = MARKUP.replace("\ud800", "?")
+        assert about["splits"][0] == {"name": addressable, "videos": 1}
+        assert client.rows(split=addressable) == [0]
+        for entry in about["labels"]:  # the page asks with the text that it was told
+            asked = str(entry["label"]).replace("\ud800", "?")
+            assert client.select(label=asked)["videos"] == entry["videos"]
         answer = client.get("/api/stores/0/videos", selection=client.select()["selection"])
         assert answer.headers["content-type"] == "application/json"
         videos = answer.json()["videos"]
@@ -484,6 +605,25 @@ def test_damage_is_a_sentence_about_the_video(tmp_path: Path) -> None:
         assert found["checked"] == 3
 
 
+def test_damaged_splits_are_a_sentence_and_the_videos_are_shown(tmp_path: Path) -> None:
+    path = write_store(tmp_path / "s.zarr", [video("a"), video("b")], {"train": ["a"]})
+    table = path / "splits.arrow"
+    data = bytearray(table.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    table.write_bytes(data)
+    with served(path) as client:
+        (about,) = client.get("/api/stores").json()["stores"]
+        assert about["splits"] == []
+        assert "splits.arrow" in about["note"]
+        assert client.rows(sort="split") == [0, 1]
+        made = client.select()["selection"]
+        assert client.get("/api/stores/0/videos", selection=made).json()["videos"][0]["splits"] == []
+        client.get("/api/stores/0/problems", start=1)
+        while (found := client.get("/api/stores/0/problems").json())["state"] == "running":
+            time.sleep(0.02)
+        assert "splits.arrow" in found["error"]
+
+
 def test_a_store_that_was_replaced_is_a_conflict(tmp_path: Path) -> None:
     path = put(tmp_path / "s.zarr", 0)
     with served(path) as client:
@@ -532,6 +672,9 @@ def test_a_video_file_is_played_in_ranges(small: Path, media: Path) -> None:
             assert (part.status, part.body) == (206, data[first : last + 1])
             assert part.headers["content-range"] == f"bytes {first}-{last}/256000"
         assert client.get("/media", {"Range": "bytes=256000-"}, store=0, row=0).status == 416
+        several = "bytes=" + ",".join(f"{2 * i}-{2 * i}" for i in range(90))
+        for text in ("bytes=0-1,3-4", "bytes=0-,0-,0-", "bytes=0-9,5-14", several):
+            refused(client.get("/media", {"Range": text}, store=0, row=0), 416)
         for wrong in ("bytes=x", "bytes=5-1", "lines=1-2", "bytes=" + "0-1," * 300 + "0-1", "bytes=-" + "9" * 99):
             assert client.get("/media", {"Range": wrong}, store=0, row=0).status in (200, 206, 400, 416)
         assert client.get("/media", store=0, row=2).body == b"webm"  # by its path below the folder
@@ -649,6 +792,26 @@ def test_what_cannot_be_viewed_is_a_sentence(small: Path, tmp_path: Path, capsys
         ([small, "--host", "no.such.host.invalid"], "is not known"),
     ):
         assert expected in sentence(capsys, *arguments)
+
+
+@pytest.mark.parametrize("host", [None, "127.0.0.1"])
+def test_the_token_is_on_no_command_line(small: Path, host: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other users of the machine can read the address with which a browser is started."""
+    opened: list[str] = []
+    monkeypatch.setattr(serve, "has_browser", lambda: True)
+    monkeypatch.setattr(serve.webbrowser, "open", opened.append)
+
+    class Ending:
+        def run(self, sockets: Any) -> None:
+            for thread in threading.enumerate():
+                if thread is not threading.current_thread():
+                    thread.join(0.2)
+
+    monkeypatch.setattr(serve, "make_server", lambda *_: Ending())
+    said: list[str] = []
+    serve.serve([small], host=host, port=0, videos=None, opens_browser=True, announce=said.append)
+    assert opened == (said if host is None else [])
+    assert ("token=" in said[0]) == (host is not None)
 
 
 def test_without_the_extra_it_is_named(small: Path) -> None:

@@ -65,7 +65,7 @@ def browser() -> Iterator[Any]:
     if path is None:
         pytest.skip(f"there is no browser on PATH: {', '.join(BROWSERS)}")
     with sync_api.sync_playwright() as playwright:
-        made = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        made = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
         try:
             yield made
         finally:

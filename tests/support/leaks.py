@@ -12,8 +12,8 @@ from collections.abc import Callable
 from multiprocessing import forkserver, resource_tracker
 from pathlib import Path
 
-GRACE = 2.0
-"""Seconds that a thread, a process or a descriptor may take to disappear after its test."""
+GRACE = 10.0
+"""Seconds that a thread, a process or a descriptor may take to disappear after its test, on a machine that is busy."""
 
 
 def open_files() -> dict[str, str]:

@@ -8,6 +8,7 @@ time from a click on a video until the player's canvas has changed, and until th
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import statistics
 import tempfile
@@ -104,6 +105,27 @@ def describe(title: str, values: list[float], unit: str = "ms") -> str:
     return f"{title}: median {statistics.median(values):.1f} {unit}, worst {max(values):.1f} {unit} of {len(values)}"
 
 
+def read_tasks(trace: bytes) -> list[float]:
+    """The CPU time of each task of the page's main thread, in ms: without what other processes took meanwhile."""
+    events = json.loads(trace)["traceEvents"]
+    threads = [one for one in events if one["name"] == "thread_name" and one["args"]["name"] == "CrRendererMain"]
+    mains = {(one["pid"], one["tid"]) for one in threads}
+    tasks = [one for one in events if one["name"] == "RunTask" and (one["pid"], one["tid"]) in mains]
+    return [one.get("tdur", 0) / 1000 for one in tasks]
+
+
+def trace_scrolling(chromium: Any, address: str) -> list[float]:
+    """The CPU time of each task of the page while 5,000 rows are scrolled. Tracing itself takes a part of it."""
+    with visiting(chromium, address) as page:
+        page.expected.append("willReadFrequently")
+        page.add_init_script(OBSERVE)
+        page.goto("/")
+        page.evaluate("window.firstThumbnail")
+        chromium.start_tracing(page=page, categories=["disabled-by-default-devtools.timeline"])
+        page.evaluate(SCROLL, 5_000)
+        return read_tasks(chromium.stop_tracing())
+
+
 def measure(chromium: Any, address: str, runs: int) -> None:
     painted, drawn, gaps, tasks, changed, shown, cpu = [], [], [], [], [], [], []
     for _ in range(runs):
@@ -136,6 +158,8 @@ def measure(chromium: Any, address: str, runs: int) -> None:
     print(f"; {sum(gap > 50 for gap in gaps)} over 50 ms; long tasks: {[round(task) for task in tasks]}")
     for name in CPU:
         print(describe(f"  CPU time of the page per frame, {name}", [one[name] for one in cpu]))
+    own = trace_scrolling(chromium, address)
+    print(describe("CPU time of the page's 100 longest tasks while it scrolls and is traced", sorted(own)[-100:]))
     print(describe("from a click to a changed canvas", changed))
     print(describe("from a click to the video", shown))
 

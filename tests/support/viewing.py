@@ -78,7 +78,7 @@ class Client:
         """The answer to the bytes of a request, or the part of it that came before the connection was reset."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=20) as connection:
             parts = []
-            with suppress(ConnectionError):
+            with suppress(OSError):  # "not connected", too, if the server has already closed
                 connection.sendall(request)
                 connection.shutdown(socket.SHUT_WR)
                 while part := connection.recv(1 << 16):

@@ -28,7 +28,7 @@ from converters.inputs.table_limits import MOST_ROWS
 from skelstore.errors import SourceError
 from skelstore.format.files import open_regular
 from skelstore.format.values import Json
-from skelstore.wording import counted, shown
+from skelstore.wording import shown
 
 NAME = "kinetics-skeleton"
 SUFFIX = ".json"
@@ -62,6 +62,7 @@ class KineticsSkeletonFiles(PoseClips):
     lists_frames = True
     notes = ("box_score is the mean of the scores of the joints: Kinetics-Skeleton does not score persons",)
     scores_persons = False
+    names = ("pose", "score")
     _own: _Label | None = None
     """The label of the clip that was read last."""
 
@@ -119,19 +120,18 @@ class KineticsSkeletonFiles(PoseClips):
                 top["data"] = True
                 continue
             top["data"] = True
-            frame = self._frame(where, element.place, element.value, last)
+            place = element.place
+            frame = self._frame(where, place, element.value, last)
             last = frame
             frames += 1
-            detections.see_frame(frame)
+            if frames == 1:
+                detections.see_frame(frame)
             if len(element.value) > 2:
                 detections.not_kept(element.value.keys() - {"frame_index", "skeleton"})
             for i, person in enumerate(element.value["skeleton"]):
-                place = f"{element.place}.skeleton[{i}]"
-                row = self._row(where, place, person, detections)
-                if row is None:
-                    detections.leave_out()
-                else:
-                    detections.add(place, frame, row)
+                self._add(where, f"{place}.skeleton[{i}]", frame, person, detections)
+        if last >= 0:
+            detections.see_frame(last)
         if "data" not in top:
             raise SourceError(f"{where} has no list 'data'; expected an object with data, label and label_index")
         self._own = _label_of(where, top)
@@ -216,22 +216,19 @@ class KineticsSkeletonFiles(PoseClips):
             )
         return number
 
-    def _row(self, where: str, place: str, person: object, detections: Detections) -> list[float] | None:
-        """x, y and score of the joints of a person; None if there are no joints."""
-        if type(person) is not dict or not {"pose", "score"} <= person.keys():
+    def _add(self, where: str, place: str, frame: int, person: object, detections: Detections) -> None:
+        """Add a person, or leave out one without joints."""
+        if type(person) is not dict or "pose" not in person or "score" not in person:
             raise SourceError(f"{where}: {place} is {shown(person)}; expected an object with pose and score")
         if len(person) > 2:
             detections.not_kept(person.keys() - {"pose", "score"})
-        pose = detections.numbers(person["pose"], f"{place}.pose")
-        score = detections.numbers(person["score"], f"{place}.score")
-        if len(pose) != 2 * len(score):
-            raise SourceError(
-                f"{where}: {place} has {counted(len(pose), 'coordinate')} and {counted(len(score), 'score')}; expected "
-                "x and y for each score"
-            )
-        row = [0.0] * (3 * len(score))
-        row[0::3], row[1::3], row[2::3] = pose[0::2], pose[1::2], score
-        return row or None
+        pose, scores = person["pose"], person["score"]
+        if pose == [] == scores:
+            detections.leave_out()
+            return
+        if type(scores) is not list:
+            detections.numbers(scores, place, "score")
+        detections.add(place, frame, pose, joint_scores=scores)
 
 
 def _id(entry: Entry) -> str:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import codecs
 import os
 from collections.abc import Mapping
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from converters.inputs.candidate import Candidate
 from converters.inputs.detections import Detections
 from converters.inputs.json_elements import Element, elements
 from converters.inputs.listing import Entry
+from converters.inputs.number_rows import has_only_lists
 from converters.inputs.pose_clips import PoseClips
 from converters.pickles.file import PickleFile
 from skelstore.errors import SourceError
@@ -36,6 +38,7 @@ _NOTES = (
     "of meta_info, dataset_name and the names of the joints are kept",
 )
 _KEYS = frozenset({"keypoints", "keypoint_scores", "bbox", "bbox_score", "track_id"})
+_NUMBERS = frozenset({int, float})
 _MEMBERS = ("meta_info", "instance_info")
 _MOST_PERSONS = 1000
 """Persons of a pickle of list[person][frame]."""
@@ -116,7 +119,8 @@ class _Frames:
         instances = value
         if form == "a frame":
             frame, instances = value["frame_id"], value["instances"]
-            self._detections.not_kept(value.keys() - {"frame_id", "instances"})
+            if len(value) > 2:
+                self._detections.not_kept(value.keys() - {"frame_id", "instances"})
             if type(frame) is not int or type(instances) is not list:
                 raise SourceError(
                     f"{self._where}: {place} has frame_id {shown(frame)} and instances {shown_sized(instances)}; "
@@ -130,7 +134,7 @@ class _Frames:
 
 def _form(value: object) -> str:
     """The form of an element of the list; empty if it is none."""
-    if type(value) is list and all(type(item) is dict for item in value):
+    if type(value) is list and {dict}.issuperset(map(type, value)):
         return "a list of instances"
     if type(value) is not dict:
         return ""
@@ -163,11 +167,13 @@ def _add(where: str, place: str, frame: int, instance: object, detections: Detec
             "two lists of the same length"
         )
     width = len(points[0]) if type(points[0]) is list else 0
-    if width not in (2, 3) or any(type(point) is not list or len(point) != width for point in points):
+    if width not in (2, 3) or not has_only_lists(points) or set(map(len, points)) != {width}:
         raise SourceError(f"{where}: {place}.keypoints is not a list of joints [x, y] or [x, y, z] of one length")
+    row = list(chain.from_iterable(points))
     fields: dict[str, object] = {"box": _box(where, place, instance.get("bbox"))}
     if width == 3:
-        fields["keypoint_z"] = [point[2] for point in points]
+        fields["keypoint_z"] = row[2::3]
+        del row[2::3]
     if not instance.keys() <= _KEYS:
         detections.not_kept(instance.keys() - _KEYS)
     track = instance.get("track_id")
@@ -176,7 +182,8 @@ def _add(where: str, place: str, frame: int, instance: object, detections: Detec
     detections.add(
         place,
         frame,
-        [value for point, score in zip(points, scores, strict=True) for value in (point[0], point[1], score)],
+        row,
+        joint_scores=scores,
         score=instance.get("bbox_score"),
         track=track if track is None or track >= 0 else None,
         fields=fields,
@@ -188,7 +195,7 @@ def _box(where: str, place: str, box: object) -> object:
     if box is None or box == []:
         return []
     values = box[0] if type(box) is list and len(box) == 1 else box
-    if type(values) is not list or len(values) != 4 or any(type(value) not in (int, float) for value in values):
+    if type(values) is not list or len(values) != 4 or not _NUMBERS.issuperset(map(type, values)):
         raise SourceError(f"{where}: {place}.bbox is {shown(box)}; expected [[x1, y1, x2, y2]]")
     return [values[0], values[1], values[2] - values[0], values[3] - values[1]]
 

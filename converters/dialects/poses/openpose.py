@@ -9,12 +9,15 @@ points and each hand 21. A joint that was not found is 0, 0, 0. The files do not
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 from converters.dialects.dialect import POSE_OPTIONS, Dialect, recorded_pose_options
 from converters.inputs.candidate import Candidate
 from converters.inputs.clip_files import FrameFile
 from converters.inputs.detections import Detections
-from converters.inputs.json_elements import MOST_ELEMENT, begins_like_json, parse
+from converters.inputs.json_elements import begins_like_json
+from converters.inputs.json_values import MOST_ELEMENT, parse_all
+from converters.inputs.listing import Entry
 from converters.inputs.pose_clips import FrameClips
 from skelstore.errors import SourceError
 from skelstore.wording import kind_of, shown
@@ -31,7 +34,10 @@ _FIELDS = {
 }
 """Key of a person, without ``_2d`` -> the field of the annotation."""
 _FIELDS_3D = {"pose_keypoints_3d": "keypoint_3d"} | {f"{key}_3d": f"{field}_3d" for key, field in _FIELDS.items()}
-_KEYS = {"person_id", "pose_keypoints", "pose_keypoints_2d", *_FIELDS, *(f"{key}_2d" for key in _FIELDS), *_FIELDS_3D}
+_FIELD_OF = _FIELDS | {f"{key}_2d": field for key, field in _FIELDS.items()} | _FIELDS_3D
+_KEYS = {"person_id", "pose_keypoints", "pose_keypoints_2d", *_FIELD_OF}
+_BLOCK_BYTES = 128 << 10
+"""Bytes of files that are parsed at once."""
 _NOTES = (
     "box_score is the mean of the scores of the joints: OpenPose does not score persons",
     "total_frames is the last frame + 1, by the numbers in the names of files",
@@ -52,25 +58,47 @@ class OpenPoseFiles(FrameClips):
     def _layout(self, joints: int) -> str | None:
         return JOINTS.get(joints)
 
-    def _read_frame(self, frame: FrameFile, detections: Detections) -> None:
+    def _read(self, entry: Entry, detections: Detections) -> int | None:
+        """Add the frames of a clip, which are parsed several at once."""
+        texts: list[bytes] = []
+        frames: list[FrameFile] = []
+        size = 0
+        for frame in self._frames[entry.file]:
+            text = self._files.read(frame.name, MOST_ELEMENT)
+            if texts and size + len(text) > _BLOCK_BYTES:
+                self._add_frames(frames, texts, detections)
+                frames, texts, size = [], [], 0
+            frames.append(frame)
+            texts.append(text)
+            size += len(text)
+        self._add_frames(frames, texts, detections)
+        return None
+
+    def _add_frames(self, frames: list[FrameFile], texts: list[bytes], detections: Detections) -> None:
+        values = parse_all(texts, (self._files.where(frame.name) for frame in frames))
+        for frame, value in zip(frames, values, strict=True):
+            detections.see_frame(frame.number)
+            self._add_frame(frame, value, detections)
+
+    def _add_frame(self, frame: FrameFile, value: Any, detections: Detections) -> None:
         where = self._files.where(frame.name)
-        value = parse(self._files.read(frame.name, MOST_ELEMENT), where)
         if type(value) is not dict or type(value.get("people")) is not list:
             raise SourceError(f"{where} holds {kind_of(value)} without a list 'people'; expected a frame of OpenPose")
-        detections.not_kept(key for key in value.keys() - {"version", "people"} if value[key])
+        if len(value) > 2:
+            detections.not_kept(key for key in value.keys() - {"version", "people"} if value[key])
         ids = [_id(where, i, person) for i, person in enumerate(value["people"])]
-        counts = Counter(ids)
+        counts = Counter(ids) if any(track is not None for track in ids) else {}
         for i, (person, track) in enumerate(zip(value["people"], ids, strict=True)):
             place = f"{frame.name}: people[{i}]"
-            detections.not_kept(key for key in person.keys() - _KEYS if person[key])
+            if not person.keys() <= _KEYS:
+                detections.not_kept(key for key in person.keys() - _KEYS if person[key])
             pose = person.get("pose_keypoints_2d", person.get("pose_keypoints"))
-            fields = {field: person.get(f"{key}_2d", person.get(key)) for key, field in _FIELDS.items()}
-            fields |= {field: person.get(key) for key, field in _FIELDS_3D.items()}
+            fields = {_FIELD_OF[key]: points for key, points in person.items() if key in _FIELD_OF and points != []}
             if not pose:
                 detections.leave_out()
                 detections.not_kept(f"{field} without body" for field, points in fields.items() if points)
                 continue
-            detections.add(place, frame.number, pose, track=track if counts[track] == 1 else None, fields=fields)
+            detections.add(place, frame.number, pose, track=track if counts.get(track) == 1 else None, fields=fields)
 
 
 def _id(where: str, index: int, person: object) -> int | None:

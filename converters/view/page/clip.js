@@ -18,10 +18,13 @@ class Run {
     this.present = arrays.present.data;
   }
 
-  /** Whether the joint at a position of [P, T, V] has a place: finite, with a score above zero, not all zero without one. */
+  /**
+   * Whether the joint at a position of [P, T, V] was found: finite, with a score above zero, and in an image not at
+   * (0, 0). In 3D the origin is a place like any other. A person who is absent has no joints.
+   */
   isThere(at) {
-    if (this.score && !(this.score[at] > 0)) return false;
-    let zero = !this.score;
+    if (!this.present[Math.floor(at / this.joints)] || (this.score && !(this.score[at] > 0))) return false;
+    let zero = this.size === 2;
     for (let axis = 0; axis < this.size; axis++) {
       const value = this.keypoint[at * this.size + axis];
       if (!Number.isFinite(value)) return false;

@@ -120,7 +120,18 @@ export function shownName(video) {
 export function shownClass(video) {
   if (video.class) return visible(video.class);
   if (video.label === null || video.label === undefined) return "";
-  return `label ${Array.isArray(video.label) ? video.label.join(", ") : visible(String(video.label))}`;
+  return `label ${visible([video.label].flat().join(", "))}`;
+}
+
+/** The title of a group of videos with one label, or in one set of splits. */
+export function shownGroup(group) {
+  if (group.splits) return group.splits.map(visible).join(", ") || "In no split";
+  return shownClass(group) || "No label";
+}
+
+/** Whether an address can hold the name of a video; lone surrogates, and names that the server has cut, cannot be found. */
+export function isAddressable(name) {
+  return name !== null && name.length < 4_000 && name.isWellFormed();
 }
 
 /** Calls `action` once after a pause of `milliseconds` in the calls. */

@@ -11,6 +11,7 @@ const SORTS = [
   ["stored", "as stored"],
   ["name", "name"],
   ["label", "class"],
+  ["split", "split"],
   ["frames", "length"],
   ["persons", "persons"],
 ];
@@ -45,8 +46,8 @@ export class Filters {
       make("div", { class: "field" }, this.name),
       ...(this.splits.length ? [group("Split", make("div", { class: "pills" }, ...this.splits))] : []),
       ...this.#classes(),
-      group("Length in frames", range(fmin, fmax, `up to ${count(store.frames_max ?? 0)}`)),
-      group("Persons", range(pmin, pmax, `up to ${count(store.persons_max ?? 0)}`)),
+      group("Length in frames", range(fmin, fmax, `up to ${count(store.frames_max)}`)),
+      group("Persons", range(pmin, pmax, store.persons_max === null ? "in a frame" : `up to ${count(store.persons_max)}`)),
       group("Expression", this.where, this.whereError),
       group("Marks", this.#marks()),
       group("Check", this.findings.build(number)),
@@ -171,7 +172,8 @@ export class Filters {
 
   /** The name of a class, or its label as text. */
   className(label) {
-    return visible(this.store.classes?.[label]) || `label ${label}`;
+    const name = /^\d+$/.test(label) ? this.store.classes?.[label] : null;
+    return visible(name) || `label ${visible(String(label))}`;
   }
 
   #marks() {

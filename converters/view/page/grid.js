@@ -1,11 +1,11 @@
 // The grid of moving thumbnails: only the cells in view exist, and they are used again while one scrolls.
 
-import { counted, iconButton, make, shownClass, shownName } from "/page/dom.js";
-import { anatomy, drawThumbnail } from "/page/skeleton.js";
+import { Cell, heightOf } from "/page/cell.js";
+import { count, make } from "/page/dom.js";
+import { GAP, Rows } from "/page/rows.js";
+import { anatomy } from "/page/skeleton.js";
 import { Thumbnails } from "/page/videos.js";
 
-const GAP = 10;
-const CAPTION = 58;
 const MAX_HEIGHT = 12_000_000;
 /** Browsers lay out elements of up to some 17 million pixels; taller grids scroll faster than the mouse. */
 
@@ -18,12 +18,15 @@ const DRAWING = 5;
 export class Grid {
   #cells = new Map();
   #free = [];
+  #headings = new Map();
+  #freeHeadings = [];
   #selection = null;
   #thumbnails = null;
   #anatomies = new Map();
-  #columns = 1;
+  #rows = new Rows(0, 1, 1, null);
   #active = 0;
   #list = make("ul", { class: "cells", "aria-label": "Videos" });
+  #now = makeHeading("div", { class: "heading now", "aria-hidden": "true", hidden: true });
   #empty = make("p", { class: "empty", text: "No video fits these filters.", hidden: true });
   #moving = true;
   #step = 0;
@@ -31,16 +34,16 @@ export class Grid {
   #asked = false;
   #range = [0, 0];
   #cellWidth = 176;
-  #cellHeight = 0;
-  #height = 0;
+  #view = 0;
+  #shownTop = 0;
   #drawnTop = 0;
   #still = matchMedia("(prefers-reduced-motion: reduce)");
 
-  /** `actions`: open(video, index), marked(name), toggleMark(name), failed(error). */
+  /** `actions`: open(video, index), address(video), marked(name), toggleMark(name), failed(error). */
   constructor(scroller, actions) {
     this.scroller = scroller;
     this.actions = actions;
-    scroller.append(this.#list, this.#empty);
+    scroller.append(this.#now.item, this.#list, this.#empty);
     scroller.addEventListener("scroll", () => this.#render(), { passive: true });
     scroller.addEventListener("keydown", (event) => this.#onKey(event));
     new ResizeObserver(() => this.#resize()).observe(scroller);
@@ -58,23 +61,23 @@ export class Grid {
     this.redraw();
   }
 
-  /** Shows the videos of a selection, or none while it is null. */
+  /** Shows the videos of a selection of a store. */
   show(selection, store) {
-    const other = this.#thumbnails?.store !== selection?.store;
-    this.#selection = selection;
-    if (selection && other) {
+    if (this.#thumbnails?.store !== selection.store) {
       this.#thumbnails = new Thumbnails(selection.store, () => this.#fillAll(), this.actions.failed);
       this.#anatomies.clear();
     }
-    this.layoutOfJoints = store?.joints ?? null;
+    this.#selection = selection;
+    this.layoutOfJoints = store.joints;
     this.#active = 0;
-    this.#empty.hidden = !selection || selection.videos > 0;
+    this.#empty.hidden = selection.videos > 0;
     for (const cell of this.#cells.values()) {
-      this.#release(cell);
-      this.#hide(cell);
-      this.#clear(cell);
+      this.#free.push(cell);
+      cell.hide();
+      cell.clear();
     }
     this.#cells.clear();
+    for (const number of [...this.#headings.keys()]) this.#dropHeading(number);
     this.scroller.scrollTop = 0;
     this.#resize();
   }
@@ -86,47 +89,49 @@ export class Grid {
 
   /** Draws everything in view again, after a change of theme or marks. */
   redraw() {
-    for (const cell of this.#cells.values()) cell.drawn = -1;
+    for (const cell of this.#cells.values()) cell.invalidate();
     this.#fillAll();
   }
 
   /** Scrolls a video into view and gives its cell the focus. */
   focus(index) {
     if (!this.#selection?.videos) return;
+    const before = this.#cells.get(this.#active);
+    if (before) before.focusable = false;
     this.#active = Math.max(0, Math.min(index, this.#selection.videos - 1));
-    const top = Math.floor(this.#active / this.#columns) * this.#rowHeight;
+    const { top } = this.#rows.place(this.#active);
     const view = this.#top();
-    if (top < view) this.#scrollTo(top - GAP);
-    else if (top + this.#rowHeight > view + this.scroller.clientHeight)
-      this.#scrollTo(top + this.#rowHeight - this.scroller.clientHeight + GAP);
+    const bottom = top + this.#rows.rowHeight;
+    if (top - this.#rows.heading < view) this.#scrollTo(top - GAP - this.#rows.heading);
+    else if (bottom > view + this.#view) this.#scrollTo(bottom - this.#view);
     this.#render();
-    this.#cells.get(this.#active)?.link.focus({ preventScroll: true });
-  }
-
-  get #rowHeight() {
-    return this.#cellHeight + GAP;
+    const cell = this.#cells.get(this.#active);
+    if (!cell) return;
+    cell.focusable = true;
+    cell.link.focus({ preventScroll: true });
   }
 
   #resize() {
+    this.#view = this.scroller.clientHeight; // kept, since reading it later in a frame would cost a layout
     const width = this.scroller.clientWidth - 2 * GAP;
-    if (width <= 0) return;
-    const first = Math.floor(this.#top() / (this.#rowHeight || 1)) * this.#columns;
+    if (width <= 0 || !this.#selection) return;
+    const before = this.#rows;
+    const first = before.between(this.#top(), this.#top())[0];
     const smallest = width < 520 ? 150 : 176;
-    this.#columns = Math.max(1, Math.floor((width + GAP) / (smallest + GAP)));
-    this.#cellWidth = (width - (this.#columns - 1) * GAP) / this.#columns;
-    this.#cellHeight = Math.round(this.#cellWidth * 0.72) + CAPTION;
-    const rows = Math.ceil((this.#selection?.videos ?? 0) / this.#columns);
-    this.#height = rows * this.#rowHeight + GAP;
-    this.#list.style.height = `${Math.min(this.#height, MAX_HEIGHT)}px`;
-    for (const cell of this.#cells.values()) this.#size(cell);
-    if (first) this.#scrollTo((first / this.#columns) * this.#rowHeight);
+    const columns = Math.max(1, Math.floor((width + GAP) / (smallest + GAP)));
+    this.#cellWidth = Math.floor((width - (columns - 1) * GAP) / columns); // texts at parts of pixels are blurred
+    this.#rows = new Rows(this.#selection.videos, columns, heightOf(this.#cellWidth), this.#selection.groups);
+    this.#list.style.height = `${Math.min(this.#rows.height, MAX_HEIGHT)}px`;
+    for (const cell of this.#cells.values()) cell.size(this.#cellWidth, heightOf(this.#cellWidth));
+    if (this.scroller.scrollTop && first < before.videos)
+      this.#scrollTo(this.#rows.place(first).top - GAP - this.#rows.heading);
     this.#render();
   }
 
   /** How many pixels of the grid one pixel of the scroll bar stands for. */
   get #ratio() {
-    const view = this.scroller.clientHeight;
-    return this.#height <= MAX_HEIGHT ? 1 : (this.#height - view) / (MAX_HEIGHT - view);
+    const { height } = this.#rows;
+    return height <= MAX_HEIGHT ? 1 : (height - this.#view) / (MAX_HEIGHT - this.#view);
   }
 
   #top() {
@@ -138,28 +143,56 @@ export class Grid {
   }
 
   #render() {
-    const selection = this.#selection;
-    const view = this.scroller.clientHeight;
-    if (!selection || !view) return;
-    const top = this.#top();
-    const first = Math.max(0, Math.floor((top - GAP) / this.#rowHeight) - 1) * this.#columns;
-    const last = Math.min(selection.videos, (Math.ceil((top + view) / this.#rowHeight) + 1) * this.#columns);
+    const rows = this.#rows;
+    const view = this.#view;
+    if (!this.#selection || !view) return;
+    const { scrollTop } = this.scroller;
+    const top = scrollTop * this.#ratio;
+    this.#shownTop = top;
+    const [first, last] = rows.between(top - rows.rowHeight, top + view + rows.rowHeight);
     for (const [index, cell] of this.#cells) {
-      if (index < first || index >= last) {
-        this.#release(cell);
-        this.#cells.delete(index);
-      }
+      if (index >= first && index < last) continue;
+      this.#free.push(cell); // hidden below, unless it is taken at once: showing it again would cost a layout
+      this.#cells.delete(index);
     }
-    const shift = this.scroller.scrollTop - top;
+    const shift = scrollTop - top;
     for (let index = first; index < last; index++) {
       const cell = this.#cells.get(index) ?? this.#place(index);
-      const row = Math.floor(index / this.#columns);
-      const x = GAP + (index - row * this.#columns) * (this.#cellWidth + GAP);
-      cell.item.style.transform = `translate(${x}px, ${GAP + row * this.#rowHeight + shift}px)`;
+      const place = rows.place(index);
+      cell.moveTo(GAP + place.column * (this.#cellWidth + GAP), place.top + shift);
     }
-    for (const cell of this.#free) this.#hide(cell);
+    for (const cell of this.#free) cell.hide();
+    this.#showHeadings(top, view, shift);
     this.#range = [first, last];
     this.#fetch();
+  }
+
+  #showHeadings(top, view, shift) {
+    const rows = this.#rows;
+    const none = !rows.heading || !this.#selection.videos;
+    this.#now.item.hidden = none;
+    if (none) return;
+    const [from, to] = [rows.groupAt(top), rows.groupAt(top + view)];
+    for (const number of [...this.#headings.keys()]) if (number < from || number > to) this.#dropHeading(number);
+    for (let number = from; number <= to; number++) {
+      let heading = this.#headings.get(number);
+      if (!heading) {
+        heading = this.#freeHeadings.pop() ?? makeHeading("li", { class: "heading", role: "none" });
+        if (!heading.item.isConnected) this.#list.append(heading.item);
+        this.#headings.set(number, heading);
+        fillHeading(heading, rows.groups[number]);
+        heading.item.hidden = false;
+      }
+      heading.item.style.transform = `translateY(${rows.topOf(number) + shift}px)`;
+    }
+    fillHeading(this.#now, rows.groups[from]);
+  }
+
+  #dropHeading(number) {
+    const heading = this.#headings.get(number);
+    heading.item.hidden = true;
+    this.#freeHeadings.push(heading);
+    this.#headings.delete(number);
   }
 
   /** Asks for what is in view: at once if nothing is on its way, else after a pause, so that a fast scroll asks little. */
@@ -190,88 +223,24 @@ export class Grid {
   }
 
   #place(index) {
-    const cell = this.#free.pop() ?? this.#create();
-    cell.index = index;
-    cell.thumbnail = undefined;
-    cell.item.hidden = false;
-    cell.item.setAttribute("aria-posinset", String(index + 1));
-    if (cell.of !== this.#selection.videos)
-      cell.item.setAttribute("aria-setsize", String((cell.of = this.#selection.videos)));
-    const tabIndex = index === this.#active ? 0 : -1;
-    if (cell.link.tabIndex !== tabIndex) cell.link.tabIndex = tabIndex;
+    const cell = this.#free.pop() ?? this.#makeCell();
+    cell.use(index, this.#selection.videos, index === this.#active);
     this.#cells.set(index, cell);
     if (this.#selection.video(index)) this.#fill(cell);
-    else if (cell.video) this.#clear(cell);
-    if (cell.drawn !== -1) this.#wipe(cell);
+    else cell.clear();
     return cell;
   }
 
-  #clear(cell) {
-    cell.video = null;
-    cell.item.classList.add("waiting");
-    cell.title.data = cell.name.data = cell.facts.data = cell.flag.data = "";
-  }
-
-  #wipe(cell) {
-    cell.drawn = -1;
-    cell.context.clearRect(0, 0, cell.canvas.width, cell.canvas.height);
-  }
-
-  /** A cell that is released is hidden only if it is not placed anew at once: showing it again would cost a layout. */
-  #release(cell) {
-    this.#free.push(cell);
-  }
-
-  #hide(cell) {
-    if (!cell.item.hidden) cell.item.hidden = true;
-  }
-
-  #create() {
-    const canvas = make("canvas", { "aria-hidden": "true" });
-    const [title, name, facts, flag] = ["", "", "", ""].map((text) => document.createTextNode(text));
-    const link = make(
-      "a",
-      { class: "cell", tabindex: "-1" },
-      canvas,
-      make("span", { class: "cell-class" }, title),
-      make("bdi", { class: "cell-name" }, name),
-      make("span", { class: "cell-facts" }, facts, make("span", { class: "flag" }, flag)),
-    );
-    const mark = iconButton("mark", "Mark", null, { class: "cell-mark", tabindex: "-1" });
-    const item = make("li", { class: "item waiting" }, link, mark);
-    const cell = {
-      item,
-      link,
-      canvas,
-      context: canvas.getContext("2d"),
-      title,
-      name,
-      facts,
-      flag,
-      mark,
-      drawn: -1,
-      video: null,
-    };
-    link.addEventListener("click", (event) => {
-      if (event.ctrlKey || event.metaKey || event.shiftKey || !cell.video) return;
-      event.preventDefault();
+  #makeCell() {
+    const { address, marked, toggleMark } = this.actions;
+    const open = (cell) => {
       this.#active = cell.index;
       this.actions.open(cell.video, cell.index);
-    });
-    mark.addEventListener("click", () => cell.video && this.actions.toggleMark(cell.video.name));
-    this.#size(cell);
-    this.#list.append(item);
+    };
+    const cell = new Cell({ open, address, marked, toggleMark });
+    cell.size(this.#cellWidth, heightOf(this.#cellWidth));
+    this.#list.append(cell.item);
     return cell;
-  }
-
-  #size(cell) {
-    cell.item.style.width = `${this.#cellWidth}px`;
-    cell.item.style.height = `${this.#cellHeight}px`;
-    const density = Math.min(2, devicePixelRatio);
-    const [width, height] = [Math.round(this.#cellWidth * density), Math.round((this.#cellHeight - CAPTION) * density)];
-    if (cell.canvas.width === width && cell.canvas.height === height) return;
-    [cell.canvas.width, cell.canvas.height] = [width, height];
-    cell.drawn = -1;
   }
 
   #fillAll() {
@@ -280,52 +249,22 @@ export class Grid {
 
   #fill(cell) {
     const video = this.#selection?.video(cell.index);
-    if (!video) return;
-    if (cell.video !== video) {
-      const facts = [];
-      if (video.frames !== null) facts.push(counted(video.frames, "frame"));
-      if (video.persons !== null) facts.push(counted(video.persons, "person"));
-      if (!cell.video) cell.item.classList.remove("waiting");
-      cell.video = video;
-      cell.title.data = shownClass(video) || "\u00a0";
-      cell.name.data = shownName(video);
-      cell.facts.data = facts.join(" · ");
-      cell.flag.data = video.problems?.length ? counted(video.problems.length, "finding") : "";
-      cell.link.href = this.actions.address(video);
-    }
-    const marked = video.name !== null && this.actions.marked(video.name);
-    if (cell.marked !== marked || cell.markName !== video.name) {
-      cell.marked = marked;
-      cell.markName = video.name;
-      cell.mark.hidden = video.name === null;
-      cell.mark.setAttribute("aria-pressed", String(marked));
-      cell.mark.setAttribute("aria-label", `Mark ${shownName(video)}`);
-    }
-    cell.thumbnail = this.#thumbnails.get(video.row);
+    if (video) cell.fill(video, this.#thumbnails.get(video.row));
   }
 
   #animate(now) {
     requestAnimationFrame((next) => this.#animate(next));
-    if (!this.scroller.clientHeight) return;
+    if (!this.#view) return;
     if (this.moving) this.#step = Math.floor(now / STEP);
     const start = performance.now();
-    const moved = Math.abs(this.#top() - this.#drawnTop);
-    this.#drawnTop = this.#top();
-    if (moved > this.scroller.clientHeight / 2) return; // what is in view now is gone in the next frame
+    const moved = Math.abs(this.#shownTop - this.#drawnTop);
+    this.#drawnTop = this.#shownTop;
+    if (moved > this.#view / 2) return; // what is in view now is gone in the next frame
     for (const cell of this.#cells.values()) {
-      if (!cell.thumbnail || cell.drawn === this.#step) continue;
-      this.#draw(cell);
+      if (!cell.needs(this.#step)) continue;
+      cell.draw(this.#step, this.moving, this.anatomyOf(cell.thumbnail.joints));
       if (performance.now() - start > DRAWING) break;
     }
-  }
-
-  #draw(cell) {
-    const { thumbnail, canvas, context } = cell;
-    cell.drawn = this.#step;
-    if (!thumbnail.frames) return;
-    const frame = this.moving ? (this.#step + cell.video.row * 5) % thumbnail.frames : Math.floor(thumbnail.frames / 2);
-    context.clearRect(0, 0, canvas.width, canvas.height);
-    drawThumbnail(context, thumbnail, frame, this.anatomyOf(thumbnail.joints), canvas.width, canvas.height);
   }
 
   /** The bones and sides of thumbnails with a number of joints. */
@@ -337,31 +276,44 @@ export class Grid {
 
   #onKey(event) {
     if (event.ctrlKey || event.metaKey || event.altKey || !this.#selection?.videos) return;
-    const page = Math.max(1, Math.floor(this.scroller.clientHeight / this.#rowHeight)) * this.#columns;
+    const page = Math.max(1, Math.floor(this.#view / this.#rows.rowHeight));
     const moves = {
-      ArrowLeft: -1,
-      ArrowRight: 1,
-      ArrowUp: -this.#columns,
-      ArrowDown: this.#columns,
-      PageUp: -page,
-      PageDown: page,
-      Home: -Infinity,
-      End: Infinity,
+      ArrowLeft: () => this.#active - 1,
+      ArrowRight: () => this.#active + 1,
+      ArrowUp: () => this.#below(-1),
+      ArrowDown: () => this.#below(1),
+      PageUp: () => this.#below(-page),
+      PageDown: () => this.#below(page),
+      Home: () => 0,
+      End: () => Infinity,
     };
-    if (event.key in moves) {
+    if (Object.hasOwn(moves, event.key)) {
       event.preventDefault();
-      this.#setActive(this.#active + moves[event.key]);
+      this.focus(moves[event.key]());
     } else if (event.key === "m") {
       const video = this.#cells.get(this.#active)?.video;
       if (video && video.name !== null) this.actions.toggleMark(video.name);
     }
   }
 
-  #setActive(index) {
-    const before = this.#cells.get(this.#active);
-    if (before) before.link.tabIndex = -1;
-    this.focus(index);
-    const cell = this.#cells.get(this.#active);
-    if (cell) cell.link.tabIndex = 0;
+  /** The video so many rows below the active one, or above it. */
+  #below(rows) {
+    let index = this.#active;
+    for (let step = 0; step < Math.abs(rows); step++) index = this.#rows.beside(index, Math.sign(rows));
+    return index;
   }
+}
+
+/** The heading of a group of videos; the one named `now` stays above those in view. */
+function makeHeading(tag, properties) {
+  const [title, videos] = ["", ""].map((text) => document.createTextNode(text));
+  const text = make("h3", {}, make("bdi", {}, title), make("span", { class: "number" }, videos));
+  return { item: make(tag, properties, text), title, videos };
+}
+
+function fillHeading(heading, group) {
+  if (heading.group === group) return;
+  heading.group = group;
+  heading.title.data = group.title;
+  heading.videos.data = count(group.videos);
 }

@@ -1,7 +1,7 @@
 // Opens the page: the stores, the state, and who is told of what.
 
 import { ApiError, getArrays, getJson } from "/page/api.js";
-import { choice, count, counted, icon, make, setIcon, visible } from "/page/dom.js";
+import { choice, count, counted, icon, isAddressable, make, setIcon, shownGroup, visible } from "/page/dom.js";
 import { Filters } from "/page/filters.js";
 import { Grid } from "/page/grid.js";
 import { buildHelp, listen } from "/page/keyboard.js";
@@ -16,6 +16,7 @@ class Page {
   #selecting = 0;
   #opening = 0;
   #opened = null;
+  #sentences = { videos: "", video: "" };
   selection = null;
 
   constructor() {
@@ -38,7 +39,7 @@ class Page {
       neighbour: (by) => this.#neighbour(by),
       marked: (name) => this.marks.has(name),
       toggleMark: () => this.player.video?.name !== null && this.marks.toggle(this.player.video.name),
-      second: async (store, name) => (await getJson(`/api/stores/${store}/find`, { name: name ?? "" })).row,
+      second: (store, name) => getJson(`/api/stores/${store}/find`, { name: name ?? "" }),
     });
     this.#buttons();
   }
@@ -82,7 +83,7 @@ class Page {
   }
 
   get #number() {
-    return this.stores[this.state.now.s] ? this.state.now.s : "0";
+    return Object.hasOwn(this.stores, this.state.now.s) && this.state.now.s !== "length" ? this.state.now.s : "0";
   }
 
   get store() {
@@ -132,7 +133,8 @@ class Page {
       });
       if (selecting !== this.#selecting) return;
       this.filters.showError("");
-      this.#show(new Selection(this.#number, answer.selection, answer.videos), note);
+      const groups = answer.groups?.map((group) => ({ title: shownGroup(group), videos: group.videos })) ?? null;
+      this.#show(new Selection(this.#number, answer.selection, answer.videos, groups), note);
     } catch (error) {
       if (selecting !== this.#selecting) return;
       if (error instanceof ApiError && error.status === 400 && now.where) this.filters.showError(error.message);
@@ -150,30 +152,29 @@ class Page {
     $("count").textContent = note ? `${text}. ${note}` : text;
     $("filters-button").classList.toggle("active", this.filters.active > 0);
     this.grid.show(selection, this.store);
-    this.#banner("");
+    this.#banner(this.store.note ?? "");
   }
 
   #address(video) {
     const fragment = new URLSearchParams(location.hash.slice(1));
     fragment.delete("frame");
-    if (video.name === null) fragment.set("row", video.row);
-    else fragment.set("video", video.name.toWellFormed());
+    for (const [name, value] of Object.entries(routeOf(video))) {
+      if (value === null || value === "") fragment.delete(name);
+      else fragment.set(name, value);
+    }
     return `#${fragment}`;
   }
 
   #openFromGrid(video, index) {
     this.#opened = { video, index };
-    const named = video.name !== null;
-    this.state.push(
-      { video: named ? video.name : null, row: named ? "" : String(video.row), frame: "" },
-      { row: video.row },
-    );
+    this.state.push(routeOf(video), { row: video.row });
   }
 
   /** Shows the grid or the video of the state. */
   async #showRoute(before) {
     const opening = ++this.#opening;
     const { now } = this.state;
+    this.#banner("", "video");
     if (now.video === null && now.row === "") {
       const index = this.#opened?.index;
       this.player.close();
@@ -184,7 +185,7 @@ class Page {
       return;
     }
     let video = this.#opened?.video;
-    if (!video || video.name !== (now.video ?? null) || (now.row && video.row !== Number(now.row))) {
+    if (!video || (now.row === "" ? video.name !== now.video : video.row !== Number(now.row))) {
       this.#opened = null;
       video = await this.#find(now, opening);
       if (!video || opening !== this.#opening) return;
@@ -204,11 +205,15 @@ class Page {
   async #find(now, opening) {
     try {
       let row = now.row !== "" ? Number(now.row) : history.state?.row;
-      if (row === undefined) ({ row } = await getJson(`/api/stores/${this.#number}/find`, { name: now.video }));
+      if (row === undefined) {
+        const found = await getJson(`/api/stores/${this.#number}/find`, { name: now.video });
+        if (found.row === null) throw new ApiError(found.note, 404);
+        ({ row } = found);
+      }
       const { header } = await this.#facts(row);
       return { row, name: header.name ?? now.video, label: header.label, class: header.class, splits: [] };
     } catch (error) {
-      if (opening === this.#opening) this.#failed(error);
+      if (opening === this.#opening) this.#failed(error, "video");
       return null;
     }
   }
@@ -219,12 +224,12 @@ class Page {
 
   async #neighbour(by) {
     const { selection } = this;
-    if (!selection) return;
-    // A video that was opened by a link has a known place only among all videos as stored.
-    const whole = selection.videos === this.store.videos && this.state.now.sort === "stored" && !this.state.now.desc;
-    const index = (this.#opened?.index ?? (whole ? this.player.video.row : -1)) + by;
-    if (index < 0 || index >= selection.videos) return;
+    if (!selection?.videos) return;
+    let index;
     try {
+      // The place of a video that was opened by a link is asked for; one that the filters leave out is before the first.
+      index = (this.#opened?.index ?? (await selection.place(this.player.video.row)) ?? -1) + by;
+      if (index < 0 || index >= selection.videos) return;
       await selection.load(index, index + 1);
     } catch (error) {
       this.#failed(error);
@@ -233,11 +238,7 @@ class Page {
     const video = selection.video(index);
     if (!video || selection !== this.selection) return;
     this.#opened = { video, index };
-    const named = video.name !== null;
-    this.state.replace(
-      { video: named ? video.name : null, row: named ? "" : String(video.row), frame: "" },
-      { row: video.row },
-    );
+    this.state.replace(routeOf(video), { row: video.row });
   }
 
   /** Back to the videos. */
@@ -287,16 +288,25 @@ class Page {
       this.#banner("The browser keeps no more marks: export them before you close the page.");
   }
 
-  #failed(error) {
+  #failed(error, about = "videos") {
     if (error.code === "selection") this.select();
-    else if (error.status === 409) this.#banner(`${error.message}. Load the page again.`);
-    else this.#banner(error.message);
+    else if (error.status === 409) this.#banner(`${error.message}. Load the page again.`, about);
+    else this.#banner(error.message, about);
   }
 
-  #banner(text) {
-    $("banner").textContent = text;
-    $("banner").hidden = !text;
+  /** Shows a sentence on the `videos` or on the one `video` that a link leads to, until there is another or none. */
+  #banner(text, about = "videos") {
+    this.#sentences[about] = text;
+    const all = Object.values(this.#sentences).filter(Boolean).join(" ");
+    $("banner").textContent = all;
+    $("banner").hidden = !all;
   }
+}
+
+/** The parameters of the state that lead to a video. */
+function routeOf(video) {
+  const named = isAddressable(video.name);
+  return { video: named ? video.name : null, row: named ? "" : String(video.row), frame: "" };
 }
 
 new Page().start();

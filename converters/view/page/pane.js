@@ -5,6 +5,7 @@ import { Clip } from "/page/clip.js";
 import { Curve } from "/page/curve.js";
 import { choice, counted, labelled, make, setOptions, visible } from "/page/dom.js";
 import { Heatmap } from "/page/heatmap.js";
+import { RATE } from "/page/playback.js";
 import { MOST_DRAWN, Stage } from "/page/stage.js";
 import { JointTable, jointName } from "/page/table.js";
 
@@ -64,8 +65,11 @@ export class Pane {
     return this.clip?.frames ?? 0;
   }
 
+  /** Frames per second: of the video file, or of the store; else as many as the store has, over the file's duration. */
   get rate() {
-    return this.media?.rate || this.clip?.header.rate || null;
+    const { duration } = this.stage.video;
+    const spread = this.media && duration > 0 && duration < Infinity ? this.frames / duration : null;
+    return this.media?.rate || this.clip?.header.rate || spread;
   }
 
   /** Opens a video: {store (as /api/stores has it), number, row, view, preview ({thumbnail, shape} or null)}. */
@@ -148,7 +152,9 @@ export class Pane {
     const media = await getJson(`/api/stores/${this.number}/media`, { row: this.row }).catch(() => null);
     if (opening !== this.#opening || !media?.available) return;
     this.media = media;
-    this.stage.video.src = `/media?store=${this.number}&row=${this.row}`;
+    const { video } = this.stage;
+    video.onloadedmetadata = () => this.media === media && this.actions.opened(this);
+    video.src = `/media?store=${this.number}&row=${this.row}`;
     this.actions.opened(this);
   }
 
@@ -218,7 +224,7 @@ export class Pane {
       if (!video.paused) video.pause();
       return;
     }
-    const time = (frame + 0.5) / (this.media.rate || 30);
+    const time = (frame + 0.5) / (this.rate || RATE);
     const drift = Math.abs(video.currentTime - time);
     if (playing) {
       video.playbackRate = Math.min(4, Math.max(0.1, speed));

@@ -1,7 +1,7 @@
 // The clock of the player: which frame is shown now.
 
 export const SPEEDS = [0.1, 0.25, 0.5, 1, 2, 4];
-const RATE = 30;
+export const RATE = 30;
 /** Frames a second where neither the store nor the video says how many. */
 
 export class Playback {

@@ -27,7 +27,7 @@ const COLOURS = [
 ];
 
 export class Player {
-  /** `actions`: close(), neighbour(by), toggleMark(), second(store, name) -> row. */
+  /** `actions`: close(), neighbour(by), marked(name), toggleMark(), second(store, name) -> {row or null, note}. */
   constructor(root, state, actions) {
     Object.assign(this, { root, state, actions });
     this.playback = new Playback(
@@ -177,7 +177,7 @@ export class Player {
   async #openSecond(video) {
     const beside = this.state.now.with;
     const pane = this.panes[1];
-    const shown = beside !== "" && this.stores?.[beside];
+    const shown = /^\d+$/.test(beside) && this.stores[beside];
     if (!shown) {
       pane.element.remove();
       pane.close();
@@ -186,9 +186,11 @@ export class Player {
     this.paneBox.append(pane.element);
     const number = Number(beside);
     try {
-      const row = number === Number(this.state.now.s) ? video.row : await this.actions.second(number, video.name);
+      const same = number === Number(this.state.now.s);
+      const { row, note } = same ? video : await this.actions.second(number, video.name);
       if (this.video !== video || this.state.now.with !== beside) return;
-      await pane.open({ store: shown, number, row, view: this.state.now.view2, preview: null });
+      if (row === null) pane.fail(note, shown);
+      else await pane.open({ store: shown, number, row, view: this.state.now.view2, preview: null });
     } catch (error) {
       pane.fail(error.message, shown);
     }

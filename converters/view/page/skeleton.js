@@ -117,7 +117,7 @@ export function drawPersons(context, persons, shape, options) {
 }
 
 function opacity(score) {
-  return 0.22 + 0.78 * Math.min(1, Math.max(0, score));
+  return 0.25 + 0.75 * Math.min(1, Math.max(0, score));
 }
 
 function drawBones(context, one, shape, colourOf) {

@@ -13,10 +13,9 @@ export class Selection {
   #pages = new Cache(PAGES);
   #asked = new Map();
 
-  constructor(store, id, videos) {
-    this.store = store;
-    this.id = id;
-    this.videos = videos;
+  /** `groups` are {title, videos} in the order of the selection, or null. */
+  constructor(store, id, videos, groups = null) {
+    Object.assign(this, { store, id, videos, groups });
   }
 
   /** The video at a position if it is here already, else undefined. */
@@ -32,6 +31,11 @@ export class Selection {
     }
     await Promise.all(wanted);
     return wanted.length > 0;
+  }
+
+  /** The position of the video of a row of the store; null if it is not one of these. */
+  async place(row) {
+    return (await getJson(`/api/stores/${this.store}/place`, { selection: this.id, row })).index;
   }
 
   #ask(page) {

@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converters.inputs.detections import Detections
+from converters.inputs.number_rows import as_rows
 
 KEYS = frozenset({"image_id", "keypoints", "score", "bbox", "track_id", "iscrowd", "num_keypoints"})
 """The keys of annotations and results that are kept, or follow from what is kept."""
 
-_INTEGERS, _NUMBERS = {int}, {int, float}
+_INTEGERS = frozenset({int})
 _MOST_ID = 2**31 - 1
 
 
@@ -33,7 +34,7 @@ def add_block(
     """
     if not annotations or not {dict}.issuperset(map(type, annotations)):
         return False
-    rows = _rows([annotation.get("keypoints") for annotation in annotations])
+    rows = as_rows([annotation.get("keypoints") for annotation in annotations])
     if rows is None or rows.shape[1] % 3:
         return False
     points = rows.reshape(len(rows), -1, 3)
@@ -52,8 +53,8 @@ def add_block(
     kept = np.flatnonzero(rows.any(axis=1)).tolist()
     of = [annotations[i] for i in kept]
     scores, tracks, boxes = ([each.get(key) for each in of] for key in ("score", "track_id", "bbox"))
-    all_scores = _rows([scores]) if _is_given(scores) else None
-    all_boxes = _rows(boxes) if _is_given(boxes) else None
+    all_scores = as_rows([scores]) if _is_given(scores) else None
+    all_boxes = as_rows(boxes) if _is_given(boxes) else None
     is_tracked = _is_given(tracks)
     if (all_scores is None and _is_given(scores)) or (all_boxes is None and _is_given(boxes)) or not kept:
         return False
@@ -81,16 +82,3 @@ def add_block(
 
 def _is_given(values: Sequence[object]) -> bool:
     return any(value is not None for value in values)
-
-
-def _rows(lists: Sequence[Any]) -> NDArray[np.float64] | None:
-    """Lists of the same length of numbers [n, length], None if they are anything else."""
-    if not {list}.issuperset(map(type, lists)) or len(set(map(len, lists))) != 1 or not lists[0]:
-        return None
-    if not _NUMBERS.issuperset(map(type, chain.from_iterable(lists))):
-        return None
-    try:
-        values = np.fromiter(chain.from_iterable(lists), np.float64, len(lists) * len(lists[0]))
-    except OverflowError:
-        return None
-    return values.reshape(len(lists), -1)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from operator import sub
 from pathlib import PurePosixPath
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from converters.inputs.detections import Size
-from converters.inputs.json_elements import Element, elements, parse
+from converters.inputs.json_elements import Element, runs
+from converters.inputs.json_values import parse
 from skelstore.errors import SourceError
 from skelstore.format.values import is_utf8
 from skelstore.wording import counted, kind_of, shown
@@ -76,24 +78,26 @@ class _Images:
     """Folder and text before the number -> number of the clip. A ``vid_id`` has no folder."""
     total_frames: dict[int, int] = field(default_factory=dict)
 
-    def number(self, image: object, element: Element, key: str) -> int:
-        """The number of an image by its id, which an element has under a key; a new one if it has not been seen yet."""
-        if type(image) not in (int, str):
-            raise SourceError(f"{self.where}: {element.place}.{key} is {shown(image)}; expected the id of an image")
-        number = self.numbers.setdefault(image, len(self.numbers))  # type: ignore[arg-type]
-        if number == len(self.frames):
-            self.frames.append(-1)
-            self.clips.append(-1)
-            self.heights.append(-1)
-            self.widths.append(-1)
-        return number
+    def numbers_of(self, ids: Sequence[int | str]) -> list[int]:
+        """The numbers of images by their ids; new ones for those that have not been seen yet."""
+        numbers = self.numbers
+        found = [numbers.setdefault(image, len(numbers)) for image in ids]
+        new = array("i", [-1]) * (len(numbers) - len(self.frames))
+        for values in (self.frames, self.clips, self.heights, self.widths):
+            values.extend(new)
+        return found
 
     def add(self, element: Element) -> None:
         """Add an element of ``images``."""
         image, place = element.value, element.place
         if type(image) is not dict or "id" not in image:
             raise SourceError(f"{self.where}: {place} is {_sized(image)}; expected an object with id and file_name")
-        number = self.number(image["id"], element, "id")
+        if type(image["id"]) not in (int, str):
+            raise SourceError(f"{self.where}: {place}.id is {shown(image['id'])}; expected the id of an image")
+        number = self.numbers.setdefault(image["id"], len(self.numbers))
+        if number == len(self.frames):
+            for values in (self.frames, self.clips, self.heights, self.widths):
+                values.append(-1)
         if self.clips[number] >= 0:
             raise SourceError(f"{self.where}: {place} has the id {shown(image['id'])} of another image")
         if "vid_id" in image and "frame_id" in image:
@@ -178,24 +182,22 @@ def read_index(chunks: Iterator[bytes], where: str, file: str, pattern: re.Patte
             size += len(chunk)
             yield chunk
 
-    for element in elements(counted_chunks(), where, unparsed=(None, "annotations")):
-        key, position, _, start, stop = element
-        members.add(key)
-        if key in (None, "annotations") and position is not None:
-            image = _image_id(element, where)
-            number = images.number(image, element, "image_id")
-            if key is None and images.clips[number] < 0:
-                images.add_result(number, image, f"{element.place}.image_id")
-            of_image.append(number)
-            starts.append(start)
-            lengths.append(stop - start)
-            positions.append(position)
-        elif element.key == "images" and element.position is not None:
-            images.add(element)
-        elif element.key == "categories" and element.position is not None:
-            names = names or _joint_names(element.value)
-        elif element.value != []:
-            not_kept.add(str(element.key))
+    for run in runs(counted_chunks(), where, unparsed=(None, "annotations")):
+        members.update(element.key for element in run)
+        if run and run[0].position is not None and run[0].key in (None, "annotations"):
+            of_image.extend(_add_annotations(images, run))
+            _, places, _, begins, ends = zip(*run, strict=True)
+            starts.extend(begins)
+            lengths.extend(map(sub, ends, begins))
+            positions.extend(places)
+            continue
+        for element in run:
+            if element.key == "images" and element.position is not None:
+                images.add(element)
+            elif element.key == "categories" and element.position is not None:
+                names = names or _joint_names(element.value)
+            elif element.value != []:
+                not_kept.add(str(element.key))
     if None not in members and not {"images", "annotations"} <= members:
         raise SourceError(f"{where} has no images and annotations; expected COCO's keypoints, or a list of results")
     is_data_set = None not in members
@@ -218,23 +220,49 @@ def read_index(chunks: Iterator[bytes], where: str, file: str, pattern: re.Patte
     )
 
 
-def _image_id(element: Element, where: str) -> Any:
-    """The id of the image of an annotation; of one of flat text it is found without parsing the text.
+def _add_annotations(images: _Images, run: Sequence[Element]) -> list[int]:
+    """The numbers of the images of annotations. Raises SourceError if one is no annotation."""
+    ids = _ids_in_texts(run)
+    if ids is None:
+        ids = [_image_id(element, images.where) for element in run]
+    known = len(images.numbers)
+    numbers = images.numbers_of(ids)
+    if run[0].key is None:
+        for element, image, number in zip(run, ids, numbers, strict=True):
+            if number >= known and images.clips[number] < 0:
+                images.add_result(number, image, f"{element.place}.image_id")
+    return numbers
 
-    Raises SourceError if it is no annotation.
-    """
+
+def _ids_in_texts(run: Sequence[Element]) -> list[int | str] | None:
+    """The ids of the images of annotations of flat text, without parsing them; None if one is anything else."""
+    texts = [element.value for element in run]
+    if not {bytes}.issuperset(map(type, texts)) or any(text[:1] != b"{" for text in texts):
+        return None
+    if run[0].key is None and any(b'"keypoints"' not in text for text in texts):
+        return None
+    text = b"".join(texts)
+    found = list(_IMAGE_ID.finditer(text))
+    if text.count(b"{") != len(texts) or len(found) != len(texts):
+        return None
+    stops = np.cumsum(list(map(len, texts)))
+    if (np.searchsorted(stops, [match.start() for match in found], "right") != np.arange(len(texts))).any():
+        return None  # one has two ids, another has none
+    return [int(match[1]) if match[1] else match[2].decode("ascii") for match in found]
+
+
+def _image_id(element: Element, where: str) -> int | str:
+    """The id of the image of an annotation. Raises SourceError if it is no annotation."""
     text = element.value
-    if type(text) is bytes and (element.key is not None or b'"keypoints"' in text) and text.count(b"{") == 1:
-        found = _IMAGE_ID.findall(text)
-        if len(found) == 1:
-            integer, name = found[0]
-            return int(integer) if integer else name.decode("ascii")
     annotation = parse(text, f"{where}: {element.place}") if type(text) is bytes else text
     if type(annotation) is not dict or "image_id" not in annotation:
         raise SourceError(f"{where}: {element.place} is {_sized(annotation)}; expected an object with image_id")
     if element.key is None and "keypoints" not in annotation:
         raise SourceError(f"{where}: {element.place} has no keypoints; expected results in COCO's form")
-    return annotation["image_id"]
+    image = annotation["image_id"]
+    if type(image) not in (int, str):
+        raise SourceError(f"{where}: {element.place}.image_id is {shown(image)}; expected the id of an image")
+    return image  # type: ignore[no-any-return]
 
 
 def _require_images(images: _Images, of_image: NDArray[np.int32], positions: array[int]) -> None:

@@ -26,7 +26,7 @@ from converters.dialects.poses.coco.blocks import KEYS, add_block
 from converters.dialects.poses.coco.index import Index, read_index
 from converters.inputs.candidate import Candidate
 from converters.inputs.detections import Detections
-from converters.inputs.json_elements import parse_all
+from converters.inputs.json_values import parse_all
 from converters.inputs.listing import Entry
 from converters.inputs.pose_clips import PoseClips
 from converters.inputs.video_table import refuse
@@ -205,7 +205,7 @@ def _parsed_block(
             for start, length in zip(starts[of], lengths[of], strict=True)
         ]
         first = last
-    return parse_all(texts, [f"{where}: {place}" for place in places])
+    return parse_all(texts, (f"{where}: {place}" for place in places))
 
 
 def _add(where: str, place: str, frame: int, annotation: Any, detections: Detections, *, is_data_set: bool) -> None:
