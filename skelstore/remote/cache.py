@@ -100,7 +100,8 @@ class Cache:
         if stated is not None:
             return stated
         try:
-            return (shutil.disk_usage(self.path).free + used) // 2
+            folder = next(folder for folder in (self.path, *self.path.parents) if folder.exists())
+            return (shutil.disk_usage(folder).free + used) // 2
         except OSError:
             return 1 << 62
 

@@ -341,7 +341,11 @@ ARGUMENTS = {
     "track": ["x", "-o", "y", "--max-persons", "1"],
     "view": ["x"],
 }
-"""Arguments with which each command begins its work."""
+"""Arguments with which each command begins its work; `skelstore cache` needs no library."""
+
+
+def test_the_arguments_of_all_commands_are_known() -> None:
+    assert {*ARGUMENTS, "cache"} == set(commands.commands)
 
 
 def with_broken(library: str, folder: Path, error: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -356,7 +360,7 @@ def with_broken(library: str, folder: Path, error: str, *arguments: str) -> subp
 @pytest.mark.parametrize(
     ("library", "arguments"),
     [
-        *(("numpy", [name, *ARGUMENTS[name]]) for name in commands.commands),
+        *(("numpy", [name, *arguments]) for name, arguments in ARGUMENTS.items()),
         *((library, ["info", "x"]) for library in ("pyarrow", "numcodecs", "click", "tqdm")),
         *(("click", [option]) for option in ("--version", "-h")),
         ("numpy", ["convert", "-h"]),
