@@ -49,6 +49,12 @@ class Plane(NamedTuple):
         """The places [..., 2] of points [..., 2] in pixels of the drawing. There is nothing to turn."""
         return (points - (self.left, self.top)) * self.scale
 
+    def widened(self, width: int, height: int) -> Plane:
+        """The same view with more around it on all sides, so that it has this width and height."""
+        left = self.left - (width - self.width) / 2 / self.scale
+        top = self.top - (height - self.height) / 2 / self.scale
+        return Plane(width, height, self.scale, left, top)
+
 
 class Orbit(NamedTuple):
     """A view of 3D poses in perspective, turned about the axis that points up.

@@ -74,6 +74,7 @@ def thumbnails(reader: Reader, rows: Sequence[int], class_names: Sequence[str] |
                 width=_THUMBNAIL,
                 height=_THUMBNAIL,
                 caption=[text for text in (caption.title, caption.name) if text],
+                crop=True,
             )
         except (SkelstoreError, MemoryError, ArithmeticError):
             continue
