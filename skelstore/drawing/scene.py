@@ -195,8 +195,9 @@ def _on_film(found: Poses, film: footage.Footage) -> Poses:
     """The poses, in the image that the video shows. Raises DrawingError if the annotation's image is another."""
     if found.image is None:
         return dataclasses.replace(found, image=film.image)
-    (high, wide), (height, width) = found.image, film.image
-    if abs(high * width - wide * height) > 0.03 * high * width:
+    high, wide = found.image
+    if all(abs(high * width - wide * height) > 0.03 * high * width for height, width in (film.image, film.shown)):
+        height, width = film.image
         raise DrawingError(
             f"{film.path} shows frames of {width} x {height} pixels, and the image of the annotation has "
             f"{wide:g} x {high:g}: give the video that the poses were estimated from"

@@ -18,7 +18,7 @@ import skelstore
 from converters.samples.pickles import iter_compressed_like, iter_ntu3d_like, iter_ntu_like
 from skelstore.drawing import frame_svg, picture
 from tests.support.contracts import write
-from tests.support.pictures import check_places, decoded, dots, scattered, write_film
+from tests.support.pictures import check_places, decoded, dots, scattered, set_matrix, write_film
 from tests.support.processes import COMMAND, Done, run_python
 
 pytest.importorskip("PIL", reason="Pillow is not installed here: pip install 'skelstore[draw]'")
@@ -154,6 +154,8 @@ def test_what_no_video_is(run: Any, store: Path, tmp_path: Path) -> None:
         assert "cut.mp4" in check_sentence(run("draw", store, "-o", out, "--video", tmp_path / "cut.mp4"))
     said = check_sentence(run("draw", store, "-o", out, "--video", film))
     assert "has 7 frames, and the annotation 12: which frame belongs to which is not known" in said
+    set_matrix(film, (0.7, 0.7, -0.7, 0.7))
+    assert "no multiple of 90 degrees" in check_sentence(run("draw", store, "-o", out, "--video", film))
     film = write_film(tmp_path / "film.mp4", [np.full((320, 240, 3), 90, np.uint8)] * 12)
     said = check_sentence(run("draw", store, "-o", out, "--video", film))
     assert "shows frames of 240 x 320 pixels, and the image of the annotation has 320 x 240" in said

@@ -6,6 +6,7 @@ import io
 import shutil
 import subprocess
 import xml.etree.ElementTree as ET
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -180,19 +181,21 @@ def test_only_some_persons_and_frames_are_drawn(tmp_path: Path) -> None:
 # ---------------------------------------------------------------------------------------------- over a video
 
 
+@pytest.mark.parametrize("mirrored", [False, True])
 @pytest.mark.parametrize("turned", [0, 90, 180, 270])
-def test_poses_lie_over_a_video_that_is_turned(tmp_path: Path, turned: int) -> None:
-    """The video has a white disc at each joint; it is stored turned, and shown upright."""
-    annotation = scattered(4, joints=3, image=(320, 480))
+def test_poses_lie_over_a_video_that_is_turned(tmp_path: Path, turned: int, mirrored: bool) -> None:
+    """The video has a white disc at each joint; it is stored turned, perhaps mirrored, and shown upright."""
+    annotation = scattered(2, joints=3, image=(320, 480))
     shown = []
-    for frame in range(4):
+    for frame in range(2):
         y, x = np.mgrid[:320, :480] + 0.5
         near = [np.hypot(x - px, y - py) < 12 for px, py in annotation["keypoint"][0, frame]]
         shown.append(np.where(np.any(near, axis=0), 255, 60)[..., None].repeat(3, -1).astype(np.uint8))
-    stored = [np.ascontiguousarray(np.rot90(frame, turned // 90)) for frame in shown]
-    film = write_film(tmp_path / "film.mp4", stored, turned=turned)
+    stored = [np.rot90(frame, turned // 90) for frame in shown]
+    stored = [np.ascontiguousarray(np.fliplr(frame) if mirrored else frame) for frame in stored]
+    film = write_film(tmp_path / "film.mp4", stored, turned=turned, mirrored=mirrored)
     scene = drawn(tmp_path / "over.mp4", annotation, video=film, scale=1.0)
-    assert (scene.footage.frames, scene.footage.image, scene.footage.rate) == (4, (320, 480), 25)
+    assert (scene.footage.frames, scene.footage.image, scene.footage.rate) == (2, (320, 480), 25)
     assert scene.rate == 25
     for number, frame in enumerate(decoded(tmp_path / "over.mp4")):
         picture = frame[:320, :480].astype(int)
@@ -203,6 +206,23 @@ def test_poses_lie_over_a_video_that_is_turned(tmp_path: Path, turned: int) -> N
         # The discs, with holes where the joints are, have the same centres.
         rings = [np.abs(white - place).max(1).min() for place in expected]
         assert max(rings) <= 1, rings
+
+
+@pytest.mark.parametrize("image", [(240, 320), (240, 480)])
+def test_pixels_that_are_not_square(tmp_path: Path, image: tuple[int, int]) -> None:
+    """The annotation is of the stored pixels, 320 x 240, or of what players show, 480 x 240: both fit the video."""
+    stored = np.zeros((240, 320, 3), np.uint8)
+    stored[100:140, 200:240] = 255
+    film = write_film(tmp_path / "film.mp4", [stored] * 2, pixel_ratio=Fraction(3, 2))
+    middle = np.array([220, 120]) * (image[1] / 320, 1)
+    annotation = {"keypoint": np.tile(middle, (1, 2, 1, 1)), "img_shape": image}
+    scene = scene_of(annotation, None, (480, 480), options=Options(video=film, scale=1.0))
+    assert (scene.view.height, scene.view.width) == image
+    assert scene.footage is not None
+    assert scene.footage.shown == (240, 480)
+    (panel,) = scene.backgrounds([0])
+    (found,) = blobs(np.asarray(panel)[..., 0] > 128)
+    assert np.abs(found - middle).max() < 1
 
 
 @pytest.mark.parametrize(("film_frames", "annotated", "step"), [(20, 20, 1), (20, 19, 1), (40, 20, 2), (60, 20, 3)])
