@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+import os
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from skelstore.choices import Heatmap
+from skelstore.drawing.captions import caption_of
+from skelstore.drawing.packages import pillow
+from skelstore.drawing.picture import BOXES, Animation, Selection, animation
 from skelstore.drawing.poses import KEYS, Frames, counted_frames
+from skelstore.drawing.scene import Options, scene_of
+from skelstore.drawing.svg import frame_svg
 from skelstore.errors import FieldNotFoundError, SkelstoreError
 from skelstore.format.schema import Annotation
 from skelstore.read.lazy import LazyAnnotation
 from skelstore.read.reader import Reader
-
-if TYPE_CHECKING:
-    from skelstore.drawing.picture import Animation
 
 THUMBNAILS = 6
 """Number of videos that a notebook shows of a store."""
@@ -58,45 +64,53 @@ def _rows(value: Any, there: NDArray[np.bool_]) -> Any:
     return value[there] if isinstance(value, np.ndarray) and value.shape[:1] == there.shape else value
 
 
-def thumbnails(reader: Reader, rows: Sequence[int], class_names: Sequence[str] | None) -> Iterator[str]:
-    """The middle frames of videos as SVG, with their names; videos that cannot be drawn are left out."""
-    from skelstore.drawing.captions import caption_of
-    from skelstore.drawing.svg import frame_svg
+def thumbnails(reader: Reader, rows: Iterable[int]) -> str:
+    """The middle frames of the first videos at some rows of the table as HTML, with their names.
 
-    for row in rows:
-        try:
-            annotation, frames = drawn_frames(reader, row, lambda total: range(total)[total // 2 :][:1])
-            caption = caption_of(annotation, class_names, frames.total)
-            yield frame_svg(
-                annotation,
-                reader.joints.layout,
-                0,
-                width=_THUMBNAIL,
-                height=_THUMBNAIL,
-                caption=[text for text in (caption.title, caption.name) if text],
-                crop=True,
-            )
-        except (SkelstoreError, MemoryError, ArithmeticError):
-            continue
+    Videos that cannot be drawn are left out; the text is empty if there is no other. Never raises an error: a damaged
+    store may be shown in a notebook, too.
+    """
+    try:
+        drawn = "".join(filter(None, (_thumbnail(reader, row) for row in islice(rows, THUMBNAILS))))
+    except Exception:
+        return ""
+    return f"<div>{drawn}</div>" if drawn else ""
+
+
+def _thumbnail(reader: Reader, row: int) -> str | None:
+    try:
+        annotation, frames = drawn_frames(reader, row, lambda total: range(total)[total // 2 :][:1])
+        caption = caption_of(annotation, reader.class_names, frames.total)
+        texts = [text for text in (caption.title, caption.name) if text]
+        size = _THUMBNAIL
+        return frame_svg(annotation, reader.joints.layout, 0, width=size, height=size, caption=texts, crop=True)
+    except (SkelstoreError, MemoryError, ArithmeticError):
+        return None
 
 
 def animated(
-    reader: Reader, row: int, class_names: Sequence[str] | None, frames: slice | None, **options: Any
+    reader: Reader,
+    row: int,
+    frames: slice | None,
+    persons: Sequence[int] | None,
+    *,
+    scale: float | None,
+    rate: float | None,
+    heatmap: Heatmap | None,
+    video: str | os.PathLike[str] | None,
 ) -> Animation:
-    """The video at a row of the table as an ``Animation``; ``options`` are those of ``scene.Options``."""
-    from skelstore.drawing.packages import pillow
-    from skelstore.drawing.picture import BOXES, Selection, animation
-    from skelstore.drawing.scene import Options, scene_of
-
+    """The video at a row of the table as an ``Animation``, for ``Store.show``, which describes the options."""
     pillow()
     selection = Selection(frames, None)
     annotation, chosen = drawn_frames(reader, row, selection.positions)
+    only = None if persons is None else tuple(persons)
+    film = None if video is None else Path(video)
     scene = scene_of(
         annotation,
         reader.joints.layout,
         BOXES["gif"],
-        class_names=class_names,
+        class_names=reader.class_names,
         frames=chosen,
-        options=Options(**options),
+        options=Options(persons=only, scale=scale, rate=rate, heatmap=heatmap, video=film),
     )
     return animation(scene, selection.notes)
