@@ -22,8 +22,8 @@ from skelstore.wording import counted
 
 __all__ = ["outliers_section"]
 
-_HEIGHT = 96
-_FRAMES = 6
+_HEIGHT = 130
+_FRAMES = 8
 _MOST_JOINTS = 3000
 """Joints that are drawn in a strip, about: it has fewer frames if there are many."""
 _MOST_TEXT = 400_000

@@ -106,20 +106,18 @@ def fitting_text(text: str, width: float, size: float) -> str:
 
 
 def _font_for(text: str, size: float) -> tuple[Any, str]:
-    """A font that has all characters of the text, and the text: with escapes for characters that no font has.
+    """The font that lacks the fewest characters of the text, and the text, with escapes for those.
 
-    It is the one that Pillow has built in, which has little more than ASCII, or else one of ``FONTS``, if it is
-    installed; nothing is fetched.
+    It is the one that Pillow has built in, which has little more than ASCII, or one of ``FONTS`` that is installed;
+    nothing is fetched.
     """
     if text.isascii():
         return _font(None, size), text
-    for name in (None, *FONTS):
-        font = _font(name, size)
-        if font is not None and not _lacking(font, text):
-            return font, text
-    font = _font(None, size)
-    lacking = _lacking(font, text)
-    return font, "".join(c.encode("unicode_escape").decode() if c in lacking else c for c in text)
+    fonts = [font for font in (_font(name, size) for name in (None, *FONTS)) if font is not None]
+    lacking = [_lacking(font, text) for font in fonts]
+    best = min(range(len(fonts)), key=lambda i: len(lacking[i]))
+    shown = (c.encode("unicode_escape").decode() if c in lacking[best] else c for c in text)
+    return fonts[best], "".join(shown)
 
 
 @cache

@@ -15,7 +15,7 @@ from skelstore.drawing.captions import Caption, caption_of
 from skelstore.drawing.figure import Pen, Skeleton, figures, ground, pen_for
 from skelstore.drawing.packages import pillow
 from skelstore.drawing.poses import MOST_PERSONS, Frames, Poses, counted_frames, poses
-from skelstore.drawing.view import RESTING_ANGLE, Plane, View, view_of
+from skelstore.drawing.view import RESTING_ANGLE, Plane, View, shows_image, view_of
 from skelstore.errors import DrawingError
 from skelstore.joints import JointLayout
 from skelstore.wording import counted
@@ -159,6 +159,8 @@ def scene_of(
     if found.dimensions == 3:
         box = round(_OF_3D * box[0]), round(_OF_3D * box[1])
     view = view_of(found, np.arange(len(found)), box, options.scale)
+    if film is not None and not shows_image(found, view):
+        raise DrawingError("--video needs joints in pixels of the image, and these are fractions, or outside of it")
     own = _number(annotation, ("fps", "frame_rate"))
     places = () if film is None else tuple(footage.matching_frames(film, frames, own))
     step = float(np.median(np.diff(found.numbers))) if len(found) > 1 else 1.0

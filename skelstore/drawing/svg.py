@@ -24,8 +24,8 @@ from skelstore.wording import escape as printable
 
 _GAP = 6
 """Pixels between the frames of a strip."""
-_LETTER = 0.58
-"""Width of a letter of a sans-serif font, against its size: an upper bound for most text."""
+_LETTER = 0.66
+"""Width of a letter of a sans-serif font, against its size: an upper bound for names of digits and capitals."""
 _OPACITY_STEPS = 10
 """Bones of one colour whose opacity rounds to the same step are one path."""
 

@@ -25,7 +25,7 @@ from skelstore.read.reader import Reader
 
 THUMBNAILS = 6
 """Number of videos that a notebook shows of a store."""
-_THUMBNAIL = 150
+_THUMBNAIL = 176
 """Width and height in pixels in which a thumbnail has to fit."""
 
 

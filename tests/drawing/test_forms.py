@@ -251,6 +251,7 @@ def test_letters_that_a_font_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
     letters = [painted(f"{letter}x") for letter in "\xe9\xe8\xdf\u0436"]
     assert len(set(letters)) == 4
     assert painted("\xe9") != painted(r"\xe9")
+    assert painted("\xe9\uffff") == painted("\xe9" + r"\uffff")
 
 
 def test_more_persons_than_can_be_drawn_are_cut() -> None:

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from skelstore import DrawingError
 from skelstore.drawing import colours, frame_svg, strip_svg
 from skelstore.drawing.picture import BOXES, draw
 from skelstore.drawing.poses import Frames, poses
@@ -92,6 +93,45 @@ def test_circles_of_an_svg() -> None:
     for panel, frame in zip(panels, (0, 2, 3), strict=True):
         found = [(float(circle.get("cx", "")), float(circle.get("cy", ""))) for circle in panel.iter(f"{SVG}circle")]
         check_places(np.array(found), places(annotation, frame, 0.3), within=0.051)
+
+
+def circles(svg: str) -> Any:
+    nodes = ET.fromstring(svg).iter(f"{SVG}circle")
+    return np.array([(float(node.get("cx", "")), float(node.get("cy", ""))) for node in nodes])
+
+
+@settings(max_examples=20, deadline=None)
+@given(image=st.tuples(st.integers(100, 4000), st.integers(100, 4000)), seed=st.integers(0, 99))
+def test_a_crop_shows_the_persons_and_keeps_their_form(image: tuple[int, int], seed: int) -> None:
+    """They fill most of the drawing, whose scale is the same for x and y; in a strip it is that of all frames."""
+    annotation = scattered(2, seed=seed)
+    annotation["keypoint"] *= 0.1
+    annotation["keypoint"] += image[0] / 2
+    annotation["img_shape"] = image
+    svg = frame_svg(annotation, None, 1, width=200, height=150, crop=True)
+    assert (ET.fromstring(svg).get("width"), ET.fromstring(svg).get("height")) == ("200", "150")
+    found, joints = circles(svg), annotation["keypoint"][0, 1]
+    spans = np.ptp(found, axis=0), np.ptp(joints.astype(float), axis=0)
+    check_places(found, (joints - joints.min(0)) * max(spans[0] / spans[1]) + found.min(0), within=0.3)
+    assert ((found >= 0) & (found <= (200, 150))).all()
+    assert (spans[0] > 0.6 * np.array([200, 150])).any()
+    panels = ET.fromstring(strip_svg(annotation, None, height=90, crop=True)).findall(f"{SVG}svg")
+    both = [circles(ET.tostring(panel, "unicode")) for panel in panels]
+    moved = joints.mean(0) - annotation["keypoint"][0, 0].mean(0)
+    ratio = np.ptp(both[0], axis=0) / np.ptp(annotation["keypoint"][0, 0].astype(float), axis=0)
+    assert np.abs(both[1].mean(0) - both[0].mean(0) - moved * ratio.mean()).max() < 1
+
+
+@pytest.mark.parametrize(("factor", "shift"), [(1 / 320, 0.0), (1.0, -400.0), (1.0, 5000.0)])
+def test_joints_that_are_not_in_the_image(tmp_path: Path, factor: float, shift: float) -> None:
+    """Fractions of the image, and joints outside of it, are drawn in the box of the persons, and not over a video."""
+    annotation = scattered(2)
+    annotation["keypoint"] = annotation["keypoint"] * factor + shift
+    found = circles(frame_svg(annotation, None, 0, width=200))
+    assert (np.ptp(found, axis=0) > 60).all()
+    film = write_film(tmp_path / "film.mp4", [np.zeros((240, 320, 3), np.uint8)] * 2)
+    with pytest.raises(DrawingError, match="--video needs joints in pixels of the image"):
+        scene_of(annotation, None, (320, 240), options=Options(video=film))
 
 
 def test_dots_in_the_terminal() -> None:
