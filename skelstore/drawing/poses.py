@@ -23,6 +23,8 @@ MOST_PERSONS = 20
 """Maximum number of persons that are drawn in a frame."""
 MOST_JOINTS = 1_000
 """Maximum number of joints of a person that is drawn."""
+MOST_FRAME = 1 << 62
+"""A higher number of a frame is refused."""
 MOST_SIDE = 1e7
 """An image with a longer side is taken for a mistake."""
 
@@ -160,6 +162,12 @@ def poses(annotation: Mapping[Any, Any], joints: JointLayout | None) -> Poses:
     )
 
 
+def check_frame_numbers(numbers: NDArray[Any]) -> None:
+    """Raise DrawingError if numbers of frames, which are integers, are too large to be any."""
+    if numbers.size and int(numbers.max()) > MOST_FRAME:
+        raise DrawingError(f"frame_inds has the number {int(numbers.max())}; expected numbers of frames")
+
+
 def counted_frames(numbers: NDArray[np.int64], stated: object) -> Frames:
     """The frames of a video whose frames with detections have these numbers, ascending; ``stated`` may be its length.
 
@@ -246,6 +254,7 @@ def _of_rows(
     frames = _numbers(annotation, "frame_inds")
     if frames.shape != points.shape[:1] or frames.dtype.kind not in "iu":
         _refuse(annotation, f"frame_inds {kind_of(frames)}", f"integers [{len(points)}]")
+    check_frame_numbers(frames)
     rows = np.argsort(frames, kind="stable")
     numbers, starts = np.unique(frames[rows], return_index=True)
     starts = np.append(starts, len(frames))

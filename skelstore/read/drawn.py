@@ -15,7 +15,7 @@ from skelstore.choices import Heatmap
 from skelstore.drawing.captions import caption_of
 from skelstore.drawing.packages import pillow
 from skelstore.drawing.picture import BOXES, Animation, Selection, animation
-from skelstore.drawing.poses import KEYS, Frames, counted_frames
+from skelstore.drawing.poses import KEYS, Frames, check_frame_numbers, counted_frames
 from skelstore.drawing.scene import Options, scene_of
 from skelstore.drawing.svg import frame_svg
 from skelstore.errors import FieldNotFoundError, SkelstoreError
@@ -39,6 +39,7 @@ def drawn_frames(reader: Reader, row: int, choose: Callable[[int], Sequence[int]
     keys = [key for key in lazy if isinstance(key, str) and key in KEYS]
     inds = lazy.get("frame_inds")
     if isinstance(inds, np.ndarray) and inds.ndim == 1 and inds.dtype.kind in "iu" and len(inds):
+        check_frame_numbers(inds)
         frames = counted_frames(np.unique(inds).astype(np.int64), lazy.get("total_frames"))
         chosen = frames.numbers[np.asarray(choose(len(frames.numbers)), np.int64)]
         if reader.rows_of(row, "keypoint") == len(inds):
@@ -53,10 +54,22 @@ def drawn_frames(reader: Reader, row: int, choose: Callable[[int], Sequence[int]
 
     try:
         annotation = reader.some_frames(row, keys, positions)
-    except FieldNotFoundError:  # drawing says what is missing
-        return {key: lazy[key] for key in keys}, Frames(np.empty(0, np.int64), 0)
+    except FieldNotFoundError:
+        return _without_frames({key: lazy[key] for key in keys}, choose)
     total = counts[0]
     return annotation, Frames(np.array(choose(total), np.int64), total)
+
+
+def _without_frames(annotation: Annotation, choose: Callable[[int], Sequence[int]]) -> tuple[Annotation, Frames]:
+    """The frames of one person [T, V, C], which are read as a whole; drawing refuses any other annotation."""
+    keypoint, score = annotation.get("keypoint"), annotation.get("keypoint_score")
+    if not isinstance(keypoint, np.ndarray) or keypoint.ndim != 3:
+        return annotation, Frames(np.empty(0, np.int64), 0)
+    chosen = np.array(choose(len(keypoint)), np.int64)
+    some = {"keypoint": keypoint[chosen]}
+    if isinstance(score, np.ndarray) and score.shape[:1] == keypoint.shape[:1]:
+        some["keypoint_score"] = score[chosen]
+    return annotation | some, Frames(chosen, len(keypoint))
 
 
 def _rows(value: Any, there: NDArray[np.bool_]) -> Any:
