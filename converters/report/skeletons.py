@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from converters.checks.poses import Poses, as_int, is_rows, poses
 from converters.checks.swaps import MOST_PERSONS, find_swaps
-from skelstore.drawing.poses import find_joints
+from skelstore.drawing.poses import found_joints
 
 __all__ = ["Form", "Measures", "Rows", "measure", "rows_of"]
 
@@ -119,7 +119,7 @@ def _measure_dense(skeletons: Poses, see: See) -> Measures:
         first = max(start - 1, 0)  # the frame before, from which joints move
         place = points[:, first:stop]
         sure = None if scores is None else scores[:, first:stop]
-        found = find_joints(place, sure)
+        found = found_joints(place, sure)
         movers, moved = _moves(place[:, :-1], place[:, 1:], found[:, :-1] & found[:, 1:])
         own = found[:, start - first :]
         here = own.any(axis=2)
@@ -152,7 +152,7 @@ def _measure_rows(rows: Rows, form: Form, annotation: Mapping[Any, Any], see: Se
         first = max(start - 1, 0)
         here = order[first:stop]
         place, sure = points[here], None if scores is None else scores[here]
-        found = find_joints(place, sure)
+        found = found_joints(place, sure)
         movers, moved = np.zeros(0, np.int64), np.zeros(0, np.float32)
         if rows.persons is not None:
             next_frame = np.diff(rows.frames[here].astype(np.int64)) == 1

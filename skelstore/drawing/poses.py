@@ -109,7 +109,7 @@ class Poses:
         if only is not None:
             keep = np.flatnonzero(np.isin(persons, list(only)))
             persons, points, scores = persons[keep], points[keep], None if scores is None else scores[keep]
-        found = find_joints(points, scores)
+        found = found_joints(points, scores)
         there = np.flatnonzero(found.any(-1))[:MOST_PERSONS]
         sure = found[there].astype(np.float64)
         if scores is not None:
@@ -181,7 +181,7 @@ def counted_frames(numbers: NDArray[np.int64], stated: object) -> Frames:
     return Frames(numbers, max(total, highest + 1), 0)
 
 
-def find_joints(points: NDArray[Any], scores: NDArray[Any] | None) -> NDArray[np.bool_]:
+def found_joints(points: NDArray[Any], scores: NDArray[Any] | None = None) -> NDArray[np.bool_]:
     """Which joints of ``points`` [..., V, 2 or 3] were found, bool [..., V]; ``scores`` are [..., V].
 
     A joint in the image at exactly (0, 0) was not found. In 3D the origin is a place like any other, but a person all

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 RATE = 30.0
 """Frames per second of a video whose rate is not known; that of NTU RGB+D, and of most videos of Kinetics."""
-_RATES = (0.01, 1000.0)
+_RATES = (0.1, 1000.0)
 """Frames per second of an animation: the lowest and the highest."""
 _OF_3D = 0.8
 """Sides of a 3D drawing, against those of the box: it is filled, where an image has persons in some part of it."""

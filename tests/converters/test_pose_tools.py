@@ -20,12 +20,12 @@ import skelstore
 from converters.conversion.source import Source
 from converters.dialects.registry import DIALECTS, open_source, recorded_options
 from converters.inputs import pose_clips
-from converters.samples.motion import COCO_STANCE
 from converters.samples.pose_tools import CLASSES, SIZE, write_pose_tools
 from skelstore.errors import SkelstoreError, SourceError
 from skelstore.joints import LAYOUTS, convert
 from tests.support.exact import assert_exact
 from tests.support.pose_tools import alphapose, annotation_of, kinetics_skeleton, openpose
+from tests.support.scenes import COCO_STANCE
 from tests.support.source_contract import check_source
 
 CLIPS = 4

@@ -292,7 +292,7 @@ def test_numbers_that_are_no_frames(run: Any, tmp_path: Path) -> None:
         for out in (tmp_path / "a.gif", "-"):
             said = check_sentence(run("draw", store, "-o", out))
             assert f"frame_inds has the number {number}; expected numbers of frames" in said
-    with pytest.raises(DrawingError, match=r"--fps 1e\+09; expected 0.01 to 1000"):
+    with pytest.raises(DrawingError, match=r"--fps 1e\+09; expected 0.1 to 1000"):
         scene_of(scattered(2), None, (320, 240), options=Options(rate=1e9))
 
 

@@ -13,6 +13,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 from converters.dialects.dialect import POSE_OPTIONS, Dialect, recorded_pose_options
 from converters.inputs.candidate import Candidate
 from converters.inputs.clip_files import FrameFile
-from converters.inputs.detections import Detections
+from converters.inputs.detections import Detections, Size
 from converters.inputs.json_elements import MOST_ELEMENT, begins_like_json, parse
 from converters.inputs.pose_clips import FrameClips
 from skelstore.errors import SourceError
@@ -31,8 +32,8 @@ NAME = "openpose"
 SUFFIX = ".json"
 JOINTS = {25: ("body-25", "body-25b"), 18: ("openpose-18",), 15: ("openpose-15",)}
 """V -> the joint layouts of OpenPose's models with so many joints."""
-_CLIPS, _FRAMES = 10, 10
-"""Numbers of clips, and of frames in each, whose persons tell models with as many joints apart."""
+_CLIPS, _PERSONS = 10, 50
+"""Numbers of clips, and of persons in each, that tell models with as many joints apart."""
 
 _FIELDS = {
     "face_keypoints": "face_keypoint",
@@ -78,15 +79,15 @@ class OpenPoseFiles(FrameClips):
         return lengths
 
     def _first_persons(self, joints: int) -> NDArray[np.float64]:
-        """Joints [N, V, 2] in the first frames of the first clips; what is wrong with them is reported later."""
-        persons = [np.zeros((0, joints, 2))]
+        """Joints [N, V, 2] of the first persons of the first clips; what is wrong with them is reported later."""
+        found = [np.zeros((0, joints, 2))]
         for video in self._listing.videos[:_CLIPS]:
-            detections = self._detections(video)
+            persons = _FirstPersons(self._where(video.entry), joints=joints, size=Size(1, 1))
             with suppress(SourceError):
-                for frame in self._frames[video.entry.file][:_FRAMES]:
-                    self._read_frame(frame, detections)
-                persons.append(detections.annotation()["keypoint"][..., :2].astype(np.float64))
-        return np.concatenate(persons)
+                with suppress(_EnoughError):
+                    self._read(video.entry, persons)
+                found.append(persons.annotation()["keypoint"][..., :2].astype(np.float64))
+        return np.concatenate(found)
 
     def _read_frame(self, frame: FrameFile, detections: Detections) -> None:
         where = self._files.where(frame.name)
@@ -107,6 +108,19 @@ class OpenPoseFiles(FrameClips):
                 detections.not_kept(f"{field} without body" for field, points in fields.items() if points)
                 continue
             detections.add(place, frame.number, pose, track=track if counts[track] == 1 else None, fields=fields)
+
+
+class _EnoughError(Exception):
+    """Enough persons were found."""
+
+
+class _FirstPersons(Detections):
+    """Stops at the last person that is needed."""
+
+    def add(self, *arguments: Any, **further: Any) -> None:
+        super().add(*arguments, **further)
+        if len(self) == _PERSONS:
+            raise _EnoughError
 
 
 def _id(where: str, index: int, person: object) -> int | None:
