@@ -13,6 +13,7 @@ from benchmarks import (
     cold,
     conversion,
     documents,
+    drawing,
     growth,
     heatmaps,
     merging,
@@ -146,6 +147,10 @@ def run_heatmaps(sizes: Sizes, folder: Path) -> Iterator[Result]:
     yield heatmaps.measure(sizes.calls, sizes.rounds)
 
 
+def run_drawing(sizes: Sizes, folder: Path) -> Iterator[Result]:
+    yield drawing.measure(folder, min(sizes.calls, 300), min(sizes.rounds, 5))
+
+
 BENCHMARKS: dict[str, Callable[[Sizes, Path], Iterator[Result]]] = {
     "conversion": run_conversion,
     "merging": run_merging,
@@ -160,6 +165,7 @@ BENCHMARKS: dict[str, Callable[[Sizes, Path], Iterator[Result]]] = {
     "growth": run_growth,
     "training": run_training,
     "heatmaps": run_heatmaps,
+    "drawing": run_drawing,
 }
 
 

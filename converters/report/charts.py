@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from converters.report.markup import Markup, joined, tag
 
-__all__ = ["Bar", "Range", "bars", "columns", "number", "percent", "ranges", "ticks"]
+__all__ = ["Bar", "Range", "bars", "columns", "figure", "number", "percent", "ranges", "ticks"]
 
 _WIDTH = 440
 _LETTER = 6.3
@@ -186,6 +186,11 @@ def ranges(title: str, entries: Sequence[Range], axis: str, *, top: float | None
         ]
     parts.append(_words(left + plot / 2, height + 34, axis, "middle", "axis"))
     return _chart(title, height + 40, parts)
+
+
+def figure(heading: str, chart: Markup) -> Markup:
+    """A chart with its heading."""
+    return tag("figure", tag("figcaption", heading), chart)
 
 
 def _chart(title: str, height: float, parts: Sequence[Markup]) -> Markup:

@@ -11,8 +11,9 @@ from converters.checks.names import pairs_of_splits
 from converters.report.charts import number, percent
 from converters.report.classes import Classes
 from converters.report.gathering import Gathered
-from converters.report.joints import joint_name, score_quantile
+from converters.report.joints import joint_name, median_scores
 from converters.report.origin import Origin
+from converters.report.statistics import score_quantile
 from skelstore.wording import counted
 
 __all__ = ["Notice", "notices"]
@@ -48,6 +49,7 @@ def notices(gathered: Gathered, origin: Origin, classes: Classes) -> list[Notice
         *_of_classes(classes),
         *_of_videos(gathered),
         *_of_joints(gathered, origin),
+        *_of_class_scores(gathered, classes),
         *_of_tracks(gathered),
         *(Notice("note", text, "origin") for text in origin.notes),
     ]
@@ -143,7 +145,7 @@ def _of_joints(gathered: Gathered, origin: Origin) -> Iterator[Notice]:
                 "joints",
             )
         if joints.scored:
-            low = [i for i in range(shape[0]) if (score_quantile(joints, i, 0.5) or 1) < _LOW_SCORE]
+            low = [i for i, median in enumerate(median_scores(joints)) if median is not None and median < _LOW_SCORE]
             if low:
                 named = ", ".join(joint_name(origin.layout, shape, i) for i in low[:_SHOWN])
                 yield Notice(
@@ -152,6 +154,18 @@ def _of_joints(gathered: Gathered, origin: Origin) -> Iterator[Notice]:
                     f"{' …' * (len(low) > _SHOWN)}",
                     "joints",
                 )
+
+
+def _of_class_scores(gathered: Gathered, classes: Classes) -> Iterator[Notice]:
+    medians = {label: score_quantile(counts, 0.5) for label, counts in gathered.statistics.class_scores.items()}
+    low = [i for i, label in enumerate(classes.labels.tolist()) if (medians.get(label) or 1) < _LOW_SCORE]
+    if low:
+        yield Notice(
+            "note",
+            f"The median score of {counted(len(low), 'class', 'classes')} is below {_LOW_SCORE}: "
+            f"{', '.join(classes.title(i) for i in low[:_SHOWN])}{' …' * (len(low) > _SHOWN)}",
+            "joints",
+        )
 
 
 def _of_tracks(gathered: Gathered) -> Iterator[Notice]:

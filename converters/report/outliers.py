@@ -15,14 +15,15 @@ from converters.report.joints import unit_of
 from converters.report.markup import Markup, joined, tag
 from converters.report.origin import Origin
 from skelstore.drawing import strip_svg
+from skelstore.drawing.captions import caption_of
 from skelstore.errors import SkelstoreError
 from skelstore.format.schema import video_name
-from skelstore.wording import counted, shown
+from skelstore.wording import counted
 
 __all__ = ["outliers_section"]
 
-_HEIGHT = 96
-_FRAMES = 6
+_HEIGHT = 130
+_FRAMES = 8
 _MOST_JOINTS = 3000
 """Joints that are drawn in a strip, about: it has fewer frames if there are many."""
 _MOST_TEXT = 400_000
@@ -106,13 +107,12 @@ def _video(gathered: Gathered, origin: Origin, classes: Classes, position: int) 
     try:
         annotation = gathered.videos.annotation(position)
         with np.errstate(all="ignore"):
-            drawing = strip_svg(annotation, origin.layout, frames=_frames(annotation), height=_HEIGHT)
+            drawing = strip_svg(annotation, origin.layout, frames=_frames(annotation), height=_HEIGHT, crop=True)
     except SkelstoreError as error:
         return tag("p", f"It cannot be drawn: {error}", class_="quiet")
     if len(drawing) > _MOST_TEXT:
         return tag("p", "Its drawing is too large for a report.", class_="quiet")
-    label = annotation.get("label")
-    text = "" if label is None else f"label {_label(label, classes)}"
+    text = caption_of(annotation, classes.names, 0).title
     return joined(
         [
             tag("div", Markup(drawing.replace(_NAMESPACE, "", 1)), class_="scroll"),
@@ -130,9 +130,3 @@ def _frames(annotation: Mapping[Any, Any]) -> int:
     if skeletons.compressed:
         persons = int(np.unique(annotation["frame_inds"], return_counts=True)[1].max(initial=1))
     return max(1, min(_FRAMES, int(_MOST_JOINTS // max(joints * min(persons, 20), 1))))
-
-
-def _label(label: object, classes: Classes) -> str:
-    if isinstance(label, (int, np.integer)) and 0 <= label < len(classes.names):
-        return f"{label} {classes.names[int(label)]}"
-    return shown(label)

@@ -37,7 +37,7 @@ def page(gathered: Gathered, origin: Origin) -> str:
         ("classes", "Classes and splits", classes_section(classes, len(gathered.videos))),
         ("lengths", "Lengths", lengths_section(statistics)),
         ("persons", "Persons", persons_section(statistics)),
-        ("joints", "Joints and scores", joints_section(statistics, origin)),
+        ("joints", "Joints and scores", joints_section(statistics, origin, classes)),
         ("motion", "Speeds", motion_section(statistics, origin)),
         ("tracks", "Gaps and swaps", tracks_section(statistics)),
         ("images", "Image sizes", images_section(statistics)),

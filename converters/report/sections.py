@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from converters.report.charts import Bar, bars, columns, number, percent
+from converters.report.charts import Bar, bars, columns, figure, number, percent
 from converters.report.classes import MOST_SPLITS, Classes
 from converters.report.counts import Integers
 from converters.report.markup import Markup, details, joined, table, tag
@@ -45,9 +45,7 @@ def classes_section(classes: Classes, videos: int) -> Markup:
         parts.append(
             tag(
                 "div",
-                tag(
-                    "figure", tag("figcaption", f"Videos of each of {counted(len(entries), 'class', 'classes')}"), chart
-                ),
+                figure(f"Videos of each of {counted(len(entries), 'class', 'classes')}", chart),
                 tag("div", _imbalance(classes, videos)),
                 class_="charts",
             )
@@ -138,7 +136,7 @@ def persons_section(statistics: Statistics) -> Markup:
     ):
         entries = _up_to(integers)
         title = f"{heading}: median {integers.quantile(0.5):,}, at most {integers.range()[1]:,}"
-        charts.append(_figure(heading, bars(title, _with_shares(entries), top=integers.total)))
+        charts.append(figure(heading, bars(title, _with_shares(entries), top=integers.total)))
         numbers.append(_numbers(heading, "persons", unit, entries))
     return joined([tag("div", *charts, class_="charts"), *numbers])
 
@@ -166,8 +164,8 @@ def tracks_section(statistics: Statistics) -> Markup:
         ["videos with gaps", f"{statistics.gap_videos:,} ({percent(statistics.gap_videos, statistics.videos)})"],
         ["gaps", f"{statistics.gaps.total:,}"],
         ["frames in gaps", f"{statistics.gaps.sum:,}"],
-        ["videos in which persons change rows", f"{statistics.swap_videos:,}"],
-        ["changes of rows", f"{statistics.swaps:,}"],
+        ["videos in which persons change rows", _of_checked(statistics.swap_videos, statistics)],
+        ["changes of rows", _of_checked(statistics.swaps, statistics)],
     ]
     summary = tag("div", table(["", "#"], rows, caption="Rows of persons"))
     gaps = statistics.gaps
@@ -176,6 +174,14 @@ def tracks_section(statistics: Statistics) -> Markup:
     title = f"Histogram of the lengths of gaps: median {gaps.quantile(0.5):,}, longest {gaps.range()[1]:,} frames"
     chart, numbers = _histogram("Lengths of gaps in frames", title, gaps, "gaps")
     return joined([tag("div", chart, summary, class_="charts"), numbers])
+
+
+def _of_checked(count: int, statistics: Statistics) -> str:
+    """A number of swaps; they are looked for in annotations with rows of persons, not in raw NTU RGB+D."""
+    if not statistics.swap_checked:
+        return "not checked"
+    unchecked = statistics.forms["raw"]
+    return f"{count:,} ({counted(unchecked, 'video')} not checked)" if unchecked else f"{count:,}"
 
 
 def images_section(statistics: Statistics) -> Markup:
@@ -197,7 +203,7 @@ def images_section(statistics: Statistics) -> Markup:
         [
             tag(
                 "div",
-                _figure("Image sizes, width x height", bars(title, entries, top=statistics.videos)),
+                figure("Image sizes, width x height", bars(title, entries, top=statistics.videos)),
                 class_="charts",
             ),
             details(
@@ -207,15 +213,11 @@ def images_section(statistics: Statistics) -> Markup:
     )
 
 
-def _figure(heading: str, chart: Markup) -> Markup:
-    return tag("figure", tag("figcaption", heading), chart)
-
-
 def _histogram(heading: str, title: str, frames: Integers, unit: str) -> tuple[Markup, Markup]:
     """A histogram of numbers of frames, and its numbers."""
     bins = binned(frames)
     axis = "frames" if bins[0].label == bins[0].tick else "frames, from"
-    return _figure(heading, columns(title, bins, axis)), _numbers(heading, "frames", unit, bins)
+    return figure(heading, columns(title, bins, axis)), _numbers(heading, "frames", unit, bins)
 
 
 def _numbers(what: str, unit: str, axis: str, entries: list[Bar]) -> Markup:

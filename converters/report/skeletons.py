@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from converters.checks.poses import Poses, as_int, is_rows, poses
 from converters.checks.swaps import MOST_PERSONS, find_swaps
+from skelstore.drawing.poses import found_joints
 
 __all__ = ["Form", "Measures", "Rows", "measure", "rows_of"]
 
@@ -62,7 +63,8 @@ class Measures:
 
     ``frames`` is None if their number is unknown. ``persons`` is the number of persons in each frame: of all frames or,
     for detections, of those that have one. ``gaps`` are the numbers of frames in which a person is missing between two
-    others. ``emptiness`` is the share of joints that are missing in the best skeleton of each frame.
+    others. ``swaps`` is None if nobody looked for persons who change rows. ``emptiness`` is the share of joints that
+    are missing in the best skeleton of each frame.
     """
 
     form: Form = "none"
@@ -72,7 +74,7 @@ class Measures:
     tracks: int | None = None
     gaps: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     gap_tracks: int = 0
-    swaps: int = 0
+    swaps: int | None = None
     emptiness: float | None = None
     score: float | None = None
     speed: float | None = None
@@ -117,7 +119,7 @@ def _measure_dense(skeletons: Poses, see: See) -> Measures:
         first = max(start - 1, 0)  # the frame before, from which joints move
         place = points[:, first:stop]
         sure = None if scores is None else scores[:, first:stop]
-        found = _found(place, sure)
+        found = found_joints(place, sure)
         movers, moved = _moves(place[:, :-1], place[:, 1:], found[:, :-1] & found[:, 1:])
         own = found[:, start - first :]
         here = own.any(axis=2)
@@ -132,8 +134,7 @@ def _measure_dense(skeletons: Poses, see: See) -> Measures:
     result.emptiness = 1 - float(best.mean()) / joints if frames else None
     row, frame = np.nonzero(there)
     _fill_gaps(result, row, frame)
-    if persons > 1 and frames > 1:
-        result.swaps = int(find_swaps(points[:MOST_PERSONS]).sum())
+    result.swaps = int(find_swaps(points[:MOST_PERSONS]).sum()) if persons > 1 and frames > 1 else 0
     return result
 
 
@@ -151,7 +152,7 @@ def _measure_rows(rows: Rows, form: Form, annotation: Mapping[Any, Any], see: Se
         first = max(start - 1, 0)
         here = order[first:stop]
         place, sure = points[here], None if scores is None else scores[here]
-        found = _found(place, sure)
+        found = found_joints(place, sure)
         movers, moved = np.zeros(0, np.int64), np.zeros(0, np.float32)
         if rows.persons is not None:
             next_frame = np.diff(rows.frames[here].astype(np.int64)) == 1
@@ -190,21 +191,6 @@ def _slices(length: int, width: int) -> Iterator[tuple[int, int]]:
     step = max(_BLOCK // max(width, 1), 1)
     for start in range(0, length, step):
         yield start, min(start + step, length)
-
-
-def _found(points: NDArray[Any], scores: NDArray[Any] | None) -> NDArray[np.bool_]:
-    """Which joints [..., V] were found, as ``skelstore draw`` draws them.
-
-    A joint of an image at (0, 0) was not; in 3D, a skeleton all of whose joints are at the origin was not. Nor was a
-    joint that is not finite, or whose score is 0.
-    """
-    away = (points != 0).any(axis=-1)
-    found: NDArray[np.bool_] = (
-        away if points.shape[-1] == 2 else np.repeat(away.any(axis=-1, keepdims=True), points.shape[-2], axis=-1)
-    )
-    if points.dtype.kind == "f":
-        found = found & np.isfinite(points).all(axis=-1)
-    return found if scores is None else found & (scores > 0)
 
 
 def _moves(

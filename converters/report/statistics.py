@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from converters.checks.poses import as_int, image_size
-from converters.report.counts import Histograms, Integers, Tops, Values
+from converters.report.counts import Histograms, Integers, Tops, Values, place_of
 from converters.report.skeletons import Block, Measures, measure
 from skelstore.wording import full_repr
 
-__all__ = ["OUTLIERS", "SCORE_BINS", "SCORE_WIDTH", "Joints", "Statistics"]
+__all__ = ["OUTLIERS", "SCORE_BINS", "SCORE_WIDTH", "Joints", "Statistics", "score_quantile"]
 
 SCORE_WIDTH = 0.02
 SCORE_BINS = 53
@@ -22,6 +23,8 @@ SCORE_BINS = 53
 
 _MOST_SHAPES = 8
 """Number of different (V, C) whose joints are described."""
+_MOST_CLASSES = 1000
+"""Number of different labels whose scores are counted."""
 _MOST_FIELDS = 100
 _MOST_SIZES = 2000
 _LONGEST_KEY = 100
@@ -54,12 +57,16 @@ class Joints:
         self.missing += len(block.found) - block.found.sum(axis=0)
         if len(block.moved):
             self.speeds.add(block.movers, block.moved)
-        if block.scores is not None:
-            self.scored = True
-            bins = np.clip(np.nan_to_num(block.scores, nan=-1) / np.float32(SCORE_WIDTH), -1, SCORE_BINS - 1)
-            flat = bins.astype(np.int64) + np.arange(self.shape[0]) * SCORE_BINS
-            counted = np.bincount(flat[block.scores >= 0], minlength=self.scores.size)
-            self.scores += counted.reshape(self.scores.shape)
+
+    def add_scores(self, scores: NDArray[np.float32]) -> NDArray[np.int64]:
+        """Add the scores of skeletons [S, V]; return how many there are in each bin, int64 [SCORE_BINS]."""
+        self.scored = True
+        bins = np.clip(np.nan_to_num(scores, nan=-1) / np.float32(SCORE_WIDTH), -1, SCORE_BINS - 1)
+        flat = bins.astype(np.int64) + np.arange(self.shape[0]) * SCORE_BINS
+        counts = np.bincount(flat[scores >= 0], minlength=self.scores.size).reshape(self.scores.shape)
+        self.scores += counts
+        total: NDArray[np.int64] = counts.sum(axis=0)
+        return total
 
     def add_video(self, measures: Measures) -> None:
         self.videos += 1
@@ -94,6 +101,8 @@ class Statistics:
         self.gaps = Integers()
         self.swaps = 0
         self.swap_videos = 0
+        self.swap_checked = 0
+        self.class_scores: dict[int, NDArray[np.int64]] = {}
         self.labelled = array("q")
         self.labels = array("q")
         self.outliers = {kind: Tops(_RANKED) for kind in OUTLIERS}
@@ -102,21 +111,30 @@ class Statistics:
         """Add the video at a position of the data set."""
         self.videos += 1
         self.fields.add(annotation)
-        self._add_labels(position, annotation.get("label"))
+        labels = _labels(annotation.get("label"))
+        self.labelled.extend([position] * len(labels))
+        self.labels.extend(labels)
         self.sizes.add(image_size(annotation))
+        scores = np.zeros(SCORE_BINS, np.int64)
+
+        def see(shape: tuple[int, int], block: Block) -> None:
+            if shape in self.joints or len(self.joints) < _MOST_SHAPES:
+                joints = self.joints.setdefault(shape, Joints(shape))
+                joints.add(block)
+                if block.scores is not None:
+                    np.add(scores, joints.add_scores(block.scores), out=scores)
+
         with np.errstate(all="ignore"):  # values that are not finite are left out
-            self._add_measures(position, measure(annotation, self._see))
+            self._add_measures(position, measure(annotation, see))
+        if scores.any():
+            for label in labels:
+                self._add_class_scores(label, scores)
 
-    def _see(self, shape: tuple[int, int], block: Block) -> None:
-        if shape in self.joints or len(self.joints) < _MOST_SHAPES:
-            self.joints.setdefault(shape, Joints(shape)).add(block)
-
-    def _add_labels(self, position: int, label: object) -> None:
-        for element in label if isinstance(label, (list, tuple)) else [label]:
-            number = as_int(element)
-            if number is not None and 0 <= number < 1 << 63:
-                self.labelled.append(position)
-                self.labels.append(number)
+    def _add_class_scores(self, label: int, scores: NDArray[np.int64]) -> None:
+        if label in self.class_scores:
+            self.class_scores[label] += scores
+        elif len(self.class_scores) < _MOST_CLASSES:
+            self.class_scores[label] = scores.copy()
 
     def _add_measures(self, position: int, measures: Measures) -> None:
         self.forms[measures.form] += 1
@@ -135,8 +153,10 @@ class Statistics:
         self.gap_tracks += measures.gap_tracks
         self.gap_videos += measures.gap_tracks > 0
         self.gaps.add_all(measures.gaps)
-        self.swaps += measures.swaps
-        self.swap_videos += measures.swaps > 0
+        if measures.swaps is not None:
+            self.swap_checked += 1
+            self.swaps += measures.swaps
+            self.swap_videos += measures.swaps > 0
         self._rank(position, measures, most)
 
     def _rank(self, position: int, measures: Measures, most: int) -> None:
@@ -180,10 +200,30 @@ class Statistics:
         self.gap_videos += later.gap_videos
         self.swaps += later.swaps
         self.swap_videos += later.swap_videos
+        self.swap_checked += later.swap_checked
+        for label, scores in later.class_scores.items():
+            self._add_class_scores(label, scores)
         self.labelled.extend(later.labelled)
         self.labels.extend(later.labels)
         for kind, tops in later.outliers.items():
             self.outliers[kind].merge(tops)
+
+
+def score_quantile(counts: NDArray[np.int64], share: float) -> float | None:
+    """The score up to which ``share`` of the scores in bins [SCORE_BINS] are; None if there are none.
+
+    It is interpolated within a bin, so it differs from the exact one by ``SCORE_WIDTH`` at most.
+    """
+    if not counts.any():
+        return None
+    found, part = place_of(counts, share)
+    return (found + part) * SCORE_WIDTH
+
+
+def _labels(label: object) -> list[int]:
+    """The labels of a video that can be counted."""
+    numbers = [as_int(element) for element in (label if isinstance(label, (list, tuple)) else [label])]
+    return [number for number in numbers if number is not None and 0 <= number < 1 << 63]
 
 
 class Fields:

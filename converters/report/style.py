@@ -41,10 +41,11 @@ nav a{display:inline-block;margin:0 14px 4px 0}
 .good{color:var(--good);font-weight:600}
 .charts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,400px),1fr));gap:22px 34px;
 align-items:start}
+details+.charts,details+h3{margin-top:22px}
 figure{margin:0;min-width:0}
 figcaption{font-weight:600;font-size:.9rem;margin-bottom:8px}
 .strip{margin:0 0 14px}.strip figcaption{font-weight:400;margin-bottom:4px}
-.strip .scroll>svg{display:block;border-radius:6px;max-width:100%;min-width:min(100%,640px);height:auto}
+.strip .scroll>svg{display:block;border-radius:6px;max-width:max(100%,640px);height:auto}
 .chart{display:block;width:100%;max-width:560px;height:auto;font:11.5px system-ui,-apple-system,"Segoe UI",Roboto,Arial,
 sans-serif}
 .chart text{fill:var(--quiet)}
@@ -73,7 +74,9 @@ section{padding:16px 14px;border-radius:10px}.notices li{flex-direction:column;g
 @media print{:root{color-scheme:light;--paper:#fff;--card:#fff;--ink:#000;--quiet:#444;--line:#bbb;--grid:#ddd;
 --bar:#0072b2;--dot:#d55e00;--error:#b3420a;--warning:#8a5a00;--note:#0b5f93;--error-back:#fff;--warning-back:#fff;
 --note-back:#fff}body{font-size:11pt}nav{display:none}section{border:0;border-top:1px solid #999;border-radius:0;
-padding:12px 0}figure,tr,.finding,.notices li{break-inside:avoid}h2,h3{break-after:avoid}
+padding:12px 0}figure,table,tr,.tiles div,.charts>div,.finding,.notices li{break-inside:avoid}
+h2,h3,caption,thead{break-after:avoid}.charts{grid-template-columns:1fr 1fr}details:not([open]){display:none}
+.strip .scroll>svg{max-width:100%}.scroll{overflow:visible}
 *{-webkit-print-color-adjust:exact;print-color-adjust:exact}}
 """
 """One style sheet. The colours of the charts are of Okabe and Ito's palette, which colour-blind people tell apart."""

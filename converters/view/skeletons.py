@@ -144,13 +144,7 @@ def as_skeletons(points: NDArray[Any], scores: NDArray[Any] | None, first: int, 
 
 def find_present(points: NDArray[np.float32], scores: NDArray[np.float32] | None) -> NDArray[np.bool_]:
     """Whether each person is in each frame [P, T]: a joint was found."""
-    return np.asarray(find_joints(points, scores).any(axis=-1))
-
-
-def find_joints(points: NDArray[Any], scores: NDArray[Any] | None) -> NDArray[np.bool_]:
-    """Whether each joint was found [P, T, V]: its place says so, as for drawings, and its score is above 0."""
-    found = found_joints(points)
-    return found if scores is None else found & np.asarray(scores > 0)
+    return np.asarray(found_joints(points, scores).any(axis=-1))
 
 
 def frame_numbers(annotation: Mapping[Any, Any], count: int) -> NDArray[np.int64]:

@@ -12,7 +12,8 @@ from converters.checks.poses import image_size
 from converters.view.catalogue import Catalogue
 from converters.view.columns import RAW
 from converters.view.requests import RequestError
-from converters.view.skeletons import MOST_READ, WHOLE_BYTES, find_joints, frame_numbers, points_key
+from converters.view.skeletons import MOST_READ, WHOLE_BYTES, frame_numbers, points_key
+from skelstore.drawing.poses import found_joints
 from skelstore.errors import SkelstoreError, StoreReplacedError
 
 MOST_VIDEOS = 120
@@ -118,7 +119,7 @@ def _gather(keypoint: NDArray[Any], numbers: NDArray[np.int64], *, scored: bool)
 def _as_points(points: NDArray[Any], scores: NDArray[Any] | None) -> NDArray[np.float64]:
     """Points [K, P, V, C] from the front, [K, P, V, 2], NaN where a joint was not found."""
     with np.errstate(all="ignore"):
-        found = find_joints(points, scores)
+        found = found_joints(points, scores)
         flat: NDArray[np.float64] = points[..., :2].astype(np.float64)
     if points.shape[-1] == 3:
         flat[..., 1] *= -1

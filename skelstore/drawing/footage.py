@@ -1,4 +1,4 @@
-"""The frames of a video file, turned as players turn them, and which of them belongs to a frame of an annotation."""
+"""The frames of a video file, upright as players show them, and which one belongs to a frame of an annotation."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from skelstore.drawing.packages import pyav
+import numpy as np
+
+from skelstore.drawing.packages import pillow, pyav
 from skelstore.drawing.poses import Frames
 from skelstore.errors import DrawingError
 from skelstore.format.files import open_regular
@@ -24,6 +26,19 @@ _MOST_STEP = 30
 """Maximum number of frames of a video per frame of an annotation."""
 _MOST_PIXELS = 1 << 26
 """Maximum number of pixels of a frame of a video."""
+_TURNS = {
+    (1, 0, 0, 1): None,
+    (0, 1, -1, 0): "ROTATE_270",
+    (-1, 0, 0, -1): "ROTATE_180",
+    (0, -1, 1, 0): "ROTATE_90",
+    (-1, 0, 0, 1): "FLIP_LEFT_RIGHT",
+    (1, 0, 0, -1): "FLIP_TOP_BOTTOM",
+    (0, 1, 1, 0): "TRANSPOSE",
+    (0, -1, -1, 0): "TRANSVERSE",
+}
+"""The first four numbers a, b, c, d of a display matrix (ISO 14496-12, 8.3.2: x' = a x + c y, y' = b x + d y), and the
+method of Pillow that does the same; it counts angles counterclockwise."""
+_SWAP_SIDES = ("ROTATE_90", "ROTATE_270", "TRANSPOSE", "TRANSVERSE")
 _SAFE = {
     "format_whitelist": "mov,matroska,avi,mpegts,mpeg,flv,asf,ogg,gif,mjpeg,h264,hevc,av1,ivf",
     "protocol_whitelist": "none",
@@ -32,11 +47,16 @@ _SAFE = {
 
 
 class Footage(NamedTuple):
-    """A video file: the number of its frames, their (height, width) as they are shown, and frames per second."""
+    """A video file: the number of its frames, and frames per second.
+
+    ``image`` is their (height, width) in pixels, after they were turned; ``shown`` is that of square pixels, in which
+    players show them. Pose estimators mostly see the former.
+    """
 
     path: Path
     frames: int
     image: tuple[int, int]
+    shown: tuple[float, float]
     rate: float | None
 
 
@@ -47,15 +67,15 @@ def look_up(path: Path) -> Footage:
     """
     with _opened(path) as container:
         stream = container.streams.video[0]
-        rate = stream.average_rate
+        rate, ratio = stream.average_rate, float(stream.sample_aspect_ratio or 1)
         count = sum(1 for packet in container.demux(stream) if packet.size)
     first = next(_decoded(path), None)
     if first is None:
         raise DrawingError(f"{path} has no frame that can be decoded; expected a video")
-    height, width = first.height, first.width
-    if abs(_rotation(first)) == 90:
-        height, width = width, height
-    return Footage(path, count, (height, width), float(rate) if rate else None)
+    image, shown = (first.height, first.width), (first.height, first.width * ratio)
+    if _turn(path, first) in _SWAP_SIDES:
+        image, shown = image[::-1], shown[::-1]
+    return Footage(path, count, image, shown, float(rate) if rate else None)
 
 
 def matching_frames(footage: Footage, frames: Frames, rate: float | None) -> list[int]:
@@ -96,7 +116,7 @@ def shown_frames(footage: Footage, indices: Sequence[int], size: tuple[int, int]
         if index is None:
             return
         while index == number:
-            image = _turned(frame, size) if image is None else image
+            image = _turned(footage.path, frame, size) if image is None else image
             yield image.copy()
             index = next(wanted, None)
         image = None
@@ -109,17 +129,24 @@ def _is_close(one: float, other: float) -> bool:
     return abs(one - other) <= _CLOSE * other
 
 
-def _turned(frame: Any, size: tuple[int, int]) -> Image:
-    rotation = _rotation(frame)
-    width, height = size if abs(rotation) != 90 else size[::-1]
+def _turned(path: Path, frame: Any, size: tuple[int, int]) -> Image:
+    turn = _turn(path, frame)
+    width, height = size[::-1] if turn in _SWAP_SIDES else size
     image: Image = frame.reformat(width=width, height=height, format="rgb24", interpolation="AREA").to_image()
-    return image if not rotation else image.rotate(rotation, expand=True)
+    return image if turn is None else image.transpose(pillow().Image.Transpose[turn])
 
 
-def _rotation(frame: Any) -> int:
-    """Degrees by which the frame is turned counterclockwise: a multiple of 90, from -90 to 180."""
-    degrees = round(int(frame.rotation) / 90) * 90 % 360
-    return degrees - 360 if degrees == 270 else degrees
+def _turn(path: Path, frame: Any) -> str | None:
+    """The method of Pillow that turns a frame as players do; None if it is upright."""
+    data = frame.side_data.get("DISPLAYMATRIX")
+    numbers = np.frombuffer(b"" if data is None else bytes(data), np.int32)
+    matrix = numbers[[0, 1, 3, 4]].astype(np.float64) if len(numbers) == 9 else np.zeros(4)
+    if not matrix.any():
+        return None
+    key = tuple(np.rint(matrix / np.abs(matrix).max()).astype(int).tolist())
+    if key not in _TURNS:
+        raise DrawingError(f"{path} is turned by an angle that is no multiple of 90 degrees; expected one that is")
+    return _TURNS[key]
 
 
 def _decoded(path: Path) -> Iterator[Any]:

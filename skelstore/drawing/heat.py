@@ -23,6 +23,8 @@ SHORT_SIDE = 64
 """Cells of the shorter side of a heatmap, as in PoseC3D's pipelines (``Resize(scale=(-1, 64))``)."""
 _MOST_CELLS = 512
 """Maximum number of cells of the longer side."""
+_FAR = 8.0
+"""Joints this many sides of the heatmap away are left out."""
 _GROUND = np.array([0x10, 0x14, 0x1A], np.float32)
 """The colour where nothing is."""
 
@@ -73,8 +75,10 @@ def _volume(
     keypoint = np.zeros((len(found), 1, poses.joints, 2), np.float32)
     score = np.zeros((len(found), 1, poses.joints), np.float32)
     for row, pose in enumerate(found):
-        there = pose.score > 0
-        keypoint[row, 0, there] = view.project(pose.points[there]) / cells
+        with np.errstate(all="ignore"):
+            places = view.project(pose.points) / cells
+            there = (pose.score > 0) & (np.abs(places).max(-1) <= _FAR * max(shape))
+        keypoint[row, 0, there] = places[there]
         score[row, 0, there] = pose.score[there]
     annotation: dict[str, Any] = {"keypoint": keypoint, "keypoint_score": score, "img_shape": shape}
     limbs = kind == "limb"

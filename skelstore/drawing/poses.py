@@ -23,6 +23,8 @@ MOST_PERSONS = 20
 """Maximum number of persons that are drawn in a frame."""
 MOST_JOINTS = 1_000
 """Maximum number of joints of a person that is drawn."""
+MOST_FRAME = 1 << 62
+"""A higher number of a frame is refused."""
 MOST_SIDE = 1e7
 """An image with a longer side is taken for a mistake."""
 
@@ -107,9 +109,12 @@ class Poses:
         if only is not None:
             keep = np.flatnonzero(np.isin(persons, list(only)))
             persons, points, scores = persons[keep], points[keep], None if scores is None else scores[keep]
-        scores = _seen(points, scores)
-        there = np.flatnonzero((scores > 0).any(-1))[:MOST_PERSONS]
-        return [Pose(int(persons[i]), points[i].astype(np.float64), scores[i]) for i in there]
+        found = found_joints(points, scores)
+        there = np.flatnonzero(found.any(-1))[:MOST_PERSONS]
+        sure = found[there].astype(np.float64)
+        if scores is not None:
+            np.copyto(sure, np.asarray(scores[there], np.float64).clip(None, 1), where=found[there])
+        return [Pose(int(persons[i]), points[i].astype(np.float64), sure[row]) for row, i in enumerate(there.tolist())]
 
     def _of_frame(self, position: int) -> tuple[NDArray[np.int64], NDArray[Any], NDArray[Any] | None]:
         if self.starts is None or self.rows is None:
@@ -157,6 +162,12 @@ def poses(annotation: Mapping[Any, Any], joints: JointLayout | None) -> Poses:
     )
 
 
+def check_frame_numbers(numbers: NDArray[Any]) -> None:
+    """Raise DrawingError if numbers of frames, which are integers, are too large to be any."""
+    if numbers.size and int(numbers.max()) > MOST_FRAME:
+        raise DrawingError(f"frame_inds has the number {int(numbers.max())}; expected numbers of frames")
+
+
 def counted_frames(numbers: NDArray[np.int64], stated: object) -> Frames:
     """The frames of a video whose frames with detections have these numbers, ascending; ``stated`` may be its length.
 
@@ -168,6 +179,20 @@ def counted_frames(numbers: NDArray[np.int64], stated: object) -> Frames:
     if highest == total or (from_one and highest < total):
         return Frames(numbers, total, 1)
     return Frames(numbers, max(total, highest + 1), 0)
+
+
+def found_joints(points: NDArray[Any], scores: NDArray[Any] | None = None) -> NDArray[np.bool_]:
+    """Which joints of ``points`` [..., V, 2 or 3] were found, bool [..., V]; ``scores`` are [..., V].
+
+    A joint in the image at exactly (0, 0) was not found. In 3D the origin is a place like any other, but a person all
+    of whose joints are there was not found. Nor was a joint that is not finite, or whose score is not above 0.
+    """
+    there: NDArray[np.bool_] = np.asarray((points != 0).any(-1))
+    if points.shape[-1] != 2:
+        there = np.repeat(there.any(-1, keepdims=True), points.shape[-2], axis=-1)
+    if points.dtype.kind == "f":
+        there = there & np.isfinite(points).all(-1)
+    return there if scores is None else there & (scores > 0)
 
 
 def image_size(annotation: Mapping[Any, Any]) -> tuple[float, float] | None:
@@ -229,6 +254,7 @@ def _of_rows(
     frames = _numbers(annotation, "frame_inds")
     if frames.shape != points.shape[:1] or frames.dtype.kind not in "iu":
         _refuse(annotation, f"frame_inds {kind_of(frames)}", f"integers [{len(points)}]")
+    check_frame_numbers(frames)
     rows = np.argsort(frames, kind="stable")
     numbers, starts = np.unique(frames[rows], return_index=True)
     starts = np.append(starts, len(frames))
@@ -242,27 +268,6 @@ def _numbers(annotation: Mapping[Any, Any], key: str) -> NDArray[Any]:
     if not isinstance(value, np.ndarray) or value.dtype.kind not in "fiub":
         _refuse(annotation, f"{key}: {kind_of(value)}" if value is not None else f"no {key}", "an array of numbers")
     return value
-
-
-def found_joints(points: NDArray[Any]) -> NDArray[np.bool_]:
-    """Whether each joint of points [..., V, 2 or 3] was found, as far as its place says, bool [..., V].
-
-    A joint whose place is not finite was not found, nor was a joint in the image at exactly (0, 0). In 3D the origin is
-    a place like any other, but a person all of whose joints are there was not found.
-    """
-    finite = np.isfinite(points).all(-1)
-    away = (points != 0).any(-1)
-    return np.asarray(finite & (away if points.shape[-1] == 2 else away.any(-1, keepdims=True)))
-
-
-def _seen(points: NDArray[Any], scores: NDArray[Any] | None) -> Floats:
-    """The scores of joints [..., V] from 0 to 1: 0 if a joint was not found, 1 without ``scores``."""
-    there = found_joints(points)
-    if scores is None:
-        scores = np.ones(there.shape)
-    sure = np.nan_to_num(np.asarray(scores, np.float64), nan=0.0, posinf=1.0, neginf=0.0).clip(0, 1)
-    seen: Floats = np.where(there, sure, 0.0)
-    return seen
 
 
 def _refuse(annotation: Mapping[Any, Any], what: str, expected: str) -> NoReturn:

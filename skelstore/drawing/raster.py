@@ -33,6 +33,11 @@ _LARGE = 60_000
 _CASING = 1.2
 _CASING_INK: Colour = (0x14, 0x18, 0x1E)
 """Width in pixels and colour of the dark edge of bones and joints."""
+FONTS = (
+    *("DejaVuSans.ttf", "NotoSans-Regular.ttf", "Arial.ttf", "arial.ttf", "Arial Unicode.ttf"),
+    *("NotoSansCJK-Regular.ttc", "msyh.ttc", "PingFang.ttc", "Hiragino Sans GB.ttc", "malgun.ttf", "meiryo.ttc"),
+)
+"""Files of fonts of Linux, macOS and Windows, which have the letters of more languages than the font of Pillow."""
 
 
 def paint(
@@ -73,34 +78,64 @@ def paint_border(canvas: Image, size: tuple[int, int]) -> None:
     pillow().ImageDraw.Draw(canvas).rectangle((0, 0, size[0] - 1, size[1] - 1), outline=colours.FRAME)
 
 
-@cache
-def font(size: float) -> Any:
-    """The font that Pillow has built in, in this size; nothing is fetched."""
-    return pillow().ImageFont.load_default(size)
-
-
 def paint_text(
     canvas: Image, place: Place, text: str, *, size: float, colour: Colour = colours.TEXT, anchor: str = "ls"
 ) -> None:
     """Write text; ``anchor`` as Pillow defines it: ``ls`` is the left end of the baseline, ``rs`` the right one."""
-    pillow().ImageDraw.Draw(canvas).text(place, text, fill=colour, font=font(size), anchor=anchor)
+    font, text = _font_for(text, size)
+    pillow().ImageDraw.Draw(canvas).text(place, text, fill=colour, font=font, anchor=anchor)
 
 
 def text_width(text: str, size: float) -> float:
     """The width of text in pixels."""
-    width: float = font(size).getlength(text)
+    font, text = _font_for(text, size)
+    width: float = font.getlength(text)
     return width
 
 
 def fitting_text(text: str, width: float, size: float) -> str:
     """The text, with its end replaced by an ellipsis if it is wider than ``width`` pixels."""
-    if font(size).getlength(text) <= width:
+    font, text = _font_for(text, size)
+    if font.getlength(text) <= width:
         return text
     least, most = 0, len(text)
     while least < most:
         middle = (least + most + 1) // 2
-        least, most = (middle, most) if font(size).getlength(f"{text[:middle]}…") <= width else (least, middle - 1)
+        least, most = (middle, most) if font.getlength(f"{text[:middle]}…") <= width else (least, middle - 1)
     return f"{text[:least]}…" if least else ""
+
+
+def _font_for(text: str, size: float) -> tuple[Any, str]:
+    """The font that lacks the fewest characters of the text, and the text, with escapes for those.
+
+    It is the one that Pillow has built in, which has little more than ASCII, or one of ``FONTS`` that is installed;
+    nothing is fetched.
+    """
+    if text.isascii():
+        return _font(None, size), text
+    fonts = [font for font in (_font(name, size) for name in (None, *FONTS)) if font is not None]
+    lacking = [_lacking(font, text) for font in fonts]
+    best = min(range(len(fonts)), key=lambda i: len(lacking[i]))
+    shown = (c.encode("unicode_escape").decode() if c in lacking[best] else c for c in text)
+    return fonts[best], "".join(shown)
+
+
+@cache
+def _font(name: str | None, size: float) -> Any:
+    """A font by the name of its file, or the one that Pillow has built in; None if it is not installed."""
+    fonts = pillow().ImageFont
+    if name is None:
+        return fonts.load_default(size)
+    try:
+        return fonts.truetype(name, size)
+    except OSError:
+        return None
+
+
+def _lacking(font: Any, text: str) -> set[str]:
+    """The characters that a font does not have: it draws them as it draws one that is none."""
+    none = bytes(font.getmask("\uffff"))
+    return {c for c in set(text) if not c.isascii() and bytes(font.getmask(c)) == none}
 
 
 def _box_of(figures: Sequence[Figure], pen: Pen, size: tuple[int, int]) -> Box | None:

@@ -15,7 +15,7 @@ from skelstore.drawing.captions import Caption, caption_of
 from skelstore.drawing.figure import Pen, Skeleton, figures, ground, pen_for
 from skelstore.drawing.packages import pillow
 from skelstore.drawing.poses import MOST_PERSONS, Frames, Poses, counted_frames, poses
-from skelstore.drawing.view import RESTING_ANGLE, Plane, View, view_of
+from skelstore.drawing.view import RESTING_ANGLE, Plane, View, shows_image, view_of
 from skelstore.errors import DrawingError
 from skelstore.joints import JointLayout
 from skelstore.wording import counted
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 RATE = 30.0
 """Frames per second of a video whose rate is not known; that of NTU RGB+D, and of most videos of Kinetics."""
+_RATES = (0.1, 1000.0)
+"""Frames per second of an animation: the lowest and the highest."""
 _OF_3D = 0.8
 """Sides of a 3D drawing, against those of the box: it is filled, where an image has persons in some part of it."""
 _KINECT_IMAGE = (1080.0, 1920.0)
@@ -146,6 +148,8 @@ def scene_of(
     cannot be drawn as the options say.
     """
     options = Options() if options is None else options
+    if options.rate is not None and not _RATES[0] <= options.rate <= _RATES[1]:
+        raise DrawingError(f"--fps {options.rate:g}; expected {_RATES[0]} to {_RATES[1]:g} frames per second")
     found = _imaged(annotation, poses(annotation, joints), options)
     if frames is None:
         dense = found.starts is None
@@ -159,7 +163,9 @@ def scene_of(
     if found.dimensions == 3:
         box = round(_OF_3D * box[0]), round(_OF_3D * box[1])
     view = view_of(found, np.arange(len(found)), box, options.scale)
-    own = _number(annotation, ("fps", "frame_rate"))
+    if film is not None and not shows_image(found, view):
+        raise DrawingError("--video needs joints in pixels of the image, and these are fractions, or outside of it")
+    own = _own_rate(annotation)
     places = () if film is None else tuple(footage.matching_frames(film, frames, own))
     step = float(np.median(np.diff(found.numbers))) if len(found) > 1 else 1.0
     known = own or (film.rate if film is not None and film.frames == frames.total else None) or RATE
@@ -168,7 +174,7 @@ def scene_of(
         view=view,
         pen=pen_for(view, found.joints),
         caption=caption_of(annotation, class_names, frames.total),
-        rate=known / max(step, 1.0) if options.rate is None else options.rate,
+        rate=min(max(known / max(step, 1.0), _RATES[0]), _RATES[1]) if options.rate is None else options.rate,
         options=options,
         footage=film,
         places=places,
@@ -195,8 +201,9 @@ def _on_film(found: Poses, film: footage.Footage) -> Poses:
     """The poses, in the image that the video shows. Raises DrawingError if the annotation's image is another."""
     if found.image is None:
         return dataclasses.replace(found, image=film.image)
-    (high, wide), (height, width) = found.image, film.image
-    if abs(high * width - wide * height) > 0.03 * high * width:
+    high, wide = found.image
+    if all(abs(high * width - wide * height) > 0.03 * high * width for height, width in (film.image, film.shown)):
+        height, width = film.image
         raise DrawingError(
             f"{film.path} shows frames of {width} x {height} pixels, and the image of the annotation has "
             f"{wide:g} x {high:g}: give the video that the poses were estimated from"
@@ -204,10 +211,10 @@ def _on_film(found: Poses, film: footage.Footage) -> Poses:
     return found
 
 
-def _number(annotation: Mapping[Any, Any], keys: Sequence[str]) -> float | None:
-    """The first of these values that is a positive number."""
-    for key in keys:
+def _own_rate(annotation: Mapping[Any, Any]) -> float | None:
+    """The frames per second that an annotation states; None if it states none that is possible."""
+    for key in ("fps", "frame_rate"):
         value = annotation.get(key)
-        if isinstance(value, (int, float, np.integer, np.floating)) and 0 < value < 1e12:
+        if isinstance(value, (int, float, np.integer, np.floating)) and _RATES[0] <= value <= _RATES[1]:
             return float(value)
     return None

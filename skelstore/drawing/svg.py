@@ -6,6 +6,7 @@ Coordinates have one decimal. The drawing needs no package.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from html import escape
 from typing import Any
 
@@ -15,7 +16,7 @@ from skelstore.drawing import colours
 from skelstore.drawing.colours import as_hex
 from skelstore.drawing.figure import Figure, Line, Pen, Skeleton, figures, ground, pen_for
 from skelstore.drawing.poses import Poses, poses
-from skelstore.drawing.view import RESTING_ANGLE, View, view_of
+from skelstore.drawing.view import RESTING_ANGLE, Plane, View, view_of
 from skelstore.errors import FrameIndexError
 from skelstore.joints import JointLayout
 from skelstore.wording import counted
@@ -23,8 +24,8 @@ from skelstore.wording import escape as printable
 
 _GAP = 6
 """Pixels between the frames of a strip."""
-_LETTER = 0.58
-"""Width of a letter of a sans-serif font, against its size: an upper bound for most text."""
+_LETTER = 0.66
+"""Width of a letter of a sans-serif font, against its size: an upper bound for names of digits and capitals."""
 _OPACITY_STEPS = 10
 """Bones of one colour whose opacity rounds to the same step are one path."""
 
@@ -39,21 +40,26 @@ def frame_svg(
     caption: Sequence[str] = (),
     persons: Sequence[int] | None = None,
     angle: float = RESTING_ANGLE,
+    crop: bool = False,
 ) -> str:
     """One frame of an annotation as an <svg> element, as large as fits in ``width`` x ``height`` pixels.
 
     ``frame`` is a position, and counts from the end if it is negative; the frames of a compressed annotation are those
     with detections, of which all are drawn. ``joints`` has the bones and sides; if it is None or has another number of
     joints than the annotation, points are drawn. Lines of ``caption`` are below the drawing. ``persons`` draws only
-    these; ``angle`` is how far 3D poses are turned, in radians.
+    these; ``angle`` is how far 3D poses are turned, in radians. ``crop`` draws the box of the persons, with a margin,
+    instead of the whole image; the drawing then has exactly this width and height.
 
     Raises DrawingError if the annotation has no poses, FrameIndexError if it has no such frame.
     """
-    found = poses(annotation, joints)
+    found = _poses(annotation, joints, crop)
     position = frame + len(found) if frame < 0 else frame
     if not 0 <= position < len(found):
         raise FrameIndexError(f"there is no frame {frame} to draw: the video has {counted(len(found), 'frame')}")
-    view = view_of(found, np.array([position]), (width, width if height is None else height))
+    box = (width, width if height is None else height)
+    view = view_of(found, np.array([position]), box)
+    if crop and isinstance(view, Plane):
+        view = view.widened(*box)
     return picture_svg(found, view, position, caption=caption, persons=persons, angle=angle)
 
 
@@ -90,13 +96,21 @@ def picture_svg(
     return _document(view.width, height, title, [*panel, *texts])
 
 
-def strip_svg(annotation: Mapping[Any, Any], joints: JointLayout | None, *, frames: int = 8, height: int = 120) -> str:
+def strip_svg(
+    annotation: Mapping[Any, Any],
+    joints: JointLayout | None,
+    *,
+    frames: int = 8,
+    height: int = 120,
+    crop: bool = False,
+) -> str:
     """Up to ``frames`` frames of an annotation, spread evenly, side by side in one <svg> element.
 
     Each is ``height`` pixels high, or less if it would be more than 2.5 times as wide. Its number is in its corner.
-    Raises DrawingError if the annotation has no poses.
+    ``crop`` draws the box of the persons in these frames, with a margin, instead of the whole image. Raises
+    DrawingError if the annotation has no poses.
     """
-    found = poses(annotation, joints)
+    found = _poses(annotation, joints, crop)
     positions = spread(len(found), frames)
     view = view_of(found, positions, (round(2.5 * height) if found.dimensions == 2 else height, height))
     skeleton = Skeleton(found)
@@ -111,6 +125,11 @@ def strip_svg(annotation: Mapping[Any, Any], joints: JointLayout | None, *, fram
         ]
     width = max(len(positions) * (view.width + _GAP) - _GAP, 1)
     return _document(width, view.height, f"{counted(len(positions), 'frame')} of {len(found):,}", parts)
+
+
+def _poses(annotation: Mapping[Any, Any], joints: JointLayout | None, crop: bool) -> Poses:
+    found = poses(annotation, joints)
+    return replace(found, image=None) if crop else found
 
 
 def spread(count: int, most: int) -> np.ndarray[Any, np.dtype[np.int64]]:

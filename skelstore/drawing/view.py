@@ -25,6 +25,8 @@ _MARGIN = 0.12
 """Margin around the box of the poses, against its longer side, where the image is not known."""
 _FRACTIONS = 1.5
 """If nearly all coordinates are within this distance of zero, they are no pixels of an image."""
+_INSIDE = 0.05
+"""If a smaller share of the joints is inside the image, coordinates are no pixels of it."""
 _TILT = math.radians(12)
 """How far the view of 3D poses looks down."""
 _DISTANCE = 4.0
@@ -48,6 +50,12 @@ class Plane(NamedTuple):
     def project(self, points: Floats, angle: float = 0.0) -> Floats:
         """The places [..., 2] of points [..., 2] in pixels of the drawing. There is nothing to turn."""
         return (points - (self.left, self.top)) * self.scale
+
+    def widened(self, width: int, height: int) -> Plane:
+        """The same view with more around it on all sides, so that it has this width and height."""
+        left = self.left - (width - self.width) / 2 / self.scale
+        top = self.top - (height - self.height) / 2 / self.scale
+        return Plane(width, height, self.scale, left, top)
 
 
 class Orbit(NamedTuple):
@@ -101,7 +109,7 @@ def view_of(
         factor = 1.0 if scale is None else scale
         width, height = _pixels(box[0] * factor, box[1] * factor)
         return _orbit(points, poses.layout, width, height)
-    if poses.image is not None and not _are_fractions(points, poses.image):
+    if poses.image is not None and _are_pixels(points, poses.image):
         high, wide = poses.image
         if scale is None:
             scale = min(box[0] / wide, box[1] / high)
@@ -112,6 +120,11 @@ def view_of(
     factor = min(box[0] / wide, box[1] / high) * (1.0 if scale is None else scale)
     width, height = _pixels(wide * factor, high * factor)
     return Plane(width, height, width / wide, left, top)
+
+
+def shows_image(poses: Poses, view: View) -> bool:
+    """Whether a view shows the whole image, and nothing else."""
+    return isinstance(view, Plane) and poses.image is not None and (view.left, view.top) == (0.0, 0.0)
 
 
 def turn(position: int, count: int, rate: float) -> float:
@@ -143,9 +156,14 @@ def _sampled(poses: Poses, positions: NDArray[np.int64]) -> Floats:
     return points.clip(-1e12, 1e12)
 
 
-def _are_fractions(points: Floats, image: tuple[float, float]) -> bool:
-    """Whether coordinates are not pixels of the image, but fractions of it or of something else."""
-    return bool(len(points)) and max(image) > 16 and bool(np.quantile(np.abs(points), 0.95) <= _FRACTIONS)
+def _are_pixels(points: Floats, image: tuple[float, float]) -> bool:
+    """Whether coordinates are pixels of the image (height, width), and not fractions, or of something else."""
+    if not len(points):
+        return True
+    if max(image) > 16 and np.quantile(np.abs(points), 0.95) <= _FRACTIONS:
+        return False
+    inside = ((points >= 0) & (points <= image[::-1])).all(-1)
+    return bool(inside.mean() >= _INSIDE)
 
 
 def _box(points: Floats) -> tuple[float, float, float, float]:

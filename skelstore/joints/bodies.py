@@ -7,8 +7,9 @@ Sources of the definitions:
   ``nturgb+d`` (pyskl/utils/graph.py).
 - ``kinect-20``: Kinect v1 as in NW-UCLA (NUI_SKELETON_POSITION_INDEX of the Kinect for Windows SDK 1.8); edges as in
   CTR-GCN's graph ``ucla`` (graph/ucla.py).
-- ``openpose-15``, ``openpose-18``, ``body-25``: OpenPose's models MPI, COCO and BODY_25 (doc/02_output.md, and the
-  pairs of include/openpose/pose/poseParametersRender.hpp).
+- ``openpose-15``, ``openpose-18``, ``body-25``, ``body-25b``: OpenPose's models MPI, COCO, BODY_25 and BODY_25B
+  (doc/02_output.md, src/openpose/pose/poseParameters.cpp, and the pairs of
+  include/openpose/pose/poseParametersRender.hpp).
 - ``halpe-26``, ``halpe-136``: Halpe-FullBody, README of Fang-Haoshu/Halpe-FullBody; edges as in MMPose
   (configs/_base_/datasets/halpe26.py and halpe.py): the face has none. The fingers begin at the root of the hand, as in
   ``wholebody-133``; those of halpe.py begin at the wrist of the body.
@@ -96,6 +97,16 @@ BODIES = (
             *one_side("right", "big_toe small_toe heel"),
         ),
         "1-8 1-2-3-4 1-5-6-7 8-9-10-11 8-12-13-14 1-0-15-17 0-16-18 14-19-20 14-21 11-22-23 11-24",
+    ),
+    define(
+        "body-25b",
+        (
+            *_FACE_AND_BODY,
+            *words("upper_neck head_top"),
+            *one_side("left", "big_toe small_toe heel"),
+            *one_side("right", "big_toe small_toe heel"),
+        ),
+        "0-1-3 0-2-4 18-17-5-7-9 17-6-8-10 5-11-13-15-19-20 6-12-14-16-22-23 11-12 15-21 16-24",
     ),
     define("halpe-26", _HALPE_JOINTS, _HALPE_EDGES),
     define(

@@ -21,7 +21,7 @@ _GUESSES: dict[tuple[int, int], tuple[str, str]] = {
     (21, 3): ("hand-21", "other orders of 21 hand joints exist"),
     (22, 3): ("smpl-22", "other layouts of 22 joints exist"),
     (24, 3): ("smpl-24", "other layouts of 24 joints exist"),
-    (25, 2): ("body-25", "NTU RGB+D projected onto the image has 25 joints, too"),
+    (25, 2): ("body-25", "NTU RGB+D projected onto the image has 25 joints, too, and so has body-25b"),
     (25, 3): ("ntu-25", "BODY_25 with the score as a third coordinate looks alike"),
     (26, 2): ("halpe-26", "other layouts of 26 joints exist"),
     (33, 2): ("mediapipe-33", "other layouts of 33 joints exist"),

@@ -354,6 +354,15 @@ class Reader:
         keypoints = [(f.ragged, self.arrays[name].metadata.trailing) for name, f in fields if f.path == ("keypoint",)]
         return known_joints(self.metadata.source.get("joints"), keypoint_shapes(keypoints))
 
+    @property
+    def class_names(self) -> list[str] | None:
+        """The names of the classes, by label, or None if the store has none."""
+        names = self.metadata.source.get("class_names")
+        if not isinstance(names, list):
+            return None
+        known = [name for name in names if isinstance(name, str)]
+        return known if len(known) == len(names) else None
+
     @cached_property
     def splits(self) -> dict[Any, Any]:
         """The ids of each split, by its name, with the types that they had in the source."""

@@ -105,15 +105,10 @@ class Store:
 
     def _repr_html_(self) -> str:
         """The same as a table for a notebook, with the middle frames of the first videos; never raises an error."""
-        from skelstore.read.drawn import THUMBNAILS, thumbnails
+        from skelstore.read.drawn import thumbnails
 
-        first = [self._row(position) for position in range(min(self._length, THUMBNAILS))]
-        try:
-            drawn = "".join(thumbnails(self._reader, first, self.class_names))
-        except Exception:  # a damaged store may be shown in a notebook, too
-            drawn = ""
         table = describing.as_html(self._reader, self._length, self._rows is None)
-        return f"{table}<div>{drawn}</div>" if drawn else table
+        return table + thumbnails(self._reader, map(self._row, range(self._length)))
 
     @property
     def path(self) -> Location:
@@ -154,10 +149,7 @@ class Store:
     @property
     def class_names(self) -> list[str] | None:
         """The names of the classes, by label, or None if the store has none."""
-        names = self.source.get("class_names")
-        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            return None
-        return list(names)
+        return self._reader.class_names
 
     @property
     def splits(self) -> dict[Any, Any]:
@@ -356,17 +348,8 @@ class Store:
         """
         from skelstore.read.drawn import animated
 
-        return animated(
-            self._reader,
-            self._locate(key),
-            self.class_names,
-            frames,
-            persons=None if persons is None else tuple(persons),
-            scale=scale,
-            rate=fps,
-            heatmap=heatmap,
-            video=None if video is None else Path(video),
-        )
+        row = self._locate(key)
+        return animated(self._reader, row, frames, persons, scale=scale, rate=fps, heatmap=heatmap, video=video)
 
     def lazy(self, key: str | SupportsIndex) -> LazyAnnotation:
         """The annotation of a video as a Mapping that reads each value on access; ``dict(…)`` reads all.

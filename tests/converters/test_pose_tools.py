@@ -22,9 +22,11 @@ from converters.dialects.registry import DIALECTS, open_source, recorded_options
 from converters.inputs import pose_clips
 from converters.samples.pose_tools import CLASSES, SIZE, write_pose_tools
 from skelstore.errors import SkelstoreError, SourceError
+from skelstore.joints import LAYOUTS, convert
 from skelstore.write import planning
 from tests.support.exact import assert_exact
 from tests.support.pose_tools import alphapose, annotation_of, kinetics_skeleton, openpose
+from tests.support.scenes import COCO_STANCE
 from tests.support.source_contract import check_source
 
 CLIPS = 4
@@ -466,6 +468,28 @@ def test_versions_and_numbers_of_joints_of_openpose(tmp_path: Path) -> None:
         assert made["frame_inds"].tolist() == [7, 11]
 
 
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("name", ["body-25", "body-25b"])
+def test_openpose_models_of_25_joints_are_told_apart(tmp_path: Path, name: str, seed: int) -> None:
+    """By persons of whom a third of the joints are missing; without persons it is the usual model."""
+    random = np.random.default_rng(seed)
+    coco = COCO_STANCE * 200 + 300
+    neck, head = coco[5:7].mean(0), coco[0] - (0, 30)
+    feet = [coco[ankle] + shift for ankle in (15, 16) for shift in ((10, 10), (14, 8), (-5, 8))]
+    body = np.concatenate([coco, [neck, head], feet])
+    if name == "body-25":
+        body = convert(body, None, LAYOUTS["body-25b"], LAYOUTS["body-25"]).keypoint
+    people = []
+    for _ in range(3):
+        points = np.column_stack([body + random.normal(0, 5, body.shape), np.ones(25)])
+        points[random.random(25) < 0.33] = 0
+        people.append({"pose_keypoints_2d": points.ravel().round(2).tolist()})
+    written(tmp_path / "in" / "a_0.json", frame())
+    assert open_source(tmp_path / "in").description().get("joints") is None
+    written(tmp_path / "in" / "a_1.json", frame(*people))
+    assert open_source(tmp_path / "in").description()["joints"] == {"layout": name, "derived": []}
+
+
 def test_ids_of_openpose(tmp_path: Path) -> None:
     folder = tmp_path / "clip"
     people = [[7, 7, 3], [7, -1, 2], [[4], [], None]]
@@ -607,4 +631,6 @@ def test_the_real_files(real_folder: Path) -> None:
     for name in ("openpose", "openpose18"):
         folder = real(real_folder, name)
         made = of_openpose(folder)
-        check_source(opened(folder, "openpose"), made, {})
+        source = opened(folder, "openpose")
+        check_source(source, made, {})
+        assert source.description()["joints"]["layout"] == {"openpose": "body-25b", "openpose18": "openpose-18"}[name]

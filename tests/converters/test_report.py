@@ -126,6 +126,7 @@ def slow_numbers(annotations: list[Annotation]) -> dict[str, Any]:
     scores: dict[int, list[float]] = {v: [] for v in range(5)}
     speeds: dict[int, list[float]] = {v: [] for v in range(5)}
     gaps: list[int] = []
+    by_class: dict[int, list[float]] = {}
     tracks = skeletons = tracks_with_gaps = 0
     for annotation in annotations:
         points = annotation["keypoint"]
@@ -140,6 +141,7 @@ def slow_numbers(annotations: list[Annotation]) -> dict[str, Any]:
                 for v in range(5):
                     missing[v] += not found[v]
                     scores[v].append(float(annotation["keypoint_score"][m, t, v]))
+                    by_class.setdefault(annotation["label"], []).append(scores[v][-1])
                     if t + 1 < points.shape[1] and found[v] and is_found(annotation, m, t + 1, v):
                         speeds[v].append(math.dist(points[m, t, v].tolist(), points[m, t + 1, v].tolist()))
             seen = [t for t in range(points.shape[1]) if there[m, t]]
@@ -150,7 +152,7 @@ def slow_numbers(annotations: list[Annotation]) -> dict[str, Any]:
         persons.update(there.sum(axis=0).tolist())
     return {
         **{"persons": persons, "missing": missing, "scores": scores, "speeds": speeds, "gaps": gaps},
-        **{"tracks": tracks, "skeletons": skeletons, "tracks_with_gaps": tracks_with_gaps},
+        **{"by_class": by_class, "tracks": tracks, "skeletons": skeletons, "tracks_with_gaps": tracks_with_gaps},
     }
 
 
@@ -190,6 +192,11 @@ def test_numbers_against_loops(tmp_path_factory: pytest.TempPathFactory, seed: i
         assert row[1:3] == [f"{expected['missing'][v]}", percent(expected["missing"][v], expected["skeletons"])]
         for share, text in zip((0.05, 0.25, 0.5, 0.75, 0.95), row[3:], strict=True):
             exact = min(quantile(expected["scores"][v], share), 1.05)
+            assert abs(float(text) - exact) <= 0.02 + 0.005
+    for label, row in zip(sorted(expected["by_class"]), found.table("Scores per class"), strict=True):
+        assert row[0] == f"class {label}"
+        for share, text in zip((0.05, 0.25, 0.5, 0.75, 0.95), row[1:], strict=True):
+            exact = min(quantile(expected["by_class"][label], share), 1.05)
             assert abs(float(text) - exact) <= 0.02 + 0.005
     for v, row in enumerate(found.table("Speed of 5 joints") if any(expected["speeds"].values()) else []):
         for share, text in zip((0.05, 0.25, 0.5, 0.75, 0.95), row[1:], strict=True):
@@ -253,6 +260,7 @@ def test_raw_bodies_against_loops(tmp_path: Path) -> None:
     found = Page(report_on(tmp_path / "raw.zarr"))
     rows = found.pairs("Rows of persons")
     assert [rows[key] for key in ("rows of persons", "gaps", "frames in gaps")] == ["2", "2", str(2 + 4)]
+    assert rows["changes of rows"] == rows["videos in which persons change rows"] == "not checked"
     assert +Counter({int(r[0]): int(r[1]) for r in found.table("Persons in each frame")}) == Counter({0: 4, 1: 4, 2: 1})
     speeds = [as_number(text) for text in found.table("Speed of 25 joints in 3D in metres")[0][1:]]
     assert speeds[0] == pytest.approx(0.25 * math.sqrt(3), rel=0.13)

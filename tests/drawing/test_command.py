@@ -16,9 +16,11 @@ import pytest
 
 import skelstore
 from converters.samples.pickles import iter_compressed_like, iter_ntu3d_like, iter_ntu_like
+from skelstore import DrawingError
 from skelstore.drawing import frame_svg, picture
+from skelstore.drawing.scene import Options, scene_of
 from tests.support.contracts import write
-from tests.support.pictures import check_places, decoded, dots, scattered, write_film
+from tests.support.pictures import check_places, decoded, dots, scattered, set_matrix, write_film
 from tests.support.processes import COMMAND, Done, run_python
 
 pytest.importorskip("PIL", reason="Pillow is not installed here: pip install 'skelstore[draw]'")
@@ -154,6 +156,8 @@ def test_what_no_video_is(run: Any, store: Path, tmp_path: Path) -> None:
         assert "cut.mp4" in check_sentence(run("draw", store, "-o", out, "--video", tmp_path / "cut.mp4"))
     said = check_sentence(run("draw", store, "-o", out, "--video", film))
     assert "has 7 frames, and the annotation 12: which frame belongs to which is not known" in said
+    set_matrix(film, (0.7, 0.7, -0.7, 0.7))
+    assert "no multiple of 90 degrees" in check_sentence(run("draw", store, "-o", out, "--video", film))
     film = write_film(tmp_path / "film.mp4", [np.full((320, 240, 3), 90, np.uint8)] * 12)
     said = check_sentence(run("draw", store, "-o", out, "--video", film))
     assert "shows frames of 240 x 320 pixels, and the image of the annotation has 320 x 240" in said
@@ -243,6 +247,8 @@ def hostile() -> dict[str, dict[str, Any]]:
         },
         "markup": usual | {"frame_dir": MARKUP, "label": MARKUP},
         "labels": usual | {"label": list(range(1000)), "fps": float("nan"), "total_frames": 10**30},
+        "slow": usual | {"fps": 1e-9},
+        "one person": {"keypoint": wild[0], "keypoint_score": np.ones((8, 17)), "img_shape": (240, 320)},
         "joints": {"keypoint": np.ones((1, 2, 1000, 2)) * np.arange(1000)[None, None, :, None]},
     }
 
@@ -268,6 +274,8 @@ def test_hostile_annotations_are_drawn(run: Any, tmp_path: Path, name: str) -> N
         page = opened._repr_html_()
         assert len(page) < 300_000
         assert ("<svg " in page) == (name != "empty") or name == "empty"
+    if name == "numbers":
+        assert run("draw", store, 0, "-o", tmp_path / "heat.png", "--heatmap", "keypoint").status == 0
     if name == "markup":
         for text in (shown, page):
             assert "<script" not in text
@@ -275,17 +283,39 @@ def test_hostile_annotations_are_drawn(run: Any, tmp_path: Path, name: str) -> N
         assert "<script>alert(1)</script>&\"'\\x1b[31m\\u202e\\n" in texts
 
 
+def test_numbers_that_are_no_frames(run: Any, tmp_path: Path) -> None:
+    keypoint = np.ones((2, 17, 3), np.float32)
+    for number in (2**64 - 1, 2**63, 2**62 + 1):
+        store = write(
+            tmp_path / f"{number}.zarr", [{"keypoint": keypoint, "frame_inds": np.array([0, number], np.uint64)}]
+        )
+        for out in (tmp_path / "a.gif", "-"):
+            said = check_sentence(run("draw", store, "-o", out))
+            assert f"frame_inds has the number {number}; expected numbers of frames" in said
+    with pytest.raises(DrawingError, match=r"--fps 1e\+09; expected 0.1 to 1000"):
+        scene_of(scattered(2), None, (320, 240), options=Options(rate=1e9))
+
+
+def test_damage_in_the_middle_leaves_no_file(run: Any, tmp_path: Path) -> None:
+    keypoint = np.random.default_rng(0).uniform(0, 300, (1, 4000, 17, 2))
+    store = write(tmp_path / "a.zarr", [{"frame_dir": "a", "keypoint": keypoint, "img_shape": (300, 300)}])
+    (shard,) = store.glob("keypoint/c.*")
+    data = bytearray(shard.read_bytes())
+    data[len(data) // 2] ^= 255
+    shard.write_bytes(data)
+    for kind in ("gif", "mp4", "svg"):
+        said = check_sentence(run("draw", store, "-o", tmp_path / f"a.{kind}"))
+        assert "keypoint" in said
+        assert [path.name for path in tmp_path.iterdir()] == ["a.zarr"]
+    assert run("draw", store, "-o", tmp_path / "a.png", "--frames", "0:40").status == 0, "other chunks are intact"
+    with skelstore.open(store) as opened:
+        assert opened._repr_html_().endswith("</table>")
+
+
 def test_what_is_asked_of_a_long_video_is_read(tmp_path: Path) -> None:
     """Memory: a strip of eight frames of a video of 68 MB."""
     keypoint = np.ones((1, 1_000_000, 17, 2), np.float16)
     store = write(tmp_path / "a.zarr", [{"frame_dir": "a", "keypoint": keypoint, "img_shape": (240, 320)}])
-    code = """if True:
-        import resource, sys
-        from converters.cli.entry import main
-        main(["draw", sys.argv[1], "-o", sys.argv[2]])
-    """
-    done = run_python(code + "\n", store, tmp_path / "a.png")
-    assert done.returncode == 0, done.stderr
     peak = (
         "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True); print(resource.getrusage("
         "resource.RUSAGE_CHILDREN).ru_maxrss)"
@@ -350,19 +380,24 @@ def test_importing_and_reading_load_nothing_that_draws(store: Path) -> None:
 def test_without_the_extra_svg_and_terminal_work(store: Path, tmp_path: Path) -> None:
     code = """if True:
         import sys
-        sys.modules["PIL"] = sys.modules["av"] = None
+        absent, store, *files = sys.argv[1:]
+        sys.modules |= dict.fromkeys(absent.split(","))
         from converters.cli.entry import main
-        main(["draw", *sys.argv[1:]])
+        for file in files:
+            status = 0
+            try:
+                main(["draw", store, "-o", file])
+            except SystemExit as end:
+                status = end.code
+            print(f"status {status}", file=sys.stderr)
     """
-    for out in (tmp_path / "a.svg", "-"):
-        done = run_python(code, store, "-o", out)
-        assert (done.returncode, done.stderr) == (0, "")
-    for kind, package in (("png", "Pillow"), ("gif", "Pillow"), ("mp4", "Pillow")):
-        done = run_python(code, store, "-o", tmp_path / f"a.{kind}")
-        assert done.returncode == 1
-        assert done.stderr.count("\n") == 1
-        assert f"need {package}, which cannot be imported" in done.stderr
-        assert "pip install 'skelstore[draw]'" in done.stderr
-    done = run_python(code.replace('sys.modules["PIL"] = ', ""), store, "-o", tmp_path / "a.mp4")
+    kinds = [tmp_path / f"a.{kind}" for kind in ("svg", "png", "gif", "mp4")]
+    said = run_python(code, "PIL,av", store, "-", *kinds).stderr.splitlines()
+    assert said[:2] == ["status 0", "status 0"]
+    assert said[3::2] == ["status 1"] * 3
+    for sentence in said[2::2]:
+        assert "png, gif and mp4 need Pillow, which cannot be imported" in sentence
+        assert "pip install 'skelstore[draw]'" in sentence
+    done = run_python(code, "av", store, kinds[-1])
     assert "mp4 and --video need PyAV, which cannot be imported" in done.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.svg", "a.zarr"]

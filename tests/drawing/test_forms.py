@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skelstore import DrawingError, FrameIndexError
-from skelstore.drawing import frame_svg, strip_svg
+from skelstore.drawing import colours, frame_svg, raster, strip_svg
 from skelstore.drawing.picture import MOST_FRAMES, Selection
 from skelstore.drawing.poses import MOST_PERSONS, counted_frames, poses
 from skelstore.drawing.view import Orbit, turn, view_of
@@ -230,6 +231,27 @@ def test_an_animation_ends_where_it_began() -> None:
     assert max(np.abs(short)) <= math.radians(50)
     assert short[0] == 0
     assert max(np.abs(np.diff([*short, short[0]]))) < 2 * math.pi / 90
+
+
+def test_letters_that_a_font_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are drawn with another font, or as escapes, and never as boxes."""
+    image = pytest.importorskip("PIL.Image", reason="Pillow is not installed here: pip install 'skelstore[draw]'")
+
+    def painted(text: str) -> bytes:
+        canvas = image.new("RGB", (200, 30), colours.PAPER)
+        raster.paint_text(canvas, (5, 20), raster.fitting_text(text, 190, 15), size=15)
+        assert raster.text_width(text, 15) <= 190
+        return bytes(canvas.tobytes())
+
+    monkeypatch.setattr(raster, "FONTS", ())
+    assert painted("caf\xe9 \u8d70 …") == painted(r"caf\xe9 \u8d70 …")
+    matplotlib = pytest.importorskip("matplotlib", reason="its font is not installed here: pip install matplotlib")
+    other = Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf"
+    monkeypatch.setattr(raster, "FONTS", ("no such font.ttf", str(other)))
+    letters = [painted(f"{letter}x") for letter in "\xe9\xe8\xdf\u0436"]
+    assert len(set(letters)) == 4
+    assert painted("\xe9") != painted(r"\xe9")
+    assert painted("\xe9\uffff") == painted("\xe9" + r"\uffff")
 
 
 def test_more_persons_than_can_be_drawn_are_cut() -> None:

@@ -6,6 +6,7 @@ import io
 import shutil
 import subprocess
 import xml.etree.ElementTree as ET
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from skelstore import DrawingError
 from skelstore.drawing import colours, frame_svg, strip_svg
 from skelstore.drawing.picture import BOXES, draw
 from skelstore.drawing.poses import Frames, poses
@@ -91,6 +93,45 @@ def test_circles_of_an_svg() -> None:
     for panel, frame in zip(panels, (0, 2, 3), strict=True):
         found = [(float(circle.get("cx", "")), float(circle.get("cy", ""))) for circle in panel.iter(f"{SVG}circle")]
         check_places(np.array(found), places(annotation, frame, 0.3), within=0.051)
+
+
+def circles(svg: str) -> Any:
+    nodes = ET.fromstring(svg).iter(f"{SVG}circle")
+    return np.array([(float(node.get("cx", "")), float(node.get("cy", ""))) for node in nodes])
+
+
+@settings(max_examples=20, deadline=None)
+@given(image=st.tuples(st.integers(100, 4000), st.integers(100, 4000)), seed=st.integers(0, 99))
+def test_a_crop_shows_the_persons_and_keeps_their_form(image: tuple[int, int], seed: int) -> None:
+    """They fill most of the drawing, whose scale is the same for x and y; in a strip it is that of all frames."""
+    annotation = scattered(2, seed=seed)
+    annotation["keypoint"] *= 0.1
+    annotation["keypoint"] += image[0] / 2
+    annotation["img_shape"] = image
+    svg = frame_svg(annotation, None, 1, width=200, height=150, crop=True)
+    assert (ET.fromstring(svg).get("width"), ET.fromstring(svg).get("height")) == ("200", "150")
+    found, joints = circles(svg), annotation["keypoint"][0, 1]
+    spans = np.ptp(found, axis=0), np.ptp(joints.astype(float), axis=0)
+    check_places(found, (joints - joints.min(0)) * max(spans[0] / spans[1]) + found.min(0), within=0.3)
+    assert ((found >= 0) & (found <= (200, 150))).all()
+    assert (spans[0] > 0.6 * np.array([200, 150])).any()
+    panels = ET.fromstring(strip_svg(annotation, None, height=90, crop=True)).findall(f"{SVG}svg")
+    both = [circles(ET.tostring(panel, "unicode")) for panel in panels]
+    moved = joints.mean(0) - annotation["keypoint"][0, 0].mean(0)
+    ratio = np.ptp(both[0], axis=0) / np.ptp(annotation["keypoint"][0, 0].astype(float), axis=0)
+    assert np.abs(both[1].mean(0) - both[0].mean(0) - moved * ratio.mean()).max() < 1
+
+
+@pytest.mark.parametrize(("factor", "shift"), [(1 / 320, 0.0), (1.0, -400.0), (1.0, 5000.0)])
+def test_joints_that_are_not_in_the_image(tmp_path: Path, factor: float, shift: float) -> None:
+    """Fractions of the image, and joints outside of it, are drawn in the box of the persons, and not over a video."""
+    annotation = scattered(2)
+    annotation["keypoint"] = annotation["keypoint"] * factor + shift
+    found = circles(frame_svg(annotation, None, 0, width=200))
+    assert (np.ptp(found, axis=0) > 60).all()
+    film = write_film(tmp_path / "film.mp4", [np.zeros((240, 320, 3), np.uint8)] * 2)
+    with pytest.raises(DrawingError, match="--video needs joints in pixels of the image"):
+        scene_of(annotation, None, (320, 240), options=Options(video=film))
 
 
 def test_dots_in_the_terminal() -> None:
@@ -180,19 +221,21 @@ def test_only_some_persons_and_frames_are_drawn(tmp_path: Path) -> None:
 # ---------------------------------------------------------------------------------------------- over a video
 
 
+@pytest.mark.parametrize("mirrored", [False, True])
 @pytest.mark.parametrize("turned", [0, 90, 180, 270])
-def test_poses_lie_over_a_video_that_is_turned(tmp_path: Path, turned: int) -> None:
-    """The video has a white disc at each joint; it is stored turned, and shown upright."""
-    annotation = scattered(4, joints=3, image=(320, 480))
+def test_poses_lie_over_a_video_that_is_turned(tmp_path: Path, turned: int, mirrored: bool) -> None:
+    """The video has a white disc at each joint; it is stored turned, perhaps mirrored, and shown upright."""
+    annotation = scattered(2, joints=3, image=(320, 480))
     shown = []
-    for frame in range(4):
+    for frame in range(2):
         y, x = np.mgrid[:320, :480] + 0.5
         near = [np.hypot(x - px, y - py) < 12 for px, py in annotation["keypoint"][0, frame]]
         shown.append(np.where(np.any(near, axis=0), 255, 60)[..., None].repeat(3, -1).astype(np.uint8))
-    stored = [np.ascontiguousarray(np.rot90(frame, turned // 90)) for frame in shown]
-    film = write_film(tmp_path / "film.mp4", stored, turned=turned)
+    stored = [np.rot90(frame, turned // 90) for frame in shown]
+    stored = [np.ascontiguousarray(np.fliplr(frame) if mirrored else frame) for frame in stored]
+    film = write_film(tmp_path / "film.mp4", stored, turned=turned, mirrored=mirrored)
     scene = drawn(tmp_path / "over.mp4", annotation, video=film, scale=1.0)
-    assert (scene.footage.frames, scene.footage.image, scene.footage.rate) == (4, (320, 480), 25)
+    assert (scene.footage.frames, scene.footage.image, scene.footage.rate) == (2, (320, 480), 25)
     assert scene.rate == 25
     for number, frame in enumerate(decoded(tmp_path / "over.mp4")):
         picture = frame[:320, :480].astype(int)
@@ -203,6 +246,23 @@ def test_poses_lie_over_a_video_that_is_turned(tmp_path: Path, turned: int) -> N
         # The discs, with holes where the joints are, have the same centres.
         rings = [np.abs(white - place).max(1).min() for place in expected]
         assert max(rings) <= 1, rings
+
+
+@pytest.mark.parametrize("image", [(240, 320), (240, 480)])
+def test_pixels_that_are_not_square(tmp_path: Path, image: tuple[int, int]) -> None:
+    """The annotation is of the stored pixels, 320 x 240, or of what players show, 480 x 240: both fit the video."""
+    stored = np.zeros((240, 320, 3), np.uint8)
+    stored[100:140, 200:240] = 255
+    film = write_film(tmp_path / "film.mp4", [stored] * 2, pixel_ratio=Fraction(3, 2))
+    middle = np.array([220, 120]) * (image[1] / 320, 1)
+    annotation = {"keypoint": np.tile(middle, (1, 2, 1, 1)), "img_shape": image}
+    scene = scene_of(annotation, None, (480, 480), options=Options(video=film, scale=1.0))
+    assert (scene.view.height, scene.view.width) == image
+    assert scene.footage is not None
+    assert scene.footage.shown == (240, 480)
+    (panel,) = scene.backgrounds([0])
+    (found,) = blobs(np.asarray(panel)[..., 0] > 128)
+    assert np.abs(found - middle).max() < 1
 
 
 @pytest.mark.parametrize(("film_frames", "annotated", "step"), [(20, 20, 1), (20, 19, 1), (40, 20, 2), (60, 20, 3)])

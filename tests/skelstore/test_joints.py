@@ -34,6 +34,7 @@ COUNTS = {
     "kinect-20": (20, 19, 8),
     "openpose-18": (18, 17, 8),
     "body-25": (25, 24, 11),
+    "body-25b": (25, 24, 11),
     "halpe-26": (26, 27, 11),
     "wholebody-133": (133, 65, 61),
     "hand-21": (21, 20, 0),
@@ -57,6 +58,7 @@ DEFINED = {
     "openpose-18": _SEVENTEEN,
     "mediapipe-33": _SEVENTEEN,
     "body-25": _SEVENTEEN,
+    "body-25b": {*_SEVENTEEN, "body-25"},
     "wholebody-133": {*_SEVENTEEN, "body-25"},
     "halpe-26": {*_SEVENTEEN, "body-25"},
     "halpe-136": {*_SEVENTEEN, "body-25", "halpe-26", "wholebody-133"},
@@ -132,16 +134,20 @@ def test_graphs_are_those_of_the_published_models() -> None:
 
 
 def test_further_graphs_are_those_of_the_published_models() -> None:
-    """OpenPose's MPI, MMPose's MPII and UAV-Human's graph as pairs; the parents of VideoPose3D's and SMPL's trees."""
+    """OpenPose's MPI and BODY_25B, MMPose's MPII, UAV-Human's graph; the parents of VideoPose3D's and SMPL's trees."""
     mpi = [(0, 1), (1, 2), (2, 3), (3, 4), (1, 5), (5, 6), (6, 7), (1, 14), (14, 8), (8, 9), (9, 10), (14, 11)]
     mpi += [(11, 12), (12, 13)]
+    body = [(0, 1), (0, 2), (1, 3), (2, 4), (5, 7), (6, 8), (7, 9), (8, 10), (5, 11), (6, 12), (11, 13), (12, 14)]
+    body += [(13, 15), (14, 16), (15, 19), (19, 20), (15, 21), (16, 22), (22, 23), (16, 24), (5, 17), (6, 17)]
+    body += [(17, 18), (11, 12)]
     mpii = [(0, 1), (1, 2), (2, 6), (6, 3), (3, 4), (4, 5), (6, 7), (7, 8), (8, 9), (8, 12), (12, 11), (11, 10)]
     mpii += [(8, 13), (13, 14), (14, 15)]
     uav = [(10, 8), (8, 6), (9, 7), (7, 5), (15, 13), (13, 11), (16, 14), (14, 12), (11, 5), (12, 6), (11, 12), (5, 6)]
     uav += [(5, 0), (6, 0), (1, 0), (2, 0), (3, 1), (4, 2)]
     h36m = list(enumerate([0, 1, 2, 0, 4, 5, 0, 7, 8, 9, 8, 11, 12, 8, 14, 15], 1))
     smpl = list(enumerate([0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21], 1))
-    graphs = {"openpose-15": mpi, "mpii-16": mpii, "uav-human-17": uav, "h36m-17": h36m, "smpl-24": smpl}
+    graphs = {"openpose-15": mpi, "body-25b": body, "mpii-16": mpii, "uav-human-17": uav}
+    graphs |= {"h36m-17": h36m, "smpl-24": smpl}
     for name, edges in graphs.items():
         assert {frozenset(edge) for edge in edges} == {frozenset(edge) for edge in LAYOUTS[name].edges}, name
     smaller = {frozenset(edge) for edge in smpl if max(edge) < 22}
@@ -195,6 +201,10 @@ def test_joints_have_the_positions_of_their_papers() -> None:
         ("body-25", 8): "mid_hip",
         ("body-25", 19): "left_big_toe",
         ("body-25", 24): "right_heel",
+        ("body-25b", 16): "right_ankle",
+        ("body-25b", 17): "upper_neck",
+        ("body-25b", 18): "head_top",
+        ("body-25b", 24): "right_heel",
         ("halpe-26", 17): "head",
         ("halpe-26", 20): "left_big_toe",
         ("halpe-26", 25): "right_heel",
@@ -419,7 +429,7 @@ def test_every_layout_can_be_recognised_or_shares_its_shape() -> None:
             assert len(found.layout) == count
             assert found.reason.startswith(f"{count} joints in {coordinates}D; ")
             guessed.add(found.layout.name)
-    assert LAYOUTS.keys() - guessed == {"h36m-17", "uav-human-17"}
+    assert LAYOUTS.keys() - guessed == {"h36m-17", "uav-human-17", "body-25b"}
 
 
 def test_stated_joints_have_to_fit() -> None:

@@ -80,26 +80,38 @@ def decoded(path: Path) -> Iterator[NDArray[np.uint8]]:
             yield frame.to_ndarray(format="rgb24")
 
 
-def write_film(path: Path, frames: Sequence[NDArray[np.uint8]], rate: int = 25, turned: int = 0) -> Path:
-    """Write RGB frames [H, W, 3] as an mp4 that players turn clockwise by 0, 90, 180 or 270 degrees."""
+def write_film(
+    path: Path,
+    frames: Sequence[NDArray[np.uint8]],
+    rate: int = 25,
+    turned: int = 0,
+    mirrored: bool = False,
+    pixel_ratio: Fraction = Fraction(1),
+) -> Path:
+    """Write RGB frames [H, W, 3] as an mp4.
+
+    Players mirror it left to right if it is ``mirrored``, and then turn it clockwise by 0, 90, 180 or 270 degrees. The
+    pixels of the stored frames are ``pixel_ratio`` times as wide as they are high.
+    """
     import av
 
     with av.open(str(path), "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=Fraction(rate), options={"crf": "10", "preset": "ultrafast"})
         stream.height, stream.width = frames[0].shape[:2]
         stream.pix_fmt = "yuv420p"
+        stream.codec_context.sample_aspect_ratio = pixel_ratio
         for frame in frames:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         container.mux(stream.encode(None))
-    if turned:
-        _turn(path, turned)
+    if turned or mirrored:
+        a, b, c, d = {0: (1, 0, 0, 1), 90: (0, 1, -1, 0), 180: (-1, 0, 0, -1), 270: (0, -1, 1, 0)}[turned]
+        set_matrix(path, (-a, -b, c, d) if mirrored else (a, b, c, d))
     return path
 
 
-def _turn(path: Path, degrees: int) -> None:
+def set_matrix(path: Path, matrix: tuple[float, float, float, float]) -> None:
     """Write the matrix of the track header (ISO 14496-12, 8.3.2): 9 numbers, 40 bytes after the version."""
-    one = 0x10000
-    a, b, c, d = {90: (0, one, -one, 0), 180: (-one, 0, 0, -one), 270: (0, -one, one, 0)}[degrees]
+    a, b, c, d = (round(0x10000 * number) for number in matrix)
     data = bytearray(path.read_bytes())
     at = data.index(b"tkhd") + 4 + 40
     data[at : at + 36] = np.array([a, b, 0, c, d, 0, 0, 0, 0x40000000], ">i4").tobytes()

@@ -76,7 +76,7 @@ COMMANDS = (
                 ),
                 click.Option(
                     ["--fps", "rate"],
-                    type=click.FloatRange(0.1, 1000),
+                    type=click.FloatRange(0.01, 1000),
                     help="Frames per second of a gif or an mp4 (default: of the video, or 30).",
                 ),
                 options.FORCE,

@@ -2,30 +2,40 @@
 
 A file holds ``{"version": 1.3, "people": [{"person_id": [-1], "pose_keypoints_2d": [x, y, score] * V,
 "face_keypoints_2d", "hand_left_keypoints_2d", "hand_right_keypoints_2d", …}]}`` (CMU-Perceptual-Computing-Lab/openpose,
-doc/02_output.md); version 1.0 has ``pose_keypoints`` …. V is 25 (BODY_25), 18 (COCO) or 15 (MPI), the face has 70
-points and each hand 21. A joint that was not found is 0, 0, 0. The files do not have the size of the image.
+doc/02_output.md); version 1.0 has ``pose_keypoints`` …. V is 25 (BODY_25 or BODY_25B), 18 (COCO) or 15 (MPI), the face
+has 70 points and each hand 21. A joint that was not found is 0, 0, 0. The files have neither the size of the image nor
+the name of the model.
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter
+from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from converters.dialects.dialect import POSE_OPTIONS, Dialect, recorded_pose_options
 from converters.inputs.candidate import Candidate
 from converters.inputs.clip_files import FrameFile
-from converters.inputs.detections import Detections
+from converters.inputs.detections import Detections, Size
 from converters.inputs.json_elements import begins_like_json
 from converters.inputs.json_values import MOST_ELEMENT, parse_all
 from converters.inputs.listing import Entry
 from converters.inputs.pose_clips import FrameClips
 from skelstore.errors import SourceError
+from skelstore.joints import LAYOUTS
 from skelstore.wording import kind_of, shown
 
 NAME = "openpose"
 SUFFIX = ".json"
-JOINTS = {25: "body-25", 18: "openpose-18", 15: "openpose-15"}
-"""V -> the joint layout of OpenPose's model with so many joints."""
+JOINTS = {25: ("body-25", "body-25b"), 18: ("openpose-18",), 15: ("openpose-15",)}
+"""V -> the joint layouts of OpenPose's models with so many joints."""
+_CLIPS, _PERSONS = 10, 50
+"""Numbers of clips, and of persons in each, that tell models with as many joints apart."""
 
 _FIELDS = {
     "face_keypoints": "face_keypoint",
@@ -56,7 +66,33 @@ class OpenPoseFiles(FrameClips):
     ending = "_keypoints"
 
     def _layout(self, joints: int) -> str | None:
-        return JOINTS.get(joints)
+        names = JOINTS.get(joints, ())
+        if len(names) < 2:
+            return next(iter(names), None)
+        return min(names, key=self._bone_lengths(joints, names).__getitem__)
+
+    def _bone_lengths(self, joints: int, names: Iterable[str]) -> dict[str, float]:
+        """The mean length of the bones of the first persons if they have each layout: that of a wrong one is longer."""
+        points = self._first_persons(joints)
+        found = np.asarray(points.any(axis=-1))
+        lengths = {}
+        for name in names:
+            first, second = np.array(LAYOUTS[name].edges).T
+            apart = np.hypot(*(points[:, first] - points[:, second]).T).T
+            there = apart[found[:, first] & found[:, second]]
+            lengths[name] = float(there.mean()) if len(there) else math.inf
+        return lengths
+
+    def _first_persons(self, joints: int) -> NDArray[np.float64]:
+        """Joints [N, V, 2] of the first persons of the first clips; what is wrong with them is reported later."""
+        found = [np.zeros((0, joints, 2))]
+        for video in self._listing.videos[:_CLIPS]:
+            persons = _FirstPersons(self._where(video.entry), joints=joints, size=Size(1, 1))
+            with suppress(SourceError):
+                with suppress(_EnoughError):
+                    self._read(video.entry, persons)
+                found.append(persons.annotation()["keypoint"][..., :2].astype(np.float64))
+        return np.concatenate(found)
 
     def _read(self, entry: Entry, detections: Detections) -> int | None:
         """Add the frames of a clip, which are parsed several at once."""
@@ -99,6 +135,19 @@ class OpenPoseFiles(FrameClips):
                 detections.not_kept(f"{field} without body" for field, points in fields.items() if points)
                 continue
             detections.add(place, frame.number, pose, track=track if counts.get(track) == 1 else None, fields=fields)
+
+
+class _EnoughError(Exception):
+    """Enough persons were found."""
+
+
+class _FirstPersons(Detections):
+    """Stops at the last person that is needed."""
+
+    def add(self, *arguments: Any, **further: Any) -> None:
+        super().add(*arguments, **further)
+        if len(self) == _PERSONS:
+            raise _EnoughError
 
 
 def _id(where: str, index: int, person: object) -> int | None:
