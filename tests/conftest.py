@@ -1,4 +1,4 @@
-"""Fixtures of all tests: no test may leave anything open or running; and where the real files are."""
+"""Fixtures of all tests: no test may leave anything open or running; the real files; running the command line."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import is_hypothesis_test, settings
 
 from tests.support.leaks import children, leaks, open_files, threads
+from tests.support.processes import Done
 from tests.support.repository import REPOSITORY
 
 # A shared machine stalls now and then; a deadline would make correct tests fail.
@@ -85,3 +87,21 @@ def real_file(real_folder: Path) -> Callable[[str], Path]:
         return path
 
     return find
+
+
+@pytest.fixture
+def run(capfd: pytest.CaptureFixture[str]) -> Any:
+    """Run the command line in this process, through ``main``, as the installed script does."""
+    from converters.cli import entry  # tests without it need none of its libraries
+
+    def call(*arguments: object) -> Done:
+        capfd.readouterr()
+        status = 0
+        try:
+            entry.main([str(argument) for argument in arguments])
+        except SystemExit as error:
+            status = error.code if isinstance(error.code, int) else int(error.code is not None)
+        captured = capfd.readouterr()
+        return Done(status, captured.out, captured.err)
+
+    return call

@@ -383,7 +383,7 @@ def _number(value: Any) -> int | None:
 
 
 def _label_text(label: int | str) -> str:
-    """A label as the page asks for it: as the text of what it was told."""
+    """A label as text, as the page sends it back in a filter."""
     return well_formed(str(as_plain(label)))
 
 

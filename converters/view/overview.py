@@ -1,4 +1,4 @@
-"""What the page is told about a store when it opens it."""
+"""What the page shows of a store as a whole."""
 
 from __future__ import annotations
 

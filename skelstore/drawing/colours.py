@@ -1,4 +1,4 @@
-"""The colours of drawings. Left and right, and persons, can be told apart by colour-blind people.
+"""The colours of drawings. Colour-blind people can distinguish left and right, and persons.
 
 They are colours of the palette of Okabe and Ito (Color Universal Design, 2008, https://jfly.uni-koeln.de/color/);
 tests/drawing/test_colours.py computes how far apart they are for people who lack one kind of cone.

@@ -43,7 +43,7 @@ class Dot(NamedTuple):
 
 
 class Figure(NamedTuple):
-    """One person. ``number_at`` is the place of the person's number, if persons have to be told apart."""
+    """One person. ``number_at`` is the place of the person's number, if there are several."""
 
     person: int
     lines: list[Line]

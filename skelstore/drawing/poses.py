@@ -78,7 +78,7 @@ class Poses:
 
     ``numbers`` int64 [F]: the number of each frame in the video. ``layout`` has bones and sides, or is None if no
     layout fits. ``dimensions`` is 2 or 3. ``image`` is (height, width), or None if it is not known. ``persons`` is M,
-    or the number of persons that are told apart, or else the largest number of detections in a frame.
+    or the number of persons that have ids, or else the largest number of detections in a frame.
     """
 
     numbers: NDArray[np.int64]

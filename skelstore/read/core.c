@@ -47,7 +47,7 @@ typedef struct Shard {
     Chunks chunks;
     int64_t size;
     PyObject *opened; /* (file, bounds, checked, size, present), which keeps the memory of the chunks alive */
-    const uint8_t *present; /* of a copy: one byte a chunk, whether it is there; else NULL */
+    const uint8_t *present; /* of a copy: one byte per chunk, whether it is there; else NULL */
     int64_t presents;
     struct Shard *older; /* the copy that was read before this one; another thread may still use it */
     uint8_t *map;     /* NULL: not mapped */

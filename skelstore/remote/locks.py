@@ -16,8 +16,8 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment,unused-ignore]
 
 _OPEN_FILE = getattr(fcntl, "F_OFD_SETLK", None)
-"""Linux locks for an opened file: it counts which file object has the lock, not which process, so threads are told
-apart, and closing another descriptor of the same file does not end the lock."""
+"""Linux locks for an opened file: it counts which file object has the lock, not which process, so threads are
+distinguished, and closing another descriptor of the same file does not end the lock."""
 
 _FLOCK = "hhqqi"
 

@@ -444,7 +444,7 @@ def test_text_of_a_store_stays_text(tmp_path: Path) -> None:
         addressable = MARKUP.replace("\ud800", "?")
         assert about["splits"][0] == {"name": addressable, "videos": 1}
         assert client.rows(split=addressable) == [0]
-        for entry in about["labels"]:  # the page asks with the text that it was told
+        for entry in about["labels"]:  # the page asks with the text that it received
             asked = str(entry["label"]).replace("\ud800", "?")
             assert client.select(label=asked)["videos"] == entry["videos"]
         answer = client.get("/api/stores/0/videos", selection=client.select()["selection"])

@@ -30,24 +30,6 @@ MARKUP = "<script>alert(1)</script>&\"'\x1b[31m\u202e\n"
 
 
 @pytest.fixture
-def run(capfd: pytest.CaptureFixture[str]) -> Any:
-    """Run the command line in this process."""
-    from converters.cli import entry
-
-    def call(*arguments: object) -> Done:
-        capfd.readouterr()
-        status = 0
-        try:
-            entry.main([str(argument) for argument in arguments])
-        except SystemExit as error:
-            status = error.code if isinstance(error.code, int) else 1
-        captured = capfd.readouterr()
-        return Done(status, captured.out, captured.err)
-
-    return call
-
-
-@pytest.fixture
 def store(tmp_path: Path) -> Path:
     names = {"class_names": ["sit down", "stand up"]}
     return write(tmp_path / "a.zarr", [scattered(12), scattered(3) | {"frame_dir": "other"}], source=names)

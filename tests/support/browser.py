@@ -74,7 +74,7 @@ def browser() -> Iterator[Any]:
 
 @contextmanager
 def visiting(browser: Any, address: str, **options: Any) -> Iterator[Any]:
-    """A page of an own profile. When it is left, it must have reported no error and no violation of its policy.
+    """A page with its own profile. When it is left, it must have reported no error and no violation of its policy.
 
     ``page.expected`` is a list of texts: errors that contain one of them were provoked.
     """

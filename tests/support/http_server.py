@@ -1,4 +1,4 @@
-"""A web server of the tests: it serves a folder with ranges, counts requests, and fails as it is told."""
+"""A web server of the tests: it serves a folder with ranges, counts requests, and fails on request."""
 
 from __future__ import annotations
 

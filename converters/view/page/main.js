@@ -1,4 +1,4 @@
-// Opens the page: the stores, the state, and who is told of what.
+// Opens the page: the stores, the state, and which part hears of which change.
 
 import { ApiError, getArrays, getJson } from "/page/api.js";
 import { choice, count, counted, icon, isAddressable, make, setIcon, shownGroup, visible } from "/page/dom.js";

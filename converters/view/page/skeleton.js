@@ -1,4 +1,4 @@
-// Drawing skeletons: which side a bone belongs to, how persons are told apart, what opacity says.
+// Drawing skeletons: which side a bone belongs to, how persons are distinguished, what opacity means.
 
 const LEFT = 1;
 const RIGHT = 2;
