@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import secrets
 import socket
@@ -57,11 +58,17 @@ def serve(
         server = make_server(stores, folder, listening, host or LOOPBACK, token)
         address = address_of(listening, host or LOOPBACK, token)
         sys.setswitchinterval(_SWITCH)
-        announce(address)
-        # The command line of a browser, which all users of the machine can read, must not have the token.
-        if opens_browser and token is None and has_browser():
-            Thread(target=webbrowser.open, args=(address,), daemon=True).start()
-        server.run(sockets=[listening])
+
+        async def run() -> None:
+            serving = asyncio.create_task(server.serve(sockets=[listening]))
+            await asyncio.sleep(0)  # from here on the server handles an interrupt
+            announce(address)
+            # The command line of a browser, which all users of the machine can read, must not have the token.
+            if opens_browser and token is None and has_browser():
+                Thread(target=webbrowser.open, args=(address,), daemon=True).start()
+            await serving
+
+        asyncio.run(run())
 
 
 def refuse_missing_packages() -> None:

@@ -97,7 +97,25 @@ def containers(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     )
 
 
-VALUES = st.recursive(LEAVES, containers, max_leaves=12)
+def is_small(value: object) -> bool:
+    """Whether a value stays far below the limits of the reader, with shared values counted at each use."""
+    left = 50_000
+    pending = [value]
+    while pending and left > 0:
+        one = pending.pop()
+        left -= 40
+        if isinstance(one, list | tuple):
+            pending += one
+        elif isinstance(one, dict):
+            pending += one.values()
+        elif isinstance(one, str | bytes):
+            left -= 4 * len(one)
+        elif isinstance(one, np.ndarray):
+            left -= one.nbytes
+    return left > 0
+
+
+VALUES = st.recursive(LEAVES, containers, max_leaves=12).filter(is_small)
 
 
 def dumped_plainly(value: object, protocol: int) -> bytes:

@@ -802,7 +802,8 @@ def test_the_token_is_on_no_command_line(small: Path, host: str | None, monkeypa
     monkeypatch.setattr(serve.webbrowser, "open", opened.append)
 
     class Ending:
-        def run(self, sockets: Any) -> None:
+        async def serve(self, sockets: Any) -> None:
+            await asyncio.sleep(0)
             for thread in threading.enumerate():
                 if thread is not threading.current_thread():
                     thread.join(0.2)
@@ -812,6 +813,18 @@ def test_the_token_is_on_no_command_line(small: Path, host: str | None, monkeypa
     serve.serve([small], host=host, port=0, videos=None, opens_browser=True, announce=said.append)
     assert opened == (said if host is None else [])
     assert ("token=" in said[0]) == (host is not None)
+
+
+def test_it_can_be_interrupted_once_it_is_announced(small: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        serve.serve(
+            [small],
+            host=None,
+            port=0,
+            videos=None,
+            opens_browser=False,
+            announce=lambda _: signal.raise_signal(signal.SIGINT),
+        )
 
 
 def test_without_the_extra_it_is_named(small: Path) -> None:
