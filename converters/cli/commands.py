@@ -7,7 +7,7 @@ import click
 from converters.choices import FORMATS, MODELS, NORMALIZATIONS
 from converters.cli import options
 from converters.cli.command import Command, CommandGroup, Sections, Words
-from converters.cli.paths import FILE, PATH, STORE
+from converters.cli.paths import FILE, PATH, STORE, URL
 from skelstore.choices import CACHE_ACTIONS, CONFLICTS, LEVELS
 
 
@@ -393,6 +393,46 @@ cli.add_command(
             "skelstore relabel ntu60.zarr -o compact.zarr --compact",
             "skelstore relabel ntu60.zarr -o coarse.zarr --map coarse.csv --labels coarse_names.txt",
         ),
+    )
+)
+
+cli.add_command(
+    Command(
+        "push",
+        "publish_commands",
+        """Publish STORE at URL: s3://, gs://, az:// or hf://datasets/OWNER/NAME/PATH.
+
+        The root is written last, so a push that was ended leaves no store; repeat it to send the rest. On the hub, a
+        data card and a table for its viewer are put beside the store.
+        """,
+        [argument("store"), click.Argument(["url"], type=URL)],
+        lambda: {
+            "Output": [
+                click.Option(
+                    ["--force"],
+                    is_flag=True,
+                    help="Replace the store at URL, which is taken away from its readers first.",
+                )
+            ]
+        },
+        (
+            "skelstore push ntu60.zarr s3://bucket/ntu60.zarr",
+            "skelstore push ntu60.zarr hf://datasets/me/skeletons/ntu60.zarr",
+        ),
+    )
+)
+
+cli.add_command(
+    Command(
+        "pull",
+        "publish_commands",
+        """Copy the store at URL to STORE, the same in every byte.
+
+        Every file is checked. To resume an interrupted copy, run the same command again.
+        """,
+        [click.Argument(["url"], type=URL), argument("store")],
+        lambda: {"Output": [options.FORCE]},
+        ("skelstore pull https://host/ntu60.zarr ntu60.zarr",),
     )
 )
 
