@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from skelstore.errors import DamageError, StoreError, StoreExistsError, StoreNotFoundError
@@ -32,9 +32,9 @@ class StoreCopy:
     ``identity`` distinguishes it from other stores.
     """
 
-    root: bytes
-    manifest: bytes
-    files: dict[str, FileEntry]
+    root: bytes = field(repr=False)
+    manifest: bytes = field(repr=False)
+    files: dict[str, FileEntry] = field(repr=False)
 
     @property
     def size(self) -> int:

@@ -69,6 +69,7 @@ def _fetch_all(source: RemoteStore, part: Path, transfer: Transfer) -> int:
     files, incoming = part / "files", part / "incoming"
     for folder in (files, incoming, *(files / key for key in source.copy.files)):
         (folder if folder in (files, incoming) else folder.parent).mkdir(parents=True, exist_ok=True)
+    transfer.count(len(source.copy.root))
     missing = []
     for key, entry in source.copy.files.items():
         if key == MANIFEST_KEY or ((files / key).exists() and has_content(files / key, entry)):
