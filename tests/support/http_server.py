@@ -84,6 +84,7 @@ class Served:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # else a small answer may wait for 40 ms
     served: Served
 
     def log_message(self, *_: Any) -> None:
