@@ -38,7 +38,7 @@ def _make_beside(store: Path, service: HubDataset, folder: Path) -> dict[str, Co
         write_table(opened, folder / TABLE)
         card = data_card(opened, service.root, path)
     table = Content(folder / TABLE, (folder / TABLE).stat().st_size, None)
-    return {CARD: Content.of_bytes(card.encode("utf-8", "backslashreplace")), path: table}
+    return {CARD: Content.of_bytes(card.encode()), path: table}
 
 
 def pull_command(url: Url, store: Path, force: bool) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -107,11 +107,17 @@ def listed_files(manifest: bytes, place: str) -> dict[str, FileEntry]:
     found = Manifest.from_bytes(manifest, place)
     shards: Mapping[str, FileEntry] = {key: FileEntry(one.size, one.crc32c) for key, one in found.shards.items()}
     files = {**shards, **found.files}
-    folders = {key.rpartition("/")[0] for key in files}
+    folders = {key.rpartition("/")[0] for key in files}  # none of them is a file, too
     for key in files:
-        if not _KEY.fullmatch(key) or {".", ".."} & {*key.split("/")} or key in folders | {ROOT_KEY, MANIFEST_KEY}:
+        if not is_key(key) or key in folders:
             raise StoreError(f"{place} names the file {shown(key)}, which no store has")
     return files
+
+
+def is_key(key: str) -> bool:
+    """Whether a file of a store, other than its root and its manifest, may have this key."""
+    parts = {*key.split("/")}
+    return _KEY.fullmatch(key) is not None and not {".", ".."} & parts and key not in (ROOT_KEY, MANIFEST_KEY)
 
 
 def _is_store_root(data: bytes) -> bool:
@@ -135,15 +141,11 @@ def refuse_root(service: Service, root: bytes | None, *, force: bool) -> None:
         )
 
 
-def stale_keys(manifest: bytes | None, place: str, files: Collection[str]) -> list[str]:
-    """The files in the manifest of an old store that the new one does not have.
-
-    Raises StoreExistsError if it is no manifest of a store: then something else is there.
-    """
+def refuse_manifest(manifest: bytes, place: str) -> dict[str, FileEntry]:
+    """The files in the manifest of an old store. Raises StoreExistsError if it is not that of a store."""
     try:
-        old = listed_files(manifest or b"", place)
+        return listed_files(manifest, place)
     except StoreError as error:
         raise StoreExistsError(
             f"{place} exists and is not that of a store, so it is not replaced: choose another URL"
         ) from error
-    return sorted(set(old) - {*files})

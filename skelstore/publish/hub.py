@@ -6,6 +6,7 @@ that push different stores do not mix them.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 from skelstore.errors import RemoteError, StoreError
 from skelstore.format.metadata import MAX_JSON_BYTES
 from skelstore.format.schema import MANIFEST_KEY, ROOT_KEY
-from skelstore.publish.files import LocalStore, refuse_root, stale_keys
+from skelstore.publish.files import LocalStore, refuse_manifest, refuse_root
 from skelstore.remote.hub import HubDataset
 from skelstore.remote.hub_commits import HubRepository, is_stored
 from skelstore.remote.objects import read_small
@@ -24,6 +25,9 @@ CARD = "README.md"
 
 COMMIT_FILES = 100
 """Maximum number of files of one commit; the hub recommends not to have more."""
+
+_OF_STORES = re.compile(r"(videos|names|splits)\.arrow|[^/]+/(zarr\.json|c(\.[0-9]+)+)")
+"""Names that files of a store have, other than the root and the manifest."""
 
 _CONFLICTS = 5
 _PAUSE = 0.5
@@ -46,8 +50,8 @@ def push_to_hub(
     while conflicts < _CONFLICTS:
         head = hub.head()
         found = hub.files(head, service.folder)
-        if removals := _removals(local, service, found, last, force=force):
-            done = hub.commit(f"Remove the old {service.root.name}", removals, head)
+        if old := _find_old_root(service, found, last, force=force):
+            done = hub.commit(f"Remove the old {service.root.name}", _deletions([old]), head)
         else:
             missing = _missing(contents, found)
             _count(transfer, contents, contents.keys() - missing.keys() - counted, counted)
@@ -60,6 +64,8 @@ def push_to_hub(
             some = dict(list(missing.items())[: len(missing) if ending else COMMIT_FILES])
             local.refuse_replaced()
             operations = hub.upload(some, transfer)
+            if ending:
+                operations += _deletions(_find_stale(service, found, {*contents, *last}))
             done = hub.commit(f"Add {'' if ending else 'files of '}{service.root.name}", operations, head)
             if done:
                 counted |= some.keys()
@@ -74,23 +80,30 @@ def push_to_hub(
     raise RemoteError(f"{service.root}: others change the data set at the same time: push again later")
 
 
-def _removals(
-    local: LocalStore, service: HubDataset, found: _Found, last: Mapping[str, Content], *, force: bool
-) -> list[dict[str, Any]]:
-    """The operations that take away another store: its root, and files that the new one does not have.
+def _find_old_root(service: HubDataset, found: _Found, last: Mapping[str, Content], *, force: bool) -> str | None:
+    """The path of the root of another store, which has to go first.
 
-    Raises StoreExistsError if there is a complete one and ``force`` is not given, or something that is not a store.
+    Raises StoreExistsError if there is one and ``force`` is not given, or something that is not a store.
     """
     root, manifest = f"{service.folder}/{ROOT_KEY}", f"{service.folder}/{MANIFEST_KEY}"
-    removed = []
-    if root in found and not is_stored(last[root], found[root]):
-        refuse_root(service, read_small(service, ROOT_KEY, MAX_JSON_BYTES), force=force)
-        removed.append(root)
     if manifest in found and not is_stored(last[manifest], found[manifest]):
         old = read_small(service, MANIFEST_KEY, MAX_JSON_BYTES)
-        stale = stale_keys(old, str(service.root / MANIFEST_KEY), local.copy.files)
-        removed += [path for key in stale if (path := f"{service.folder}/{key}") in found]
-    return [{"key": "deletedFile", "value": {"path": path}} for path in removed]
+        if old is not None:
+            refuse_manifest(old, str(service.root / MANIFEST_KEY))
+    if root not in found or is_stored(last[root], found[root]):
+        return None
+    refuse_root(service, read_small(service, ROOT_KEY, MAX_JSON_BYTES), force=force)
+    return root
+
+
+def _find_stale(service: HubDataset, found: _Found, paths: set[str]) -> list[str]:
+    """The files that older stores, or pushes that were ended, have left in the folder."""
+    start = len(service.folder) + 1
+    return sorted(path for path in found.keys() - paths if _OF_STORES.fullmatch(path[start:]))
+
+
+def _deletions(paths: list[str]) -> list[dict[str, Any]]:
+    return [{"key": "deletedFile", "value": {"path": path}} for path in paths]
 
 
 def _missing(contents: Mapping[str, Content], found: _Found) -> dict[str, Content]:

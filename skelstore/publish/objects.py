@@ -10,9 +10,9 @@ import time
 from functools import partial
 
 from skelstore.errors import RemoteError, StoreError, StoreExistsError
-from skelstore.format.metadata import MAX_JSON_BYTES, to_bytes
+from skelstore.format.metadata import MAX_JSON_BYTES, from_bytes, to_bytes
 from skelstore.format.schema import MANIFEST_KEY, ROOT_KEY
-from skelstore.publish.files import LocalStore, refuse_root, stale_keys
+from skelstore.publish.files import LocalStore, is_key, refuse_manifest, refuse_root
 from skelstore.remote.objects import ObjectStore, Stored, read_small
 from skelstore.remote.transfers import Content, Transfer
 from skelstore.remote.transport import CONNECTIONS, run_together
@@ -20,7 +20,6 @@ from skelstore.remote.transport import CONNECTIONS, run_together
 UNFINISHED_KEY = "unfinished.json"
 """A file beside those of an unfinished store: it names the store that is being pushed."""
 
-_CLAIM_BYTES = 4096
 _TRIES = 3
 _PAUSE = 0.2
 
@@ -34,10 +33,10 @@ def push_objects(local: LocalStore, service: ObjectStore, transfer: Transfer, *,
         return 0
     if root not in (None, local.copy.root):
         refuse_root(service, root, force=force)
-    _claim(local, service, force=force)
+    claimed = _claim(local, service, force=force)
     if root not in (None, local.copy.root):
         service.remove(ROOT_KEY)
-    _remove_stale(local, service)
+    _remove_stale(local, service, claimed)
     missing = _missing(local, service)
     transfer.count(sum(entry.size for key, entry in local.copy.files.items() if key not in missing))
     shards_first = [key for key in local.copy.files if key in missing and key != MANIFEST_KEY]
@@ -52,27 +51,40 @@ def push_objects(local: LocalStore, service: ObjectStore, transfer: Transfer, *,
     return len(missing) + (root != local.copy.root)
 
 
-def _claim(local: LocalStore, service: ObjectStore, *, force: bool) -> None:
-    """Write which store is being pushed. Raises StoreExistsError if it is another one, unless ``force`` is given."""
+def _claim(local: LocalStore, service: ObjectStore, *, force: bool) -> set[str]:
+    """Write which store is being pushed; the files of another one whose push was ended, which ``force`` takes over.
+
+    Raises StoreExistsError if another store is being pushed and ``force`` is not given.
+    """
     claim = Content.of_bytes(_claim_of(local))
     if service.put(UNFINISHED_KEY, claim, absent=True):
-        return
-    if _is_claimed(local, service):
-        return
+        return set()
+    other = read_small(service, UNFINISHED_KEY, MAX_JSON_BYTES)
+    if other == _claim_of(local):
+        return set()
     if not force:
         raise StoreExistsError(
             f"another store is being pushed to {service.root}, or a push of it was ended before it was complete "
             f"({UNFINISHED_KEY} is there): repeat that push, choose another URL, or push this store with --force"
         )
+    files = _files_of(other, str(service.root / UNFINISHED_KEY))
     service.put(UNFINISHED_KEY, claim)
+    return files
 
 
 def _claim_of(local: LocalStore) -> bytes:
-    return to_bytes({"store": local.copy.identity})
+    return to_bytes({"store": local.copy.identity, "files": sorted(local.copy.files)})
+
+
+def _files_of(claim: bytes | None, place: str) -> set[str]:
+    """The files of the store in a claim. Raises StoreError if it is none."""
+    found = {} if claim is None else from_bytes(claim, place)
+    files = found.get("files", []) if isinstance(found, dict) else []
+    return {key for key in files if isinstance(key, str) and is_key(key)} if isinstance(files, list) else set()
 
 
 def _is_claimed(local: LocalStore, service: ObjectStore) -> bool:
-    return read_small(service, UNFINISHED_KEY, _CLAIM_BYTES) == _claim_of(local)
+    return read_small(service, UNFINISHED_KEY, MAX_JSON_BYTES) == _claim_of(local)
 
 
 def _require_claim(local: LocalStore, service: ObjectStore) -> None:
@@ -87,15 +99,16 @@ def _require_claim(local: LocalStore, service: ObjectStore) -> None:
     )
 
 
-def _remove_stale(local: LocalStore, service: ObjectStore) -> None:
-    """Remove the files of the store that was there, or of one that was never completed."""
+def _remove_stale(local: LocalStore, service: ObjectStore, claimed: set[str]) -> None:
+    """Remove the files of the store that was there, and those of a push that was ended."""
     manifest = read_small(service, MANIFEST_KEY, MAX_JSON_BYTES)
-    if manifest in (None, local.copy.manifest):
-        return
-    place = str(service.root / MANIFEST_KEY)
-    stale = stale_keys(manifest, place, local.copy.files)
-    for begin in range(0, len(stale), CONNECTIONS):
-        run_together([partial(service.remove, key) for key in stale[begin : begin + CONNECTIONS]])
+    stale = claimed
+    if manifest is not None and manifest != local.copy.manifest:
+        stale |= refuse_manifest(manifest, str(service.root / MANIFEST_KEY)).keys()
+    stale -= local.copy.files.keys()
+    keys = sorted(stale)
+    for begin in range(0, len(keys), CONNECTIONS):
+        run_together([partial(service.remove, key) for key in keys[begin : begin + CONNECTIONS]])
 
 
 def _missing(local: LocalStore, service: ObjectStore) -> set[str]:

@@ -17,7 +17,7 @@ from urllib.parse import unquote
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import skelstore
@@ -193,7 +193,7 @@ def test_a_killed_push_leaves_no_store(made: Path, server: Served, forks: Forks)
     assert forks.run("push", made / "a.zarr", S3).status == 0
     requests = len(server.seen)
     assert requests > 40
-    moments = sorted({*random.sample(range(1, requests + 1), 10), requests - 3, requests - 2, requests - 1, requests})
+    moments = sorted({*random.sample(range(1, requests + 1), 5), requests - 2, requests})
     for number in moments:
         shutil.rmtree(server.root / "bucket")
         server.stated.clear()
@@ -219,12 +219,12 @@ def test_a_killed_push_leaves_no_store(made: Path, server: Served, forks: Forks)
 
 def test_a_killed_pull_leaves_no_store(made: Path, server: Served, forks: Forks, tmp_path: Path) -> None:
     _push(made / "a.zarr")
-    pieces = {"skelstore.publish.pulling._PIECE_BYTES": 2000}
+    pieces = {"skelstore.publish.pulling._PIECE_BYTES": 40_000}
     target = tmp_path / "t.zarr"
     server.seen.clear()
     assert forks.run("pull", S3, target, settings=pieces).status == 0
     requests = len(server.seen)
-    for number in sorted({*random.sample(range(3, requests + 1), 8), requests}):
+    for number in sorted({*random.sample(range(3, requests + 1), 4), requests}):
         shutil.rmtree(target, ignore_errors=True)
         server.seen.clear()
         pids: list[int] = []
@@ -344,7 +344,7 @@ def test_an_unfinished_push_of_another_store(made: Path, server: Served) -> None
     with pytest.raises(StoreExistsError, match=r"another store is being pushed to .* or a push of it was ended"):
         _push(made / "few.zarr")
     _push(made / "few.zarr", force=True)
-    assert _tree(server.root / PLACE).keys() >= _tree(made / "few.zarr").keys()
+    assert _tree(server.root / PLACE) == _tree(made / "few.zarr")
     assert_exact(list(skelstore.open(S3)), list(skelstore.open(made / "few.zarr")))
 
 
@@ -422,7 +422,7 @@ def test_what_is_no_store_is_not_replaced(made: Path, server: Served) -> None:
 def test_a_pull_survives_faults(
     made: Path, server: Served, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pulling, "_PIECE_BYTES", 2000)
+    monkeypatch.setattr(pulling, "_PIECE_BYTES", 40_000)
     _push(made / "a.zarr")
     done: list[int] = []
     source = RemoteStore(parse_url(S3))
@@ -486,6 +486,7 @@ def test_files_that_no_store_has_are_not_written(key: str) -> None:
 # --- bodies -------------------------------------------------------------------------------------------------
 
 
+@settings(max_examples=50)
 @given(
     st.integers(0, 5000),
     st.lists(st.one_of(st.integers(0, 3000), st.tuples(st.integers(0, 5000), st.sampled_from([0, 1, 2])))),
@@ -519,9 +520,10 @@ def test_a_body_reads_as_a_file(
         assert body.tell() == reference.tell()
 
 
-def test_the_claim_is_a_small_file(made: Path, server: Served) -> None:
+def test_the_claim_names_the_store_and_its_files(made: Path, server: Served) -> None:
     server.faults.append(Fault("videos.arrow", "403", 99, method="PUT"))
     with pytest.raises(RemoteAccessError):
         _push(made / "a.zarr")
     claim = json.loads((server.root / PLACE / UNFINISHED_KEY).read_bytes())
-    assert claim == {"store": LocalStore(made / "a.zarr").copy.identity}
+    copy = LocalStore(made / "a.zarr").copy
+    assert claim == {"store": copy.identity, "files": sorted(copy.files)}

@@ -17,6 +17,12 @@ import importlib, json, os, sys
 import converters.cli.commands, converters.cli.publish_commands
 from converters.cli import main
 
+for name in ("session", "auth", "awsrequest", "credentials", "configprovider"):
+    try:
+        importlib.import_module(f"botocore.{name}")
+    except ImportError:
+        pass
+
 for line in sys.stdin:
     request = json.loads(line)
     if "wait" in request:

@@ -82,7 +82,7 @@ class Served:
         return sum(re.search(pattern, seen.path) is not None and method in ("", seen.method) for seen in self.seen)
 
 
-class _Handler(BaseHTTPRequestHandler):
+class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True  # else a small answer may wait for 40 ms
     served: Served
@@ -220,7 +220,7 @@ def _has_digests(data: bytes, headers: Any) -> bool:
     return any(one for one, _ in stated) and all(one in (None, actual) for one, actual in stated)
 
 
-class _Server(ThreadingHTTPServer):
+class Server(ThreadingHTTPServer):
     block_on_close = True
     request_queue_size = 128
 
@@ -231,9 +231,9 @@ class _Server(ThreadingHTTPServer):
 @contextmanager
 def serving(root: Path) -> Iterator[Served]:
     """Serve a folder at a free port of this machine."""
-    server = _Server(("127.0.0.1", 0), _Handler)
+    server = Server(("127.0.0.1", 0), Handler)
     served = Served(root, server.server_address[1])
-    server.RequestHandlerClass = type("Handler", (_Handler,), {"served": served})
+    server.RequestHandlerClass = type("Serving", (Handler,), {"served": served})
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:
