@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 
 from converters.information import information
@@ -100,9 +101,8 @@ def _facts(found: dict[str, Any]) -> list[tuple[str, ...]]:
         rows.append(("labels", f"{labels['distinct']:,} different{span}"))
     for field in found["fields"]:
         shape = ", ".join(map(str, field["shape"]))
-        rows.append(
-            (_plain(field["name"]), f"{field['dtype']} \\[{_plain(shape)}\\] in {counted(field['videos'], 'video')}")
-        )
+        text = f"{np.dtype(field['dtype']).name} [{shape}] in {counted(field['videos'], 'video')}"
+        rows.append((_plain(field["name"]), _plain(text)))
     if found["joints"]:
         layout = found["joint_layout"]
         stated = "" if layout["stated"] else f" (recognised, not stated: {layout['reason']})"

@@ -400,10 +400,11 @@ cli.add_command(
     Command(
         "push",
         "publish_commands",
-        """Publish STORE at URL: s3://, gs://, az:// or hf://datasets/OWNER/NAME/PATH.
+        """Publish STORE at URL.
 
-        The root is written last, so a push that was ended leaves no store; repeat it to send the rest. On the hub, a
-        data card and a table for its viewer are put beside the store.
+        URL begins with s3://, gs://, az:// or hf://datasets/OWNER/NAME/, and has the path of the store. The root is
+        written last, so a push that was ended leaves no store; repeat it to send the rest. On the hub, a data card and
+        a table for its viewer are put beside the store.
         """,
         [argument("store"), click.Argument(["url"], type=URL)],
         lambda: {
@@ -411,7 +412,7 @@ cli.add_command(
                 click.Option(
                     ["--force"],
                     is_flag=True,
-                    help="Replace the store at URL, which is taken away from its readers first.",
+                    help="Replace the store at URL: it is removed first, then the new one is sent.",
                 )
             ]
         },
@@ -432,7 +433,10 @@ cli.add_command(
         """,
         [click.Argument(["url"], type=URL), argument("store")],
         lambda: {"Output": [options.FORCE]},
-        ("skelstore pull https://host/ntu60.zarr ntu60.zarr",),
+        (
+            "skelstore pull https://host/ntu60.zarr ntu60.zarr",
+            "skelstore pull hf://datasets/me/skeletons@v1/ntu60.zarr ntu60.zarr",
+        ),
     )
 )
 

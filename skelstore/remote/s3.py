@@ -172,10 +172,9 @@ class Bucket(ObjectStore):
         if not PART_BYTES < content.size <= self.LARGEST:
             return super().put(key, content, transfer, absent=absent)
         total = content.measure().crc32c
-        checksum = encode_crc32c(total)
-        kind = {"x-amz-checksum-type": "FULL_OBJECT"}
-        headers = {"x-amz-checksum-algorithm": "CRC32C", "x-amz-meta-crc32c": checksum, **kind}
-        headers["Content-Type"] = "application/octet-stream"
+        checksum = encode_crc32c(total)  # of the whole file: S3 computes it from those of the parts
+        headers = {"x-amz-checksum-algorithm": "CRC32C", "x-amz-checksum-type": "FULL_OBJECT"}
+        headers |= {"x-amz-meta-crc32c": checksum, "Content-Type": "application/octet-stream"}
         begun = _UPLOAD.search(self._send("POST", key, "?uploads", headers).value)
         if begun is None:
             raise RemoteError(f"{self.root / key}: the server takes no file in parts (it sent no UploadId)")
@@ -191,7 +190,7 @@ class Bucket(ObjectStore):
             raise
         condition = {"If-None-Match": "*"} if absent else {}
         document = f"<CompleteMultipartUpload {_NAMESPACE}>{''.join(parts)}</CompleteMultipartUpload>".encode()
-        headers = {"x-amz-checksum-crc32c": checksum, "Content-Type": "application/xml", **kind, **condition}
+        headers = {"Content-Type": "application/xml", **condition}
         accept = SUCCESS | {404} | (TAKEN if absent else set())
         answer = self._send("POST", key, f"?{upload}", headers, Content.of_bytes(document), accept=accept)
         if answer.status in TAKEN:

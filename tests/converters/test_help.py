@@ -118,7 +118,7 @@ def test_options_of_a_source_are_those_that_its_dialects_declare() -> None:
 
 OTHERS = {"--json": ["bench"], "--labels": ["subset"], "--kpfiles": ["export"], "--recipe": ["derive"]}
 """Options that have only the name in common: a file of figures, labels of videos, folders that are written, ..."""
-OTHERS |= {"--skip-broken": ["derive"], "--subset": [], "--split": []}
+OTHERS |= {"--skip-broken": ["derive"], "--subset": [], "--split": [], "--force": ["push"]}
 
 
 def test_an_option_of_several_commands_is_the_same_in_all() -> None:
@@ -143,7 +143,7 @@ def test_every_command_has_examples_that_fit_a_terminal() -> None:
 
 
 def test_the_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """They run in order, on sample data. Those of ``bench``, which takes a minute, are only parsed."""
+    """They run in order, on sample data. Those of ``bench``, which takes a minute, and with URLs are only parsed."""
     write_samples(tmp_path, 40)
     write_skeletons(tmp_path / "nturgb+d_skeletons", ntu_names(6))
     (tmp_path / "coarse.csv").write_text("".join(f"{label},{label // 10}\n" for label in range(60)))
@@ -152,8 +152,8 @@ def test_the_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
     monkeypatch.setenv("SKELSTORE_CACHE", str(tmp_path / "cache"))
     for example in EXAMPLES:
         words = shlex.split(example)[1:]
-        if words[0] == "bench":
-            COMMANDS["bench"].make_context("bench", words[1:])
+        if words[0] in ("bench", "push", "pull"):
+            COMMANDS[words[0]].make_context(words[0], words[1:])
             continue
         entry.main(words)  # exits if anything is wrong
         said = capsys.readouterr()

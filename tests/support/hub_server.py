@@ -24,7 +24,7 @@ PAGE = 3
 
 
 class Hub(Served):
-    """The commits of the data set ``me/set``: for each, path -> bytes and whether they are in Git LFS."""
+    """The commits of a data set, at first ``me/set``: for each, path -> bytes and whether they are in Git LFS."""
 
     def __init__(self, root: Any, port: int) -> None:
         super().__init__(root, port)
@@ -32,6 +32,7 @@ class Hub(Served):
         self.objects: dict[str, bytes] = {}
         self.parts: dict[str, dict[int, bytes]] = {}
         self.part_bytes = 1 << 30
+        self.repository = "me/set"
         self.summaries: list[str] = []
 
     @property
@@ -45,7 +46,7 @@ class _HubHandler(Handler):
     def do_GET(self) -> None:
         if self._begin() is None:
             return
-        path = unquote(urlsplit(self.path).path)
+        path = self._path()
         if found := re.fullmatch(r"/api/datasets/me/set/revision/main", path):
             self._json({"sha": self._sha()}, token=True)
         elif found := re.fullmatch(r"/api/datasets/me/set/tree/(\w+)/?(.*)", path):
@@ -67,7 +68,7 @@ class _HubHandler(Handler):
         if self._begin() is None:
             return
         data = self.rfile.read(int(self.headers["Content-Length"]))
-        path = unquote(urlsplit(self.path).path)
+        path = self._path()
         if self.headers.get("Authorization") != "Bearer hf_abc":
             self._answer(401, b"", {"X-Error-Message": "Invalid credentials"})
         elif path == "/api/datasets/me/set/preupload/main":
@@ -103,6 +104,10 @@ class _HubHandler(Handler):
         else:
             self.served.objects[digest] = data
             self._answer(200, b"", {})
+
+    def _path(self) -> str:
+        """The path of the request, for any name of the data set as for ``me/set``."""
+        return unquote(urlsplit(self.path).path).replace(f"/datasets/{self.served.repository}", "/datasets/me/set", 1)
 
     def _sha(self) -> str:
         return f"{len(self.served.commits):040x}"
