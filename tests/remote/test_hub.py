@@ -35,7 +35,7 @@ from skelstore.publish.pulling import pull
 from skelstore.publish.pushing import push
 from skelstore.remote import retries
 from skelstore.remote.url import parse_url
-from tests.support.forks import forking
+from tests.support.forks import Forks
 from tests.support.http_server import Fault, Seen
 from tests.support.hub_server import Hub, serving_hub
 
@@ -124,76 +124,73 @@ def test_force_takes_the_root_away_first(made: Path, hub: Hub) -> None:
     assert _stored(hub) == _tree(made / "a.zarr")
 
 
-def test_the_command_puts_a_card_and_a_table_beside_the_store(made: Path, hub: Hub, tmp_path: Path) -> None:
+def test_a_card_and_a_table_are_put_beside_the_store(made: Path, hub: Hub, forks: Forks, tmp_path: Path) -> None:
     yaml = pytest.importorskip("yaml", reason="PyYAML is not installed")
-    with forking(tmp_path, dict(os.environ)) as forks:
-        done = forks.run("push", made / "a.zarr", URL)
-        assert done.status == 0, done
-        card = hub.files["README.md"].decode()
-        about = yaml.safe_load(card.split("---\n")[1])
-        assert about["configs"][0]["data_files"] == [{"split": "videos", "path": "data/videos.parquet"}]
-        assert about["size_categories"] == ["n<1K"]
-        assert "license" not in about  # a blank for the author
-        for text in ("8 videos", "| train | 2 | 2 |", "## Citation", "coco-17", "(Fill in", f'open("{URL}")'):
-            assert text in card, text
-        (tmp_path / "t.parquet").write_bytes(hub.files["data/videos.parquet"])
-        table = pq.read_table(tmp_path / "t.parquet")
-        assert table["frame_dir"].to_pylist() == [f"v{number}" for number in range(8)]
-        assert table["label"].to_pylist() == [number % 3 for number in range(8)]
-        assert "keypoint.dim1" in table.column_names
-        assert not {"skelstore.layout", "keypoint.row"} & {*table.column_names}
-        # What the author has filled in stays, and the rest is found to be there.
-        hub.commits.append({**hub.commits[-1], "README.md": (b"mine", False)})
-        done = forks.run("push", made / "a.zarr", URL)
-        assert ", 0 of " in done.out
-        done = forks.run("push", made / "b.zarr", URL, "--force")
-        assert done.status == 0, done
-        assert hub.files["README.md"] == b"mine"
-        assert hub.files["data/videos.parquet"] != (tmp_path / "t.parquet").read_bytes()
+    done = forks.run("push", made / "a.zarr", URL)
+    assert done.status == 0, done
+    card = hub.files["README.md"].decode()
+    about = yaml.safe_load(card.split("---\n")[1])
+    assert about["configs"][0]["data_files"] == [{"split": "videos", "path": "data/videos.parquet"}]
+    assert about["size_categories"] == ["n<1K"]
+    assert "license" not in about  # a blank for the author
+    for text in ("8 videos", "| train | 2 | 2 |", "## Citation", "coco-17", "(Fill in", f'open("{URL}")'):
+        assert text in card, text
+    (tmp_path / "t.parquet").write_bytes(hub.files["data/videos.parquet"])
+    table = pq.read_table(tmp_path / "t.parquet")
+    assert table["frame_dir"].to_pylist() == [f"v{number}" for number in range(8)]
+    assert table["label"].to_pylist() == [number % 3 for number in range(8)]
+    assert "keypoint.dim1" in table.column_names
+    assert not {"skelstore.layout", "keypoint.row"} & {*table.column_names}
+    # What the author has filled in stays, and the rest is found to be there.
+    hub.commits.append({**hub.commits[-1], "README.md": (b"mine", False)})
+    done = forks.run("push", made / "a.zarr", URL)
+    assert ", 0 of " in done.out
+    done = forks.run("push", made / "b.zarr", URL, "--force")
+    assert done.status == 0, done
+    assert hub.files["README.md"] == b"mine"
+    assert hub.files["data/videos.parquet"] != (tmp_path / "t.parquet").read_bytes()
 
 
-def test_a_killed_push_leaves_no_store(made: Path, hub: Hub, tmp_path: Path) -> None:
+def test_a_killed_push_leaves_no_store(made: Path, hub: Hub, forks: Forks) -> None:
     settings = {"skelstore.publish.hub.COMMIT_FILES": 5}
-    with forking(tmp_path, dict(os.environ)) as forks:
+    assert forks.run("push", made / "a.zarr", URL, settings=settings).status == 0
+    requests = len(hub.seen)
+    for number in sorted({*random.sample(range(1, requests), 4), requests}):
+        hub.commits[1:], hub.objects = [], {}
+        pids: list[int] = []
+        left = [number]
+
+        def watch(_: Seen, left: list[int] = left, pids: list[int] = pids) -> None:
+            left[0] -= 1
+            if left[0] == 0:
+                while not pids:
+                    time.sleep(0.001)
+                os.kill(pids[0], signal.SIGKILL)
+
+        hub.watch = watch
+        running = forks.start("push", made / "a.zarr", URL, settings=settings)
+        pids.append(running.pid)
+        assert forks.wait(running).status == -signal.SIGKILL, f"request {number}"
+        time.sleep(0.02)
+        hub.watch = None
+        if "data/s.zarr/zarr.json" not in hub.files:
+            with pytest.raises(StoreNotFoundError):
+                skelstore.open(URL)
+        before = {*hub.objects}
+        hub.seen.clear()
         assert forks.run("push", made / "a.zarr", URL, settings=settings).status == 0
-        requests = len(hub.seen)
-        for number in sorted({*random.sample(range(1, requests), 4), requests}):
-            hub.commits[1:], hub.objects = [], {}
-            pids: list[int] = []
-            left = [number]
-
-            def watch(_: Seen, left: list[int] = left, pids: list[int] = pids) -> None:
-                left[0] -= 1
-                if left[0] == 0:
-                    while not pids:
-                        time.sleep(0.001)
-                    os.kill(pids[0], signal.SIGKILL)
-
-            hub.watch = watch
-            running = forks.start("push", made / "a.zarr", URL, settings=settings)
-            pids.append(running.pid)
-            assert forks.wait(running).status == -signal.SIGKILL, f"request {number}"
-            time.sleep(0.02)
-            hub.watch = None
-            if "data/s.zarr/zarr.json" not in hub.files:
-                with pytest.raises(StoreNotFoundError):
-                    skelstore.open(URL)
-            before = {*hub.objects}
-            hub.seen.clear()
-            assert forks.run("push", made / "a.zarr", URL, settings=settings).status == 0
-            assert _stored(hub) == _tree(made / "a.zarr")
-            again = {seen.path.partition("?")[0].removeprefix("/put/") for seen in hub.seen if seen.method == "PUT"}
-            assert not again & before
+        assert _stored(hub) == _tree(made / "a.zarr")
+        again = {seen.path.partition("?")[0].removeprefix("/put/") for seen in hub.seen if seen.method == "PUT"}
+        assert not again & before
 
 
 @pytest.mark.parametrize("options", [[], ["--force"]])
-def test_two_pushes_at_once(made: Path, hub: Hub, tmp_path: Path, options: list[str]) -> None:
+def test_two_pushes_at_once(made: Path, hub: Hub, forks: Forks, options: list[str]) -> None:
     settings = {"skelstore.publish.hub.COMMIT_FILES": 5, "skelstore.publish.hub._PAUSE": 0.01}
     settings["skelstore.publish.hub._CONFLICTS"] = 50
     hub.watch = lambda _: time.sleep(random.uniform(0, 0.01))
     stores = [made / "a.zarr", made / "b.zarr"]
-    with forking(tmp_path, dict(os.environ)) as forks:
-        done = [forks.wait(one) for one in [forks.start("push", s, URL, *options, settings=settings) for s in stores]]
+    done = [forks.wait(one) for one in [forks.start("push", s, URL, *options, settings=settings) for s in stores]]
     assert 0 in [one.status for one in done], done
     for one in done:
         assert one.status == 0 or "another store is at" in one.err, one

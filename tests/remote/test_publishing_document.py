@@ -18,7 +18,7 @@ from tests.support.exact import assert_exact
 pytest.importorskip("urllib3", reason="urllib3 (skelstore[remote]) is not installed")
 pytest.importorskip("botocore", reason="botocore (skelstore[remote]) is not installed")
 
-from tests.support.forks import forking
+from tests.support.forks import Forks
 from tests.support.http_server import serving
 from tests.support.hub_server import serving_hub
 from tests.support.servers import free_port, running
@@ -26,7 +26,7 @@ from tests.support.servers import free_port, running
 DOCUMENT = "docs/publishing.md"
 
 
-def test_the_document(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_document(forks: Forks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In order, with a server in the place of each service. Without nginx, another serves its folder."""
     write_samples(tmp_path, 12)
     monkeypatch.chdir(tmp_path)
@@ -38,16 +38,16 @@ def test_the_document(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with serving(tmp_path / "served") as server, serving_hub(tmp_path) as hub, serving(tmp_path) as web:
         server.writable = True
         hub.repository = "me/skeletons"
-        environment = {
-            **os.environ,
+        for name, value in {
             "SKELSTORE_CACHE": str(tmp_path / "cache"),
             "AWS_ENDPOINT_URL": server.url,
             "AWS_ACCESS_KEY_ID": "a",
             "AWS_SECRET_ACCESS_KEY": "b",
             "HF_ENDPOINT": hub.url,
             "HF_TOKEN": "hf_abc",
-        }
-        with forking(tmp_path, environment) as forks, _nginx(lines, tmp_path, web.url) as url:
+        }.items():
+            monkeypatch.setenv(name, value)
+        with _nginx(lines, tmp_path, web.url) as url:
             for block in found:
                 for command in commands(block):
                     words = command.replace("http://data.example.org", url).split()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -32,6 +33,9 @@ for line in sys.stdin:
     if pid:
         print(pid, flush=True)
         continue
+    os.chdir(request["folder"])
+    os.environ.clear()
+    os.environ.update(request["environment"])
     for number, path in ((1, request["out"]), (2, request["err"])):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), number)
     for name, value in request["settings"].items():
@@ -58,7 +62,10 @@ class Running(NamedTuple):
 
 
 class Forks:
-    """Starts commands of skelstore. ``settings`` replace attributes of modules in the new process."""
+    """Starts commands of skelstore, with the environment and the working directory that this process has then.
+
+    ``settings`` replace attributes of modules in the new process.
+    """
 
     def __init__(self, parent: subprocess.Popen[str], folder: Path) -> None:
         self._parent = parent
@@ -69,7 +76,8 @@ class Forks:
         self._number += 1
         out, err = (self._folder / f"{kind}{self._number}" for kind in ("out", "err"))
         request = {"arguments": list(map(str, arguments)), "out": str(out), "err": str(err)}
-        return Running(self._ask({**request, "settings": settings or {}}), out, err)
+        more = {"settings": settings or {}, "environment": dict(os.environ), "folder": os.getcwd()}
+        return Running(self._ask({**request, **more}), out, err)
 
     def wait(self, running: Running) -> Done:
         """The status and outputs of a command; the status is negative if a signal has ended it."""
@@ -88,10 +96,10 @@ class Forks:
 
 
 @contextmanager
-def forking(folder: Path, environment: dict[str, str]) -> Iterator[Forks]:
-    """A process that starts commands with an environment; their outputs are in ``folder``."""
+def forking(folder: Path) -> Iterator[Forks]:
+    """A process that starts commands; their outputs are in ``folder``."""
     command = [sys.executable, "-c", _CODE]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "env": environment}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, **pipes) as parent:  # type: ignore[call-overload]
         try:
             yield Forks(parent, folder)
