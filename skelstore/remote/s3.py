@@ -31,8 +31,8 @@ from skelstore.remote.url import Url
 T = TypeVar("T")
 
 PART_BYTES = 64 << 20
-"""A file that is larger is sent in parts of this size, so that what fails is repeated for one part. S3 takes at most
-10,000 parts, and 5 GiB in one."""
+"""A file of more than twice this size is sent in parts of this size, so that what fails is repeated for one part. A
+shard mostly has this size, and is sent in one request. S3 takes at most 10,000 parts, and 5 GiB in one request."""
 
 _NAMESPACE = 'xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'
 _UPLOAD = re.compile(rb"<UploadId>([^<]{1,2000})</UploadId>")
@@ -169,7 +169,7 @@ class Bucket(ObjectStore):
         return decode_crc32c(headers.get("x-amz-meta-crc32c", "")) if found is None else found
 
     def put(self, key: str, content: Content, transfer: Transfer | None = None, *, absent: bool = False) -> bool:
-        if not PART_BYTES < content.size <= self.LARGEST:
+        if not 2 * PART_BYTES < content.size <= self.LARGEST:
             return super().put(key, content, transfer, absent=absent)
         total = content.measure().crc32c
         checksum = encode_crc32c(total)  # of the whole file: S3 computes it from those of the parts
