@@ -77,7 +77,8 @@ class HubRepository:
                 if isinstance(entry, dict) and entry.get("type") == "file":
                     lfs = entry.get("lfs")
                     stated = lfs if isinstance(lfs, dict) else entry
-                    found[str(entry.get("path"))] = int(stated.get("size") or 0), str(stated.get("oid"))
+                    size = stated.get("size")
+                    found[str(entry.get("path"))] = size if isinstance(size, int) else -1, str(stated.get("oid"))
             following = _NEXT.search(answer.headers.get("Link", ""))
             if following is None:
                 return found
@@ -133,8 +134,8 @@ class HubRepository:
         modes = found.get("files") if isinstance(found, dict) else None
         if not isinstance(modes, list):
             raise self._strange("how files are stored")
-        stated = {mode.get("path"): mode.get("uploadMode") for mode in modes if isinstance(mode, dict)}
-        if stated.keys() < contents.keys():
+        stated = {str(mode.get("path")): mode.get("uploadMode") for mode in modes if isinstance(mode, dict)}
+        if not stated.keys() >= contents.keys():
             raise self._strange("how files are stored")
         regular = {path for path in contents if stated[path] == "regular"}
         for path in regular:
@@ -162,7 +163,7 @@ class HubRepository:
             raise self._strange("where to send files")
         actions: dict[str, dict[str, Any]] = {}
         for one in objects:
-            if not isinstance(one, dict) or one.get("oid") not in sizes:
+            if not isinstance(one, dict) or str(one.get("oid")) not in sizes:
                 raise self._strange("where to send files")
             if isinstance(error := one.get("error"), dict):
                 raise RemoteError(f"{self._service.root}: the hub takes no file ({shown(error.get('message'))})")
@@ -173,7 +174,8 @@ class HubRepository:
     def _put(self, content: Content, digest: str, actions: dict[str, Any], transfer: Transfer) -> None:
         """Send the bytes of a file to where the hub wants them: in one request, or in parts."""
         upload = actions["upload"]
-        headers = {str(name): str(value) for name, value in (upload.get("header") or {}).items()}
+        stated = upload.get("header")
+        headers = {str(name): str(value) for name, value in stated.items()} if isinstance(stated, dict) else {}
         part_size = headers.pop("chunk_size", "")
         if not part_size:
             self._send_to(upload.get("href"), headers, content, (0, content.size), transfer)

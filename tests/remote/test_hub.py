@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
@@ -40,6 +41,8 @@ from tests.support.http_server import Fault, Seen
 from tests.support.hub_server import Hub, serving_hub
 
 URL = "hf://datasets/me/set/data/s.zarr"
+PARTS = {"href": "http://h", "header": {"chunk_size": "0", "1": "http://h"}}
+NO_PARTS = {"href": "http://h", "header": {"chunk_size": "1000", "00001": "http://h", "00003": "http://h"}}
 
 
 def _write(path: Path, seed: int, videos: int = 8, name: str = "v") -> Path:
@@ -219,6 +222,41 @@ def test_errors_are_one_sentence(made: Path, hub: Hub, monkeypatch: pytest.Monke
         _push(made / "a.zarr")
     assert "hf_wrong" not in str(caught.value)
     assert hub.commits[1:] == []
+
+
+@pytest.mark.parametrize(
+    ("pattern", "answer"),
+    [
+        ("/revision/", [1]),
+        ("/revision/", {"sha": 1}),
+        ("/tree/", {"error": "x"}),
+        ("/preupload/", {"files": [{"path": "x", "uploadMode": "lfs"}, 1]}),
+        ("/preupload/", {"files": [{"path": [1]}]}),
+        ("/batch", {"objects": [{"oid": ["x"]}]}),
+        ("/batch", {"objects": 1}),
+    ],
+)
+def test_answers_of_another_form_are_one_sentence(made: Path, hub: Hub, pattern: str, answer: Any) -> None:
+    body = json.dumps(answer).encode()
+    hub.faults.append(Fault(pattern, "200", 99, body=body))
+    with pytest.raises(RemoteError, match=r"the hub did not say .* in the form that is expected"):
+        _push(made / "a.zarr")
+    assert hub.commits[1:] == []
+
+
+@pytest.mark.parametrize("upload", [{}, {"href": "file:///etc/passwd"}, {"href": 1, "header": [1]}, PARTS, NO_PARTS])
+def test_addresses_of_another_form_are_one_sentence(made: Path, hub: Hub, upload: dict[str, Any]) -> None:
+    hub.actions = upload
+    with pytest.raises(RemoteError, match=r"the hub did not say where to send .* in the form that is expected"):
+        _push(made / "a.zarr")
+    assert hub.commits[1:] == []
+
+
+def test_strange_entries_of_a_list_are_not_files(made: Path, hub: Hub) -> None:
+    entries = [1, None, {"type": "file"}, {"type": "file", "path": 1, "size": "x", "lfs": []}, {"type": "directory"}]
+    hub.faults.append(Fault("/tree/", "200", 1, body=json.dumps(entries).encode()))
+    _push(made / "a.zarr")
+    assert _stored(hub) == _tree(made / "a.zarr")
 
 
 def test_a_damaged_store_is_not_published(made: Path, hub: Hub, tmp_path: Path) -> None:

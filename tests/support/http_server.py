@@ -39,6 +39,7 @@ class Fault:
     times: int = 1
     headers: dict[str, str] = field(default_factory=dict)
     method: str = ""
+    body: bytes = b"<Code>Told</Code>"
 
 
 @dataclass
@@ -122,7 +123,7 @@ class Handler(BaseHTTPRequestHandler):
             return None
         if fault and (kind.isdecimal() or kind == "redirect"):
             self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            self._answer(302 if kind == "redirect" else int(kind), b"<Code>Told</Code>", fault.headers)
+            self._answer(302 if kind == "redirect" else int(kind), fault.body, fault.headers)
             return None
         return kind
 

@@ -33,6 +33,7 @@ class Hub(Served):
         self.parts: dict[str, dict[int, bytes]] = {}
         self.part_bytes = 1 << 30
         self.repository = "me/set"
+        self.actions: dict[str, Any] | None = None
         self.summaries: list[str] = []
 
     @property
@@ -146,6 +147,8 @@ class _HubHandler(Handler):
         digest, size, url = stated["oid"], stated["size"], self.served.url
         if digest in self.served.objects:
             return stated
+        if self.served.actions is not None:
+            return {**stated, "actions": {"upload": self.served.actions}}
         upload: dict[str, Any] = {"href": f"{url}/put/{digest}?signed=1"}
         if size > self.served.part_bytes:
             count = -(-size // self.served.part_bytes)
