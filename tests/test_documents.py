@@ -55,6 +55,8 @@ DOCUMENTS = ["README.md", *(f"docs/{page}.md" for page in PAGES)]
 TRAINING = "docs/training.md"
 GCN = "docs/gcn.md"
 HEATMAPS = "docs/heatmaps.md"
+PUBLISHING = "docs/publishing.md"
+"""tests/remote/test_publishing_document.py runs it, with servers."""
 FRAMEWORKS = {"torch": "mmaction-test", "mmaction": "mmaction-test", "pyskl": "pyskl-test"}
 """Frameworks that blocks of it need, named after the language of the block -> the target of make that tests them."""
 PROFILES = ["fast", "default", "small"]
@@ -261,7 +263,7 @@ def test_example_bytes_of_the_format_are_a_shard(tmp_path: Path) -> None:
 
 
 def test_links_of_documents_lead_somewhere() -> None:
-    for document in [*DOCUMENTS, TRAINING, GCN, HEATMAPS, "CHANGELOG.md"]:
+    for document in [*DOCUMENTS, TRAINING, GCN, HEATMAPS, PUBLISHING, "CHANGELOG.md"]:
         path = REPOSITORY / document
         for target in re.findall(r"\]\((?!https?:)([^)#]+)", path.read_text()):
             assert (path.parent / target).exists(), f"{document}: {target}"

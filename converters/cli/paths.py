@@ -40,6 +40,21 @@ class _Store(_LocalPath):
         return location if isinstance(location, Url) else super().convert(value, parameter, context)
 
 
+class _Url(click.ParamType[Any]):
+    """The URL of a store, which shows no credentials."""
+
+    name = "url"
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
+        with loading():
+            from skelstore.remote.url import Url, parse_url
+        try:
+            return value if isinstance(value, Url) else parse_url(value)
+        except StoreError as error:
+            self.fail(str(error), parameter, context)
+
+
+URL = _Url()
 STORE = _Store(path_type=Path, readable=False)
 PATH = _LocalPath(path_type=Path, readable=False)
 FILE = _LocalPath(path_type=Path, exists=True, dir_okay=False, readable=False)

@@ -18,7 +18,8 @@ from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from skelstore.errors import RemoteError
-from skelstore.remote.service import Service
+from skelstore.remote.objects import ObjectStore, decode_crc32c, encode_crc32c
+from skelstore.remote.transfers import Digests
 from skelstore.remote.transport import Request
 from skelstore.remote.url import Url
 
@@ -30,8 +31,10 @@ _SIGNED_HEADERS = (
 """The headers in the order in which the signature has their values (Authorize with Shared Key, Blob service)."""
 
 
-class Container(Service):
+class Container(ObjectStore):
     """A folder in a container of the account that the environment names."""
+
+    LARGEST = 5000 << 20
 
     def __init__(self, root: Url) -> None:
         super().__init__(root)
@@ -64,6 +67,17 @@ class Container(Service):
             signed = sign_shared_key(self._account, self._key, method, address, {**headers, "content-length": size})
             headers["Authorization"] = signed
         return Request(method, address, headers, place, body)
+
+    def put_headers(self, digests: Digests, *, absent: bool) -> dict[str, str]:
+        headers = {
+            "x-ms-blob-type": "BlockBlob",
+            "Content-MD5": base64.b64encode(digests.md5).decode(),
+            "x-ms-meta-crc32c": encode_crc32c(digests.crc32c),
+        }
+        return {**headers, "If-None-Match": "*"} if absent else headers
+
+    def stated_crc32c(self, headers: Mapping[str, str]) -> int | None:
+        return decode_crc32c(headers.get("x-ms-meta-crc32c", ""))
 
     def __getstate__(self) -> Any:
         return self.root

@@ -7,22 +7,27 @@ address of another server.
 
 from __future__ import annotations
 
+import base64
 import os
+import re
 import threading
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
 from skelstore.errors import MissingPackageError, RemoteError
-from skelstore.remote.service import Service
+from skelstore.remote.objects import ObjectStore, decode_crc32c, encode_crc32c
+from skelstore.remote.transfers import Digests
 from skelstore.remote.transport import Request
 from skelstore.remote.url import Url
 
 _SCOPES = ["https://www.googleapis.com/auth/devstorage.read_write"]
 
 
-class GoogleBucket(Service):
+class GoogleBucket(ObjectStore):
     """A folder in a bucket. Tokens are made in each process, when they are needed."""
+
+    LARGEST = 5 << 40
 
     def __init__(self, root: Url) -> None:
         super().__init__(root)
@@ -42,6 +47,15 @@ class GoogleBucket(Service):
         place = self.root / key
         address = f"{self._endpoint}/{place.host}{quote(place.path, safe='/~')}"
         return Request(method, address, {**headers, **self._token()}, place, body)
+
+    def put_headers(self, digests: Digests, *, absent: bool) -> dict[str, str]:
+        md5 = base64.b64encode(digests.md5).decode()
+        headers = {"x-goog-hash": f"crc32c={encode_crc32c(digests.crc32c)},md5={md5}"}
+        return {**headers, "x-goog-if-generation-match": "0"} if absent else headers
+
+    def stated_crc32c(self, headers: Mapping[str, str]) -> int | None:
+        found = re.search(r"(?:^|[\s,])crc32c=([A-Za-z0-9+/]+=*)", headers.get("x-goog-hash", ""))
+        return decode_crc32c(found[1]) if found else None
 
     def _token(self) -> dict[str, str]:
         if self._anonymous:

@@ -33,11 +33,11 @@ class HubDataset(Service):
         self.repository = f"{match[1]}/{match[2]}"
         self.revision = unquote(match[3] or "main")
         self.folder = match[4].strip("/")
-        self._endpoint = os.environ.get("HF_ENDPOINT", "").rstrip("/") or "https://huggingface.co"
+        self.endpoint = os.environ.get("HF_ENDPOINT", "").rstrip("/") or "https://huggingface.co"
 
     @property
     def origin(self) -> str:
-        return f"{self._endpoint}/datasets/{self.repository}"
+        return f"{self.endpoint}/datasets/{self.repository}"
 
     def request(self, method: str, key: str, headers: Mapping[str, str], body: Any = None) -> Request:
         path = quote(f"{self.folder}/{key}".strip("/"))

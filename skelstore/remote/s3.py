@@ -7,26 +7,45 @@ credentials, else sent without a signature, which public buckets accept.
 
 from __future__ import annotations
 
+import base64
+import html
 import os
+import re
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
+from xml.sax.saxutils import escape
 
 from skelstore.errors import MissingPackageError, RemoteError
-from skelstore.remote.service import Part, Service, Sink
-from skelstore.remote.transport import Request, send
+from skelstore.remote.objects import TAKEN, ObjectStore, Stored, decode_crc32c, encode_crc32c
+from skelstore.remote.ranges import plan_pieces
+from skelstore.remote.service import Part, Sink
+from skelstore.remote.transfers import Content, Digests, Transfer
+from skelstore.remote.transport import SUCCESS, Answer, Request, send
 from skelstore.remote.url import Url
+
+T = TypeVar("T")
+
+PART_BYTES = 64 << 20
+"""A file of more than twice this size is sent in parts of this size, so that what fails is repeated for one part. A
+shard mostly has this size, and is sent in one request. S3 takes at most 10,000 parts, and 5 GiB in one request."""
+
+_NAMESPACE = 'xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'
+_UPLOAD = re.compile(rb"<UploadId>([^<]{1,2000})</UploadId>")
 
 _SIGNED_SECONDS = 240.0
 """How long a signature is used again for the same file: to sign takes a millisecond, and S3 accepts it for 15 minutes.
 The range that is asked for is not part of it."""
 
 
-class Bucket(Service):
+class Bucket(ObjectStore):
     """A folder in a bucket. It can be pickled and used after a fork; credentials are found again in each process."""
+
+    LARGEST = 10_000 * PART_BYTES
 
     def __init__(self, root: Url) -> None:
         super().__init__(root)
@@ -94,9 +113,14 @@ class Bucket(Service):
         return f"https://{domain}/{bucket}" if "." in bucket else f"https://{bucket}.{domain}"
 
     def request(self, method: str, key: str, headers: Mapping[str, str], body: Any = None) -> Request:
+        return self._request(method, key, "", headers, body)
+
+    def _request(self, method: str, key: str, query: str, headers: Mapping[str, str], body: Any = None) -> Request:
         place = self.root / key
-        address = f"{self._base}{quote(place.path, safe='/~')}"
-        return Request(method, address, {**headers, **self._signature(method, address)}, place, body)
+        address = f"{self._base}{quote(place.path, safe='/~')}{query}"
+        if body is None and not any(name.lower().startswith("x-amz-") for name in headers):
+            return Request(method, address, {**headers, **self._signature(method, address)}, place)
+        return Request(method, address, self._sign(method, address, headers, body), place, body)
 
     def _signature(self, method: str, address: str) -> dict[str, str]:
         """The headers that sign a request for an address; they hold for every range of it."""
@@ -106,30 +130,135 @@ class Bucket(Service):
         known = self._signed.get((method, address))
         if known is not None and now - known[0] < _SIGNED_SECONDS:
             return known[1]
-        from botocore.auth import S3SigV4Auth
-        from botocore.awsrequest import AWSRequest
-        from botocore.exceptions import BotoCoreError
-
-        request = AWSRequest(method=method, url=address, headers={"X-Amz-Content-SHA256": "UNSIGNED-PAYLOAD"})
-        request.context.update({"payload_signing_enabled": False, "client_config": None})
-        try:
-            S3SigV4Auth(self._credentials.get_frozen_credentials(), "s3", self.region).add_auth(request)
-        except BotoCoreError as error:
-            raise RemoteError(f"{self.root}: the request cannot be signed ({error})") from error
-        headers = dict(request.headers.items())
+        headers = self._sign(method, address, {})
         with self._lock:
             if len(self._signed) > 4096:
                 self._signed.clear()
             self._signed[method, address] = now, headers
         return headers
 
-    def read_range(self, key: str, start: int, stop: int, sink: Sink, *, fresh: bool = False) -> Part:
+    def _sign(self, method: str, address: str, headers: Mapping[str, str], body: Any = None) -> dict[str, str]:
+        """The headers of a request and those that sign it, them, and the body if the connection is not encrypted."""
+        if self._credentials is None:
+            return dict(headers)
+        from botocore.auth import S3SigV4Auth
+        from botocore.awsrequest import AWSRequest
+        from botocore.exceptions import BotoCoreError
+
+        data = body.uncounted() if hasattr(body, "uncounted") else body
+        request = AWSRequest(method=method, url=address, headers=dict(headers), data=data)
+        request.context.update({"payload_signing_enabled": False, "has_streaming_input": True, "client_config": None})
         try:
-            return super().read_range(key, start, stop, sink, fresh=fresh)
+            S3SigV4Auth(self._credentials.get_frozen_credentials(), "s3", self.region).add_auth(request)
+        except BotoCoreError as error:
+            raise RemoteError(f"{self.root}: the request cannot be signed ({error})") from error
+        return dict(request.headers.items())
+
+    def put_headers(self, digests: Digests, *, absent: bool) -> dict[str, str]:
+        checksum = encode_crc32c(digests.crc32c)
+        headers = {"x-amz-checksum-crc32c": checksum, "x-amz-meta-crc32c": checksum}
+        headers |= {"x-amz-sdk-checksum-algorithm": "CRC32C", "Content-MD5": base64.b64encode(digests.md5).decode()}
+        return {**headers, "If-None-Match": "*"} if absent else headers
+
+    def head_headers(self) -> dict[str, str]:
+        return {"x-amz-checksum-mode": "ENABLED"}
+
+    def stated_crc32c(self, headers: Mapping[str, str]) -> int | None:
+        """What S3 has computed; of servers that compute no such checksum, what was sent with the file."""
+        found = decode_crc32c(headers.get("x-amz-checksum-crc32c", ""))
+        return decode_crc32c(headers.get("x-amz-meta-crc32c", "")) if found is None else found
+
+    def put(self, key: str, content: Content, transfer: Transfer | None = None, *, absent: bool = False) -> bool:
+        if not 2 * PART_BYTES < content.size <= self.LARGEST:
+            return super().put(key, content, transfer, absent=absent)
+        total = content.measure().crc32c
+        checksum = encode_crc32c(total)  # of the whole file: S3 computes it from those of the parts
+        headers = {"x-amz-checksum-algorithm": "CRC32C", "x-amz-checksum-type": "FULL_OBJECT"}
+        headers |= {"x-amz-meta-crc32c": checksum, "Content-Type": "application/octet-stream"}
+        begun = _UPLOAD.search(self._send("POST", key, "?uploads", headers).value)
+        if begun is None:
+            raise RemoteError(f"{self.root / key}: the server takes no file in parts (it sent no UploadId)")
+        upload = f"uploadId={quote(html.unescape(begun[1].decode()), safe='')}"
+        try:
+            parts = [
+                self._put_part(key, content, piece, number, upload, transfer)
+                for number, piece in enumerate(plan_pieces(content.size, most=PART_BYTES), 1)
+            ]
+        except BaseException:
+            with suppress(Exception):
+                self._send("DELETE", key, f"?{upload}", {})
+            raise
+        condition = {"If-None-Match": "*"} if absent else {}
+        document = f"<CompleteMultipartUpload {_NAMESPACE}>{''.join(parts)}</CompleteMultipartUpload>".encode()
+        headers = {"Content-Type": "application/xml", **condition}
+        accept = SUCCESS | {404} | (TAKEN if absent else set())
+        answer = self._send("POST", key, f"?{upload}", headers, Content.of_bytes(document), accept=accept)
+        if answer.status in TAKEN:
+            return False
+        # An answer may be lost, after which there is no such upload; and 200 may come before an error.
+        if (answer.status == 404 or b"<Error>" in answer.value) and self.stored(key) != Stored(content.size, total):
+            raise RemoteError(f"{self.root / key}: the server could not join the parts of the file: try again")
+        return True
+
+    def _put_part(
+        self, key: str, content: Content, piece: tuple[int, int], number: int, upload: str, transfer: Transfer | None
+    ) -> str:
+        """Send a part; what joins it to the others."""
+        digests = content.digests(*piece, "md5")
+        checksum = encode_crc32c(digests.crc32c)
+        headers = {"x-amz-checksum-crc32c": checksum, "x-amz-sdk-checksum-algorithm": "CRC32C"}
+        headers |= {"Content-MD5": base64.b64encode(digests.md5).decode(), "Content-Length": str(piece[1] - piece[0])}
+        query = f"?partNumber={number}&{upload}"
+        tag = self._send("PUT", key, query, headers, content, *piece, transfer=transfer).headers.get("ETag", "")
+        inner = f"<PartNumber>{number}</PartNumber><ETag>{escape(tag)}</ETag>"
+        return f"<Part>{inner}<ChecksumCRC32C>{checksum}</ChecksumCRC32C></Part>"
+
+    def _send(
+        self,
+        method: str,
+        key: str,
+        query: str,
+        headers: Mapping[str, str],
+        content: Content | None = None,
+        start: int = 0,
+        stop: int | None = None,
+        *,
+        transfer: Transfer | None = None,
+        accept: frozenset[int] = SUCCESS,
+    ) -> Answer:
+        body = None if content is None else content.body(start, stop, transfer)
+        if body is not None:
+            headers = {**headers, "Content-Length": str(len(body))}
+        return send(lambda: self._request(method, key, query, headers, body), accept=accept)
+
+    def send(
+        self,
+        method: str,
+        key: str,
+        headers: Mapping[str, str] | None = None,
+        body: Any = None,
+        *,
+        accept: frozenset[int] = SUCCESS,
+    ) -> Answer:
+        ask = super().send
+        return self._in_region(lambda: ask(method, key, headers, body, accept=accept))
+
+    def read_all(self, key: str, sink: Sink) -> Part:
+        read = super().read_all
+        return self._in_region(lambda: read(key, sink))
+
+    def read_range(self, key: str, start: int, stop: int, sink: Sink, *, fresh: bool = False) -> Part:
+        read = super().read_range
+        return self._in_region(lambda: read(key, start, stop, sink, fresh=fresh))
+
+    def _in_region(self, call: Callable[[], T]) -> T:
+        """Call a function, and again if it fails because the region of the bucket was not known."""
+        try:
+            return call()
         except RemoteError:
             if not self._find_region():
                 raise
-            return super().read_range(key, start, stop, sink, fresh=fresh)
+            return call()
 
     def _find_region(self) -> bool:
         """Ask AWS once for the region of the bucket, since it refuses requests to others. Whether it was wrong."""

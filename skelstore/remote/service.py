@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from skelstore.errors import RemoteError
-from skelstore.remote.transport import Answer, Request, TruncatedError, send
+from skelstore.remote.transport import SUCCESS, Answer, Request, TruncatedError, send
 from skelstore.remote.url import Url
 
 Sink = Callable[[int, bytes], None]
@@ -46,9 +46,17 @@ class Service(ABC):
     def request(self, method: str, key: str, headers: Mapping[str, str], body: Any = None) -> Request:
         """A request, with what the service needs to allow it (signature, token)."""
 
-    def send(self, method: str, key: str, headers: Mapping[str, str] | None = None, body: Any = None) -> Answer:
+    def send(
+        self,
+        method: str,
+        key: str,
+        headers: Mapping[str, str] | None = None,
+        body: Any = None,
+        *,
+        accept: frozenset[int] = SUCCESS,
+    ) -> Answer:
         """Send a request for a file and read the answer. Raises what ``transport.send`` raises."""
-        return send(lambda: self.request(method, key, headers or {}, body))
+        return send(lambda: self.request(method, key, headers or {}, body), accept=accept)
 
     def read_range(self, key: str, start: int, stop: int, sink: Sink, *, fresh: bool = False) -> Part:
         """The bytes ``start`` to ``stop`` of a file, or all of its bytes to ``sink`` if the server ignores ranges.

@@ -58,6 +58,7 @@ class Request(NamedTuple):
     headers: Mapping[str, str]
     place: object
     body: Any = None
+    """Bytes, or an object with ``read``, ``seek`` and ``len``, which is read anew for each attempt."""
 
 
 class Answer(NamedTuple):
@@ -136,11 +137,15 @@ def run_together(calls: Iterable[Callable[[], T]]) -> list[T]:
     return [future.result() for future in futures] + final
 
 
+SUCCESS = frozenset((200, 201, 204, 206))
+"""Status codes of answers that are no error."""
+
+
 def send(
     request: Callable[[], Request],
     consume: Callable[[Any], Any] | None = None,
     *,
-    accept: frozenset[int] = frozenset((200, 201, 204, 206)),
+    accept: frozenset[int] = SUCCESS,
     tries: int = TRIES,
 ) -> Answer:
     """Send a request until it succeeds or ``tries`` are used up; redirects are followed.
@@ -189,7 +194,8 @@ def send(
                 f"{made.place}: the server answered {detail} to {counted(tries, 'attempt')}: it limits the number of "
                 "requests, so try again later, or with fewer workers"
             )
-    raise RemoteError(f"{made.place} cannot be read after {counted(tries, 'attempt')}: {reason}")
+    verb = "read" if made.method in ("GET", "HEAD") else "written"
+    raise RemoteError(f"{made.place} cannot be {verb} after {counted(tries, 'attempt')}: {reason}")
 
 
 class TruncatedError(Exception):
@@ -214,6 +220,8 @@ def _follow(request: Request) -> Any:
     headers.setdefault("Accept-Encoding", "identity")
     headers.setdefault("User-Agent", "skelstore")
     for _ in range(_MOST_REDIRECTS + 1):
+        if hasattr(request.body, "seek"):
+            request.body.seek(0)
         response = (
             _this_process()
             .pool(address)
@@ -250,12 +258,13 @@ def _is_secret(header: str) -> bool:
 
 
 def _detail(response: Any) -> str:
-    """The status of an answer, with the code that S3 and Azure give in the body of an error."""
+    """The status of an answer, with what S3, Azure and the hub say about an error."""
     body = response.read(_ERROR_BYTES)
     _drop(response)
     code = _CODE.search(body)
-    stated = code[1].decode() if code else response.headers.get("x-ms-error-code", "")
-    return f"{response.status} ({stated[:60]})" if stated else str(response.status)
+    headers = response.headers
+    stated = code[1].decode() if code else headers.get("x-ms-error-code") or headers.get("X-Error-Message") or ""
+    return f"{response.status} ({stated[:200]})" if stated else str(response.status)
 
 
 def _refusal(request: Request, status: int, detail: str) -> SkelstoreError:
@@ -266,7 +275,8 @@ def _refusal(request: Request, status: int, detail: str) -> SkelstoreError:
         )
     if status in (404, 410):
         return StoreNotFoundError(f"{place} does not exist: the server answered {detail}")
-    return RemoteError(f"{place}: the server answered {detail}; expected its bytes")
+    expected = "its bytes" if request.method == "GET" else f"to be allowed to {request.method}"
+    return RemoteError(f"{place}: the server answered {detail}; expected {expected}")
 
 
 def _trouble(error: Exception) -> str:

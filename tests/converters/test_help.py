@@ -118,7 +118,7 @@ def test_options_of_a_source_are_those_that_its_dialects_declare() -> None:
 
 OTHERS = {"--json": ["bench"], "--labels": ["subset"], "--kpfiles": ["export"], "--recipe": ["derive"]}
 """Options that have only the name in common: a file of figures, labels of videos, folders that are written, ..."""
-OTHERS |= {"--skip-broken": ["derive"], "--subset": [], "--split": [], "--videos": ["view"]}
+OTHERS |= {"--skip-broken": ["derive"], "--subset": [], "--split": [], "--force": ["push"], "--videos": ["view"]}
 OTHERS |= {"--frames": ["draw"], "-o": ["draw", "report"]}
 
 
@@ -144,7 +144,7 @@ def test_every_command_has_examples_that_fit_a_terminal() -> None:
 
 
 def test_the_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """They run in order, on sample data. Those of ``bench``, which takes a minute, and ``view`` are only parsed."""
+    """They run in order, on sample data. Those that take a minute, serve a page or need a server are only parsed."""
     write_samples(tmp_path, 40)
     write_skeletons(tmp_path / "nturgb+d_skeletons", ntu_names(6))
     (tmp_path / "coarse.csv").write_text("".join(f"{label},{label // 10}\n" for label in range(60)))
@@ -153,7 +153,7 @@ def test_the_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
     monkeypatch.setenv("SKELSTORE_CACHE", str(tmp_path / "cache"))
     for example in EXAMPLES:
         words = shlex.split(example)[1:]
-        if words[0] in ("bench", "view"):
+        if words[0] in ("bench", "view", "push", "pull"):
             COMMANDS[words[0]].make_context(words[0], words[1:])
             continue
         entry.main(words)  # exits if anything is wrong

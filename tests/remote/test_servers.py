@@ -6,14 +6,11 @@ import functools
 import http.server
 import multiprocessing
 import os
+import re
 import shutil
-import socket
-import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +18,21 @@ import pytest
 
 import skelstore
 from converters.samples.pickles import ntu_like
-from skelstore.errors import RemoteError, StoreNotFoundError
+from skelstore.errors import RemoteError, StoreExistsError, StoreNotFoundError
 from skelstore.read.verification import verify
 from tests.support.exact import assert_exact
+from tests.support.servers import free_port, running
 
 pytest.importorskip("urllib3", reason="urllib3 (skelstore[remote]) is not installed")
 
 import urllib3
 
+from skelstore.publish.files import LocalStore, RemoteStore
+from skelstore.publish.pulling import pull
+from skelstore.publish.pushing import push
+from skelstore.remote import s3 as s3_module
 from skelstore.remote.transport import close_connections
+from skelstore.remote.url import parse_url
 
 
 @pytest.fixture(scope="module")
@@ -49,26 +52,6 @@ def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     close_connections()
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@contextmanager
-def _running(command: list[str], port: int) -> Iterator[str]:
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
-        try:
-            for _ in range(400):
-                with socket.socket() as probe:
-                    if probe.connect_ex(("127.0.0.1", port)) == 0:
-                        break
-                time.sleep(0.05)
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            server.kill()
-
-
 def _check(url: str, made: Path) -> None:
     local = list(skelstore.open(made / "s.zarr"))
     store = skelstore.open(url)
@@ -79,38 +62,101 @@ def _check(url: str, made: Path) -> None:
         skelstore.open(url.replace("s.zarr", "nothing.zarr"))
 
 
-def test_s3(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Credentials and the endpoint, which is http, come from the environment alone."""
+@pytest.fixture(scope="module")
+def moto_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The endpoint of moto's server, which accepts small parts of files.
+
+    Without the package crc32c, moto answers another checksum under this name.
+    """
     pytest.importorskip("botocore", reason="botocore (skelstore[remote]) is not installed")
     pytest.importorskip("moto", reason="moto[server] is not installed")
-    port = _free_port()
-    with _running([sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)], port) as endpoint:
-        for name, value in {
-            "AWS_ENDPOINT_URL": endpoint,
-            "AWS_ACCESS_KEY_ID": "a",
-            "AWS_SECRET_ACCESS_KEY": "b",
-            "AWS_SESSION_TOKEN": "c",
-        }.items():
-            monkeypatch.setenv(name, value)
-        with urllib3.PoolManager() as pool:
-            pool.request("PUT", f"{endpoint}/bucket")
-            for path in (made / "s.zarr").rglob("*"):
-                if path.is_file():
-                    key = path.relative_to(made).as_posix()
-                    assert pool.request("PUT", f"{endpoint}/bucket/a b/{key}", body=path.read_bytes()).status == 200
-        _check("s3://bucket/a b/s.zarr", made)
-        store = skelstore.open("s3://bucket/a b/s.zarr", cache=None)
-        store[0]
-        context: Any = multiprocessing.get_context("fork")
-        with context.Pool(2) as workers:
-            assert_exact(workers.map(store.__getitem__, range(12)), list(skelstore.open(made / "s.zarr")))
+    port = free_port()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("S3_UPLOAD_PART_MIN_SIZE", "1")
+        module = tmp_path_factory.mktemp("modules") / "crc32c.py"
+        module.write_text("from google_crc32c import value as crc32c\n")
+        patch.setenv("PYTHONPATH", str(module.parent))
+        command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+        with running(command, port) as endpoint:
+            yield endpoint
+
+
+@pytest.fixture
+def s3(moto_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An endpoint with an empty bucket; it and the credentials come from the environment alone."""
+    settings = {"ENDPOINT_URL": moto_url, "ACCESS_KEY_ID": "a", "SECRET_ACCESS_KEY": "b", "SESSION_TOKEN": "c"}
+    for name, value in settings.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    with urllib3.PoolManager() as pool:
+        pool.request("POST", f"{moto_url}/moto-api/reset")
+        pool.request("PUT", f"{moto_url}/bucket")
+    return moto_url
+
+
+def test_s3(made: Path, s3: str) -> None:
+    with urllib3.PoolManager() as pool:
+        for path in (made / "s.zarr").rglob("*"):
+            if path.is_file():
+                key = path.relative_to(made).as_posix()
+                assert pool.request("PUT", f"{s3}/bucket/a b/{key}", body=path.read_bytes()).status == 200
+    _check("s3://bucket/a b/s.zarr", made)
+    store = skelstore.open("s3://bucket/a b/s.zarr", cache=None)
+    store[0]
+    context: Any = multiprocessing.get_context("fork")
+    with context.Pool(2) as workers:
+        assert_exact(workers.map(store.__getitem__, range(12)), list(skelstore.open(made / "s.zarr")))
+
+
+@pytest.mark.parametrize("part_bytes", [1 << 26, 20_000])
+def test_push_and_pull_on_s3(
+    made: Path, s3: str, tmp_path: Path, part_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files in one request, and in parts; S3's own checksums are those of the manifest."""
+    monkeypatch.setattr(s3_module, "PART_BYTES", part_bytes)
+    url = parse_url("s3://bucket/a b/s.zarr")
+    local = LocalStore(made / "s.zarr")
+    done: list[int] = []
+    assert push(local, url, advance=done.append) == len(local.copy.files) + 1
+    assert sum(done) == local.copy.size
+    _check(str(url), made)
+    assert push(local, url) == 0
+    with urllib3.PoolManager() as pool:
+        listed = pool.request("GET", f"{s3}/bucket?list-type=2").data.decode()
+        assert {*re.findall(r"<Key>a b/s.zarr/([^<]+)</Key>", listed)} == {*local.copy.files, "zarr.json"}
+        assert b"<UploadId>" not in pool.request("GET", f"{s3}/bucket?uploads").data
+    pull(RemoteStore(url), tmp_path / "t.zarr")
+    for key in [*local.copy.files, "zarr.json"]:
+        assert (tmp_path / "t.zarr" / key).read_bytes() == (made / "s.zarr" / key).read_bytes()
+    with skelstore.Writer(tmp_path / "other.zarr") as writer:
+        writer.add(ntu_like(1)["annotations"][0])
+    with pytest.raises(StoreExistsError, match="another store is at"):
+        push(LocalStore(tmp_path / "other.zarr"), url)
+    push(LocalStore(tmp_path / "other.zarr"), url, force=True)
+    assert len(skelstore.open(str(url))) == 1
+
+
+def test_a_part_that_fails_leaves_no_upload(made: Path, s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(s3_module, "PART_BYTES", 20_000)
+    url = parse_url("s3://bucket/s.zarr")
+    local = LocalStore(made / "s.zarr")
+
+    def interrupt(amount: int) -> None:
+        if amount > 8000:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        push(local, url, advance=interrupt)
+    with urllib3.PoolManager() as pool:
+        assert b"<UploadId>" not in pool.request("GET", f"{s3}/bucket?uploads").data
+    push(local, url)
+    _check(str(url), made)
 
 
 def test_nginx(made: Path, tmp_path: Path) -> None:
     program = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
     if program is None:
         pytest.skip("nginx is not installed")
-    port = _free_port()
+    port = free_port()
     kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     paths = " ".join(f"{kind}_temp_path {tmp_path}/{kind};" for kind in kinds)
     user = "user root;" if os.geteuid() == 0 else ""
@@ -118,7 +164,7 @@ def test_nginx(made: Path, tmp_path: Path) -> None:
         f"{user} daemon off; pid {tmp_path}/pid; error_log {tmp_path}/log; events {{}}\n"
         f"http {{ access_log off; {paths} server {{ listen 127.0.0.1:{port}; root {made}; }} }}"
     )
-    with _running([program, "-c", str(tmp_path / "nginx.conf"), "-e", str(tmp_path / "log")], port) as url:
+    with running([program, "-c", str(tmp_path / "nginx.conf"), "-e", str(tmp_path / "log")], port) as url:
         _check(f"{url}/s.zarr", made)
 
 

@@ -1,18 +1,26 @@
-"""A web server of the tests: it serves a folder with ranges, counts requests, and fails on request."""
+"""A server of the tests: it serves a folder with ranges, counts requests, and fails as it is told.
+
+With ``writable`` it is an object store, too: it takes puts and deletes, with the conditions and checksums of S3, Google
+and Azure as their documentation has them.
+"""
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import re
+import secrets
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
+
+import google_crc32c
 
 from skelstore.remote.transport import close_connections
 
@@ -22,13 +30,16 @@ class Fault:
     """The next ``times`` requests whose path matches ``pattern`` end as ``kind`` says.
 
     ``reset``, ``truncate``, ``flip`` (a byte is wrong), ``shift`` (another range), ``hang``, ``whole`` (Range is
-    ignored), ``gzip``, ``redirect`` (to ``location``), or a status such as ``429``, with ``headers``.
+    ignored), ``gzip``, ``redirect`` (to ``location``), or a status such as ``429``, with ``headers``. ``lost``: a put
+    is done, but its answer is not sent; ``spoil``: other bytes are stored. ``method`` restricts it to one method.
     """
 
     pattern: str
     kind: str
     times: int = 1
     headers: dict[str, str] = field(default_factory=dict)
+    method: str = ""
+    body: bytes = b"<Code>Told</Code>"
 
 
 @dataclass
@@ -50,27 +61,31 @@ class Served:
         self.faults: list[Fault] = []
         self.ranges = True
         self.versions = True
+        self.writable = False
+        self.stated: dict[str, dict[str, str]] = {}
+        self.watch: Callable[[Seen], None] | None = None
         self.lock = threading.Lock()
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def fault_of(self, path: str) -> Fault | None:
+    def fault_of(self, path: str, method: str = "GET") -> Fault | None:
         with self.lock:
             for fault in self.faults:
-                if fault.times > 0 and re.search(fault.pattern, path):
+                if fault.times > 0 and re.search(fault.pattern, path) and fault.method in ("", method):
                     fault.times -= 1
                     return fault
         return None
 
-    def count(self, pattern: str = "") -> int:
-        """The number of requests whose path matches."""
-        return sum(re.search(pattern, seen.path) is not None for seen in self.seen)
+    def count(self, pattern: str = "", method: str = "") -> int:
+        """The number of requests, or of those with one method, whose path matches."""
+        return sum(re.search(pattern, seen.path) is not None and method in ("", seen.method) for seen in self.seen)
 
 
-class _Handler(BaseHTTPRequestHandler):
+class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # else a small answer may wait for 40 ms
     served: Served
 
     def log_message(self, *_: Any) -> None:
@@ -81,18 +96,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         served = self.served
-        served.seen.append(Seen(self.command, self.path, dict(self.headers)))
-        fault = served.fault_of(self.path)
-        kind = fault.kind if fault else ""
-        if fault and kind == "hang":
-            time.sleep(1.0)
-            kind = "reset"
-        if kind == "reset":
-            self.close_connection = True
-            self.connection.close()
-            return
-        if fault and (kind.isdecimal() or kind == "redirect"):
-            self._answer(302 if kind == "redirect" else int(kind), b"<Code>Told</Code>", fault.headers)
+        kind = self._begin()
+        if kind is None:
             return
         path = served.root / unquote(urlsplit(self.path).path).lstrip("/")
         if not path.is_file():
@@ -100,8 +105,79 @@ class _Handler(BaseHTTPRequestHandler):
             return
         self._send(path.read_bytes(), kind)
 
+    def _begin(self) -> str | None:
+        """Note the request, and fail if there is a fault for it: None then, else what else is wrong."""
+        served = self.served
+        seen = Seen(self.command, self.path, dict(self.headers))
+        served.seen.append(seen)
+        if served.watch is not None:
+            served.watch(seen)
+        fault = served.fault_of(self.path, self.command)
+        kind = fault.kind if fault else ""
+        if fault and kind == "hang":
+            time.sleep(1.0)
+            kind = "reset"
+        if kind == "reset":
+            self.close_connection = True
+            self.connection.close()
+            return None
+        if fault and (kind.isdecimal() or kind == "redirect"):
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            self._answer(302 if kind == "redirect" else int(kind), fault.body, fault.headers)
+            return None
+        return kind
+
+    def do_PUT(self) -> None:
+        served = self.served
+        kind = self._begin()
+        if kind is None:
+            return
+        size = int(self.headers["Content-Length"])
+        data = self.rfile.read(size)
+        path = served.root / unquote(urlsplit(self.path).path).lstrip("/")
+        if not served.writable or len(data) < size:
+            self._answer(405 if len(data) == size else 400, b"", {})
+        elif self._is_taken(path):
+            self._answer(409 if "x-ms-version" in self.headers else 412, b"<Code>PreconditionFailed</Code>", {})
+        elif not _has_digests(data, self.headers):
+            self._answer(400, b"<Code>BadDigest</Code>", {})
+        else:
+            with served.lock:
+                if self._is_taken(path):
+                    self._answer(412, b"", {})
+                    return
+                path.parent.mkdir(parents=True, exist_ok=True)
+                temporary = served.root / f".{secrets.token_hex(8)}"
+                temporary.write_bytes(data[:-1] + b"?" if kind == "spoil" else data)
+                temporary.rename(path)
+                meta = ("x-amz-meta-", "x-ms-meta-", "x-goog-hash", "content-md5")
+                stated = {name: value for name, value in self.headers.items() if name.lower().startswith(meta)}
+                if kind == "spoil":
+                    stated = {"x-goog-hash": "crc32c=AAAAAA=="}
+                served.stated[str(path)] = stated
+            if kind == "lost":
+                self.close_connection = True
+                self.connection.close()
+                return
+            self._answer(201, b"", {"ETag": f'"{hashlib.md5(data).hexdigest()}"'})
+
+    def do_DELETE(self) -> None:
+        kind = self._begin()
+        if kind is None:
+            return
+        path = self.served.root / unquote(urlsplit(self.path).path).lstrip("/")
+        there = path.is_file()
+        path.unlink(missing_ok=True)
+        self._answer(204 if there else 404, b"", {})
+
+    def _is_taken(self, path: Path) -> bool:
+        """Whether the condition of a put is not met."""
+        absent = self.headers.get("If-None-Match") == "*" or self.headers.get("x-goog-if-generation-match") == "0"
+        return absent and path.exists()
+
     def _send(self, data: bytes, kind: str) -> None:
-        headers: dict[str, str] = {}
+        path = self.served.root / unquote(urlsplit(self.path).path).lstrip("/")
+        headers = dict(self.served.stated.get(str(path), {}))
         if self.served.versions:
             headers["ETag"] = f'"{hashlib.md5(data).hexdigest()}"'
         status, start = 200, 0
@@ -135,7 +211,17 @@ class _Handler(BaseHTTPRequestHandler):
             self.connection.close()
 
 
-class _Server(ThreadingHTTPServer):
+def _has_digests(data: bytes, headers: Any) -> bool:
+    """Whether the bytes of a put have the checksums that are sent with it."""
+    crc = base64.b64encode(google_crc32c.Checksum(data).digest()).decode()
+    md5 = base64.b64encode(hashlib.md5(data).digest()).decode()
+    google = dict(part.partition("=")[::2] for part in headers.get("x-goog-hash", "").split(",") if part)
+    stated = [(headers.get("x-amz-checksum-crc32c"), crc), (headers.get("Content-MD5"), md5)]
+    stated += [(google.get("crc32c"), crc), (google.get("md5"), md5)]
+    return any(one for one, _ in stated) and all(one in (None, actual) for one, actual in stated)
+
+
+class Server(ThreadingHTTPServer):
     block_on_close = True
     request_queue_size = 128
 
@@ -146,9 +232,9 @@ class _Server(ThreadingHTTPServer):
 @contextmanager
 def serving(root: Path) -> Iterator[Served]:
     """Serve a folder at a free port of this machine."""
-    server = _Server(("127.0.0.1", 0), _Handler)
+    server = Server(("127.0.0.1", 0), Handler)
     served = Served(root, server.server_address[1])
-    server.RequestHandlerClass = type("Handler", (_Handler,), {"served": served})
+    server.RequestHandlerClass = type("Serving", (Handler,), {"served": served})
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from converters.cli.command import CommandGroup
-from converters.cli.commands import changing, converting, looking
+from converters.cli.commands import changing, converting, looking, publishing
 
 __all__ = ["cli"]
 
@@ -13,8 +13,8 @@ __all__ = ["cli"]
 @click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="skelstore")
 def cli() -> None:
-    """Skeleton annotations as Zarr stores: convert, look, check, merge, subset, export."""
+    """Skeleton annotations as Zarr stores: convert, look, check, merge, subset, export, publish."""
 
 
-for command in (*converting.COMMANDS, *looking.COMMANDS, *changing.COMMANDS):
+for command in (*converting.COMMANDS, *looking.COMMANDS, *changing.COMMANDS, *publishing.COMMANDS):
     cli.add_command(command)

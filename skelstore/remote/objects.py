@@ -1,0 +1,106 @@
+"""Object stores that files are written to: put, look at, remove. A file appears when all of its bytes have arrived."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import ClassVar, NamedTuple
+
+from skelstore.errors import RemoteError, StoreNotFoundError
+from skelstore.remote.service import Service
+from skelstore.remote.transfers import Content, Digests, Transfer
+from skelstore.remote.transport import SUCCESS
+from skelstore.wording import counted
+
+TAKEN = frozenset((409, 412))
+"""Status codes of a conditional put, if the file exists or another process puts it at the same time."""
+
+
+class Stored(NamedTuple):
+    """What an object store says about a file: its size, and its crc32c, which is None if it says none."""
+
+    size: int
+    crc32c: int | None
+
+
+class ObjectStore(Service):
+    """A service whose files can be written. ``LARGEST`` is the most bytes that one put may have."""
+
+    LARGEST: ClassVar[int]
+
+    @abstractmethod
+    def put_headers(self, digests: Digests, *, absent: bool) -> dict[str, str]:
+        """The headers of a put: what the service checks the bytes with, and remembers as their crc32c.
+
+        With ``absent``, the condition that there is no such file.
+        """
+
+    @abstractmethod
+    def stated_crc32c(self, headers: Mapping[str, str]) -> int | None:
+        """The crc32c of a file in the headers of an answer about it."""
+
+    def stored(self, key: str) -> Stored | None:
+        """What is stored under a key; None if nothing is. Raises what ``transport.send`` raises."""
+        answer = self.send("HEAD", key, self.head_headers(), accept=SUCCESS | {404})
+        if answer.status == 404:
+            return None
+        size = answer.headers.get("Content-Length", "")
+        if not size.isdecimal():
+            raise RemoteError(f"{self.root / key}: the server does not say how large it is (no Content-Length)")
+        return Stored(int(size), self.stated_crc32c(answer.headers))
+
+    def head_headers(self) -> dict[str, str]:
+        """Headers that ask for the checksum."""
+        return {}
+
+    def put(self, key: str, content: Content, transfer: Transfer | None = None, *, absent: bool = False) -> bool:
+        """Store a file; with ``absent``, only if there is none: whether it was stored.
+
+        Raises what ``transport.send`` raises, and DamageError if the file cannot be read.
+        """
+        if content.size > self.LARGEST:
+            raise RemoteError(
+                f"{self.root / key} would have {counted(content.size, 'byte')}; this service takes {self.LARGEST:,} at "
+                "most, so split the store"
+            )
+        headers = self.put_headers(content.measure("md5"), absent=absent)
+        headers |= {"Content-Length": str(content.size), "Content-Type": "application/octet-stream"}
+        body = content.body(transfer=transfer)
+        return self.send("PUT", key, headers, body, accept=SUCCESS | (TAKEN if absent else set())).status in SUCCESS
+
+    def remove(self, key: str) -> None:
+        """Remove a file, if it is there. Raises what ``transport.send`` raises."""
+        self.send("DELETE", key, accept=SUCCESS | {202, 404})
+
+
+def read_small(service: Service, key: str, limit: int) -> bytes | None:
+    """A whole small file; None if there is none. Raises RemoteError if it is larger, and as ``Service.read_all``."""
+    data = bytearray()
+
+    def take(offset: int, piece: bytes) -> None:
+        del data[offset:]
+        data.extend(piece)
+        if len(data) > limit:
+            raise RemoteError(f"{service.root / key} has more than {limit:,} bytes, which no such file of a store has")
+
+    try:
+        service.read_all(key, take)
+    except StoreNotFoundError:
+        return None
+    return bytes(data)
+
+
+def encode_crc32c(checksum: int) -> str:
+    """A crc32c as S3 and Google have it: base64 of its four bytes, big-endian."""
+    return base64.b64encode(checksum.to_bytes(4, "big")).decode()
+
+
+def decode_crc32c(text: str) -> int | None:
+    """The crc32c in a text, or None if it is none: a checksum of checksums has a dash and their number at its end."""
+    try:
+        data = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    return int.from_bytes(data, "big") if len(data) == 4 else None
