@@ -27,9 +27,9 @@ from converters.choices import MODELS, Model
 from converters.conversion.source import SkippedVideoError
 from converters.dialects import ntu
 from converters.dialects.registry import open_source
+from converters.online.location import is_store, locate_source
 from skelstore.errors import SkelstoreError, SourceError, StoreError
 from skelstore.format import values
-from skelstore.format.schema import ROOT_KEY
 from skelstore.joints import JointLayout
 from skelstore.remote.url import Url
 from skelstore.splits import is_run
@@ -72,7 +72,7 @@ def opened_for_check(
 
     Raises what opening raises, and SourceError for raw NTU RGB+D data (recipe ``raw``), which no pipeline accepts.
     """
-    if dialect is None and not any(of_source.values()) and (isinstance(path, Url) or Path(path, ROOT_KEY).is_file()):
+    if dialect is None and not any(of_source.values()) and is_store(locate_source(path)):
         with skelstore.open(path) as store:
             if store.source.get("recipe") == "raw":
                 raise SourceError(
@@ -91,8 +91,6 @@ def opened_for_check(
                 class_names=store.class_names,
             )
         return
-    if isinstance(path, Url):
-        raise SourceError(f"{path} is a URL, which only a store can be read from; leave out the options of sources")
     source = open_source(path, dialect, skip_missing=of_source.get("kpfiles") is not None, **of_source)
     try:
         about = source.description()

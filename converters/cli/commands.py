@@ -7,7 +7,7 @@ import click
 from converters.choices import FORMATS, MODELS, NORMALIZATIONS
 from converters.cli import options
 from converters.cli.command import Command, CommandGroup, Sections, Words
-from converters.cli.paths import FILE, PATH, STORE
+from converters.cli.paths import FILE, PATH, SOURCE, STORE
 from skelstore.choices import CACHE_ACTIONS, CONFLICTS, LEVELS
 
 
@@ -31,7 +31,7 @@ def argument(name: str, *, required: bool = True) -> click.Argument:
 
 def _convert_options() -> Sections:
     return {
-        **options.source_sections([options.dialect()], flags=True),
+        **options.source_sections([options.dialect(), options.SHA256], flags=True),
         "Persons": [
             click.Option(["--track"], is_flag=True, help="Track the persons, as `skelstore track` does."),
             options.max_persons(required=False),
@@ -60,10 +60,10 @@ cli.add_command(
         "source_commands",
         """Convert SOURCE into a store at DESTINATION.
 
-        SOURCE is a file, a folder or a zip file of one of the dialects below. To resume an interrupted conversion, run
-        the same command again.
+        SOURCE is a file, a folder or a zip file of one of the dialects below, the URL of such a file, or the name of a
+        published one (`skelstore datasets`). To resume an interrupted conversion, run the same command again.
         """,
-        [argument("source"), argument("destination")],
+        [click.Argument(["source"], type=SOURCE), argument("destination")],
         _convert_options,
         (
             "skelstore convert ntu60_hrnet.pkl ntu60.zarr --joints coco-17",
@@ -171,7 +171,7 @@ cli.add_command(
 
         SOURCE is a store, or a source that `skelstore convert` accepts. The exit status is 1 if an error is found.
         """,
-        [click.Argument(["source"], type=STORE)],
+        [click.Argument(["source"], type=SOURCE)],
         lambda: {
             **options.source_sections([options.dialect()], flags=False),
             "Checks": [
@@ -226,7 +226,8 @@ cli.add_command(
                 ),
             ],
             **options.source_sections(
-                [click.Option(["--against"], type=PATH, help="Also compare every value with this source.")], flags=False
+                [click.Option(["--against"], type=SOURCE, help="Also compare every value with this source.")],
+                flags=False,
             ),
         },
         (
@@ -398,9 +399,23 @@ cli.add_command(
 
 cli.add_command(
     Command(
+        "datasets",
+        "datasets_command",
+        """List the data sets that PYSKL and MMAction2 publish.
+
+        `skelstore convert pyskl:ntu60_hrnet ntu60.zarr` downloads the one with this name and converts it.
+        """,
+        [],
+        lambda: {"Output": [options.JSON]},
+        ("skelstore datasets", "skelstore datasets --json"),
+    )
+)
+
+cli.add_command(
+    Command(
         "cache",
         "cache_command",
-        """Show or empty the cache of stores at URLs.
+        """Show or empty the cache of stores and sources at URLs.
 
         It is in the folder that SKELSTORE_CACHE names, and takes at most SKELSTORE_CACHE_SIZE, such as 200G. ACTION is
         info or clear. What a running process has open stays readable for it.

@@ -10,13 +10,13 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 from urllib.parse import quote
 
 from skelstore.errors import MissingPackageError, RemoteError
-from skelstore.remote.service import Part, Service, Sink
+from skelstore.remote.service import Service
 from skelstore.remote.transport import Request, send
 from skelstore.remote.url import Url
 
@@ -123,13 +123,13 @@ class Bucket(Service):
             self._signed[method, address] = now, headers
         return headers
 
-    def read_range(self, key: str, start: int, stop: int, sink: Sink, *, fresh: bool = False) -> Part:
+    def get(self, key: str, headers: Mapping[str, str], consume: Callable[[Any], Any], accept: frozenset[int]) -> Any:
         try:
-            return super().read_range(key, start, stop, sink, fresh=fresh)
+            return super().get(key, headers, consume, accept)
         except RemoteError:
             if not self._find_region():
                 raise
-            return super().read_range(key, start, stop, sink, fresh=fresh)
+            return super().get(key, headers, consume, accept)
 
     def _find_region(self) -> bool:
         """Ask AWS once for the region of the bucket, since it refuses requests to others. Whether it was wrong."""
