@@ -40,8 +40,8 @@ def published_url(name: str) -> str:
     """The URL of a published data set. Raises SourceError if the name is not one of ``PUBLISHED``."""
     if name not in PUBLISHED:
         raise SourceError(
-            f"{shown(name)} is not the name of a published data set{closest(name, PUBLISHED) or ''}; `skelstore "
-            "datasets` lists them"
+            f"{shown(name)} is not the name of a published data set, which `skelstore datasets` lists"
+            f"{closest(name, PUBLISHED)}"
         )
     return PUBLISHED[name].url
 

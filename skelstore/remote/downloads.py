@@ -199,7 +199,7 @@ class _Download:
     # --- the download
 
     def _fetch_alone(self, folder: Path, glance: Glance, fresh: bool) -> Record:
-        name = _name(self._url)
+        name = safe_name(self._url)
         with Incoming(folder) as incoming:
             resumed = glance.ranges and bool(glance.version) and incoming.resume(glance.total or 0)
             self._fetch_rest(incoming, glance, fresh)
@@ -293,7 +293,7 @@ class _Download:
         )
 
 
-def _name(url: Url) -> str:
+def safe_name(url: Url) -> str:
     """The name of the file, from the URL, as one that any file system takes and that is not hidden."""
     name = "".join(c if c.isprintable() and c not in '/\\:*?"<>|' else "_" for c in url.name).lstrip(".")
     short = name.encode()[-_LONGEST_NAME:].decode("utf-8", "ignore")

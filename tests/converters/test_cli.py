@@ -787,7 +787,7 @@ def test_a_bar_leaves_no_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert b"working" in shown
 
 
-@pytest.mark.parametrize("command", [["convert", "URL", "a.zarr"], ["convert", "a.pkl", "URL"], ["info", "URL"]])
+@pytest.mark.parametrize("command", [["convert", "a.pkl", "URL"], ["merge", "URL", "-o", "a.zarr"]])
 def test_a_url_is_a_usage_error(command: list[str], run: Any) -> None:
     url = "s3://bucket/a.zarr"
     done = run(*(url if word == "URL" else word for word in command))
