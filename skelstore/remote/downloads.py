@@ -235,10 +235,16 @@ class _Download:
             if offset == 0:
                 incoming.restart()
             incoming.add(piece)
+            if glance.total is not None and incoming.done > glance.total:
+                raise _ChangedError
             self._cache.count_written(len(piece))
             self._report(incoming.done, glance.total or 0)
 
-        part = self._service.read_all("", take)
+        try:
+            part = self._service.read_all("", take)
+        except BaseException:
+            incoming.restart()  # it cannot go on, so it takes no space
+            raise
         if not part.total:
             incoming.restart()
         if part.version != glance.version or glance.total not in (None, part.total):

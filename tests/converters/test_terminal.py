@@ -330,7 +330,11 @@ ARGUMENTS = {
     "subset": ["x", "y", "--labels", "1"],
     "track": ["x", "-o", "y", "--max-persons", "1"],
 }
-"""Arguments with which each command begins its work."""
+"""Arguments with which each command begins its work; `skelstore cache` and `datasets` need no library."""
+
+
+def test_the_arguments_of_all_commands_are_known() -> None:
+    assert {*ARGUMENTS, "cache", "datasets"} == set(commands.commands)
 
 
 def with_broken(library: str, folder: Path, error: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -345,7 +349,7 @@ def with_broken(library: str, folder: Path, error: str, *arguments: str) -> subp
 @pytest.mark.parametrize(
     ("library", "arguments"),
     [
-        *(("numpy", [name, *ARGUMENTS[name]]) for name in commands.commands),
+        *(("numpy", [name, *arguments]) for name, arguments in ARGUMENTS.items()),
         *((library, ["info", "x"]) for library in ("pyarrow", "numcodecs", "click", "tqdm")),
         *(("click", [option]) for option in ("--version", "-h")),
         ("numpy", ["convert", "-h"]),

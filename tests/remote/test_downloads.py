@@ -193,6 +193,14 @@ def test_servers_that_know_less(server: Served, ranges: bool, versions: bool) ->
     assert server.seen == []
 
 
+def test_a_beginning_that_cannot_go_on_takes_no_space(server: Served, cache: Path) -> None:
+    server.ranges = False
+    _fail_after(server, 1, "truncate")
+    with pytest.raises(RemoteError, match="cut short"):
+        download(_url(server))
+    assert [path.stat().st_size for path in _files(cache, ".partial")] == [0]
+
+
 def test_a_server_of_python(tmp_path: Path, cache: Path) -> None:
     """It knows no ranges, and answers 304 to If-Modified-Since."""
 
