@@ -7,6 +7,7 @@ from typing import Any
 
 from converters.cli.printing import say
 from converters.cli.progress import download_progress
+from converters.online.location import is_store
 from skelstore.errors import SourceError
 from skelstore.remote.cache import CachedFile
 from skelstore.remote.url import Url
@@ -26,6 +27,18 @@ def fetched(file: Path | Url, sha256: str | None = None) -> Path | CachedFile:
     verb = "downloaded" if found.downloaded else "in the cache"
     say(f"{verb}: {file}, {counted(found.size, 'byte')}, sha256 {found.sha256}")
     return found
+
+
+def fetched_unless_store(
+    file: Path | Url, dialect: str | None, options: dict[str, Any]
+) -> tuple[Path | Url | CachedFile, dict[str, Any]]:
+    """A source and its options as ``fetched`` and ``fetched_options`` return them; a store as it is.
+
+    ``options`` are those of a source that are given: with one of them, or a dialect, a URL is not that of a store.
+    """
+    if dialect is None and not options and is_store(file):
+        return file, options
+    return fetched(file), fetched_options(options)
 
 
 def fetched_options(options: dict[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from click.core import ParameterSource
 import skelstore
 from converters.checks.dataset import check, opened_for_check
 from converters.choices import Format, Model
-from converters.cli.fetching import fetched, fetched_options
+from converters.cli.fetching import fetched, fetched_options, fetched_unless_store
 from converters.cli.options import take_source_options
 from converters.cli.printing import say, show
 from converters.cli.progress import conversion_progress, progress
@@ -27,7 +27,6 @@ from converters.exporting import export
 from converters.information import information, notes, shown_classes, tracking_line
 from converters.inputs.ntu_names import Recipe, Task
 from converters.labels import read_class_names
-from converters.online.location import is_store
 from converters.tracking.source import StoreVideos, Tracked, detections_dialect, tracked_alike
 from skelstore.choices import LEVELS, Level
 from skelstore.errors import SkelstoreError
@@ -156,10 +155,9 @@ def verify_command(store: Path, level: Level, subset: Subset, against: Path | Ur
 
 
 def check_command(source: Path | Url, dialect: str | None, model: Model | None, as_json: bool, **options: Any) -> None:
-    source_options = fetched_options(take_source_options(options))
-    is_source = dialect is not None or source_options or not is_store(source)
+    opened, source_options = fetched_unless_store(source, dialect, take_source_options(options))
     with (
-        opened_for_check(fetched(source) if is_source else source, dialect, **source_options) as videos,
+        opened_for_check(opened, dialect, **source_options) as videos,
         progress("checking", len(videos), " videos") as advance,
     ):
         report = check(videos, model, advance)
