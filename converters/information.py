@@ -32,7 +32,9 @@ def information(store: Store) -> dict[str, Any]:
         "path": str(store.path),
         "videos": len(store),
         "profile": store.profile,
-        "source": {key: value for key, value in store.source.items() if key in ("dialect", "name", "size")},
+        "source": {
+            key: value for key, value in store.source.items() if key in ("dialect", "name", "size", "downloaded")
+        },
         "left_out": len(store.source.get("left_out", [])),
         "splits": [
             {"name": shown_title(name), "ids": len(ids), "videos": len(store.split(name))} for name, ids in _runs(store)
@@ -212,6 +214,7 @@ def as_lines(found: dict[str, Any]) -> list[str]:
     lines = [
         f"{found['path']}: {counted(found['videos'], 'video')}, profile {found['profile']}",
         "source    " + ", ".join(str(source[key]) for key in ("dialect", "name") if key in source),
+        *_downloaded_lines(source.get("downloaded")),
     ]
     lines += [
         f"split     {s['name']}: {counted(s['ids'], 'id')}, {counted(s['videos'], 'video')}" for s in found["splits"]
@@ -237,6 +240,12 @@ def as_lines(found: dict[str, Any]) -> list[str]:
     versus = f", {ratio:.3f} of the source's {source['size']:,}" if ratio is not None else ""
     lines.append(f"size      {counted(found['stored_bytes'], 'byte')} for {found['array_bytes']:,} of arrays{versus}")
     return lines
+
+
+def _downloaded_lines(downloaded: object) -> list[str]:
+    """Where the files of the source were downloaded from, if they were."""
+    files = downloaded.values() if isinstance(downloaded, dict) else ()
+    return [f"from      {file.get('url')}, sha256 {file.get('sha256')}" for file in files if isinstance(file, dict)]
 
 
 def _layout_line(layout: dict[str, Any]) -> str:

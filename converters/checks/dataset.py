@@ -25,10 +25,10 @@ from converters.choices import MODELS, Model
 from converters.conversion.source import SkippedVideoError, Source
 from converters.dialects import ntu
 from converters.dialects.registry import open_source
+from converters.online.location import is_store, locate_source
 from skelstore import Store
 from skelstore.errors import SkelstoreError, SourceError, StoreError
 from skelstore.format import values
-from skelstore.format.schema import ROOT_KEY
 from skelstore.joints import JointLayout
 from skelstore.remote.url import Url
 
@@ -102,10 +102,8 @@ def _raw_refusal(opened: Store | Source) -> str:
 
 def open_any(path: str | os.PathLike[str] | Url, dialect: str | None = None, **of_source: Any) -> Store | Source:
     """Open a store, or a source with ``open_source``, which is called with ``of_source``. Raises what they raise."""
-    if dialect is None and not any(of_source.values()) and (isinstance(path, Url) or Path(path, ROOT_KEY).is_file()):
+    if dialect is None and not any(of_source.values()) and is_store(locate_source(path)):
         return skelstore.open(path)
-    if isinstance(path, Url):
-        raise SourceError(f"{path} is a URL, which only a store can be read from; leave out the options of sources")
     return open_source(path, dialect, skip_missing=of_source.get("kpfiles") is not None, **of_source)
 
 

@@ -16,8 +16,8 @@ def cache_command(action: CacheAction, as_json: bool) -> None:
         cache.clear()
     usage = cache.usage()
     if as_json:
-        found = {"path": str(usage.path), "shards": usage.shards, "tables": usage.tables}
+        found = {"path": str(usage.path), "shards": usage.shards, "tables": usage.tables, "sources": usage.sources}
         show(*json.dumps({**found, "size": usage.size, "limit": usage.limit}, indent=1).split("\n"))
         return
-    files = f"{counted(usage.shards, 'shard')}, {counted(usage.tables, 'table')}"
+    files = f"{counted(usage.shards, 'shard')}, {counted(usage.tables, 'table')}, {counted(usage.sources, 'source')}"
     show(f"{usage.path}: {files}, {usage.size / 1e6:,.1f} MB of at most {usage.limit / 1e6:,.0f} MB")

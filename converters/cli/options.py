@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from converters.cli.command import Sections, Words
-from converters.cli.paths import FILE, PATH
+from converters.cli.paths import FILE, PATH, SOURCE_FILE
 from skelstore.choices import PROFILES
 
 if TYPE_CHECKING:
@@ -98,6 +98,11 @@ def take_source_options(options: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None and value is not False}
 
 
+SHA256 = click.Option(
+    ["--sha256"], metavar="DIGEST", help="The SHA-256 that a source at a URL must have (default: not checked)."
+)
+
+
 def derive_options() -> list[click.Option]:
     """The options of NTU RGB+D for ``derive``."""
     from converters.dialects import ntu
@@ -124,5 +129,5 @@ def _as_click(option: Option) -> click.Option:
     return click.Option([option.flag], type=kind, metavar=option.metavar, help=option.help)
 
 
-_TYPES: dict[str, click.ParamType[Any]] = {"path": PATH, "folder": PATH, "file": FILE, "text": click.STRING}
+_TYPES: dict[str, click.ParamType[Any]] = {"path": PATH, "folder": PATH, "file": SOURCE_FILE, "text": click.STRING}
 """Kind of a dialect's option, other than flags and words -> its type for click."""

@@ -1,4 +1,4 @@
-"""Path arguments of commands: local paths, and stores, which may be at a URL."""
+"""Path arguments of commands: local paths, and stores and sources, which may be at a URL."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from converters.cli.command import loading
-from skelstore.errors import StoreError
+from skelstore.errors import SourceError, StoreError
 
 
 class _LocalPath(click.Path):
@@ -40,6 +40,20 @@ class _Store(_LocalPath):
         return location if isinstance(location, Url) else super().convert(value, parameter, context)
 
 
+class _Source(_LocalPath):
+    """A source: a local path, a URL, or the name of a published data set, which is passed on as its URL."""
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
+        with loading():
+            from converters.online.location import locate_source
+            from skelstore.remote.url import Url
+        try:
+            location = locate_source(value)
+        except (SourceError, StoreError) as error:
+            raise click.BadParameter(str(error), context, parameter) from None
+        return location if isinstance(location, Url) else super().convert(value, parameter, context)
+
+
 class _Url(click.ParamType[Any]):
     """The URL of a store, which shows no credentials."""
 
@@ -58,6 +72,8 @@ URL = _Url()
 STORE = _Store(path_type=Path, readable=False)
 PATH = _LocalPath(path_type=Path, readable=False)
 FILE = _LocalPath(path_type=Path, exists=True, dir_okay=False, readable=False)
+SOURCE = _Source(path_type=Path, readable=False)
+SOURCE_FILE = _Source(path_type=Path, exists=True, dir_okay=False, readable=False)
 
 
 def store_argument() -> click.Argument:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +47,21 @@ def conversion_progress(what: str) -> Iterator[Callable[[Reached], None]]:
             bar.reached = reached
             bar.total = reached.known_bytes if reached.complete else None
             bar.update(reached.bytes - bar.n)
+
+        yield report
+
+
+@contextmanager
+def download_progress(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Show the progress of a download, if there is one; yields a ``skelstore.remote.downloads.Report``."""
+    with ExitStack() as stack:
+        bar: _Line | None = None
+
+        def report(done: int, total: int) -> None:
+            nonlocal bar
+            bar = bar or stack.enter_context(_open(what, total, "B"))
+            bar.total = max(total, done)
+            bar.update(done - bar.n)
 
         yield report
 

@@ -15,6 +15,7 @@ from click.core import ParameterSource
 import skelstore
 from converters.checks.dataset import check, open_any, opened_for_check
 from converters.choices import Format, Model
+from converters.cli.fetching import fetched, fetched_options, fetched_unless_store
 from converters.cli.options import take_source_options
 from converters.cli.printing import say, show
 from converters.cli.progress import conversion_progress, progress
@@ -31,6 +32,7 @@ from converters.tracking.source import StoreVideos, Tracked, detections_dialect,
 from skelstore.choices import LEVELS, Level
 from skelstore.errors import SkelstoreError
 from skelstore.read.verification import WHOLE, Subset, find_litter, share, verify
+from skelstore.remote.url import Url
 from skelstore.wording import counted, join_lines
 
 _KEYS_OF_CONTENTS = frozenset({"raw_file", "valid", "valid@0.5", "box_score"})
@@ -38,16 +40,21 @@ _KEYS_OF_CONTENTS = frozenset({"raw_file", "valid", "valid@0.5", "box_score"})
 
 
 def convert_command(
-    source: Path, destination: Path, dialect: str | None, label_file: Path | None, **options: Any
+    source: Path | Url,
+    destination: Path,
+    dialect: str | None,
+    sha256: str | None,
+    label_file: Path | None,
+    **options: Any,
 ) -> None:
     options["class_names"] = read_class_names(label_file) if label_file else None
     options["workers"] = options["workers"] or available_cores()
     source_options = take_source_options(options)
     if options["dask"]:  # its workers have other working directories
-        source = source.absolute()
+        source = source.absolute() if isinstance(source, Path) else source
         source_options |= {name: path.absolute() for name, path in source_options.items() if isinstance(path, Path)}
     tracking = _take_tracking(options)
-    opened = open_source(source, dialect, **source_options)
+    opened = open_source(fetched(source, sha256), dialect, **fetched_options(source_options))
     if tracking is not None:
         opened = Tracked(opened, **tracking)
     with conversion_progress("converting") as report:
@@ -126,7 +133,7 @@ def export_command(store: Path, out: Path, format_: Format | None, **options: An
     show(f"{out}: {counted(exported, 'video')}")
 
 
-def verify_command(store: Path, level: Level, subset: Subset, against: Path | None, **options: Any) -> None:
+def verify_command(store: Path, level: Level, subset: Subset, against: Path | Url | None, **options: Any) -> None:
     with skelstore.open(store) as opened, progress("verifying", sum(opened.files().values()), "B") as advance:
         problems = verify(store, level=level, subset=subset, advance=advance)
     for note in find_litter(store):
@@ -135,8 +142,8 @@ def verify_command(store: Path, level: Level, subset: Subset, against: Path | No
         with skelstore.open(store) as opened:
             dialect = detections_dialect(opened.source)
             recorded = recorded_options({**opened.source, "dialect": dialect})
-            source_options = {**recorded, **take_source_options(options)}
-            source = open_source(against, dialect if dialect in DIALECTS else None, **source_options)
+            source_options = {**recorded, **fetched_options(take_source_options(options))}
+            source = open_source(fetched(against), dialect if dialect in DIALECTS else None, **source_options)
             source = tracked_alike(source, opened)
             with progress("comparing", len(share(subset, len(opened))), " videos") as advance:
                 problems = as_lines(opened.path, source.path, compare(opened, source, advance, subset))
@@ -148,10 +155,10 @@ def verify_command(store: Path, level: Level, subset: Subset, against: Path | No
     show(f"{store}: {', '.join(checked)}{part}: no problem")
 
 
-def check_command(source: Path, dialect: str | None, model: Model | None, as_json: bool, **options: Any) -> None:
-    source_options = take_source_options(options)
+def check_command(source: Path | Url, dialect: str | None, model: Model | None, as_json: bool, **options: Any) -> None:
+    opened, source_options = fetched_unless_store(source, dialect, take_source_options(options))
     with (
-        opened_for_check(source, dialect, **source_options) as videos,
+        opened_for_check(opened, dialect, **source_options) as videos,
         progress("checking", len(videos), " videos") as advance,
     ):
         report = check(videos, model, advance)
@@ -161,12 +168,12 @@ def check_command(source: Path, dialect: str | None, model: Model | None, as_jso
 
 
 def report_command(
-    source: Path, dialect: str | None, out: Path, workers: int | None, force: bool, **options: Any
+    source: Path | Url, dialect: str | None, out: Path, workers: int | None, force: bool, **options: Any
 ) -> None:
     from converters.report import write_report  # it imports the drawing
 
-    source_options = take_source_options(options)
-    with closing(open_any(source, dialect, **source_options)) as opened:
+    found, source_options = fetched_unless_store(source, dialect, take_source_options(options))
+    with closing(open_any(found, dialect, **source_options)) as opened:
         with progress("reading", len(opened), " videos") as advance:
             write_report(opened, out, workers=workers or available_cores(), force=force, advance=advance)
         videos = len(opened)

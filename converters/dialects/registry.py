@@ -38,10 +38,12 @@ from converters.dialects.poses import (
 )
 from converters.inputs.candidate import Candidate
 from converters.inputs.ntu_names import Recipe, Task
+from converters.online.source import OnlineSource, fetch_files
 from skelstore.errors import SourceError
 from skelstore.format.files import local_path
 from skelstore.format.schema import ROOT_KEY
 from skelstore.format.values import Json
+from skelstore.remote.url import Url
 from skelstore.wording import closest
 
 DIALECTS: dict[str, Dialect] = {
@@ -77,14 +79,20 @@ DIALECTS: dict[str, Dialect] = {
 }
 """Name of each dialect, as in ``--from`` -> the dialect. Recognition tries them in this order."""
 
+FILE_OPTIONS = frozenset(
+    option.name for dialect in DIALECTS.values() for option in dialect.options if option.kind in ("file", "path")
+)
+"""The options whose value is a file, which may be at a URL."""
+
 SUFFIXES = tuple(dict.fromkeys(suffix for dialect in DIALECTS.values() for suffix in dialect.suffixes))
 """The suffixes of the files in folders that can be converted."""
 
 
 def open_source(
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | Url,
     dialect: str | None = None,
     *,
+    sha256: str | None = None,
     kpfiles: str | os.PathLike[str] | None = None,
     skip_missing: bool = False,
     boxes: str | os.PathLike[str] | None = None,
@@ -98,14 +106,19 @@ def open_source(
 ) -> Source:
     """Open a file or folder as a source of ``dialect``; by default, the dialect is recognised from the content.
 
+    ``path`` may be the URL of a file, or the name of a published one (``converters.online.published``): it is
+    downloaded into the cache, unless it is there already. With ``sha256`` it must have this checksum. Options that take
+    a file take URLs and names, too.
+
     ``kpfiles`` is the folder of Kinetics' kpfiles, ``boxes`` the pickle of FineGYM's boxes. ``table`` lists the videos
     of a folder, ``label_by`` (``folders``, ``ntu``) says where labels and splits come from instead, and
     ``skip_missing`` leaves out videos whose skeletons are missing. ``recipe`` (default: raw), ``task``, ``ignore`` and
     ``skip_broken`` are those of ``NtuFiles``. ``declared`` are options that only one dialect declares, such as
     ``split_by`` of ``NwUclaFiles``.
 
-    Raises SourceError if the path does not exist, if it is of no known dialect or not of the given one, or if an option
-    does not go with the dialect; TypeError for an option that no dialect declares.
+    Raises what ``skelstore.remote.downloads.download`` raises, SourceError if the path does not exist, if it is of no
+    known dialect or not of the given one, or if an option does not go with the dialect; TypeError for an option that no
+    dialect declares.
     """
     options: dict[str, Any] = {
         **{"kpfiles": kpfiles, "skip_missing": skip_missing, "boxes": boxes, "table": table, "label_by": label_by},
@@ -113,7 +126,9 @@ def open_source(
     }
     _require_declared("open_source", options, _source_options())
     given = {name: value for name, value in options.items() if value is not None and value is not False and value != ()}
-    path = local_path(path, SourceError)
+    fetched = fetch_files({"source": path, **{name: given[name] for name in FILE_OPTIONS & given.keys()}}, sha256)
+    path = fetched["source"].path if "source" in fetched else local_path(str(path), SourceError)
+    given |= {name: file.path for name, file in fetched.items() if name != "source"}
     for value in given.values():
         if isinstance(value, str | os.PathLike):
             local_path(value, SourceError)
@@ -127,7 +142,8 @@ def open_source(
     if declaration.takes_folder is not None and path.is_dir() != declaration.takes_folder:
         kind, expected = ("a folder", "a file in it") if path.is_dir() else ("a file", "the folder that it is in")
         raise SourceError(f"{path} is {kind}; the dialect {declaration.name} is not: give {expected}")
-    return declaration.open(path, **given)
+    opened = declaration.open(path, **given)
+    return OnlineSource(opened, fetched) if fetched else opened
 
 
 def recognise(path: Path, given: Collection[str] = ()) -> Dialect:
@@ -150,16 +166,20 @@ def recorded_options(source: Mapping[str, Json]) -> dict[str, Any]:
 
 
 def convert(
-    source: str | os.PathLike[str], destination: str | os.PathLike[str], *, dialect: str | None = None, **options: Any
+    source: str | os.PathLike[str] | Url,
+    destination: str | os.PathLike[str],
+    *,
+    dialect: str | None = None,
+    **options: Any,
 ) -> None:
-    """Convert a file or folder of any dialect into a store at ``destination``.
+    """Convert a file or folder of any dialect, or the file at a URL, into a store at ``destination``.
 
     ``options`` are those of ``open_source``, which say how the source is opened, and ``ConvertOptions``, which say how
     the store is written. Raises as ``open_source`` and ``convert_source`` do, and TypeError for any other option.
     """
     from converters.conversion.convert import ConvertOptions, convert_source
 
-    source_options = _source_options()
+    source_options = _source_options() | {"sha256"}
     _require_declared("convert", options, source_options | ConvertOptions.__annotations__.keys())
     opened = open_source(source, dialect, **{name: options.pop(name) for name in source_options & options.keys()})
     convert_source(opened, destination, **options)

@@ -1,8 +1,9 @@
 """The cache folder: where copies are, how much they take, and which go when there is too much.
 
 ``shards/ORIGIN/`` has a sparse file per shard, named after the shard's digest; ``tables/URL/ROOT/`` the tables of a
-store whose root has a digest. A shard's digest is stated by the author of a store, so stores share shards only if they
-come from one folder: another author cannot put bytes into the place of theirs.
+store whose root has a digest; ``sources/URL/VERSION/`` a file that was downloaded as a whole. A shard's digest is
+stated by the author of a store, so stores share shards only if they come from one folder: another author cannot put
+bytes into the place of theirs.
 """
 
 from __future__ import annotations
@@ -13,12 +14,15 @@ import os
 import re
 import shutil
 import time
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
 from skelstore.errors import RemoteError, StoreError
+from skelstore.remote.locks import try_lock
+from skelstore.remote.url import Url
 from skelstore.wording import shown
 
 FOLDER = "v1"
@@ -43,14 +47,42 @@ _TOUCH_SECONDS = 60.0
 """A copy counts as used at most this long ago if it was used since: see ``touch``."""
 
 
+LOCK = ".lock"
+"""The file in a folder of ``sources`` that is locked by those who use what is in the folder. It is not evicted."""
+
+RECORD = ".record"
+"""The file in a folder of ``sources`` that says what was downloaded. Its time is that of the last use of the folder,
+since the times of the file itself must stay what they are: a conversion compares them."""
+
+
 class Usage(NamedTuple):
     """What is in a cache: number of files, their bytes on disk, and the limit in bytes."""
 
     path: Path
     shards: int
     tables: int
+    sources: int
     size: int
     limit: int
+
+
+class CachedFile(os.PathLike[str]):
+    """A file at a URL, in the cache. It stays there while this object exists in the process that made it.
+
+    ``downloaded`` is False if the cache had it; ``lock`` is the descriptor that keeps others from evicting it. It can
+    be pickled; the copy of it does not hold the file.
+    """
+
+    def __init__(self, url: Url, path: Path, size: int, sha256: str, downloaded: bool, lock: int) -> None:
+        self.url = url
+        self.path = path
+        self.size = size
+        self.sha256 = sha256
+        self.downloaded = downloaded
+        weakref.finalize(self, os.close, lock)
+
+    def __fspath__(self) -> str:
+        return str(self.path)
 
 
 class Cache:
@@ -76,6 +108,10 @@ class Cache:
     def table_path(self, url: str, root: bytes, key: str) -> Path:
         """The file for a table of the store at a URL whose ``zarr.json`` has these bytes."""
         return self.tables_path(url) / _digest(root) / quote(key, safe="")[:200]
+
+    def sources_path(self, url: str) -> Path:
+        """The folder for all versions of a file at a URL, each in a folder of its own."""
+        return self.path / FOLDER / "sources" / _digest(url.encode())
 
     def make_folder(self, path: Path) -> None:
         """Make a folder in the cache. Raises RemoteError if that fails."""
@@ -133,26 +169,33 @@ class Cache:
         for used, size, path in files:
             if total <= limit * _KEPT or used > now - KEPT_SECONDS:
                 break
-            with contextlib.suppress(OSError):
-                path.unlink()
-                total -= size
+            with contextlib.suppress(OSError), _unused(path.with_name(LOCK)) as unused:
+                if unused:
+                    path.unlink()
+                    total -= size
 
     def _files(self) -> Iterator[tuple[float, int, Path]]:
         """The time of the last use, the bytes on disk and the path of each file."""
         for folder, _, names in os.walk(self.path / FOLDER):
+            used = 0.0
+            if RECORD in names:
+                with contextlib.suppress(OSError):
+                    used = os.lstat(os.path.join(folder, RECORD)).st_mtime
             for name in names:
                 path = Path(folder, name)
                 with contextlib.suppress(OSError):  # another process has removed it
                     status = path.lstat()
-                    yield status.st_mtime, status.st_blocks * 512, path
+                    if name != LOCK:
+                        yield max(status.st_mtime, used), status.st_blocks * 512, path
 
     def usage(self) -> Usage:
         """What is in the cache."""
         files = list(self._files())
         total = sum(size for _, size, _ in files)
         files = [file for file in files if not file[2].name.startswith(".")]
-        shards = sum("shards" in path.relative_to(self.path).parts[:2] for _, _, path in files)
-        return Usage(self.path, shards, len(files) - shards, total, self.limit(total))
+        kinds = [path.relative_to(self.path).parts[1] for _, _, path in files]
+        shards, sources = kinds.count("shards"), kinds.count("sources")
+        return Usage(self.path, shards, len(files) - shards - sources, sources, total, self.limit(total))
 
     def clear(self) -> None:
         """Remove everything in the cache. Readers keep what they have open. Raises RemoteError if that fails."""
@@ -166,6 +209,20 @@ class Cache:
             pass
         except OSError as error:
             raise self.broken(error) from error
+
+
+@contextlib.contextmanager
+def _unused(lock: Path) -> Iterator[bool]:
+    """Whether nobody uses the files beside a lock; nobody begins to in the block. Without a lock, True."""
+    try:
+        fd = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        yield True
+        return
+    try:
+        yield try_lock(fd, 0, 1)
+    finally:
+        os.close(fd)
 
 
 def default_folder() -> Path:

@@ -22,15 +22,19 @@ distinguished, and closing another descriptor of the same file does not end the 
 _FLOCK = "hhqqi"
 
 
-def try_lock(fd: int, start: int, stop: int) -> bool:
-    """Lock bytes of a file that is open for writing. False if another holds some of them; True if locks do not work."""
+def try_lock(fd: int, start: int, stop: int, *, shared: bool = False) -> bool:
+    """Lock bytes of a file that is open for reading and writing; a ``shared`` lock keeps out only those that are not.
+
+    A lock that this file object has is replaced. False if another holds some of them; True if locks do not work.
+    """
     if fcntl is None:
         return True
     try:
         if _OPEN_FILE is not None:
-            fcntl.fcntl(fd, _OPEN_FILE, struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, start, stop - start, 0))
+            kind = fcntl.F_RDLCK if shared else fcntl.F_WRLCK
+            fcntl.fcntl(fd, _OPEN_FILE, struct.pack(_FLOCK, kind, os.SEEK_SET, start, stop - start, 0))
         else:
-            fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB, stop - start, start)
+            fcntl.lockf(fd, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB, stop - start, start)
     except OSError as error:
         return error.errno not in (errno.EAGAIN, errno.EACCES)
     return True

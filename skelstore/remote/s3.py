@@ -23,7 +23,6 @@ from xml.sax.saxutils import escape
 from skelstore.errors import MissingPackageError, RemoteError
 from skelstore.remote.objects import TAKEN, ObjectStore, Stored, decode_crc32c, encode_crc32c
 from skelstore.remote.ranges import plan_pieces
-from skelstore.remote.service import Part, Sink
 from skelstore.remote.transfers import Content, Digests, Transfer
 from skelstore.remote.transport import SUCCESS, Answer, Request, send
 from skelstore.remote.url import Url
@@ -243,13 +242,9 @@ class Bucket(ObjectStore):
         ask = super().send
         return self._in_region(lambda: ask(method, key, headers, body, accept=accept))
 
-    def read_all(self, key: str, sink: Sink) -> Part:
-        read = super().read_all
-        return self._in_region(lambda: read(key, sink))
-
-    def read_range(self, key: str, start: int, stop: int, sink: Sink, *, fresh: bool = False) -> Part:
-        read = super().read_range
-        return self._in_region(lambda: read(key, start, stop, sink, fresh=fresh))
+    def get(self, key: str, headers: Mapping[str, str], consume: Callable[[Any], Any], accept: frozenset[int]) -> Any:
+        ask = super().get
+        return self._in_region(lambda: ask(key, headers, consume, accept))
 
     def _in_region(self, call: Callable[[], T]) -> T:
         """Call a function, and again if it fails because the region of the bucket was not known."""

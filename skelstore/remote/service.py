@@ -31,8 +31,22 @@ class Part(NamedTuple):
     version: str
 
 
+class Glance(NamedTuple):
+    """The beginning of a file, and what the server says about it.
+
+    ``total`` is the size of the file, None if the server does not state it; ``version`` is that of ``Part``.
+    ``ranges``: the server sends parts of files.
+    """
+
+    head: bytes
+    total: int | None
+    version: str
+    ranges: bool
+    content_type: str
+
+
 class Service(ABC):
-    """The files below the URL of a store, by key (``keypoint/c.0.0.0``)."""
+    """The files below the URL of a store, by key (``keypoint/c.0.0.0``); an empty key is the URL itself."""
 
     def __init__(self, root: Url) -> None:
         self.root = root
@@ -58,10 +72,24 @@ class Service(ABC):
         """Send a request for a file and read the answer. Raises what ``transport.send`` raises."""
         return send(lambda: self.request(method, key, headers or {}, body), accept=accept)
 
-    def read_range(self, key: str, start: int, stop: int, sink: Sink, *, fresh: bool = False) -> Part:
+    def get(self, key: str, headers: Mapping[str, str], consume: Callable[[Any], Any], accept: frozenset[int]) -> Any:
+        """What ``consume`` makes of the answer to a GET. Raises what ``transport.send`` raises."""
+        return send(lambda: self.request("GET", key, headers), consume, accept=accept).value
+
+    def read_range(
+        self,
+        key: str,
+        start: int,
+        stop: int,
+        sink: Sink,
+        *,
+        fresh: bool = False,
+        seen: Callable[[int], None] | None = None,
+    ) -> Part:
         """The bytes ``start`` to ``stop`` of a file, or all of its bytes to ``sink`` if the server ignores ranges.
 
-        ``fresh``: caches between here and the server shall not answer.
+        ``fresh``: caches between here and the server shall not answer. ``seen`` is called with the number of bytes that
+        this attempt has received; an error that it raises ends the request.
         If the file ends before ``stop``, there are fewer bytes. Raises RemoteError if the server sends another range,
         and what ``transport.send`` raises.
         """
@@ -72,11 +100,10 @@ class Service(ABC):
         def consume(response: Any) -> Part:
             self._refuse_encoded(response, key)
             if response.status == 206:
-                return self._partial(response, key, start, stop)
+                return self._partial(response, key, start, stop, seen)
             return _stream(response, sink) if response.status == 200 else _beyond(response)
 
-        accept = frozenset((200, 206, 416))
-        part: Part = send(lambda: self.request("GET", key, headers), consume, accept=accept).value
+        part: Part = self.get(key, headers, consume, frozenset((200, 206, 416)))
         return part
 
     def read_all(self, key: str, sink: Sink) -> Part:
@@ -86,8 +113,35 @@ class Service(ABC):
             self._refuse_encoded(response, key)
             return _stream(response, sink)
 
-        part: Part = send(lambda: self.request("GET", key, {}), consume, accept=frozenset((200,))).value
+        part: Part = self.get(key, {}, consume, frozenset((200,)))
         return part
+
+    def glance(self, key: str, count: int, known: str = "") -> Glance | None:
+        """The first ``count`` bytes of a file; None if the server says that its version is still ``known``.
+
+        Raises as ``read_range`` does.
+        """
+        headers = {"Range": f"bytes=0-{count - 1}", **_unless(known)}
+
+        def consume(response: Any) -> Glance | None:
+            if response.status == 304:
+                response.drain_conn()
+                response.release_conn()
+                return None
+            self._refuse_encoded(response, key)
+            kind = response.headers.get("Content-Type", "")
+            if response.status == 200:
+                head = response.read(count)
+                response.close()  # the rest is not wanted
+                response.release_conn()
+                stated = response.headers.get("Content-Length", "")
+                total = int(stated) if stated.isdecimal() and len(stated) < 19 else None
+                return Glance(head, total, _version(response.headers), False, kind)
+            part = self._partial(response, key, 0, count) if response.status == 206 else _beyond(response)
+            return Glance(part.data or b"", part.total, part.version, True, kind)
+
+        found: Glance | None = self.get(key, headers, consume, frozenset((200, 206, 304, 416)))
+        return found
 
     def _refuse_encoded(self, response: Any, key: str) -> None:
         encoding = response.headers.get("Content-Encoding", "identity").lower()
@@ -97,7 +151,9 @@ class Service(ABC):
                 "addressed: turn compression off for the files of stores"
             )
 
-    def _partial(self, response: Any, key: str, start: int, stop: int) -> Part:
+    def _partial(
+        self, response: Any, key: str, start: int, stop: int, seen: Callable[[int], None] | None = None
+    ) -> Part:
         match = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
         if match is None or match[3] == "*":
             raise RemoteError(f"{self.root / key}: the server sent a part without saying which (no Content-Range)")
@@ -106,11 +162,28 @@ class Service(ABC):
             raise RemoteError(
                 f"{self.root / key}: the server sent the bytes {first} to {last}; expected {start} to {stop - 1}"
             )
-        data = response.read(last - first + 2)
+        data = response.read(last - first + 2) if seen is None else _read_watched(response, last - first + 2, seen)
         if len(data) != last - first + 1:
             raise TruncatedError(f"the answer was cut short ({len(data)} of {last - first + 1} bytes)")
         response.release_conn()
         return Part(data, total, _version(response.headers))
+
+
+def _read_watched(response: Any, most: int, seen: Callable[[int], None]) -> bytes:
+    """At most ``most`` bytes of a body; ``seen`` is called with their number after each piece."""
+    data = bytearray()
+    seen(0)
+    while len(data) < most and (piece := response.read(min(_PIECE_BYTES, most - len(data)))):
+        data += piece
+        seen(len(data))
+    return bytes(data)
+
+
+def _unless(known: str) -> dict[str, str]:
+    """The header that asks for a file unless its version is still this one."""
+    if not known:
+        return {}
+    return {"If-None-Match" if known.startswith(('"', 'W/"')) else "If-Modified-Since": known}
 
 
 def _stream(response: Any, sink: Sink) -> Part:

@@ -31,7 +31,7 @@ try:
     import urllib3
 except ImportError as error:
     raise MissingPackageError(
-        f"stores at a URL need urllib3, which cannot be imported ({error}): pip install 'skelstore[remote]'"
+        f"stores and sources at a URL need urllib3, which cannot be imported ({error}): pip install 'skelstore[remote]'"
     ) from error
 
 T = TypeVar("T")

@@ -34,6 +34,8 @@ class Url:
         return f"{self.scheme}://{self.host}{self.path}"
 
     def __truediv__(self, key: str) -> Url:
+        if not key:
+            return self
         encoded = quote(key) if self.scheme in ("http", "https") else key
         return replace(self, path=f"{self.path.rstrip('/')}/{encoded}")
 

@@ -71,7 +71,7 @@ def test_no_summary_is_cut_off(columns: int) -> None:
     assert "…" not in shown
     assert max(map(len, shown.splitlines())) <= columns
     for name, command in COMMANDS.items():
-        assert f"  {name:7}  {command.get_short_help_str()}\n" in shown, "on one line"
+        assert f"  {name:8}  {command.get_short_help_str()}\n" in shown, "on one line"
 
 
 def test_commands_are_listed_in_the_order_of_work() -> None:
@@ -138,7 +138,7 @@ def test_an_option_of_several_commands_is_the_same_in_all() -> None:
 def test_every_command_has_examples_that_fit_a_terminal() -> None:
     for name, command in COMMANDS.items():
         assert 2 <= len(command.examples) <= 3
-        assert all(example.startswith(f"skelstore {name} ") for example in command.examples)
+        assert all(f"{example} ".startswith(f"skelstore {name} ") for example in command.examples)
         assert all(f"  {example}\n" in help_of(name) + "\n" for example in command.examples)
         assert all(len(example) <= 100 - 2 for example in command.examples)
 

@@ -64,7 +64,7 @@ def test_the_dialects() -> None:
 
 def test_an_option_is_declared_once_and_means_one_thing() -> None:
     declared = {option.name: option for dialect in DIALECTS.values() for option in dialect.options}
-    keywords = inspect.signature(converters.open_source).parameters.keys() - {"path", "dialect", "declared"}
+    keywords = inspect.signature(converters.open_source).parameters.keys() - {"path", "dialect", "sha256", "declared"}
     assert keywords <= declared.keys()
     for dialect in DIALECTS.values():
         for option in dialect.options:
@@ -126,7 +126,7 @@ def test_the_options_of_all() -> None:
 
 def test_the_signatures_of_the_package() -> None:
     assert list(inspect.signature(converters.open_source).parameters) == [
-        *("path", "dialect", "kpfiles", "skip_missing", "boxes", "table", "label_by"),
+        *("path", "dialect", "sha256", "kpfiles", "skip_missing", "boxes", "table", "label_by"),
         *("recipe", "task", "ignore", "skip_broken", "declared"),
     ]
     assert list(inspect.signature(converters.convert).parameters) == ["source", "destination", "dialect", "options"]

@@ -55,4 +55,4 @@ def test_commands_read_urls(
         assert found["path"] == str(tmp_path / "cache")
         assert 0 < found["size"] < found["limit"]
         entry.main(["cache", "clear"])
-        assert "0 shards, 0 tables, 0.0 MB" in capsys.readouterr().out
+        assert "0 shards, 0 tables, 0 sources, 0.0 MB" in capsys.readouterr().out

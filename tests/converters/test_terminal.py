@@ -341,11 +341,11 @@ ARGUMENTS = {
     "track": ["x", "-o", "y", "--max-persons", "1"],
     "view": ["x"],
 }
-"""Arguments with which each command begins its work; `skelstore cache` needs no library."""
+"""Arguments with which each command begins its work; `skelstore cache` and `datasets` need no library."""
 
 
 def test_the_arguments_of_all_commands_are_known() -> None:
-    assert {*ARGUMENTS, "cache"} == set(commands.commands)
+    assert {*ARGUMENTS, "cache", "datasets"} == set(commands.commands)
 
 
 def with_broken(library: str, folder: Path, error: str, *arguments: str) -> subprocess.CompletedProcess[str]:

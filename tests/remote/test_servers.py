@@ -31,6 +31,7 @@ from skelstore.publish.files import LocalStore, RemoteStore
 from skelstore.publish.pulling import pull
 from skelstore.publish.pushing import push
 from skelstore.remote import s3 as s3_module
+from skelstore.remote.downloads import download
 from skelstore.remote.transport import close_connections
 from skelstore.remote.url import parse_url
 
@@ -58,6 +59,9 @@ def _check(url: str, made: Path) -> None:
     assert_exact(store.read([3, 1]), [local[3], local[1]])
     assert_exact(list(store), local)
     assert verify(url, level="decode") == []
+    file = download(parse_url(f"{url}/videos.arrow"))
+    assert Path(file).read_bytes() == (made / "s.zarr/videos.arrow").read_bytes()
+    assert not download(parse_url(f"{url}/videos.arrow")).downloaded
     with pytest.raises((StoreNotFoundError, RemoteError), match="nothing"):
         skelstore.open(url.replace("s.zarr", "nothing.zarr"))
 

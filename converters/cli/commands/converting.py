@@ -7,12 +7,12 @@ import click
 from converters.choices import FORMATS, NORMALIZATIONS
 from converters.cli import options
 from converters.cli.command import Command, Sections, Words
-from converters.cli.paths import PATH, argument, store_argument
+from converters.cli.paths import PATH, SOURCE, argument, store_argument
 
 
 def _convert_options() -> Sections:
     return {
-        **options.source_sections([options.dialect()], flags=True),
+        **options.source_sections([options.dialect(), options.SHA256], flags=True),
         "Persons": [
             click.Option(["--track"], is_flag=True, help="Track the persons, as `skelstore track` does."),
             options.max_persons(required=False),
@@ -41,10 +41,10 @@ COMMANDS = (
         "source_commands",
         """Convert SOURCE into a store at DESTINATION.
 
-        SOURCE is a file, a folder or a zip file of one of the dialects below. To resume an interrupted conversion, run
-        the same command again.
+        SOURCE is a file, a folder or a zip file of one of the dialects below, the URL of such a file, or the name of a
+        published one (`skelstore datasets`). To resume an interrupted conversion, run the same command again.
         """,
-        [argument("source"), argument("destination")],
+        [click.Argument(["source"], type=SOURCE), argument("destination")],
         _convert_options,
         (
             "skelstore convert ntu60_hrnet.pkl ntu60.zarr --joints coco-17",

@@ -7,7 +7,7 @@ import click
 from converters.choices import MODELS
 from converters.cli import options
 from converters.cli.command import Command, Words
-from converters.cli.paths import FILE, PATH, STORE, argument, store_argument
+from converters.cli.paths import FILE, PATH, SOURCE, STORE, argument, store_argument
 from skelstore.choices import CACHE_ACTIONS, HEATMAPS, LEVELS
 
 
@@ -132,7 +132,7 @@ COMMANDS = (
 
         SOURCE is a store, or a source that `skelstore convert` accepts. The exit status is 1 if an error is found.
         """,
-        [click.Argument(["source"], type=STORE)],
+        [click.Argument(["source"], type=SOURCE)],
         lambda: {
             **options.source_sections([options.dialect()], flags=False),
             "Checks": [
@@ -156,7 +156,7 @@ COMMANDS = (
         SOURCE is a store, or a source that `skelstore convert` accepts. The report has counts per class and split,
         lengths, persons, joints, speeds, gaps, image sizes, drawings of outliers, and what `skelstore check` finds.
         """,
-        [click.Argument(["source"], type=STORE)],
+        [click.Argument(["source"], type=SOURCE)],
         lambda: {
             **options.source_sections([options.dialect()], flags=False),
             "Output": [options.REPORT, options.FORCE],
@@ -196,7 +196,8 @@ COMMANDS = (
                 ),
             ],
             **options.source_sections(
-                [click.Option(["--against"], type=PATH, help="Also compare every value with this source.")], flags=False
+                [click.Option(["--against"], type=SOURCE, help="Also compare every value with this source.")],
+                flags=False,
             ),
         },
         (
@@ -206,9 +207,20 @@ COMMANDS = (
         ),
     ),
     Command(
+        "datasets",
+        "datasets_command",
+        """List the data sets that PYSKL and MMAction2 publish.
+
+        `skelstore convert pyskl:ntu60_hrnet ntu60.zarr` downloads the one with this name and converts it.
+        """,
+        [],
+        lambda: {"Output": [options.JSON]},
+        ("skelstore datasets", "skelstore datasets --json"),
+    ),
+    Command(
         "cache",
         "cache_command",
-        """Show or empty the cache of stores at URLs.
+        """Show or empty the cache of stores and sources at URLs.
 
         It is in the folder that SKELSTORE_CACHE names, and takes at most SKELSTORE_CACHE_SIZE, such as 200G. ACTION is
         info or clear. What a running process has open stays readable for it.

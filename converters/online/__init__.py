@@ -1,0 +1,1 @@
+"""Sources at URLs, and the data sets that others publish."""

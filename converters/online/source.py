@@ -1,0 +1,92 @@
+"""Sources whose files, or some of them, are downloaded from URLs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from converters.conversion.source import Source
+from converters.online.location import locate_source
+from skelstore.errors import SourceError
+from skelstore.format.schema import Annotation, Origin
+from skelstore.format.values import Json
+from skelstore.remote.cache import CachedFile
+from skelstore.remote.url import Url
+
+
+def fetch_files(files: Mapping[str, Any], sha256: str | None) -> dict[str, CachedFile]:
+    """Download those files that are at URLs; ``files`` are those of a source by option, as ``OnlineSource`` has them.
+
+    Raises SourceError if ``sha256``, which is that of the source, goes with a local file, and as ``download`` does.
+    """
+    fetched: dict[str, CachedFile] = {}
+    for option, file in files.items():
+        if isinstance(file, CachedFile):
+            fetched[option] = file
+        elif isinstance(file, str | os.PathLike | Url):
+            location = locate_source(file)
+            stated = sha256 if option == "source" else None
+            if isinstance(location, Url):
+                from skelstore.remote.downloads import download  # only here: local files need no HTTP
+
+                fetched[option] = download(location, sha256=stated)
+            elif stated is not None:
+                raise SourceError(f"{location} is a local path; a sha256 goes with the URL of a file")
+    return fetched
+
+
+class OnlineSource:
+    """A source with the record of where its files are from.
+
+    ``copies`` are the downloaded files by the option that they were given with, "source" for the source itself. They
+    stay in the cache as long as this object exists.
+    """
+
+    def __init__(self, source: Source, copies: Mapping[str, CachedFile]) -> None:
+        self.path = source.path
+        self.dialect = source.dialect
+        self._source = source
+        self._copies = dict(copies)
+
+    @property
+    def indexed(self) -> int:
+        return self._source.indexed
+
+    def index_more(self) -> bool:
+        return self._source.index_more()
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def sizes(self) -> NDArray[np.int64]:
+        return self._source.sizes()
+
+    def video(self, index: int) -> tuple[Annotation, Origin | None]:
+        return self._source.video(index)
+
+    def files(self, start: int, stop: int) -> list[Path]:
+        return self._source.files(start, stop)
+
+    def settings(self) -> Json:
+        return self._source.settings()
+
+    def place(self, index: int) -> str:
+        return self._source.place(index)
+
+    def splits(self) -> dict[Any, Any]:
+        return self._source.splits()
+
+    def description(self) -> dict[str, Json]:
+        """As in the source, and ``downloaded``: the URL, without name, password and query, and SHA-256 of each file."""
+        found: dict[str, Json] = {
+            option: {"url": str(copy.url), "sha256": copy.sha256} for option, copy in self._copies.items()
+        }
+        return {**self._source.description(), "downloaded": found}
+
+    def close(self) -> None:
+        self._source.close()
