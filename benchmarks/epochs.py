@@ -65,21 +65,24 @@ class Loader:
         order = list(self._sampler)
         batches = [order[start : start + BATCH] for start in range(0, len(order), BATCH)]
         context = multiprocessing.get_context("fork")
+        done = context.Event()  # until then the memory of all can be looked at
         queues = [context.Queue(2) for _ in range(WORKERS)]
         processes = [
-            context.Process(target=self._work, args=(batches[number::WORKERS], queues[number]), daemon=True)
+            context.Process(target=self._work, args=(batches[number::WORKERS], queues[number], done), daemon=True)
             for number in range(WORKERS)
         ]
         for process in processes:
             process.start()
         for number in range(len(batches)):
             yield queues[number % WORKERS].get()
+        done.set()
         for process in processes:
             process.join()
 
-    def _work(self, batches: list[list[int]], queue: Any) -> None:
+    def _work(self, batches: list[list[int]], queue: Any, done: Any) -> None:
         for batch in batches:
             queue.put([label_of(annotation) for annotation in self._videos.store.read(batch)])
+        done.wait()
 
 
 def loader_of(source: str) -> tuple[Any, EpochSampler]:
