@@ -66,10 +66,12 @@ def blocks(results: Sequence[Result]) -> dict[str, str]:
         found["size"] = _size(by_name["size"])
     if "conversion" in by_name:
         found["conversion"] = _conversion(by_name["conversion"])
+    if "remote" in by_name:
+        found["remote"] = _remote(by_name["remote"])
     return found
 
 
-NAMES = ("reading", "reading-all", "ratios", "opening", "size", "conversion")
+NAMES = ("reading", "reading-all", "ratios", "opening", "size", "conversion", "remote")
 
 
 def _reading(results: Sequence[Result], names: Iterable[str]) -> str:
@@ -139,6 +141,15 @@ def _conversion(result: Result) -> str:
         )
     headings = ["", "MB/s", "MB per CPU second", "peak MB", "two workers", "two conversions at once"]
     return _table(headings, rows)
+
+
+def _remote(result: Result) -> str:
+    rows = []
+    for claim in result.claims:
+        aim = "" if claim.wanted is None else str(claim.wanted)
+        rows.append([claim.what, f"{plot.rounded(claim.measured)} {claim.unit}", aim])
+    facts = "; ".join(f"{name}: {value}" for name, value in result.conditions.items())
+    return f"One run on {os.cpu_count()} cores. {facts}.\n\n{_table(['', 'measured', 'aim'], rows)}"
 
 
 def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
