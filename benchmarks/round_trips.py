@@ -6,6 +6,7 @@ by name, the same by zarr-python. ``skelstore`` reads no video twice, and no two
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import random
 import statistics
@@ -58,23 +59,20 @@ def zarr_arrays(url: str, fields: list[str]) -> dict[str, Any]:
     return {field: group[field] for field in fields}
 
 
-def slice_in_turn(arrays: dict[str, Any], places: list[Run]) -> None:
-    for place in places:
-        arrays[place.field][place.start : place.stop].reshape(place.shape)
+def slice_in_turn(arrays: dict[str, Any], places: list[Run]) -> list[Any]:
+    """The arrays of a video."""
+    return [arrays[place.field][place.start : place.stop].reshape(place.shape) for place in places]
 
 
-def slice_at_once(arrays: dict[str, Any], places: list[Run]) -> None:
-    """All arrays of a video at once, by zarr-python's event loop."""
+def slice_at_once(arrays: dict[str, Any], places: list[Run]) -> list[Any]:
+    """The arrays of a video, all requested at once by zarr-python's event loop."""
     from zarr.core.sync import sync
 
-    async def gather() -> None:
-        import asyncio
+    async def gather() -> list[Any]:
+        slices = (arrays[place.field].async_array.getitem(slice(place.start, place.stop)) for place in places)
+        return list(await asyncio.gather(*slices))
 
-        await asyncio.gather(
-            *(arrays[place.field]._async_array.getitem(slice(place.start, place.stop)) for place in places)
-        )
-
-    sync(gather())
+    return [rows.reshape(place.shape) for rows, place in zip(sync(gather()), places, strict=True)]
 
 
 def seconds(call: Callable[..., object], *arguments: Any) -> float:
@@ -101,7 +99,7 @@ def read(url: str, name: str, local: str, cache: str, rounds: int, calls: int, f
     time_call(
         "the first batch after opening", store.read, [shuffled.pop() for _ in range(min(BATCH, len(shuffled) // 4))]
     )
-    peers: dict[str, Callable[[list[Run]], None]] = {}
+    peers: dict[str, Callable[[list[Run]], object]] = {}
     if not MISSING:
         arrays = zarr_arrays(f"{url}/{name}", fields)
         peers["zarr-python"] = lambda places: slice_in_turn(arrays, places)
