@@ -144,12 +144,23 @@ def _conversion(result: Result) -> str:
 
 
 def _remote(result: Result) -> str:
-    rows = []
+    """One table of what was measured for each kind of videos, and one of the rest."""
+    kinds: list[str] = []
+    rows: dict[str, dict[str, str]] = {}
     for claim in result.claims:
-        aim = "" if claim.wanted is None else str(claim.wanted)
-        rows.append([claim.what, f"{plot.rounded(claim.measured)} {claim.unit}", aim])
-    facts = "; ".join(f"{name}: {value}" for name, value in result.conditions.items())
-    return f"One run on {os.cpu_count()} cores. {facts}.\n\n{_table(['', 'measured', 'aim'], rows)}"
+        what, _, kind = claim.what.partition(": ")
+        row = rows.setdefault(f"{what}: {claim.unit}", {"": "" if claim.wanted is None else str(claim.wanted)})
+        row[kind or "measured"] = plot.rounded(claim.measured)
+        if kind and kind not in kinds:
+            kinds.append(kind)
+    tables = []
+    for columns in (kinds, ["measured"]):
+        some = [
+            [what, *(row.get(one, "") for one in columns), row[""]] for what, row in rows.items() if {*columns} & {*row}
+        ]
+        tables.append(_table(["", *columns, "aim"], some))
+    facts = ".\n".join(f"{name}: {value}" for name, value in result.conditions.items())
+    return f"One run on {os.cpu_count()} cores.\n{facts}.\n\n" + "\n\n".join(tables)
 
 
 def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
