@@ -11,6 +11,7 @@ import importlib.util
 import multiprocessing
 import os
 import shutil
+import statistics
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +30,7 @@ BATCH = 32
 WINDOW = 2
 """Neighbouring shards of a window: 128 MB of the largest array."""
 WORKERS = 2
+LATER_EPOCHS = 3
 LOOKS = 4
 """How often the memory of the workers is looked at in an epoch."""
 PIECE, BARE_PIECES = 1 << 20, 64
@@ -150,7 +152,10 @@ def _memory(pid: int) -> dict[str, float]:
 
 
 def measure(store: Path, folder: Path, megabits: int, rounds: int) -> list[dict[str, dict[str, float]]]:
-    """The figures of two epochs of each side at a bandwidth, and of a bare client, of each round; sides in turn."""
+    """The figures of the epochs of each side at a bandwidth, and of a bare client, of each round; sides in turn.
+
+    Of the epochs after the first, the medians.
+    """
     figures = []
     with (
         serving(store.parent, folder / "nginx") as served,
@@ -159,37 +164,39 @@ def measure(store: Path, folder: Path, megabits: int, rounds: int) -> list[dict[
         url = f"http://127.0.0.1:{port}"
         for turn in range(rounds):
             cache = folder / f"cache-{megabits}-{turn}"
-            found = {"bare": _bare(store, url)}
-            for side, source in (("local", str(store)), ("remote", f"{url}/{store.name}")):
-                first, second = _epochs(served, source, cache)
-                found |= {side: first, f"{side}, second epoch": second}
+            sides = {"local": str(store), "remote": f"{url}/{store.name}"}
+            found = {"bare": _bare(store, url), **_epochs(served, sides, cache)}
             figures.append(found)
             shutil.rmtree(cache)
     return figures
 
 
-def _epochs(served: Served, source: str, cache: Path) -> list[dict[str, float]]:
-    process = fresh.start_with({"SKELSTORE_CACHE": str(cache)}, read, source=source)
+def _epochs(served: Served, sides: dict[str, str], cache: Path) -> dict[str, dict[str, float]]:
+    """The figures of the first epoch of each side, and of later ones."""
+    environment = {"SKELSTORE_CACHE": str(cache)}
+    processes = {side: fresh.start_with(environment, read, source=source) for side, source in sides.items()}
+    epochs: dict[str, list[dict[str, float]]] = {side: [] for side in sides}
     try:
-        figures = []
-        fresh.answer(process)
+        for process in processes.values():
+            fresh.answer(process)
         served.requests()
-        for epoch in range(2):
-            found = fresh.answer(process, epoch)
-            requests = served.requests()
-            figures.append(
-                {
-                    **found,
-                    "GETs": len(requests),
-                    "MB requested": sent_bytes(requests) / 1e6,
-                    "MB twice": sent_twice(requests) / 1e6,
-                }
-            )
-        fresh.result(process)
-        return figures
+        for epoch in range(1 + LATER_EPOCHS):
+            for side, process in processes.items():
+                found = fresh.answer(process, epoch)
+                requests = served.requests()
+                found |= {"GETs": len(requests), "MB requested": sent_bytes(requests) / 1e6}
+                epochs[side].append(found | {"MB twice": sent_twice(requests) / 1e6})
+        for process in processes.values():
+            fresh.result(process)
     finally:
-        process.kill()
-        process.wait()
+        for process in processes.values():
+            process.kill()
+            process.wait()
+    figures = {}
+    for side, (first, *later) in epochs.items():
+        figures[side] = first
+        figures[f"{side}, later epochs"] = {key: statistics.median(one[key] for one in later) for key in first}
+    return figures
 
 
 def _bare(store: Path, url: str) -> dict[str, float]:
