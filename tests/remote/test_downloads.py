@@ -77,8 +77,8 @@ def _fail_after(server: Served, requests: int, *kinds: str) -> None:
     """Let requests fail in these ways, the last one for ever, after some have been answered."""
     begun = len(server.seen)
     server.faults[:] = [Fault(NAME, kind, 99 if kind == kinds[-1] else 1) for kind in kinds]
-    answer = type(server).fault_of
-    server.fault_of = lambda path: answer(server, path) if len(server.seen) > begun + requests else None  # type: ignore[method-assign]
+    answer = server.fault_of
+    server.fault_of = lambda *request: answer(*request) if len(server.seen) > begun + requests else None  # type: ignore[method-assign]
 
 
 def _files(cache: Path, name: str = "*") -> list[Path]:
@@ -239,10 +239,10 @@ def _change_after(server: Served, requests: int, times: int) -> None:
     """Replace the file after each so many requests."""
     seen = server.fault_of
 
-    def change(path: str) -> Fault | None:
+    def change(*request: str) -> Fault | None:
         if len(server.seen) % requests == 0 and len(server.seen) // requests <= times:
             (server.root / NAME).write_bytes(DATA[len(server.seen) // requests :] + b"new")
-        return seen(path)
+        return seen(*request)
 
     server.fault_of = change  # type: ignore[method-assign]
 
