@@ -9,13 +9,14 @@ from __future__ import annotations
 import errno
 import os
 import struct
+import sys
 
 try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment,unused-ignore]
 
-_OPEN_FILE = getattr(fcntl, "F_OFD_SETLK", None)
+_OPEN_FILE = getattr(fcntl, "F_OFD_SETLK", None) if sys.platform == "linux" else None
 """Linux locks for an opened file: it counts which file object has the lock, not which process, so threads are
 distinguished, and closing another descriptor of the same file does not end the lock."""
 

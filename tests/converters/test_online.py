@@ -190,7 +190,7 @@ def test_a_checksum(server: Served, made: Path) -> None:
     with pytest.raises(SourceError, match="has the SHA-256"):
         converters.convert(url, "a.zarr", sha256="0" * 64)
     converters.convert(url, "a.zarr", sha256=_sha256(made / "ntu60_hrnet.pkl"))
-    with pytest.raises(SourceError, match="is a local path; a sha256 goes with the URL of a file"):
+    with pytest.raises(SourceError, match="is a local path; a SHA-256 goes with the URL of a file"):
         converters.convert(made / "ntu60_hrnet.pkl", "b.zarr", sha256="0" * 64)
 
 
@@ -264,14 +264,15 @@ def test_datasets_are_listed(run: Any) -> None:
     done = run("datasets")
     for entry in published.PUBLISHED.values():
         assert f"{entry.name}: {entry.title}" in done.out
-        assert f"    {entry.url}: size and checksum not stated\n" in done.out
+        assert f"    {entry.url}\n" in done.out
+    assert done.out.endswith("state neither sizes nor checksums: none is known that is not shown.\n")
     assert "pyskl:ntu60_hrnet: NTU RGB+D, 2D by HRNet; joints coco-17; splits xsub_train, xsub_val, xview" in done.out
     found = json.loads(run("datasets", "--json").out)
     assert [entry["name"] for entry in found] == [*published.PUBLISHED]
     assert found[0]["splits"] == ["xsub_train", "xsub_val", "xview_train", "xview_val"]
     assert all(entry["size"] is entry["sha256"] is None for entry in found)
     known = replace(published.PUBLISHED["pyskl:ntu60_hrnet"], size=1234, sha256="ab")
-    assert published.as_lines(known)[1].endswith(": 1,234 bytes, sha256 ab")
+    assert published.as_lines(known)[1].endswith(".pkl, 1,234 bytes, sha256 ab")
 
 
 def test_a_data_set_is_converted_by_name(server: Served, made: Path, run: Any, monkeypatch: pytest.MonkeyPatch) -> None:

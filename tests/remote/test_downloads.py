@@ -106,7 +106,7 @@ def test_a_file_is_fetched_by_ranges_and_once(server: Served, cache: Path) -> No
     assert len(server.seen) == 1
     for path in _files(cache, ".*"):
         assert b"hidden" not in path.read_bytes(), "credentials are kept nowhere"
-    assert "hidden" not in repr(pickle.loads(pickle.dumps(file)).url)
+    assert b"hidden" not in pickle.dumps(file), "it goes to workers by a file"
     assert not _files(cache, ".p*")
 
 
@@ -218,7 +218,7 @@ def test_a_server_of_python(tmp_path: Path, cache: Path) -> None:
         url = parse_url(f"http://127.0.0.1:{python.server_port}/{NAME}")
         assert Path(download(url)).read_bytes() == DATA
         assert not download(url).downloaded
-        assert Quiet.statuses == [200, 200, 304]
+        assert Quiet.statuses == [200, 200, 200]
         transport.close_connections()
         python.shutdown()
         thread.join()
@@ -391,7 +391,7 @@ def test_a_full_disk_is_an_error_and_the_next_run_goes_on(
         return done
 
     monkeypatch.setattr(os, "pwrite", write)
-    with pytest.raises(RemoteError, match=rf"cannot be kept in the cache {cache}: No space left on device; set"):
+    with pytest.raises(RemoteError, match=rf"the cache {cache} cannot be used: No space left on device; set"):
         download(_url(server))
     monkeypatch.setattr(os, "pwrite", real)
     server.seen.clear()
@@ -427,7 +427,7 @@ class _Plenty:
 
 def test_a_cache_that_cannot_be_written(server: Served, cache: Path) -> None:
     cache.touch()
-    with pytest.raises(RemoteError, match=f"cannot be kept in the cache {cache}: "):
+    with pytest.raises(RemoteError, match=f"the cache {cache} cannot be used: "):
         download(_url(server))
 
 
