@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import functools
+import gzip
 import hashlib
 import http.server
 import os
@@ -36,6 +37,7 @@ pytest.importorskip("urllib3", reason="urllib3 (skelstore[remote]) is not instal
 from benchmarks.delays import delayed
 from skelstore.remote import downloads, incoming, retries, transport
 from skelstore.remote.downloads import download
+from skelstore.remote.services import service_of
 from tests.support.http_server import Fault, Served, serving
 
 PIECE = 2000
@@ -127,6 +129,7 @@ def test_a_download_that_broke_off_goes_on(server: Served, cache: Path) -> None:
     with pytest.raises(RemoteBusyError, match=f"^{server.url}/{NAME}: the server answered 503") as caught:
         download(_url(server))
     assert "hidden" not in str(caught.value)
+    assert caught.value.__notes__ == ["what has arrived is kept: run the same command again to continue from it"]
     (partial,) = _files(cache, ".partial")
     there = partial.stat().st_size
     assert 0 < there < len(DATA)
@@ -169,6 +172,20 @@ def test_a_beginning_with_any_damage_gives_the_right_file(
     assert Path(download(_url(server))).read_bytes() == DATA
 
 
+def test_a_request_that_is_stopped_is_not_tried_again(server: Served) -> None:
+    server.faults.append(Fault(NAME, "reset", 99))
+    seen: list[int] = []
+
+    def stop_at_the_second(count: int) -> None:
+        seen.append(count)
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        service_of(_url(server)).read_range("", 0, 10, lambda offset, piece: None, seen=stop_at_the_second)
+    assert (len(server.seen), seen) == (1, [0, 0])
+
+
 def test_an_empty_file_and_those_around_a_piece(server: Served, tmp_path: Path) -> None:
     for size in (0, 1, PIECE - 1, PIECE, PIECE + 1, 4 * PIECE, 5 * PIECE):
         (tmp_path / "served" / f"{size}.pkl").write_bytes(DATA[:size])
@@ -180,13 +197,16 @@ def test_an_empty_file_and_those_around_a_piece(server: Served, tmp_path: Path) 
 
 @pytest.mark.parametrize("ranges", [True, False])
 @pytest.mark.parametrize("versions", [True, False])
-def test_servers_that_know_less(server: Served, ranges: bool, versions: bool) -> None:
+def test_servers_that_know_less(server: Served, cache: Path, ranges: bool, versions: bool) -> None:
     """Without a version nobody knows whether a file is still the same, so only its checksum saves a download."""
     server.ranges, server.versions = ranges, versions
     server.faults.append(Fault(NAME, "truncate", 1))
     first = download(_url(server))
     assert Path(first).read_bytes() == DATA
-    assert download(_url(server)).downloaded is not versions
+    again = download(_url(server))
+    assert again.downloaded is not versions
+    assert again.path == first.path, "the same bytes are kept once"
+    assert len(_files(cache, NAME)) == 1
     assert Path(first).read_bytes() == DATA
     server.seen.clear()
     assert not download(_url(server), sha256=SHA).downloaded
@@ -202,7 +222,7 @@ def test_a_beginning_that_cannot_go_on_takes_no_space(server: Served, cache: Pat
 
 
 def test_a_server_of_python(tmp_path: Path, cache: Path) -> None:
-    """It knows no ranges, and answers 304 to If-Modified-Since."""
+    """It knows no ranges, and would answer 304 to If-Modified-Since for a file that is older than the one before."""
 
     class Quiet(http.server.SimpleHTTPRequestHandler):
         statuses: list[int] = []  # noqa: RUF012
@@ -219,6 +239,9 @@ def test_a_server_of_python(tmp_path: Path, cache: Path) -> None:
         assert Path(download(url)).read_bytes() == DATA
         assert not download(url).downloaded
         assert Quiet.statuses == [200, 200, 200]
+        (tmp_path / NAME).write_bytes(DATA[::-1])
+        os.utime(tmp_path / NAME, (0, 0))
+        assert Path(download(url)).read_bytes() == DATA[::-1]
         transport.close_connections()
         python.shutdown()
         thread.join()
@@ -297,6 +320,13 @@ def test_damage_on_the_disk_is_found_by_the_checksum(server: Served) -> None:
     assert Path(download(_url(server))).read_bytes() == DATA
 
 
+def test_damage_is_not_waited_for_while_another_process_reads_it(server: Served) -> None:
+    held = download(_url(server))
+    held.path.write_bytes(b"changed")
+    assert Path(download(_url(server))).read_bytes() == DATA
+    assert held.path.read_bytes() == b"changed", "what is read is left alone"
+
+
 def test_a_beginning_that_does_not_fit_the_checksum_is_fetched_again(server: Served, cache: Path) -> None:
     """Its version says that it is the same file, but a proxy has sent something else."""
     _fail_after(server, 2, "flip", "404")
@@ -332,6 +362,26 @@ def test_what_is_no_file_is_named(server: Served, tmp_path: Path, content: bytes
         download(_url(server, path.lstrip("/")))
     assert "\n" not in str(caught.value)
     assert len(server.seen) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "error", "found"),
+    [
+        (
+            gzip.compress(LOGIN, mtime=0),
+            SourceError,
+            r"is a web page \('Sign in to your account'\) that asks for a login",
+        ),
+        (DATA, RemoteError, r"the server sends it compressed \(gzip\), so its bytes cannot be addressed: turn"),
+    ],
+    ids=["page", "data"],
+)
+def test_what_is_compressed_on_the_way(server: Served, content: bytes, error: type[Exception], found: str) -> None:
+    """A page that is compressed, although that was not asked for, is still named as one."""
+    (server.root / NAME).write_bytes(content)
+    server.faults.append(Fault(NAME, "gzip", 1))
+    with pytest.raises(error, match=found):
+        download(_url(server))
 
 
 @pytest.mark.parametrize("content", [b"\x80\x04}.", b"path,label\n<html>,1\n", b"[1]", b"", b"<?xml version='1.0'?>"])
