@@ -21,7 +21,7 @@ from threading import Event
 from skelstore.errors import RemoteError, SkelstoreError, SourceError, StoreNotFoundError
 from skelstore.remote.cache import LOCK, RECORD, Cache, CachedFile, default_folder
 from skelstore.remote.incoming import PARTIAL, Incoming, Record, forget, read_record
-from skelstore.remote.locks import try_lock
+from skelstore.remote.locks import has_locks, try_lock
 from skelstore.remote.pages import HEAD_BYTES, describe_page
 from skelstore.remote.ranges import plan_pieces
 from skelstore.remote.service import Glance, Part, Service
@@ -172,6 +172,8 @@ class _Download:
     def _fetch(self, folder: Path, glance: Glance, *, fresh: bool) -> CachedFile:
         """Download a version into its folder, or wait until another process has done so."""
         try:
+            if not self._has_locks():  # processes that do not know of each other would spoil each other's file
+                folder = self._new_folder()
             while True:
                 self._cache.make_folder(folder)
                 lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -189,6 +191,14 @@ class _Download:
             if isinstance(error, SkelstoreError):
                 raise
             raise self._cache.broken(error) from error
+
+    def _has_locks(self) -> bool:
+        self._cache.make_folder(self._folder)
+        fd = os.open(self._folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            return has_locks(fd)
+        finally:
+            os.close(fd)
 
     def _fetch_locked(self, folder: Path, glance: Glance, lock: int, fresh: bool) -> CachedFile | None:
         """None if another process holds the lock, or has removed the folder."""

@@ -35,7 +35,7 @@ from skelstore.remote.url import Url, parse_url
 pytest.importorskip("urllib3", reason="urllib3 (skelstore[remote]) is not installed")
 
 from benchmarks.delays import delayed
-from skelstore.remote import downloads, incoming, retries, transport
+from skelstore.remote import downloads, incoming, locks, retries, transport
 from skelstore.remote.downloads import download
 from skelstore.remote.services import service_of
 from tests.support.http_server import Fault, Served, serving
@@ -597,6 +597,24 @@ def test_a_process_goes_on_for_one_that_was_killed(server: Served, cache: Path) 
             out, _ = waiting.communicate(timeout=60)
     assert out.split() == [hashlib.sha256(LARGE).hexdigest(), "True"]
     assert server.count("large") <= len(LARGE) // 50_000 + 2 + downloads.AT_ONCE + 1
+
+
+def test_without_locks_each_process_has_a_file_of_its_own(server: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on file systems that have none: two processes must not write the same beginning."""
+
+    def refuse(*_: object) -> int:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(locks.fcntl, "fcntl", refuse)
+    found: list[CachedFile] = []
+    threads = [threading.Thread(target=lambda: found.append(download(_url(server)))) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [Path(file).read_bytes() for file in found] == [DATA] * 3
+    assert len({file.path for file in found}) == sum(file.downloaded for file in found)
+    assert not download(_url(server)).downloaded
 
 
 def test_threads_that_need_the_same_file_download_it_once(server: Served) -> None:
