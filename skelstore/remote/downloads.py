@@ -20,7 +20,7 @@ from threading import Event
 
 from skelstore.errors import RemoteError, SkelstoreError, SourceError, StoreNotFoundError
 from skelstore.remote.cache import LOCK, RECORD, Cache, CachedFile, default_folder
-from skelstore.remote.incoming import PARTIAL, Incoming, Record, forget, read_record
+from skelstore.remote.incoming import PARTIAL, Incoming, Record, forget, is_damaged, read_record, safe_name
 from skelstore.remote.locks import has_locks, try_lock
 from skelstore.remote.pages import HEAD_BYTES, describe_page
 from skelstore.remote.ranges import plan_pieces
@@ -40,7 +40,6 @@ _VERSIONS = 3
 """How many versions of a file that changes meanwhile are begun."""
 
 _POLL_SECONDS = 0.1
-_LONGEST_NAME = 200
 
 
 class _ChangedError(Exception):
@@ -130,7 +129,7 @@ class _Download:
                     return copy
         identity = hashlib.blake2b(f"{glance.version} {glance.total}".encode(), digest_size=16)
         folder = self._folder / identity.hexdigest()
-        if same or _is_damaged(folder, self._url):  # a process may still read what is there
+        if same or is_damaged(folder, safe_name(self._url)):  # a process may still read what is there
             folder = self._new_folder()
         return self._fetch(folder, glance, fresh=bool(same))
 
@@ -318,18 +317,6 @@ class _Download:
             raise _NoRangesError
 
         return self._service.read_range("", begin, end, refuse, fresh=fresh, seen=see)
-
-
-def safe_name(url: Url) -> str:
-    """The name of the file, from the URL, as one that any file system takes and that is not hidden."""
-    name = "".join(c if c.isprintable() and c not in '/\\:*?"<>|' else "_" for c in url.name).lstrip(".")
-    short = name.encode()[-_LONGEST_NAME:].decode("utf-8", "ignore")
-    return short or "file"
-
-
-def _is_damaged(folder: Path, url: Url) -> bool:
-    """Whether there is a complete file whose record is gone or does not fit it."""
-    return (folder / safe_name(url)).exists() and read_record(folder) is None
 
 
 def _digest(path: Path) -> str:

@@ -417,7 +417,7 @@ def test_a_server_that_has_gone_and_a_copy(server: Served) -> None:
 
 @given(st.text(st.characters(codec="utf-8"), min_size=1, max_size=300))
 def test_any_name_is_one_of_a_visible_file_in_the_folder(text: str) -> None:
-    name = downloads.safe_name(Url("s3", "bucket", f"/a/{text}"))
+    name = incoming.safe_name(Url("s3", "bucket", f"/a/{text}"))
     assert 0 < len(name.encode()) <= 200
     assert not name.startswith(".")
     assert Path(name).name == name
