@@ -84,7 +84,8 @@ def local_path(path: str | os.PathLike[str], error: type[SkelstoreError] = Store
     if not text.startswith(f"{scheme}://") and scheme.lower() not in _SCHEMES:
         return Path(path)
     url = text if text.startswith(f"{scheme}://") else f"{scheme}://{rest}"
-    remedy = "leave out file://" if scheme.lower() == "file" else "download it first, or give a local path"
+    remedy = "download it first, or give a local path; `skelstore pull` and `skelstore push` copy stores"
+    remedy = "leave out file://" if scheme.lower() == "file" else remedy
     raise error(f"{url} is a URL; expected the path of a local file or folder: {remedy}")
 
 

@@ -127,9 +127,7 @@ def test_a_url_is_answered_as_it_was_given(url: str) -> None:
         local_path,
         lambda url: skelstore.Writer(url).__enter__(),
         lambda url: skelstore.merge([url], "out.zarr"),
-        open_source,
         lambda url: open_source(__file__, "kinetics", kpfiles=url),
-        lambda url: open_source(__file__, "extraction", table=url),
     ]
     for call in calls:
         with pytest.raises(SkelstoreError, match=f"^{re.escape(url)} is a URL; .*: download it first") as caught:
