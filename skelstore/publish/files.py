@@ -21,8 +21,8 @@ from skelstore.remote.transfers import Content
 from skelstore.remote.url import Url
 from skelstore.wording import shown
 
-_KEY = re.compile(r"[A-Za-z0-9_.@~-]+(?:/[A-Za-z0-9_.@~-]+)*")
-"""Keys of files are made of names of fields and shards (docs/format.md)."""
+_KEY = re.compile(r"[A-Za-z0-9_.@~-]+(/[A-Za-z0-9_.@~-]+)?")
+"""Keys of files are the names of tables, or those of a field and of a file of its array (docs/format.md)."""
 
 
 @dataclass(frozen=True)
