@@ -52,16 +52,22 @@ class Transfer:
             for call in calls:
                 pending.add(start(call))
                 if len(pending) == AT_ONCE:
-                    done, pending = wait(pending, return_when=FIRST_COMPLETED)
-                    for future in done:
-                        future.result()
-            for future in pending:
-                future.result()
+                    pending = _wait_for_one(pending)
+            while pending:
+                pending = _wait_for_one(pending)
         except BaseException:
             with self._lock:
                 self._stopped = True
             wait(pending)
             raise
+
+
+def _wait_for_one(pending: set[Future[None]]) -> set[Future[None]]:
+    """Wait until one has ended; those that have not. Raises the error of one that has failed."""
+    done, pending = wait(pending, return_when=FIRST_COMPLETED)
+    for future in done:
+        future.result()
+    return pending
 
 
 class Digests(NamedTuple):
