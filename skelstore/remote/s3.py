@@ -242,9 +242,16 @@ class Bucket(ObjectStore):
         ask = super().send
         return self._in_region(lambda: ask(method, key, headers, body, accept=accept))
 
-    def get(self, key: str, headers: Mapping[str, str], consume: Callable[[Any], Any], accept: frozenset[int]) -> Any:
+    def get(
+        self,
+        key: str,
+        headers: Mapping[str, str],
+        consume: Callable[[Any], Any],
+        accept: frozenset[int],
+        before: Callable[[], None] = lambda: None,
+    ) -> Any:
         ask = super().get
-        return self._in_region(lambda: ask(key, headers, consume, accept))
+        return self._in_region(lambda: ask(key, headers, consume, accept, before))
 
     def _in_region(self, call: Callable[[], T]) -> T:
         """Call a function, and again if it fails because the region of the bucket was not known."""

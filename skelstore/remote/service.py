@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 from skelstore.errors import RemoteError
@@ -72,9 +73,24 @@ class Service(ABC):
         """Send a request for a file and read the answer. Raises what ``transport.send`` raises."""
         return send(lambda: self.request(method, key, headers or {}, body), accept=accept)
 
-    def get(self, key: str, headers: Mapping[str, str], consume: Callable[[Any], Any], accept: frozenset[int]) -> Any:
-        """What ``consume`` makes of the answer to a GET. Raises what ``transport.send`` raises."""
-        return send(lambda: self.request("GET", key, headers), consume, accept=accept).value
+    def get(
+        self,
+        key: str,
+        headers: Mapping[str, str],
+        consume: Callable[[Any], Any],
+        accept: frozenset[int],
+        before: Callable[[], None] = lambda: None,
+    ) -> Any:
+        """What ``consume`` makes of the answer to a GET. ``before`` is called before each attempt.
+
+        Raises what ``transport.send`` and ``before`` raise.
+        """
+
+        def request() -> Request:
+            before()
+            return self.request("GET", key, headers)
+
+        return send(request, consume, accept=accept).value
 
     def read_range(
         self,
@@ -89,7 +105,7 @@ class Service(ABC):
         """The bytes ``start`` to ``stop`` of a file, or all of its bytes to ``sink`` if the server ignores ranges.
 
         ``fresh``: caches between here and the server shall not answer. ``seen`` is called with the number of bytes that
-        this attempt has received; an error that it raises ends the request.
+        this attempt has received, first with 0; an error that it raises ends the request.
         If the file ends before ``stop``, there are fewer bytes. Raises RemoteError if the server sends another range,
         and what ``transport.send`` raises.
         """
@@ -103,7 +119,8 @@ class Service(ABC):
                 return self._partial(response, key, start, stop, seen)
             return _stream(response, sink) if response.status == 200 else _beyond(response)
 
-        part: Part = self.get(key, headers, consume, frozenset((200, 206, 416)))
+        before = (lambda: None) if seen is None else partial(seen, 0)
+        part: Part = self.get(key, headers, consume, frozenset((200, 206, 416)), before)
         return part
 
     def read_all(self, key: str, sink: Sink) -> Part:
@@ -171,7 +188,6 @@ class Service(ABC):
 def _read_watched(response: Any, most: int, seen: Callable[[int], None]) -> bytes:
     """At most ``most`` bytes of a body; ``seen`` is called with their number after each piece."""
     data = bytearray()
-    seen(0)
     while len(data) < most and (piece := response.read(min(_PIECE_BYTES, most - len(data)))):
         data += piece
         seen(len(data))

@@ -188,7 +188,7 @@ class Body:
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         base = {os.SEEK_SET: 0, os.SEEK_CUR: self._done, os.SEEK_END: self._size}[whence]
         place = min(max(base + offset, 0), self._size)
-        if place != self._done and self._transfer is not None:
+        if self._transfer is not None:  # by 0 in a first attempt, which ends a transfer that was stopped
             self._transfer.count(place - self._done)
         self._done = place
         return place

@@ -366,7 +366,7 @@ def test_a_store_that_is_complete_before_the_claim_is_not_touched(made: Path, se
             shutil.copytree(made / "a.zarr", server.root / PLACE)
 
     server.watch = arrive
-    with pytest.raises(StoreExistsError, match="another store was pushed to .* meanwhile"):
+    with pytest.raises(StoreExistsError, match=r"another store was pushed to .* meanwhile"):
         _push(made / "b.zarr")
     assert _tree(server.root / PLACE) == expected
 
