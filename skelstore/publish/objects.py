@@ -33,10 +33,11 @@ def push_objects(local: LocalStore, service: ObjectStore, transfer: Transfer, *,
         return 0
     if root not in (None, local.copy.root):
         refuse_root(service, root, force=force)
-    claimed = _claim(local, service, force=force)
+    stale = _find_old_files(local, service) | _claim(local, service, force=force)
+    _refuse_new_root(local, service, root)
     if root not in (None, local.copy.root):
         service.remove(ROOT_KEY)
-    _remove_stale(local, service, claimed)
+    _remove_all(sorted(stale - local.copy.files.keys()), service)
     missing = _missing(local, service)
     transfer.count(sum(entry.size for key, entry in local.copy.files.items() if key not in missing))
     shards_first = [key for key in local.copy.files if key in missing and key != MANIFEST_KEY]
@@ -52,43 +53,55 @@ def push_objects(local: LocalStore, service: ObjectStore, transfer: Transfer, *,
 
 
 def _claim(local: LocalStore, service: ObjectStore, *, force: bool) -> set[str]:
-    """Write which store is being pushed; the files of another one whose push was ended, which ``force`` takes over.
+    """Write which store is being pushed; all files that pushes which were ended may have left.
 
-    Raises StoreExistsError if another store is being pushed and ``force`` is not given.
+    Raises StoreExistsError if another store is being pushed, or a push of it was ended, and ``force`` is not given.
     """
-    claim = Content.of_bytes(_claim_of(local))
-    if service.put(UNFINISHED_KEY, claim, absent=True):
+    if service.put(UNFINISHED_KEY, Content.of_bytes(_claim_of(local, set())), absent=True):
         return set()
-    other = read_small(service, UNFINISHED_KEY, MAX_JSON_BYTES)
-    if other == _claim_of(local):
-        return set()
+    store, files = _read_claim(service)
+    if store == local.copy.identity:
+        return files
     if not force:
         raise StoreExistsError(
             f"another store is being pushed to {service.root}, or a push of it was ended before it was complete "
             f"({UNFINISHED_KEY} is there): repeat that push, choose another URL, or push this store with --force"
         )
-    files = _files_of(other, str(service.root / UNFINISHED_KEY))
-    service.put(UNFINISHED_KEY, claim)
+    service.put(UNFINISHED_KEY, Content.of_bytes(_claim_of(local, files)))
     return files
 
 
-def _claim_of(local: LocalStore) -> bytes:
-    return to_bytes({"store": local.copy.identity, "files": sorted(local.copy.files)})
+def _claim_of(local: LocalStore, left: set[str]) -> bytes:
+    """A claim names the store that is pushed, its files, and those that are ``left`` of others."""
+    return to_bytes({"store": local.copy.identity, "files": sorted(local.copy.files.keys() | left)})
 
 
-def _files_of(claim: bytes | None, place: str) -> set[str]:
-    """The files of the store in a claim. Raises StoreError if it is none."""
-    found = {} if claim is None else from_bytes(claim, place)
-    files = found.get("files", []) if isinstance(found, dict) else []
-    return {key for key in files if isinstance(key, str) and is_key(key)} if isinstance(files, list) else set()
+def _read_claim(service: ObjectStore) -> tuple[str, set[str]]:
+    """The identity of the store that is being pushed, empty if there is none, and the files of the claim.
+
+    Raises StoreError if it is not JSON.
+    """
+    claim = read_small(service, UNFINISHED_KEY, MAX_JSON_BYTES)
+    found = {} if claim is None else from_bytes(claim, str(service.root / UNFINISHED_KEY))
+    files = found.get("files") if isinstance(found, dict) else None
+    if not isinstance(files, list):
+        return "", set()
+    return str(found.get("store")), {key for key in files if isinstance(key, str) and is_key(key)}
 
 
 def _is_claimed(local: LocalStore, service: ObjectStore) -> bool:
-    return read_small(service, UNFINISHED_KEY, MAX_JSON_BYTES) == _claim_of(local)
+    return _read_claim(service)[0] == local.copy.identity
+
+
+def _refuse_new_root(local: LocalStore, service: ObjectStore, seen: bytes | None) -> None:
+    """Raise StoreExistsError if another push has ended between the first look at the root and the claim."""
+    if read_small(service, ROOT_KEY, MAX_JSON_BYTES) not in (seen, local.copy.root):
+        _forget(local, service)
+        raise StoreExistsError(f"another store was pushed to {service.root} meanwhile: choose another URL")
 
 
 def _require_claim(local: LocalStore, service: ObjectStore) -> None:
-    """Raise StoreExistsError if another push has taken over, RemoteError if files are removed meanwhile."""
+    """Raise StoreExistsError if another push has taken over."""
     if _is_claimed(local, service):
         return
     root = read_small(service, ROOT_KEY, MAX_JSON_BYTES)
@@ -99,14 +112,15 @@ def _require_claim(local: LocalStore, service: ObjectStore) -> None:
     )
 
 
-def _remove_stale(local: LocalStore, service: ObjectStore, claimed: set[str]) -> None:
-    """Remove the files of the store that was there, and those of a push that was ended."""
+def _find_old_files(local: LocalStore, service: ObjectStore) -> set[str]:
+    """The files in the manifest at the URL. Raises StoreExistsError if it is not that of a store."""
     manifest = read_small(service, MANIFEST_KEY, MAX_JSON_BYTES)
-    stale = claimed
-    if manifest is not None and manifest != local.copy.manifest:
-        stale |= refuse_manifest(manifest, str(service.root / MANIFEST_KEY)).keys()
-    stale -= local.copy.files.keys()
-    keys = sorted(stale)
+    if manifest in (None, local.copy.manifest):
+        return set()
+    return {*refuse_manifest(manifest, str(service.root / MANIFEST_KEY))}
+
+
+def _remove_all(keys: list[str], service: ObjectStore) -> None:
     for begin in range(0, len(keys), CONNECTIONS):
         run_together([partial(service.remove, key) for key in keys[begin : begin + CONNECTIONS]])
 
@@ -128,7 +142,7 @@ def _put(key: str, local: LocalStore, service: ObjectStore, transfer: Transfer) 
     _require_claim(local, service)
     try:
         service.put(key, local.content(key), transfer)
-    except StoreError:
+    except (StoreError, RemoteError):  # the service refuses bytes that have changed since they were measured
         local.refuse_replaced()
         raise
 

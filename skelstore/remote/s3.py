@@ -24,7 +24,7 @@ from skelstore.errors import MissingPackageError, RemoteError
 from skelstore.remote.objects import TAKEN, ObjectStore, Stored, decode_crc32c, encode_crc32c
 from skelstore.remote.ranges import plan_pieces
 from skelstore.remote.transfers import Content, Digests, Transfer
-from skelstore.remote.transport import SUCCESS, Answer, Request, send
+from skelstore.remote.transport import SUCCESS, Answer, Request, discard, send
 from skelstore.remote.url import Url
 
 T = TypeVar("T")
@@ -269,11 +269,7 @@ class Bucket(ObjectStore):
         self._asked_region = True
         before = self.region
         accept = frozenset((200, 301, 307, 400, 403, 404))
-        answer = send(
-            lambda: Request("HEAD", f"{self._base}/", {}, self.root),
-            lambda response: response.drain_conn(),
-            accept=accept,
-        )
+        answer = send(lambda: Request("HEAD", f"{self._base}/", {}, self.root), discard, accept=accept)
         self._region = answer.headers.get("x-amz-bucket-region", "")
         self._signed.clear()
         return self.region != before

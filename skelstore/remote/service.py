@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from skelstore.errors import RemoteError
-from skelstore.remote.transport import SUCCESS, Answer, Request, TruncatedError, send
+from skelstore.remote.transport import SUCCESS, Answer, Request, TruncatedError, discard, send
 from skelstore.remote.url import Url
 
 Sink = Callable[[int, bytes], None]
@@ -148,8 +148,7 @@ class Service(ABC):
 
         def consume(response: Any) -> Glance | None:
             if response.status == 304:
-                response.drain_conn()
-                response.release_conn()
+                discard(response)
                 return None
             kind, encoding = response.headers.get("Content-Type", ""), _encoding(response)
             if response.status == 200 or encoding:
@@ -215,8 +214,7 @@ def _stream(response: Any, sink: Sink) -> Part:
 
 def _beyond(response: Any) -> Part:
     """No bytes, since the file ends before the range begins (416)."""
-    response.drain_conn()
-    response.release_conn()
+    discard(response)
     total = response.headers.get("Content-Range", "").removeprefix("bytes */")
     return Part(b"", int(total) if total.isdecimal() and len(total) < 19 else 0, _version(response.headers))
 
