@@ -298,14 +298,26 @@ def _jobs(
 
 def _sizes(source: Source, progress: Progress, order: Order | None) -> Iterator[int]:
     """Yield the size of every video of a source, in the order in which they are written, while indexing it."""
-    done = 0
-    while done < source.indexed or source.index_more():
-        sizes = source.sizes()
-        more = (sizes[done:] if order is None else sizes[order]).tolist()
+    for more in _new_sizes(source) if order is None else _shuffled_sizes(source, order):
         progress.add_known(more, complete=False)
         yield from more
-        done += len(more)
     progress.add_known([], complete=True)
+
+
+def _new_sizes(source: Source) -> Iterator[list[int]]:
+    """Yield the sizes of videos as they are indexed."""
+    done = 0
+    while done < source.indexed or source.index_more():
+        more = source.sizes()[done:].tolist()
+        yield more
+        done += len(more)
+
+
+def _shuffled_sizes(source: Source, order: Order) -> Iterator[list[int]]:
+    """Yield the sizes of all videos in a random order, some at a time."""
+    sizes = source.sizes()
+    for start in range(0, len(order), PART_VIDEOS):
+        yield sizes[order[start : start + PART_VIDEOS]].tolist()
 
 
 def _read_top(source: Source) -> _Top:
