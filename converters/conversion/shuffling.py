@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -41,7 +41,7 @@ def shuffled_order(source: Source, seed: int) -> Order:
         raise SourceError(reason)
     index_all(source)
     random = np.random.RandomState(np.random.MT19937(np.random.SeedSequence(seed)))
-    return random.permutation(len(source)).astype(np.int64)
+    return random.permutation(len(source)).astype(np.int64, copy=False)
 
 
 def recorded_seed(about: Mapping[str, Json]) -> int | None:
@@ -79,21 +79,17 @@ def read_ahead(source: Source, positions: Sequence[int]) -> dict[int, tuple[Anno
 def _bytes_of(annotation: Annotation, enough: int) -> int:
     """About the bytes of an annotation in memory; those of a large one are counted until there are ``enough``."""
     total = 0
-    for value in _values(annotation):
-        size = value.nbytes if isinstance(value, np.ndarray) else len(value) if isinstance(value, str | bytes) else 0
-        total += _VALUE_BYTES + size
-        if total >= enough:
-            break
+    containers: list[Collection[Any]] = [annotation.values()]
+    while containers and total < enough:
+        values = containers.pop()
+        total += _VALUE_BYTES * len(values)
+        for value in values:
+            if isinstance(value, np.ndarray):
+                total += value.nbytes
+            elif isinstance(value, str | bytes):
+                total += len(value)
+            elif isinstance(value, list | tuple):
+                containers.append(value)
+            elif isinstance(value, dict):
+                containers.append(value.values())
     return total
-
-
-def _values(annotation: Annotation) -> Iterator[Any]:
-    """An annotation, and all values in it."""
-    waiting: list[Any] = [annotation]
-    while waiting:
-        value = waiting.pop()
-        yield value
-        if isinstance(value, dict):
-            waiting.extend(value.values())
-        elif isinstance(value, list | tuple):
-            waiting.extend(value)
