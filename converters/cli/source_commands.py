@@ -85,9 +85,10 @@ def _take_tracking(options: dict[str, Any]) -> dict[str, Any] | None:
 
 def track_command(store: Path, out: Path, max_persons: int, max_gap: int, interpolate: bool, **options: Any) -> None:
     options["workers"] = options["workers"] or available_cores()
-    opened = Tracked(StoreVideos(store), max_persons, max_gap, interpolate)
+    videos = StoreVideos(store)
+    opened = Tracked(videos, max_persons, max_gap, interpolate)
     with conversion_progress("tracking") as report:
-        convert_source(opened, out, report=report, **options)
+        convert_source(opened, out, shuffle=videos.seed, report=report, **options)
     with skelstore.open(store) as detections:
         known = notes(detections)
     _report_store(out, opened.dialect, known)
@@ -118,7 +119,7 @@ def derive_command(
     options["workers"] = options["workers"] or available_cores()
     opened = RawStore(store, recipe=recipe, task=task, skip_broken=skip_broken)
     with conversion_progress("deriving") as report:
-        convert_source(opened, out, report=report, **options)
+        convert_source(opened, out, shuffle=opened.seed, report=report, **options)
     _report_store(out, opened.dialect)
 
 

@@ -11,7 +11,7 @@ import os
 import secrets
 import shutil
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 from converters.conversion.reporting import report_to_parent
 from converters.conversion.sending import Sent, received, send
+from converters.conversion.shuffling import Order, files_of, read_ahead
 from converters.conversion.source import SkippedVideoError, Source, refusal
 from skelstore.errors import SourceError, UnsupportedValueError
 from skelstore.format.schema import FORMAT_VERSION
@@ -29,18 +30,27 @@ from skelstore.write.part_records import find_part, keep_part
 from skelstore.write.parts import Part, PartWriter
 from skelstore.write.planning import Plan
 
+SEED_KEY = "shuffle"
+"""Key of the seed in the identity of a part of a shuffled store."""
 SHOWN_PROBLEMS = 20
 """Maximum number of problems that a conversion reports."""
 
 
 class Job(NamedTuple):
-    """The videos ``start`` to ``stop`` of the source, to be written to ``folder`` as part ``number`` (from 0)."""
+    """The videos ``start`` to ``stop`` of a store, to be written to ``folder`` as part ``number`` (from 0)."""
 
     number: int
     start: int
     stop: int
     folder: Path
     identity: Json
+    order: Order | None = None
+    """Their positions in the source; None if the store has the order of the source."""
+
+    @property
+    def positions(self) -> Sequence[int]:
+        """The positions of the videos in the source, in the order in which they are written."""
+        return range(self.start, self.stop) if self.order is None else self.order.tolist()
 
 
 class Outcome(NamedTuple):
@@ -53,11 +63,18 @@ class Outcome(NamedTuple):
     """Whether an earlier run had finished the part."""
 
 
-def identity_of(source: Source, plan: Plan, start: int, stop: int) -> Json:
-    """What a part is made from, and how; parts with the same identity are the same."""
-    files = source.files(start, stop)
-    named = [os.path.abspath(file) for file in files], [source.place(i) for i in range(start, stop)]
-    return {
+def identity_of(
+    source: Source, plan: Plan, start: int, stop: int, order: Order | None = None, seed: int | None = None
+) -> Json:
+    """What a part is made from, and how; parts with the same identity are the same.
+
+    ``order`` are the positions of its videos in the source, shuffled with ``seed``.
+    """
+    positions: Sequence[int] = range(start, stop) if order is None else order.tolist()
+    files = files_of(source, positions)
+    named = [os.path.abspath(file) for file in files], [source.place(i) for i in positions]
+    shuffled = {} if seed is None else {SEED_KEY: seed}
+    return shuffled | {
         "version": [version("skelstore"), FORMAT_VERSION],
         "dialect": source.dialect,
         "source": file_name(source.path),
@@ -124,22 +141,24 @@ def write_part(source: Source, plan: Plan, job: Job, report: Callable[[int], Non
     writer = PartWriter(attempt, plan)
     problems: list[str] = []
     left_out: list[Json] = []
+    positions = job.positions
     try:
-        for i in range(job.start, job.stop):
+        ahead = {} if job.order is None else read_ahead(source, positions)
+        for written, i in enumerate(positions):
             try:
-                annotation, origin = source.video(i)
-                writer.add(annotation, origin)
+                annotation, origin = ahead.pop(i) if i in ahead else source.video(i)
+                writer.add(annotation, origin, None if job.order is None else i)
             except SkippedVideoError as error:
                 left_out.append({"index": i, "name": error.name, "reason": error.reason})
             except (SourceError, UnsupportedValueError) as error:
                 problems.append(refusal(source, error, i))
                 if len(problems) == SHOWN_PROBLEMS:
                     break
-            report(i + 1 - job.start)
+            report(written + 1)
         if problems or not writer.videos:
             return Outcome(None, problems, left_out)
         part = writer.close()
-        if _state(source.files(job.start, job.stop)) != job.identity["state"]:
+        if _state(files_of(source, positions)) != job.identity["state"]:
             raise SourceError(f"{source.path}: the source has changed while it was converted: convert it again")
         return Outcome(keep_part(part, job.folder, job.identity, left_out), [], left_out)
     finally:

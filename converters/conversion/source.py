@@ -115,13 +115,20 @@ class Source(Protocol):
         """
         ...
 
+    def in_order(self) -> str | None:
+        """A sentence that says why reading the videos in another order would take much longer, and what to do.
+
+        None if they can be read in any order.
+        """
+        ...
+
     def close(self) -> None:
         """Close open files."""
         ...
 
 
 class KnownAtOnce(Sized):
-    """Base class of sources that know all their videos when they are opened."""
+    """Base class of sources that know all their videos when they are opened, and read them in any order."""
 
     @property
     def indexed(self) -> int:
@@ -129,6 +136,9 @@ class KnownAtOnce(Sized):
 
     def index_more(self) -> bool:
         return False
+
+    def in_order(self) -> str | None:
+        return None
 
 
 def index_all(source: Source) -> None:

@@ -84,5 +84,8 @@ class OnlineSource:
         }
         return {**self._source.description(), "downloaded": found}
 
+    def in_order(self) -> str | None:
+        return self._source.in_order()
+
     def close(self) -> None:
         self._source.close()

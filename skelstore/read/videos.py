@@ -14,11 +14,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from skelstore.errors import AmbiguousVideoError, FieldNotFoundError, SplitNotFoundError
+from skelstore.errors import AmbiguousVideoError, FieldNotFoundError, SplitNotFoundError, StoreError
 from skelstore.format import values
-from skelstore.format.schema import INTERNAL_COLUMNS, LAYOUT_COLUMN, ORIGIN_COLUMNS, Origin
+from skelstore.format.schema import INTERNAL_COLUMNS, LAYOUT_COLUMN, ORIGIN_COLUMNS, POSITION_COLUMN, VIDEOS_KEY, Origin
 from skelstore.read.identifiers import identifier
 from skelstore.read.reader import Reader
+from skelstore.read.table import numeric_column
 from skelstore.splits import hashed
 from skelstore.wording import closest, counted, kind_of, shown
 
@@ -202,6 +203,25 @@ def origins(reader: Reader, rows: NDArray[np.int64]) -> list[Origin | None]:
     columns = reader.table.select(ORIGIN_COLUMNS).take(pa.array(rows))
     cells = zip(*(columns[column].to_pylist() for column in ORIGIN_COLUMNS), strict=True)
     return [None if file is None else Origin(file, position, keys) for file, position, keys in cells]
+
+
+def source_positions(reader: Reader) -> NDArray[np.int64] | None:
+    """The position in the source of each video of the table, int64 [videos]; None if they are in the source's order.
+
+    Raises StoreError if a video has none.
+    """
+    if POSITION_COLUMN not in reader.table.column_names:
+        return None
+    if reader.table[POSITION_COLUMN].null_count:
+        raise StoreError(f"{reader.path / VIDEOS_KEY}: videos have no {POSITION_COLUMN}: convert the source again")
+    return numeric_column(reader.table, POSITION_COLUMN, pa.int64())
+
+
+def ranks_of(positions: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The rank of each position among them, from 0, int64 [n]."""
+    ranks = np.empty(len(positions), np.int64)
+    ranks[np.argsort(positions, kind="stable")] = np.arange(len(positions))
+    return ranks
 
 
 def filters_videos(valid_ratio: Any) -> TypeGuard[float]:

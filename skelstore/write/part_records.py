@@ -73,11 +73,28 @@ def keep_part(part: Part, folder: Path, identity: Json, left_out: list[Json]) ->
     return replace(part, folder=folder)
 
 
+def recorded_identity(folder: Path) -> dict[str, Json] | None:
+    """The identity that the record of a part states; None if it has no record that is whole. No other file is read."""
+    try:
+        identity = _content(folder)["identity"]
+    except (SkelstoreError, OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return identity if isinstance(identity, dict) else None
+
+
+def _content(folder: Path) -> dict[str, Json]:
+    """The record of a part. Raises ValueError, and others, if it is not whole."""
+    content: dict[str, Json] = from_bytes((folder / PART_RECORD_KEY).read_bytes(), PART_RECORD_KEY)
+    if content.pop("checksum") != _checksum(content):
+        raise ValueError("the checksum is wrong")
+    return content
+
+
 def find_part(folder: Path, identity: Json) -> KeptPart | None:
     """The finished part in ``folder``; None unless its record has this identity and every file matches the record."""
     try:
-        content = from_bytes((folder / PART_RECORD_KEY).read_bytes(), PART_RECORD_KEY)
-        if content.pop("checksum") != _checksum(content) or content["identity"] != identity:
+        content = _content(folder)
+        if content["identity"] != identity:
             return None
         part = Part(
             folder,
