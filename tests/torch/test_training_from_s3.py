@@ -117,33 +117,24 @@ def expected(local: Path) -> Callable[[bool, int], Losses]:
 # --- start methods ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("method", "persistent", "workers"),
-    [
-        *(("fork", False, 2), ("fork", True, 2), ("forkserver", False, 2), ("forkserver", True, 2)),
-        *(("spawn", False, 1), ("spawn", True, 2)),  # each import of PyTorch takes seconds
-    ],
-)
+@pytest.mark.parametrize(("method", "workers"), [("fork", 2), ("forkserver", 2), ("spawn", 1)])
 def test_losses_and_random_numbers_are_those_of_the_folder(
-    url: str,
-    local: Path,
-    expected: Callable[[bool, int], Losses],
-    method: str,
-    persistent: bool,
-    workers: int,
-    monkeypatch: pytest.MonkeyPatch,
+    url: str, local: Path, expected: Callable[[bool, int], Losses], method: str, workers: int, tmp_path: Path
 ) -> None:
     """The parent has read before it starts its workers, so that its connections are open; most is not in the cache."""
-    dataset = SkeletonDataset(url, transform=turned)
-    dataset[0], dataset.__getitems__([1, 30])
-    # Else each of its workers takes as long as a spawned one.
-    monkeypatch.setattr(forkserver._forkserver, "_preload_modules", ["skelstore.torch"])  # type: ignore[attr-defined]
-    options = {"multiprocessing_context": method, "persistent_workers": persistent, "num_workers": workers}
-    found = losses(dataset, **options)
-    assert found == expected(persistent, workers)
-    assert len(found.steps) == 14
-    assert len(set(found.drawn)) == 80
-    assert_exact(list(dataset.stores[0]), list(skelstore.open(local)))
+    with pytest.MonkeyPatch.context() as patch:
+        # Else each of its workers takes as long as a spawned one.
+        patch.setattr(forkserver._forkserver, "_preload_modules", ["skelstore.torch"])  # type: ignore[attr-defined]
+        for persistent in (False, True):
+            store = skelstore.open(url, cache=tmp_path / f"cold {persistent}")
+            dataset = SkeletonDataset(store, transform=turned)
+            dataset[0], dataset.__getitems__([1, 30])
+            options = {"multiprocessing_context": method, "persistent_workers": persistent, "num_workers": workers}
+            found = losses(dataset, **options)
+            assert found == expected(persistent, workers)
+            assert len(found.steps) == 14
+            assert len(set(found.drawn)) == 80
+            assert_exact(list(store), list(skelstore.open(local)))
 
 
 def test_the_main_process_alone(url: str, local: Path) -> None:
