@@ -51,8 +51,8 @@ class SkelStorePoseDataset(PoseDataset):
 
     ``ann_file`` is the path of the store, or its URL. ``data_root`` is prepended if ``ann_file`` is relative; it may be
     a URL, too. The ``video`` entry of ``data_prefix`` is used; ``skeleton`` is not, since the store holds the
-    skeletons. ``serialize_data`` has no effect, since there is nothing to serialize. If
-    ``get_subset`` is called with the number of all videos, it returns all of them, while PoseDataset's fails.
+    skeletons. ``serialize_data`` has no effect, since there is nothing to serialize. If ``get_subset`` is called with
+    the number of all videos, it returns all of them, while PoseDataset's fails.
 
     As upstream, ``box_thr`` has no effect unless ``valid_ratio`` is a float above 0; ``Store.decompressed`` differs.
 
