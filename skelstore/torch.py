@@ -37,10 +37,10 @@ Source = str | os.PathLike[str] | Store
 class SkeletonDataset(Dataset):
     """The videos of one store, or of several stores in order, as a map-style data set.
 
-    ``source`` is a store, a view of a store, a path, or a list of these. ``split``, ``valid_ratio`` and ``box_thr``
-    select videos and boxes as PYSKL's PoseDataset does: ``box_thr`` has no effect unless ``valid_ratio`` is a float
-    above 0. An item is the annotation: with ``decompress`` as ``Store.decompressed`` returns it (``squeeze`` and
-    ``max_person`` are its options), otherwise as it is in the store, with ``anno_inds`` if boxes are filtered.
+    ``source`` is a store, a view of a store, a path, a URL, or a list of these. ``split``, ``valid_ratio`` and
+    ``box_thr`` select videos and boxes as PYSKL's PoseDataset does: ``box_thr`` has no effect unless ``valid_ratio`` is
+    a float above 0. An item is the annotation: with ``decompress`` as ``Store.decompressed`` returns it (``squeeze``
+    and ``max_person`` are its options), otherwise as it is in the store, with ``anno_inds`` if boxes are filtered.
 
     ``frames``, if given, is called with the video's number of frames T and returns the frames to read (integers [n], a
     slice or a range). ``keypoint`` and ``keypoint_score`` then have only these frames, ``[:, frames]``, and only the

@@ -6,7 +6,7 @@ import os
 from collections.abc import Collection, Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from converters.conversion.source import Source
 from converters.dialects import (
@@ -132,7 +132,7 @@ def open_source(
     for value in given.values():
         if isinstance(value, str | os.PathLike):
             local_path(value, SourceError)
-    path = local_path(cast("str | os.PathLike[str]", path), SourceError) if source is None else source.path
+    path = local_path(path, SourceError) if source is None else source.path
     _require_source(path)
     if dialect is not None and dialect not in DIALECTS:
         raise SourceError(

@@ -62,6 +62,9 @@ _KINDS = {
 
 
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+(.*)", re.DOTALL)
+_SECRETS = re.compile(r"(?<=//)[^/?#]*@|\?.*", re.DOTALL)
+"""What a message leaves out of a URL: name, password, and query."""
+
 _SCHEMES = frozenset(
     {
         *("http", "https", "ftp", "sftp", "ssh", "file", "memory"),
@@ -86,7 +89,7 @@ def local_path(path: str | os.PathLike[str], error: type[SkelstoreError] = Store
     url = text if text.startswith(f"{scheme}://") else f"{scheme}://{rest}"
     remedy = "download it first, or give a local path; `skelstore pull` and `skelstore push` copy stores"
     remedy = "leave out file://" if scheme.lower() == "file" else remedy
-    raise error(f"{url} is a URL; expected the path of a local file or folder: {remedy}")
+    raise error(f"{_SECRETS.sub('', url)} is a URL; expected the path of a local file or folder: {remedy}")
 
 
 def open_regular(path: str | os.PathLike[str], flags: int = os.O_RDONLY) -> int:

@@ -33,6 +33,13 @@ class Url:
     def __str__(self) -> str:
         return f"{self.scheme}://{self.host}{self.path}"
 
+    def __fspath__(self) -> str:
+        """Raise StoreError: what takes a path of this machine cannot take a URL, which is ``str(url)``."""
+        raise StoreError(
+            f"{self} is a URL, not a path of this machine: use str(…) for its text, or copy the store with skelstore "
+            "pull"
+        )
+
     def __truediv__(self, key: str) -> Url:
         if not key:
             return self

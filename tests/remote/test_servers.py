@@ -8,7 +8,6 @@ import multiprocessing
 import os
 import re
 import shutil
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -64,37 +63,6 @@ def _check(url: str, made: Path) -> None:
     assert not download(parse_url(f"{url}/videos.arrow")).downloaded
     with pytest.raises((StoreNotFoundError, RemoteError), match="nothing"):
         skelstore.open(url.replace("s.zarr", "nothing.zarr"))
-
-
-@pytest.fixture(scope="module")
-def moto_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The endpoint of moto's server, which accepts small parts of files.
-
-    Without the package crc32c, moto answers another checksum under this name.
-    """
-    pytest.importorskip("botocore", reason="botocore (skelstore[remote]) is not installed")
-    pytest.importorskip("moto", reason="moto[server] is not installed")
-    port = free_port()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("S3_UPLOAD_PART_MIN_SIZE", "1")
-        module = tmp_path_factory.mktemp("modules") / "crc32c.py"
-        module.write_text("from google_crc32c import value as crc32c\n")
-        patch.setenv("PYTHONPATH", str(module.parent))
-        command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-        with running(command, port) as endpoint:
-            yield endpoint
-
-
-@pytest.fixture
-def s3(moto_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """An endpoint with an empty bucket; it and the credentials come from the environment alone."""
-    settings = {"ENDPOINT_URL": moto_url, "ACCESS_KEY_ID": "a", "SECRET_ACCESS_KEY": "b", "SESSION_TOKEN": "c"}
-    for name, value in settings.items():
-        monkeypatch.setenv(f"AWS_{name}", value)
-    with urllib3.PoolManager() as pool:
-        pool.request("POST", f"{moto_url}/moto-api/reset")
-        pool.request("PUT", f"{moto_url}/bucket")
-    return moto_url
 
 
 def test_s3(made: Path, s3: str) -> None:
