@@ -65,7 +65,7 @@ def verify(
         raise StoreError(f"level {level!r}; expected one of {', '.join(LEVELS)}{closest(level, LEVELS)}")
     share(subset, 0)
     try:
-        reader = Reader(locate(path), "always")
+        reader = Reader(locate(path), "always", in_parts=False)
     except SkelstoreError as error:
         return [str(error)]
     try:
