@@ -67,11 +67,16 @@ def measure_open(file: BinaryIO) -> FileEntry:
     return FileEntry(size, crc)
 
 
-def measure_blocks(path: Path, size: int) -> Blocks:
-    """The checksums of the blocks of a file of ``size`` bytes."""
+def table_block_bytes(size: int) -> int:
+    """The size of the blocks of a table of ``size`` bytes."""
     block_bytes = LEAST_TABLE_BLOCK
     while size > block_bytes * MOST_TABLE_BLOCKS:
         block_bytes *= 2
+    return block_bytes
+
+
+def measure_blocks(path: Path, block_bytes: int) -> Blocks:
+    """The checksums of the blocks of a file."""
     checksums = bytearray()
     with open(path, "rb", opener=open_regular) as file:
         while block := file.read(block_bytes):

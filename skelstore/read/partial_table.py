@@ -41,7 +41,7 @@ class PartialTable:
         try:
             self.raw: pa.Table = load_parts(parts.buffer, lambda start, stop: parts.provide([(start, stop)]))
         except StoreError as error:
-            if place in str(error):
+            if type(error) is not StoreError:  # not one of fetching
                 raise
             raise StoreError(
                 f"{place} is not an Arrow file that the format allows ({error}): convert the source again"
@@ -214,4 +214,6 @@ class RowGroups:
                     text.check(*run)
                 self._check(*run)
         except StoreError as error:
-            raise error if self._place in str(error) else StoreError(f"{self._place}: {error}") from error
+            if type(error) is not StoreError or self._place in str(error):
+                raise
+            raise StoreError(f"{self._place}: {error}") from error

@@ -32,7 +32,8 @@ def write_table(table: pa.Table, path: Path) -> FileEntry:
     entry = disk.seal_file(path)
     if entry.size < checksums.TABLE_BLOCKS_FROM:
         return entry
-    return dataclasses.replace(entry, blocks=checksums.measure_blocks(path, entry.size))
+    blocks = checksums.measure_blocks(path, checksums.table_block_bytes(entry.size))
+    return dataclasses.replace(entry, blocks=blocks)
 
 
 def name_index(hashes: pa.ChunkedArray) -> pa.Table:
