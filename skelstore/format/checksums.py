@@ -14,7 +14,7 @@ from skelstore.format.files import open_regular
 
 _BLOCK_BYTES = 1 << 20
 
-TABLE_BLOCKS_FROM = 4 << 20
+TABLE_BLOCKS_FROM = 1 << 20
 """Tables of at least this number of bytes get a checksum per block, so that a reader can fetch a part of one."""
 
 LEAST_TABLE_BLOCK = 4 << 10

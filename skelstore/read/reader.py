@@ -56,6 +56,7 @@ from skelstore.read.table import (
     COPIED_BYTES,
     SPLITS_TYPES,
     WHOLE_BYTES,
+    WHOLE_NAMES_BYTES,
     check_types,
     check_values,
     column_reader,
@@ -458,8 +459,8 @@ class Reader:
         keys = [VIDEOS_KEY, *(f"{name}/{ROOT_KEY}" for name in self.metadata.fields)]
         keys += [key for key in (NAMES_KEY, SPLITS_KEY) if key in listed and listed[key].size <= COPIED_BYTES]
         parts = {}
-        for key in (VIDEOS_KEY, NAMES_KEY) if self._in_parts else ():
-            if key in listed and listed[key].blocks is not None and listed[key].size > WHOLE_BYTES:
+        for key, most in ((VIDEOS_KEY, WHOLE_BYTES), (NAMES_KEY, WHOLE_NAMES_BYTES)) if self._in_parts else ():
+            if key in listed and listed[key].blocks is not None and listed[key].size > most:
                 parts[key] = listed[key]
         copies = {key: (listed[key].size, listed[key].crc32c) for key in keys if key in listed and key not in parts}
         self.files.fetch_copies(copies, parts)

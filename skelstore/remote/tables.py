@@ -31,13 +31,17 @@ from skelstore.format.files import FileParts
 from skelstore.remote.cache import Cache
 from skelstore.remote.fetching import PATIENCE
 from skelstore.remote.locks import try_lock, unlock
-from skelstore.remote.ranges import GAP_BYTES, plan_requests
+from skelstore.remote.ranges import plan_requests
 from skelstore.remote.service import Service
 from skelstore.remote.transport import CONNECTIONS, run_together
 from skelstore.remote.url import Url
 
 END_BYTES = 16 << 10
 """What is fetched of both ends of a table when it is opened: mostly all that an Arrow file says about its columns."""
+
+GAP_BYTES = 32 << 10
+"""Up to this number of bytes between two blocks are fetched with them. A row needs a block of each column, all at once,
+so the gaps of shards would make a few MB of two rows."""
 
 _VERIFIED_BYTES = 1 << 20
 """Blocks are read together up to this size to verify them."""

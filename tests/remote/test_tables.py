@@ -39,6 +39,7 @@ SIZES = {
     (checksums, "TABLE_BLOCKS_FROM"): 0,
     (checksums, "LEAST_TABLE_BLOCK"): 64,
     (reading, "WHOLE_BYTES"): -1,
+    (reading, "WHOLE_NAMES_BYTES"): -1,
     (partial_table, "GROUP_ROWS"): 8,
     (tables, "GAP_BYTES"): 64,
     (tables, "END_BYTES"): 64,
