@@ -63,8 +63,11 @@ class NameIndex:
             self._fetch_bucket(self._parts, bucket)
         stop = start(bucket + 1) if bucket + 1 < count else count
         candidates = [video(place) for place in range(start(bucket), stop)]
-        if self._groups is not None:
+        if self._groups is not None and len(candidates) == 1:
             self._groups.provide(candidates)
+        elif self._groups is not None and self._column is not None:
+            # Not the rows of all: they would take more requests than are sent at once.
+            self._groups.provide_texts(self._column, candidates)
         frame_dir = self._frame_dir
         rows = []
         for row in candidates:

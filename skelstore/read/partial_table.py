@@ -6,7 +6,8 @@ table that is read as a whole.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -185,6 +186,16 @@ class RowGroups:
         for start, stop in runs:
             self.ready[start:stop] = 1
 
+    def provide_texts(self, name: str, rows: Iterable[int]) -> None:
+        """Make the cells of one column of text ready, with those of their groups. Raises as ``provide`` does."""
+        groups = {row // self.group_rows for row in rows}
+        runs = [
+            (group * self.group_rows, min((group + 1) * self.group_rows, self._rows))
+            for group in sorted(groups)
+            if not self.ready[group]
+        ]
+        self._fetch([], [text for text in self._texts if text.name == name], runs)
+
     def reader(self, column: NDArray[Any]) -> Callable[[int], Any]:
         """A function from a row to its value in a column; the row is made ready before."""
         ready, group_rows, provide, item = self.ready, self.group_rows, self.provide, column.item
@@ -197,22 +208,36 @@ class RowGroups:
         return read
 
     def _provide(self, runs: Sequence[tuple[int, int]]) -> None:
+        self._fetch(self._numbers, self._texts, runs)
+        with self._placed():
+            for run in runs:
+                self._check(*run)
+
+    def _fetch(
+        self, numbers: Iterable[tuple[int, int]], texts: Iterable[_Text], runs: Sequence[tuple[int, int]]
+    ) -> None:
+        """Fetch runs of rows of some columns, and check the texts in them."""
         table = self._table
         spans = [
             (start + first * bits // 8, start + (stop * bits + 7) // 8)
-            for start, bits in self._numbers
+            for start, bits in numbers
             for first, stop in runs
         ]
-        for text in self._texts:
+        for text in texts:
             spans += [text.offset_span(*run) for run in runs]
             spans += [text.guessed_span(*run) for run in runs]
         table.provide(spans)
-        try:
-            table.provide(text.span(*run) for text in self._texts for run in runs)
+        with self._placed():
+            table.provide(text.span(*run) for text in texts for run in runs)
             for run in runs:
-                for text in self._texts:
+                for text in texts:
                     text.check(*run)
-                self._check(*run)
+
+    @contextmanager
+    def _placed(self) -> Iterator[None]:
+        """Let a StoreError about what is in the table name the file; those of fetching do."""
+        try:
+            yield
         except StoreError as error:
             if type(error) is not StoreError or self._place in str(error):
                 raise
