@@ -16,7 +16,8 @@ from skelstore.read.compiled import Places
 class Gatherer:
     """Plans what is read for videos, and fetches it.
 
-    ``layout`` returns the layout of the video at a row, ``fields_of`` the names of the arrays of a layout.
+    ``layout`` returns the layout of the video at a row, ``fields_of`` the names of the arrays of a layout. ``provide``
+    fetches what is missing of some rows of the table, if that is fetched in parts.
     """
 
     def __init__(
@@ -26,16 +27,21 @@ class Gatherer:
         places: Places,
         layout: Callable[[int], int],
         fields_of: Callable[[int], Iterable[str]],
+        provide: Callable[[Iterable[int]], None] | None = None,
     ) -> None:
         self._files = files
         self._arrays = arrays
         self._places = places
         self._layout = layout
         self._fields_of = fields_of
+        self._provide = provide
 
     def spans(self, rows: Iterable[int]) -> Iterator[tuple[str, ChunkSpan]]:
         """The chunks that hold the arrays of some videos: the array and the span; some may be named twice."""
         by_layout: dict[int, list[int]] = {}
+        if self._provide is not None:
+            rows = list(rows)
+            self._provide(rows)
         for row in rows:
             by_layout.setdefault(self._layout(row), []).append(row)
         for layout, alike in by_layout.items():

@@ -401,7 +401,7 @@ class Store:
         """
         try:
             # Of all videos: the table of a view would be a copy.
-            chosen = videos.matching(self._reader, videos.whole_table(self._reader), expression)
+            chosen = videos.matching(self._reader, videos.table_for(self._reader, expression), expression)
         except TypeError:
             if self._rows is None:
                 raise
