@@ -293,6 +293,14 @@ class StoreFiles(ABC):
     def fetch_chunks(self, wanted: Sequence[tuple[Any, int, int]]) -> None:
         """Make chunks of shards present (``Shard``, first, last + 1), all at once."""
 
+    def fetch_ahead(self, wanted: Sequence[tuple[Any, int, int]], goes_on: Callable[[], bool]) -> None:
+        """For files at a URL: fetch missing chunks, which are needed later, while ``goes_on()``."""
+        return
+
+    def ahead_bytes(self) -> int:
+        """For files at a URL: how many bytes may be fetched before they are needed."""
+        return 0
+
     def compare_sizes(self, sizes: Mapping[str, int]) -> Iterator[str]:
         """For files at a URL: a sentence for each that is missing or has another size."""
         return iter(())

@@ -104,6 +104,12 @@ class ArrayReader:
         """Whether the index of a shard has been read."""
         return number in self._shards
 
+    @property
+    def stored_row_bytes(self) -> float:
+        """The mean size of a row in the shards, by the manifest; the rows that only fill up shards count, too."""
+        size = sum(entry.size for key, entry in self._manifest.items() if key.startswith(f"{self._name}/"))
+        return size / max(self.metadata.rows, 1)
+
     def shard_entry(self, number: int) -> tuple[str, ShardFile, int] | None:
         """The key of a shard, its entry in the manifest, and the number of its chunks; None if there is no entry."""
         key = f"{self._name}/{self.metadata.shard_key(number)}"
@@ -135,7 +141,7 @@ class ArrayReader:
                 raise DamageError(f"{file.path}: an uncompressed chunk does not have {self._chunk_bytes} bytes")
             if self.check == "never" and shard.present is None:  # of a copy, nobody has seen all bytes
                 shard.checked[:] = b"\1" * len(shard.checked)
-            self._shards[number] = shard
+            return self._shards.setdefault(number, shard)  # another thread may have been faster
         return shard
 
     def check_shard(self, number: int) -> None:

@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import stat
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -69,6 +71,12 @@ _LARGE = 1 << 30
 """A video of more than this number of bytes may not fit in memory."""
 
 E = TypeVar("E", bound=SkelstoreError)
+
+_FIRST_RUN_BYTES, _RUN_BYTES = 128 << 10, 8 << 20
+"""About how much is fetched at once of a remote store that is read in order: at first, and later on."""
+
+_RUN_VIDEOS = 1024
+"""Maximum number of videos that are fetched at once of a remote store that is read in order."""
 
 _OPENINGS = 20
 """Maximum number of attempts to open a store that is being replaced."""
@@ -217,6 +225,28 @@ class Reader:
         if self.is_remote:
             self.gatherer.fetch(rows)
 
+    def fetch_fields(self, row: int, keys: Iterable[Any]) -> None:
+        """Fetch at once what a remote store lacks of the arrays at some keys of a video."""
+        if self.is_remote:
+            names = self._assembler.fields(self._layout(row))
+            self.gatherer.fetch_fields(row, [names[key] for key in keys if key in names])
+
+    def fetched(self, rows: Iterable[int]) -> Iterator[int]:
+        """The rows, of which runs are fetched at once before they are yielded: short ones first, then longer ones.
+
+        An error of a later video is left to whoever reads that video.
+        """
+        rows = iter(rows)
+        coming: list[int] = []
+        most = _FIRST_RUN_BYTES
+        while coming := coming + list(islice(rows, max(_RUN_VIDEOS - len(coming), 0))):
+            count = max(int(np.cumsum(self.gatherer.sizes(coming)).searchsorted(most, "right")), 1)
+            with contextlib.suppress(StoreError, RemoteError):
+                self.gatherer.fetch(coming[:count])
+            yield from coming[:count]
+            coming = coming[count:]
+            most = min(2 * most, _RUN_BYTES)
+
     def close(self) -> None:
         """Close open files and maps; the next read opens them again."""
         self.files.close()
@@ -268,12 +298,21 @@ class Reader:
             numbers = self._frame_numbers.setdefault(
                 names["frame_inds"], FrameNumbers(self.arrays[names["frame_inds"]])
             )
+            self.fetch_fields(row, ["frame_inds"])
             chosen = numbers.rows(wanted, starts["frame_inds"], total)
         else:
             raise FieldNotFoundError(
                 f"{self.path}: the video at position {row} has neither keypoint [M, T, V, C] nor keypoint [N, V, C] "
                 "with frame_inds, so its frames cannot be selected"
             )
+        keys = list(keys)
+        if self.is_remote:
+            runs = [(names[key], starts[key], math.prod(dims[key])) for key in keys if key in names.keys() - per_frame]
+            for key in per_frame.keys() & keys:
+                persons, length = per_frame[key]
+                planned = frames.plan_runs(self.arrays[names[key]], starts[key], persons, length, chosen)
+                runs += [(names[key], *run) for run in planned]
+            self.gatherer.fetch_runs(runs)
         annotation: Annotation = {}
         for key in keys:
             if key not in per_frame:
@@ -301,7 +340,10 @@ class Reader:
         if count is None or (len(rows) and not 0 <= rows.min() <= rows.max() < count):
             return None
         name = self._assembler.fields(self._layout(row))[key]
-        return frames.read_rows(self.arrays[name], int(self._places[name][0][row]), 1, count, rows)
+        array, first = self.arrays[name], int(self._places[name][0][row])
+        if self.is_remote:
+            self.gatherer.fetch_runs((name, *run) for run in frames.plan_runs(array, first, 1, count, rows))
+        return frames.read_rows(array, first, 1, count, rows)
 
     def numbers(self, *path: Any) -> np.ndarray[Any, Any]:
         """The number at a path of keys in each annotation, float64 [videos]; NaN if there is no number."""

@@ -21,10 +21,10 @@ from skelstore.remote.transport import run_together
 from skelstore.wording import counted
 
 PATIENCE = 60.0
-"""Seconds to wait for bytes that another process is fetching, before they are fetched here, too."""
+"""Seconds without progress to wait for bytes that somebody else is fetching, before they are fetched here, too."""
 
-_SHORT_PAUSE, _LONG_PAUSE = 0.002, 0.05
-"""Seconds between looks at what another process is fetching."""
+_SHORT_PAUSE, _LONG_PAUSE = 0.002, 0.02
+"""Seconds between looks at what somebody else is fetching."""
 
 _SHARDS_AT_ONCE = 128
 """Maximum number of copies that are open for writing."""
@@ -55,16 +55,12 @@ class Fetcher:
     def provide(self, wanted: Iterable[tuple[Shard, int, int]]) -> None:
         """Fetch chunks (shard, first, last + 1) that are missing, all at once.
 
-        Those that another process is fetching are waited for.
+        Those that another process or thread is fetching are waited for.
         Afterwards ``shard.present`` has all of them. A copy that was evicted is replaced by a new one.
         Raises DamageError, with URL and key, if what arrives is not what the manifest names, StoreReplacedError if the
         store was replaced, and RemoteError.
         """
-        spans: dict[int, tuple[Shard, list[tuple[int, int]]]] = {}
-        for shard, first, stop in wanted:
-            if shard.present is not None and shard.present.find(0, first, min(stop, len(shard.checked))) >= 0:
-                spans.setdefault(id(shard), (shard, []))[1].append((first, min(stop, len(shard.checked))))
-        groups = list(spans.values())
+        groups = _by_shard(wanted)
         for start in range(0, len(groups), _SHARDS_AT_ONCE):
             group = groups[start : start + _SHARDS_AT_ONCE]
             for attempt in range(_RENEWALS):
@@ -78,12 +74,27 @@ class Fetcher:
                     for shard, _ in group:
                         renew_if_evicted(shard)
 
+    def provide_ahead(self, wanted: Iterable[tuple[Shard, int, int]], goes_on: Callable[[], bool]) -> None:
+        """Fetch chunks that are missing and that nobody is fetching, by one request after another in this thread.
+
+        All of a shard are claimed first, so that readers wait for them. ``goes_on`` is asked before each request.
+        Raises as ``provide`` does, and EvictedError if a copy is evicted.
+        """
+        for shard, chunks in _by_shard(wanted):
+            renew_if_evicted(shard)
+            with copy_of(shard).writable() as fd:
+                jobs, _ = self._claim_chunks(shard, chunks, fd, False)
+                for job in jobs:
+                    if not goes_on():
+                        return
+                    job()
+
     def _claim_and_fetch(self, copies: Sequence[tuple[ShardCopy, Callable[..., Any]]]) -> None:
         """Let each copy claim what it lacks, fetch that, and repeat until nothing is missing.
 
         Nothing is waited for while a claim is held, so processes cannot wait for each other.
         """
-        end, pause = time.monotonic() + PATIENCE, _SHORT_PAUSE
+        end, pause, before = time.monotonic() + PATIENCE, _SHORT_PAUSE, -1
         with ExitStack() as stack:
             opened = [(stack.enter_context(copy.writable()), claim) for copy, claim in copies]
             while True:
@@ -97,6 +108,9 @@ class Fetcher:
                     run_together(jobs)
                     pause = _SHORT_PAUSE
                 elif held:
+                    there = sum(copy.present.count(1) for copy, _ in copies)
+                    if there != before:
+                        end, before = time.monotonic() + PATIENCE, there
                     time.sleep(pause)
                     pause = min(1.5 * pause, _LONG_PAUSE)
                 else:
@@ -280,6 +294,16 @@ class _Whole:
 def copy_of(shard: Shard) -> ShardCopy:
     """The copy that a shard of a remote store is read from."""
     return cast(ShardCopy, shard.file)
+
+
+def _by_shard(wanted: Iterable[tuple[Shard, int, int]]) -> list[tuple[Shard, list[tuple[int, int]]]]:
+    """The chunks (first, last + 1) of each shard, without runs of which this process knows that they are there."""
+    groups: dict[int, tuple[Shard, list[tuple[int, int]]]] = {}
+    for shard, first, stop in wanted:
+        stop = min(stop, len(shard.checked))
+        if shard.present is not None and shard.present.find(0, first, stop) >= 0:
+            groups.setdefault(id(shard), (shard, []))[1].append((first, stop))
+    return list(groups.values())
 
 
 def renew_if_evicted(shard: Shard) -> None:

@@ -160,7 +160,9 @@ def test_two_processes_request_what_both_miss_once(made: Path, server: Served, c
     context: Any = multiprocessing.get_context("spawn")
     queue = context.SimpleQueue()
     order = list(range(VIDEOS))
-    list(skelstore.open(url))
+    store = skelstore.open(url)
+    for position in order:
+        store[position]
     alone = server.count()
     shutil.rmtree(cache)
     server.seen.clear()
