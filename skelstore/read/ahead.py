@@ -8,15 +8,16 @@ import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from itertools import pairwise
+from itertools import pairwise, starmap
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from skelstore.read.arrays import ArrayReader
 from skelstore.read.reader import Reader
 
-LANES = 8
+LANES = 12
 """Threads that fetch, each by one request of at most 1 MiB at a time: so much is in memory, and enough is under way to
 use 1,000 Mbit/s at a round-trip time of 60 ms."""
 
@@ -28,10 +29,11 @@ class Stretch(NamedTuple):
     """Videos that are close to each other in a store: their rows in its table, ascending, int64 [n].
 
     ``places`` [n] are their positions in the order in which they are read, ascending; ``sizes`` [n] has their bytes in
-    that order.
+    that order. ``before`` is the row before them that is fetched with the stretch before, if there is one.
     """
 
     reader: Reader
+    before: list[int]
     rows: NDArray[np.int64]
     places: NDArray[np.int64]
     sizes: NDArray[np.float64]
@@ -39,6 +41,13 @@ class Stretch(NamedTuple):
     def left(self, taken: int) -> float:
         """The bytes of the videos that are not among the first ``taken`` ones in order."""
         return float(self.sizes[self.places.searchsorted(taken) :].sum())
+
+
+class Opening(NamedTuple):
+    """A shard whose index is needed soon: a round trip that would have to be waited for later."""
+
+    array: ArrayReader
+    number: int
 
 
 class FetchAhead:
@@ -64,6 +73,8 @@ class FetchAhead:
         self._taken = 0
         self._stopped = False
         self._coming: deque[Stretch] = deque()
+        self._openings: deque[Opening] = deque()
+        self._seen: set[tuple[ArrayReader, int]] = set()
         self._fetched: list[Stretch] = []
         self._plan = plan_stretches(stores, order, starts, largest)
         self._turn = threading.Lock()
@@ -91,21 +102,26 @@ class FetchAhead:
     def _run(self) -> None:
         """What a thread does. Nothing that fails here is reported: the reader of the video meets it, too."""
         try:
-            while (stretch := self._next()) is not None:
+            while (task := self._next()) is not None:
                 with suppress(Exception):
-                    stretch.reader.gatherer.fetch_ahead(stretch.rows.tolist(), self._goes_on)
-                with suppress(Exception):  # a round trip that would have to be waited for later
-                    later = self._coming[-1]
-                    later.reader.gatherer.open(later.rows.tolist())
+                    if isinstance(task, Opening):
+                        task.array.shard(task.number)
+                    else:
+                        task.reader.gatherer.fetch_ahead(task.rows.tolist(), task.before, self._goes_on)
         except Exception:
             self._stopped = True
 
-    def _next(self) -> Stretch | None:
-        """The next stretch to fetch, when there is room for it; None if there is no more."""
+    def _next(self) -> Stretch | Opening | None:
+        """The next shard to open, or stretch to fetch when there is room for it; None if there is no more."""
         with self._turn:
             while not self._stopped:
                 while len(self._coming) <= LANES and (planned := next(self._plan, None)) is not None:
                     self._coming.append(planned)
+                    unopened = planned.reader.gatherer.unopened(planned.rows.tolist())
+                    self._openings += starmap(Opening, unopened - self._seen)
+                    self._seen |= unopened
+                if self._openings:
+                    return self._openings.popleft()
                 if not self._coming:
                     return None
                 stretch, taken = self._coming[0], self._taken
@@ -151,7 +167,9 @@ def plan_stretches(
             ascending = ascending[sizes[ascending] <= largest]
             behind = np.cumsum(sizes[ascending]) - sizes[ascending]
             cuts = np.flatnonzero(np.diff(behind // STRETCH_BYTES)) + 1
+            before: list[int] = []
             for part in np.split(ascending, cuts):
                 if len(part):
                     in_turn = np.sort(part)
-                    yield Stretch(reader, chosen[part], begin + mine[in_turn], sizes[in_turn])
+                    yield Stretch(reader, before, chosen[part], begin + mine[in_turn], sizes[in_turn])
+                    before = [int(chosen[part[-1]])]

@@ -67,21 +67,28 @@ class Gatherer:
             )
         )
 
-    def open(self, rows: Sequence[int]) -> None:
-        """Open the shards in which the arrays of some videos begin, one after another in this thread."""
+    def unopened(self, rows: Sequence[int]) -> set[tuple[ArrayReader, int]]:
+        """The shards in which the arrays of some videos begin, as far as this process has not opened them."""
+        found = set()
         for name, _, starts, counts in self._runs(rows):
             array = self._arrays[name]
             for number in np.unique(starts[counts > 0] // array.metadata.shard_rows).tolist():
                 if not array.is_open(number):
-                    array.shard(number)
+                    found.add((array, number))
+        return found
 
-    def fetch_ahead(self, rows: Sequence[int], goes_on: Callable[[], bool]) -> None:
+    def fetch_ahead(self, rows: Sequence[int], before: Sequence[int], goes_on: Callable[[], bool]) -> None:
         """Like ``fetch``, for videos that are needed later: by one request after another, while ``goes_on()``.
 
-        What others are fetching is left out.
+        A chunk in which those ``before`` end is left to whoever fetches these, and need not be waited for.
         """
-        spans = [(self._arrays[name], *span) for name, span in self.spans(rows)]
-        self._files.fetch_ahead([(array.shard(number), first, stop) for array, number, first, stop in spans], goes_on)
+        ends = {(name, number, stop - 1) for name, (number, _, stop) in self.spans(before)}
+        wanted = []
+        for name, (number, first, stop) in self.spans(rows):
+            first += (name, number, first) in ends
+            if first < stop:
+                wanted.append((self._arrays[name].shard(number), first, stop))
+        self._files.fetch_ahead(wanted, goes_on)
 
     def _runs(
         self, rows: Iterable[int], only: set[str] | None = None

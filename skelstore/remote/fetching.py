@@ -75,21 +75,27 @@ class Fetcher:
                         renew_if_evicted(shard)
 
     def provide_ahead(self, wanted: Iterable[tuple[Shard, int, int]], goes_on: Callable[[], bool]) -> None:
-        """Fetch chunks that are missing and that nobody is fetching, by one request after another in this thread.
+        """Fetch chunks that are missing, by one request after another in this thread, while ``goes_on()``.
 
-        All of a shard are claimed first, so that readers wait for them. ``goes_on`` is asked before each request.
+        All of a shard that nobody is fetching are claimed first, so that readers wait for them.
         Raises as ``provide`` does, and EvictedError if a copy is evicted.
         """
-        for shard, chunks in _by_shard(wanted):
-            renew_if_evicted(shard)
-            with copy_of(shard).writable() as fd:
-                jobs, _ = self._claim_chunks(shard, chunks, fd, False)
-                for job in jobs:
-                    if not goes_on():
-                        return
+
+        def run(jobs: Sequence[Callable[[], None]]) -> None:
+            for job in jobs:
+                if goes_on():
                     job()
 
-    def _claim_and_fetch(self, copies: Sequence[tuple[ShardCopy, Callable[..., Any]]]) -> None:
+        for shard, chunks in _by_shard(wanted):
+            renew_if_evicted(shard)
+            self._claim_and_fetch([(copy_of(shard), partial(self._claim_chunks, shard, chunks))], run, goes_on)
+
+    def _claim_and_fetch(
+        self,
+        copies: Sequence[tuple[ShardCopy, Callable[..., Any]]],
+        run: Callable[[Sequence[Callable[[], None]]], object] = run_together,
+        goes_on: Callable[[], bool] = lambda: True,
+    ) -> None:
         """Let each copy claim what it lacks, fetch that, and repeat until nothing is missing.
 
         Nothing is waited for while a claim is held, so processes cannot wait for each other.
@@ -97,7 +103,7 @@ class Fetcher:
         end, pause, before = time.monotonic() + PATIENCE, _SHORT_PAUSE, -1
         with ExitStack() as stack:
             opened = [(stack.enter_context(copy.writable()), claim) for copy, claim in copies]
-            while True:
+            while goes_on():
                 jobs: list[Callable[[], None]] = []
                 held = False
                 for fd, claim in opened:
@@ -105,7 +111,7 @@ class Fetcher:
                     jobs += more
                     held |= others
                 if jobs:
-                    run_together(jobs)
+                    run(jobs)
                     pause = _SHORT_PAUSE
                 elif held:
                     there = sum(copy.present.count(1) for copy, _ in copies)
