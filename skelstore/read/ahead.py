@@ -128,15 +128,15 @@ class FetchAhead:
                 self._fetched = [one for one in self._fetched if one.places[-1] >= taken]
                 room = stretch.reader.files.ahead_bytes() - sum(one.left(taken) for one in self._fetched)
                 size = stretch.left(taken)
-                if size <= room:
-                    self._coming.popleft()
-                    if size:
-                        self._fetched.append(stretch)
-                        return stretch
-                elif self._fetched:
+                if size and size <= room:
+                    self._fetched.append(self._coming.popleft())
+                    return stretch
+                if size and self._fetched:
                     self._wait(taken + 1 + len(stretch.rows) // 4)
-                else:  # it alone is too large
-                    self._coming.popleft()
+                    continue
+                self._coming.popleft()  # it has been taken, or is too large
+                if self._coming:
+                    self._coming[0] = self._coming[0]._replace(before=[])
             return None
 
     def _wait(self, taken: int) -> None:

@@ -105,10 +105,9 @@ class ArrayReader:
         return number in self._shards
 
     @property
-    def stored_row_bytes(self) -> float:
-        """The mean size of a row in the shards, by the manifest; the rows that only fill up shards count, too."""
-        size = sum(entry.size for key, entry in self._manifest.items() if key.startswith(f"{self._name}/"))
-        return size / max(self.metadata.rows, 1)
+    def stored_bytes(self) -> int:
+        """The size of all shards of the array, by the manifest."""
+        return sum(entry.size for key, entry in self._manifest.items() if key.startswith(f"{self._name}/"))
 
     def shard_entry(self, number: int) -> tuple[str, ShardFile, int] | None:
         """The key of a shard, its entry in the manifest, and the number of its chunks; None if there is no entry."""

@@ -16,7 +16,8 @@ from skelstore.read.compiled import Places
 class Gatherer:
     """Plans what is read for videos, and fetches it.
 
-    ``layout`` returns the layout of the video at a row, ``fields_of`` the names of the arrays of a layout.
+    ``layout`` returns the layout of the video at a row, ``fields_of`` the names of the arrays of a layout,
+    ``used_rows`` the number of rows of an array that belong to videos.
     """
 
     def __init__(
@@ -26,12 +27,14 @@ class Gatherer:
         places: Places,
         layout: Callable[[int], int],
         fields_of: Callable[[int], Iterable[str]],
+        used_rows: Callable[[str], int],
     ) -> None:
         self._files = files
         self._arrays = arrays
         self._places = places
         self._layout = layout
         self._fields_of = fields_of
+        self._used_rows = used_rows
         self._row_bytes: dict[str, float] = {}
 
     def spans(self, rows: Iterable[int]) -> Iterator[tuple[str, ChunkSpan]]:
@@ -43,7 +46,7 @@ class Gatherer:
         sizes = np.zeros(len(rows))
         for name, places, _, counts in self._runs(rows):
             if name not in self._row_bytes:
-                self._row_bytes[name] = self._arrays[name].stored_row_bytes
+                self._row_bytes[name] = self._arrays[name].stored_bytes / max(self._used_rows(name), 1)
             sizes[places] += self._row_bytes[name] * counts
         return sizes
 

@@ -11,7 +11,7 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterable, Iterator
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -167,7 +167,8 @@ class Reader:
         self._layout = self._layouts.item
         assembler = self._assembler
         self.gatherer = Gatherer(
-            *(self.files, self.arrays, self._places, self._layout, lambda layout: assembler.fields(layout).values())
+            *(self.files, self.arrays, self._places, self._layout, lambda layout: assembler.fields(layout).values()),
+            partial(_count_rows, self.table, self._places),
         )
         self._frame_numbers: dict[str, FrameNumbers] = {}
         self._names = NameIndex(self.files, self.manifest.files.get(NAMES_KEY), self.table, self.metadata, self.mmap)
@@ -525,6 +526,13 @@ class Reader:
             outer, inner = dims[0].item, dims[1].item
             return lambda row: read(row_of(row), outer(row), inner(row))
         return lambda row: read(row_of(row), *[dim.item(row) for dim in dims])
+
+
+def _count_rows(table: pa.Table, places: compiled.Places, name: str) -> int:
+    """The number of rows of an array that belong to videos; the others only fill up shards."""
+    there = np.asarray(table[f"{name}.row"].is_valid())
+    _, dims = places[name]
+    return int(np.prod([dim[there] for dim in dims], axis=0).sum())
 
 
 def _is_being_replaced(path: Location) -> bool:

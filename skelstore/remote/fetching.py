@@ -77,7 +77,7 @@ class Fetcher:
     def provide_ahead(self, wanted: Iterable[tuple[Shard, int, int]], goes_on: Callable[[], bool]) -> None:
         """Fetch chunks that are missing, by one request after another in this thread, while ``goes_on()``.
 
-        All of a shard that nobody is fetching are claimed first, so that readers wait for them.
+        All that nobody is fetching are claimed first, so that readers wait for them.
         Raises as ``provide`` does, and EvictedError if a copy is evicted.
         """
 
@@ -86,9 +86,11 @@ class Fetcher:
                 if goes_on():
                     job()
 
-        for shard, chunks in _by_shard(wanted):
+        groups = _by_shard(wanted)
+        for shard, _ in groups:
             renew_if_evicted(shard)
-            self._claim_and_fetch([(copy_of(shard), partial(self._claim_chunks, shard, chunks))], run, goes_on)
+        copies = [(copy_of(shard), partial(self._claim_chunks, shard, chunks)) for shard, chunks in groups]
+        self._claim_and_fetch(copies, run, goes_on)
 
     def _claim_and_fetch(
         self,
@@ -146,7 +148,7 @@ class Fetcher:
             return [], False
         held = False
         claimed: list[tuple[int, int]] = []
-        requests = [(0, len(shard.checked))] if self.whole else plan_requests(bounds, missing)
+        requests = [(0, len(shard.checked))] if self.whole else plan_requests(bounds, missing, copy.present)
         for first, stop in requests:
             if try_lock(fd, bounds[first], bounds[stop]) or impatient:
                 claimed.append((first, stop))
@@ -157,8 +159,10 @@ class Fetcher:
         still = set(_missing(copy.present, spans))
         for first, stop in claimed:
             needed = still.intersection(range(first, stop))
-            if not needed:
+            partly = not self.whole and copy.present.find(1, first, stop) >= 0
+            if not needed or partly:  # somebody has fetched chunks of it meanwhile, so the rest is planned again
                 unlock(fd, bounds[first], bounds[stop])
+                held |= partly
             elif self.whole:
                 jobs.append(partial(self._fetch_whole, copy, fd))
             else:
