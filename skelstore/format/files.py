@@ -320,6 +320,14 @@ class StoreFiles(ABC):
         """A table that ``fetch_copies`` has prepared to be fetched in parts; None if the table is read as a whole."""
         return None
 
+    def fetch_ahead(self, wanted: Sequence[tuple[Any, int, int]], goes_on: Callable[[], bool]) -> None:
+        """For files at a URL: fetch missing chunks, which are needed later, while ``goes_on()``."""
+        return
+
+    def ahead_bytes(self) -> int:
+        """For files at a URL: how many bytes may be fetched before they are needed."""
+        return 0
+
     def compare_sizes(self, sizes: Mapping[str, int]) -> Iterator[str]:
         """For files at a URL: a sentence for each that is missing or has another size."""
         return iter(())

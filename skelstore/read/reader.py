@@ -5,11 +5,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import os
 import stat
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property, partial
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -72,6 +75,12 @@ _LARGE = 1 << 30
 """A video of more than this number of bytes may not fit in memory."""
 
 E = TypeVar("E", bound=SkelstoreError)
+
+_FIRST_RUN_BYTES, _RUN_BYTES = 128 << 10, 8 << 20
+"""About how much is fetched at once of a remote store that is read in order: at first, and later on."""
+
+_RUN_VIDEOS = 1024
+"""Maximum number of videos that are fetched at once of a remote store that is read in order."""
 
 _OPENINGS = 20
 """Maximum number of attempts to open a store that is being replaced."""
@@ -184,6 +193,7 @@ class Reader:
         assembler = self._assembler
         self.gatherer = Gatherer(
             *(self.files, self.arrays, self._places, self._layout, lambda layout: assembler.fields(layout).values()),
+            partial(_count_rows, self.arrays, self.table, self._places),
             provide=None if self._groups is None else self._groups.provide,
         )
         self._frame_numbers: dict[str, FrameNumbers] = {}
@@ -258,6 +268,28 @@ class Reader:
         if self.is_remote:
             self.gatherer.fetch(rows)
 
+    def fetch_fields(self, row: int, keys: Iterable[Any]) -> None:
+        """Fetch at once what a remote store lacks of the arrays at some keys of a video."""
+        if self.is_remote:
+            names = self._assembler.fields(self._layout(row))
+            self.gatherer.fetch_fields(row, [names[key] for key in keys if key in names])
+
+    def fetched(self, rows: Iterable[int]) -> Iterator[int]:
+        """The rows, of which runs are fetched at once before they are yielded: short ones first, then longer ones.
+
+        An error of a later video is left to whoever reads that video.
+        """
+        rows = iter(rows)
+        coming: list[int] = []
+        most = _FIRST_RUN_BYTES
+        while coming := coming + list(islice(rows, max(_RUN_VIDEOS - len(coming), 0))):
+            count = max(int(np.cumsum(self.gatherer.sizes(coming)).searchsorted(most, "right")), 1)
+            with contextlib.suppress(StoreError, RemoteError):
+                self.gatherer.fetch(coming[:count])
+            yield from coming[:count]
+            coming = coming[count:]
+            most = min(2 * most, _RUN_BYTES)
+
     def close(self) -> None:
         """Close open files and maps; the next read opens them again."""
         self.files.close()
@@ -309,12 +341,21 @@ class Reader:
             numbers = self._frame_numbers.setdefault(
                 names["frame_inds"], FrameNumbers(self.arrays[names["frame_inds"]])
             )
+            self.fetch_fields(row, ["frame_inds"])
             chosen = numbers.rows(wanted, starts["frame_inds"], total)
         else:
             raise FieldNotFoundError(
                 f"{self.path}: the video at position {row} has neither keypoint [M, T, V, C] nor keypoint [N, V, C] "
                 "with frame_inds, so its frames cannot be selected"
             )
+        keys = list(keys)
+        if self.is_remote:
+            runs = [(names[key], starts[key], math.prod(dims[key])) for key in keys if key in names.keys() - per_frame]
+            for key in per_frame.keys() & keys:
+                persons, length = per_frame[key]
+                planned = frames.plan_runs(self.arrays[names[key]], starts[key], persons, length, chosen)
+                runs += [(names[key], *run) for run in planned]
+            self.gatherer.fetch_runs(runs)
         annotation: Annotation = {}
         for key in keys:
             if key not in per_frame:
@@ -342,7 +383,10 @@ class Reader:
         if count is None or (len(rows) and not 0 <= rows.min() <= rows.max() < count):
             return None
         name = self._assembler.fields(self._layout(row))[key]
-        return frames.read_rows(self.arrays[name], int(self._places[name][0][row]), 1, count, rows)
+        array, first = self.arrays[name], int(self._places[name][0][row])
+        if self.is_remote:
+            self.gatherer.fetch_runs((name, *run) for run in frames.plan_runs(array, first, 1, count, rows))
+        return frames.read_rows(array, first, 1, count, rows)
 
     def numbers(self, *path: Any) -> np.ndarray[Any, Any]:
         """The number at a path of keys in each annotation, float64 [videos]; NaN if there is no number."""
@@ -525,6 +569,20 @@ class Reader:
             outer, inner = dims[0].item, dims[1].item
             return lambda row: read(row_of(row), outer(row), inner(row))
         return lambda row: read(row_of(row), *[dim.item(row) for dim in dims])
+
+
+def _count_rows(
+    arrays: Mapping[str, ArrayReader], table: pa.Table | PartialTable, places: compiled.Places, name: str
+) -> int:
+    """The number of rows of an array that belong to videos; the others only fill up shards.
+
+    Of a table in parts, whose columns are not all here, it is the number of all rows.
+    """
+    if isinstance(table, PartialTable):
+        return arrays[name].metadata.rows
+    there = np.asarray(table[f"{name}.row"].is_valid())
+    _, dims = places[name]
+    return int(np.prod([dim[there] for dim in dims], axis=0).sum())
 
 
 def _is_being_replaced(path: Location) -> bool:

@@ -7,7 +7,6 @@ import os
 import secrets
 import shutil
 import tempfile
-import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -39,6 +38,13 @@ _FIRST_BYTES = 1 << 20
 
 _POLL_SECONDS = 0.01
 
+AHEAD_BYTES = 256 << 20
+"""How much is fetched before it is needed, at most: a window, and a part of the next one."""
+
+_AHEAD_SHARE = 4
+"""A training fetches this share of the cache's limit ahead, at most: what it has just read is evicted first then, and
+several trainings may share the cache."""
+
 
 class RemoteFiles(StoreFiles):
     """The files of a store at a URL. ``cache`` is a folder, ``auto`` for that of this account, or None.
@@ -54,12 +60,12 @@ class RemoteFiles(StoreFiles):
         self.root = url
         self.service = service_of(url)
         self.cache = _open_cache(self, cache)
+        self._private = cache is None
         self.fetcher = Fetcher(self.service, self.refuse_replaced)
         self._root_bytes = b""
         self._early: Future[bytes] | None = None
         self._dropped: set[str] = set()
         self._tables: dict[str, TableCopy] = {}
-        self._lock = threading.Lock()
 
     def path(self, key: str) -> Url:
         return self.root / key
@@ -185,6 +191,14 @@ class RemoteFiles(StoreFiles):
     def fetch_chunks(self, wanted: Sequence[tuple[Shard, int, int]]) -> None:
         """Fetch the chunks that are missing, all at once; see ``Fetcher.provide``."""
         self.fetcher.provide(wanted)
+
+    def fetch_ahead(self, wanted: Sequence[tuple[Shard, int, int]], goes_on: Callable[[], bool]) -> None:
+        """Fetch missing chunks, one request after another; see ``Fetcher.provide_ahead``."""
+        self.fetcher.provide_ahead(wanted, goes_on)
+
+    def ahead_bytes(self) -> int:
+        """A part of what the cache may take; nothing if other processes would not find it."""
+        return 0 if self._private else min(AHEAD_BYTES, self.cache.limit(0) // _AHEAD_SHARE)
 
     def compare_sizes(self, sizes: Mapping[str, int]) -> Iterator[str]:
         keys = list(sizes)

@@ -11,7 +11,6 @@ import base64
 import html
 import os
 import re
-import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -51,7 +50,6 @@ class Bucket(ObjectStore):
         self._region = ""
         self._asked_region = False
         self._signed: dict[tuple[str, str], tuple[float, dict[str, str]]] = {}
-        self._lock = threading.Lock()
 
     @property
     def origin(self) -> str:
@@ -130,10 +128,10 @@ class Bucket(ObjectStore):
         if known is not None and now - known[0] < _SIGNED_SECONDS:
             return known[1]
         headers = self._sign(method, address, {})
-        with self._lock:
-            if len(self._signed) > 4096:
-                self._signed.clear()
-            self._signed[method, address] = now, headers
+        # No lock: a process may fork while another thread is here.
+        if len(self._signed) > 4096:
+            self._signed.clear()
+        self._signed[method, address] = now, headers
         return headers
 
     def _sign(self, method: str, address: str, headers: Mapping[str, str], body: Any = None) -> dict[str, str]:
