@@ -396,19 +396,20 @@ def _read_all(url: str, seed: int, queue: Any) -> None:
 
 
 def test_processes_and_threads_share_a_cold_cache(made: Path, server: Served, cache: Path) -> None:
-    with skelstore.open(_url(server), cache=None) as store:
-        list(store)
-        alone = server.count(TABLES)
-    server.seen.clear()
     context: Any = multiprocessing.get_context("fork")
     queue = context.Queue()
-    processes = [context.Process(target=_read_all, args=(_url(server), 0, queue)) for _ in range(3)]
-    for process in processes:
-        process.start()
-    assert [queue.get(timeout=60) for _ in processes] == [True] * 3
-    for process in processes:
-        process.join(20)
-    assert server.count(TABLES) <= 2 * alone + 20  # in another order, the gaps are others
+    requests = []
+    for number in (1, 3):
+        shutil.rmtree(cache, ignore_errors=True)
+        server.seen.clear()
+        processes = [context.Process(target=_read_all, args=(_url(server), 0, queue)) for _ in range(number)]
+        for process in processes:
+            process.start()
+        assert [queue.get(timeout=60) for _ in processes] == [True] * number
+        for process in processes:
+            process.join(20)
+        requests.append(server.count(TABLES))
+    assert requests[1] <= 1.1 * requests[0] + 20  # what a process is fetching divides the requests of another
     shutil.rmtree(cache)
     store = skelstore.open(_url(server))
     with ThreadPoolExecutor(8) as threads:
