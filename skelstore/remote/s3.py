@@ -50,6 +50,7 @@ class Bucket(ObjectStore):
         self._region = ""
         self._asked_region = False
         self._signed: dict[tuple[str, str], tuple[float, dict[str, str]]] = {}
+        self._found: tuple[int, Any] | None = None
 
     @property
     def origin(self) -> str:
@@ -65,8 +66,23 @@ class Bucket(ObjectStore):
             ) from error
         return botocore.session.Session()
 
-    @cached_property
+    @property
     def _credentials(self) -> Any:
+        """What botocore finds, None if there are none.
+
+        Credentials that are renewed, under a lock, are found anew in a child: it may be forked while a thread holds it.
+        """
+        process = os.getpid()
+        if self._found is None:
+            self._found = process, self._find_credentials()
+        elif self._found[0] != process:
+            if hasattr(self._found[1], "refresh_needed"):
+                del self._session  # it has the parent's
+                self._found = process, self._find_credentials()
+            self._found = process, self._found[1]
+        return self._found[1]
+
+    def _find_credentials(self) -> Any:
         session = self._session
         from botocore.exceptions import BotoCoreError
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import multiprocessing
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +18,8 @@ from tests.support.exact import assert_exact
 pytest.importorskip("urllib3", reason="urllib3 (skelstore[remote]) is not installed")
 
 from skelstore.remote import retries, transport
+from skelstore.remote.s3 import Bucket
+from skelstore.remote.url import parse_url
 from tests.support.http_server import Fault, Served, serving
 
 SECRETS = "?token=hidden"
@@ -137,3 +141,27 @@ def test_a_cache_that_cannot_be_written(server: Served, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(RemoteError, match=f"the cache {tmp_path}/file cannot be used: .*; set SKELSTORE_CACHE"):
         skelstore.open(f"{server.url}/s.zarr", cache=tmp_path / "file")
+
+
+def test_a_fork_while_credentials_are_renewed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The child does not wait for the lock that a thread of the parent holds."""
+    credentials = pytest.importorskip("botocore.credentials", reason="botocore (skelstore[remote]) is not installed")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    bucket = Bucket(parse_url("s3://bucket/s.zarr"))
+    past = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
+    renewed = credentials.RefreshableCredentials("old", "old", "old", past, lambda: {}, "test")
+    with monkeypatch.context() as patch:
+        patch.setattr(Bucket, "_find_credentials", lambda _: renewed)
+        assert bucket._credentials is renewed
+    renewed._refresh_lock.acquire()
+    context = multiprocessing.get_context("fork")
+    queue = context.SimpleQueue()
+    child = context.Process(target=lambda: queue.put(dict(bucket.request("GET", "zarr.json", {}).headers)))
+    child.start()
+    child.join(30)
+    child.kill()
+    child.join()
+    assert child.exitcode == 0
+    assert "Credential=testing/" in queue.get()["Authorization"]
+    queue.close()
