@@ -41,7 +41,7 @@ _KEYS_OF_CONTENTS = frozenset({"raw_file", "valid", "valid@0.5", "box_score"})
 
 def convert_command(
     source: Path | Url,
-    destination: Path,
+    destination: Path | Url,
     dialect: str | None,
     sha256: str | None,
     label_file: Path | None,
@@ -90,7 +90,7 @@ def track_command(store: Path, out: Path, max_persons: int, max_gap: int, interp
     _report_store(out, opened.dialect, known)
 
 
-def _report_store(destination: Path, dialect: str, known: Sequence[str] = ()) -> None:
+def _report_store(destination: Path | Url, dialect: str, known: Sequence[str] = ()) -> None:
     """Print what was written, and notes about it that are not ``known`` yet."""
     with skelstore.open(destination) as store:
         found = information(store)

@@ -167,12 +167,12 @@ def recorded_options(source: Mapping[str, Json]) -> dict[str, Any]:
 
 def convert(
     source: str | os.PathLike[str] | Url,
-    destination: str | os.PathLike[str],
+    destination: str | os.PathLike[str] | Url,
     *,
     dialect: str | None = None,
     **options: Any,
 ) -> None:
-    """Convert a file or folder of any dialect, or the file at a URL, into a store at ``destination``.
+    """Convert a file or folder of any dialect, or the file at a URL, into a store at ``destination``, a path or a URL.
 
     ``options`` are those of ``open_source``, which say how the source is opened, and ``ConvertOptions``, which say how
     the store is written. Raises as ``open_source`` and ``convert_source`` do, and TypeError for any other option.

@@ -10,15 +10,13 @@ import time
 from functools import partial
 
 from skelstore.errors import RemoteError, StoreError, StoreExistsError
-from skelstore.format.metadata import MAX_JSON_BYTES, from_bytes, to_bytes
+from skelstore.format.metadata import MAX_JSON_BYTES
 from skelstore.format.schema import MANIFEST_KEY, ROOT_KEY
-from skelstore.publish.files import LocalStore, is_key, refuse_manifest, refuse_root
+from skelstore.publish.claims import Claim, drop_claim, is_claimed, remove_all, take_claim
+from skelstore.publish.files import LocalStore, refuse_manifest, refuse_root
 from skelstore.remote.objects import ObjectStore, Stored, read_small
 from skelstore.remote.transfers import Content, Transfer
 from skelstore.remote.transport import CONNECTIONS, run_together
-
-UNFINISHED_KEY = "unfinished.json"
-"""A file beside those of an unfinished store: it names the store that is being pushed."""
 
 _TRIES = 3
 _PAUSE = 0.2
@@ -27,69 +25,42 @@ _PAUSE = 0.2
 def push_objects(local: LocalStore, service: ObjectStore, transfer: Transfer, *, force: bool) -> int:
     """Push a store; the number of files that were sent. See ``skelstore.publish.pushing.push``."""
     root = read_small(service, ROOT_KEY, MAX_JSON_BYTES)
+    claim = _claim(local).content()
     if root == local.copy.root and not _missing(local, service):
-        _forget(local, service)
+        drop_claim(service, claim, local.conversion)
         transfer.count(local.copy.size)
         return 0
     if root not in (None, local.copy.root):
         refuse_root(service, root, force=force)
-    claimed = _claim(local, service, force=force)
+    other = take_claim(service, claim, local.conversion, force=force)
     if root not in (None, local.copy.root):
         service.remove(ROOT_KEY)
-    _remove_stale(local, service, claimed)
+    _remove_stale(local, service, {*other.files} if other else set())
     missing = _missing(local, service)
     transfer.count(sum(entry.size for key, entry in local.copy.files.items() if key not in missing))
     shards_first = [key for key in local.copy.files if key in missing and key != MANIFEST_KEY]
-    transfer.run(partial(_put, key, local, service, transfer) for key in shards_first)
+    here = [key for key in shards_first if key not in local.moved]
+    transfer.run(
+        (partial(_put, key, local, service, transfer, claim) for key in shards_first if key in local.moved), CONNECTIONS
+    )
+    transfer.run(partial(_put, key, local, service, transfer, claim) for key in here)
     if MANIFEST_KEY in missing:
-        _put(MANIFEST_KEY, local, service, transfer)
-    _refuse_missing(local, service)
+        _put(MANIFEST_KEY, local, service, transfer, claim)
+    _refuse_missing(local, service, claim)
     local.refuse_replaced()
-    _require_claim(local, service)
+    _require_claim(local, service, claim)
     _put_root(local, service, transfer)
-    _forget(local, service)
+    drop_claim(service, claim, local.conversion)
     return len(missing) + (root != local.copy.root)
 
 
-def _claim(local: LocalStore, service: ObjectStore, *, force: bool) -> set[str]:
-    """Write which store is being pushed; the files of another one whose push was ended, which ``force`` takes over.
-
-    Raises StoreExistsError if another store is being pushed and ``force`` is not given.
-    """
-    claim = Content.of_bytes(_claim_of(local))
-    if service.put(UNFINISHED_KEY, claim, absent=True):
-        return set()
-    other = read_small(service, UNFINISHED_KEY, MAX_JSON_BYTES)
-    if other == _claim_of(local):
-        return set()
-    if not force:
-        raise StoreExistsError(
-            f"another store is being pushed to {service.root}, or a push of it was ended before it was complete "
-            f"({UNFINISHED_KEY} is there): repeat that push, choose another URL, or push this store with --force"
-        )
-    files = _files_of(other, str(service.root / UNFINISHED_KEY))
-    service.put(UNFINISHED_KEY, claim)
-    return files
+def _claim(local: LocalStore) -> Claim:
+    return Claim(local.copy.identity, tuple(local.copy.files), local.conversion)
 
 
-def _claim_of(local: LocalStore) -> bytes:
-    return to_bytes({"store": local.copy.identity, "files": sorted(local.copy.files)})
-
-
-def _files_of(claim: bytes | None, place: str) -> set[str]:
-    """The files of the store in a claim. Raises StoreError if it is none."""
-    found = {} if claim is None else from_bytes(claim, place)
-    files = found.get("files", []) if isinstance(found, dict) else []
-    return {key for key in files if isinstance(key, str) and is_key(key)} if isinstance(files, list) else set()
-
-
-def _is_claimed(local: LocalStore, service: ObjectStore) -> bool:
-    return read_small(service, UNFINISHED_KEY, MAX_JSON_BYTES) == _claim_of(local)
-
-
-def _require_claim(local: LocalStore, service: ObjectStore) -> None:
+def _require_claim(local: LocalStore, service: ObjectStore, claim: Content) -> None:
     """Raise StoreExistsError if another push has taken over, RemoteError if files are removed meanwhile."""
-    if _is_claimed(local, service):
+    if is_claimed(service, claim):
         return
     root = read_small(service, ROOT_KEY, MAX_JSON_BYTES)
     if root == local.copy.root:  # another process has pushed the same store, and was faster
@@ -106,9 +77,7 @@ def _remove_stale(local: LocalStore, service: ObjectStore, claimed: set[str]) ->
     if manifest is not None and manifest != local.copy.manifest:
         stale |= refuse_manifest(manifest, str(service.root / MANIFEST_KEY)).keys()
     stale -= local.copy.files.keys()
-    keys = sorted(stale)
-    for begin in range(0, len(keys), CONNECTIONS):
-        run_together([partial(service.remove, key) for key in keys[begin : begin + CONNECTIONS]])
+    remove_all(service, stale)
 
 
 def _missing(local: LocalStore, service: ObjectStore) -> set[str]:
@@ -124,19 +93,19 @@ def _missing(local: LocalStore, service: ObjectStore) -> set[str]:
     return missing
 
 
-def _put(key: str, local: LocalStore, service: ObjectStore, transfer: Transfer) -> None:
-    _require_claim(local, service)
+def _put(key: str, local: LocalStore, service: ObjectStore, transfer: Transfer, claim: Content) -> None:
+    _require_claim(local, service, claim)
     try:
-        service.put(key, local.content(key), transfer)
+        local.put(key, service, transfer)
     except StoreError:
         local.refuse_replaced()
         raise
 
 
-def _refuse_missing(local: LocalStore, service: ObjectStore) -> None:
+def _refuse_missing(local: LocalStore, service: ObjectStore, claim: Content) -> None:
     """Raise RemoteError if the files that were sent are not there."""
     for key in sorted(_missing(local, service)):
-        _require_claim(local, service)
+        _require_claim(local, service, claim)
         found, entry = service.stored(key), local.copy.files[key]
         what = "nothing" if found is None else f"{found.size:,} bytes with crc32c {_shown_crc32c(found.crc32c)}"
         raise RemoteError(
@@ -161,9 +130,3 @@ def _put_root(local: LocalStore, service: ObjectStore, transfer: Transfer) -> No
             raise StoreExistsError(f"another store was pushed to {service.root} meanwhile: choose another URL")
         time.sleep(_PAUSE * 2**attempt)
     raise RemoteError(f"{service.root / ROOT_KEY} could not be written ({_TRIES} conflicts): push again")
-
-
-def _forget(local: LocalStore, service: ObjectStore) -> None:
-    """Remove the claim of this store, now that it is complete."""
-    if _is_claimed(local, service):
-        service.remove(UNFINISHED_KEY)
