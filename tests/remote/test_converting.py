@@ -18,13 +18,22 @@ import numpy as np
 import pytest
 
 import skelstore
-from skelstore.errors import RemoteError, SkelstoreError, StoreError, StoreExistsError, StoreNotFoundError
+from skelstore.errors import (
+    RemoteError,
+    SkelstoreError,
+    StoreError,
+    StoreExistsError,
+    StoreNotFoundError,
+    WorkerError,
+)
 from tests.support.crashes import PART_BYTES, converted, make_source
 from tests.support.files import tree
 
 pytest.importorskip("urllib3", reason="urllib3 (skelstore[remote]) is not installed")
 pytest.importorskip("botocore", reason="botocore (skelstore[remote]) is not installed")
 
+import converters.conversion.convert as convert_module
+from converters.conversion import jobs
 from converters.conversion.convert import convert_source
 from converters.dialects.registry import open_source
 from skelstore.format import chunking
@@ -288,6 +297,35 @@ def test_a_service_that_refuses_is_one_sentence(source: Path, server: Served) ->
         convert(source)
     assert f"{S3}/{STAGED} keeps the finished parts" in caught.value.__notes__[0]
     assert_no_store(server)
+
+
+def test_a_worker_may_have_its_own_copy_of_the_source(
+    source: Path, expected: dict[str, bytes], server: Served, tmp_path: Path
+) -> None:
+    path = shutil.copy2(source, tmp_path / "a.pkl")
+    interrupt(path, 10)
+    path.rename(tmp_path / "moved")
+    shutil.copy2(source, path)
+    assert convert(path) == 2
+    assert there(server) == expected
+
+
+def test_a_worker_with_another_file_is_named(source: Path, server: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    def of_another(*arguments: Any, **options: Any) -> dict[str, Any]:
+        return {**identity_of(*arguments, **options), "state": "of another file"}
+
+    identity_of = jobs.identity_of
+    monkeypatch.setattr(convert_module, "identity_of", of_another)
+    with pytest.raises(
+        WorkerError, match="has another size or modification time than it had for the command"
+    ) as caught:
+        convert(source)
+    assert str(caught.value).startswith(f"{source} on ")
+    assert f"{S3}/{STAGED} keeps the finished parts" in caught.value.__notes__[0]
+    monkeypatch.setattr(type(open_source(source)), "files", lambda *_: [source.with_name("gone.pkl")])
+    monkeypatch.setattr(convert_module, "identity_of", lambda *_, **__: {"state": ""})
+    with pytest.raises(WorkerError, match=r"gone.pkl is not on .*, where a worker needs it"):
+        convert(source)
 
 
 def test_data_that_no_store_can_hold_leaves_nothing(server: Served, tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ import multiprocessing
 import os
 import re
 import shutil
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +20,7 @@ from converters.samples.pickles import ntu_like
 from skelstore.errors import RemoteError, StoreExistsError, StoreNotFoundError
 from skelstore.read.verification import verify
 from tests.support.exact import assert_exact
-from tests.support.servers import free_port, running
+from tests.support.servers import free_port, moto, running
 
 pytest.importorskip("urllib3", reason="urllib3 (skelstore[remote]) is not installed")
 
@@ -68,21 +67,11 @@ def _check(url: str, made: Path) -> None:
 
 @pytest.fixture(scope="module")
 def moto_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The endpoint of moto's server, which accepts small parts of files.
-
-    Without the package crc32c, moto answers another checksum under this name.
-    """
+    """The endpoint of moto's server."""
     pytest.importorskip("botocore", reason="botocore (skelstore[remote]) is not installed")
     pytest.importorskip("moto", reason="moto[server] is not installed")
-    port = free_port()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("S3_UPLOAD_PART_MIN_SIZE", "1")
-        module = tmp_path_factory.mktemp("modules") / "crc32c.py"
-        module.write_text("from google_crc32c import value as crc32c\n")
-        patch.setenv("PYTHONPATH", str(module.parent))
-        command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-        with running(command, port) as endpoint:
-            yield endpoint
+    with moto(tmp_path_factory.mktemp("modules")) as endpoint:
+        yield endpoint
 
 
 @pytest.fixture
