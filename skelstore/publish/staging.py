@@ -155,9 +155,9 @@ class StagedStore:
         if record is None or record.part != part:
             raise self._removed(f"{self.url / place / PART_RECORD_KEY} is missing or has changed")
         part.folder.mkdir()
-        self._fetch(f"{place}/{VIDEOS_KEY}", part.folder / VIDEOS_KEY, record.files[VIDEOS_KEY])
+        self.fetch(f"{place}/{VIDEOS_KEY}", part.folder / VIDEOS_KEY, record.files[VIDEOS_KEY])
 
-    def _fetch(self, key: str, path: Path, entry: FileEntry | None) -> None:
+    def fetch(self, key: str, path: Path, entry: FileEntry | None) -> None:
         """Fetch a file; what is not as expected is fetched once more."""
         for _ in range(2):
             with open(path, "wb") as file:
@@ -218,7 +218,7 @@ class StagedShards(Shards):
 
     def require(self, written: Path) -> None:
         written.parent.mkdir(exist_ok=True)
-        self._staged._fetch(self._key(written), written, None)
+        self._staged.fetch(self._key(written), written, None)
 
     def _key(self, written: Path) -> str:
         return f"{STAGED}/{written.relative_to(self._parts).as_posix()}"

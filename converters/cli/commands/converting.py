@@ -51,7 +51,6 @@ COMMANDS = (
             "skelstore convert ntu60_hrnet.pkl ntu60.zarr --joints coco-17",
             "skelstore convert k400/k400_hrnet.pkl k400.zarr --kpfiles k400/kpfiles --workers 2",
             "skelstore convert nturgb+d_skeletons ntu_raw.zarr --skip-broken",
-            "skelstore convert /data/k400.pkl s3://bucket/k400.zarr --dask tcp://scheduler:8786",
         ),
     ),
     Command(
