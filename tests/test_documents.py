@@ -50,6 +50,7 @@ PAGES = (
     "viewing",
     "drawing",
     "remote",
+    "scaling",
 )
 DOCUMENTS = ["README.md", *(f"docs/{page}.md" for page in PAGES)]
 TRAINING = "docs/training.md"
