@@ -12,8 +12,8 @@ import secrets
 import shutil
 import socket
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache, partial
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 from converters.conversion.reporting import report_to_parent
 from converters.conversion.sending import Sent, received, send
-from converters.conversion.source import SkippedVideoError, Source, refusal
+from converters.conversion.source import Downloaded, SkippedVideoError, Source, refusal
 from skelstore.errors import SkelstoreError, SourceError, UnsupportedValueError, WorkerError
 from skelstore.format.schema import FORMAT_VERSION
 from skelstore.format.values import Json
@@ -65,12 +65,16 @@ def identity_of(source: Source, plan: Plan, start: int, stop: int, *, on_one_dis
     If not ``on_one_disk``, each machine may have a copy of the source of its own.
     """
     files = source.files(start, stop)
-    named = [os.path.abspath(file) for file in files], [source.place(i) for i in range(start, stop)]
+    digests = {} if on_one_disk else _digests(source)
+    named = (
+        [digests.get(file) or os.path.abspath(file) for file in files],
+        [source.place(i) for i in range(start, stop)],
+    )
     return {
         **common_identity(source, plan),
         "videos": [start, stop],
         "named": hashlib.blake2b(repr(named).encode("utf-8", "surrogateescape"), digest_size=16).hexdigest(),
-        "state": _state(files, on_one_disk=on_one_disk),
+        "state": _state(source, start, stop, on_one_disk=on_one_disk),
     }
 
 
@@ -85,17 +89,26 @@ def common_identity(source: Source, plan: Plan) -> dict[str, Json]:
     }
 
 
-def _state(files: Iterable[Path], *, on_one_disk: bool) -> str:
+def _digests(source: Source) -> Mapping[Path, str]:
+    return source.digests if isinstance(source, Downloaded) else {}
+
+
+def _state(source: Source, start: int, stop: int, *, on_one_disk: bool) -> str:
     """Fingerprint of the files from which videos are read: the size, mtime and ctime of each.
 
     No content is read. A file that was written to or replaced has another ctime, which no program can set. Copies of
-    a file differ in it, so it counts only if all processes read the same file.
+    a file differ in it, so it counts only if all processes read the same file. If not, a downloaded file is known by
+    its checksum.
     """
     digest = hashlib.blake2b(digest_size=16)
-    for file in files:
+    digests = {} if on_one_disk else _digests(source)
+    for file in source.files(start, stop):
         status = os.stat(file)
         changed = status.st_ctime_ns if on_one_disk else 0
-        digest.update(b"%d %d %d\n" % (status.st_size, status.st_mtime_ns, changed))
+        if file in digests:
+            digest.update(b"%d %s\n" % (status.st_size, digests[file].encode()))
+        else:
+            digest.update(b"%d %d %d\n" % (status.st_size, status.st_mtime_ns, changed))
     return digest.hexdigest()
 
 
@@ -118,12 +131,21 @@ _one_at_a_time = threading.Lock()
 """A Dask worker may have several threads, but only one may use a source at a time."""
 
 
+@lru_cache(maxsize=1)
+def _received_here(sent: Sent) -> tuple[Source, Plan]:
+    """The source and the plan, on a machine that may not have the cache of the command."""
+    source, plan = received(sent)
+    return source.here() if isinstance(source, Downloaded) else source, plan
+
+
 def write_sent(sent: Sent, job: Job) -> Outcome:
     """Call ``write_part`` in a worker."""
     report = partial(report_to_parent, job.number)
     if isinstance(job.folder, Url):
         with _one_at_a_time:
-            source, plan = received(sent)
+            source, plan = _received_here(sent)
+            while source.indexed < job.stop and source.index_more():
+                pass
         return _stage_part(source, plan, job, job.folder, report)
     with _one_at_a_time, as_shared_as(job.folder.parent):
         source, plan = received(sent)
@@ -170,11 +192,11 @@ def _stage_part(source: Source, plan: Plan, job: Job, target: Url, report: Calla
 def _require_source(source: Source, job: Job) -> None:
     """Raise WorkerError if this machine does not have the files from which the videos of a job are read."""
     try:
-        same = _state(source.files(job.start, job.stop), on_one_disk=False) == job.identity["state"]
+        same = _state(source, job.start, job.stop, on_one_disk=False) == job.identity["state"]
     except FileNotFoundError as error:
         raise WorkerError(
-            f"{error.filename} is not on {socket.gethostname()}, where a worker needs it: every worker reads the source "
-            "at the same path"
+            f"{error.filename} is not on {socket.gethostname()}, where a worker needs it: every worker reads the "
+            "source at the same path"
         ) from None
     if not same:
         raise WorkerError(
@@ -212,7 +234,7 @@ def _write_part(
         if problems or not writer.videos:
             return Outcome(None, problems, left_out)
         part = writer.close()
-        if _state(source.files(job.start, job.stop), on_one_disk=on_one_disk) != job.identity["state"]:
+        if _state(source, job.start, job.stop, on_one_disk=on_one_disk) != job.identity["state"]:
             raise SourceError(f"{source.path}: the source has changed while it was converted: convert it again")
         return Outcome(keep_part(part, folder, job.identity, left_out), [], left_out)
     finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Mapping
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ from skelstore.errors import SourceError
 from skelstore.format.files import local_path
 from skelstore.format.schema import ROOT_KEY
 from skelstore.format.values import Json
+from skelstore.remote.cache import CachedFile
 from skelstore.remote.url import Url
 from skelstore.wording import closest
 
@@ -143,7 +145,13 @@ def open_source(
         kind, expected = ("a folder", "a file in it") if path.is_dir() else ("a file", "the folder that it is in")
         raise SourceError(f"{path} is {kind}; the dialect {declaration.name} is not: give {expected}")
     opened = declaration.open(path, **given)
-    return OnlineSource(opened, fetched) if fetched else opened
+    return OnlineSource(opened, fetched, partial(_open_again, declaration.name, path, given)) if fetched else opened
+
+
+def _open_again(dialect: str, path: Path, given: Mapping[str, Any], copies: Mapping[str, CachedFile]) -> Source:
+    """Open a source as before, with other copies of its downloaded files."""
+    paths = {name: copy.path for name, copy in copies.items()}
+    return DIALECTS[dialect].open(paths.pop("source", path), **{**given, **paths})
 
 
 def recognise(path: Path, given: Collection[str] = ()) -> Dialect:

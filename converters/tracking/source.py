@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from copy import copy
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 import skelstore
 from converters.conversion.convert import ConvertOptions, convert_source
 from converters.conversion.document import LIST_DOCUMENT, PYSKL_DOCUMENT
-from converters.conversion.source import KnownAtOnce, Source, broken_video
+from converters.conversion.source import Downloaded, KnownAtOnce, Source, broken_video
 from converters.tracking.dense import DENSE, Settings, dense, recognise_form
 from skelstore.errors import SkelstoreError, SourceError, StoreError
 from skelstore.format.files import absolute
@@ -187,6 +188,18 @@ class Tracked:
                 yield self._source.video(index)[0]
             except SkelstoreError:
                 continue  # reported when its part is written
+
+    @property
+    def digests(self) -> Mapping[Path, str]:
+        return self._source.digests if isinstance(self._source, Downloaded) else {}
+
+    def here(self) -> Source:
+        if not isinstance(self._source, Downloaded):
+            return self
+        same = copy(self)
+        same._source = self._source.here()
+        same.path = same._source.path
+        return same
 
     @property
     def indexed(self) -> int:

@@ -16,6 +16,7 @@ import shutil
 import time
 import weakref
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
@@ -83,6 +84,12 @@ class CachedFile(os.PathLike[str]):
 
     def __fspath__(self) -> str:
         return str(self.path)
+
+    def without_secrets(self) -> CachedFile:
+        """The same, but for what its URL does not show; it does not hold the file."""
+        same = object.__new__(CachedFile)
+        same.__dict__.update(self.__dict__, url=replace(self.url, query="", user=""))
+        return same
 
 
 class Cache:

@@ -328,6 +328,18 @@ def test_a_worker_with_another_file_is_named(source: Path, server: Served, monke
         convert(source)
 
 
+def test_what_is_sent_to_workers_has_no_secrets(source: Path, server: Served) -> None:
+    """It passes through the bucket. Without the file, a worker would download it by the same URL without them."""
+    shutil.copy(source, server.root / "a.pkl")
+    opened = open_source(f"{server.url.replace('//', '//me:hidden@')}/a.pkl?token=hidden")
+    data = pickle.dumps(opened)
+    opened.close()
+    assert b"hidden" not in data
+    again = pickle.loads(data)
+    assert again.description()["downloaded"]["source"]["url"] == f"{server.url}/a.pkl"
+    again.close()
+
+
 def test_data_that_no_store_can_hold_leaves_nothing(server: Served, tmp_path: Path) -> None:
     keypoint = np.ones((1, 4, 17, 2), np.float16)
     annotations: list[dict[str, Any]] = [{"frame_dir": f"v{i}", "keypoint": keypoint} for i in range(30)]

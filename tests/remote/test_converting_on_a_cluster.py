@@ -15,8 +15,9 @@ from typing import NamedTuple
 import pytest
 
 import skelstore
-from tests.support.crashes import command, converted, make_source
+from tests.support.crashes import command, converted, make_source, run_here
 from tests.support.files import tree
+from tests.support.processes import run
 from tests.support.servers import free_port, moto, running
 
 pytest.importorskip("distributed", reason="distributed is not installed: pip install 'skelstore[dask]'")
@@ -28,6 +29,7 @@ from skelstore.publish.files import RemoteStore
 from skelstore.publish.pulling import pull
 from skelstore.publish.staging import object_store
 from skelstore.read.verification import verify
+from skelstore.remote.transfers import Content
 from skelstore.remote.transport import close_connections
 from skelstore.remote.url import parse_url
 
@@ -168,3 +170,12 @@ def test_a_command_and_a_worker_are_killed(
     assert out.startswith(f"{URL}: {4 * PARTS} videos")
     assert "resumed an interrupted conversion" in err
     check(source, expected, cluster, tmp_path)
+    # With a source at a URL, nothing at all is shared: the worker that is left downloads it into its own cache.
+    object_store(parse_url("s3://bucket")).put("a.pkl", Content.of_bytes(source.read_bytes()))
+    arguments = command("convert", "s3://bucket/a.pkl", f"{URL}/2", "--dask", cluster.address)
+    done = run(arguments, env=own_folder(tmp_path / "by_url"))
+    assert done.status == 0, done
+    assert run_here("convert", "s3://bucket/a.pkl", tmp_path / "local.zarr", "--workers", 1).status == 0
+    pull(RemoteStore(parse_url(f"{URL}/2")), tmp_path / "pulled_again.zarr")
+    assert tree(tmp_path / "pulled_again.zarr") == tree(tmp_path / "local.zarr")
+    assert any((cluster.folders[1] / "cache").rglob("a.pkl"))
