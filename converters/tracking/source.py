@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from copy import copy
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -196,10 +195,13 @@ class Tracked:
     def here(self) -> Source:
         if not isinstance(self._source, Downloaded):
             return self
-        same = copy(self)
-        same._source = self._source.here()
-        same.path = same._source.path
-        return same
+        source = self._source.here()
+        settings = self._settings
+        return (
+            self
+            if source is self._source
+            else Tracked(source, settings.max_persons, settings.max_gap, settings.interpolate)
+        )
 
     @property
     def indexed(self) -> int:
