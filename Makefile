@@ -104,7 +104,7 @@ $(VENV)-mmaction/.installed: pyproject.toml
 	$(VENV)-mmaction/bin/python -m pip install --quiet --disable-pip-version-check --no-deps mmaction2==1.2.0
 	$(VENV)-mmaction/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 'mmengine<1' \
 		'mmcv-lite<2.2' decord opencv-python-headless einops matplotlib pymemcache scipy pytest pytest-xdist hypothesis \
-		-e .
+		'moto[server]>=5' -e '.[remote]'
 	touch $@
 
 # What PYSKL's checkout imports: mmcv 1.x without its compiled operators, and the versions that the extra holds.
@@ -115,7 +115,7 @@ $(VENV)-pyskl/.installed: pyproject.toml
 		--no-build-isolation --no-deps mmcv==1.7.2
 	$(VENV)-pyskl/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 \
 		'opencv-python-headless<4.12' addict pyyaml yapf packaging fvcore pymemcache requests tqdm decord matplotlib \
-		pytest pytest-xdist hypothesis -e '.[pyskl]'
+		pytest pytest-xdist hypothesis 'moto[server]>=5' -e '.[pyskl,remote]'
 	touch $@
 
 # What main.py of CTR-GCN imports; tests/gcn/train.py stands in for the rest.

@@ -18,6 +18,7 @@ from benchmarks import (
     heatmaps,
     merging,
     ratios,
+    remote,
     size,
     skeletons,
     training,
@@ -32,7 +33,7 @@ class Sizes(NamedTuple):
     """The sizes of all benchmarks: the real ones, or the smallest that run the same code.
 
     `conversion` is in bytes; the larger file has four times as many. `samples` are read by all `workers` together.
-    `loaders` are numbers of workers of a DataLoader, and `growth` numbers of videos.
+    `loaders` are numbers of workers of a DataLoader, `growth` numbers of videos, `bandwidths` in Mbit/s.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Sizes(NamedTuple):
     workers: tuple[int, ...]
     loaders: tuple[int, ...]
     growth: tuple[int, ...]
+    bandwidths: tuple[int, ...]
 
 
 REAL = Sizes(
@@ -64,6 +66,7 @@ REAL = Sizes(
     workers=(1, 4, 8),
     loaders=(0, 2, 8),
     growth=(10_000, 100_000, 1_000_000, 10_000_000),
+    bandwidths=(100, 1000),
 )
 SMALLEST = Sizes(
     name="smallest",
@@ -79,6 +82,7 @@ SMALLEST = Sizes(
     workers=(1, 2),
     loaders=(0, 2),
     growth=(100,),
+    bandwidths=(1000,),
 )
 
 
@@ -151,6 +155,25 @@ def run_drawing(sizes: Sizes, folder: Path) -> Iterator[Result]:
     yield drawing.measure(folder, min(sizes.calls, 300), min(sizes.rounds, 5))
 
 
+def run_remote(sizes: Sizes, folder: Path) -> Iterator[Result]:
+    sets = {
+        "K400-like": Synthetic("kinetics", 2 * sizes.kinetics, folder),
+        "NTU-like": Synthetic("ntu", sizes.ntu, folder),
+    }
+    contents = Synthetic("contents", sizes.contents, folder)
+    small = Synthetic("ntu", max(sizes.ntu // 10, 30), folder)
+    yield remote.measure(
+        sets,
+        contents,
+        small,
+        folder,
+        rounds=sizes.processes,
+        calls=min(sizes.calls, 40),
+        bandwidths=sizes.bandwidths,
+        workers=max(sizes.workers),
+    )
+
+
 BENCHMARKS: dict[str, Callable[[Sizes, Path], Iterator[Result]]] = {
     "conversion": run_conversion,
     "merging": run_merging,
@@ -166,6 +189,7 @@ BENCHMARKS: dict[str, Callable[[Sizes, Path], Iterator[Result]]] = {
     "training": run_training,
     "heatmaps": run_heatmaps,
     "drawing": run_drawing,
+    "remote": run_remote,
 }
 
 

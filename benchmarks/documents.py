@@ -66,10 +66,12 @@ def blocks(results: Sequence[Result]) -> dict[str, str]:
         found["size"] = _size(by_name["size"])
     if "conversion" in by_name:
         found["conversion"] = _conversion(by_name["conversion"])
+    if "remote" in by_name:
+        found["remote"] = _remote(by_name["remote"])
     return found
 
 
-NAMES = ("reading", "reading-all", "ratios", "opening", "size", "conversion")
+NAMES = ("reading", "reading-all", "ratios", "opening", "size", "conversion", "remote")
 
 
 def _reading(results: Sequence[Result], names: Iterable[str]) -> str:
@@ -139,6 +141,26 @@ def _conversion(result: Result) -> str:
         )
     headings = ["", "MB/s", "MB per CPU second", "peak MB", "two workers", "two conversions at once"]
     return _table(headings, rows)
+
+
+def _remote(result: Result) -> str:
+    """One table of what was measured for each kind of videos, and one of the rest."""
+    kinds: list[str] = []
+    rows: dict[str, dict[str, str]] = {}
+    for claim in result.claims:
+        what, _, kind = claim.what.partition(": ")
+        row = rows.setdefault(f"{what}: {claim.unit}", {"": "" if claim.wanted is None else str(claim.wanted)})
+        row[kind or "measured"] = plot.rounded(claim.measured)
+        if kind and kind not in kinds:
+            kinds.append(kind)
+    tables = []
+    for columns in (kinds, ["measured"]):
+        some = [
+            [what, *(row.get(one, "") for one in columns), row[""]] for what, row in rows.items() if {*columns} & {*row}
+        ]
+        tables.append(_table(["", *columns, "aim"], some))
+    facts = ".\n".join(f"{name}: {value}" for name, value in result.conditions.items())
+    return f"One run on {os.cpu_count()} cores.\n{facts}.\n\n" + "\n\n".join(tables)
 
 
 def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

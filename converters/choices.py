@@ -1,5 +1,5 @@
 """The words that options of functions and commands accept: models to check data for, dialects to export to,
-channels of clips.
+channels of clips; and the numbers that they accept.
 
 This module imports only the standard library, so that the command line can list and complete the words quickly.
 """
@@ -19,6 +19,9 @@ FORMATS: tuple[Format, ...] = get_args(Format)
 Channels: TypeAlias = Literal["xys", "xyz"]
 CHANNELS: tuple[Channels, ...] = get_args(Channels)
 """What the three channels of a clip of ST-GCN are: x, y and the score, or x, y and z."""
+
+MOST_SEED = 2**63 - 1
+"""Largest seed of a shuffled conversion: a store keeps it as an integer of 64 bits."""
 
 Normalization: TypeAlias = Literal["agcn"]
 NORMALIZATIONS: tuple[Normalization, ...] = get_args(Normalization)

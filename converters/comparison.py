@@ -10,6 +10,7 @@ from skelstore import Store
 from skelstore.equality import difference
 from skelstore.errors import SkelstoreError
 from skelstore.format.schema import video_name
+from skelstore.read.source_order import in_source_order
 from skelstore.read.verification import WHOLE, Subset, share
 from skelstore.remote.url import Url
 from skelstore.wording import counted, shown
@@ -25,8 +26,9 @@ def compare(
     """List the differences (the first twenty), each a sentence with its place in the source; empty if there are none.
 
     With a ``subset`` (n, m), every m-th video is compared, starting with the n-th. Everything except the videos is
-    always compared.
+    always compared. The videos of a shuffled store are compared in the order of the source.
     """
+    store = in_source_order(store)
     described = source.description()
     # The first entries of the store's record were left out by the source itself.
     left_out = store.source.get("left_out", [])[len(described.get("left_out", [])) :]

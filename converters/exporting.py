@@ -17,6 +17,7 @@ from converters.dialects.registry import DIALECTS
 from skelstore import Store
 from skelstore.errors import SourceError
 from skelstore.format.files import local_path
+from skelstore.read.source_order import in_source_order
 from skelstore.wording import closest
 
 _PICKLES = (".pkl", ".pickle")
@@ -49,6 +50,9 @@ def export(
     ``stgcn``) normalises clips as 2s-AGCN does. ``advance`` is called with the number of videos written since the last
     call.
 
+    Videos of a shuffled store are written in the order of its source; those of a view that has an order of its own, in
+    that order.
+
     A name that ends in .npz is accepted for ``ctrgcn`` alone, one of a pickle for all others.
 
     Raises StoreExistsError if the destination exists and ``force`` is false. With ``force``, it is raised if a folder
@@ -75,7 +79,7 @@ def export(
                 f"{store.path}: {name} goes with the format {' or '.join(formats)}, not with {dialect.name}"
             )
     assert dialect.export is not None
-    dialect.export(store, out, force=force, advance=advance, **options)
+    dialect.export(in_source_order(store), out, force=force, advance=advance, **options)
 
 
 def _refuse_suffix(out: Path, dialect: Dialect) -> None:

@@ -9,8 +9,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from converters.conversion.shuffling import recorded_seed
 from skelstore import Store
 from skelstore.joints import LAYOUTS
+from skelstore.read.store import table_rows
+from skelstore.read.videos import source_positions
 from skelstore.splits import is_run
 from skelstore.wording import counted, shown, shown_names, shown_title
 
@@ -35,6 +38,7 @@ def information(store: Store) -> dict[str, Any]:
         "source": {
             key: value for key, value in store.source.items() if key in ("dialect", "name", "size", "downloaded")
         },
+        "order": _order(store),
         "left_out": len(store.source.get("left_out", [])),
         "splits": [
             {"name": shown_title(name), "ids": len(ids), "videos": len(store.split(name))} for name, ids in _runs(store)
@@ -62,6 +66,19 @@ def information(store: Store) -> dict[str, Any]:
         "ratio_to_arrays": round(stored / arrays, 4) if arrays else None,
         "ratio_to_source": round(stored / source_size, 4) if source_size else None,
     }
+
+
+def _order(store: Store) -> dict[str, Any]:
+    """Whether videos are in another order than in the source, and the seed with which they were shuffled, if known."""
+    reader, _ = table_rows(store)
+    return {"of_source": source_positions(reader) is None, "seed": recorded_seed(store.source)}
+
+
+def _order_lines(order: dict[str, Any]) -> list[str]:
+    if order["of_source"]:
+        return []
+    how = "another than in the source" if order["seed"] is None else f"shuffled with seed {order['seed']}"
+    return [f"order     {how}; an export restores that of the source"]
 
 
 def shown_classes(names: Sequence[str]) -> str:
@@ -215,6 +232,7 @@ def as_lines(found: dict[str, Any]) -> list[str]:
         f"{found['path']}: {counted(found['videos'], 'video')}, profile {found['profile']}",
         "source    " + ", ".join(str(source[key]) for key in ("dialect", "name") if key in source),
         *_downloaded_lines(source.get("downloaded")),
+        *_order_lines(found["order"]),
     ]
     lines += [
         f"split     {s['name']}: {counted(s['ids'], 'id')}, {counted(s['videos'], 'video')}" for s in found["splits"]

@@ -35,11 +35,23 @@ lines.
 
 from __future__ import annotations
 
-from skelstore.wording import escape
+from skelstore.wording import escape, join_lines
 
 
 class SkelstoreError(Exception):
-    """The base of all errors that skelstore raises on purpose; catch it to catch all of them."""
+    """The base of all errors that skelstore raises on purpose; catch it to catch all of them.
+
+    PyTorch's DataLoader raises the error of a worker anew, with the worker's traceback in its text. If a class has the
+    attribute ``message``, it gives the text by this name (torch/_utils.py, ExceptionWrapper): its lines are kept.
+    """
+
+    def __init__(self, *arguments: object, message: str | None = None) -> None:
+        super().__init__(*(arguments if message is None else (join_lines(message.splitlines()),)))
+
+    @property
+    def message(self) -> str:
+        """The text of the error, as ``str`` returns it."""
+        return str(self)
 
     def __str__(self) -> str:
         # KeyError shows the repr of its argument; the message must stay a plain sentence.
@@ -118,8 +130,8 @@ class UnsupportedValueError(SkelstoreError, TypeError):
     ``place`` is its place in the annotation (``.foo[2]``), ``value`` the value itself.
     """
 
-    def __init__(self, message: str, place: str = "", value: object = None) -> None:
-        super().__init__(message)
+    def __init__(self, text: str = "", place: str = "", value: object = None, *, message: str | None = None) -> None:
+        super().__init__(text, message=message)
         self.place = place
         self.value = value
 

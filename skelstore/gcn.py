@@ -46,11 +46,11 @@ Path = str | os.PathLike[str]
 class Feeder(Dataset):
     """CTR-GCN's feeder on a store: the same arguments, items and random numbers, without the array in memory.
 
-    ``data_path`` is a store, ``split`` the name of one of its splits, whose list gives the order. An item is (data,
-    label, index). data is float32 [C, window_size, V, M], an array, or a tensor after ``random_rot`` without ``bone``;
-    M is 2, or the most persons in the store. A clip is cropped (``p_interval``, among as many frames as there are with
-    a sum that is not 0), resized by PyTorch's bilinear interpolation, and then, if asked for, turned (``random_rot``),
-    reduced to bones (``bone``) and to motion (``vel``).
+    ``data_path`` is the path or URL of a store, ``split`` the name of one of its splits, whose list gives the order. An
+    item is (data, label, index). data is float32 [C, window_size, V, M], an array, or a tensor after ``random_rot``
+    without ``bone``; M is 2, or the most persons in the store. A clip is cropped (``p_interval``, among as many frames
+    as there are with a sum that is not 0), resized by PyTorch's bilinear interpolation, and then, if asked for, turned
+    (``random_rot``), reduced to bones (``bone``) and to motion (``vel``).
 
     As upstream, ``p_interval`` has to be a list of one number or two, and ``window_size`` positive, else reading an
     item raises ValueError. ``label_path``, ``random_choose``, ``random_shift``, ``random_move``, ``normalization``,
@@ -138,10 +138,10 @@ class Feeder(Dataset):
 class AgcnFeeder(Dataset):
     """2s-AGCN's feeder on a store: the same arguments, items and random numbers.
 
-    ``data_path`` is a store, ``label_path`` the name of one of its splits, whose list gives the order. An item is
-    (data, label, index). data is [C, T, V, M], float32, but float64 once it was padded or shifted; label is an int. T
-    is that of the longest video of the store, unless ``window_size`` changes it; M is 2, or the most persons in the
-    store.
+    ``data_path`` is the path or URL of a store, ``label_path`` the name of one of its splits, whose list gives the
+    order. An item is (data, label, index). data is [C, T, V, M], float32, but float64 once it was padded or shifted;
+    label is an int. T is that of the longest video of the store, unless ``window_size`` changes it; M is 2, or the most
+    persons in the store.
 
     The steps, each if asked for: ``normalization`` (mean and deviation of all clips, which are read twice before the
     first item), ``random_shift``, ``random_choose`` of ``window_size`` frames or else zeros up to ``window_size``, and

@@ -15,15 +15,16 @@ mmaction/datasets/transforms/pose_transforms.py.
 from __future__ import annotations
 
 import operator
-import os.path
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from skelstore.errors import FieldNotFoundError, MissingPackageError
-from skelstore.format.files import absolute
 from skelstore.heatmaps.options import Options
 from skelstore.heatmaps.volume import draw_volume
+from skelstore.read.location import locate
 from skelstore.read.store import open
+from skelstore.remote.url import Url, is_url, parse_url
 from skelstore.train.pipelines import SampledPipeline, without_skeletons
 from skelstore.train.selection import Selection
 from skelstore.wording import kind_of
@@ -48,9 +49,10 @@ __all__ = ["SkelStorePoseDataset", "SkelstorePoseTarget"]
 class SkelStorePoseDataset(PoseDataset):
     """MMAction2's PoseDataset on a store: the same arguments and items, without a list of dicts in memory.
 
-    ``ann_file`` is the path of the store. The ``video`` entry of ``data_prefix`` is used; ``skeleton`` is not, since
-    the store holds the skeletons. ``serialize_data`` has no effect, since there is nothing to serialize. If
-    ``get_subset`` is called with the number of all videos, it returns all of them, while PoseDataset's fails.
+    ``ann_file`` is the path of the store, or its URL. ``data_root`` is prepended if ``ann_file`` is relative; it may be
+    a URL, too. The ``video`` entry of ``data_prefix`` is used; ``skeleton`` is not, since the store holds the
+    skeletons. ``serialize_data`` has no effect, since there is nothing to serialize. If ``get_subset`` is called with
+    the number of all videos, it returns all of them, while PoseDataset's fails.
 
     As upstream, ``box_thr`` has no effect unless ``valid_ratio`` is a float above 0; ``Store.decompressed`` differs.
 
@@ -62,13 +64,15 @@ class SkelStorePoseDataset(PoseDataset):
     """
 
     ann_file: str
+    data_root: str | None
+    data_prefix: dict[str, str]
     data_list: Selection
     pipeline: Any
     _fully_initialized: bool
 
     def __init__(
         self,
-        ann_file: str,
+        ann_file: str | os.PathLike[str],
         pipeline: list[dict[str, Any] | Callable[..., Any]],
         split: str | None = None,
         valid_ratio: float | None = None,
@@ -77,10 +81,26 @@ class SkelStorePoseDataset(PoseDataset):
         **kwargs: Any,
     ) -> None:
         self.read_sampled = read_sampled
-        super().__init__(ann_file, pipeline, split=split, valid_ratio=valid_ratio, box_thr=box_thr, **kwargs)
-        self.ann_file = str(absolute(self.ann_file))  # with lazy_init, the working directory may change before opening
+        text = ann_file.secret if isinstance(ann_file, Url) else os.fspath(ann_file)
+        super().__init__(text, pipeline, split=split, valid_ratio=valid_ratio, box_thr=box_thr, **kwargs)
+        place = locate(self.ann_file)  # with lazy_init, the working directory may change before opening
+        self.ann_file = place.secret if isinstance(place, Url) else str(place)
         if read_sampled:
             self.pipeline = SampledPipeline(self.pipeline.transforms)
+
+    def _join_prefix(self) -> None:
+        """Prepend ``data_root``; mmengine does not know all schemes, and needs clients of its own for URLs."""
+        if self.data_root and is_url(self.data_root):
+            root = parse_url(self.data_root)
+            if not _is_absolute(self.ann_file):
+                self.ann_file = (root / self.ann_file).secret
+            prefixes = self.data_prefix.items()
+            self.data_prefix = {key: text if _is_absolute(text) else str(root / text) for key, text in prefixes}
+            return
+        stated = self.ann_file
+        super()._join_prefix()
+        if is_url(stated):
+            self.ann_file = stated
 
     def full_init(self) -> None:
         """Open the store and select the videos, unless this was done already."""
@@ -97,7 +117,7 @@ class SkelStorePoseDataset(PoseDataset):
         store = open(self.ann_file)
         if "skeleton" in self.data_prefix and "keypoint" not in store.fields:
             raise FieldNotFoundError(
-                f"{self.ann_file} has no keypoint: convert the table of contents together with the folder of its "
+                f"{store.path} has no keypoint: convert the table of contents together with the folder of its "
                 "kpfiles (skelstore convert --kpfiles)"
             )
         return Selection(store, split=self.split)
@@ -159,6 +179,10 @@ class SkelStorePoseDataset(PoseDataset):
             onehot[info["label"]] = 1.0
             info["label"] = onehot
         return info
+
+
+def _is_absolute(path: str) -> bool:
+    return os.path.isabs(path) or is_url(path)
 
 
 @TRANSFORMS.register_module()

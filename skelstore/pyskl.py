@@ -102,8 +102,8 @@ class VideoInfos(Sequence[VideoInfo]):
 class SkelStorePoseDataset(PoseDataset):
     """PYSKL's PoseDataset on a store: the same arguments and items, without a list of dicts in memory.
 
-    ``ann_file`` is the path of the store. ``memcached`` and ``mc_cfg`` are accepted but ignored, with a warning if
-    ``memcached`` is true.
+    ``ann_file`` is the path of the store, or its URL. ``memcached`` and ``mc_cfg`` are accepted but ignored, with a
+    warning if ``memcached`` is true.
 
     As upstream, ``box_thr`` has no effect unless ``valid_ratio`` is a float above 0; ``Store.decompressed`` differs.
 

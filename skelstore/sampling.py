@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from skelstore.wording import counted
 
+if TYPE_CHECKING:
+    from skelstore.read.ahead import FetchAhead
+
 ClassProb: TypeAlias = Sequence[float] | Mapping[int, float]
 """How often the videos of each class are read per epoch, by label; 1 for a class that is not listed."""
+
+_RUN_VIDEOS = 1024
+"""Without shuffling, this number of videos is fetched ahead as a window is."""
 
 _SETTINGS = ("seed", "samples", "shuffle", "window", "num_replicas", "drop_last", "class_prob")
 
@@ -25,7 +31,8 @@ class EpochSampler:
     - ``shuffle``: False reads the data set in its order.
     - ``window``: 0 shuffles the whole data set. Otherwise each ``window`` neighbouring shards form a window; windows
       come in random order, and each is shuffled within itself. A cold disk or a remote file system is then read a few
-      files at a time. The data set needs ``shards``, as a ``SkeletonDataset`` has them.
+      files at a time. The data set needs ``shards``, as a ``SkeletonDataset`` has them. If it is at a URL, the coming
+      windows are fetched into the cache, in threads of this process that end with the epoch.
     - ``rank``: each of ``num_replicas`` processes gets its own contiguous part of the order. With ``drop_last`` all
       parts have the same length, as DDP requires, and up to ``num_replicas - 1`` samples of the epoch are dropped.
       Without it, the first parts may be one sample longer, and none is dropped. No sample is repeated as padding.
@@ -56,6 +63,7 @@ class EpochSampler:
         self._class_prob: ClassProb | None = getattr(dataset, "class_prob", None)
         self._labels = None if self._class_prob is None else np.asarray(dataset.labels)
         self._shards = np.asarray(dataset.shards) if window and shuffle else None
+        self._fetch_ahead = getattr(dataset, "fetch_ahead", None) if window or not shuffle else None
         self._videos = len(dataset)
         self._rank = rank
         samples = len(self._samples(_random(seed, 0)))
@@ -73,16 +81,28 @@ class EpochSampler:
 
     def __iter__(self) -> Iterator[int]:
         self._taken, self._start = self._start, 0
-        return self._draw(self.order()[self._taken :])
+        order = self._whole_order()
+        mine = order[self._first : self._first + self._length][self._taken :]
+        if self._fetch_ahead is None:
+            return self._draw(mine)
+        return self._draw_ahead(mine, self._starts(order, mine))
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A copy in another process would fetch what is fetched already.
+        return {**self.__dict__, "_fetch_ahead": None}
 
     def order(self) -> NDArray[np.int64]:
         """The positions of this process in the whole epoch, in the order in which they are read."""
+        return self._whole_order()[self._first : self._first + self._length]
+
+    def _whole_order(self) -> NDArray[np.int64]:
+        """The positions of all processes."""
         random = _random(self._settings["seed"], self.epoch)
         positions = self._samples(random)
         if self._settings["shuffle"]:
             places = shuffled(random, len(positions), self._shards_of(positions), self._settings["window"])
             positions = positions[places]
-        return positions[self._first : self._first + self._length]
+        return positions
 
     def set_epoch(self, epoch: int) -> None:
         """Go to the start of an epoch; if it is the current one, keep the position that ``load_state_dict`` set."""
@@ -121,6 +141,28 @@ class EpochSampler:
         for position in order:
             self._taken += 1
             yield int(position)
+
+    def _draw_ahead(self, order: NDArray[np.int64], starts: Sequence[int]) -> Iterator[int]:
+        """``_draw``, while what comes next is fetched; threads run from the first sample to the last, or to the end of
+        the iterator."""
+        ahead: FetchAhead | None = None if self._fetch_ahead is None else self._fetch_ahead(order, starts)
+        if ahead is None:
+            yield from self._draw(order)
+            return
+        try:
+            for position in self._draw(order):
+                ahead.take()
+                yield position
+        finally:
+            ahead.stop()
+
+    def _starts(self, whole: NDArray[np.int64], order: NDArray[np.int64]) -> list[int]:
+        """The places at which the windows of an order begin, which is a part of the whole one."""
+        if self._shards is None:
+            return list(range(0, len(order), _RUN_VIDEOS))
+        numbers = np.unique(self._shards[whole])
+        windows = numbers.searchsorted(self._shards[order]) // self._settings["window"]
+        return [0, *(np.flatnonzero(np.diff(windows)) + 1).tolist()]
 
     def _samples(self, random: np.random.RandomState) -> NDArray[np.int64]:
         if self._labels is None or self._class_prob is None:

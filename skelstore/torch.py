@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, SupportsIndex
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from skelstore.errors import MissingPackageError, VideoIndexError
 from skelstore.format.schema import Annotation
 from skelstore.read.frames import Frames
-from skelstore.read.store import Decompressed, Store, open
+from skelstore.read.store import SHORT_BYTES, Decompressed, Store, fetch_short, fetches_ahead, open, table_rows
 from skelstore.sampling import ClassProb, EpochSampler
 from skelstore.train.selection import Selection, shard_numbers
 from skelstore.wording import counted, kind_of
@@ -29,6 +29,9 @@ except ImportError as error:
         f"skelstore.torch needs PyTorch, which cannot be imported ({error}): pip install 'skelstore[torch]'"
     ) from error
 
+if TYPE_CHECKING:
+    from skelstore.read.ahead import FetchAhead
+
 __all__ = ["EpochSampler", "SkeletonDataset", "pose_target"]
 
 Source = str | os.PathLike[str] | Store
@@ -37,10 +40,10 @@ Source = str | os.PathLike[str] | Store
 class SkeletonDataset(Dataset):
     """The videos of one store, or of several stores in order, as a map-style data set.
 
-    ``source`` is a store, a view of a store, a path, or a list of these. ``split``, ``valid_ratio`` and ``box_thr``
-    select videos and boxes as PYSKL's PoseDataset does: ``box_thr`` has no effect unless ``valid_ratio`` is a float
-    above 0. An item is the annotation: with ``decompress`` as ``Store.decompressed`` returns it (``squeeze`` and
-    ``max_person`` are its options), otherwise as it is in the store, with ``anno_inds`` if boxes are filtered.
+    ``source`` is a store, a view of a store, a path, a URL, or a list of these. ``split``, ``valid_ratio`` and
+    ``box_thr`` select videos and boxes as PYSKL's PoseDataset does: ``box_thr`` has no effect unless ``valid_ratio`` is
+    a float above 0. An item is the annotation: with ``decompress`` as ``Store.decompressed`` returns it (``squeeze``
+    and ``max_person`` are its options), otherwise as it is in the store, with ``anno_inds`` if boxes are filtered.
 
     ``frames``, if given, is called with the video's number of frames T and returns the frames to read (integers [n], a
     slice or a range). ``keypoint`` and ``keypoint_score`` then have only these frames, ``[:, frames]``, and only the
@@ -102,6 +105,19 @@ class SkeletonDataset(Dataset):
             after = int(numbers[-1].max(initial=after - 1)) + 1
         return np.concatenate(numbers)
 
+    def fetch_ahead(self, order: NDArray[np.int64], starts: Sequence[int]) -> FetchAhead | None:
+        """Begin to fetch videos of stores at URLs into the cache, in threads; None if there is nothing to fetch.
+
+        ``order`` [n] are the positions in the order in which they are read, and ``starts`` the places in it at which
+        windows begin. ``EpochSampler`` calls it. With ``frames``, nothing is fetched of a long video.
+        """
+        if not any(map(fetches_ahead, self.stores)):
+            return None
+        from skelstore.read.ahead import FetchAhead
+
+        largest = float("inf") if self.frames is None else SHORT_BYTES
+        return FetchAhead([table_rows(store) for store in self.stores], order, starts, largest)
+
     def __len__(self) -> int:
         return int(self._starts[-1])
 
@@ -116,9 +132,11 @@ class SkeletonDataset(Dataset):
 
     def __getitems__(self, indices: Iterable[SupportsIndex]) -> list[Any]:
         """The items at several positions, in that order; DataLoader calls it. Videos are read in the store's order."""
-        if self.frames is not None:
-            return [self[index] for index in indices]
         places = [self._place(index) for index in indices]
+        if self.frames is not None:
+            for view, store in zip(self._views, self.stores, strict=True):
+                fetch_short(store, [position for other, position in places if other is view])
+            return [self[index] for index in indices]
         annotations: list[Any] = [None] * len(places)
         for view in self._views:
             mine = [i for i, (other, _) in enumerate(places) if other is view]

@@ -14,6 +14,7 @@ from hypothesis import is_hypothesis_test, settings
 from tests.support.leaks import children, leaks, open_files, threads
 from tests.support.processes import Done
 from tests.support.repository import REPOSITORY
+from tests.support.servers import serving_s3, use_s3
 
 # A shared machine stalls now and then; a deadline would make correct tests fail.
 settings.register_profile("skelstore", deadline=None)
@@ -87,6 +88,24 @@ def real_file(real_folder: Path) -> Callable[[str], Path]:
         return path
 
     return find
+
+
+@pytest.fixture(scope="session")
+def moto_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The endpoint of moto's server. Skip the test if a package is missing."""
+    with serving_s3(tmp_path_factory.mktemp("moto")) as endpoint:
+        yield endpoint
+
+
+@pytest.fixture
+def s3(moto_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """An endpoint with an empty ``s3://bucket``, credentials in the environment alone, and a cold cache."""
+    from skelstore.remote.transport import close_connections  # tests without it need none of its libraries
+
+    use_s3(moto_url, monkeypatch)
+    monkeypatch.setenv("SKELSTORE_CACHE", str(tmp_path / "cache"))
+    yield moto_url
+    close_connections()
 
 
 @pytest.fixture

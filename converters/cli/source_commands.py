@@ -34,6 +34,7 @@ from skelstore.errors import SkelstoreError
 from skelstore.read.verification import WHOLE, Subset, find_litter, share, verify
 from skelstore.remote.url import Url
 from skelstore.wording import counted, join_lines
+from skelstore.write.workspace import refuse_taken
 
 _KEYS_OF_CONTENTS = frozenset({"raw_file", "valid", "valid@0.5", "box_score"})
 """Keys of an annotation that only Kinetics' tables of contents have."""
@@ -54,6 +55,8 @@ def convert_command(
         source = source.absolute() if isinstance(source, Path) else source
         source_options |= {name: path.absolute() for name, path in source_options.items() if isinstance(path, Path)}
     tracking = _take_tracking(options)
+    if isinstance(source, Url) and isinstance(destination, Path) and not options["force"]:
+        refuse_taken(destination, force=False)  # before a long download
     opened = open_source(fetched(source, sha256), dialect, **fetched_options(source_options))
     if tracking is not None:
         opened = Tracked(opened, **tracking)
@@ -82,9 +85,10 @@ def _take_tracking(options: dict[str, Any]) -> dict[str, Any] | None:
 
 def track_command(store: Path, out: Path, max_persons: int, max_gap: int, interpolate: bool, **options: Any) -> None:
     options["workers"] = options["workers"] or available_cores()
-    opened = Tracked(StoreVideos(store), max_persons, max_gap, interpolate)
+    videos = StoreVideos(store)
+    opened = Tracked(videos, max_persons, max_gap, interpolate)
     with conversion_progress("tracking") as report:
-        convert_source(opened, out, report=report, **options)
+        convert_source(opened, out, shuffle=videos.seed, report=report, **options)
     with skelstore.open(store) as detections:
         known = notes(detections)
     _report_store(out, opened.dialect, known)
@@ -115,7 +119,7 @@ def derive_command(
     options["workers"] = options["workers"] or available_cores()
     opened = RawStore(store, recipe=recipe, task=task, skip_broken=skip_broken)
     with conversion_progress("deriving") as report:
-        convert_source(opened, out, report=report, **options)
+        convert_source(opened, out, shuffle=opened.seed, report=report, **options)
     _report_store(out, opened.dialect)
 
 

@@ -24,6 +24,7 @@ from converters.conversion.jobs import (
 from converters.conversion.places import Place, place_of
 from converters.conversion.repetition import merge_repeats
 from converters.conversion.sending import Sent
+from converters.conversion.shuffling import Order, require_seed, shuffled_order
 from converters.conversion.source import Reached, Source, refusal, splits_without
 from converters.conversion.workers import cluster_workers, local_workers
 from skelstore.errors import JointLayoutError, SkelstoreError, SourceError, StoreError, UnsupportedValueError
@@ -35,7 +36,7 @@ from skelstore.joints import keypoint_shapes, stated
 from skelstore.remote.url import Url
 from skelstore.wording import closest, join_lines
 from skelstore.write.parts import PART_VIDEOS
-from skelstore.write.planning import Plan, Planner
+from skelstore.write.planning import SAMPLE_VIDEOS, Plan, Planner
 
 
 class ConvertOptions(TypedDict, total=False):
@@ -47,7 +48,8 @@ class ConvertOptions(TypedDict, total=False):
     needs the usual ``if __name__ == "__main__"``. ``dask``: address of the scheduler of a Dask cluster, whose workers
     write the parts instead. ``advance``: called with the number of videos written since the last call. ``joints``: the
     joint layout, by its name in ``skelstore.joints.LAYOUTS``. ``class_names``: the name of the class of each label.
-    Both are stored with the data.
+    Both are stored with the data. ``shuffle``: a seed, 0 or more; videos are written in a random order that it
+    determines, and an export restores theirs.
     """
 
     profile: Profile
@@ -58,6 +60,7 @@ class ConvertOptions(TypedDict, total=False):
     advance: Callable[[int], None] | None
     joints: str | None
     class_names: Sequence[str] | None
+    shuffle: int | None
 
 
 class _Top(NamedTuple):
@@ -79,9 +82,12 @@ def convert_source(
     advance: Callable[[int], None] | None = None,
     joints: str | None = None,
     class_names: Sequence[str] | None = None,
+    shuffle: int | None = None,
     report: Callable[[Reached], None] | None = None,
 ) -> int:
-    """Write the videos of a source, in order, to a store at ``destination``, which appears only when it is complete.
+    """Write the videos of a source to a store at ``destination``, which appears only when it is complete.
+
+    They are written in order, or with ``shuffle`` in the random order of that seed.
 
     ``destination`` is a path, or a URL of an object store (``s3://``, ``gs://``, ``az://``), to which each worker sends
     its parts.
@@ -94,22 +100,28 @@ def convert_source(
 
     Raises UnsupportedValueError, which lists the values that no store can hold; SourceError for errors in the source;
     JointLayoutError if the keypoints do not have the stated joint layout; WorkerError if a process that was writing a
-    part died; StoreExistsError and StoreError as ``skelstore.Writer`` does; for a URL, what requests raise.
+    part died; StoreExistsError and StoreError as ``skelstore.Writer`` does, and StoreError for parts of an interrupted
+    run with another seed; for a URL, what requests raise.
     """
     if profile not in PROFILES:
         raise StoreError(f"profile {profile!r}; expected one of {', '.join(PROFILES)}{closest(profile, PROFILES)}")
     if workers < 0:
         raise StoreError(f"workers is {workers}; expected 1 or more")
-    place = place_of(destination, force=force, shared=shared)
+    if shuffle is not None:
+        require_seed(shuffle)
+    place = place_of(destination, force=force, shared=shared, seed=shuffle)
     try:
         with place.shared():
             progress = Progress(advance, report)
-            plan, outcomes, read_top = _write(source, place, profile, joints, workers, dask, progress)
+            plan, outcomes, read_top = _write(source, place, profile, joints, workers, dask, shuffle, progress)
         _raise_problems([problem for outcome in outcomes for problem in outcome.problems])
         left_out = [entry for outcome in outcomes for entry in outcome.left_out]
+        left_out.sort(key=lambda entry: entry["index"])
         kept = _stated_joints(source, joints, [field for one in outcomes if one.part for field in one.part.fields])
         if class_names is not None:
             kept["class_names"] = list(class_names)
+        if shuffle is not None:
+            kept["shuffled"] = {"seed": shuffle}
         try:
             top = read_top()
             _refuse_other_classes(source, top, class_names)
@@ -134,16 +146,18 @@ def _write(
     joints: str | None,
     workers: int,
     dask: str | None,
+    seed: int | None,
     progress: Progress,
 ) -> tuple[Plan, list[Outcome], Callable[[], _Top]]:
     """Write all parts in this process, in local processes, or on a cluster; stop early if there are enough problems.
 
     Returns the plan, the outcomes of the parts, and a function that returns the top of the source or raises its error.
     """
-    plan = _plan(source, profile)
+    order = None if seed is None else shuffled_order(source, seed)
+    plan = _plan(source, profile, order)
     _stated_joints(source, joints, plan.grids)  # reports a wrong layout early
-    place.begin(common_identity(source, plan))
-    jobs = _jobs(source, plan, place, progress)
+    place.begin(common_identity(source, plan, seed))
+    jobs = _jobs(source, plan, place, progress, order, seed)
     if dask is None and not source.index_more():
         # At most one process per part; a source that is not fully indexed has many parts.
         first = list(islice(jobs, workers))
@@ -204,43 +218,64 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _plan(source: Source, profile: Profile) -> Plan:
+def _plan(source: Source, profile: Profile, order: Order | None) -> Plan:
     planner = Planner(profile)
-    position = 0
-    while not planner.full:
-        if position == source.indexed:
-            if source.index_more():
-                continue
-            break
+    for position in _positions(source) if order is None else sorted(order[:SAMPLE_VIDEOS].tolist()):
         with contextlib.suppress(SkelstoreError):  # reported with all similar errors when its part is written
             planner.add(source.video(position)[0])
-        position += 1
+        if planner.full:
+            break
     return planner.plan()
 
 
-def _jobs(source: Source, plan: Plan, place: Place, progress: Progress) -> Iterator[Job]:
+def _positions(source: Source) -> Iterator[int]:
+    """Yield the positions of a source in its order, while indexing it."""
+    position = 0
+    while position < source.indexed or source.index_more():
+        if position < source.indexed:
+            yield position
+            position += 1
+
+
+def _jobs(
+    source: Source, plan: Plan, place: Place, progress: Progress, order: Order | None, seed: int | None
+) -> Iterator[Job]:
     """Yield the parts to write, each as soon as its videos are known; remove other leftovers of an earlier run.
 
     Then the source is closed. When it is opened again, it checks that its files have not changed.
     """
     for number, (start, stop) in enumerate(
-        chunking.plan_parts(_sizes(source, progress), chunking.PART_BYTES, PART_VIDEOS)
+        chunking.plan_parts(_sizes(source, progress, order), chunking.PART_BYTES, PART_VIDEOS)
     ):
-        identity = identity_of(source, plan, start, stop, on_one_disk=place.on_one_disk)
-        yield place.job(number, start, stop, identity)
+        own = None if order is None else order[start:stop]
+        identity = identity_of(source, plan, start, stop, own, seed, on_one_disk=place.on_one_disk)
+        yield place.job(number, start, stop, identity, own)
     place.drop_others()
     source.close()
 
 
-def _sizes(source: Source, progress: Progress) -> Iterator[int]:
-    """Yield the size of every video of a source while indexing it."""
+def _sizes(source: Source, progress: Progress, order: Order | None) -> Iterator[int]:
+    """Yield the size of every video of a source, in the order in which they are written, while indexing it."""
+    for more in _new_sizes(source) if order is None else _shuffled_sizes(source, order):
+        progress.add_known(more, complete=False)
+        yield from more
+    progress.add_known([], complete=True)
+
+
+def _new_sizes(source: Source) -> Iterator[list[int]]:
+    """Yield the sizes of videos as they are indexed."""
     done = 0
     while done < source.indexed or source.index_more():
         more = source.sizes()[done:].tolist()
-        progress.add_known(more, complete=False)
-        yield from more
+        yield more
         done += len(more)
-    progress.add_known([], complete=True)
+
+
+def _shuffled_sizes(source: Source, order: Order) -> Iterator[list[int]]:
+    """Yield the sizes of all videos in a random order, some at a time."""
+    sizes = source.sizes()
+    for start in range(0, len(order), PART_VIDEOS):
+        yield sizes[order[start : start + PART_VIDEOS]].tolist()
 
 
 def _read_top(source: Source) -> _Top:

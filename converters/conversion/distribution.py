@@ -83,10 +83,11 @@ def write_parts(
             try:
                 outcomes[job.number] = future.result()
             except workers.died as error:
+                first, last = source.place(job.positions[0]), source.place(job.positions[-1])
                 raise WorkerError(
-                    f"{source.path}: the process that wrote part {job.number + 1} "
-                    f"({source.place(job.start)} to {source.place(job.stop - 1)}) died: it was killed, it ran out of "
-                    "memory (then use fewer workers), or the script lacks `if __name__ == '__main__'`"
+                    f"{source.path}: the process that wrote part {job.number + 1} ({first} to {last}) died: it was "
+                    "killed, it ran out of memory (then use fewer workers), or the script lacks "
+                    "`if __name__ == '__main__'`"
                 ) from error
             progress.update(job, job.stop - job.start)
             if enough_problems(outcomes.values()):

@@ -12,7 +12,7 @@ import secrets
 import shutil
 import socket
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache, partial
 from importlib.metadata import version
 from pathlib import Path
@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 from converters.conversion.reporting import report_to_parent
 from converters.conversion.sending import Sent, received, send
+from converters.conversion.shuffling import Order, files_of, read_ahead
 from converters.conversion.source import Downloaded, SkippedVideoError, Source, refusal
 from skelstore.errors import SkelstoreError, SourceError, UnsupportedValueError, WorkerError
 from skelstore.format.schema import FORMAT_VERSION
@@ -32,12 +33,14 @@ from skelstore.write.part_records import find_part, keep_part
 from skelstore.write.parts import Part, PartWriter
 from skelstore.write.planning import Plan
 
+SEED_KEY = "shuffle"
+"""Key of the seed in the identity of a part of a shuffled store."""
 SHOWN_PROBLEMS = 20
 """Maximum number of problems that a conversion reports."""
 
 
 class Job(NamedTuple):
-    """The videos ``start`` to ``stop`` of the source, to be written to ``folder`` as part ``number`` (from 0).
+    """The videos ``start`` to ``stop`` of a store, to be written to ``folder`` as part ``number`` (from 0).
 
     The folder is on disk or in an object store.
     """
@@ -47,6 +50,13 @@ class Job(NamedTuple):
     stop: int
     folder: Path | Url
     identity: Json
+    order: Order | None = None
+    """Their positions in the source; None if the store has the order of the source."""
+
+    @property
+    def positions(self) -> Sequence[int]:
+        """The positions of the videos in the source, in the order in which they are written."""
+        return range(self.start, self.stop) if self.order is None else self.order.tolist()
 
 
 class Outcome(NamedTuple):
@@ -59,28 +69,37 @@ class Outcome(NamedTuple):
     """Whether an earlier run had finished the part."""
 
 
-def identity_of(source: Source, plan: Plan, start: int, stop: int, *, on_one_disk: bool = True) -> Json:
+def identity_of(
+    source: Source,
+    plan: Plan,
+    start: int,
+    stop: int,
+    order: Order | None = None,
+    seed: int | None = None,
+    *,
+    on_one_disk: bool = True,
+) -> Json:
     """What a part is made from, and how; parts with the same identity are the same.
 
-    If not ``on_one_disk``, each machine may have a copy of the source of its own.
+    ``order`` are the positions of its videos in the source, shuffled with ``seed``. If not ``on_one_disk``, each
+    machine may have a copy of the source of its own.
     """
-    files = source.files(start, stop)
+    positions: Sequence[int] = range(start, stop) if order is None else order.tolist()
+    files = files_of(source, positions)
     digests = {} if on_one_disk else _digests(source)
-    named = (
-        [digests.get(file) or os.path.abspath(file) for file in files],
-        [source.place(i) for i in range(start, stop)],
-    )
+    named = [digests.get(file) or os.path.abspath(file) for file in files], [source.place(i) for i in positions]
     return {
-        **common_identity(source, plan),
+        **common_identity(source, plan, seed),
         "videos": [start, stop],
         "named": hashlib.blake2b(repr(named).encode("utf-8", "surrogateescape"), digest_size=16).hexdigest(),
-        "state": _state(source, start, stop, on_one_disk=on_one_disk),
+        "state": _state(source, files, on_one_disk=on_one_disk),
     }
 
 
-def common_identity(source: Source, plan: Plan) -> dict[str, Json]:
+def common_identity(source: Source, plan: Plan, seed: int | None) -> dict[str, Json]:
     """What the identities of all parts of a conversion have in common."""
-    return {
+    shuffled = {} if seed is None else {SEED_KEY: seed}
+    return shuffled | {
         "version": [version("skelstore"), FORMAT_VERSION],
         "dialect": source.dialect,
         "source": file_name(source.path),
@@ -93,7 +112,7 @@ def _digests(source: Source) -> Mapping[Path, str]:
     return source.digests if isinstance(source, Downloaded) else {}
 
 
-def _state(source: Source, start: int, stop: int, *, on_one_disk: bool) -> str:
+def _state(source: Source, files: Iterable[Path], *, on_one_disk: bool) -> str:
     """Fingerprint of the files from which videos are read: the size, mtime and ctime of each.
 
     No content is read. A file that was written to or replaced has another ctime, which no program can set. Copies of
@@ -102,7 +121,7 @@ def _state(source: Source, start: int, stop: int, *, on_one_disk: bool) -> str:
     """
     digest = hashlib.blake2b(digest_size=16)
     digests = {} if on_one_disk else _digests(source)
-    for file in source.files(start, stop):
+    for file in files:
         status = os.stat(file)
         changed = status.st_ctime_ns if on_one_disk else 0
         if file in digests:
@@ -144,7 +163,8 @@ def write_sent(sent: Sent, job: Job) -> Outcome:
     if isinstance(job.folder, Url):
         with _one_at_a_time:
             source, plan = _received_here(sent)
-            while source.indexed < job.stop and source.index_more():
+            last = max(job.positions)
+            while source.indexed <= last and source.index_more():
                 pass
         return _stage_part(source, plan, job, job.folder, report)
     with _one_at_a_time, as_shared_as(job.folder.parent):
@@ -192,7 +212,7 @@ def _stage_part(source: Source, plan: Plan, job: Job, target: Url, report: Calla
 def _require_source(source: Source, job: Job) -> None:
     """Raise WorkerError if this machine does not have the files from which the videos of a job are read."""
     try:
-        same = _state(source, job.start, job.stop, on_one_disk=False) == job.identity["state"]
+        same = _state(source, files_of(source, job.positions), on_one_disk=False) == job.identity["state"]
     except FileNotFoundError as error:
         raise WorkerError(
             f"{error.filename} is not on {socket.gethostname()}, where a worker needs it: every worker reads the "
@@ -219,22 +239,24 @@ def _write_part(
     writer = PartWriter(attempt, plan)
     problems: list[str] = []
     left_out: list[Json] = []
+    positions = job.positions
     try:
-        for i in range(job.start, job.stop):
+        ahead = {} if job.order is None else read_ahead(source, positions)
+        for written, i in enumerate(positions):
             try:
-                annotation, origin = source.video(i)
-                writer.add(annotation, origin)
+                annotation, origin = ahead.pop(i) if i in ahead else source.video(i)
+                writer.add(annotation, origin, None if job.order is None else i)
             except SkippedVideoError as error:
                 left_out.append({"index": i, "name": error.name, "reason": error.reason})
             except (SourceError, UnsupportedValueError) as error:
                 problems.append(refusal(source, error, i))
                 if len(problems) == SHOWN_PROBLEMS:
                     break
-            report(i + 1 - job.start)
+            report(written + 1)
         if problems or not writer.videos:
             return Outcome(None, problems, left_out)
         part = writer.close()
-        if _state(source, job.start, job.stop, on_one_disk=on_one_disk) != job.identity["state"]:
+        if _state(source, files_of(source, positions), on_one_disk=on_one_disk) != job.identity["state"]:
             raise SourceError(f"{source.path}: the source has changed while it was converted: convert it again")
         return Outcome(keep_part(part, folder, job.identity, left_out), [], left_out)
     finally:

@@ -11,13 +11,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from converters.conversion.jobs import Job, Outcome
+from converters.conversion.jobs import SEED_KEY, Job, Outcome
+from converters.conversion.shuffling import Order
 from skelstore.errors import JointLayoutError, SkelstoreError, SourceError, StoreError, UnsupportedValueError
 from skelstore.format.values import Json
 from skelstore.remote.url import Url, is_url, parse_url
 from skelstore.write.joining import join
 from skelstore.write.owners import as_shared_as
-from skelstore.write.part_records import PART_RECORD_KEY, part_name
+from skelstore.write.part_records import PART_RECORD_KEY, part_name, recorded_identity
 from skelstore.write.planning import Plan
 from skelstore.write.workspace import Workspace
 
@@ -42,9 +43,9 @@ class Place(ABC):
     def shared(self) -> contextlib.AbstractContextManager[None]:
         """The context in which files are written."""
 
-    def job(self, number: int, start: int, stop: int, identity: Json) -> Job:
+    def job(self, number: int, start: int, stop: int, identity: Json, order: Order | None) -> Job:
         """The job of writing a part. Those with a job are kept."""
-        return Job(number, start, stop, self.parts / part_name(number, identity), identity)
+        return Job(number, start, stop, self.parts / part_name(number, identity), identity, order)
 
     @abstractmethod
     def drop_others(self) -> None:
@@ -73,11 +74,12 @@ class FolderPlace(Place):
     parts: Path
     on_one_disk = True
 
-    def __init__(self, destination: str | os.PathLike[str], *, force: bool, shared: bool) -> None:
-        """Raises as ``Workspace``."""
+    def __init__(self, destination: str | os.PathLike[str], *, force: bool, shared: bool, seed: int | None) -> None:
+        """Raises as ``Workspace``, and StoreError if there are parts of a conversion with another order of videos."""
         self._workspace = Workspace(destination, force=force, resume=True, shared=shared)
         self.parts = self._workspace.parts
         self._others = self._finished_parts()
+        self._require_same_seed(seed)
         self._resumed = bool(self._others)
 
     def begin(self, identity: Json) -> None:
@@ -86,8 +88,8 @@ class FolderPlace(Place):
     def shared(self) -> contextlib.AbstractContextManager[None]:
         return as_shared_as(self._workspace.folder)
 
-    def job(self, number: int, start: int, stop: int, identity: Json) -> Job:
-        made = super().job(number, start, stop, identity)
+    def job(self, number: int, start: int, stop: int, identity: Json, order: Order | None) -> Job:
+        made = super().job(number, start, stop, identity, order)
         self._others.discard(made.folder.name)
         return made
 
@@ -120,6 +122,18 @@ class FolderPlace(Place):
         """Names of the parts with a part record; the folder of a part that is being written has a dot in its name."""
         found = (path.parent.name for path in self._workspace.parts.glob(f"*/{PART_RECORD_KEY}"))
         return {name for name in found if "." not in name}
+
+    def _require_same_seed(self, seed: int | None) -> None:
+        """Raise StoreError, and leave the workspace, if it has parts of a conversion with another order of videos."""
+        for name in sorted(self._others):
+            identity = recorded_identity(self.parts / name)
+            if identity is not None and (begun := identity.get(SEED_KEY)) != seed:
+                self._workspace.leave()
+                before, now = ("without --shuffle" if s is None else f"with --shuffle {s}" for s in (begun, seed))
+                raise StoreError(
+                    f"{self._workspace.folder} keeps parts of a conversion {before}, and this one is {now}: continue "
+                    "that one, or delete the folder to begin again"
+                )
 
 
 class BucketPlace(Place):
@@ -190,12 +204,15 @@ def _again(error: BaseException) -> str:
     return "command again with the right layout" if isinstance(error, JointLayoutError) else "same command again"
 
 
-def place_of(destination: str | os.PathLike[str] | Url, *, force: bool, shared: bool) -> Place:
-    """The place for a destination. Raises as ``FolderPlace`` and ``BucketPlace``."""
+def place_of(destination: str | os.PathLike[str] | Url, *, force: bool, shared: bool, seed: int | None) -> Place:
+    """The place for a destination, of videos in order or shuffled with a seed.
+
+    Raises as ``FolderPlace`` and ``BucketPlace``, which tells seeds apart in ``begin``.
+    """
     if not isinstance(destination, Url):
         text = os.fspath(destination)
         if not is_url(text) or os.path.lexists(text.partition("/")[0]):
-            return FolderPlace(destination, force=force, shared=shared)
+            return FolderPlace(destination, force=force, shared=shared, seed=seed)
         destination = parse_url(text)
     if shared:
         raise StoreError(f"{destination} is a URL; --shared (shared) goes with a folder of this machine")

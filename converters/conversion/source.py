@@ -115,6 +115,13 @@ class Source(Protocol):
         """
         ...
 
+    def in_order(self) -> str | None:
+        """A sentence that says why reading the videos in another order would take much longer, and what to do.
+
+        None if they can be read in any order.
+        """
+        ...
+
     def close(self) -> None:
         """Close open files."""
         ...
@@ -135,7 +142,7 @@ class Downloaded(Protocol):
 
 
 class KnownAtOnce(Sized):
-    """Base class of sources that know all their videos when they are opened."""
+    """Base class of sources that know all their videos when they are opened, and read them in any order."""
 
     @property
     def indexed(self) -> int:
@@ -143,6 +150,9 @@ class KnownAtOnce(Sized):
 
     def index_more(self) -> bool:
         return False
+
+    def in_order(self) -> str | None:
+        return None
 
 
 def index_all(source: Source) -> None:

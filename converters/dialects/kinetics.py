@@ -188,6 +188,9 @@ class KineticsSource:
             "left_out": self._left_out,
         }
 
+    def in_order(self) -> str | None:
+        return None
+
     def close(self) -> None:
         self._contents.close()
         while self._used:

@@ -39,7 +39,7 @@ from converters.dialects.poses import (
 )
 from converters.inputs.candidate import Candidate
 from converters.inputs.ntu_names import Recipe, Task
-from converters.online.source import OnlineSource, fetch_files
+from converters.online.source import OnlineSource, fetch_file
 from skelstore.errors import SourceError
 from skelstore.format.files import local_path
 from skelstore.format.schema import ROOT_KEY
@@ -128,12 +128,13 @@ def open_source(
     }
     _require_declared("open_source", options, _source_options())
     given = {name: value for name, value in options.items() if value is not None and value is not False and value != ()}
-    fetched = fetch_files({"source": path, **{name: given[name] for name in FILE_OPTIONS & given.keys()}}, sha256)
-    path = fetched["source"].path if "source" in fetched else local_path(str(path), SourceError)
-    given |= {name: file.path for name, file in fetched.items() if name != "source"}
+    source = fetch_file(path, sha256)
+    beside = {name: copy for name in FILE_OPTIONS & given.keys() if (copy := fetch_file(given[name])) is not None}
+    given |= {name: copy.path for name, copy in beside.items()}
     for value in given.values():
         if isinstance(value, str | os.PathLike):
             local_path(value, SourceError)
+    path = local_path(path, SourceError) if source is None else source.path
     _require_source(path)
     if dialect is not None and dialect not in DIALECTS:
         raise SourceError(
@@ -145,6 +146,7 @@ def open_source(
         kind, expected = ("a folder", "a file in it") if path.is_dir() else ("a file", "the folder that it is in")
         raise SourceError(f"{path} is {kind}; the dialect {declaration.name} is not: give {expected}")
     opened = declaration.open(path, **given)
+    fetched = beside if source is None else {"source": source, **beside}
     return OnlineSource(opened, fetched, partial(_open_again, declaration.name, path, given)) if fetched else opened
 
 

@@ -95,6 +95,9 @@ class AnnotationFile:
         """``name``, ``size`` in bytes, and ``document``: the top of the pickle without splits and annotations."""
         return {"name": file_name(self.path), "size": self._pickle.size, "document": self._document()}
 
+    def in_order(self) -> str | None:
+        return None
+
     def close(self) -> None:
         self._pickle.close()
 

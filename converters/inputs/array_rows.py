@@ -30,6 +30,9 @@ _MOST_ROW_BYTES = 1 << 30
 """Bytes of a row, which is held in memory."""
 _MOST_REPEATED_BYTES = 1 << 30
 """Bytes of a compressed array in Fortran order, which is decompressed once per block."""
+_SEARCHED_BYTES = 64 << 20
+"""Bytes of an array in which rows are found in any order, though all that is before them is decompressed, or they are
+not contiguous."""
 _PACKED_BYTES = 64 << 10
 """Compressed bytes that are read at a time."""
 _SKIPPED_BYTES = 1 << 20
@@ -98,6 +101,18 @@ class ArrayRows:
             offset = self.header.offset + start * self.row_bytes
             data = self._read(descriptor, offset, (stop - start) * self.row_bytes)
         return np.frombuffer(data, self.header.dtype).reshape(shape)
+
+    def in_order(self) -> str | None:
+        """Why reading the rows in another order would take much longer, and what to do; None if it would not."""
+        is_packed = self._member is not None and self._member.method
+        if len(self) * self.row_bytes <= _SEARCHED_BYTES or not (is_packed or self.header.fortran_order):
+            return None
+        how = "compressed" if is_packed else "in Fortran order"
+        return (
+            f"{self.where} is {how}, so its clips can be read only in their order: convert without --shuffle, export "
+            "the store, and convert the exported file with it, or save the array with numpy.savez and "
+            "numpy.ascontiguousarray"
+        )
 
     def blocks(self) -> Iterator[tuple[int, NDArray[Any]]]:
         """All rows, in order, in blocks of at most 16 MiB or one row: the index of the first row, and the rows."""

@@ -59,6 +59,9 @@ class PickledList:
     def place(self, index: int) -> str:
         return f"[{index}]"
 
+    def in_order(self) -> str | None:
+        return None
+
     def close(self) -> None:
         self._pickle.close()
 

@@ -1,8 +1,8 @@
 """The data sets that PYSKL and MMAction2 publish, as their documents list them.
 
 Names and URLs are those of https://github.com/kennymckormick/pyskl, tools/data/README.md, and
-https://github.com/open-mmlab/mmaction2, tools/data/skeleton/README.md; the names of the splits are those that the
-configs in the same repositories use. Neither states the size or a checksum of a file.
+https://github.com/open-mmlab/mmaction2, tools/data/skeleton/README.md, as of 2025-03 and version 1.2.0; the names of
+the splits are those that the configs in the same repositories use. Neither states the size or a checksum of a file.
 """
 
 from __future__ import annotations
@@ -20,7 +20,11 @@ _FIRST = ("train1", "test1")
 
 _HRNET = "2D by HRNet"
 _KINECT = "3D by Kinect"
-_CONTENTS = "table of contents: convert it with --kpfiles, the folder of the kpfiles, which are published elsewhere"
+_CONTENTS = "table of contents: convert it with --kpfiles, the folder of the kpfiles"
+_PYSKL_KPFILES = f"{_CONTENTS} (PYSKL's link to them is reported to be dead)"
+_MMACTION2_KPFILES = (
+    f"{_CONTENTS}, k400_kpfiles_2d.zip of https://openxlab.org.cn/datasets/OpenMMLab/Kinetics400-skeleton"
+)
 _BOXES = "with --boxes pyskl:gym_gt_bboxes, the boxes of the athletes are joined"
 
 
@@ -63,7 +67,7 @@ PUBLISHED: dict[str, Published] = {
         _pyskl("ucf101/ucf101_hrnet.pkl", f"UCF101, {_HRNET}", _FIRST),
         _pyskl("hmdb51/hmdb51_hrnet.pkl", f"HMDB51, {_HRNET}", _FIRST),
         _pyskl("diving48/diving48_hrnet.pkl", f"Diving48, {_HRNET}", ("train", "test")),
-        _pyskl("k400/k400_hrnet.pkl", f"Kinetics-400, {_HRNET}", _VAL, _CONTENTS),
+        _pyskl("k400/k400_hrnet.pkl", f"Kinetics-400, {_HRNET}", _VAL, _PYSKL_KPFILES),
         _mmaction2("ntu60_2d", f"NTU RGB+D, {_HRNET}", _XSUB),
         _mmaction2("ntu60_3d", f"NTU RGB+D, {_KINECT}", _XSUB, joints="ntu-25"),
         _mmaction2("ntu120_2d", f"NTU RGB+D 120, {_HRNET}", _XSUB),
@@ -72,7 +76,7 @@ PUBLISHED: dict[str, Published] = {
         _mmaction2("ucf101_2d", f"UCF101, {_HRNET}", _FIRST),
         _mmaction2("hmdb51_2d", f"HMDB51, {_HRNET}", _FIRST),
         _mmaction2("diving48_2d", f"Diving48, {_HRNET}", ()),
-        _mmaction2("k400_2d", f"Kinetics-400, {_HRNET}", _VAL, _CONTENTS),
+        _mmaction2("k400_2d", f"Kinetics-400, {_HRNET}", _VAL, _MMACTION2_KPFILES),
     )
 }
 """Name of each file, as ``convert`` takes it -> the file."""
@@ -89,14 +93,10 @@ def as_lines(entry: Published) -> list[str]:
     """An entry for ``skelstore datasets``."""
     splits = f"; splits {', '.join(entry.splits)}" if entry.splits else "; splits not stated" if entry.joints else ""
     joints = f"; joints {entry.joints}" if entry.joints else ""
-    size = "size" if entry.size is None else ""
-    checksum = "checksum" if entry.sha256 is None else ""
-    unknown = " and ".join(filter(None, (size, checksum)))
-    known = [f"{entry.size:,} bytes"] if entry.size is not None else []
-    known += [f"sha256 {entry.sha256}"] if entry.sha256 is not None else []
-    known += [f"{unknown} not stated"] if unknown else []
+    size = [f"{entry.size:,} bytes"] if entry.size is not None else []
+    checksum = [f"sha256 {entry.sha256}"] if entry.sha256 is not None else []
     return [
         f"{entry.name}: {entry.title}{joints}{splits}",
-        f"    {entry.url}: {', '.join(known)}",
+        f"    {', '.join((entry.url, *size, *checksum))}",
         *([f"    {entry.note}"] if entry.note else []),
     ]

@@ -16,28 +16,24 @@ from skelstore.errors import SourceError
 from skelstore.format.schema import Annotation, Origin
 from skelstore.format.values import Json
 from skelstore.remote.cache import CachedFile, default_folder
-from skelstore.remote.url import Url
+from skelstore.remote.url import Url, parse_url
 
 
-def fetch_files(files: Mapping[str, Any], sha256: str | None) -> dict[str, CachedFile]:
-    """Download those files that are at URLs; ``files`` are those of a source by option, as ``OnlineSource`` has them.
+def fetch_file(file: object, sha256: str | None = None) -> CachedFile | None:
+    """The copy in the cache of a file that is at a URL, or that has the name of a published one; None for others.
 
-    Raises SourceError if ``sha256``, which is that of the source, goes with a local file, and as ``download`` does.
+    Raises SourceError if ``sha256`` goes with a local file, and as ``skelstore.remote.downloads.download`` does.
     """
-    fetched: dict[str, CachedFile] = {}
-    for option, file in files.items():
-        if isinstance(file, CachedFile):
-            fetched[option] = file
-        elif isinstance(file, str | os.PathLike | Url):
-            location = locate_source(file)
-            stated = sha256 if option == "source" else None
-            if isinstance(location, Url):
-                from skelstore.remote.downloads import download  # only here: local files need no HTTP
+    if isinstance(file, CachedFile) or not isinstance(file, str | os.PathLike | Url):
+        return file if isinstance(file, CachedFile) else None
+    location = locate_source(file)
+    if isinstance(location, Url):
+        from skelstore.remote.downloads import download  # only here: local files need no HTTP
 
-                fetched[option] = download(location, sha256=stated)
-            elif stated is not None:
-                raise SourceError(f"{location} is a local path; a sha256 goes with the URL of a file")
-    return fetched
+        return download(location, sha256=sha256)
+    if sha256 is not None:
+        raise SourceError(f"{location} is a local path; a SHA-256 goes with the URL of a file")
+    return None
 
 
 class OnlineSource:
@@ -59,10 +55,6 @@ class OnlineSource:
         self._copies = dict(copies)
         self._open_again = open_again
 
-    def __getstate__(self) -> dict[str, Any]:
-        # A pickled source may be sent to other machines by way of a bucket: no secrets.
-        return {**self.__dict__, "_copies": {option: copy.without_secrets() for option, copy in self._copies.items()}}
-
     @property
     def digests(self) -> Mapping[Path, str]:
         return {copy.path: copy.sha256 for copy in self._copies.values()}
@@ -73,7 +65,7 @@ class OnlineSource:
             return self
         from skelstore.remote.downloads import download
 
-        copies = {option: download(copy.url, sha256=copy.sha256) for option, copy in self._copies.items()}
+        copies = {option: download(parse_url(copy.url), sha256=copy.sha256) for option, copy in self._copies.items()}
         return OnlineSource(self._open_again(copies), copies, self._open_again)
 
     @property
@@ -107,9 +99,12 @@ class OnlineSource:
     def description(self) -> dict[str, Json]:
         """As in the source, and ``downloaded``: the URL, without name, password and query, and SHA-256 of each file."""
         found: dict[str, Json] = {
-            option: {"url": str(copy.url), "sha256": copy.sha256} for option, copy in self._copies.items()
+            option: {"url": copy.url, "sha256": copy.sha256} for option, copy in self._copies.items()
         }
         return {**self._source.description(), "downloaded": found}
+
+    def in_order(self) -> str | None:
+        return self._source.in_order()
 
     def close(self) -> None:
         self._source.close()

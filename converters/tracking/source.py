@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 import skelstore
 from converters.conversion.convert import ConvertOptions, convert_source
 from converters.conversion.document import LIST_DOCUMENT, PYSKL_DOCUMENT
+from converters.conversion.shuffling import recorded_seed
 from converters.conversion.source import Downloaded, KnownAtOnce, Source, broken_video
 from converters.tracking.dense import DENSE, Settings, dense, recognise_form
 from skelstore.errors import SkelstoreError, SourceError, StoreError
@@ -20,6 +21,7 @@ from skelstore.format.files import absolute
 from skelstore.format.schema import ROOT_KEY, Annotation, Origin, video_name
 from skelstore.format.values import Json
 from skelstore.joints import is_guess
+from skelstore.read.source_order import in_source_order
 from skelstore.wording import shown
 
 NAME = "track"
@@ -51,23 +53,28 @@ def track(
 
     The rows are the persons with the largest sums of scores, at most ``max_persons``. ``interpolate`` fills gaps of at
     most ``max_gap`` frames. ``converters.tracking.dense.dense`` defines the annotations. Splits, class names and the
-    joint layout are kept; a video without a person is left out and recorded.
+    joint layout are kept; a video without a person is left out and recorded. If the store is shuffled, so is the dense
+    one, with the same seed, unless ``shuffle`` is another.
 
     Raises SourceError if the store is not compressed, ValueError if a number is out of range, and what
     ``skelstore.open`` and ``convert_source`` raise: UnsupportedValueError lists videos that cannot be tracked.
     """
-    convert_source(Tracked(StoreVideos(store), max_persons, max_gap, interpolate), out, **options)
+    videos = StoreVideos(store)
+    options.setdefault("shuffle", videos.seed)
+    convert_source(Tracked(videos, max_persons, max_gap, interpolate), out, **options)
 
 
 class StoreVideos(KnownAtOnce):
-    """The compressed annotations of a store as a source.
+    """The compressed annotations of a store as a source, in the order of the store's own source.
 
-    Raises SourceError if the store has none, and what ``skelstore.open`` raises.
+    ``seed`` is the one that the store was shuffled with, None if it was not. Raises SourceError if the store has no
+    compressed annotations, and what ``skelstore.open`` raises.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = absolute(path)
-        self._store = skelstore.open(path)
+        self._store = in_source_order(skelstore.open(path))
+        self.seed = recorded_seed(self._store.source)
         try:
             self.dialect = str(self._store.source.get("dialect"))
             _refuse_dense(self._store)
@@ -99,7 +106,7 @@ class StoreVideos(KnownAtOnce):
 
     def description(self) -> dict[str, Json]:
         """The source of the store, without a joint layout that was guessed."""
-        about = {key: value for key, value in self._store.source.items() if key != "dialect"}
+        about = {key: value for key, value in self._store.source.items() if key not in ("dialect", "shuffled")}
         if is_guess(about.get("joints")):
             del about["joints"]
         return about
@@ -242,6 +249,9 @@ class Tracked:
             document = PYSKL_DOCUMENT if self.splits() else LIST_DOCUMENT
         settings = self._settings._asdict()
         return {**about, "document": document, "tracking": {"dialect": self._source.dialect, **settings}}
+
+    def in_order(self) -> str | None:
+        return self._source.in_order()
 
     def close(self) -> None:
         self._source.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,12 +22,13 @@ from skelstore.format.codecs import PROFILES
 from skelstore.format.files import local_path
 from skelstore.format.layouts import FieldIdentity
 from skelstore.format.metadata import ArrayMetadata
-from skelstore.format.schema import LAYOUT_COLUMN, ORIGIN_COLUMNS, name_hash
+from skelstore.format.schema import LAYOUT_COLUMN, ORIGIN_COLUMNS, POSITION_COLUMN, name_hash
 from skelstore.format.shards import ShardFile
 from skelstore.read import identifiers
 from skelstore.read.arrays import ArrayReader
 from skelstore.read.reader import Reader
 from skelstore.read.table import numeric_column
+from skelstore.read.videos import ranks_of, source_positions
 from skelstore.wording import counted
 from skelstore.write import disk
 from skelstore.write.arrays import ArrayWriter
@@ -53,6 +55,8 @@ def merge(
     advance: Callable[[int], None] | None = None,
 ) -> None:
     """Merge stores, in the given order, into a new store at ``path``, which appears only when it is complete.
+
+    The videos of a shuffled store stay in their order; exported, all are in that of the sources, store by store.
 
     Splits with the same name are joined in that order. With ``as_splits``, one name per store, the videos of each store
     also become a split with that name. So bare lists of annotations, one per split, become one data set.
@@ -94,12 +98,13 @@ def merge(
         whole = splits.join_splits([reader.splits for reader in readers] + _videos_as_splits(readers, as_splits))
         source = join_sources(readers, bool(whole))
         places = _places(inputs)
+        positions = _positions(readers)
         given = {place.field: place.metadata for of_store in places for place in of_store.values()}
         plan = Plan(_profile(readers), {}, {}, given)
         with Workspace(path, force=force) as workspace:
             parts = [
-                _part(one, of_store, workspace.parts / f"{i:05}", copy, advance)
-                for i, (one, of_store) in enumerate(zip(inputs, places, strict=True))
+                _part(one, of_store, at, workspace.parts / f"{i:05}", copy, advance)
+                for i, (one, of_store, at) in enumerate(zip(inputs, places, positions, strict=True))
                 if one.names
             ]
             join(parts, plan, whole, source, workspace.store)
@@ -152,8 +157,23 @@ def _identity(one: Input, name: str) -> FieldIdentity:
     return FieldIdentity(values.dumps(field.path), one.casts.get(name, array.dtype).str, field.ragged, array.trailing)
 
 
+def _positions(readers: Sequence[Reader]) -> list[pa.Array | None]:
+    """For each store, the positions of its videos in all sources, one after the other; None if none is shuffled."""
+    found = [source_positions(reader) for reader in readers]
+    if all(positions is None for positions in found):
+        return [None] * len(readers)
+    counts = [reader.metadata.videos for reader in readers]
+    ranks = [np.arange(n) if own is None else ranks_of(own) for own, n in zip(found, counts, strict=True)]
+    return [pa.array(first + own, pa.int64()) for first, own in zip(accumulate(counts, initial=0), ranks, strict=False)]
+
+
 def _part(
-    one: Input, places: dict[str, _Place], folder: Path, copy: bool, advance: Callable[[int], None] | None
+    one: Input,
+    places: dict[str, _Place],
+    positions: pa.Array | None,
+    folder: Path,
+    copy: bool,
+    advance: Callable[[int], None] | None,
 ) -> Part:
     """Make a part of a store: its shards under the numbers of its fields, its table with the column names of parts."""
     reader, names = one.reader, one.names
@@ -162,6 +182,7 @@ def _part(
     hashes = (None if name is None else name_hash(name) for name in names)
     table["name"] = pa.array(hashes, pa.uint32())
     table |= {name: reader.table[name] for name in ORIGIN_COLUMNS if name in reader.table.column_names}
+    table |= {} if positions is None else {POSITION_COLUMN: positions}
     columns = {name: number for number, name in enumerate(reader.metadata.columns)}
     table |= {f"column {number}": reader.table[name] for name, number in columns.items()}
     fields = {name: number for number, name in enumerate(reader.metadata.fields)}

@@ -11,6 +11,7 @@ from skelstore.errors import StoreError
 from skelstore.format.codecs import PROFILES, Profile
 from skelstore.format.values import Json
 from skelstore.read.identifiers import identifier, identifier_of
+from skelstore.read.source_order import source_ranks
 from skelstore.read.store import Store, table_rows
 from skelstore.write.joining import join
 from skelstore.write.parts import Part, PartWriter
@@ -32,13 +33,15 @@ def subset(
         skelstore.subset(store.split("xsub_train"), "train.zarr")
 
     Splits keep the ids of these videos; a split without any of them is dropped. The profile and the source are kept, so
-    the subset can be exported like the whole store. Memory holds a buffer per field and the table of one part.
+    the subset can be exported like the whole store. A subset of a shuffled store is shuffled, unless the view has an
+    order of its own: then this order is kept, and exported. Memory holds a buffer per field and the table of one part.
     ``advance`` is called with the number of videos written since the last call.
 
     Raises StoreExistsError if ``path`` is taken (``force`` replaces a store there), StoreError if splits would identify
     videos by another key in the subset than in the whole store, and everything that reading raises.
     """
     key = _identifier(view)
+    ranks = source_ranks(view)
     with Workspace(path, force=force) as workspace:
         planner = Planner(_profile(view))
         for annotation in view:
@@ -53,7 +56,7 @@ def subset(
             for i, origin in enumerate(view.origins()):
                 part = part or PartWriter(workspace.parts / f"{len(parts):05}", plan)
                 annotation = view[i]
-                part.add(annotation, origin)
+                part.add(annotation, origin, None if ranks is None else int(ranks[i]))
                 ids |= splits.hashed(annotation[key]) if key in annotation else set()
                 if part.full:
                     parts.append(part.close())
@@ -66,7 +69,7 @@ def subset(
             if part:
                 part.abort()
         kept = splits.keep_ids(view.splits, lambda one: not ids.isdisjoint(splits.hashed(one)))
-        join(parts, plan, kept, _source(view), workspace.store)
+        join(parts, plan, kept, _source(view, shuffled=ranks is not None), workspace.store)
         workspace.commit()
 
 
@@ -85,9 +88,13 @@ def _identifier(view: Store) -> str:
     return key
 
 
-def _source(view: Store) -> dict[str, Json]:
-    """The source of the whole store, without ``size`` and ``left_out``, which do not apply to some of its videos."""
-    source = {key: value for key, value in view.source.items() if key not in ("size", "left_out")}
+def _source(view: Store, *, shuffled: bool) -> dict[str, Json]:
+    """The source of the whole store, without ``size`` and ``left_out``, which do not apply to some of its videos.
+
+    Also without ``shuffled`` if they are not.
+    """
+    dropped = ("size", "left_out") if shuffled else ("size", "left_out", "shuffled")
+    source = {key: value for key, value in view.source.items() if key not in dropped}
     if source.get("dialect") == "single" and len(view) != 1:  # that is, no videos
         del source["dialect"]
         source.pop("document", None)

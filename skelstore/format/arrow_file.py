@@ -7,7 +7,7 @@ flatbuffers (format/File.fbs, Schema.fbs and Message.fbs of apache/arrow); this 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import skelstore.packages  # noqa: F401 - before pyarrow is imported
 
@@ -105,6 +105,51 @@ def load_table(buffer: pa.Buffer) -> pa.Table:
     except (pa.ArrowException, OSError, UnicodeDecodeError, struct.error) as error:
         raise StoreError(str(error).partition("\n")[0][:300]) from error
     return table
+
+
+def load_parts(buffer: pa.Buffer, provide: Callable[[int, int], None]) -> pa.Table:
+    """The table of an Arrow file of which only some bytes are there; its columns are not looked at.
+
+    ``provide`` is called with the bytes (start, stop) that are needed. What the table says about itself is checked as
+    ``load_table`` checks it, and that its columns are long enough; their cells may be anything.
+    """
+    try:
+        data = memoryview(buffer)
+        for start, stop in _metadata_spans(data):
+            provide(start, stop)
+        _check(data)
+        table = pa.ipc.open_file(buffer).read_all()
+        for name, column in zip(table.column_names, table.columns, strict=True):
+            for chunk in column.chunks:
+                _check_lengths(name, chunk, len(table))
+    except (pa.ArrowException, OSError, UnicodeDecodeError, struct.error) as error:
+        raise StoreError(str(error).partition("\n")[0][:300]) from error
+    return table
+
+
+def _metadata_spans(data: memoryview) -> Iterator[tuple[int, int]]:
+    """The bytes of a file that are not in its columns, one span after the other, since each says where the next is."""
+    yield 0, min(len(data), len(_MAGIC))
+    yield max(len(data) - _TAIL.size, 0), len(data)
+    length, _ = _TAIL.unpack(data[-_TAIL.size :])
+    yield max(len(data) - _TAIL.size - max(length, 0), 0), len(data)
+    batches = _Flat.root(_footer(data)).vector(3, _BLOCK.size)
+    if len(batches) == _BLOCK.size:
+        offset, metadata_bytes, _ = _BLOCK.unpack(batches)
+        start = min(max(offset, 0), len(data))
+        yield start, min(start + max(metadata_bytes, 0), len(data))
+
+
+def _check_lengths(name: str, chunk: pa.Array, rows: int) -> None:
+    """Raise StoreError if a column has fewer cells than the table has rows, or its buffers are too short for them."""
+    if pa.types.is_nested(chunk.type):
+        raise StoreError(f"the column {name!r} is a list, which only a table of splits has")
+    text = pa.types.is_large_string(chunk.type) or pa.types.is_large_binary(chunk.type)
+    needed = 8 * (rows + 1) if text else (chunk.type.bit_width * rows + 7) // 8
+    present, cells = chunk.buffers()[:2]
+    short = cells is None or cells.size < needed or (present is not None and 8 * present.size < rows)
+    if chunk.offset or len(chunk) != rows or short:
+        raise StoreError(f"the column {name!r} has fewer cells than the table has rows")
 
 
 def _check(data: memoryview) -> None:

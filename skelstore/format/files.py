@@ -62,6 +62,9 @@ _KINDS = {
 
 
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+(.*)", re.DOTALL)
+_SECRETS = re.compile(r"(?<=//)[^/?#]*@|\?.*", re.DOTALL)
+"""What a message leaves out of a URL: name, password, and query."""
+
 _SCHEMES = frozenset(
     {
         *("http", "https", "ftp", "sftp", "ssh", "file", "memory"),
@@ -84,8 +87,9 @@ def local_path(path: str | os.PathLike[str], error: type[SkelstoreError] = Store
     if not text.startswith(f"{scheme}://") and scheme.lower() not in _SCHEMES:
         return Path(path)
     url = text if text.startswith(f"{scheme}://") else f"{scheme}://{rest}"
-    remedy = "leave out file://" if scheme.lower() == "file" else "download it first, or give a local path"
-    raise error(f"{url} is a URL; expected the path of a local file or folder: {remedy}")
+    remedy = "download it first, or give a local path; `skelstore pull` and `skelstore push` copy stores"
+    remedy = "leave out file://" if scheme.lower() == "file" else remedy
+    raise error(f"{_SECRETS.sub('', url)} is a URL; expected the path of a local file or folder: {remedy}")
 
 
 def open_regular(path: str | os.PathLike[str], flags: int = os.O_RDONLY) -> int:
@@ -248,6 +252,22 @@ class PartialFile(LocalFile, ABC):
         """Let chunks be fetched again, since they are damaged in the copy."""
 
 
+class FileParts(ABC):
+    """A large file that is elsewhere, of which parts are fetched when they are needed.
+
+    ``buffer`` is the whole file as an Arrow buffer; only what ``provide`` was called for may be looked at.
+    """
+
+    buffer: Any
+
+    @abstractmethod
+    def provide(self, spans: Sequence[tuple[int, int]]) -> None:
+        """Fetch the bytes (start, stop) that are missing, all at once, and verify what this process has not verified.
+
+        Raises DamageError, StoreReplacedError and RemoteError, whose messages have URL and key.
+        """
+
+
 class StoreFiles(ABC):
     """The files of a store, by key: where their bytes come from, and whether they are still those of one store."""
 
@@ -274,8 +294,11 @@ class StoreFiles(ABC):
         """Where a small file or a table is on this machine; whether its bytes are right is not checked."""
 
     @abstractmethod
-    def fetch_copies(self, entries: Mapping[str, tuple[int, int]]) -> None:
-        """Prepare ``copy`` of several files (size and crc32c by key) at once."""
+    def fetch_copies(self, entries: Mapping[str, tuple[int, int]], parts: Mapping[str, Any] | None = None) -> None:
+        """Prepare ``copy`` of several files (size and crc32c by key), and ``open_parts`` of large tables, at once.
+
+        ``parts`` has the ``FileEntry`` of each of these, with the checksums of its blocks.
+        """
 
     @abstractmethod
     def drop_copy(self, key: str) -> bool:
@@ -292,6 +315,18 @@ class StoreFiles(ABC):
     @abstractmethod
     def fetch_chunks(self, wanted: Sequence[tuple[Any, int, int]]) -> None:
         """Make chunks of shards present (``Shard``, first, last + 1), all at once."""
+
+    def open_parts(self, key: str, mmap: bool) -> FileParts | None:
+        """A table that ``fetch_copies`` has prepared to be fetched in parts; None if the table is read as a whole."""
+        return None
+
+    def fetch_ahead(self, wanted: Sequence[tuple[Any, int, int]], goes_on: Callable[[], bool]) -> None:
+        """For files at a URL: fetch missing chunks, which are needed later, while ``goes_on()``."""
+        return
+
+    def ahead_bytes(self) -> int:
+        """For files at a URL: how many bytes may be fetched before they are needed."""
+        return 0
 
     def compare_sizes(self, sizes: Mapping[str, int]) -> Iterator[str]:
         """For files at a URL: a sentence for each that is missing or has another size."""
@@ -354,7 +389,7 @@ class LocalFiles(StoreFiles):
     def copy(self, key: str, size: int, crc32c: int) -> Path:
         return self.path(key)
 
-    def fetch_copies(self, entries: Mapping[str, tuple[int, int]]) -> None:
+    def fetch_copies(self, entries: Mapping[str, tuple[int, int]], parts: Mapping[str, Any] | None = None) -> None:
         """Nothing to do: the files are here."""
 
     def drop_copy(self, key: str) -> bool:

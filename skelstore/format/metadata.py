@@ -6,6 +6,7 @@ They are the group's ``zarr.json`` (with ``attributes.skelstore``), the ``zarr.j
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 import re
@@ -17,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from skelstore.errors import DamageError, StoreError
-from skelstore.format.checksums import FileEntry, crc32c
+from skelstore.format.checksums import Blocks, FileEntry, crc32c
 from skelstore.format.chunking import Grid
 from skelstore.format.codecs import Profile, chunk_codecs
 from skelstore.format.schema import FORMAT_VERSION
@@ -155,7 +156,16 @@ def _naturals(values: Json) -> tuple[int, ...]:
 
 def _file_entry(node: Json) -> FileEntry:
     (size,) = _naturals([node["size"]])
-    return FileEntry(size, int(_hexadecimal(node["crc32c"], 8), 16))
+    blocks = _blocks(node["blocks"], size) if "blocks" in node else None
+    return FileEntry(size, int(_hexadecimal(node["crc32c"], 8), 16), blocks)
+
+
+def _blocks(node: Json, size: int) -> Blocks:
+    (block_bytes,) = _naturals([node["size"]])
+    checksums = base64.b64decode(node["crc32c"], validate=True)
+    if block_bytes == 0 or len(checksums) != 4 * -(-size // block_bytes):
+        raise ValueError(f"there are not as many checksums of blocks as {size:,} bytes have")
+    return Blocks(block_bytes, checksums)
 
 
 def _hexadecimal(text: Json, digits: int) -> str:
@@ -175,6 +185,10 @@ class Manifest:
         entries: dict[str, Json] = {
             key: {"size": entry.size, "crc32c": f"{entry.crc32c:08x}"} for key, entry in self.files.items()
         }
+        for key, entry in self.files.items():
+            if entry.blocks is not None:
+                checksums = base64.b64encode(entry.blocks.checksums).decode()
+                entries[key]["blocks"] = {"size": entry.blocks.size, "crc32c": checksums}
         for key, shard in self.shards.items():
             entries[key] = {"size": shard.size, "crc32c": f"{shard.crc32c:08x}", "digest": shard.digest}
         return to_bytes({"files": dict(sorted(entries.items()))})

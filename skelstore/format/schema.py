@@ -51,7 +51,10 @@ class Origin(NamedTuple):
 
 LAYOUT_COLUMN = "skelstore.layout"
 
-INTERNAL_COLUMNS = (LAYOUT_COLUMN, *ORIGIN_COLUMNS)
+POSITION_COLUMN = "skelstore.position"
+"""Column of a store whose videos are in another order than in its source: their positions there, int64."""
+
+INTERNAL_COLUMNS = (LAYOUT_COLUMN, *ORIGIN_COLUMNS, POSITION_COLUMN)
 """Columns of ``videos.arrow`` that are not values of an annotation."""
 
 

@@ -56,16 +56,18 @@ def read_claim(service: ObjectStore) -> Claim | None:
     )
 
 
-def take_claim(service: ObjectStore, content: Content, conversion: str, *, force: bool) -> Claim | None:
-    """Put a claim; the other one that it replaces, if there was one.
+def take_claim(service: ObjectStore, claim: Claim, *, force: bool) -> Claim:
+    """Put a claim; as it is now, also with the files that what was ended before may have left.
 
     One of the same conversion is replaced, and with ``force`` any other, whose finished parts are removed. Raises
-    StoreExistsError if there is another one and ``force`` is not given.
+    StoreExistsError if there is one for another store and ``force`` is not given.
     """
-    if service.put(UNFINISHED_KEY, content, absent=True) or is_claimed(service, content):
-        return None
+    if service.put(UNFINISHED_KEY, claim.content(), absent=True):
+        return claim
     other = read_claim(service) or Claim("", ())
-    if other.conversion != conversion or not conversion:
+    if other.store == claim.store:
+        return other
+    if other.conversion != claim.conversion or not claim.conversion:
         if not force:
             raise StoreExistsError(
                 f"another store is being pushed to {service.root} or converted there, or a push of it was ended before "
@@ -73,20 +75,32 @@ def take_claim(service: ObjectStore, content: Content, conversion: str, *, force
             )
         if other.conversion:
             remove_staged(service)
-    service.put(UNFINISHED_KEY, content)
-    return other
+    claim = claim._replace(files=tuple({*claim.files, *other.files}))
+    service.put(UNFINISHED_KEY, claim.content())
+    return claim
 
 
-def is_claimed(service: ObjectStore, content: Content) -> bool:
-    """Whether the claim at a URL is this one."""
-    return service.stored(UNFINISHED_KEY) == Stored(content.size, content.crc32c)
+def is_claimed(service: ObjectStore, claim: Claim) -> bool:
+    """Whether a URL is claimed for the store of this claim, or, before that is known, for its conversion."""
+    content = claim.content()
+    if service.stored(UNFINISHED_KEY) == Stored(content.size, content.crc32c):
+        return True
+    there = read_claim(service)
+    return there is not None and _is_same(there, claim)
 
 
-def drop_claim(service: ObjectStore, content: Content, conversion: str) -> None:
-    """Remove a claim, if it is this one, and what its conversion has left."""
-    if conversion and (is_claimed(service, content) or service.stored(UNFINISHED_KEY) is None):
+def _is_same(claim: Claim, other: Claim) -> bool:
+    return claim.store == other.store and (bool(claim.store) or claim.conversion == other.conversion)
+
+
+def drop_claim(service: ObjectStore, claim: Claim) -> None:
+    """Remove a claim, if it is this one or for the same store, and the finished parts of its conversion."""
+    there = read_claim(service)
+    if there is not None and not _is_same(there, claim):
+        return
+    if claim.conversion or (there is not None and there.conversion):
         remove_staged(service)
-    if is_claimed(service, content):
+    if there is not None:
         service.remove(UNFINISHED_KEY)
 
 

@@ -21,8 +21,8 @@ from skelstore.remote.transfers import Content, Transfer
 from skelstore.remote.url import Url
 from skelstore.wording import shown
 
-_KEY = re.compile(r"[A-Za-z0-9_.@~-]+(?:/[A-Za-z0-9_.@~-]+)*")
-"""Keys of files are made of names of fields and shards (docs/format.md)."""
+_KEY = re.compile(r"[A-Za-z0-9_.@~-]{1,255}(/[A-Za-z0-9_.@~-]{1,255})?")
+"""Keys of files are the names of tables, or those of a field and of a file of its array (docs/format.md)."""
 
 
 @dataclass(frozen=True)
@@ -118,9 +118,11 @@ def listed_files(manifest: bytes, place: str) -> dict[str, FileEntry]:
     shards: Mapping[str, FileEntry] = {key: FileEntry(one.size, one.crc32c) for key, one in found.shards.items()}
     files = {**shards, **found.files}
     folders = {key.rpartition("/")[0] for key in files}  # none of them is a file, too
-    for key in files:
+    for key, entry in files.items():
         if not is_key(key) or key in folders:
             raise StoreError(f"{place} names the file {shown(key)}, which no store has")
+        if not entry.size:
+            raise StoreError(f"{place}: {shown(key)} has no bytes, as no file of a store")
     return files
 
 

@@ -57,8 +57,9 @@ def push_to_hub(
             _count(transfer, contents, contents.keys() - missing.keys() - counted, counted)
             ending = not missing
             if ending:
-                missing = _missing(last, found) | _missing(beside, _found_beside(hub, head, beside))
-                _count(transfer, last, last.keys() - missing.keys() - counted, counted)
+                whole = {**last, **beside}
+                missing = _missing(whole, found | _found_beside(hub, head, beside))
+                _count(transfer, whole, whole.keys() - missing.keys() - counted, counted)
                 if not missing:
                     return sent
             some = dict(list(missing.items())[: len(missing) if ending else COMMIT_FILES])

@@ -15,7 +15,7 @@ from skelstore.format.schema import MANIFEST_KEY, ROOT_KEY
 from skelstore.publish.claims import Claim, drop_claim, is_claimed, remove_all, take_claim
 from skelstore.publish.files import LocalStore, refuse_manifest, refuse_root
 from skelstore.remote.objects import ObjectStore, Stored, read_small
-from skelstore.remote.transfers import Content, Transfer
+from skelstore.remote.transfers import Transfer
 from skelstore.remote.transport import CONNECTIONS, run_together
 
 _TRIES = 3
@@ -25,17 +25,20 @@ _PAUSE = 0.2
 def push_objects(local: LocalStore, service: ObjectStore, transfer: Transfer, *, force: bool) -> int:
     """Push a store; the number of files that were sent. See ``skelstore.publish.pushing.push``."""
     root = read_small(service, ROOT_KEY, MAX_JSON_BYTES)
-    claim = _claim(local).content()
+    claim = Claim(local.copy.identity, tuple(local.copy.files), local.conversion)
     if root == local.copy.root and not _missing(local, service):
-        drop_claim(service, claim, local.conversion)
+        drop_claim(service, claim)
         transfer.count(local.copy.size)
         return 0
     if root not in (None, local.copy.root):
         refuse_root(service, root, force=force)
-    other = take_claim(service, claim, local.conversion, force=force)
+    stale = _find_old_files(local, service)
+    claim = take_claim(service, claim, force=force)
+    stale |= {*claim.files}
+    _refuse_new_root(local, service, root, claim)
     if root not in (None, local.copy.root):
         service.remove(ROOT_KEY)
-    _remove_stale(local, service, {*other.files} if other else set())
+    remove_all(service, stale - local.copy.files.keys())
     missing = _missing(local, service)
     transfer.count(sum(entry.size for key, entry in local.copy.files.items() if key not in missing))
     shards_first = [key for key in local.copy.files if key in missing and key != MANIFEST_KEY]
@@ -50,16 +53,19 @@ def push_objects(local: LocalStore, service: ObjectStore, transfer: Transfer, *,
     local.refuse_replaced()
     _require_claim(local, service, claim)
     _put_root(local, service, transfer)
-    drop_claim(service, claim, local.conversion)
+    drop_claim(service, claim)
     return len(missing) + (root != local.copy.root)
 
 
-def _claim(local: LocalStore) -> Claim:
-    return Claim(local.copy.identity, tuple(local.copy.files), local.conversion)
+def _refuse_new_root(local: LocalStore, service: ObjectStore, seen: bytes | None, claim: Claim) -> None:
+    """Raise StoreExistsError if another push has ended between the first look at the root and the claim."""
+    if read_small(service, ROOT_KEY, MAX_JSON_BYTES) not in (seen, local.copy.root):
+        drop_claim(service, claim)
+        raise StoreExistsError(f"another store was pushed to {service.root} meanwhile: choose another URL")
 
 
-def _require_claim(local: LocalStore, service: ObjectStore, claim: Content) -> None:
-    """Raise StoreExistsError if another push has taken over, RemoteError if files are removed meanwhile."""
+def _require_claim(local: LocalStore, service: ObjectStore, claim: Claim) -> None:
+    """Raise StoreExistsError if another push has taken over."""
     if is_claimed(service, claim):
         return
     root = read_small(service, ROOT_KEY, MAX_JSON_BYTES)
@@ -70,14 +76,12 @@ def _require_claim(local: LocalStore, service: ObjectStore, claim: Content) -> N
     )
 
 
-def _remove_stale(local: LocalStore, service: ObjectStore, claimed: set[str]) -> None:
-    """Remove the files of the store that was there, and those of a push that was ended."""
+def _find_old_files(local: LocalStore, service: ObjectStore) -> set[str]:
+    """The files in the manifest at the URL. Raises StoreExistsError if it is not that of a store."""
     manifest = read_small(service, MANIFEST_KEY, MAX_JSON_BYTES)
-    stale = claimed
-    if manifest is not None and manifest != local.copy.manifest:
-        stale |= refuse_manifest(manifest, str(service.root / MANIFEST_KEY)).keys()
-    stale -= local.copy.files.keys()
-    remove_all(service, stale)
+    if manifest in (None, local.copy.manifest):
+        return set()
+    return {*refuse_manifest(manifest, str(service.root / MANIFEST_KEY))}
 
 
 def _missing(local: LocalStore, service: ObjectStore) -> set[str]:
@@ -93,16 +97,16 @@ def _missing(local: LocalStore, service: ObjectStore) -> set[str]:
     return missing
 
 
-def _put(key: str, local: LocalStore, service: ObjectStore, transfer: Transfer, claim: Content) -> None:
+def _put(key: str, local: LocalStore, service: ObjectStore, transfer: Transfer, claim: Claim) -> None:
     _require_claim(local, service, claim)
     try:
         local.put(key, service, transfer)
-    except StoreError:
+    except (StoreError, RemoteError):  # the service refuses bytes that have changed since they were measured
         local.refuse_replaced()
         raise
 
 
-def _refuse_missing(local: LocalStore, service: ObjectStore, claim: Content) -> None:
+def _refuse_missing(local: LocalStore, service: ObjectStore, claim: Claim) -> None:
     """Raise RemoteError if the files that were sent are not there."""
     for key in sorted(_missing(local, service)):
         _require_claim(local, service, claim)

@@ -7,7 +7,6 @@ import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from urllib.parse import quote
 
 from skelstore.errors import DamageError, StoreNotFoundError, StoreReplacedError
 from skelstore.format.checksums import FileEntry, has_content
@@ -19,6 +18,10 @@ from skelstore.write.workspace import Workspace
 
 _PIECE_BYTES = 4 << 20
 """What one request asks for; ``AT_ONCE`` of them are in memory."""
+
+
+class _OtherSizeError(Exception):
+    """A server has a file in another size than the manifest; never raised to users."""
 
 
 def pull(
@@ -67,8 +70,9 @@ def _end(workspace: Workspace, error: BaseException) -> None:
 def _fetch_all(source: RemoteStore, part: Path, transfer: Transfer) -> int:
     """Fetch the files that are not yet in ``part/files``; their number."""
     files, incoming = part / "files", part / "incoming"
-    for folder in (files, incoming, *(files / key for key in source.copy.files)):
-        (folder if folder in (files, incoming) else folder.parent).mkdir(parents=True, exist_ok=True)
+    for folder in (files, incoming):
+        for parent in {(folder / key).parent for key in source.copy.files}:
+            parent.mkdir(parents=True, exist_ok=True)
     transfer.count(len(source.copy.root))
     missing = []
     for key, entry in source.copy.files.items():
@@ -76,7 +80,7 @@ def _fetch_all(source: RemoteStore, part: Path, transfer: Transfer) -> int:
             transfer.count(entry.size)
         else:
             missing.append(key)
-    transfer.run(partial(_fetch, source, key, files / key, incoming / quote(key, safe=""), transfer) for key in missing)
+    transfer.run(partial(_fetch, source, key, files / key, incoming / key, transfer) for key in missing)
     return len(missing) + 2
 
 
@@ -105,7 +109,9 @@ def _fill(source: RemoteStore, key: str, entry: FileEntry, path: Path, transfer:
 
     def take(offset: int, data: bytes) -> None:
         nonlocal counted
-        view = memoryview(data)[: max(entry.size - offset, 0)]
+        if offset + len(data) > entry.size:  # the body may have no end
+            raise _OtherSizeError
+        view = memoryview(data)
         if offset < counted:  # the file was sent from its beginning
             transfer.count(offset - counted)
             counted = offset
@@ -124,15 +130,15 @@ def _fill(source: RemoteStore, key: str, entry: FileEntry, path: Path, transfer:
         counted = begun
         while counted < entry.size:
             stop = min(counted + _PIECE_BYTES, entry.size)
-            part = source.service.read_range(key, counted, stop, take, fresh=fresh)
-            if part.data is None:
-                if part.total != entry.size:
-                    os.ftruncate(fd, 0)
-                break
-            if part.total != entry.size or not part.data:
-                os.ftruncate(fd, 0)
+            # Nothing is counted by ``seen``: it ends the request after the transfer was stopped.
+            part = source.service.read_range(key, counted, stop, take, fresh=fresh, seen=lambda _: transfer.count(0))
+            if part.total != entry.size or part.data == b"":
+                raise _OtherSizeError
+            if part.data is None:  # it was sent whole
                 break
             take(counted, part.data)
+    except _OtherSizeError:
+        os.ftruncate(fd, 0)
     except StoreNotFoundError as error:
         if source.is_replaced():
             raise StoreReplacedError(f"{source.url} was replaced while it was fetched: fetch it again") from error

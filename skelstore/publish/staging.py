@@ -201,7 +201,7 @@ class StagedStore:
         if self.conversion:
             claim = read_claim(self.service)
             if claim is not None and claim.conversion == self.conversion and not claim.store:
-                drop_claim(self.service, claim.content(), self.conversion)
+                drop_claim(self.service, claim)
 
 
 class StagedShards(Shards):

@@ -104,6 +104,11 @@ class ArrayReader:
         """Whether the index of a shard has been read."""
         return number in self._shards
 
+    @property
+    def stored_bytes(self) -> int:
+        """The size of all shards of the array, by the manifest."""
+        return sum(entry.size for key, entry in self._manifest.items() if key.startswith(f"{self._name}/"))
+
     def shard_entry(self, number: int) -> tuple[str, ShardFile, int] | None:
         """The key of a shard, its entry in the manifest, and the number of its chunks; None if there is no entry."""
         key = f"{self._name}/{self.metadata.shard_key(number)}"
@@ -135,7 +140,7 @@ class ArrayReader:
                 raise DamageError(f"{file.path}: an uncompressed chunk does not have {self._chunk_bytes} bytes")
             if self.check == "never" and shard.present is None:  # of a copy, nobody has seen all bytes
                 shard.checked[:] = b"\1" * len(shard.checked)
-            self._shards[number] = shard
+            return self._shards.setdefault(number, shard)  # another thread may have been faster
         return shard
 
     def check_shard(self, number: int) -> None:

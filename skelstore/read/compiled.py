@@ -59,6 +59,8 @@ class Parts(NamedTuple):
     """The first row of each video in an array, [videos], and the lengths of its ragged axes, [videos] each."""
     columns: Mapping[str, Fetch]
     fields: Mapping[str, Fetch]
+    partial: bool
+    """Whether the table is fetched in parts, so that nothing in it may be looked at before a row is ready."""
 
 
 def find_blosc(path: str | None) -> bool:
@@ -88,17 +90,20 @@ def compile_layouts(
     fallback: Fetch,
     load_names: Callable[[], Any],
     fetch: Callable[[list[int]], None] | None,
+    ready: tuple[NDArray[np.uint8], int] | None,
 ) -> Core:
     """The compiled reader of a store. ``layouts`` [videos] has the layout of each video.
 
     ``fallback`` is the Python reader, from a row to its annotation; ``load_names`` returns the columns of the index of
     names, or None. ``fetch`` of a remote store is called with the rows of videos of which something is missing here.
+    ``ready`` of a table that is fetched in parts has a byte per group of rows, 1 if they may be looked at, and the
+    number of rows of a group.
     """
     names = [name for name, array in parts.arrays.items() if _is_supported(array)]
     arrays = [_describe_array(parts.arrays[name], mmap) for name in names]
     numbers = {name: number for number, name in enumerate(names)}
     nodes = [_describe(parts, numbers, layout) for layout in parts.metadata.layouts]
-    return core.Core(nodes, arrays, np.ascontiguousarray(layouts), fallback, load_names, fetch)
+    return core.Core(nodes, arrays, np.ascontiguousarray(layouts), fallback, load_names, fetch, *(ready or (None, 1)))
 
 
 def _is_supported(array: ArrayReader) -> bool:
@@ -141,7 +146,7 @@ def _describe(parts: Parts, numbers: Mapping[str, int], node: Json) -> tuple[Any
 def _describe_column(parts: Parts, name: str) -> tuple[Any, ...]:
     kind = parts.metadata.columns[name].type
     if kind == "str":
-        return _TEXT, *text_buffers(parts.table, name, pa.large_utf8())
+        return _TEXT, *text_buffers(parts.table, name, pa.large_utf8(), partial=parts.partial)
     if kind == "int":
         return _INT, numeric_column(parts.table, name, pa.int64())
     if kind == "float":

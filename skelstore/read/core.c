@@ -325,6 +325,8 @@ typedef struct {
     PyObject *names; /* (bucket, video, offsets, bytes), or NULL */
     int64_t videos;
     const int32_t *layout; /* of each video */
+    const uint8_t *ready;  /* of each group of rows of the table, whether they may be looked at; NULL: all may be */
+    int64_t group_rows;
     Node *layouts;
     int64_t layout_count;
     Array *arrays;
@@ -404,6 +406,10 @@ static PyObject *build(const Node *node, int64_t row, Jobs *jobs)
 
 static PyObject *build_annotation(const Core *core, int64_t row, Jobs *jobs)
 {
+    if (core->ready && !core->ready[row / core->group_rows]) {
+        jobs->missing = true;
+        return Py_NewRef(Py_None); /* nobody sees it: what is missing is fetched, or read by Python */
+    }
     PyObject *annotation = build(&core->layouts[core->layout[row]], row, jobs);
     if (annotation && !PyDict_CheckExact(annotation))
         Py_CLEAR(annotation); /* a damaged layout */
@@ -675,9 +681,10 @@ static bool make_array(PyObject *spec, Array *array, bool remote)
 
 static PyObject *Core_new(PyTypeObject *type, PyObject *args, PyObject *Py_UNUSED(options))
 {
-    PyObject *layouts, *arrays, *layout, *fallback, *load_names, *fetch;
-    if (!PyArg_ParseTuple(args, "O!O!O!OOO", &PyList_Type, &layouts, &PyList_Type, &arrays, &PyArray_Type, &layout,
-                          &fallback, &load_names, &fetch))
+    PyObject *layouts, *arrays, *layout, *fallback, *load_names, *fetch, *ready;
+    long long group_rows;
+    if (!PyArg_ParseTuple(args, "O!O!O!OOOOL", &PyList_Type, &layouts, &PyList_Type, &arrays, &PyArray_Type, &layout,
+                          &fallback, &load_names, &fetch, &ready, &group_rows))
         return NULL;
     Core *core = (Core *)((allocfunc)PyType_GetSlot(type, Py_tp_alloc))(type, 0);
     if (core == NULL)
@@ -687,6 +694,8 @@ static PyObject *Core_new(PyTypeObject *type, PyObject *args, PyObject *Py_UNUSE
     core->load_names = load_names;
     core->fetch = fetch;
     core->layout = column_data(layout);
+    core->ready = ready == Py_None ? NULL : column_data(ready);
+    core->group_rows = group_rows;
     core->videos = PyArray_SIZE((PyArrayObject *)layout);
     core->layouts = calloc((size_t)PyList_Size(layouts) + 1, sizeof *core->layouts);
     core->arrays = calloc((size_t)PyList_Size(arrays) + 1, sizeof *core->arrays);

@@ -15,6 +15,8 @@ class Core:
         fallback: Callable[[int], dict[Any, Any]],
         load_names: Callable[[], tuple[NDArray[Any], ...] | None],
         fetch: Callable[[list[int]], None] | None,
+        ready: NDArray[np.uint8] | None,
+        group_rows: int,
     ) -> Core: ...
     def annotation(self, row: int, /) -> dict[Any, Any]:
         """The annotation of the video at a row of the table."""

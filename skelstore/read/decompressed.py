@@ -31,6 +31,7 @@ def _some_frames(
     rows = reader.rows_of(row, "keypoint")
     if rows is not None and rows * _row_bytes(reader) > SHORT_BYTES:
         lazy = LazyAnnotation(reader, row)
+        reader.fetch_fields(row, lazy.keys() - {"keypoint"})
         # A video without this form is decompressed as a whole, which refuses it.
         if {"frame_inds", "total_frames"} <= lazy.keys() and getattr(lazy["frame_inds"], "shape", None) == (rows,):
             small = {name: None if name == "keypoint" else lazy[name] for name in lazy}

@@ -125,14 +125,27 @@ def read_rows(array: ArrayReader, first: int, persons: int, length: int, chosen:
     rows = (np.arange(persons)[:, None] * length + chosen).reshape(-1)
     wanted, inverse = np.unique(rows, return_inverse=True)
     pieces = [array.read(first, 0)]
-    gap = max(array.metadata.chunk_rows, GAP_BYTES // array.metadata.row_bytes)
-    for start, stop in runs(wanted, gap):
+    for start, stop in runs(wanted, _gap(array)):
         low = int(wanted[start])
         piece = array.read(first + low, int(wanted[stop - 1]) - low + 1)
         pieces.append(piece[wanted[start:stop] - low])
     read: NDArray[Any] = np.concatenate(pieces, dtype=array.metadata.dtype)  # the dtype keeps the byte order
     requested: NDArray[Any] = read[inverse.reshape(-1)]
     return requested
+
+
+def plan_runs(
+    array: ArrayReader, first: int, persons: int, length: int, chosen: NDArray[np.int64]
+) -> Iterator[tuple[int, int]]:
+    """What ``read_rows`` reads, as runs of rows of the array: first row, number of rows."""
+    wanted = np.unique((np.arange(persons)[:, None] * length + chosen).reshape(-1))
+    for start, stop in runs(wanted, _gap(array)):
+        yield first + int(wanted[start]), int(wanted[stop - 1] - wanted[start]) + 1
+
+
+def _gap(array: ArrayReader) -> int:
+    """The number of rows up to which the rows between two others are read with them."""
+    return max(array.metadata.chunk_rows, GAP_BYTES // array.metadata.row_bytes)
 
 
 def runs(ascending: NDArray[np.int64], gap: int) -> Iterator[tuple[int, int]]:

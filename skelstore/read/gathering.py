@@ -16,7 +16,9 @@ from skelstore.read.compiled import Places
 class Gatherer:
     """Plans what is read for videos, and fetches it.
 
-    ``layout`` returns the layout of the video at a row, ``fields_of`` the names of the arrays of a layout.
+    ``layout`` returns the layout of the video at a row, ``fields_of`` the names of the arrays of a layout,
+    ``used_rows`` the number of rows of an array that belong to videos. ``provide`` fetches what is missing of some rows
+    of the table, if that is fetched in parts.
     """
 
     def __init__(
@@ -26,41 +28,117 @@ class Gatherer:
         places: Places,
         layout: Callable[[int], int],
         fields_of: Callable[[int], Iterable[str]],
+        used_rows: Callable[[str], int],
+        provide: Callable[[Iterable[int]], None] | None = None,
     ) -> None:
         self._files = files
         self._arrays = arrays
         self._places = places
         self._layout = layout
         self._fields_of = fields_of
+        self._provide = provide
+        self._used_rows = used_rows
+        self._row_bytes: dict[str, float] = {}
 
     def spans(self, rows: Iterable[int]) -> Iterator[tuple[str, ChunkSpan]]:
         """The chunks that hold the arrays of some videos: the array and the span; some may be named twice."""
-        by_layout: dict[int, list[int]] = {}
-        for row in rows:
-            by_layout.setdefault(self._layout(row), []).append(row)
-        for layout, alike in by_layout.items():
-            for name in set(self._fields_of(layout)):
-                metadata = self._arrays[name].metadata
-                starts, counts = self._runs(name, alike)
-                for start, count in zip(starts.tolist(), counts.tolist(), strict=True):
-                    for span in chunk_spans(start, count, metadata.chunk_rows, metadata.shard_rows):
-                        yield name, span
+        return self._spans((name, *_joined(starts, counts)) for name, _, starts, counts in self._runs(rows))
 
-    def _runs(self, name: str, rows: Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """The first row of videos in an array, and the number of rows, int64 [n] each."""
-        first, dims = self._places[name]
-        counts = np.ones(len(rows), np.int64)
-        for dim in dims:
-            counts *= dim[rows]
-        return first[rows], counts
+    def sizes(self, rows: Sequence[int]) -> NDArray[np.float64]:
+        """About how many bytes the arrays of some videos take in their shards, float64 [n]."""
+        sizes = np.zeros(len(rows))
+        for name, places, _, counts in self._runs(rows):
+            if name not in self._row_bytes:
+                self._row_bytes[name] = self._arrays[name].stored_bytes / max(self._used_rows(name), 1)
+            sizes[places] += self._row_bytes[name] * counts
+        return sizes
 
     def fetch(self, rows: Iterable[int]) -> None:
         """Fetch at once what a remote store lacks of some videos: first the indexes of shards, then all chunks.
 
         Raises DamageError, StoreReplacedError and RemoteError, whose messages have URL and key.
         """
-        spans = [(self._arrays[name], *span) for name, span in self.spans(rows)]
+        self._fetch(self.spans(rows))
+
+    def fetch_runs(self, runs: Iterable[tuple[str, int, int]]) -> None:
+        """Like ``fetch``, for runs of rows of arrays: name, first row, number of rows."""
+        self._fetch(self._spans((name, [start], [count]) for name, start, count in runs))
+
+    def fetch_fields(self, row: int, names: Iterable[str]) -> None:
+        """Like ``fetch``, for some arrays of a video."""
+        wanted = set(names)
+        self._fetch(
+            self._spans(
+                (name, starts.tolist(), counts.tolist()) for name, _, starts, counts in self._runs([row], wanted)
+            )
+        )
+
+    def unopened(self, rows: Sequence[int]) -> set[tuple[ArrayReader, int]]:
+        """The shards in which the arrays of some videos begin, as far as this process has not opened them."""
+        found = set()
+        for name, _, starts, counts in self._runs(rows):
+            array = self._arrays[name]
+            for number in np.unique(starts[counts > 0] // array.metadata.shard_rows).tolist():
+                if not array.is_open(number):
+                    found.add((array, number))
+        return found
+
+    def fetch_ahead(self, rows: Sequence[int], before: Sequence[int], goes_on: Callable[[], bool]) -> None:
+        """Like ``fetch``, for videos that are needed later: by one request after another, while ``goes_on()``.
+
+        A chunk in which those ``before`` end is left to whoever fetches these, and need not be waited for.
+        """
+        ends = {(name, number, stop - 1) for name, (number, _, stop) in self.spans(before)}
+        wanted = []
+        for name, (number, first, stop) in self.spans(rows):
+            first += (name, number, first) in ends
+            if first < stop:
+                wanted.append((self._arrays[name].shard(number), first, stop))
+        self._files.fetch_ahead(wanted, goes_on)
+
+    def _runs(
+        self, rows: Iterable[int], only: set[str] | None = None
+    ) -> Iterator[tuple[str, list[int], NDArray[np.int64], NDArray[np.int64]]]:
+        """The rows of some videos in each array: its name, which of the videos, first rows and numbers of rows [n]."""
+        if self._provide is not None:
+            rows = list(rows)
+            self._provide(rows)
+        by_layout: dict[int, tuple[list[int], list[int]]] = {}
+        for place, row in enumerate(rows):
+            places, alike = by_layout.setdefault(self._layout(row), ([], []))
+            places.append(place)
+            alike.append(row)
+        for layout, (places, alike) in by_layout.items():
+            for name in set(self._fields_of(layout)):
+                if only is None or name in only:
+                    first, dims = self._places[name]
+                    counts = np.ones(len(alike), np.int64)
+                    for dim in dims:
+                        counts *= dim[alike]
+                    yield name, places, first[alike], counts
+
+    def _spans(self, runs: Iterable[tuple[str, Sequence[int], Sequence[int]]]) -> Iterator[tuple[str, ChunkSpan]]:
+        """The chunks that hold some runs of rows of arrays: name, first rows, numbers of rows."""
+        for name, starts, counts in runs:
+            metadata = self._arrays[name].metadata
+            for start, count in zip(starts, counts, strict=True):
+                for span in chunk_spans(int(start), int(count), metadata.chunk_rows, metadata.shard_rows):
+                    yield name, span
+
+    def _fetch(self, wanted: Iterable[tuple[str, ChunkSpan]]) -> None:
+        spans = [(self._arrays[name], *span) for name, span in wanted]
         unopened = {(array, number) for array, number, *_ in spans if not array.is_open(number)}
         entries = [array.shard_entry(number) for array, number in unopened]
         self._files.fetch_indexes([entry for entry in entries if entry is not None])
         self._files.fetch_chunks([(array.shard(number), first, stop) for array, number, first, stop in spans])
+
+
+def _joined(starts: NDArray[np.int64], counts: NDArray[np.int64]) -> tuple[list[int], list[int]]:
+    """Runs of rows [n], ascending, with those that touch or overlap as one: first rows, and numbers of rows."""
+    if len(starts) == 1:
+        return starts.tolist(), counts.tolist()
+    order = np.argsort(starts, kind="stable")
+    starts, stops = starts[order], np.maximum.accumulate((starts + counts)[order])
+    begins = np.flatnonzero(np.append(True, starts[1:] > stops[:-1]))
+    ends = np.append(begins[1:], len(starts)) - 1
+    return starts[begins].tolist(), (stops[ends] - starts[begins]).tolist()

@@ -17,6 +17,8 @@ from skelstore.wording import COMPARED_NAMES
 def names(reader: Reader) -> list[str | None]:
     """The name of each video; None for a video without a name."""
     texts = _texts(reader, "frame_dir")
+    if None in texts:
+        reader.provide(range(len(texts)))
     return [reader.name(row) if name is None else name for row, name in enumerate(texts)]
 
 
@@ -31,6 +33,8 @@ def names_like(reader: Reader, rows: NDArray[Any] | None, name: str) -> list[str
     for column, metadata in reader.metadata.columns.items():
         if metadata.path not in (("frame_dir",), ("filename",)) or metadata.type != "str":
             continue
+        if not reader.has_column(column):
+            continue  # it would be fetched for no more than a suggestion
         texts = reader.table[column]
         try:
             if rows is not None:
@@ -61,7 +65,10 @@ def identifier_of(first: Container[object]) -> str:
 def ids(reader: Reader, key: str) -> list[Any]:
     """The ids of a split of all videos: the value of a key in each. Raises MergeError if a video lacks the key."""
     every: list[Any] = []
-    for row, text in enumerate(_texts(reader, key)):
+    texts = _texts(reader, key)
+    if None in texts:
+        reader.provide(range(len(texts)))
+    for row, text in enumerate(texts):
         if text is None:
             entries = reader.entries(row)
             if key not in entries:

@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import stat
 import time
-from collections.abc import Callable, Iterable
-from functools import cached_property
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cached_property, partial
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -52,10 +54,14 @@ from skelstore.read.frames import FrameNumbers, Frames
 from skelstore.read.gathering import Gatherer
 from skelstore.read.location import Cache, Location, open_files
 from skelstore.read.names import NameIndex
+from skelstore.read.partial_table import PartialTable, RowGroups
 from skelstore.read.table import (
     COPIED_BYTES,
     SPLITS_TYPES,
+    WHOLE_BYTES,
+    WHOLE_NAMES_BYTES,
     check_types,
+    check_values,
     column_reader,
     numeric_column,
     read_table,
@@ -69,6 +75,12 @@ _LARGE = 1 << 30
 """A video of more than this number of bytes may not fit in memory."""
 
 E = TypeVar("E", bound=SkelstoreError)
+
+_FIRST_RUN_BYTES, _RUN_BYTES = 128 << 10, 8 << 20
+"""About how much is fetched at once of a remote store that is read in order: at first, and later on."""
+
+_RUN_VIDEOS = 1024
+"""Maximum number of videos that are fetched at once of a remote store that is read in order."""
 
 _OPENINGS = 20
 """Maximum number of attempts to open a store that is being replaced."""
@@ -106,9 +118,15 @@ class Reader:
 
     Raises StoreNotFoundError, StoreError or DamageError on construction, as ``open`` does. If the store is replaced
     meanwhile, so that some files belong to the old store and some to the new one, it is opened again.
+
+    ``in_parts``: large tables at a URL are fetched in parts when they are needed, not as a whole when they are opened.
+    Then ``table`` is a ``PartialTable``, which has the methods of a pyarrow.Table that are used for it.
     """
 
-    def __init__(self, path: Location, check: Check, mmap: bool = True, cache: Cache = "auto") -> None:
+    def __init__(
+        self, path: Location, check: Check, mmap: bool = True, cache: Cache = "auto", *, in_parts: bool = True
+    ) -> None:
+        self._in_parts = in_parts
         self.path = absolute(path) if isinstance(path, Path) else path
         self.check = check
         self.mmap = mmap
@@ -143,26 +161,45 @@ class Reader:
         self.files.remember(MANIFEST_KEY, data)
         self.manifest = Manifest.from_bytes(data, str(path / MANIFEST_KEY))
         self._fetch_tables()
-        self.table: pa.Table = read_table(self.files, VIDEOS_KEY, self.manifest.files.get(VIDEOS_KEY), self.mmap)
+        parts = self.files.open_parts(VIDEOS_KEY, self.mmap)
+        if parts is None:
+            self.table: Any = read_table(self.files, VIDEOS_KEY, self.manifest.files.get(VIDEOS_KEY), self.mmap)
+        else:
+            self.table = PartialTable(parts, str(path / VIDEOS_KEY))
+        self._partial = parts is not None
+        self._raw: pa.Table = self.table.raw if self._partial else self.table
         if len(self.table) != self.metadata.videos:
             raise StoreError(
                 f"{path / VIDEOS_KEY} has {counted(len(self.table), 'video')}; {ROOT_KEY} says {self.metadata.videos:,}"
             )
-        self._layouts = numeric_column(self.table, LAYOUT_COLUMN, pa.int32())
-        if len(self._layouts) and not 0 <= self._layouts.min() <= self._layouts.max() < len(self.metadata.layouts):
-            raise StoreError(f"{path / VIDEOS_KEY} names layouts that {ROOT_KEY} does not have")
+        self._layouts = numeric_column(self._raw, LAYOUT_COLUMN, pa.int32())
         self.arrays = {name: self._open_array(name) for name in self.metadata.fields}
-        self._columns = {name: column_reader(self.table, name, c.type) for name, c in self.metadata.columns.items()}
+        self._columns = {
+            name: column_reader(self._raw, name, c.type, partial=self._partial)
+            for name, c in self.metadata.columns.items()
+        }
         self._places: dict[str, tuple[NDArray[Any], list[NDArray[Any]]]] = {}
+        for name, field in self.metadata.fields.items():
+            first = numeric_column(self._raw, f"{name}.row", pa.int64())
+            dims = [numeric_column(self._raw, f"{name}.dim{axis}", pa.int64()) for axis in range(field.ragged)]
+            self._places[name] = first, dims
+        metadata = {name: array.metadata for name, array in self.arrays.items()}
+        check = partial(check_values, self._layouts, len(self.metadata.layouts), self._places, metadata, path)
+        self._groups = self._group_rows(check) if self._partial else None
+        self._longest = check(0, self.metadata.videos) if self._groups is None else {}
         self._fields = {name: self._field_reader(name, field) for name, field in self.metadata.fields.items()}
         self._assembler = Assembler(self.metadata.layouts, self._columns, self._fields)
-        self._layout = self._layouts.item
+        self._layout = self._layouts.item if self._groups is None else self._groups.reader(self._layouts)
         assembler = self._assembler
         self.gatherer = Gatherer(
-            *(self.files, self.arrays, self._places, self._layout, lambda layout: assembler.fields(layout).values())
+            *(self.files, self.arrays, self._places, self._layout, lambda layout: assembler.fields(layout).values()),
+            partial(_count_rows, self.arrays, self.table, self._places),
+            provide=None if self._groups is None else self._groups.provide,
         )
         self._frame_numbers: dict[str, FrameNumbers] = {}
-        self._names = NameIndex(self.files, self.manifest.files.get(NAMES_KEY), self.table, self.metadata, self.mmap)
+        self._names = NameIndex(
+            *(self.files, self.manifest.files.get(NAMES_KEY), self._raw, self.metadata, self.mmap), self._groups
+        )
 
     @cached_property
     def annotation(self) -> Callable[[int], Annotation]:
@@ -177,12 +214,17 @@ class Reader:
         """
         if not compiled.COMPILED:
             return None
-        parts = Parts(self.metadata, self.table, self.arrays, self._places, self._columns, self._fields)
+        parts = Parts(
+            *(self.metadata, self._raw, self.arrays, self._places, self._columns, self._fields), partial=self._partial
+        )
         # From disk, one read of a video takes half the time of the faults of its pages.
         in_memory = sum(shard.size for shard in self.manifest.shards.values()) <= compiled.memory_bytes()
         mmap = self.mmap and in_memory
         fetch = self.gatherer.fetch if self.is_remote else None
-        return compiled.compile_layouts(parts, self._layouts, mmap, self._read_by_python, self._names.columns, fetch)
+        ready = None if self._groups is None else (self._groups.ready, self._groups.group_rows)
+        return compiled.compile_layouts(
+            parts, self._layouts, mmap, self._read_by_python, self._names.columns, fetch, ready
+        )
 
     @cached_property
     def _read_by_python(self) -> Callable[[int], Annotation]:
@@ -212,10 +254,41 @@ class Reader:
         """Whether the store is at a URL, so that what is read has to be fetched first."""
         return not isinstance(self.path, Path)
 
+    def provide(self, rows: Iterable[int]) -> None:
+        """Fetch at once what is missing of some rows of the table, so that a loop over them waits for nothing."""
+        if self._groups is not None:
+            self._groups.provide(rows)
+
+    def has_column(self, name: str) -> bool:
+        """Whether a column of the table is here, so that it can be looked at for no more than a suggestion."""
+        return self._groups is None or self.table.has(name)
+
     def fetch(self, rows: Iterable[int]) -> None:
         """Fetch at once what a remote store lacks of some videos; see ``Gatherer.fetch``. A local one lacks nothing."""
         if self.is_remote:
             self.gatherer.fetch(rows)
+
+    def fetch_fields(self, row: int, keys: Iterable[Any]) -> None:
+        """Fetch at once what a remote store lacks of the arrays at some keys of a video."""
+        if self.is_remote:
+            names = self._assembler.fields(self._layout(row))
+            self.gatherer.fetch_fields(row, [names[key] for key in keys if key in names])
+
+    def fetched(self, rows: Iterable[int]) -> Iterator[int]:
+        """The rows, of which runs are fetched at once before they are yielded: short ones first, then longer ones.
+
+        An error of a later video is left to whoever reads that video.
+        """
+        rows = iter(rows)
+        coming: list[int] = []
+        most = _FIRST_RUN_BYTES
+        while coming := coming + list(islice(rows, max(_RUN_VIDEOS - len(coming), 0))):
+            count = max(int(np.cumsum(self.gatherer.sizes(coming)).searchsorted(most, "right")), 1)
+            with contextlib.suppress(StoreError, RemoteError):
+                self.gatherer.fetch(coming[:count])
+            yield from coming[:count]
+            coming = coming[count:]
+            most = min(2 * most, _RUN_BYTES)
 
     def close(self) -> None:
         """Close open files and maps; the next read opens them again."""
@@ -268,12 +341,21 @@ class Reader:
             numbers = self._frame_numbers.setdefault(
                 names["frame_inds"], FrameNumbers(self.arrays[names["frame_inds"]])
             )
+            self.fetch_fields(row, ["frame_inds"])
             chosen = numbers.rows(wanted, starts["frame_inds"], total)
         else:
             raise FieldNotFoundError(
                 f"{self.path}: the video at position {row} has neither keypoint [M, T, V, C] nor keypoint [N, V, C] "
                 "with frame_inds, so its frames cannot be selected"
             )
+        keys = list(keys)
+        if self.is_remote:
+            runs = [(names[key], starts[key], math.prod(dims[key])) for key in keys if key in names.keys() - per_frame]
+            for key in per_frame.keys() & keys:
+                persons, length = per_frame[key]
+                planned = frames.plan_runs(self.arrays[names[key]], starts[key], persons, length, chosen)
+                runs += [(names[key], *run) for run in planned]
+            self.gatherer.fetch_runs(runs)
         annotation: Annotation = {}
         for key in keys:
             if key not in per_frame:
@@ -301,14 +383,19 @@ class Reader:
         if count is None or (len(rows) and not 0 <= rows.min() <= rows.max() < count):
             return None
         name = self._assembler.fields(self._layout(row))[key]
-        return frames.read_rows(self.arrays[name], int(self._places[name][0][row]), 1, count, rows)
+        array, first = self.arrays[name], int(self._places[name][0][row])
+        if self.is_remote:
+            self.gatherer.fetch_runs((name, *run) for run in frames.plan_runs(array, first, 1, count, rows))
+        return frames.read_rows(array, first, 1, count, rows)
 
     def numbers(self, *path: Any) -> np.ndarray[Any, Any]:
         """The number at a path of keys in each annotation, float64 [videos]; NaN if there is no number."""
         numbers = np.full(self.metadata.videos, np.nan)
         for name, column in self.metadata.columns.items():
+            if column.path != path:
+                continue
             arrow = self.table[name]
-            if column.path == path and (pa.types.is_integer(arrow.type) or pa.types.is_floating(arrow.type)):
+            if pa.types.is_integer(arrow.type) or pa.types.is_floating(arrow.type):
                 there = arrow.is_valid().to_numpy()
                 numbers[there] = arrow.drop_null().to_numpy()
         return numbers
@@ -415,7 +502,12 @@ class Reader:
         listed = self.manifest.files
         keys = [VIDEOS_KEY, *(f"{name}/{ROOT_KEY}" for name in self.metadata.fields)]
         keys += [key for key in (NAMES_KEY, SPLITS_KEY) if key in listed and listed[key].size <= COPIED_BYTES]
-        self.files.fetch_copies({key: (listed[key].size, listed[key].crc32c) for key in keys if key in listed})
+        parts = {}
+        for key, most in ((VIDEOS_KEY, WHOLE_BYTES), (NAMES_KEY, WHOLE_NAMES_BYTES)) if self._in_parts else ():
+            if key in listed and listed[key].blocks is not None and listed[key].size > most:
+                parts[key] = listed[key]
+        copies = {key: (listed[key].size, listed[key].crc32c) for key in keys if key in listed and key not in parts}
+        self.files.fetch_copies(copies, parts)
 
     def _read_json(self, key: str, expected: FileEntry | None) -> bytes:
         path = self.path / key
@@ -450,31 +542,25 @@ class Reader:
         except StoreError as error:
             raise _placed(error, self.path, place) from error
 
+    def _group_rows(self, check: Callable[[int, int], Any]) -> RowGroups:
+        """The rows of a table that is fetched in parts."""
+        names = [*self.metadata.columns, LAYOUT_COLUMN]
+        for name, field in self.metadata.fields.items():
+            names += [f"{name}.row", *(f"{name}.dim{axis}" for axis in range(field.ragged))]
+        return RowGroups(self.table, names, check, str(self.path / VIDEOS_KEY))
+
     def _field_reader(self, name: str, field: FieldMetadata) -> Callable[[int], np.ndarray[Any, Any]]:
         """A function from a video's position to its array."""
-        first = numeric_column(self.table, f"{name}.row", pa.int64())
-        dims = [numeric_column(self.table, f"{name}.dim{axis}", pa.int64()) for axis in range(field.ragged)]
+        first, dims = self._places[name]
         array = self.arrays[name]
-        rows = np.ones(len(first))
-        for dim in dims:
-            rows *= dim
-        end = first + rows
-        if any((column < 0).any() for column in (first, *dims)) or (end > array.metadata.rows).any():
-            raise StoreError(f"{self.path / VIDEOS_KEY} names rows of {name} that the array does not have")
-        # An array without rows may still have axes of any length, but NumPy cannot make one of 2^63 bytes or more.
-        row_bytes = array.metadata.row_bytes
-        longest = row_bytes * math.prod(max(1, int(dim.max(initial=0))) for dim in dims)
-        if longest >= 2**63 and (row_bytes * np.prod(np.maximum(dims, 1.0), axis=0) >= 2.0**63).any():
-            raise StoreError(f"{self.path / VIDEOS_KEY} has lengths of {name} that no array can have")
-        self._places[name] = first, dims
         read = array.read
         if field.ragged + len(array.metadata.trailing) > _MANY_AXES:
             try:
                 read(0, *[0] * field.ragged)
             except ValueError as error:
                 raise StoreError(f"{self.path / name / ROOT_KEY}: {error}") from error
-        if len(rows) and rows.max() * array.metadata.row_bytes > _LARGE:
-            read = _within_memory(read, f"{self.path / VIDEOS_KEY}: a video of {rows.max():.0f} rows of {name}")
+        if self._longest.get(name, _LARGE + 1) > _LARGE:
+            read = _within_memory(read, f"{self.path / VIDEOS_KEY}: a video of many rows of {name}")
         row_of = first.item
         if len(dims) == 1:
             length = dims[0].item
@@ -483,6 +569,20 @@ class Reader:
             outer, inner = dims[0].item, dims[1].item
             return lambda row: read(row_of(row), outer(row), inner(row))
         return lambda row: read(row_of(row), *[dim.item(row) for dim in dims])
+
+
+def _count_rows(
+    arrays: Mapping[str, ArrayReader], table: pa.Table | PartialTable, places: compiled.Places, name: str
+) -> int:
+    """The number of rows of an array that belong to videos; the others only fill up shards.
+
+    Of a table in parts, whose columns are not all here, it is the number of all rows.
+    """
+    if isinstance(table, PartialTable):
+        return arrays[name].metadata.rows
+    there = np.asarray(table[f"{name}.row"].is_valid())
+    _, dims = places[name]
+    return int(np.prod([dim[there] for dim in dims], axis=0).sum())
 
 
 def _is_being_replaced(path: Location) -> bool:

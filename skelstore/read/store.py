@@ -37,6 +37,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+SHORT_BYTES = 256 << 10
+"""If only some frames of videos are needed, they are fetched as a whole up to this size: that takes less time than a
+request for each, when its frames are known (see ``GAP_BYTES`` of ``remote/ranges.py``)."""
+
+
 class Field(NamedTuple):
     """An array of a store: its dtype, number of ragged leading axes, fixed trailing axes, and total number of rows."""
 
@@ -192,7 +197,8 @@ class Store:
         return self._length
 
     def __iter__(self) -> Iterator[Annotation]:
-        return (self._reader.annotation(self._row(i)) for i in range(self._length))
+        rows = (self._row(i) for i in range(self._length))
+        return map(self._reader.annotation, self._reader.fetched(rows) if self._reader.is_remote else rows)
 
     def __contains__(self, name: object) -> bool:
         """Whether a video has this name. Raises DamageError and StoreError as ``index`` does."""
@@ -294,6 +300,7 @@ class Store:
         if frames is not None:
             return self._reader.some_frames(row, keys, frames)
         try:
+            self._reader.fetch_fields(row, keys)
             return {name: entries[name](row) for name in keys}
         except StoreError as error:
             raise self._reader.placed(error, row) from error
@@ -401,7 +408,7 @@ class Store:
         """
         try:
             # Of all videos: the table of a view would be a copy.
-            chosen = videos.matching(self._reader, videos.whole_table(self._reader), expression)
+            chosen = videos.matching(self._reader, videos.table_for(self._reader, expression), expression)
         except TypeError:
             if self._rows is None:
                 raise
@@ -533,6 +540,19 @@ class Decompressed:
 def table_row(store: Store, key: str | SupportsIndex) -> tuple[Reader, int]:
     """The reader of a store, and the row of a video in its table. Raises what ``store[key]`` raises."""
     return store._reader, store._locate(key)
+
+
+def fetches_ahead(store: Store) -> bool:
+    """Whether what is fetched ahead of a store's readers is found by them: it is at a URL, and its cache is shared."""
+    return store._reader.is_remote and store._reader.cache is not None
+
+
+def fetch_short(store: Store, positions: Sequence[int]) -> None:
+    """Fetch at once what a remote store lacks of those of some videos that are short."""
+    if positions and store._reader.is_remote:
+        rows = [store._row(position) for position in positions]
+        sizes = store._reader.gatherer.sizes(rows)
+        store._reader.fetch([row for row, size in zip(rows, sizes, strict=True) if size <= SHORT_BYTES])
 
 
 def table_rows(store: Store) -> tuple[Reader, NDArray[np.int64]]:

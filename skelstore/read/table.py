@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,11 +18,21 @@ from skelstore.format.arrow_file import load_table
 from skelstore.format.checksums import FileEntry, crc32c
 from skelstore.format.columns import ARROW_TYPES, numpy_dtype
 from skelstore.format.files import StoreFiles, flat_bytes, open_regular
+from skelstore.format.metadata import ArrayMetadata
+from skelstore.format.schema import ROOT_KEY, VIDEOS_KEY
 from skelstore.wording import counted
 
 COPIED_BYTES = 4 << 20
 """A smaller table is copied into memory, which takes a millisecond or two; later changes to the file do no harm.
 A larger table is memory-mapped: truncating the file or writing into it, instead of replacing it, affects readers."""
+
+WHOLE_BYTES = 4 << 20
+WHOLE_NAMES_BYTES = 1 << 20
+"""At a URL, a table of videos or names of up to this size is fetched as a whole when the store is opened.
+
+At 100 Mbit/s they take as long as 11 and 3 round trips of 30 ms. In parts, the first row takes one more and a request
+per column, and the first name one more and two requests.
+"""
 
 SPLITS_TYPES = {"name": pa.large_utf8(), "ids": pa.large_list(pa.large_utf8()), "value": pa.large_utf8()}
 NAMES_TYPES = {"bucket": pa.int64(), "video": pa.int64()}
@@ -125,29 +136,40 @@ def numeric_column(table: pa.Table, name: str, kind: pa.DataType) -> np.ndarray[
     return np.frombuffer(buffer, dtype, len(chunk), chunk.offset * dtype.itemsize)
 
 
-def column_reader(table: pa.Table, name: str, kind: str) -> Callable[[int], Any]:
+def column_reader(table: pa.Table, name: str, kind: str, *, partial: bool = False) -> Callable[[int], Any]:
     """A function from a video's position to the Python value of a column; ``kind`` is the type named in the format.
 
+    ``partial``: nothing may be looked at before the function is called for it.
     Raises StoreError if the table has no such column, or the type is unknown.
     """
     arrow = ARROW_TYPES.get(kind)
     if arrow is None:
         raise StoreError(f"column {name!r} has type {kind!r}, which the format does not define")
     if pa.types.is_large_string(arrow) or pa.types.is_large_binary(arrow):
-        return _text_reader(table, name, kind, arrow)
+        return _text_reader(table, name, kind, arrow, partial)
+    if partial and pa.types.is_boolean(arrow):
+        return _bit_reader(table, name, numpy_scalar=kind.startswith("numpy."))
     column = numeric_column(table, name, arrow)
     return column.__getitem__ if kind.startswith("numpy.") else column.item
 
 
-def text_column(table: pa.Table, name: str) -> Callable[[int], bytes]:
+def _bit_reader(table: pa.Table, name: str, *, numpy_scalar: bool) -> Callable[[int], Any]:
+    """Like a reader of the column as an array of bool, which it does not make."""
+    chunk = _chunk(table, name, pa.bool_())
+    bits = memoryview(chunk.buffers()[1]) if chunk is not None else memoryview(b"")
+    kind: Callable[[int], Any] = np.bool_ if numpy_scalar else bool
+    return lambda row: kind(bits[row >> 3] >> (row & 7) & 1)
+
+
+def text_column(table: pa.Table, name: str, *, partial: bool = False) -> Callable[[int], bytes]:
     """A function from a video's position to the UTF-8 form of its cell; empty for a null cell."""
-    starts, content = text_buffers(table, name, pa.large_utf8())
+    starts, content = text_buffers(table, name, pa.large_utf8(), partial=partial)
     offset, data = starts.item, flat_bytes(content)
     return lambda row: bytes(data[offset(row) : offset(row + 1)])
 
 
-def _text_reader(table: pa.Table, name: str, kind: str, arrow: pa.DataType) -> Callable[[int], Any]:
-    starts, content = text_buffers(table, name, arrow)
+def _text_reader(table: pa.Table, name: str, kind: str, arrow: pa.DataType, partial: bool) -> Callable[[int], Any]:
+    starts, content = text_buffers(table, name, arrow, partial=partial)
     offset, data = starts.item, flat_bytes(content)
     if kind == "str":
         return lambda row: str(data[offset(row) : offset(row + 1)], "utf-8")
@@ -158,16 +180,21 @@ def _text_reader(table: pa.Table, name: str, kind: str, arrow: pa.DataType) -> C
     return lambda row: np.str_(str(data[offset(row) : offset(row + 1)], "utf-8"))
 
 
-def text_buffers(table: pa.Table, name: str, arrow: pa.DataType) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+def text_buffers(
+    table: pa.Table, name: str, arrow: pa.DataType, *, partial: bool = False
+) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
     """The offsets of the cells of a column of text or bytes, [rows + 1], and the bytes of all cells.
 
+    With ``partial`` they are not looked at.
     Raises StoreError if the table has no column with this name and type, or null cells refer to what is not text.
     """
     chunk = _chunk(table, name, arrow)
     if chunk is None:
         return np.zeros(1, np.int64), np.zeros(0, np.uint8)
     _, offsets, data = chunk.buffers()
-    if chunk.null_count:  # Arrow does not check the bytes of null cells, which a damaged layout may refer to
+    if (
+        chunk.null_count and not partial
+    ):  # Arrow does not check the bytes of null cells, which a damaged layout may refer to
         try:
             pa.Array.from_buffers(arrow, len(chunk), [None, offsets, data], 0, chunk.offset).validate(full=True)
         except pa.ArrowInvalid as error:
@@ -184,3 +211,36 @@ def _chunk(table: pa.Table, name: str, kind: pa.DataType) -> pa.Array | None:
         raise StoreError(f"the table of the videos has no column {name!r} of type {kind}")
     column = table[name]
     return column.chunk(0) if len(column) else None
+
+
+def check_values(
+    layouts: NDArray[np.int32],
+    layout_count: int,
+    places: Mapping[str, tuple[NDArray[Any], list[NDArray[Any]]]],
+    arrays: Mapping[str, ArrayMetadata],
+    store: Any,
+    begin: int,
+    end: int,
+) -> dict[str, int]:
+    """Check what the table says about the videos from ``begin`` to ``end``: their layouts, and their rows in arrays.
+
+    Raises StoreError if the store has no such layout, or an array no such rows. Returns the bytes of the longest video
+    of each array, or more: those of the largest lengths of its axes.
+    """
+    some = layouts[begin:end]
+    if len(some) and not 0 <= some.min() <= some.max() < layout_count:
+        raise StoreError(f"{store / VIDEOS_KEY} names layouts that {ROOT_KEY} does not have")
+    bounds = {}
+    for name, (whole, axes) in places.items():
+        first, dims = whole[begin:end], [dim[begin:end] for dim in axes]
+        rows = np.ones(len(first))
+        for dim in dims:
+            rows *= dim
+        if any((column < 0).any() for column in (first, *dims)) or (first + rows > arrays[name].rows).any():
+            raise StoreError(f"{store / VIDEOS_KEY} names rows of {name} that the array does not have")
+        # An array without rows may still have axes of any length, but NumPy cannot make one of 2^63 bytes or more.
+        row_bytes = arrays[name].row_bytes
+        bounds[name] = row_bytes * math.prod(max(1, int(dim.max(initial=0))) for dim in dims)
+        if bounds[name] >= 2**63 and (row_bytes * np.prod(np.maximum(dims, 1.0), axis=0) >= 2.0**63).any():
+            raise StoreError(f"{store / VIDEOS_KEY} has lengths of {name} that no array can have")
+    return bounds

@@ -14,20 +14,61 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from skelstore.errors import AmbiguousVideoError, FieldNotFoundError, SplitNotFoundError
+from skelstore.errors import AmbiguousVideoError, FieldNotFoundError, SplitNotFoundError, StoreError
 from skelstore.format import values
-from skelstore.format.schema import INTERNAL_COLUMNS, LAYOUT_COLUMN, ORIGIN_COLUMNS, Origin
+from skelstore.format.schema import INTERNAL_COLUMNS, LAYOUT_COLUMN, ORIGIN_COLUMNS, POSITION_COLUMN, VIDEOS_KEY, Origin
 from skelstore.read.identifiers import identifier
 from skelstore.read.reader import Reader
+from skelstore.read.table import numeric_column
 from skelstore.splits import hashed
 from skelstore.wording import closest, counted, kind_of, shown
 
 
 def whole_table(reader: Reader) -> pa.Table:
     """The table of all videos of a store, as ``Store.videos`` shows it."""
+    return reader.table.select(_shown_columns(reader))
+
+
+def _shown_columns(reader: Reader) -> list[str]:
     names = reader.table.column_names
     # A table without columns would have no rows either, so the layouts are shown if there is nothing else.
-    return reader.table.select([name for name in names if name not in INTERNAL_COLUMNS] or [LAYOUT_COLUMN])
+    return [name for name in names if name not in INTERNAL_COLUMNS] or [LAYOUT_COLUMN]
+
+
+def table_for(reader: Reader, expression: pc.Expression) -> pa.Table:
+    """A table of all videos with the columns that an Arrow expression names, and others if they are here anyway.
+
+    If the expression cannot select videos, a table without rows, of which it cannot select videos either.
+    """
+    shown = _shown_columns(reader)
+    if all(map(reader.has_column, shown)):
+        return reader.table.select(shown)
+    empty = pa.schema([reader.table.schema.field(name) for name in shown]).empty_table()
+    if not _selects(empty, expression):
+        return empty
+    if "FieldPath(" in str(expression):  # it counts columns
+        return reader.table.select(shown)
+    named = _named_columns(empty, expression, shown)
+    return reader.table.select(named) if named else pa.table({"": pa.nulls(reader.metadata.videos)})
+
+
+def _selects(table: pa.Table, expression: pc.Expression) -> bool:
+    try:
+        table.filter(expression)
+    except (pa.ArrowException, TypeError):
+        return False
+    return True
+
+
+def _named_columns(empty: pa.Table, expression: pc.Expression, names: list[str]) -> list[str]:
+    """Those of some columns that an expression names: without them it cannot be computed."""
+    rest = set(names)
+    if _selects(empty.select([name for name in empty.column_names if name not in rest]), expression):
+        return []
+    half = len(names) // 2
+    if half == 0:
+        return names
+    return _named_columns(empty, expression, names[:half]) + _named_columns(empty, expression, names[half:])
 
 
 def in_split(reader: Reader, name: Any) -> NDArray[np.bool_]:
@@ -68,6 +109,7 @@ def _matches(reader: Reader, ids: Any) -> NDArray[np.bool_]:
         for column in columns:
             rest &= column.is_null().to_numpy()
         wanted: set[Any] = set().union(*map(hashed, ids.to_pylist() if isinstance(ids, pa.Array) else ids))
+        reader.provide(np.flatnonzero(rest).tolist())
         for row in np.flatnonzero(rest).tolist():
             entries = reader.entries(row)
             keep[row] = key in entries and not wanted.isdisjoint(hashed(entries[key](row)))
@@ -132,6 +174,7 @@ def _coded(reader: Reader, ids: Any) -> tuple[NDArray[np.int64], NDArray[np.int6
         return codes
     numbers: dict[Any, int] = {}
     rows = np.full(reader.metadata.videos, -1, np.int64)
+    reader.provide(range(len(rows)))
     for row in range(len(rows)):
         entries = reader.entries(row)
         for value in hashed(entries[key](row)) if key in entries else ():
@@ -174,8 +217,10 @@ def integer_labels(reader: Reader, rows: NDArray[np.int64]) -> NDArray[np.int64]
     labels = np.zeros(reader.metadata.videos, np.int64)
     exact = np.zeros(len(labels), bool)
     for name, column in reader.metadata.columns.items():
+        if column.path != ("label",):
+            continue
         arrow = reader.table[name]
-        if column.path == ("label",) and (pa.types.is_integer(arrow.type) or pa.types.is_floating(arrow.type)):
+        if pa.types.is_integer(arrow.type) or pa.types.is_floating(arrow.type):
             there = arrow.is_valid().to_numpy()
             numbers = arrow.drop_null().to_numpy()
             with np.errstate(invalid="ignore"):
@@ -202,6 +247,25 @@ def origins(reader: Reader, rows: NDArray[np.int64]) -> list[Origin | None]:
     columns = reader.table.select(ORIGIN_COLUMNS).take(pa.array(rows))
     cells = zip(*(columns[column].to_pylist() for column in ORIGIN_COLUMNS), strict=True)
     return [None if file is None else Origin(file, position, keys) for file, position, keys in cells]
+
+
+def source_positions(reader: Reader) -> NDArray[np.int64] | None:
+    """The position in the source of each video of the table, int64 [videos]; None if they are in the source's order.
+
+    Raises StoreError if a video has none.
+    """
+    if POSITION_COLUMN not in reader.table.column_names:
+        return None
+    if reader.table[POSITION_COLUMN].null_count:
+        raise StoreError(f"{reader.path / VIDEOS_KEY}: videos have no {POSITION_COLUMN}: convert the source again")
+    return numeric_column(reader.table, POSITION_COLUMN, pa.int64())
+
+
+def ranks_of(positions: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The rank of each position among them, from 0, int64 [n]."""
+    ranks = np.empty(len(positions), np.int64)
+    ranks[np.argsort(positions, kind="stable")] = np.arange(len(positions))
+    return ranks
 
 
 def filters_videos(valid_ratio: Any) -> TypeGuard[float]:

@@ -16,14 +16,12 @@ import shutil
 import time
 import weakref
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
 from skelstore.errors import RemoteError, StoreError
 from skelstore.remote.locks import try_lock
-from skelstore.remote.url import Url
 from skelstore.wording import shown
 
 FOLDER = "v1"
@@ -70,11 +68,11 @@ class Usage(NamedTuple):
 class CachedFile(os.PathLike[str]):
     """A file at a URL, in the cache. It stays there while this object exists in the process that made it.
 
-    ``downloaded`` is False if the cache had it; ``lock`` is the descriptor that keeps others from evicting it. It can
-    be pickled; the copy of it does not hold the file.
+    ``url`` has neither credentials nor query. ``downloaded`` is False if the cache had it; ``lock`` is the descriptor
+    that keeps others from evicting it. It can be pickled; the copy of it does not hold the file.
     """
 
-    def __init__(self, url: Url, path: Path, size: int, sha256: str, downloaded: bool, lock: int) -> None:
+    def __init__(self, url: str, path: Path, size: int, sha256: str, downloaded: bool, lock: int) -> None:
         self.url = url
         self.path = path
         self.size = size
@@ -84,12 +82,6 @@ class CachedFile(os.PathLike[str]):
 
     def __fspath__(self) -> str:
         return str(self.path)
-
-    def without_secrets(self) -> CachedFile:
-        """The same, but for what its URL does not show; it does not hold the file."""
-        same = object.__new__(CachedFile)
-        same.__dict__.update(self.__dict__, url=replace(self.url, query="", user=""))
-        return same
 
 
 class Cache:
@@ -131,8 +123,8 @@ class Cache:
     def broken(self, error: OSError) -> RemoteError:
         """The error for a cache that cannot be written."""
         return RemoteError(
-            f"the cache {self.path} cannot be used: {error.strerror}; set SKELSTORE_CACHE to another folder, run "
-            "`skelstore cache clear`, or open the store with cache=None"
+            f"the cache {self.path} cannot be used: {error.strerror}; set SKELSTORE_CACHE to another folder, or run "
+            "`skelstore cache clear`"
         )
 
     def limit(self, used: int) -> int:
@@ -167,7 +159,7 @@ class Cache:
 
     def evict(self) -> None:
         """Remove the copies that were used least recently until the rest fits the limit."""
-        files = sorted(self._files())
+        files = sorted(self._files(), key=lambda file: (file[0], -file[1]))  # a source goes before its record
         total = sum(size for _, size, _ in files)
         limit = self.limit(total)
         if total <= limit:

@@ -22,6 +22,7 @@ from skelstore.format.codecs import CRC_BYTES
 from skelstore.format.files import Descriptor, EvictedError, LocalFile, PartialFile
 from skelstore.format.shards import DIGEST_BYTES, ShardFile
 from skelstore.remote.cache import Cache
+from skelstore.remote.locks import unlock
 from skelstore.remote.url import Url
 
 _NONCE_BYTES = 16
@@ -134,6 +135,7 @@ class ShardCopy(PartialFile):
                 raise EvictedError(str(self.path))
             yield fd
         finally:
+            unlock(fd, 0, self._file_size)  # a child that was forked meanwhile still has the descriptor
             os.close(fd)
 
     def refresh(self, fd: int) -> None:

@@ -20,8 +20,8 @@ from threading import Event
 
 from skelstore.errors import RemoteError, SkelstoreError, SourceError, StoreNotFoundError
 from skelstore.remote.cache import LOCK, RECORD, Cache, CachedFile, default_folder
-from skelstore.remote.incoming import PARTIAL, Incoming, Record, forget, read_record
-from skelstore.remote.locks import try_lock
+from skelstore.remote.incoming import PARTIAL, Incoming, Record, forget, is_damaged, read_record, safe_name
+from skelstore.remote.locks import has_locks, try_lock
 from skelstore.remote.pages import HEAD_BYTES, describe_page
 from skelstore.remote.ranges import plan_pieces
 from skelstore.remote.service import Glance, Part, Service
@@ -40,7 +40,6 @@ _VERSIONS = 3
 """How many versions of a file that changes meanwhile are begun."""
 
 _POLL_SECONDS = 0.1
-_LONGEST_NAME = 200
 
 
 class _ChangedError(Exception):
@@ -120,16 +119,31 @@ class _Download:
             return self._take(known[0].path.parent) or self._newest([])
         if page := describe_page(glance.head, glance.content_type, self._url.path):
             raise SourceError(f"{self._url} {page}")
+        self._service.refuse_encoded("", glance.encoding)
         same = [record for record in known if (record.version, record.size) == (glance.version, glance.total)]
-        if glance.version and self._sha256 is None:
+        if not glance.version:
+            return self._known_or(self._fetch(self._new_folder(), glance, fresh=False), known)
+        if self._sha256 is None:
             for record in same:
                 if copy := self._take(record.path.parent):
                     return copy
-        # Without a version nobody can tell whether a file is the same. If its checksum is wrong, it is fetched again.
-        is_new = bool(glance.version) and not same
-        identity = f"{glance.version} {glance.total}".encode() if is_new else secrets.token_bytes(16)
-        folder = self._folder / hashlib.blake2b(identity, digest_size=16).hexdigest()
+        identity = hashlib.blake2b(f"{glance.version} {glance.total}".encode(), digest_size=16)
+        folder = self._folder / identity.hexdigest()
+        if same or is_damaged(folder, safe_name(self._url)):  # a process may still read what is there
+            folder = self._new_folder()
         return self._fetch(folder, glance, fresh=bool(same))
+
+    def _new_folder(self) -> Path:
+        return self._folder / secrets.token_hex(16)
+
+    def _known_or(self, copy: CachedFile, known: list[Record]) -> CachedFile:
+        """A known file with the same bytes, in place of one whose version the server does not state, or that one."""
+        for record in known:
+            if record.sha256 == copy.sha256 and (old := self._take(record.path.parent)):
+                shutil.rmtree(copy.path.parent, ignore_errors=True)
+                old.downloaded = True
+                return old
+        return copy
 
     def _folders(self) -> list[Path]:
         try:
@@ -152,14 +166,15 @@ class _Download:
 
     def _copy(self, record: Record, lock: int, *, downloaded: bool) -> CachedFile:
         self._cache.touch(record.path.with_name(RECORD))
-        return CachedFile(self._url, record.path, record.size, record.sha256, downloaded, lock)
+        return CachedFile(str(self._url), record.path, record.size, record.sha256, downloaded, lock)
 
     def _fetch(self, folder: Path, glance: Glance, *, fresh: bool) -> CachedFile:
         """Download a version into its folder, or wait until another process has done so."""
         try:
-            self._cache.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not self._has_locks():  # processes that do not know of each other would spoil each other's file
+                folder = self._new_folder()
             while True:
-                folder.mkdir(parents=True, exist_ok=True)
+                self._cache.make_folder(folder)
                 lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
                 try:
                     copy = self._fetch_locked(folder, glance, lock, fresh)
@@ -174,7 +189,15 @@ class _Download:
         except OSError as error:
             if isinstance(error, SkelstoreError):
                 raise
-            raise self._broken(error) from error
+            raise self._cache.broken(error) from error
+
+    def _has_locks(self) -> bool:
+        self._cache.make_folder(self._folder)
+        fd = os.open(self._folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            return has_locks(fd)
+        finally:
+            os.close(fd)
 
     def _fetch_locked(self, folder: Path, glance: Glance, lock: int, fresh: bool) -> CachedFile | None:
         """None if another process holds the lock, or has removed the folder."""
@@ -266,6 +289,10 @@ class _Download:
                         raise _ChangedError
                     incoming.add(part.data or b"")
                     self._cache.count_written(len(part.data or b""))
+        except BaseException as error:
+            if incoming.done:
+                error.add_note("what has arrived is kept: run the same command again to continue from it")
+            raise
         finally:
             stop.set()
             wait([future for future, _ in coming])
@@ -289,21 +316,7 @@ class _Download:
         def refuse(offset: int, piece: bytes) -> None:
             raise _NoRangesError
 
-        see(0)
         return self._service.read_range("", begin, end, refuse, fresh=fresh, seen=see)
-
-    def _broken(self, error: OSError) -> RemoteError:
-        return RemoteError(
-            f"{self._url} cannot be kept in the cache {self._cache.path}: {error.strerror}; set SKELSTORE_CACHE to "
-            "another folder, or run `skelstore cache clear`"
-        )
-
-
-def safe_name(url: Url) -> str:
-    """The name of the file, from the URL, as one that any file system takes and that is not hidden."""
-    name = "".join(c if c.isprintable() and c not in '/\\:*?"<>|' else "_" for c in url.name).lstrip(".")
-    short = name.encode()[-_LONGEST_NAME:].decode("utf-8", "ignore")
-    return short or "file"
 
 
 def _digest(path: Path) -> str:

@@ -21,10 +21,10 @@ from skelstore.remote.transport import run_together
 from skelstore.wording import counted
 
 PATIENCE = 60.0
-"""Seconds to wait for bytes that another process is fetching, before they are fetched here, too."""
+"""Seconds without progress to wait for bytes that somebody else is fetching, before they are fetched here, too."""
 
-_SHORT_PAUSE, _LONG_PAUSE = 0.002, 0.05
-"""Seconds between looks at what another process is fetching."""
+_SHORT_PAUSE, _LONG_PAUSE = 0.002, 0.02
+"""Seconds between looks at what somebody else is fetching."""
 
 _SHARDS_AT_ONCE = 128
 """Maximum number of copies that are open for writing."""
@@ -55,16 +55,12 @@ class Fetcher:
     def provide(self, wanted: Iterable[tuple[Shard, int, int]]) -> None:
         """Fetch chunks (shard, first, last + 1) that are missing, all at once.
 
-        Those that another process is fetching are waited for.
+        Those that another process or thread is fetching are waited for.
         Afterwards ``shard.present`` has all of them. A copy that was evicted is replaced by a new one.
         Raises DamageError, with URL and key, if what arrives is not what the manifest names, StoreReplacedError if the
         store was replaced, and RemoteError.
         """
-        spans: dict[int, tuple[Shard, list[tuple[int, int]]]] = {}
-        for shard, first, stop in wanted:
-            if shard.present is not None and shard.present.find(0, first, min(stop, len(shard.checked))) >= 0:
-                spans.setdefault(id(shard), (shard, []))[1].append((first, min(stop, len(shard.checked))))
-        groups = list(spans.values())
+        groups = _by_shard(wanted)
         for start in range(0, len(groups), _SHARDS_AT_ONCE):
             group = groups[start : start + _SHARDS_AT_ONCE]
             for attempt in range(_RENEWALS):
@@ -78,15 +74,38 @@ class Fetcher:
                     for shard, _ in group:
                         renew_if_evicted(shard)
 
-    def _claim_and_fetch(self, copies: Sequence[tuple[ShardCopy, Callable[..., Any]]]) -> None:
+    def provide_ahead(self, wanted: Iterable[tuple[Shard, int, int]], goes_on: Callable[[], bool]) -> None:
+        """Fetch chunks that are missing, by one request after another in this thread, while ``goes_on()``.
+
+        All that nobody is fetching are claimed first, so that readers wait for them.
+        Raises as ``provide`` does, and EvictedError if a copy is evicted.
+        """
+
+        def run(jobs: Sequence[Callable[[], None]]) -> None:
+            for job in jobs:
+                if goes_on():
+                    job()
+
+        groups = _by_shard(wanted)
+        for shard, _ in groups:
+            renew_if_evicted(shard)
+        copies = [(copy_of(shard), partial(self._claim_chunks, shard, chunks)) for shard, chunks in groups]
+        self._claim_and_fetch(copies, run, goes_on)
+
+    def _claim_and_fetch(
+        self,
+        copies: Sequence[tuple[ShardCopy, Callable[..., Any]]],
+        run: Callable[[Sequence[Callable[[], None]]], object] = run_together,
+        goes_on: Callable[[], bool] = lambda: True,
+    ) -> None:
         """Let each copy claim what it lacks, fetch that, and repeat until nothing is missing.
 
         Nothing is waited for while a claim is held, so processes cannot wait for each other.
         """
-        end, pause = time.monotonic() + PATIENCE, _SHORT_PAUSE
+        end, pause, before = time.monotonic() + PATIENCE, _SHORT_PAUSE, -1
         with ExitStack() as stack:
             opened = [(stack.enter_context(copy.writable()), claim) for copy, claim in copies]
-            while True:
+            while goes_on():
                 jobs: list[Callable[[], None]] = []
                 held = False
                 for fd, claim in opened:
@@ -94,9 +113,12 @@ class Fetcher:
                     jobs += more
                     held |= others
                 if jobs:
-                    run_together(jobs)
+                    run(jobs)
                     pause = _SHORT_PAUSE
                 elif held:
+                    there = sum(copy.present.count(1) for copy, _ in copies)
+                    if there != before:
+                        end, before = time.monotonic() + PATIENCE, there
                     time.sleep(pause)
                     pause = min(1.5 * pause, _LONG_PAUSE)
                 else:
@@ -126,7 +148,7 @@ class Fetcher:
             return [], False
         held = False
         claimed: list[tuple[int, int]] = []
-        requests = [(0, len(shard.checked))] if self.whole else plan_requests(bounds, missing)
+        requests = [(0, len(shard.checked))] if self.whole else plan_requests(bounds, missing, copy.present)
         for first, stop in requests:
             if try_lock(fd, bounds[first], bounds[stop]) or impatient:
                 claimed.append((first, stop))
@@ -137,8 +159,10 @@ class Fetcher:
         still = set(_missing(copy.present, spans))
         for first, stop in claimed:
             needed = still.intersection(range(first, stop))
-            if not needed:
+            partly = not self.whole and copy.present.find(1, first, stop) >= 0
+            if not needed or partly:  # somebody has fetched chunks of it meanwhile, so the rest is planned again
                 unlock(fd, bounds[first], bounds[stop])
+                held |= partly
             elif self.whole:
                 jobs.append(partial(self._fetch_whole, copy, fd))
             else:
@@ -280,6 +304,16 @@ class _Whole:
 def copy_of(shard: Shard) -> ShardCopy:
     """The copy that a shard of a remote store is read from."""
     return cast(ShardCopy, shard.file)
+
+
+def _by_shard(wanted: Iterable[tuple[Shard, int, int]]) -> list[tuple[Shard, list[tuple[int, int]]]]:
+    """The chunks (first, last + 1) of each shard, without runs of which this process knows that they are there."""
+    groups: dict[int, tuple[Shard, list[tuple[int, int]]]] = {}
+    for shard, first, stop in wanted:
+        stop = min(stop, len(shard.checked))
+        if shard.present is not None and shard.present.find(0, first, stop) >= 0:
+            groups.setdefault(id(shard), (shard, []))[1].append((first, stop))
+    return list(groups.values())
 
 
 def renew_if_evicted(shard: Shard) -> None:

@@ -7,7 +7,6 @@ import os
 import secrets
 import shutil
 import tempfile
-import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,8 +15,8 @@ from functools import partial
 from pathlib import Path
 
 from skelstore.errors import DamageError, RemoteError, StoreError, StoreNotFoundError
-from skelstore.format.checksums import measure_file
-from skelstore.format.files import LocalFile, StoreFiles, digest_of
+from skelstore.format.checksums import FileEntry, measure_file
+from skelstore.format.files import FileParts, LocalFile, StoreFiles, digest_of
 from skelstore.format.schema import MANIFEST_KEY, ROOT_KEY
 from skelstore.format.shards import Shard, ShardFile
 from skelstore.remote.cache import PRIVATE_BYTES, Cache, default_folder
@@ -26,6 +25,7 @@ from skelstore.remote.fetching import PATIENCE, Fetcher
 from skelstore.remote.locks import try_lock
 from skelstore.remote.ranges import plan_pieces
 from skelstore.remote.services import service_of
+from skelstore.remote.tables import TableCopy
 from skelstore.remote.transport import CONNECTIONS, run_together, start
 from skelstore.remote.url import Url
 from skelstore.wording import counted
@@ -37,6 +37,13 @@ _FIRST_BYTES = 1 << 20
 """What is asked for of a root: mostly all of it, and the answer shows whether the server knows ranges."""
 
 _POLL_SECONDS = 0.01
+
+AHEAD_BYTES = 256 << 20
+"""How much is fetched before it is needed, at most: a window, and a part of the next one."""
+
+_AHEAD_SHARE = 4
+"""A training fetches this share of the cache's limit ahead, at most: what it has just read is evicted first then, and
+several trainings may share the cache."""
 
 
 class RemoteFiles(StoreFiles):
@@ -53,11 +60,12 @@ class RemoteFiles(StoreFiles):
         self.root = url
         self.service = service_of(url)
         self.cache = _open_cache(self, cache)
+        self._private = cache is None
         self.fetcher = Fetcher(self.service, self.refuse_replaced)
         self._root_bytes = b""
         self._early: Future[bytes] | None = None
         self._dropped: set[str] = set()
-        self._lock = threading.Lock()
+        self._tables: dict[str, TableCopy] = {}
 
     def path(self, key: str) -> Url:
         return self.root / key
@@ -80,7 +88,7 @@ class RemoteFiles(StoreFiles):
             return self._collect(key, limit)
         if self._early is None and not self.cache.tables_path(self._url).is_dir():
             # Nothing of this store is in the cache, so its manifest will be needed next.
-            self._early = start(self._collect, MANIFEST_KEY, limit)
+            self._early = start(partial(self._collect, MANIFEST_KEY, limit, first_only=True))
         self._root_bytes = self._collect(key, limit)
         return self._root_bytes
 
@@ -101,16 +109,24 @@ class RemoteFiles(StoreFiles):
             self._copy_path(key).unlink()
         return True
 
-    def fetch_copies(self, entries: Mapping[str, tuple[int, int]]) -> None:
+    def fetch_copies(
+        self, entries: Mapping[str, tuple[int, int]], parts: Mapping[str, FileEntry] | None = None
+    ) -> None:
         """Fetch the files that are not in the cache, all at once, each once by all processes.
 
+        Of ``parts``, tables with checksums of their blocks, only the ends are fetched, if the server knows ranges.
         Raises DamageError if a file is missing or not the one that the manifest names, StoreReplacedError, RemoteError.
         """
+        entries = dict(entries)
+        if self.fetcher.whole:
+            entries |= {key: (entry.size, entry.crc32c) for key, entry in (parts or {}).items()}
+            parts = None
         missing = {key: entry for key, entry in entries.items() if not self._has_copy(self._copy_path(key), entry[0])}
-        if not missing:
+        if not missing and not parts:
             return
         self.cache.make_folder(self._copy_path(ROOT_KEY).parent)
         with contextlib.ExitStack() as stack:
+            also = [call for key, entry in (parts or {}).items() for call in self._begin_table(key, entry, stack)]
             mine: list[_Incoming] = []
             others: list[tuple[Path, int]] = []
             for key, (size, checksum) in missing.items():
@@ -122,6 +138,7 @@ class RemoteFiles(StoreFiles):
                     mine.append(stack.enter_context(_Incoming(key, path, size, checksum, self.cache)))
             for attempt in range(2):
                 calls = [call for incoming in mine for call in self._pieces(incoming, fresh=attempt > 0)]
+                calls += also if attempt == 0 else []
                 if calls:
                     run_together(calls)
                 mine = [incoming for incoming in mine if not incoming.finish()]
@@ -134,6 +151,31 @@ class RemoteFiles(StoreFiles):
         end = time.monotonic() + PATIENCE
         while time.monotonic() < end and not all(self._has_copy(path, size) for path, size in others):
             time.sleep(_POLL_SECONDS)
+
+    def _begin_table(self, key: str, entry: FileEntry, stack: contextlib.ExitStack) -> list[Callable[[], None]]:
+        """Open the copy of a table in the cache; return the requests for its ends."""
+        if entry.blocks is None:
+            raise StoreError(f"{self.root / key} has no checksums of blocks in the manifest")
+        copy = self._copy_path(key)
+        self._tables[key] = TableCopy(
+            url=self.root / key,
+            key=key,
+            size=entry.size,
+            blocks=entry.blocks,
+            path=copy.with_name(f"{copy.name}-{entry.blocks.size}"),
+            cache=self.cache,
+            service=self.service,
+            refuse_replaced=self.refuse_replaced,
+        )
+        calls, locks = self._tables[key].begin()
+        stack.enter_context(locks)
+        return calls
+
+    def open_parts(self, key: str, mmap: bool) -> FileParts | None:
+        table = self._tables.get(key)
+        if table is not None:
+            table.map(mmap)
+        return table
 
     def shard_file(self, key: str, size: int, crc32c: int, digest: str, chunks: int) -> LocalFile:
         copy = self._shard_copy(key, ShardFile(size, crc32c, digest), chunks)
@@ -149,6 +191,14 @@ class RemoteFiles(StoreFiles):
     def fetch_chunks(self, wanted: Sequence[tuple[Shard, int, int]]) -> None:
         """Fetch the chunks that are missing, all at once; see ``Fetcher.provide``."""
         self.fetcher.provide(wanted)
+
+    def fetch_ahead(self, wanted: Sequence[tuple[Shard, int, int]], goes_on: Callable[[], bool]) -> None:
+        """Fetch missing chunks, one request after another; see ``Fetcher.provide_ahead``."""
+        self.fetcher.provide_ahead(wanted, goes_on)
+
+    def ahead_bytes(self) -> int:
+        """A part of what the cache may take; nothing if other processes would not find it."""
+        return 0 if self._private else min(AHEAD_BYTES, self.cache.limit(0) // _AHEAD_SHARE)
 
     def compare_sizes(self, sizes: Mapping[str, int]) -> Iterator[str]:
         keys = list(sizes)
@@ -183,8 +233,11 @@ class RemoteFiles(StoreFiles):
         except OSError:
             return False
 
-    def _collect(self, key: str, limit: int, *, fresh: bool = False) -> bytes:
-        """All bytes of a small file. Raises StoreError beyond ``limit``, and what ``Service.read_range`` raises."""
+    def _collect(self, key: str, limit: int, *, fresh: bool = False, first_only: bool = False) -> bytes:
+        """All bytes of a small file, or its first piece.
+
+        Raises StoreError beyond ``limit``, and what ``Service.read_range`` raises.
+        """
         data = bytearray()
 
         def take(offset: int, piece: bytes) -> None:
@@ -198,7 +251,7 @@ class RemoteFiles(StoreFiles):
             self.fetcher.whole = True
             return bytes(data)
         take(0, part.data)
-        while len(data) < part.total:
+        while len(data) < part.total and not first_only:
             if part.total > limit:
                 take(limit, bytes(1))
             begin = len(data)
@@ -212,7 +265,11 @@ class RemoteFiles(StoreFiles):
         """The requests for a file of a known size."""
         if incoming.key == MANIFEST_KEY and self._early is not None and not fresh:
             early, self._early = self._early, None
-            return [lambda: self._take_early(incoming, early)]
+            rest = [piece for piece in plan_pieces(incoming.size) if piece[0] >= _FIRST_BYTES]
+            return [
+                lambda: self._take_early(incoming, early),
+                *(partial(self._fetch_piece, incoming, *piece, fresh) for piece in rest),
+            ]
         return [partial(self._fetch_piece, incoming, *piece, fresh) for piece in plan_pieces(incoming.size)] or [
             lambda: incoming.take(0, b"")
         ]

@@ -37,7 +37,7 @@ class GoogleBucket(ObjectStore):
         self._endpoint = emulator or "https://storage.googleapis.com"
         self._anonymous = bool(emulator)
         self._credentials: Any = None
-        self._lock = threading.Lock()
+        self._lock = os.getpid(), threading.Lock()
 
     @property
     def origin(self) -> str:
@@ -80,7 +80,9 @@ class GoogleBucket(ObjectStore):
                 ) from error
             self._anonymous = True
             return {}
-        with self._lock:
+        if self._lock[0] != os.getpid():  # a thread of the parent may have held the lock when this process was forked
+            self._lock = os.getpid(), threading.Lock()
+        with self._lock[1]:
             try:
                 if self._credentials is None:
                     self._credentials, _ = google.auth.default(scopes=_SCOPES)

@@ -16,11 +16,13 @@ from typing import Any, NamedTuple
 
 from skelstore.format.checksums import crc32c
 from skelstore.remote.cache import RECORD
+from skelstore.remote.url import Url
 
 PARTIAL = ".partial"
 """The name of the beginning of a file."""
 
 _PIECES = ".pieces"
+_LONGEST_NAME = 200
 
 
 class Record(NamedTuple):
@@ -117,6 +119,18 @@ def read_record(folder: Path) -> Record | None:
         return Record(path, status.st_size, str(found["version"]), str(found["sha256"]), used)
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def is_damaged(folder: Path, name: str) -> bool:
+    """Whether a folder has a complete file whose record is gone or does not fit it."""
+    return (folder / name).exists() and read_record(folder) is None
+
+
+def safe_name(url: Url) -> str:
+    """The name for a file from its URL, as one that any file system takes and that is not hidden."""
+    name = "".join(c if c.isprintable() and c not in '/\\:*?"<>|' else "_" for c in url.name).lstrip(".")
+    short = name.encode()[-_LONGEST_NAME:].decode("utf-8", "ignore")
+    return short or "file"
 
 
 def forget(record: Record) -> None:

@@ -1,7 +1,7 @@
 """Advisory locks on byte ranges of a file, so that processes that miss the same bytes fetch them once.
 
-Nothing that is right depends on them: without them, bytes are fetched twice. A lock ends with the process that holds
-it, whatever happens to it.
+Nothing that is right depends on them: without them, bytes are fetched twice, and what is in use may be evicted. A lock
+ends with the process that holds it, whatever happens to it.
 """
 
 from __future__ import annotations
@@ -9,13 +9,15 @@ from __future__ import annotations
 import errno
 import os
 import struct
+import sys
+from typing import Literal
 
 try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment,unused-ignore]
 
-_OPEN_FILE = getattr(fcntl, "F_OFD_SETLK", None)
+_OPEN_FILE = getattr(fcntl, "F_OFD_SETLK", None) if sys.platform == "linux" else None
 """Linux locks for an opened file: it counts which file object has the lock, not which process, so threads are
 distinguished, and closing another descriptor of the same file does not end the lock."""
 
@@ -27,27 +29,35 @@ def try_lock(fd: int, start: int, stop: int, *, shared: bool = False) -> bool:
 
     A lock that this file object has is replaced. False if another holds some of them; True if locks do not work.
     """
-    if fcntl is None:
-        return True
-    try:
-        if _OPEN_FILE is not None:
-            kind = fcntl.F_RDLCK if shared else fcntl.F_WRLCK
-            fcntl.fcntl(fd, _OPEN_FILE, struct.pack(_FLOCK, kind, os.SEEK_SET, start, stop - start, 0))
-        else:
-            fcntl.lockf(fd, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB, stop - start, start)
-    except OSError as error:
-        return error.errno not in (errno.EAGAIN, errno.EACCES)
-    return True
+    return _set(fd, "r" if shared else "w", start, stop) is not False
 
 
 def unlock(fd: int, start: int, stop: int) -> None:
     """End a lock before the file is closed."""
+    _set(fd, "", start, stop)
+
+
+def has_locks(fd: int) -> bool:
+    """Whether locks work on a file that is open for reading and writing, and of which this file object locks nothing.
+
+    Some network file systems have none.
+    """
+    works = _set(fd, "r", 0, 1) is not None
+    unlock(fd, 0, 1)
+    return works
+
+
+def _set(fd: int, kind: Literal["r", "w", ""], start: int, stop: int) -> bool | None:
+    """Set or end a lock; False if another holds it, None if locks do not work."""
     if fcntl is None:
-        return
+        return None
     try:
         if _OPEN_FILE is not None:
-            fcntl.fcntl(fd, _OPEN_FILE, struct.pack(_FLOCK, fcntl.F_UNLCK, os.SEEK_SET, start, stop - start, 0))
+            number = {"r": fcntl.F_RDLCK, "w": fcntl.F_WRLCK, "": fcntl.F_UNLCK}[kind]
+            fcntl.fcntl(fd, _OPEN_FILE, struct.pack(_FLOCK, number, os.SEEK_SET, start, stop - start, 0))
         else:
-            fcntl.lockf(fd, fcntl.LOCK_UN, stop - start, start)
-    except OSError:
-        pass
+            flags = {"r": fcntl.LOCK_SH | fcntl.LOCK_NB, "w": fcntl.LOCK_EX | fcntl.LOCK_NB, "": fcntl.LOCK_UN}[kind]
+            fcntl.lockf(fd, flags, stop - start, start)
+    except OSError as error:
+        return False if error.errno in (errno.EAGAIN, errno.EACCES) else None
+    return True

@@ -69,7 +69,8 @@ class ObjectStore(Service):
     def put(self, key: str, content: Content, transfer: Transfer | None = None, *, absent: bool = False) -> bool:
         """Store a file; with ``absent``, only if there is none: whether it was stored.
 
-        Raises what ``transport.send`` raises, and DamageError if the file cannot be read.
+        Raises what ``transport.send`` raises, StoreNotFoundError if there is no such bucket, DamageError if the file
+        cannot be read.
         """
         if content.size > self.LARGEST:
             raise RemoteError(
@@ -79,7 +80,12 @@ class ObjectStore(Service):
         headers = self.put_headers(content.measure("md5"), absent=absent)
         headers |= {"Content-Length": str(content.size), "Content-Type": "application/octet-stream"}
         body = content.body(transfer=transfer)
-        return self.send("PUT", key, headers, body, accept=SUCCESS | (TAKEN if absent else set())).status in SUCCESS
+        accept = SUCCESS | (TAKEN if absent else set())
+        try:
+            return self.send("PUT", key, headers, body, accept=accept).status in SUCCESS
+        except StoreNotFoundError as error:
+            bucket = f"{self.root.scheme}://{self.root.host}"
+            raise StoreNotFoundError(f"{bucket} does not exist: create it, or check the name") from error
 
     def remove(self, key: str) -> None:
         """Remove a file, if it is there. Raises what ``transport.send`` raises."""

@@ -14,18 +14,24 @@ of which each takes this much memory while it is verified."""
 
 
 def plan_requests(
-    bounds: Sequence[int], chunks: Iterable[int], *, gap: int = GAP_BYTES, most: int = REQUEST_BYTES
+    bounds: Sequence[int],
+    chunks: Iterable[int],
+    present: bytes | bytearray = b"",
+    *,
+    gap: int = GAP_BYTES,
+    most: int = REQUEST_BYTES,
 ) -> list[tuple[int, int]]:
     """Group chunks into requests: (first, last + 1) of each, ascending. Chunk c is ``bounds[c]`` to ``bounds[c + 1]``.
 
     ``chunks`` ascend, each once. A chunk joins the request before it if at most ``gap`` bytes lie between them, and the
-    request then has at most ``most`` bytes.
+    request then has at most ``most`` bytes. Chunks that are there (a byte of 1 in ``present``) are in none.
     """
     requests: list[tuple[int, int]] = []
     for chunk in chunks:
         if requests:
             first, stop = requests[-1]
-            if bounds[chunk] - bounds[stop] <= gap and bounds[chunk + 1] - bounds[first] <= most:
+            near = bounds[chunk] - bounds[stop] <= gap and bounds[chunk + 1] - bounds[first] <= most
+            if near and present.find(1, stop, chunk) < 0:
                 requests[-1] = first, chunk + 1
                 continue
         requests.append((chunk, chunk + 1))

@@ -11,7 +11,6 @@ import base64
 import html
 import os
 import re
-import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -24,7 +23,7 @@ from skelstore.errors import MissingPackageError, RemoteError
 from skelstore.remote.objects import TAKEN, ObjectStore, Stored, decode_crc32c, encode_crc32c, list_query
 from skelstore.remote.ranges import plan_pieces
 from skelstore.remote.transfers import Content, Digests, Transfer
-from skelstore.remote.transport import SUCCESS, Answer, Request, send
+from skelstore.remote.transport import SUCCESS, Answer, Request, discard, send
 from skelstore.remote.url import Url
 
 T = TypeVar("T")
@@ -51,7 +50,6 @@ class Bucket(ObjectStore):
         self._region = ""
         self._asked_region = False
         self._signed: dict[tuple[str, str], tuple[float, dict[str, str]]] = {}
-        self._lock = threading.Lock()
 
     @property
     def origin(self) -> str:
@@ -143,10 +141,10 @@ class Bucket(ObjectStore):
         if known is not None and now - known[0] < _SIGNED_SECONDS:
             return known[1]
         headers = self._sign(method, address, {})
-        with self._lock:
-            if len(self._signed) > 4096:
-                self._signed.clear()
-            self._signed[method, address] = now, headers
+        # No lock: a process may fork while another thread is here.
+        if len(self._signed) > 4096:
+            self._signed.clear()
+        self._signed[method, address] = now, headers
         return headers
 
     def _sign(self, method: str, address: str, headers: Mapping[str, str], body: Any = None) -> dict[str, str]:
@@ -255,9 +253,16 @@ class Bucket(ObjectStore):
         ask = super().send
         return self._in_region(lambda: ask(method, key, headers, body, accept=accept))
 
-    def get(self, key: str, headers: Mapping[str, str], consume: Callable[[Any], Any], accept: frozenset[int]) -> Any:
+    def get(
+        self,
+        key: str,
+        headers: Mapping[str, str],
+        consume: Callable[[Any], Any],
+        accept: frozenset[int],
+        before: Callable[[], None] = lambda: None,
+    ) -> Any:
         ask = super().get
-        return self._in_region(lambda: ask(key, headers, consume, accept))
+        return self._in_region(lambda: ask(key, headers, consume, accept, before))
 
     def _in_region(self, call: Callable[[], T]) -> T:
         """Call a function, and again if it fails because the region of the bucket was not known."""
@@ -275,11 +280,7 @@ class Bucket(ObjectStore):
         self._asked_region = True
         before = self.region
         accept = frozenset((200, 301, 307, 400, 403, 404))
-        answer = send(
-            lambda: Request("HEAD", f"{self._base}/", {}, self.root),
-            lambda response: response.drain_conn(),
-            accept=accept,
-        )
+        answer = send(lambda: Request("HEAD", f"{self._base}/", {}, self.root), discard, accept=accept)
         self._region = answer.headers.get("x-amz-bucket-region", "")
         self._signed.clear()
         return self.region != before

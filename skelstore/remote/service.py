@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 from skelstore.errors import RemoteError
-from skelstore.remote.transport import SUCCESS, Answer, Request, TruncatedError, send
+from skelstore.remote.transport import SUCCESS, Answer, Request, TruncatedError, discard, send
 from skelstore.remote.url import Url
 
 Sink = Callable[[int, bytes], None]
@@ -35,7 +37,8 @@ class Glance(NamedTuple):
     """The beginning of a file, and what the server says about it.
 
     ``total`` is the size of the file, None if the server does not state it; ``version`` is that of ``Part``.
-    ``ranges``: the server sends parts of files.
+    ``ranges``: the server sends parts of files. ``encoding``: how the server compresses the file on the way, although
+    it was asked not to; ``head`` is decompressed then, empty if that fails. Empty if it does not.
     """
 
     head: bytes
@@ -43,6 +46,7 @@ class Glance(NamedTuple):
     version: str
     ranges: bool
     content_type: str
+    encoding: str
 
 
 class Service(ABC):
@@ -72,9 +76,24 @@ class Service(ABC):
         """Send a request for a file and read the answer. Raises what ``transport.send`` raises."""
         return send(lambda: self.request(method, key, headers or {}, body), accept=accept)
 
-    def get(self, key: str, headers: Mapping[str, str], consume: Callable[[Any], Any], accept: frozenset[int]) -> Any:
-        """What ``consume`` makes of the answer to a GET. Raises what ``transport.send`` raises."""
-        return send(lambda: self.request("GET", key, headers), consume, accept=accept).value
+    def get(
+        self,
+        key: str,
+        headers: Mapping[str, str],
+        consume: Callable[[Any], Any],
+        accept: frozenset[int],
+        before: Callable[[], None] = lambda: None,
+    ) -> Any:
+        """What ``consume`` makes of the answer to a GET; ``before`` is called before each attempt.
+
+        Raises what ``transport.send`` raises, and what the two raise.
+        """
+
+        def request() -> Request:
+            before()
+            return self.request("GET", key, headers)
+
+        return send(request, consume, accept=accept).value
 
     def read_range(
         self,
@@ -89,7 +108,7 @@ class Service(ABC):
         """The bytes ``start`` to ``stop`` of a file, or all of its bytes to ``sink`` if the server ignores ranges.
 
         ``fresh``: caches between here and the server shall not answer. ``seen`` is called with the number of bytes that
-        this attempt has received; an error that it raises ends the request.
+        this attempt has received, first with 0 before it; an error that it raises ends the request.
         If the file ends before ``stop``, there are fewer bytes. Raises RemoteError if the server sends another range,
         and what ``transport.send`` raises.
         """
@@ -98,57 +117,60 @@ class Service(ABC):
             headers |= {"Cache-Control": "no-cache", "Pragma": "no-cache"}
 
         def consume(response: Any) -> Part:
-            self._refuse_encoded(response, key)
+            self.refuse_encoded(key, _encoding(response))
             if response.status == 206:
                 return self._partial(response, key, start, stop, seen)
             return _stream(response, sink) if response.status == 200 else _beyond(response)
 
-        part: Part = self.get(key, headers, consume, frozenset((200, 206, 416)))
+        before = (lambda: None) if seen is None else partial(seen, 0)
+        part: Part = self.get(key, headers, consume, frozenset((200, 206, 416)), before)
         return part
 
     def read_all(self, key: str, sink: Sink) -> Part:
         """All bytes of a file, to ``sink``. Raises what ``transport.send`` raises."""
 
         def consume(response: Any) -> Part:
-            self._refuse_encoded(response, key)
+            self.refuse_encoded(key, _encoding(response))
             return _stream(response, sink)
 
         part: Part = self.get(key, {}, consume, frozenset((200,)))
         return part
 
     def glance(self, key: str, count: int, known: str = "") -> Glance | None:
-        """The first ``count`` bytes of a file; None if the server says that its version is still ``known``.
+        """The first ``count`` bytes of a file; None if the server says that its ETag is still ``known``.
 
+        A date is never asked for: a server does not send a file that was replaced by an older one (If-Modified-Since).
         Raises as ``read_range`` does.
         """
-        headers = {"Range": f"bytes=0-{count - 1}", **_unless(known)}
+        headers = {"Range": f"bytes=0-{count - 1}"}
+        if known.startswith(('"', 'W/"')):
+            headers["If-None-Match"] = known
 
         def consume(response: Any) -> Glance | None:
             if response.status == 304:
-                response.drain_conn()
-                response.release_conn()
+                discard(response)
                 return None
-            self._refuse_encoded(response, key)
-            kind = response.headers.get("Content-Type", "")
-            if response.status == 200:
+            kind, encoding = response.headers.get("Content-Type", ""), _encoding(response)
+            if response.status == 200 or encoding:
                 head = response.read(count)
                 response.close()  # the rest is not wanted
                 response.release_conn()
                 stated = response.headers.get("Content-Length", "")
                 total = int(stated) if stated.isdecimal() and len(stated) < 19 else None
-                return Glance(head, total, _version(response.headers), False, kind)
+                head = _decompress(head, count) if encoding else head
+                return Glance(head, total, _version(response.headers), False, kind, encoding)
             part = self._partial(response, key, 0, count) if response.status == 206 else _beyond(response)
-            return Glance(part.data or b"", part.total, part.version, True, kind)
+            return Glance(part.data or b"", part.total, part.version, True, kind, "")
 
         found: Glance | None = self.get(key, headers, consume, frozenset((200, 206, 304, 416)))
         return found
 
-    def _refuse_encoded(self, response: Any, key: str) -> None:
-        encoding = response.headers.get("Content-Encoding", "identity").lower()
-        if encoding not in ("identity", "", "aws-chunked"):
+    def refuse_encoded(self, key: str, encoding: str) -> None:
+        """Raise RemoteError if a file is compressed on the way."""
+        if encoding:
             raise RemoteError(
-                f"{self.root / key}: the server sends it compressed ({encoding[:20]}), so its bytes cannot be "
-                "addressed: turn compression off for the files of stores"
+                f"{self.root / key}: the server sends it compressed ({encoding}), so its bytes cannot be addressed: "
+                "turn compression off for this file on the server"
             )
 
     def _partial(
@@ -172,18 +194,10 @@ class Service(ABC):
 def _read_watched(response: Any, most: int, seen: Callable[[int], None]) -> bytes:
     """At most ``most`` bytes of a body; ``seen`` is called with their number after each piece."""
     data = bytearray()
-    seen(0)
     while len(data) < most and (piece := response.read(min(_PIECE_BYTES, most - len(data)))):
         data += piece
         seen(len(data))
     return bytes(data)
-
-
-def _unless(known: str) -> dict[str, str]:
-    """The header that asks for a file unless its version is still this one."""
-    if not known:
-        return {}
-    return {"If-None-Match" if known.startswith(('"', 'W/"')) else "If-Modified-Since": known}
 
 
 def _stream(response: Any, sink: Sink) -> Part:
@@ -200,10 +214,23 @@ def _stream(response: Any, sink: Sink) -> Part:
 
 def _beyond(response: Any) -> Part:
     """No bytes, since the file ends before the range begins (416)."""
-    response.drain_conn()
-    response.release_conn()
+    discard(response)
     total = response.headers.get("Content-Range", "").removeprefix("bytes */")
     return Part(b"", int(total) if total.isdecimal() and len(total) < 19 else 0, _version(response.headers))
+
+
+def _encoding(response: Any) -> str:
+    """How the body of an answer is compressed; empty if it is not."""
+    encoding = str(response.headers.get("Content-Encoding", "")).lower()[:20]
+    return "" if encoding in ("identity", "aws-chunked") else encoding
+
+
+def _decompress(head: bytes, count: int) -> bytes:
+    """The first bytes of a body that is compressed by gzip or zlib; none for another compression."""
+    try:
+        return zlib.decompressobj(zlib.MAX_WBITS | 32).decompress(head, count)
+    except zlib.error:
+        return b""
 
 
 def _version(headers: Mapping[str, str]) -> str:

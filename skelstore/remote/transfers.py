@@ -55,16 +55,22 @@ class Transfer:
             for call in calls:
                 pending.add(start(call))
                 if len(pending) == at_once:
-                    done, pending = wait(pending, return_when=FIRST_COMPLETED)
-                    for future in done:
-                        future.result()
-            for future in pending:
-                future.result()
+                    pending = _wait_for_one(pending)
+            while pending:
+                pending = _wait_for_one(pending)
         except BaseException:
             with self._lock:
                 self._stopped = True
             wait(pending)
             raise
+
+
+def _wait_for_one(pending: set[Future[None]]) -> set[Future[None]]:
+    """Wait until one has ended; those that have not. Raises the error of one that has failed."""
+    done, pending = wait(pending, return_when=FIRST_COMPLETED)
+    for future in done:
+        future.result()
+    return pending
 
 
 class Digests(NamedTuple):
@@ -185,7 +191,7 @@ class Body:
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         base = {os.SEEK_SET: 0, os.SEEK_CUR: self._done, os.SEEK_END: self._size}[whence]
         place = min(max(base + offset, 0), self._size)
-        if place != self._done and self._transfer is not None:
+        if self._transfer is not None:  # by 0 in a first attempt, which ends a transfer that was stopped
             self._transfer.count(place - self._done)
         self._done = place
         return place

@@ -208,6 +208,17 @@ def _whole(response: Any) -> bytes:
     return data
 
 
+def discard(response: Any) -> None:
+    """Read a body that is not wanted, so that its connection is used again; if it is long, close it instead."""
+    try:
+        if len(response.read(_ERROR_BYTES + 1)) <= _ERROR_BYTES:
+            response.release_conn()
+            return
+    except (urllib3.exceptions.HTTPError, OSError):
+        pass
+    _drop(response)
+
+
 def _drop(response: Any) -> None:
     """Close a connection whose answer was not read to its end, so that it is not used for another request."""
     response.close()
@@ -240,8 +251,7 @@ def _follow(request: Request) -> Any:
         location = response.headers.get("Location")
         if response.status not in _REDIRECTS or location is None:
             return response
-        response.drain_conn()
-        response.release_conn()
+        discard(response)
         target = urljoin(address, location)
         old, new = urlsplit(address), urlsplit(target)
         if new.scheme not in ("http", "https") or (old.scheme == "https" and new.scheme == "http"):

@@ -11,7 +11,7 @@ from skelstore.wording import closest, shown
 
 SCHEMES = ("s3", "gs", "az", "https", "http", "hf")
 
-_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)([^?#]*)(?:\?([^#]*))?(?:#.*)?", re.DOTALL)
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)([^?#]*)(?:\?([^#]*))?(#.*)?", re.DOTALL)
 _MANGLED = re.compile(rf"({'|'.join(SCHEMES)}):/([^/].*)", re.DOTALL)
 """What ``pathlib.Path`` makes of a URL: it takes one of the two slashes away."""
 
@@ -32,6 +32,13 @@ class Url:
 
     def __str__(self) -> str:
         return f"{self.scheme}://{self.host}{self.path}"
+
+    def __fspath__(self) -> str:
+        """Raise StoreError: what takes a path of this machine cannot take a URL, which is ``str(url)``."""
+        raise StoreError(
+            f"{self} is a URL, not a path of this machine: use str(…) for its text, or copy the store with skelstore "
+            "pull"
+        )
 
     def __truediv__(self, key: str) -> Url:
         if not key:
@@ -77,6 +84,8 @@ def parse_url(text: str) -> Url:
     if not host:
         what = "server" if scheme in ("http", "https") else "bucket"
         raise StoreError(f"{url} names no {what}; expected {scheme}://{what.upper()}/PATH")
+    if scheme not in ("http", "https") and (match[5] or (match[4] is not None and scheme != "hf")):
+        raise StoreError(f"{url} is followed by ? or #, which no name of a store at {scheme}:// may have")
     if any(ord(character) < 32 or character == "\x7f" for character in text):
         raise StoreError(f"{shown(str(url))} has control characters, which no URL has")
     return replace(url, path=quote(url.path, safe="/%~!$&'()*+,;=:@-._")) if scheme in ("http", "https") else url

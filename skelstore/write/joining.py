@@ -24,6 +24,7 @@ from skelstore.format.schema import (
     MANIFEST_KEY,
     NAMES_KEY,
     ORIGIN_COLUMNS,
+    POSITION_COLUMN,
     ROOT_KEY,
     SPLITS_KEY,
     VIDEOS_KEY,
@@ -211,9 +212,9 @@ def name_layout(node: Json, columns: Mapping[Any, Any], fields: Mapping[Any, Any
 class _PartTable:
     """A part's table with the column names, layout numbers and rows of the whole store.
 
-    Its columns are ``LAYOUT_COLUMN``, ``ORIGIN_COLUMNS``, ``name hash``, ``column <name>``, ``field <name> row`` and
-    ``field <name> dim<j>``. They are read one by one, so that memory does not hold the tables of all parts: mapped
-    pages are memory of this process, too.
+    Its columns are ``LAYOUT_COLUMN``, ``ORIGIN_COLUMNS``, ``POSITION_COLUMN``, ``name hash``, ``column <name>``,
+    ``field <name> row`` and ``field <name> dim<j>``. They are read one by one, so that memory does not hold the tables
+    of all parts: mapped pages are memory of this process, too.
     """
 
     def __init__(
@@ -278,7 +279,7 @@ def _write_tables(
     for name in columns:
         shown[name] = _whole_column(tables, f"column {name}")
     shown[LAYOUT_COLUMN] = _whole_column(tables, LAYOUT_COLUMN) if tables else pa.array([], pa.int32())
-    for name in ORIGIN_COLUMNS:
+    for name in (*ORIGIN_COLUMNS, POSITION_COLUMN):
         if any(table.has(name) for table in tables):
             shown[name] = _whole_column(tables, name)
     for name, field in fields.items():

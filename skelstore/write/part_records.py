@@ -81,6 +81,23 @@ class PartRecord(NamedTuple):
     files: dict[str, FileEntry]
 
 
+def recorded_identity(folder: Path) -> dict[str, Json] | None:
+    """The identity that the record of a part states; None if it has no record that is whole. No other file is read."""
+    try:
+        identity = _content((folder / PART_RECORD_KEY).read_bytes())["identity"]
+    except (SkelstoreError, OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return identity if isinstance(identity, dict) else None
+
+
+def _content(data: bytes) -> dict[str, Json]:
+    """What a part record states. Raises ValueError, and others, if it is not whole."""
+    content: dict[str, Json] = from_bytes(data, PART_RECORD_KEY)
+    if content.pop("checksum") != _checksum(content):
+        raise ValueError("the checksum is wrong")
+    return content
+
+
 def find_part(folder: Path, identity: Json) -> KeptPart | None:
     """The finished part in ``folder``; None unless its record has this identity and every file matches the record."""
     try:
@@ -98,9 +115,7 @@ def parse_record(data: bytes, folder: Path, identity: Json = None) -> PartRecord
     Without an identity, a record of any part.
     """
     try:
-        content = from_bytes(data, PART_RECORD_KEY)
-        if content.pop("checksum") != _checksum(content):
-            return None
+        content = _content(data)
         if identity is not None and content["identity"] != identity:
             return None
         part = Part(

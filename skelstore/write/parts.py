@@ -21,7 +21,15 @@ from skelstore.format import chunking
 from skelstore.format.columns import ARROW_TYPES, ORIGIN_TYPES
 from skelstore.format.layouts import FieldIdentity, Shredder
 from skelstore.format.metadata import ColumnMetadata
-from skelstore.format.schema import ORIGIN_COLUMNS, VIDEOS_KEY, Annotation, Origin, name_hash, video_name
+from skelstore.format.schema import (
+    ORIGIN_COLUMNS,
+    POSITION_COLUMN,
+    VIDEOS_KEY,
+    Annotation,
+    Origin,
+    name_hash,
+    video_name,
+)
 from skelstore.format.shards import ShardFile, shard_key
 from skelstore.format.values import Json
 from skelstore.write.arrays import ArrayWriter
@@ -54,7 +62,7 @@ class Part:
         """The table of the part's videos; the file is mapped until the table and its columns are dropped.
 
         Its columns are ``layout``, ``name`` (crc32c), ``column <i>``, ``field <i>.row``, ``field <i>.dim<j>`` and, if
-        videos have an origin, ``ORIGIN_COLUMNS``.
+        videos have an origin, ``ORIGIN_COLUMNS``; if they were added with their positions, ``POSITION_COLUMN``.
         """
         with pa.memory_map(os.fsencode(self.folder / VIDEOS_KEY)) as source:
             return pa.ipc.open_file(source).read_all()
@@ -98,6 +106,7 @@ class PartWriter:
         self._rows: dict[int, _LayoutRows] = {}  # by layout
         self._hashes: list[int | None] = []
         self._origins: list[Origin | None] = []
+        self._positions: list[int | None] = []
         folder.mkdir()
 
     @property
@@ -105,8 +114,11 @@ class PartWriter:
         """Whether the next video should start another part."""
         return self._array_bytes >= chunking.PART_BYTES or self.videos >= PART_VIDEOS
 
-    def add(self, annotation: Annotation, origin: Origin | None = None) -> None:
-        """Append a video. Raises UnsupportedValueError, and adds nothing, for a value that no store can hold."""
+    def add(self, annotation: Annotation, origin: Origin | None = None, position: int | None = None) -> None:
+        """Append a video; ``position`` is that in the source, if videos are added in another order.
+
+        Raises UnsupportedValueError, and adds nothing, for a value that no store can hold.
+        """
         layout, targets, row = self._shredder.shred(annotation)
         rows = self._rows.get(layout) or self._begin_layout(layout, targets)
         for at, writer, ragged, trailing in rows.arrays:
@@ -118,6 +130,7 @@ class PartWriter:
         rows.rows.append(row)
         rows.videos.append(self._pending)
         self._origins.append(origin)
+        self._positions.append(position)
         name = video_name(annotation)
         self._hashes.append(None if name is None else name_hash(name))
         self.videos += 1
@@ -183,7 +196,8 @@ class PartWriter:
         self._set_known("name", pa.uint32(), self._hashes)
         for i, (name, kind) in enumerate(zip(ORIGIN_COLUMNS, ORIGIN_TYPES, strict=True)):
             self._set_known(name, kind, [None if origin is None else origin[i] for origin in self._origins])
-        self._hashes, self._origins = [], []
+        self._set_known(POSITION_COLUMN, pa.int64(), self._positions)
+        self._hashes, self._origins, self._positions = [], [], []
         for column in self._table.values():
             column.flush(self._pending)
         self._pending = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from skelstore.format import values
+from skelstore.format import checksums, values
 from skelstore.format.checksums import FileEntry
 from skelstore.format.values import Json
 from skelstore.splits import is_run
@@ -18,14 +19,21 @@ from skelstore.write import disk
 
 
 def write_table(table: pa.Table, path: Path) -> FileEntry:
-    """Write a table as one record batch of an uncompressed Arrow IPC file, which a reader can memory-map."""
+    """Write a table as one record batch of an uncompressed Arrow IPC file, which a reader can memory-map.
+
+    A large one has the checksums of its blocks in its entry.
+    """
     if any(column.num_chunks > 1 for column in table.columns):  # combine_chunks copies all columns
         table = table.combine_chunks()
     # Arrow encodes a str path as UTF-8, but the names of folders may have other bytes.
     with pa.OSFile(os.fsencode(path), "wb") as file, pa.ipc.new_file(file, table.schema) as sink:
         for batch in table.to_batches():
             sink.write_batch(batch)
-    return disk.seal_file(path)
+    entry = disk.seal_file(path)
+    if entry.size < checksums.TABLE_BLOCKS_FROM:
+        return entry
+    blocks = checksums.measure_blocks(path, checksums.table_block_bytes(entry.size))
+    return dataclasses.replace(entry, blocks=blocks)
 
 
 def name_index(hashes: pa.ChunkedArray) -> pa.Table:

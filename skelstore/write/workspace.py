@@ -67,9 +67,7 @@ class Workspace:
             if os.path.lexists(self.folder):
                 self._enter()
                 self._mend()
-            self._refuse_taken()
-            if not self.destination.parent.is_dir():
-                raise StoreError(f"{self.destination.parent} is not a folder: make it before writing a store into it")
+            refuse_taken(self.destination, force=self._force)
             require_writable(self.destination.parent)
             if self._lock is None:
                 self._enter()
@@ -83,17 +81,6 @@ class Workspace:
         except BaseException:
             self.leave()
             raise
-
-    def _refuse_taken(self) -> None:
-        if not self.destination.exists():
-            return
-        if not self._force:
-            raise StoreExistsError(f"{self.destination} exists: choose another destination, or replace it with --force")
-        if not _is_store(self.destination):
-            raise StoreExistsError(
-                f"{self.destination} exists and is not a store, so it is not replaced: choose another destination"
-            )
-        require_replaceable(self.destination)
 
     def _enter(self) -> None:
         """Create the folder, or take over our own, and lock it against other processes."""
@@ -163,7 +150,7 @@ class Workspace:
         """Sync the store to disk and rename it to its final name, in one step; then remove the workspace."""
         disk.sync_tree(self.store)
         disk.sync_folder(self.folder)
-        self._refuse_taken()
+        refuse_taken(self.destination, force=self._force)
         self._require_in_place()
         try:
             disk.move_into_place(self.store, self.destination, replace=self._force)
@@ -254,6 +241,21 @@ class Workspace:
         """Add the folder to an OSError that names no file, such as that of a full disk."""
         if isinstance(error, OSError) and not isinstance(error, SkelstoreError) and error.filename is None:
             error.filename = str(self.folder)
+
+
+def refuse_taken(destination: Path, *, force: bool) -> None:
+    """Raise StoreExistsError if a store may not be written at a destination, StoreError if its folder is missing."""
+    if not destination.exists():
+        if not destination.parent.is_dir():
+            raise StoreError(f"{destination.parent} is not a folder: make it before writing a store into it")
+        return
+    if not force:
+        raise StoreExistsError(f"{destination} exists: choose another destination, or replace it with --force")
+    if not _is_store(destination):
+        raise StoreExistsError(
+            f"{destination} exists and is not a store, so it is not replaced: choose another destination"
+        )
+    require_replaceable(destination)
 
 
 def _empty(folder: Path, keep: Collection[str] = ()) -> None:

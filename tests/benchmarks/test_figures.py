@@ -53,6 +53,13 @@ def test_every_table_has_the_figures_of_the_results(results: list[Result]) -> No
     ]
     assert cells(found["size"])[1] == ["real HRNet", "1.01", "0.72", "0.59"]
     assert cells(found["conversion"])[1] == ["ntu 1 GB", "100", "110", "147", "1.7 x", "1.9 x"]
+    assert "peer: zarr 3.1.6" in found["remote"]
+    assert cells(found["remote"]) == [
+        ["", "K400-like", "NTU-like", "aim"],
+        ["a video by name: round trips", "1.2", "1.1", "<= 1.5"],
+        ["", "measured", "aim"],
+        ["open 300 videos: round trips", "2", ""],
+    ]
 
 
 def test_ratios_are_claims_with_their_verdicts(results: list[Result]) -> None:

@@ -165,3 +165,12 @@ def test_without_the_library(tmp_path: Path, source: Path, monkeypatch: pytest.M
     assert done.status == 1
     assert "pip install 'skelstore[dask]'" in done.err
     assert os.listdir(tmp_path) == []
+
+
+def test_a_shuffled_store_is_the_one_that_a_single_process_writes(tmp_path: Path, source: Path) -> None:
+    options = ("--shuffle", "7")
+    assert run_here("convert", source, tmp_path / "one.zarr", *options, "--workers", "1").status == 0
+    with local_cluster(tmp_path) as cluster:
+        done = run(command("convert", source, tmp_path / "a.zarr", *options, "--dask", cluster.address))
+    assert done.status == 0, done
+    assert tree(tmp_path / "a.zarr") == tree(tmp_path / "one.zarr")

@@ -134,7 +134,10 @@ def test_workers_and_a_conversion_that_is_resumed(server: Served, monkeypatch: p
         planner = Planner("default")
         planner.add(source.video(0)[0])
         states.append(identity_of(source, planner.plan(), 0, len(source)))
-        copy = pickle.loads(pickle.dumps(source))
+        sent = pickle.dumps(source)
+        assert b"secret" not in sent, "it goes to workers by a file that others may be allowed to read"
+        assert b"hidden" not in sent
+        copy = pickle.loads(sent)
         assert_exact(copy.video(3)[0], source.video(3)[0])
         for each in (source, copy):
             each.close()
@@ -190,7 +193,7 @@ def test_a_checksum(server: Served, made: Path) -> None:
     with pytest.raises(SourceError, match="has the SHA-256"):
         converters.convert(url, "a.zarr", sha256="0" * 64)
     converters.convert(url, "a.zarr", sha256=_sha256(made / "ntu60_hrnet.pkl"))
-    with pytest.raises(SourceError, match="is a local path; a sha256 goes with the URL of a file"):
+    with pytest.raises(SourceError, match="is a local path; a SHA-256 goes with the URL of a file"):
         converters.convert(made / "ntu60_hrnet.pkl", "b.zarr", sha256="0" * 64)
 
 
@@ -203,6 +206,10 @@ def test_commands(server: Served, made: Path, run: Any) -> None:
     size = os.path.getsize(made / "ntu60_hrnet.pkl")
     assert done.status == 0
     assert done.err == f"downloaded: {server.url}/ntu60_hrnet.pkl, {size:,} bytes, sha256 {sha256}\n"
+    requests = len(server.seen)
+    done = run("convert", _url(server, "gym_list.pkl"), "a.zarr")
+    assert (done.status, "a.zarr exists: choose another destination" in done.err) == (1, True)
+    assert len(server.seen) == requests, "that is said before a long download"
     dones = [
         run("convert", url, "a.zarr", "--force"),
         run("check", url),
@@ -215,6 +222,7 @@ def test_commands(server: Served, made: Path, run: Any) -> None:
         assert "secret" not in done.out + done.err
         assert "hidden" not in done.out + done.err
     assert all(done.err.startswith("in the cache: ") for done in dones[:4])
+    assert f"{server.url}/ntu60_hrnet.pkl: 12 videos, 0 errors" in dones[1].out
     assert f"from      {server.url}/ntu60_hrnet.pkl, sha256 {sha256}\n" in dones[4].out
     assert "0 shards, 0 tables, 1 source" in run("cache", "info").out
     done = run("convert", _url(server, "gym/gym_hrnet.pkl"), "g.zarr", "--boxes", _url(server, "gym/gym_gt_bboxes.pkl"))
@@ -264,14 +272,15 @@ def test_datasets_are_listed(run: Any) -> None:
     done = run("datasets")
     for entry in published.PUBLISHED.values():
         assert f"{entry.name}: {entry.title}" in done.out
-        assert f"    {entry.url}: size and checksum not stated\n" in done.out
+        assert f"    {entry.url}\n" in done.out
+    assert done.out.endswith("state neither sizes nor checksums: none is known that is not shown.\n")
     assert "pyskl:ntu60_hrnet: NTU RGB+D, 2D by HRNet; joints coco-17; splits xsub_train, xsub_val, xview" in done.out
     found = json.loads(run("datasets", "--json").out)
     assert [entry["name"] for entry in found] == [*published.PUBLISHED]
     assert found[0]["splits"] == ["xsub_train", "xsub_val", "xview_train", "xview_val"]
     assert all(entry["size"] is entry["sha256"] is None for entry in found)
     known = replace(published.PUBLISHED["pyskl:ntu60_hrnet"], size=1234, sha256="ab")
-    assert published.as_lines(known)[1].endswith(": 1,234 bytes, sha256 ab")
+    assert published.as_lines(known)[1].endswith(".pkl, 1,234 bytes, sha256 ab")
 
 
 def test_a_data_set_is_converted_by_name(server: Served, made: Path, run: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -120,7 +120,7 @@ def test_convert_of_ntu() -> None:
 
 def test_the_options_of_all() -> None:
     assert list(ConvertOptions.__annotations__) == [
-        *("profile", "force", "shared", "workers", "dask", "advance", "joints", "class_names")
+        *("profile", "force", "shared", "workers", "dask", "advance", "joints", "class_names", "shuffle")
     ]
 
 

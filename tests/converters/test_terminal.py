@@ -334,6 +334,8 @@ ARGUMENTS = {
     "derive": ["x", "y", "--recipe", "pyskl"],
     "draw": ["x", "-o", "y.svg"],
     "merge": ["x", "-o", "y"],
+    "pull": ["s3://x/y", "z"],
+    "push": ["x", "s3://y/z"],
     "relabel": ["x", "-o", "y", "--compact"],
     "report": ["x", "-o", "y"],
     "split": ["x", "-o", "y"],

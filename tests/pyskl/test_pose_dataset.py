@@ -175,6 +175,30 @@ def test_a_real_config_builds_it(ntu: Data, workers: int) -> None:
     assert all(torch.equal(a, b) for a, b in zip(*batches, strict=True))
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_real_config_with_a_url(ntu: Data, s3: str, workers: int) -> None:
+    """Two epochs of batches from moto's server, by workers that are forked after a read, are those of the folder."""
+    from skelstore.publish.files import LocalStore
+    from skelstore.publish.pushing import push
+    from skelstore.remote.url import parse_url
+
+    push(LocalStore(ntu.store), parse_url("s3://bucket/ntu.zarr"))
+    config = Config.fromfile(str(NTU_CONFIG))
+    batches = []
+    for path in (str(ntu.store), "s3://bucket/ntu.zarr"):
+        train = copy.deepcopy(config.data.train)
+        train.times = 1
+        train.dataset.update(type="SkelStorePoseDataset", ann_file=path)
+        dataset = build_dataset(train)
+        assert isinstance(dataset.dataset.video_infos[0]["label"], int)
+        seeded(dataset, 0)
+        loader = build_dataloader(dataset, 4, workers, seed=2, pin_memory=False, persistent_workers=workers > 0)
+        np.random.seed(3)
+        batches.append([batch["keypoint"] for _ in range(2) for batch in loader])
+    assert len(batches[0]) == len(batches[1]) > 2
+    assert all(torch.equal(a, b) for a, b in zip(*batches, strict=True))
+
+
 def test_misuse_is_reported(ntu: Data, tmp_path: Path) -> None:
     with pytest.raises(skelstore.SplitNotFoundError, match="there are 'xsub_train'"):
         SkelStorePoseDataset(str(ntu.store), [], split="nothing")

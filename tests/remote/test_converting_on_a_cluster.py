@@ -18,19 +18,17 @@ import skelstore
 from tests.support.crashes import command, converted, make_source, run_here
 from tests.support.files import tree
 from tests.support.processes import run
-from tests.support.servers import free_port, moto, running
+from tests.support.servers import free_port, running
 
 pytest.importorskip("distributed", reason="distributed is not installed: pip install 'skelstore[dask]'")
 pytest.importorskip("botocore", reason="botocore (skelstore[remote]) is not installed")
 pytest.importorskip("moto", reason="moto[server] is not installed")
-import urllib3
 
 from skelstore.publish.files import RemoteStore
 from skelstore.publish.pulling import pull
 from skelstore.publish.staging import object_store
 from skelstore.read.verification import verify
 from skelstore.remote.transfers import Content
-from skelstore.remote.transport import close_connections
 from skelstore.remote.url import parse_url
 
 pytestmark = pytest.mark.slow
@@ -78,18 +76,11 @@ def own_folder(folder: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+def cluster(tmp_path: Path, s3: str) -> Iterator[Cluster]:
     """A scheduler and two workers, and a bucket in moto's server."""
-    (tmp_path / "modules").mkdir()
     port = free_port()
     scheduler = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--port", str(port), "--no-dashboard"]
     with contextlib.ExitStack() as stack:
-        endpoint = stack.enter_context(moto(tmp_path / "modules"))
-        for name, value in {"ENDPOINT_URL": endpoint, "ACCESS_KEY_ID": "a", "SECRET_ACCESS_KEY": "b"}.items():
-            monkeypatch.setenv(f"AWS_{name}", value)
-        monkeypatch.setenv("SKELSTORE_CACHE", str(tmp_path / "cache"))
-        with urllib3.PoolManager() as pool:
-            pool.request("PUT", f"{endpoint}/bucket")
         stack.enter_context(running([*scheduler, "--host", "127.0.0.1"], port))
         address = f"tcp://127.0.0.1:{port}"
         workers, folders = [], [tmp_path / "worker1", tmp_path / "worker2"]
@@ -108,7 +99,6 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster
             workers.append(process)
         wait_for(lambda: all(b"Registered to" in (folder / "log").read_bytes() for folder in folders))
         yield Cluster(address, workers, folders)
-        close_connections()
 
 
 def wait_for(condition: Callable[[], bool]) -> None:

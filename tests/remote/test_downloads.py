@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import functools
+import gzip
 import hashlib
 import http.server
 import os
@@ -34,8 +35,9 @@ from skelstore.remote.url import Url, parse_url
 pytest.importorskip("urllib3", reason="urllib3 (skelstore[remote]) is not installed")
 
 from benchmarks.delays import delayed
-from skelstore.remote import downloads, incoming, retries, transport
+from skelstore.remote import downloads, incoming, locks, retries, transport
 from skelstore.remote.downloads import download
+from skelstore.remote.services import service_of
 from tests.support.http_server import Fault, Served, serving
 
 PIECE = 2000
@@ -77,8 +79,8 @@ def _fail_after(server: Served, requests: int, *kinds: str) -> None:
     """Let requests fail in these ways, the last one for ever, after some have been answered."""
     begun = len(server.seen)
     server.faults[:] = [Fault(NAME, kind, 99 if kind == kinds[-1] else 1) for kind in kinds]
-    answer = type(server).fault_of
-    server.fault_of = lambda path: answer(server, path) if len(server.seen) > begun + requests else None  # type: ignore[method-assign]
+    answer = server.fault_of
+    server.fault_of = lambda *request: answer(*request) if len(server.seen) > begun + requests else None  # type: ignore[method-assign]
 
 
 def _files(cache: Path, name: str = "*") -> list[Path]:
@@ -106,7 +108,7 @@ def test_a_file_is_fetched_by_ranges_and_once(server: Served, cache: Path) -> No
     assert len(server.seen) == 1
     for path in _files(cache, ".*"):
         assert b"hidden" not in path.read_bytes(), "credentials are kept nowhere"
-    assert "hidden" not in repr(pickle.loads(pickle.dumps(file)).url)
+    assert b"hidden" not in pickle.dumps(file), "it goes to workers by a file"
     assert not _files(cache, ".p*")
 
 
@@ -127,6 +129,7 @@ def test_a_download_that_broke_off_goes_on(server: Served, cache: Path) -> None:
     with pytest.raises(RemoteBusyError, match=f"^{server.url}/{NAME}: the server answered 503") as caught:
         download(_url(server))
     assert "hidden" not in str(caught.value)
+    assert caught.value.__notes__ == ["what has arrived is kept: run the same command again to continue from it"]
     (partial,) = _files(cache, ".partial")
     there = partial.stat().st_size
     assert 0 < there < len(DATA)
@@ -169,6 +172,20 @@ def test_a_beginning_with_any_damage_gives_the_right_file(
     assert Path(download(_url(server))).read_bytes() == DATA
 
 
+def test_a_request_that_is_stopped_is_not_tried_again(server: Served) -> None:
+    server.faults.append(Fault(NAME, "reset", 99))
+    seen: list[int] = []
+
+    def stop_at_the_second(count: int) -> None:
+        seen.append(count)
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        service_of(_url(server)).read_range("", 0, 10, lambda offset, piece: None, seen=stop_at_the_second)
+    assert (len(server.seen), seen) == (1, [0, 0])
+
+
 def test_an_empty_file_and_those_around_a_piece(server: Served, tmp_path: Path) -> None:
     for size in (0, 1, PIECE - 1, PIECE, PIECE + 1, 4 * PIECE, 5 * PIECE):
         (tmp_path / "served" / f"{size}.pkl").write_bytes(DATA[:size])
@@ -180,13 +197,16 @@ def test_an_empty_file_and_those_around_a_piece(server: Served, tmp_path: Path) 
 
 @pytest.mark.parametrize("ranges", [True, False])
 @pytest.mark.parametrize("versions", [True, False])
-def test_servers_that_know_less(server: Served, ranges: bool, versions: bool) -> None:
+def test_servers_that_know_less(server: Served, cache: Path, ranges: bool, versions: bool) -> None:
     """Without a version nobody knows whether a file is still the same, so only its checksum saves a download."""
     server.ranges, server.versions = ranges, versions
     server.faults.append(Fault(NAME, "truncate", 1))
     first = download(_url(server))
     assert Path(first).read_bytes() == DATA
-    assert download(_url(server)).downloaded is not versions
+    again = download(_url(server))
+    assert again.downloaded is not versions
+    assert again.path == first.path, "the same bytes are kept once"
+    assert len(_files(cache, NAME)) == 1
     assert Path(first).read_bytes() == DATA
     server.seen.clear()
     assert not download(_url(server), sha256=SHA).downloaded
@@ -202,7 +222,7 @@ def test_a_beginning_that_cannot_go_on_takes_no_space(server: Served, cache: Pat
 
 
 def test_a_server_of_python(tmp_path: Path, cache: Path) -> None:
-    """It knows no ranges, and answers 304 to If-Modified-Since."""
+    """It knows no ranges, and would answer 304 to If-Modified-Since for a file that is older than the one before."""
 
     class Quiet(http.server.SimpleHTTPRequestHandler):
         statuses: list[int] = []  # noqa: RUF012
@@ -218,7 +238,10 @@ def test_a_server_of_python(tmp_path: Path, cache: Path) -> None:
         url = parse_url(f"http://127.0.0.1:{python.server_port}/{NAME}")
         assert Path(download(url)).read_bytes() == DATA
         assert not download(url).downloaded
-        assert Quiet.statuses == [200, 200, 304]
+        assert Quiet.statuses == [200, 200, 200]
+        (tmp_path / NAME).write_bytes(DATA[::-1])
+        os.utime(tmp_path / NAME, (0, 0))
+        assert Path(download(url)).read_bytes() == DATA[::-1]
         transport.close_connections()
         python.shutdown()
         thread.join()
@@ -239,10 +262,10 @@ def _change_after(server: Served, requests: int, times: int) -> None:
     """Replace the file after each so many requests."""
     seen = server.fault_of
 
-    def change(path: str) -> Fault | None:
+    def change(*request: str) -> Fault | None:
         if len(server.seen) % requests == 0 and len(server.seen) // requests <= times:
             (server.root / NAME).write_bytes(DATA[len(server.seen) // requests :] + b"new")
-        return seen(path)
+        return seen(*request)
 
     server.fault_of = change  # type: ignore[method-assign]
 
@@ -297,6 +320,13 @@ def test_damage_on_the_disk_is_found_by_the_checksum(server: Served) -> None:
     assert Path(download(_url(server))).read_bytes() == DATA
 
 
+def test_damage_is_not_waited_for_while_another_process_reads_it(server: Served) -> None:
+    held = download(_url(server))
+    held.path.write_bytes(b"changed")
+    assert Path(download(_url(server))).read_bytes() == DATA
+    assert held.path.read_bytes() == b"changed", "what is read is left alone"
+
+
 def test_a_beginning_that_does_not_fit_the_checksum_is_fetched_again(server: Served, cache: Path) -> None:
     """Its version says that it is the same file, but a proxy has sent something else."""
     _fail_after(server, 2, "flip", "404")
@@ -334,6 +364,26 @@ def test_what_is_no_file_is_named(server: Served, tmp_path: Path, content: bytes
     assert len(server.seen) == 1
 
 
+@pytest.mark.parametrize(
+    ("content", "error", "found"),
+    [
+        (
+            gzip.compress(LOGIN, mtime=0),
+            SourceError,
+            r"is a web page \('Sign in to your account'\) that asks for a login",
+        ),
+        (DATA, RemoteError, r"the server sends it compressed \(gzip\), so its bytes cannot be addressed: turn"),
+    ],
+    ids=["page", "data"],
+)
+def test_what_is_compressed_on_the_way(server: Served, content: bytes, error: type[Exception], found: str) -> None:
+    """A page that is compressed, although that was not asked for, is still named as one."""
+    (server.root / NAME).write_bytes(content)
+    server.faults.append(Fault(NAME, "gzip", 1))
+    with pytest.raises(error, match=found):
+        download(_url(server))
+
+
 @pytest.mark.parametrize("content", [b"\x80\x04}.", b"path,label\n<html>,1\n", b"[1]", b"", b"<?xml version='1.0'?>"])
 @pytest.mark.parametrize("kind", ["", "application/octet-stream", "text/plain"])
 def test_data_is_no_page(content: bytes, kind: str) -> None:
@@ -367,7 +417,7 @@ def test_a_server_that_has_gone_and_a_copy(server: Served) -> None:
 
 @given(st.text(st.characters(codec="utf-8"), min_size=1, max_size=300))
 def test_any_name_is_one_of_a_visible_file_in_the_folder(text: str) -> None:
-    name = downloads.safe_name(Url("s3", "bucket", f"/a/{text}"))
+    name = incoming.safe_name(Url("s3", "bucket", f"/a/{text}"))
     assert 0 < len(name.encode()) <= 200
     assert not name.startswith(".")
     assert Path(name).name == name
@@ -391,7 +441,7 @@ def test_a_full_disk_is_an_error_and_the_next_run_goes_on(
         return done
 
     monkeypatch.setattr(os, "pwrite", write)
-    with pytest.raises(RemoteError, match=rf"cannot be kept in the cache {cache}: No space left on device; set"):
+    with pytest.raises(RemoteError, match=rf"the cache {cache} cannot be used: No space left on device; set"):
         download(_url(server))
     monkeypatch.setattr(os, "pwrite", real)
     server.seen.clear()
@@ -427,7 +477,7 @@ class _Plenty:
 
 def test_a_cache_that_cannot_be_written(server: Served, cache: Path) -> None:
     cache.touch()
-    with pytest.raises(RemoteError, match=f"cannot be kept in the cache {cache}: "):
+    with pytest.raises(RemoteError, match=f"the cache {cache} cannot be used: "):
         download(_url(server))
 
 
@@ -547,6 +597,24 @@ def test_a_process_goes_on_for_one_that_was_killed(server: Served, cache: Path) 
             out, _ = waiting.communicate(timeout=60)
     assert out.split() == [hashlib.sha256(LARGE).hexdigest(), "True"]
     assert server.count("large") <= len(LARGE) // 50_000 + 2 + downloads.AT_ONCE + 1
+
+
+def test_without_locks_each_process_has_a_file_of_its_own(server: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on file systems that have none: two processes must not write the same beginning."""
+
+    def refuse(*_: object) -> int:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(locks.fcntl, "fcntl", refuse)
+    found: list[CachedFile] = []
+    threads = [threading.Thread(target=lambda: found.append(download(_url(server)))) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [Path(file).read_bytes() for file in found] == [DATA] * 3
+    assert len({file.path for file in found}) == sum(file.downloaded for file in found)
+    assert not download(_url(server)).downloaded
 
 
 def test_threads_that_need_the_same_file_download_it_once(server: Served) -> None:

@@ -70,22 +70,26 @@ def test_a_url_that_no_store_can_have(text: str) -> None:
 
 @given(
     st.lists(st.integers(1, 40), min_size=1, max_size=30).flatmap(
-        lambda sizes: st.tuples(st.just(sizes), st.sets(st.integers(0, len(sizes) - 1)))
+        lambda sizes: st.tuples(st.just(sizes), *[st.sets(st.integers(0, len(sizes) - 1))] * 2)
     ),
     st.integers(0, 60),
     st.integers(1, 200),
 )
-def test_requests_are_those_of_a_slow_reference(case: tuple[list[int], set[int]], gap: int, most: int) -> None:
-    """The reference goes through every byte: which request is it in."""
-    sizes, chunks = case
+def test_requests_are_those_of_a_slow_reference(
+    case: tuple[list[int], set[int], set[int]], gap: int, most: int
+) -> None:
+    """The reference goes through every byte: which request is it in, and is it there already."""
+    sizes, chunks, others = case
     bounds = [sum(sizes[:i]) for i in range(len(sizes) + 1)]
-    requests = plan_requests(bounds, sorted(chunks), gap=gap, most=most)
+    present = bytes(i in others - chunks for i in range(len(sizes)))
+    there = {byte for i, one in enumerate(present) if one for byte in range(bounds[i], bounds[i + 1])}
+    requests = plan_requests(bounds, sorted(chunks), present, gap=gap, most=most)
     expected: list[set[int]] = []  # bytes of each request
     for chunk in sorted(chunks):
         own = set(range(bounds[chunk], bounds[chunk + 1]))
         if expected:
             filled = set(range(min(expected[-1]), max(own) + 1))
-            if len(filled - expected[-1] - own) <= gap and len(filled) <= most:
+            if len(filled - expected[-1] - own) <= gap and len(filled) <= most and not filled & there:
                 expected[-1] = filled
                 continue
         expected.append(own)

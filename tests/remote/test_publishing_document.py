@@ -32,7 +32,7 @@ def test_the_document(forks: Forks, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.chdir(tmp_path)
     (tmp_path / "served").mkdir()
     found = blocks(DOCUMENT)
-    assert {block.language for block in found} == {"sh", "text", "nginx"}
+    assert {block.language for block in found} == {"sh", "text", "nginx", "yaml"}
     (lines,) = (block.text for block in found if block.language == "nginx")
     assert len(lines.splitlines()) == 6
     with serving(tmp_path / "served") as server, serving_hub(tmp_path) as hub, serving(tmp_path) as web:

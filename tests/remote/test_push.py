@@ -342,6 +342,47 @@ def test_an_unfinished_push_of_another_store(made: Path, server: Served) -> None
     assert_exact(list(skelstore.open(S3)), list(skelstore.open(made / "few.zarr")))
 
 
+def test_what_an_unfinished_push_has_left_is_removed_by_a_later_one(made: Path, server: Served) -> None:
+    """Though the push that takes over is ended, too, before it has removed anything."""
+    server.faults.append(Fault("videos.arrow", "403", 99, method="PUT"))
+    with pytest.raises(RemoteAccessError):
+        _push(made / "a.zarr")
+    server.faults[:] = [Fault("", "403", 99, method="DELETE")]
+    with pytest.raises(RemoteAccessError):
+        _push(made / "few.zarr", force=True)
+    assert _tree(server.root / PLACE).keys() - _tree(made / "few.zarr").keys() - {UNFINISHED_KEY}
+    server.faults.clear()
+    _push(made / "few.zarr")
+    assert _tree(server.root / PLACE) == _tree(made / "few.zarr")
+
+
+def test_a_store_that_is_complete_before_the_claim_is_not_touched(made: Path, server: Served) -> None:
+    """Another push ends after the first look at the root."""
+    expected = _tree(made / "a.zarr")
+
+    def arrive(seen: Seen) -> None:
+        if seen.method == "PUT":
+            server.watch = None
+            shutil.copytree(made / "a.zarr", server.root / PLACE)
+
+    server.watch = arrive
+    with pytest.raises(StoreExistsError, match=r"another store was pushed to .* meanwhile"):
+        _push(made / "b.zarr")
+    assert _tree(server.root / PLACE) == expected
+
+
+def test_a_bucket_that_does_not_exist(made: Path, server: Served) -> None:
+    server.faults.append(Fault("unfinished", "404", 1, method="PUT"))
+    with pytest.raises(StoreNotFoundError, match="s3://bucket does not exist: create it, or check the name"):
+        _push(made / "a.zarr")
+
+
+@pytest.mark.parametrize("url", ["s3://b/x#y", "s3://b/x?y", "gs://b/x?", "az://b/x#y", "hf://datasets/a/b/c#y"])
+def test_nothing_after_a_path_is_left_out(url: str) -> None:
+    with pytest.raises(StoreError, match=r"is followed by \? or #"):
+        parse_url(url)
+
+
 # --- faults -------------------------------------------------------------------------------------------------
 
 
@@ -412,7 +453,7 @@ def test_what_is_no_store_is_not_replaced(made: Path, server: Served) -> None:
 # --- pulling ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["flip", "truncate", "reset", "whole", "503"])
+@pytest.mark.parametrize("kind", ["flip", "truncate", "reset", "whole", "503", "endless"])
 def test_a_pull_survives_faults(
     made: Path, server: Served, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -468,13 +509,19 @@ def test_a_store_whose_root_and_manifest_do_not_match(made: Path, server: Served
         RemoteStore(parse_url(S3))
 
 
-@pytest.mark.parametrize(
-    "key", ["../x", "/x", "a/../../x", "a//b", "zarr.json", "manifest.json", "a\\b", "a\nb", ".", "a/.", "a b", "k"]
-)
+_BELOW = ["../x", "/x", "a/../../x", "a//b", "a/.", ".", "a/b/c", "k"]
+
+
+@pytest.mark.parametrize("key", [*_BELOW, "zarr.json", "manifest.json", "a\\b", "a\nb", "a b", "a" * 256])
 def test_files_that_no_store_has_are_not_written(key: str) -> None:
     files = {key: FileEntry(1, 0), "k/c.0": FileEntry(1, 0)}
     with pytest.raises(StoreError, match=r"which no store has|cannot be the name of a file"):
         StoreCopy.of(b"", Manifest(files, {}).to_bytes(), "s3://b/s")
+
+
+def test_files_without_bytes_are_not_written() -> None:
+    with pytest.raises(StoreError, match=r"'k/c\.0' has no bytes"):
+        StoreCopy.of(b"", Manifest({"k/c.0": FileEntry(0, 0)}, {}).to_bytes(), "s3://b/s")
 
 
 # --- bodies -------------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from converters.samples.pickles import ntu_like
 from skelstore.errors import RemoteError, StoreExistsError, StoreNotFoundError
 from skelstore.read.verification import verify
 from tests.support.exact import assert_exact
-from tests.support.servers import free_port, moto, running
+from tests.support.servers import free_port, running
 
 pytest.importorskip("urllib3", reason="urllib3 (skelstore[remote]) is not installed")
 
@@ -63,27 +63,6 @@ def _check(url: str, made: Path) -> None:
     assert not download(parse_url(f"{url}/videos.arrow")).downloaded
     with pytest.raises((StoreNotFoundError, RemoteError), match="nothing"):
         skelstore.open(url.replace("s.zarr", "nothing.zarr"))
-
-
-@pytest.fixture(scope="module")
-def moto_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The endpoint of moto's server."""
-    pytest.importorskip("botocore", reason="botocore (skelstore[remote]) is not installed")
-    pytest.importorskip("moto", reason="moto[server] is not installed")
-    with moto(tmp_path_factory.mktemp("modules")) as endpoint:
-        yield endpoint
-
-
-@pytest.fixture
-def s3(moto_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """An endpoint with an empty bucket; it and the credentials come from the environment alone."""
-    settings = {"ENDPOINT_URL": moto_url, "ACCESS_KEY_ID": "a", "SECRET_ACCESS_KEY": "b", "SESSION_TOKEN": "c"}
-    for name, value in settings.items():
-        monkeypatch.setenv(f"AWS_{name}", value)
-    with urllib3.PoolManager() as pool:
-        pool.request("POST", f"{moto_url}/moto-api/reset")
-        pool.request("PUT", f"{moto_url}/bucket")
-    return moto_url
 
 
 def test_s3(made: Path, s3: str) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import multiprocessing
+import os
 import pickle
 import shutil
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ import pytest
 
 import skelstore
 from converters.samples.pickles import ntu_like
-from skelstore.errors import DamageError, StoreNotFoundError, StoreReplacedError
+from skelstore.errors import DamageError, StoreError, StoreNotFoundError, StoreReplacedError
 from skelstore.read.verification import verify
 from skelstore.write import parts
 from tests.support.exact import assert_exact
@@ -100,7 +102,7 @@ def test_a_video_takes_two_rounds_of_requests_and_then_one(made: Path, server: S
 
 def test_a_batch_is_requested_at_once(made: Path, server: Served) -> None:
     store = skelstore.open(f"{server.url}/default.zarr")
-    store.read([0, 30, 59])  # indexes
+    store.read([0, 25, 59])  # indexes, and chunks at the ends of shards: nothing spans what is there
     server.seen.clear()
     store.read(list(range(1, VIDEOS, 2)))
     shards = len({seen.path for seen in server.seen})
@@ -148,6 +150,36 @@ def test_pickling_keeps_where_the_store_is(made: Path, server: Served, tmp_path:
     assert (tmp_path / "mine").is_dir()
 
 
+def test_the_place_of_a_store_is_used_as_that_of_a_folder(made: Path, server: Served, tmp_path: Path) -> None:
+    """It opens the store, shows no secrets, and is refused in one sentence where only a folder can be."""
+    store = skelstore.open(f"http://me:word@127.0.0.1:{server.port}/fast.zarr?token=secret")
+    place: Any = store[3:5].path
+    assert f"{place}" == f"{server.url}/fast.zarr"
+    assert (place.name, place.parent / "fast.zarr") == ("fast.zarr", place)
+    shown = f"{store!r} {store._repr_html_()} {place!r} {place}"
+    assert "secret" not in shown
+    assert "word" not in shown
+    for again in (place, copy.copy(place), copy.deepcopy(place), pickle.loads(pickle.dumps(place))):
+        assert (again, hash(again), again.secret) == (place, hash(place), place.secret)
+        assert_exact(skelstore.open(again)[0], store[0])
+    for other in (copy.copy(store), copy.deepcopy(store)):
+        assert_exact(list(other[:3]), list(store[:3]))
+    calls: list[Callable[[], object]] = [
+        lambda: os.fspath(place),
+        lambda: Path(place),
+        lambda: open(place),  # noqa: SIM115
+        lambda: skelstore.merge([place], tmp_path / "m.zarr"),
+        lambda: skelstore.Writer(place).__enter__(),
+        lambda: skelstore.subset(store[:2], place),
+    ]
+    for call in calls:
+        with pytest.raises(
+            StoreError, match=rf"^{server.url}/fast\.zarr is a URL, not a path of this machine: [^\n]*$"
+        ):
+            call()
+    assert not os.path.exists(place)
+
+
 def _read_all(url: str, order: list[int], queue: Any) -> None:
     store = skelstore.open(url)
     for position in order:
@@ -160,7 +192,9 @@ def test_two_processes_request_what_both_miss_once(made: Path, server: Served, c
     context: Any = multiprocessing.get_context("spawn")
     queue = context.SimpleQueue()
     order = list(range(VIDEOS))
-    list(skelstore.open(url))
+    store = skelstore.open(url)
+    for position in order:
+        store[position]
     alone = server.count()
     shutil.rmtree(cache)
     server.seen.clear()

@@ -40,10 +40,10 @@ def commands(block: Block) -> Iterator[str]:
             yield line.removeprefix("$ ")
 
 
-def check_blocks(document: str, framework: str) -> dict[str, Any]:
-    """Run the blocks of a document that need this framework in one namespace, and return it."""
+def check_blocks(document: str, *frameworks: str) -> dict[str, Any]:
+    """Run the blocks of a document that need one of these frameworks in one namespace, and return it."""
     namespace: dict[str, Any] = {"__name__": "document"}
-    for block in (block for block in blocks(document) if block.needs == framework):
+    for block in (block for block in blocks(document) if block.needs in frameworks):
         place = f"{document}:{block.line}"
         assert block.language, f"{place}: a block without a language"
         if block.language == "python":

@@ -31,8 +31,9 @@ class Fault:
     """The next ``times`` requests whose path matches ``pattern`` end as ``kind`` says.
 
     ``reset``, ``truncate``, ``flip`` (a byte is wrong), ``shift`` (another range), ``hang``, ``whole`` (Range is
-    ignored), ``gzip``, ``redirect`` (to ``location``), or a status such as ``429``, with ``headers``. ``lost``: a put
-    is done, but its answer is not sent; ``spoil``: other bytes are stored. ``method`` restricts it to one method.
+    ignored), ``endless`` (so is it, and the body has no end), ``gzip``, ``redirect`` (to ``location``), or a status
+    such as ``429``, with ``headers``. ``lost``: a put is done, but its answer is not sent; ``spoil``: other bytes are
+    stored. ``method`` restricts it to one method.
     """
 
     pattern: str
@@ -230,11 +231,21 @@ class Handler(BaseHTTPRequestHandler):
                 return
             headers["Content-Range"] = f"bytes {start}-{stop - 1}/{len(data)}"
             status, data = 206, data[start:stop]
+        if kind == "endless":
+            self._send_endless()
+            return
         if kind == "flip":
             data = data[:-6] + bytes([data[-6] ^ 1]) + data[-5:]
         if kind == "gzip":
             headers["Content-Encoding"] = "gzip"
         self._answer(status, data, headers, cut=kind == "truncate")
+
+    def _send_endless(self) -> None:
+        self.close_connection = True
+        self.send_response(200)
+        self.end_headers()
+        while True:  # until the client ends the connection
+            self.wfile.write(bytes(1 << 16))
 
     def _answer(self, status: int, data: bytes, headers: dict[str, str], *, cut: bool = False) -> None:
         self.send_response(status)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from converters.choices import FORMATS, NORMALIZATIONS
+from converters.choices import FORMATS, MOST_SEED, NORMALIZATIONS
 from converters.cli import options
 from converters.cli.command import Command, Sections, Words
 from converters.cli.paths import PATH, SOURCE, STORE, argument, store_argument
@@ -23,6 +23,12 @@ def _convert_options() -> Sections:
             options.joints(),
             options.LABELS,
             options.PROFILE,
+            click.Option(
+                ["--shuffle"],
+                type=click.IntRange(0, MOST_SEED),
+                metavar="SEED",
+                help="Write the videos in a random order; an export restores that of SOURCE.",
+            ),
             options.SHARED,
             options.FORCE,
         ],
@@ -49,7 +55,7 @@ COMMANDS = (
         _convert_options,
         (
             "skelstore convert ntu60_hrnet.pkl ntu60.zarr --joints coco-17",
-            "skelstore convert k400/k400_hrnet.pkl k400.zarr --kpfiles k400/kpfiles --workers 2",
+            "skelstore convert k400/k400_hrnet.pkl k400.zarr --kpfiles k400/kpfiles --shuffle 1",
             "skelstore convert nturgb+d_skeletons ntu_raw.zarr --skip-broken",
         ),
     ),

@@ -15,8 +15,8 @@ COMMANDS = (
         """Publish STORE at URL.
 
         URL begins with s3://, gs://, az:// or hf://datasets/OWNER/NAME/, and has the path of the store. The root is
-        written last, so a push that was ended leaves no store; repeat it to send the rest. On the hub, a data card and
-        a table for its viewer are put beside the store.
+        written last, so an interrupted push leaves no store; run the same command again to send the rest. On the hub,
+        a data card and a table for its viewer are put beside the store.
         """,
         [argument("store"), click.Argument(["url"], type=URL)],
         lambda: {

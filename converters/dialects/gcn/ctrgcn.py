@@ -143,6 +143,9 @@ class CtrGcnSource(KnownAtOnce):
         }
         return description | ({"keep_padding": True} if self._keep_padding else {})
 
+    def in_order(self) -> str | None:
+        return next(filter(None, (part.x.in_order() for part in self._parts)), None)
+
     def close(self) -> None:
         """Do nothing: no file stays open between clips."""
 

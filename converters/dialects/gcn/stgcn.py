@@ -168,6 +168,9 @@ class StGcnSource(KnownAtOnce):
         }
         return description | {key: value for key, value in optional.items() if value}
 
+    def in_order(self) -> str | None:
+        return next(filter(None, (part.data.in_order() for part in self._parts)), None)
+
     def close(self) -> None:
         """Do nothing: no file stays open between clips."""
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 import skelstore
 from converters.conversion.document import PYSKL_DOCUMENT
+from converters.conversion.shuffling import recorded_seed
 from converters.conversion.source import KnownAtOnce, broken_video
 from converters.dialects import ntu
 from converters.dialects.ntu.recipes import BODY_FIELDS, MOTION, apply_recipe
@@ -21,6 +22,7 @@ from skelstore.errors import SourceError
 from skelstore.format.files import absolute
 from skelstore.format.schema import ROOT_KEY, Annotation, Origin
 from skelstore.format.values import Json
+from skelstore.read.source_order import in_source_order
 
 _POSITION_BYTES = JOINTS * 3 * 8
 """Bytes of the positions of one body in one frame."""
@@ -33,7 +35,8 @@ class RawStore(KnownAtOnce):
     """Source of the annotations that a recipe makes from a store of raw NTU RGB+D.
 
     It was converted with the recipe ``raw``, or from raw_skes_data.pkl, of which ``mmaction2`` makes nothing.
-    ``recipe``, ``task`` and ``skip_broken`` are those of ``NtuFiles``. Raises SourceError if the store does not hold
+    ``recipe``, ``task`` and ``skip_broken`` are those of ``NtuFiles``; ``seed`` is the one that the store was shuffled
+    with, None if it was not. Raises SourceError if the store does not hold
     raw NTU RGB+D, and as ``skelstore.open`` does.
     """
 
@@ -50,7 +53,8 @@ class RawStore(KnownAtOnce):
         self.path = absolute(path)
         self._recipe: Recipe = recipe
         self._skip_broken = skip_broken
-        self._store = skelstore.open(path)
+        self._store = in_source_order(skelstore.open(path))
+        self.seed = recorded_seed(self._store.source)
         try:
             self._about = self._store.source
             if self._about.get("recipe") != "raw":
