@@ -164,6 +164,19 @@ def test_a_store_of_one_part(server: Served, tmp_path: Path) -> None:
     assert there(server) == tree(tmp_path / "few.zarr")
 
 
+def test_a_shuffled_conversion(source: Path, expected: dict[str, bytes], server: Served, tmp_path: Path) -> None:
+    """It is the local one with the same seed; with another seed, or none, the URL is taken."""
+    convert(source, str(tmp_path / "shuffled.zarr"), shuffle=1)
+    interrupt(source, 10, shuffle=1)
+    before = there(server)
+    for seed in (None, 2):
+        with pytest.raises(StoreExistsError, match="another store is being pushed"):
+            convert(source, shuffle=seed)
+        assert there(server) == before
+    assert convert(source, shuffle=1) == 2
+    assert there(server) == tree(tmp_path / "shuffled.zarr") != expected
+
+
 def test_local_processes(source: Path, expected: dict[str, bytes], server: Served, forks: Forks) -> None:
     settings = {"skelstore.format.chunking.PART_BYTES": PART_BYTES}
     done = forks.run("convert", source, S3, "--workers", 2, settings=settings)

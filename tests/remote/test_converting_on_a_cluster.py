@@ -162,10 +162,10 @@ def test_a_command_and_a_worker_are_killed(
     check(source, expected, cluster, tmp_path)
     # With a source at a URL, nothing at all is shared: the worker that is left downloads it into its own cache.
     object_store(parse_url("s3://bucket")).put("a.pkl", Content.of_bytes(source.read_bytes()))
-    arguments = command("convert", "s3://bucket/a.pkl", f"{URL}/2", "--dask", cluster.address)
+    arguments = command("convert", "s3://bucket/a.pkl", f"{URL}/2", "--shuffle", 1, "--dask", cluster.address)
     done = run(arguments, env=own_folder(tmp_path / "by_url"))
     assert done.status == 0, done
-    assert run_here("convert", "s3://bucket/a.pkl", tmp_path / "local.zarr", "--workers", 1).status == 0
+    assert run_here("convert", "s3://bucket/a.pkl", tmp_path / "local.zarr", "--shuffle", 1, "--workers", 1).status == 0
     pull(RemoteStore(parse_url(f"{URL}/2")), tmp_path / "pulled_again.zarr")
     assert tree(tmp_path / "pulled_again.zarr") == tree(tmp_path / "local.zarr")
     assert any((cluster.folders[1] / "cache").rglob("a.pkl"))
