@@ -51,7 +51,7 @@ from tests.support.http_server import PAGE_KEYS, Fault, Seen, Served, serving
 S3 = "s3://bucket/data/s.zarr"
 PLACE = "bucket/data/s.zarr"
 URLS = [S3, "gs://bucket/data/s.zarr", "az://bucket/data/s.zarr"]
-PARTS = 6
+PARTS = 4
 
 
 @pytest.fixture(scope="module")
@@ -395,6 +395,17 @@ def test_force_takes_over_and_leaves_nothing_of_the_other(
         convert(source)
     push(LocalStore(tmp_path / "other.zarr"), parse_url(S3), force=True)
     assert there(server) == tree(tmp_path / "other.zarr")
+
+
+def test_a_push_of_the_same_store_completes_a_conversion(
+    source: Path, expected: dict[str, bytes], server: Served
+) -> None:
+    server.faults.append(Fault("s.zarr/zarr.json", "403", 1, method="PUT"))
+    with pytest.raises(RemoteError, match="403"):
+        convert(source)
+    assert any(key.startswith(STAGED) for key in there(server))
+    push(LocalStore(source.with_name("a.zarr")), parse_url(S3), force=False)
+    assert there(server) == expected
 
 
 def test_a_changed_source_is_not_mixed_with_what_is_there(

@@ -33,7 +33,7 @@ from skelstore.remote.url import parse_url
 
 pytestmark = pytest.mark.slow
 
-PARTS = 20
+PARTS = 14
 URL = "s3://bucket/data/s.zarr"
 
 _WORKER = """if True:
