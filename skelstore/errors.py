@@ -161,4 +161,4 @@ class SourceError(SkelstoreError, ValueError):
 
 
 class WorkerError(SkelstoreError, RuntimeError):
-    """A process that writes parts of a store died, or cannot be reached."""
+    """A process that writes parts of a store died, cannot be reached, or does not have the source."""

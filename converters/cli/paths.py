@@ -25,7 +25,7 @@ class _LocalPath(click.Path):
 
 
 class _Store(_LocalPath):
-    """A store to be read: a folder, or a URL, which is passed on as one that shows no credentials."""
+    """A store: a folder, or a URL, which is passed on as one that shows no credentials."""
 
     def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
         with loading():

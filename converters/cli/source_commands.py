@@ -42,7 +42,7 @@ _KEYS_OF_CONTENTS = frozenset({"raw_file", "valid", "valid@0.5", "box_score"})
 
 def convert_command(
     source: Path | Url,
-    destination: Path,
+    destination: Path | Url,
     dialect: str | None,
     sha256: str | None,
     label_file: Path | None,
@@ -55,7 +55,7 @@ def convert_command(
         source = source.absolute() if isinstance(source, Path) else source
         source_options |= {name: path.absolute() for name, path in source_options.items() if isinstance(path, Path)}
     tracking = _take_tracking(options)
-    if isinstance(source, Url) and not options["force"]:
+    if isinstance(source, Url) and isinstance(destination, Path) and not options["force"]:
         refuse_taken(destination, force=False)  # before a long download
     opened = open_source(fetched(source, sha256), dialect, **fetched_options(source_options))
     if tracking is not None:
@@ -94,7 +94,7 @@ def track_command(store: Path, out: Path, max_persons: int, max_gap: int, interp
     _report_store(out, opened.dialect, known)
 
 
-def _report_store(destination: Path, dialect: str, known: Sequence[str] = ()) -> None:
+def _report_store(destination: Path | Url, dialect: str, known: Sequence[str] = ()) -> None:
     """Print what was written, and notes about it that are not ``known`` yet."""
     with skelstore.open(destination) as store:
         found = information(store)

@@ -12,15 +12,16 @@ from typing import Any, NamedTuple, TypedDict
 
 from converters.conversion.distribution import Progress, write_parts
 from converters.conversion.jobs import (
-    SEED_KEY,
     SHOWN_PROBLEMS,
     Job,
     Outcome,
+    common_identity,
     enough_problems,
     identity_of,
     with_sent_source,
     write_part,
 )
+from converters.conversion.places import Place, place_of
 from converters.conversion.repetition import merge_repeats
 from converters.conversion.sending import Sent
 from converters.conversion.shuffling import Order, require_seed, shuffled_order
@@ -32,13 +33,10 @@ from skelstore.format.codecs import PROFILES, Profile
 from skelstore.format.layouts import FieldIdentity, of_keypoint
 from skelstore.format.values import Json
 from skelstore.joints import keypoint_shapes, stated
+from skelstore.remote.url import Url
 from skelstore.wording import closest, join_lines
-from skelstore.write.joining import join
-from skelstore.write.owners import as_shared_as
-from skelstore.write.part_records import PART_RECORD_KEY, part_name, recorded_identity
 from skelstore.write.parts import PART_VIDEOS
 from skelstore.write.planning import SAMPLE_VIDEOS, Plan, Planner
-from skelstore.write.workspace import Workspace
 
 
 class ConvertOptions(TypedDict, total=False):
@@ -74,7 +72,7 @@ class _Top(NamedTuple):
 
 def convert_source(
     source: Source,
-    destination: str | os.PathLike[str],
+    destination: str | os.PathLike[str] | Url,
     *,
     profile: Profile = "default",
     force: bool = False,
@@ -91,15 +89,19 @@ def convert_source(
 
     They are written in order, or with ``shuffle`` in the random order of that seed.
 
+    ``destination`` is a path, or a URL of an object store (``s3://``, ``gs://``, ``az://``), to which each worker sends
+    its parts.
+
     ``report`` is called with the progress at least twice per second while parts are written.
 
     Returns the number of parts that were reused from an interrupted run. If this run is interrupted by an error that is
-    not caused by the data, its finished parts are kept beside the destination, and a note on the exception says so.
+    not caused by the data, its finished parts are kept beside the destination, or below its URL, and a note on the
+    exception says so.
 
     Raises UnsupportedValueError, which lists the values that no store can hold; SourceError for errors in the source;
     JointLayoutError if the keypoints do not have the stated joint layout; WorkerError if a process that was writing a
     part died; StoreExistsError and StoreError as ``skelstore.Writer`` does, and StoreError for parts of an interrupted
-    run with another seed.
+    run with another seed; for a URL, what requests raise.
     """
     if profile not in PROFILES:
         raise StoreError(f"profile {profile!r}; expected one of {', '.join(PROFILES)}{closest(profile, PROFILES)}")
@@ -107,18 +109,15 @@ def convert_source(
         raise StoreError(f"workers is {workers}; expected 1 or more")
     if shuffle is not None:
         require_seed(shuffle)
-    workspace = Workspace(destination, force=force, resume=True, shared=shared)
-    _require_same_seed(workspace, shuffle)
-    resumed = bool(_finished_parts(workspace))
+    place = place_of(destination, force=force, shared=shared, seed=shuffle)
     try:
-        with as_shared_as(workspace.folder):
+        with place.shared():
             progress = Progress(advance, report)
-            plan, outcomes, read_top = _write(source, workspace, profile, joints, workers, dask, shuffle, progress)
+            plan, outcomes, read_top = _write(source, place, profile, joints, workers, dask, shuffle, progress)
         _raise_problems([problem for outcome in outcomes for problem in outcome.problems])
-        parts = [outcome.part for outcome in outcomes if outcome.part is not None]
         left_out = [entry for outcome in outcomes for entry in outcome.left_out]
         left_out.sort(key=lambda entry: entry["index"])
-        kept = _stated_joints(source, joints, [field for part in parts for field in part.fields])
+        kept = _stated_joints(source, joints, [field for one in outcomes if one.part for field in one.part.fields])
         if class_names is not None:
             kept["class_names"] = list(class_names)
         if shuffle is not None:
@@ -127,13 +126,13 @@ def convert_source(
             top = read_top()
             _refuse_other_classes(source, top, class_names)
             about = _describe(source, top, left_out) | kept
-            with as_shared_as(workspace.folder):
-                join(parts, plan, splits_without(top.splits, left_out), about, workspace.store)
+            with place.shared():
+                place.join(outcomes, plan, splits_without(top.splits, left_out), about)
         except UnsupportedValueError as error:
             raise UnsupportedValueError(refusal(source, error), error.place, error.value) from None
-        workspace.commit()
+        place.commit()
     except BaseException as error:
-        _give_up(workspace, error, resumed)
+        place.give_up(error)
         raise
     finally:
         source.close()
@@ -142,7 +141,7 @@ def convert_source(
 
 def _write(
     source: Source,
-    workspace: Workspace,
+    place: Place,
     profile: Profile,
     joints: str | None,
     workers: int,
@@ -157,7 +156,8 @@ def _write(
     order = None if seed is None else shuffled_order(source, seed)
     plan = _plan(source, profile, order)
     _stated_joints(source, joints, plan.grids)  # reports a wrong layout early
-    jobs = _jobs(source, plan, workspace, progress, order, seed)
+    place.begin(common_identity(source, plan, seed))
+    jobs = _jobs(source, plan, place, progress, order, seed)
     if dask is None and not source.index_more():
         # At most one process per part; a source that is not fully indexed has many parts.
         first = list(islice(jobs, workers))
@@ -178,7 +178,7 @@ def _write(
     top: Future[_Top] = Future()
 
     def tasks() -> Iterator[tuple[Sent, Job]]:
-        yield from with_sent_source(source, plan, jobs, workspace.parts)
+        yield from with_sent_source(source, plan, jobs, place.parts)
         # This process is idle while the workers write.
         try:
             top.set_result(_read_top(source))
@@ -187,44 +187,6 @@ def _write(
 
     with cluster_workers(dask) if dask is not None else local_workers(workers) as pool:
         return plan, write_parts(source, tasks(), pool, progress), top.result
-
-
-def _finished_parts(workspace: Workspace) -> set[str]:
-    """Names of the parts with a part record; the folder of a part that is being written has a dot in its name."""
-    return {path.parent.name for path in workspace.parts.glob(f"*/{PART_RECORD_KEY}") if "." not in path.parent.name}
-
-
-def _require_same_seed(workspace: Workspace, seed: int | None) -> None:
-    """Raise StoreError, and leave the workspace, if it has parts of a conversion with another order of videos."""
-    for name in sorted(_finished_parts(workspace)):
-        identity = recorded_identity(workspace.parts / name)
-        if identity is not None and (begun := identity.get(SEED_KEY)) != seed:
-            workspace.leave()
-            before, now = ("without --shuffle" if s is None else f"with --shuffle {s}" for s in (begun, seed))
-            raise StoreError(
-                f"{workspace.folder} keeps parts of a conversion {before}, and this one is {now}: continue that one, "
-                "or delete the folder to begin again"
-            )
-
-
-def _give_up(workspace: Workspace, error: BaseException, resumed: bool) -> None:
-    """Keep the finished parts if the same command can continue from them; else remove the workspace.
-
-    An error in the source does not remove the parts of a ``resumed`` run: the source was right before, and may only be
-    a folder that is not mounted now.
-    """
-    at_fault = isinstance(error, UnsupportedValueError) or (isinstance(error, SourceError) and not resumed)
-    again = "command again with the right layout" if isinstance(error, JointLayoutError) else "same command again"
-    workspace.add_place(error)
-    if workspace.committed:
-        workspace.leave()
-        error.add_note(f"{workspace.destination} is complete; {workspace.folder}, beside it, can be deleted")
-    elif not at_fault and _finished_parts(workspace):
-        workspace.leave()
-        error.add_note(f"{workspace.folder} keeps the finished parts: run the {again} to continue from them")
-    else:
-        with contextlib.suppress(OSError):  # report the first error; the next run removes what remains
-            workspace.discard()
 
 
 def _stated_joints(source: Source, joints: str | None, fields: Iterable[FieldIdentity]) -> dict[str, Json]:
@@ -276,23 +238,19 @@ def _positions(source: Source) -> Iterator[int]:
 
 
 def _jobs(
-    source: Source, plan: Plan, workspace: Workspace, progress: Progress, order: Order | None, seed: int | None
+    source: Source, plan: Plan, place: Place, progress: Progress, order: Order | None, seed: int | None
 ) -> Iterator[Job]:
     """Yield the parts to write, each as soon as its videos are known; remove other leftovers of an earlier run.
 
     Then the source is closed. When it is opened again, it checks that its files have not changed.
     """
-    finished = _finished_parts(workspace)
-    workspace.keep_parts(finished)
     for number, (start, stop) in enumerate(
         chunking.plan_parts(_sizes(source, progress, order), chunking.PART_BYTES, PART_VIDEOS)
     ):
         own = None if order is None else order[start:stop]
-        identity = identity_of(source, plan, start, stop, own, seed)
-        folder = workspace.parts / part_name(number, identity)
-        finished.discard(folder.name)
-        yield Job(number, start, stop, folder, identity, own)
-    workspace.remove_parts(finished)
+        identity = identity_of(source, plan, start, stop, own, seed, on_one_disk=place.on_one_disk)
+        yield place.job(number, start, stop, identity, own)
+    place.drop_others()
     source.close()
 
 

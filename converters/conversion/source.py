@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sized
+from collections.abc import Iterator, Mapping, Sized
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -124,6 +124,20 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Close open files."""
+        ...
+
+
+@runtime_checkable
+class Downloaded(Protocol):
+    """What a source has in addition if some of its files were downloaded."""
+
+    @property
+    def digests(self) -> Mapping[Path, str]:
+        """The SHA-256 of each of these files."""
+        ...
+
+    def here(self) -> Source:
+        """The same source, with files that are in the cache of this process; else they are downloaded into it."""
         ...
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Mapping
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ from skelstore.errors import SourceError
 from skelstore.format.files import local_path
 from skelstore.format.schema import ROOT_KEY
 from skelstore.format.values import Json
+from skelstore.remote.cache import CachedFile
 from skelstore.remote.url import Url
 from skelstore.wording import closest
 
@@ -145,7 +147,13 @@ def open_source(
         raise SourceError(f"{path} is {kind}; the dialect {declaration.name} is not: give {expected}")
     opened = declaration.open(path, **given)
     fetched = beside if source is None else {"source": source, **beside}
-    return OnlineSource(opened, fetched) if fetched else opened
+    return OnlineSource(opened, fetched, partial(_open_again, declaration.name, path, given)) if fetched else opened
+
+
+def _open_again(dialect: str, path: Path, given: Mapping[str, Any], copies: Mapping[str, CachedFile]) -> Source:
+    """Open a source as before, with other copies of its downloaded files."""
+    paths = {name: copy.path for name, copy in copies.items()}
+    return DIALECTS[dialect].open(paths.pop("source", path), **{**given, **paths})
 
 
 def recognise(path: Path, given: Collection[str] = ()) -> Dialect:
@@ -169,12 +177,12 @@ def recorded_options(source: Mapping[str, Json]) -> dict[str, Any]:
 
 def convert(
     source: str | os.PathLike[str] | Url,
-    destination: str | os.PathLike[str],
+    destination: str | os.PathLike[str] | Url,
     *,
     dialect: str | None = None,
     **options: Any,
 ) -> None:
-    """Convert a file or folder of any dialect, or the file at a URL, into a store at ``destination``.
+    """Convert a file or folder of any dialect, or the file at a URL, into a store at ``destination``, a path or a URL.
 
     ``options`` are those of ``open_source``, which say how the source is opened, and ``ConvertOptions``, which say how
     the store is written. Raises as ``open_source`` and ``convert_source`` do, and TypeError for any other option.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,8 @@ from converters.online.location import locate_source
 from skelstore.errors import SourceError
 from skelstore.format.schema import Annotation, Origin
 from skelstore.format.values import Json
-from skelstore.remote.cache import CachedFile
-from skelstore.remote.url import Url
+from skelstore.remote.cache import CachedFile, default_folder
+from skelstore.remote.url import Url, parse_url
 
 
 def fetch_file(file: object, sha256: str | None = None) -> CachedFile | None:
@@ -40,14 +40,33 @@ class OnlineSource:
     """A source with the record of where its files are from.
 
     ``copies`` are the downloaded files by the option that they were given with, "source" for the source itself. They
-    stay in the cache as long as this object exists.
+    stay in the cache as long as this object exists. ``open_again`` opens the source with other copies of them.
     """
 
-    def __init__(self, source: Source, copies: Mapping[str, CachedFile]) -> None:
+    def __init__(
+        self,
+        source: Source,
+        copies: Mapping[str, CachedFile],
+        open_again: Callable[[Mapping[str, CachedFile]], Source],
+    ) -> None:
         self.path = source.path
         self.dialect = source.dialect
         self._source = source
         self._copies = dict(copies)
+        self._open_again = open_again
+
+    @property
+    def digests(self) -> Mapping[Path, str]:
+        return {copy.path: copy.sha256 for copy in self._copies.values()}
+
+    def here(self) -> Source:
+        own = default_folder()  # a file in another folder may be evicted by those who use that folder
+        if all(copy.path.is_relative_to(own) and copy.path.exists() for copy in self._copies.values()):
+            return self
+        from skelstore.remote.downloads import download
+
+        copies = {option: download(parse_url(copy.url), sha256=copy.sha256) for option, copy in self._copies.items()}
+        return OnlineSource(self._open_again(copies), copies, self._open_again)
 
     @property
     def indexed(self) -> int:

@@ -14,7 +14,7 @@ import skelstore
 from converters.conversion.convert import ConvertOptions, convert_source
 from converters.conversion.document import LIST_DOCUMENT, PYSKL_DOCUMENT
 from converters.conversion.shuffling import recorded_seed
-from converters.conversion.source import KnownAtOnce, Source, broken_video
+from converters.conversion.source import Downloaded, KnownAtOnce, Source, broken_video
 from converters.tracking.dense import DENSE, Settings, dense, recognise_form
 from skelstore.errors import SkelstoreError, SourceError, StoreError
 from skelstore.format.files import absolute
@@ -194,6 +194,21 @@ class Tracked:
                 yield self._source.video(index)[0]
             except SkelstoreError:
                 continue  # reported when its part is written
+
+    @property
+    def digests(self) -> Mapping[Path, str]:
+        return self._source.digests if isinstance(self._source, Downloaded) else {}
+
+    def here(self) -> Source:
+        if not isinstance(self._source, Downloaded):
+            return self
+        source = self._source.here()
+        settings = self._settings
+        return (
+            self
+            if source is self._source
+            else Tracked(source, settings.max_persons, settings.max_gap, settings.interpolate)
+        )
 
     @property
     def indexed(self) -> int:

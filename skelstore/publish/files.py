@@ -14,10 +14,10 @@ from skelstore.format.files import digest_of
 from skelstore.format.metadata import MAX_JSON_BYTES, Manifest, StoreMetadata, from_bytes, store_attributes
 from skelstore.format.schema import MANIFEST_KEY, ROOT_KEY
 from skelstore.read.reader import Reader
-from skelstore.remote.objects import read_small
+from skelstore.remote.objects import ObjectStore, read_small
 from skelstore.remote.service import Service
 from skelstore.remote.services import service_of
-from skelstore.remote.transfers import Content
+from skelstore.remote.transfers import Content, Transfer
 from skelstore.remote.url import Url
 from skelstore.wording import shown
 
@@ -56,6 +56,12 @@ class StoreCopy:
 class LocalStore:
     """A store of this machine that is pushed. Raises what ``skelstore.open`` raises."""
 
+    conversion = ""
+    """Identifies the conversion that makes the store, if it is made where it is pushed to."""
+
+    moved: Mapping[str, str] = {}
+    """The shards that are at the URL under other keys: their keys in the store -> where they are."""
+
     def __init__(self, path: str | os.PathLike[str]) -> None:
         reader = Reader(Path(path), "first")
         self.refuse_replaced: Callable[[], None] = reader.refuse_replaced
@@ -74,6 +80,10 @@ class LocalStore:
             return Content.of_bytes(self.copy.manifest)
         entry = self.copy.files[key]
         return Content(self.folder / key, entry.size, entry.crc32c)
+
+    def put(self, key: str, service: ObjectStore, transfer: Transfer) -> None:
+        """Put a file at the URL. Raises what ``ObjectStore.put`` raises."""
+        service.put(key, self.content(key), transfer)
 
 
 class RemoteStore:

@@ -12,6 +12,7 @@ import binascii
 import hashlib
 import hmac
 import os
+import time
 from collections.abc import Mapping
 from email.utils import formatdate
 from typing import Any
@@ -20,10 +21,15 @@ from urllib.parse import parse_qsl, quote, unquote, urlsplit
 from skelstore.errors import RemoteError
 from skelstore.remote.objects import ObjectStore, decode_crc32c, encode_crc32c
 from skelstore.remote.transfers import Digests
-from skelstore.remote.transport import Request
+from skelstore.remote.transport import SUCCESS, Answer, Request, send
 from skelstore.remote.url import Url
+from skelstore.wording import shown
 
 _VERSION = "2023-11-03"
+
+_COPY_SECONDS, _POLL_SECONDS = 300.0, 0.2
+"""How long the service may take to copy a file within an account, and how often it is asked."""
+
 _SIGNED_HEADERS = (
     *("content-encoding", "content-language", "content-length", "content-md5", "content-type", "date"),
     *("if-modified-since", "if-match", "if-none-match", "if-unmodified-since", "range"),
@@ -35,6 +41,8 @@ class Container(ObjectStore):
     """A folder in a container of the account that the environment names."""
 
     LARGEST = 5000 << 20
+    LISTED = b"Name"
+    NEXT = b"NextMarker"
 
     def __init__(self, root: Url) -> None:
         super().__init__(root)
@@ -57,11 +65,15 @@ class Container(ObjectStore):
         return f"{self._endpoint}/{self.root.host}{self.root.parent.path}"
 
     def request(self, method: str, key: str, headers: Mapping[str, str], body: Any = None) -> Request:
-        place = self.root / key
-        address = f"{self._endpoint}/{place.host}{quote(place.path, safe='/~')}"
+        return self._request(method, self._address(key), self.root / key, headers, body)
+
+    def _address(self, key: str) -> str:
+        return f"{self._endpoint}/{self.root.host}{quote((self.root / key).path, safe='/~')}"
+
+    def _request(self, method: str, address: str, place: Url, headers: Mapping[str, str], body: Any = None) -> Request:
         headers = {**headers, "x-ms-version": _VERSION, "x-ms-date": formatdate(usegmt=True)}
         if self._token:
-            address += f"?{self._token}"
+            address += f"{'&' if '?' in address else '?'}{self._token}"
         elif self._key:
             size = "" if body is None else str(len(body))
             signed = sign_shared_key(self._account, self._key, method, address, {**headers, "content-length": size})
@@ -78,6 +90,24 @@ class Container(ObjectStore):
 
     def stated_crc32c(self, headers: Mapping[str, str]) -> int | None:
         return decode_crc32c(headers.get("x-ms-meta-crc32c", ""))
+
+    def copy(self, source: str, key: str) -> None:
+        address = self._address(source)
+        headers = {"x-ms-copy-source": f"{address}?{self._token}" if self._token else address}
+        answer = self.send("PUT", key, headers, accept=SUCCESS | {202})
+        status = answer.headers.get("x-ms-copy-status", "success")
+        deadline = time.monotonic() + _COPY_SECONDS
+        while status == "pending" and time.monotonic() < deadline:
+            time.sleep(_POLL_SECONDS)
+            status = self.send("HEAD", key).headers.get("x-ms-copy-status", "success")
+        if status != "success":
+            raise RemoteError(f"{self.root / key}: copying it from {self.root / source} ended as {shown(status)}")
+
+    def list_page(self, prefix: str, marker: str) -> Answer:
+        more = f"&marker={quote(marker, safe='')}" if marker else ""
+        query = f"?restype=container&comp=list&prefix={quote(prefix, safe='')}{more}"
+        address = f"{self._endpoint}/{self.root.host}{query}"
+        return send(lambda: self._request("GET", address, self.root, {}))
 
     def __getstate__(self) -> Any:
         return self.root

@@ -16,9 +16,9 @@ from typing import Any
 from urllib.parse import quote
 
 from skelstore.errors import MissingPackageError, RemoteError
-from skelstore.remote.objects import ObjectStore, decode_crc32c, encode_crc32c
+from skelstore.remote.objects import ObjectStore, decode_crc32c, encode_crc32c, list_query
 from skelstore.remote.transfers import Digests
-from skelstore.remote.transport import Request
+from skelstore.remote.transport import Answer, Request, send
 from skelstore.remote.url import Url
 
 _SCOPES = ["https://www.googleapis.com/auth/devstorage.read_write"]
@@ -56,6 +56,14 @@ class GoogleBucket(ObjectStore):
     def stated_crc32c(self, headers: Mapping[str, str]) -> int | None:
         found = re.search(r"(?:^|[\s,])crc32c=([A-Za-z0-9+/]+=*)", headers.get("x-goog-hash", ""))
         return decode_crc32c(found[1]) if found else None
+
+    def copy(self, source: str, key: str) -> None:
+        place = self.root / source
+        self.send("PUT", key, {"x-goog-copy-source": quote(f"{place.host}{place.path}", safe="/~")})
+
+    def list_page(self, prefix: str, marker: str) -> Answer:
+        address = f"{self._endpoint}/{self.root.host}{list_query(prefix, marker)}"
+        return send(lambda: Request("GET", address, self._token(), self.root))
 
     def _token(self) -> dict[str, str]:
         if self._anonymous:

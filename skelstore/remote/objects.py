@@ -1,17 +1,23 @@
-"""Object stores that files are written to: put, look at, remove. A file appears when all of its bytes have arrived."""
+"""Object stores that files are written to: put, look at, copy, list, remove.
+
+A file appears when all of its bytes have arrived.
+"""
 
 from __future__ import annotations
 
 import base64
 import binascii
+import html
+import re
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import ClassVar, NamedTuple
+from urllib.parse import quote
 
 from skelstore.errors import RemoteError, StoreNotFoundError
 from skelstore.remote.service import Service
 from skelstore.remote.transfers import Content, Digests, Transfer
-from skelstore.remote.transport import SUCCESS
+from skelstore.remote.transport import SUCCESS, Answer
 from skelstore.wording import counted
 
 TAKEN = frozenset((409, 412))
@@ -26,9 +32,14 @@ class Stored(NamedTuple):
 
 
 class ObjectStore(Service):
-    """A service whose files can be written. ``LARGEST`` is the most bytes that one put may have."""
+    """A service whose files can be written. ``LARGEST`` is the most bytes that one put may have.
+
+    ``LISTED`` and ``NEXT`` are the XML elements of a listing with a name, and with the marker of the next page.
+    """
 
     LARGEST: ClassVar[int]
+    LISTED: ClassVar[bytes] = b"Key"
+    NEXT: ClassVar[bytes] = b"NextContinuationToken"
 
     @abstractmethod
     def put_headers(self, digests: Digests, *, absent: bool) -> dict[str, str]:
@@ -80,6 +91,34 @@ class ObjectStore(Service):
         """Remove a file, if it is there. Raises what ``transport.send`` raises."""
         self.send("DELETE", key, accept=SUCCESS | {202, 404})
 
+    @abstractmethod
+    def copy(self, source: str, key: str) -> None:
+        """Let the service copy a file, with what it has stated about it, over the one at ``key``, if there is one.
+
+        No bytes pass through this machine. Raises StoreNotFoundError if ``source`` is missing, and what
+        ``transport.send`` raises.
+        """
+
+    @abstractmethod
+    def list_page(self, prefix: str, marker: str) -> Answer:
+        """The XML of one page of the names in the bucket that begin with ``prefix``, after a marker if one is given."""
+
+    def keys(self, folder: str) -> Iterator[str]:
+        """The keys of the files in a folder and below it. Raises what ``transport.send`` raises."""
+        top = self.root.path.strip("/")
+        start = f"{top}/" if top else ""
+        marker = ""
+        while True:
+            text: bytes = self.list_page(f"{start}{folder}/", marker).value
+            for name in re.findall(rb"<%b>([^<]*)</%b>" % (self.LISTED, self.LISTED), text):
+                key = html.unescape(name.decode())
+                if key.startswith(f"{start}{folder}/"):
+                    yield key.removeprefix(start)
+            more = re.search(rb"<%b>([^<]+)</%b>" % (self.NEXT, self.NEXT), text)
+            if more is None:
+                return
+            marker = html.unescape(more[1].decode())
+
 
 def read_small(service: Service, key: str, limit: int) -> bytes | None:
     """A whole small file; None if there is none. Raises RemoteError if it is larger, and as ``Service.read_all``."""
@@ -110,3 +149,9 @@ def decode_crc32c(text: str) -> int | None:
     except (binascii.Error, ValueError):
         return None
     return int.from_bytes(data, "big") if len(data) == 4 else None
+
+
+def list_query(prefix: str, marker: str) -> str:
+    """The query of a listing by the second version of S3's protocol, which Google speaks, too."""
+    more = f"&continuation-token={quote(marker, safe='')}" if marker else ""
+    return f"?list-type=2&prefix={quote(prefix, safe='')}{more}"

@@ -20,7 +20,7 @@ from urllib.parse import quote
 from xml.sax.saxutils import escape
 
 from skelstore.errors import MissingPackageError, RemoteError
-from skelstore.remote.objects import TAKEN, ObjectStore, Stored, decode_crc32c, encode_crc32c
+from skelstore.remote.objects import TAKEN, ObjectStore, Stored, decode_crc32c, encode_crc32c, list_query
 from skelstore.remote.ranges import plan_pieces
 from skelstore.remote.transfers import Content, Digests, Transfer
 from skelstore.remote.transport import SUCCESS, Answer, Request, discard, send
@@ -127,6 +127,19 @@ class Bucket(ObjectStore):
 
     def request(self, method: str, key: str, headers: Mapping[str, str], body: Any = None) -> Request:
         return self._request(method, key, "", headers, body)
+
+    def copy(self, source: str, key: str) -> None:
+        headers = {"x-amz-copy-source": quote(f"/{self.root.host}{(self.root / source).path}", safe="/~")}
+        answer = self.send("PUT", key, headers)
+        if b"<Error>" in answer.value:  # 200 is sent before the bytes are copied
+            raise RemoteError(f"{self.root / key}: the server could not copy it from {self.root / source}: try again")
+
+    def list_page(self, prefix: str, marker: str) -> Answer:
+        def ask() -> Answer:
+            address = f"{self._base}/{list_query(prefix, marker)}"
+            return send(lambda: Request("GET", address, self._sign("GET", address, {}), self.root))
+
+        return self._in_region(ask)
 
     def _request(self, method: str, key: str, query: str, headers: Mapping[str, str], body: Any = None) -> Request:
         place = self.root / key

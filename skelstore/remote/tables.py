@@ -21,6 +21,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import skelstore.packages  # noqa: F401 - before pyarrow is imported
+
+# isort: split
+
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray

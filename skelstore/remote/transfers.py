@@ -45,13 +45,16 @@ class Transfer:
             if self._advance is not None:
                 self._advance(size)
 
-    def run(self, calls: Iterable[Callable[[], None]]) -> None:
-        """Call functions in threads, some at once. Raises the first error, after all others have been stopped."""
+    def run(self, calls: Iterable[Callable[[], None]], at_once: int = AT_ONCE) -> None:
+        """Call functions in threads, ``at_once`` of them at the same time.
+
+        Raises the first error, after all others have been stopped.
+        """
         pending: set[Future[None]] = set()
         try:
             for call in calls:
                 pending.add(start(call))
-                if len(pending) == AT_ONCE:
+                if len(pending) == at_once:
                     pending = _wait_for_one(pending)
             while pending:
                 pending = _wait_for_one(pending)

@@ -63,17 +63,29 @@ class Names:
         return wish
 
 
+class Shards:
+    """How the shards of parts come into a store: by links to their files, or by copies if there can be no link."""
+
+    def take(self, written: Path, target: Path) -> None:
+        """Make a shard of a part a shard of the store."""
+        disk.link_or_copy(written, target)
+
+    def require(self, written: Path) -> None:
+        """Make sure that the bytes of a shard of a part are at its path."""
+
+
 def join(
     parts: Sequence[Part],
     plan: Plan,
     splits: Mapping[Any, Any] | None,
     source: dict[str, Json],
     folder: Path,
+    using: Shards | None = None,
 ) -> None:
     """Join the parts, in the given order, into a store in an empty folder.
 
     ``splits`` is the dict that a pickle holds under ``split``. ``source`` describes where the data came from. The root
-    ``zarr.json`` is written last.
+    ``zarr.json`` is written last. ``using`` moves shards that are elsewhere.
     """
     columns: dict[str, ColumnMetadata] = {}
     fields: dict[str, FieldIdentity] = {}
@@ -96,7 +108,7 @@ def join(
                 shown = f"value:{shown}"
             column_names[key] = names.give(shown, f"{shown}:{column.type}")
             columns[column_names[key]] = column
-    metadata, shards, starts = _join_arrays(parts, plan, fields, field_names, folder)
+    metadata, shards, starts = _join_arrays(parts, plan, fields, field_names, folder, using or Shards())
     layouts: list[Json] = []
     layout_ids: dict[str, int] = {}
     tables: list[_PartTable] = []
@@ -152,8 +164,9 @@ def _join_arrays(
     fields: dict[str, FieldIdentity],
     field_names: dict[FieldIdentity, str],
     folder: Path,
+    using: Shards,
 ) -> tuple[dict[str, ArrayMetadata], dict[str, ShardFile], dict[str, list[int]]]:
-    """Link all shards into place; return each array's metadata, its shards, and the first row of each part in it."""
+    """Bring all shards into place; return each array's metadata, its shards, and the first row of each part in it."""
     metadata = {}
     shards: dict[str, ShardFile] = {}
     starts = {}
@@ -171,9 +184,10 @@ def _join_arrays(
                 key = f"{name}/{planned.shard_key(start // shard_rows + shard)}"
                 written = part.folder / part.shard_key(number, shard)
                 if used:
+                    using.require(written)
                     shards[key] = trim_shard(written, folder / key, planned.chunks_per_shard, used)
                 else:
-                    disk.link_or_copy(written, folder / key)
+                    using.take(written, folder / key)
                     shards[key] = file
         if used:
             shard_rows = used * planned.chunk_rows

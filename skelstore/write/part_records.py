@@ -73,18 +73,26 @@ def keep_part(part: Part, folder: Path, identity: Json, left_out: list[Json]) ->
     return replace(part, folder=folder)
 
 
+class PartRecord(NamedTuple):
+    """What a part record says: the part, what was left out, and the size and checksum of every other file."""
+
+    part: Part
+    left_out: list[Json]
+    files: dict[str, FileEntry]
+
+
 def recorded_identity(folder: Path) -> dict[str, Json] | None:
     """The identity that the record of a part states; None if it has no record that is whole. No other file is read."""
     try:
-        identity = _content(folder)["identity"]
+        identity = _content((folder / PART_RECORD_KEY).read_bytes())["identity"]
     except (SkelstoreError, OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     return identity if isinstance(identity, dict) else None
 
 
-def _content(folder: Path) -> dict[str, Json]:
-    """The record of a part. Raises ValueError, and others, if it is not whole."""
-    content: dict[str, Json] = from_bytes((folder / PART_RECORD_KEY).read_bytes(), PART_RECORD_KEY)
+def _content(data: bytes) -> dict[str, Json]:
+    """What a part record states. Raises ValueError, and others, if it is not whole."""
+    content: dict[str, Json] = from_bytes(data, PART_RECORD_KEY)
     if content.pop("checksum") != _checksum(content):
         raise ValueError("the checksum is wrong")
     return content
@@ -93,8 +101,22 @@ def _content(folder: Path) -> dict[str, Json]:
 def find_part(folder: Path, identity: Json) -> KeptPart | None:
     """The finished part in ``folder``; None unless its record has this identity and every file matches the record."""
     try:
-        content = _content(folder)
-        if content["identity"] != identity:
+        record = parse_record((folder / PART_RECORD_KEY).read_bytes(), folder, identity)
+        if record is None or not all(checksums.has_content(folder / key, file) for key, file in record.files.items()):
+            return None
+        return KeptPart(record.part, record.left_out)
+    except (SkelstoreError, OSError, ValueError):
+        return None  # whatever is wrong with it, the part is written again
+
+
+def parse_record(data: bytes, folder: Path, identity: Json = None) -> PartRecord | None:
+    """The record of a part whose files are, or will be, in ``folder``; None unless it is one with this identity.
+
+    Without an identity, a record of any part.
+    """
+    try:
+        content = _content(data)
+        if identity is not None and content["identity"] != identity:
             return None
         part = Part(
             folder,
@@ -109,10 +131,9 @@ def find_part(folder: Path, identity: Json) -> KeptPart | None:
         for number, shards in enumerate(part.shards):
             for shard, file in enumerate(shards):
                 entries[part.shard_key(number, shard)] = FileEntry(file.size, file.crc32c)
-        whole = all(checksums.has_content(folder / key, entry) for key, entry in entries.items())
-        return KeptPart(part, content["left_out"]) if whole else None
-    except (SkelstoreError, OSError, ValueError, KeyError, TypeError, AttributeError, IndexError):
-        return None  # whatever is wrong with it, the part is written again
+        return PartRecord(part, content["left_out"], entries)
+    except (SkelstoreError, ValueError, KeyError, TypeError, AttributeError, IndexError):
+        return None
 
 
 def _checksum(content: Json) -> str:

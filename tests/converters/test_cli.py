@@ -788,7 +788,7 @@ def test_a_bar_leaves_no_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize(
-    "command", [["convert", "a.pkl", "URL"], ["export", "a.zarr", "URL"], ["merge", "URL", "-o", "a.zarr"]]
+    "command", [["track", "a.zarr", "-o", "URL"], ["export", "a.zarr", "URL"], ["merge", "URL", "-o", "a.zarr"]]
 )
 def test_a_url_is_a_usage_error(command: list[str], run: Any) -> None:
     url = "s3://bucket/a.zarr"

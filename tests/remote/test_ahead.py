@@ -37,33 +37,11 @@ from skelstore.read import ahead as fetching_ahead
 from skelstore.read import reader as reading
 from skelstore.read.ahead import FetchAhead, plan_stretches
 from skelstore.remote import files, retries, transport
+from tests.support.ahead import Videos, lanes
 from tests.support.http_server import Fault, Served, serving
 
 VIDEOS = 96
 CHUNKS = r"/c\."
-
-
-class Videos:
-    """What a sampler uses of a data set of stores, without PyTorch."""
-
-    def __init__(self, *stores: skelstore.Store) -> None:
-        self.stores = stores
-        self.shards = np.concatenate([shard_numbers(store) + 100 * i for i, store in enumerate(stores)])
-        self.started: list[FetchAhead] = []
-
-    def __len__(self) -> int:
-        return sum(map(len, self.stores))
-
-    def __getitem__(self, position: int) -> Any:
-        for store in self.stores:
-            if position < len(store):
-                return store[position]
-            position -= len(store)
-        raise IndexError
-
-    def fetch_ahead(self, order: Any, starts: Any) -> FetchAhead:
-        self.started.append(FetchAhead([table_rows(store) for store in self.stores], order, starts))
-        return self.started[-1]
 
 
 @pytest.fixture(scope="module")
@@ -87,10 +65,6 @@ def server(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
     monkeypatch.setattr(fetching_ahead, "STRETCH_BYTES", 200_000)
     with serving(made) as served:
         yield served
-
-
-def lanes() -> list[str]:
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith("skelstore-ahead")]
 
 
 def wait_until(done: Callable[[], bool]) -> None:
@@ -323,7 +297,8 @@ PROGRAM = """
 import os, signal, sys, threading, time
 sys.path.insert(0, sys.argv[3])
 import skelstore
-from tests.remote.test_ahead import EpochSampler, Videos, lanes
+from skelstore.sampling import EpochSampler
+from tests.support.ahead import Videos, lanes
 
 videos = Videos(skelstore.open(sys.argv[1]))
 iterator = iter(EpochSampler(videos, window=2))

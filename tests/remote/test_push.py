@@ -39,8 +39,8 @@ pytest.importorskip("urllib3", reason="urllib3 (skelstore[remote]) is not instal
 pytest.importorskip("botocore", reason="botocore (skelstore[remote]) is not installed")
 
 from skelstore.publish import pulling
+from skelstore.publish.claims import UNFINISHED_KEY
 from skelstore.publish.files import LocalStore, RemoteStore, StoreCopy
-from skelstore.publish.objects import UNFINISHED_KEY
 from skelstore.publish.pulling import pull
 from skelstore.publish.pushing import push
 from skelstore.remote import retries

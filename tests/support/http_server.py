@@ -18,7 +18,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
+from xml.sax.saxutils import escape
 
 import google_crc32c
 
@@ -84,6 +85,12 @@ class Served:
         return sum(re.search(pattern, seen.path) is not None and method in ("", seen.method) for seen in self.seen)
 
 
+_COPY_HEADERS = ("x-amz-copy-source", "x-goog-copy-source", "x-ms-copy-source")
+
+PAGE_KEYS = 7
+"""Names in one page of a listing."""
+
+
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True  # else a small answer may wait for 40 ms
@@ -101,6 +108,9 @@ class Handler(BaseHTTPRequestHandler):
         if kind is None:
             return
         path = served.root / unquote(urlsplit(self.path).path).lstrip("/")
+        if "prefix" in parse_qs(urlsplit(self.path).query):
+            self._list(path)
+            return
         if not path.is_file():
             self._answer(404, b"not here", {})
             return
@@ -135,12 +145,19 @@ class Handler(BaseHTTPRequestHandler):
             return
         size = int(self.headers["Content-Length"])
         data = self.rfile.read(size)
+        copies = any(name in self.headers for name in _COPY_HEADERS)
+        if copies:
+            found = self._copied()
+            if found is None:
+                self._answer(404, b"<Code>NoSuchKey</Code>", {})
+                return
+            data, size = found, len(found)
         path = served.root / unquote(urlsplit(self.path).path).lstrip("/")
         if not served.writable or len(data) < size:
             self._answer(405 if len(data) == size else 400, b"", {})
         elif self._is_taken(path):
             self._answer(409 if "x-ms-version" in self.headers else 412, b"<Code>PreconditionFailed</Code>", {})
-        elif not _has_digests(data, self.headers):
+        elif not copies and not _has_digests(data, self.headers):
             self._answer(400, b"<Code>BadDigest</Code>", {})
         else:
             with served.lock:
@@ -153,6 +170,8 @@ class Handler(BaseHTTPRequestHandler):
                 temporary.rename(path)
                 meta = ("x-amz-meta-", "x-ms-meta-", "x-goog-hash", "content-md5")
                 stated = {name: value for name, value in self.headers.items() if name.lower().startswith(meta)}
+                if copies:
+                    stated = served.stated[str(self._copy_source())]
                 if kind == "spoil":
                     stated = {"x-goog-hash": "crc32c=AAAAAA=="}
                 served.stated[str(path)] = stated
@@ -161,6 +180,26 @@ class Handler(BaseHTTPRequestHandler):
                 self.connection.close()
                 return
             self._answer(201, b"", {"ETag": f'"{hashlib.md5(data).hexdigest()}"'})
+
+    def _copied(self) -> bytes | None:
+        """The bytes of the file that a put copies; None if it is missing."""
+        path = self._copy_source()
+        return path.read_bytes() if path.is_file() else None
+
+    def _copy_source(self) -> Path:
+        stated = next(self.headers[name] for name in _COPY_HEADERS if name in self.headers)
+        return self.served.root / unquote(urlsplit(stated).path).lstrip("/")
+
+    def _list(self, bucket: Path) -> None:
+        """One page of the names that begin with a prefix, as S3 and Google, or Azure, send it."""
+        query = parse_qs(urlsplit(self.path).query)
+        marker = query.get("continuation-token", query.get("marker", [""]))[0]
+        keys = sorted(path.relative_to(bucket).as_posix() for path in bucket.rglob("*") if path.is_file())
+        keys = [key for key in keys if key.startswith(query["prefix"][0]) and key > marker]
+        names, more = ("Name", "NextMarker") if "comp" in query else ("Key", "NextContinuationToken")
+        page = "".join(f"<{names}>{escape(key)}</{names}>" for key in keys[:PAGE_KEYS])
+        rest = f"<{more}>{escape(keys[PAGE_KEYS - 1])}</{more}>" if len(keys) > PAGE_KEYS else f"<{more} />"
+        self._answer(200, f"<Listed>{page}{rest}</Listed>".encode(), {})
 
     def do_DELETE(self) -> None:
         kind = self._begin()

@@ -7,7 +7,7 @@ import click
 from converters.choices import FORMATS, MOST_SEED, NORMALIZATIONS
 from converters.cli import options
 from converters.cli.command import Command, Sections, Words
-from converters.cli.paths import PATH, SOURCE, argument, store_argument
+from converters.cli.paths import PATH, SOURCE, STORE, argument, store_argument
 
 
 def _convert_options() -> Sections:
@@ -48,9 +48,10 @@ COMMANDS = (
         """Convert SOURCE into a store at DESTINATION.
 
         SOURCE is a file, a folder or a zip file of one of the dialects below, the URL of such a file, or the name of a
-        published one (`skelstore datasets`). To resume an interrupted conversion, run the same command again.
+        published one (`skelstore datasets`). DESTINATION is a path, or a URL that begins with s3://, gs:// or az://, to
+        which every worker sends its parts. To resume an interrupted conversion, run the same command again.
         """,
-        [click.Argument(["source"], type=SOURCE), argument("destination")],
+        [click.Argument(["source"], type=SOURCE), click.Argument(["destination"], type=STORE)],
         _convert_options,
         (
             "skelstore convert ntu60_hrnet.pkl ntu60.zarr --joints coco-17",
