@@ -155,6 +155,53 @@ class KnownAtOnce(Sized):
         return None
 
 
+class Around:
+    """Base class of sources that pass on what another source has, but for what they define themselves."""
+
+    dialect: str
+
+    def __init__(self, source: Source) -> None:
+        self.path = source.path
+        self._source = source
+
+    @property
+    def indexed(self) -> int:
+        return self._source.indexed
+
+    def index_more(self) -> bool:
+        return self._source.index_more()
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def sizes(self) -> NDArray[np.int64]:
+        return self._source.sizes()
+
+    def video(self, index: int) -> tuple[Annotation, Origin | None]:
+        return self._source.video(index)
+
+    def files(self, start: int, stop: int) -> list[Path]:
+        return self._source.files(start, stop)
+
+    def settings(self) -> Json:
+        return self._source.settings()
+
+    def place(self, index: int) -> str:
+        return self._source.place(index)
+
+    def splits(self) -> dict[Any, Any]:
+        return self._source.splits()
+
+    def description(self) -> dict[str, Json]:
+        return self._source.description()
+
+    def in_order(self) -> str | None:
+        return self._source.in_order()
+
+    def close(self) -> None:
+        self._source.close()
+
+
 def index_all(source: Source) -> None:
     """Index a source until all videos are known. Raises SourceError for errors in the source."""
     while source.index_more():

@@ -5,15 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from converters.conversion.source import Source
+from converters.conversion.source import Around, Source
 from converters.online.location import locate_source
 from skelstore.errors import SourceError
-from skelstore.format.schema import Annotation, Origin
 from skelstore.format.values import Json
 from skelstore.remote.cache import CachedFile, default_folder
 from skelstore.remote.url import Url, parse_url
@@ -36,7 +31,7 @@ def fetch_file(file: object, sha256: str | None = None) -> CachedFile | None:
     return None
 
 
-class OnlineSource:
+class OnlineSource(Around):
     """A source with the record of where its files are from.
 
     ``copies`` are the downloaded files by the option that they were given with, "source" for the source itself. They
@@ -49,9 +44,8 @@ class OnlineSource:
         copies: Mapping[str, CachedFile],
         open_again: Callable[[Mapping[str, CachedFile]], Source],
     ) -> None:
-        self.path = source.path
+        super().__init__(source)
         self.dialect = source.dialect
-        self._source = source
         self._copies = dict(copies)
         self._open_again = open_again
 
@@ -68,43 +62,9 @@ class OnlineSource:
         copies = {option: download(parse_url(copy.url), sha256=copy.sha256) for option, copy in self._copies.items()}
         return OnlineSource(self._open_again(copies), copies, self._open_again)
 
-    @property
-    def indexed(self) -> int:
-        return self._source.indexed
-
-    def index_more(self) -> bool:
-        return self._source.index_more()
-
-    def __len__(self) -> int:
-        return len(self._source)
-
-    def sizes(self) -> NDArray[np.int64]:
-        return self._source.sizes()
-
-    def video(self, index: int) -> tuple[Annotation, Origin | None]:
-        return self._source.video(index)
-
-    def files(self, start: int, stop: int) -> list[Path]:
-        return self._source.files(start, stop)
-
-    def settings(self) -> Json:
-        return self._source.settings()
-
-    def place(self, index: int) -> str:
-        return self._source.place(index)
-
-    def splits(self) -> dict[Any, Any]:
-        return self._source.splits()
-
     def description(self) -> dict[str, Json]:
         """As in the source, and ``downloaded``: the URL, without name, password and query, and SHA-256 of each file."""
         found: dict[str, Json] = {
             option: {"url": copy.url, "sha256": copy.sha256} for option, copy in self._copies.items()
         }
         return {**self._source.description(), "downloaded": found}
-
-    def in_order(self) -> str | None:
-        return self._source.in_order()
-
-    def close(self) -> None:
-        self._source.close()

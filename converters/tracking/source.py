@@ -14,7 +14,7 @@ import skelstore
 from converters.conversion.convert import ConvertOptions, convert_source
 from converters.conversion.document import LIST_DOCUMENT, PYSKL_DOCUMENT
 from converters.conversion.shuffling import recorded_seed
-from converters.conversion.source import Downloaded, KnownAtOnce, Source, broken_video
+from converters.conversion.source import Around, Downloaded, KnownAtOnce, Source, broken_video
 from converters.tracking.dense import DENSE, Settings, dense, recognise_form
 from skelstore.errors import SkelstoreError, SourceError, StoreError
 from skelstore.format.files import absolute
@@ -161,7 +161,7 @@ def _sizes(store: skelstore.Store) -> NDArray[np.int64]:
     return sizes
 
 
-class Tracked:
+class Tracked(Around):
     """Source of the dense annotations (``dense``) of a source of compressed ones; their form is recognised here.
 
     Raises SourceError if the first videos are not compressed, ValueError if a number is out of range.
@@ -170,8 +170,7 @@ class Tracked:
     dialect = NAME
 
     def __init__(self, source: Source, max_persons: int, max_gap: int = MAX_GAP, interpolate: bool = False) -> None:
-        self.path = source.path
-        self._source = source
+        super().__init__(source)
         self._settings = Settings(max_persons, max_gap, interpolate)
         try:
             if not 1 <= max_persons <= MOST_PERSONS:
@@ -210,36 +209,14 @@ class Tracked:
             else Tracked(source, settings.max_persons, settings.max_gap, settings.interpolate)
         )
 
-    @property
-    def indexed(self) -> int:
-        return self._source.indexed
-
-    def index_more(self) -> bool:
-        return self._source.index_more()
-
-    def __len__(self) -> int:
-        return len(self._source)
-
-    def sizes(self) -> NDArray[np.int64]:
-        return self._source.sizes()
-
     def video(self, index: int) -> tuple[Annotation, Origin | None]:
         annotation, _ = self._source.video(index)
         with broken_video(video_name(annotation) or "", f"{self.path}: {self.place(index)}", left_out=False):
             return dense(annotation, self._form, self._settings), None
 
-    def files(self, start: int, stop: int) -> list[Path]:
-        return self._source.files(start, stop)
-
     def settings(self) -> Json:
         form = [sorted(map(str, self._form.keys)), list(self._form.numbering)]
         return [self._source.dialect, self._source.settings(), list(self._settings), form]
-
-    def place(self, index: int) -> str:
-        return self._source.place(index)
-
-    def splits(self) -> dict[Any, Any]:
-        return self._source.splits()
 
     def description(self) -> dict[str, Json]:
         """As in the source, but for what only its own dialect needs, and ``tracking``, how persons were tracked."""
@@ -249,9 +226,3 @@ class Tracked:
             document = PYSKL_DOCUMENT if self.splits() else LIST_DOCUMENT
         settings = self._settings._asdict()
         return {**about, "document": document, "tracking": {"dialect": self._source.dialect, **settings}}
-
-    def in_order(self) -> str | None:
-        return self._source.in_order()
-
-    def close(self) -> None:
-        self._source.close()
