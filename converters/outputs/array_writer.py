@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from converters.inputs.array_file import Header, parse_header
 from skelstore.errors import SourceError, StoreError
+from skelstore.format.files import write_at
 
 _BLOCK_BYTES = 32 << 20
 """Bytes of rows that are written together where a row is not contiguous (Fortran order)."""
@@ -82,11 +83,5 @@ def _write_fortran(descriptor: int, array: NewArray, rows: Iterable[NDArray[Any]
         for row, column in zip(batch, block.T, strict=True):
             column[:] = row.ravel(order="F")
         for value, column in enumerate(block):
-            _pwrite(descriptor, column.tobytes(), len(array.head) + (value * count + start) * itemsize)
+            write_at(descriptor, column.tobytes(), len(array.head) + (value * count + start) * itemsize)
         start += len(batch)
-
-
-def _pwrite(descriptor: int, data: bytes, offset: int) -> None:
-    while data:
-        written = os.pwrite(descriptor, data, offset)
-        data, offset = data[written:], offset + written

@@ -92,6 +92,14 @@ def local_path(path: str | os.PathLike[str], error: type[SkelstoreError] = Store
     raise error(f"{_SECRETS.sub('', url)} is a URL; expected the path of a local file or folder: {remedy}")
 
 
+def write_at(fd: int, data: bytes | memoryview, offset: int) -> None:
+    """Write bytes at a place of a file, all of them; its own place in the file does not move."""
+    view = memoryview(data)
+    while view:
+        done = os.pwrite(fd, view, offset)
+        view, offset = view[done:], offset + done
+
+
 def open_regular(path: str | os.PathLike[str], flags: int = os.O_RDONLY) -> int:
     """Open a regular file, or a link to one, without blocking; return its descriptor.
 

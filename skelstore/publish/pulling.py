@@ -10,6 +10,7 @@ from pathlib import Path
 
 from skelstore.errors import DamageError, StoreNotFoundError, StoreReplacedError
 from skelstore.format.checksums import FileEntry, has_content
+from skelstore.format.files import write_at
 from skelstore.format.schema import MANIFEST_KEY, ROOT_KEY
 from skelstore.publish.files import RemoteStore
 from skelstore.remote.transfers import Transfer
@@ -111,15 +112,12 @@ def _fill(source: RemoteStore, key: str, entry: FileEntry, path: Path, transfer:
         nonlocal counted
         if offset + len(data) > entry.size:  # the body may have no end
             raise _OtherSizeError
-        view = memoryview(data)
         if offset < counted:  # the file was sent from its beginning
             transfer.count(offset - counted)
             counted = offset
-        transfer.count(len(view))
-        counted += len(view)
-        while view:
-            done = os.pwrite(fd, view, offset)
-            view, offset = view[done:], offset + done
+        transfer.count(len(data))
+        counted += len(data)
+        write_at(fd, data, offset)
 
     try:
         begun = os.fstat(fd).st_size

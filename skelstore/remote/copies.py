@@ -19,10 +19,11 @@ from collections.abc import Iterator
 
 from skelstore.errors import DamageError
 from skelstore.format.codecs import CRC_BYTES
-from skelstore.format.files import Descriptor, EvictedError, LocalFile, PartialFile
+from skelstore.format.files import Descriptor, EvictedError, LocalFile, PartialFile, write_at
 from skelstore.format.shards import DIGEST_BYTES, ShardFile
 from skelstore.remote.cache import Cache
 from skelstore.remote.locks import unlock
+from skelstore.remote.sparse_files import open_sparse
 from skelstore.remote.url import Url
 
 _NONCE_BYTES = 16
@@ -65,48 +66,14 @@ class ShardCopy(PartialFile):
 
     def _make(self) -> None:
         """Find the file in the cache, or make it. Raises RemoteError if neither is possible."""
-        for _ in range(5):
-            try:
-                fd = os.open(self.location, os.O_RDWR | os.O_CLOEXEC)
-            except FileNotFoundError:
-                self._create()
-                continue
-            except OSError as error:
-                raise self.cache.broken(error) from error
-            try:
-                if os.fstat(fd).st_size == self._file_size:
-                    self._nonce = os.pread(fd, _NONCE_BYTES, self.shard_size)
-                    self.refresh(fd)
-                    break
-                with contextlib.suppress(OSError):  # not a file that we have made
-                    os.unlink(self.location)
-            finally:
-                os.close(fd)
-        else:
-            raise self.cache.broken(OSError(0, "a file in it comes and goes"))
-        self.cache.touch(self.location)
-
-    def _create(self) -> None:
-        self.cache.make_folder(self.location.parent)
-        temporary = self.location.with_name(f".{self.location.name}.{secrets.token_hex(8)}")
+        nonce = secrets.token_bytes(_NONCE_BYTES)
+        fd = open_sparse(self.cache, self.location, self.shard_size, nonce + bytes(_VERSION_BYTES + 1 + self.chunks))
         try:
-            fd = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-            try:
-                os.ftruncate(fd, self.shard_size)
-                # Written, not left sparse: to say that bytes are there must not fail for lack of space.
-                head = secrets.token_bytes(_NONCE_BYTES) + bytes(_VERSION_BYTES + 1 + self.chunks)
-                os.pwrite(fd, head, self.shard_size)
-            finally:
-                os.close(fd)
-            with contextlib.suppress(FileExistsError):  # another process was faster
-                os.link(temporary, self.location)
-        except FileNotFoundError:  # the folder was cleared
-            return
-        except OSError as error:
-            raise self.cache.broken(error) from error
+            self._nonce = os.pread(fd, _NONCE_BYTES, self.shard_size)
+            self.refresh(fd)
         finally:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
+            os.close(fd)
+        self.cache.touch(self.location)
 
     def _open(self) -> Descriptor:
         try:
@@ -147,11 +114,8 @@ class ShardCopy(PartialFile):
 
     def write(self, fd: int, offset: int, data: bytes | memoryview) -> None:
         """Write bytes of the shard. Raises RemoteError if there is no space."""
-        view = memoryview(data)
         try:
-            while view:
-                done = os.pwrite(fd, view, offset)
-                view, offset = view[done:], offset + done
+            write_at(fd, data, offset)
         except OSError as error:
             raise self.cache.broken(error) from error
 

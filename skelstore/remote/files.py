@@ -16,7 +16,7 @@ from pathlib import Path
 
 from skelstore.errors import DamageError, RemoteError, StoreError, StoreNotFoundError
 from skelstore.format.checksums import FileEntry, measure_file
-from skelstore.format.files import FileParts, LocalFile, StoreFiles, digest_of
+from skelstore.format.files import FileParts, LocalFile, StoreFiles, digest_of, write_at
 from skelstore.format.schema import MANIFEST_KEY, ROOT_KEY
 from skelstore.format.shards import Shard, ShardFile
 from skelstore.remote.cache import PRIVATE_BYTES, Cache, default_folder
@@ -326,9 +326,7 @@ class _Incoming:
         """Write a piece; what is beyond the size is not, and lets ``finish`` fail."""
         view = memoryview(data)[: max(self.size + 1 - offset, 0)]
         try:
-            while view:
-                done = os.pwrite(self._fd, view, offset)
-                view, offset = view[done:], offset + done
+            write_at(self._fd, view, offset)
         except OSError as error:
             raise self._cache.broken(error) from error
 

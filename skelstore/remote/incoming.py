@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from skelstore.format.checksums import crc32c
+from skelstore.format.files import write_at
 from skelstore.remote.cache import RECORD
 from skelstore.remote.url import Url
 
@@ -85,9 +86,9 @@ class Incoming:
 
     def add(self, data: bytes) -> None:
         """Write the next bytes; a whole piece also leaves its checksum, by which it is known again."""
-        _write(self._fd, data, self.done)
+        write_at(self._fd, data, self.done)
         if len(data) == self.piece_bytes and self.done % self.piece_bytes == 0:
-            _write(self._pieces, _crc(data), 4 * (self.done // self.piece_bytes))
+            write_at(self._pieces, _crc(data), 4 * (self.done // self.piece_bytes))
         self._hash.update(data)
         self.done += len(data)
 
@@ -136,13 +137,6 @@ def safe_name(url: Url) -> str:
 def forget(record: Record) -> None:
     """Let a file be downloaded again: its bytes on the disk are not those that were written."""
     record.path.with_name(RECORD).unlink(missing_ok=True)
-
-
-def _write(fd: int, data: bytes, offset: int) -> None:
-    view = memoryview(data)
-    while view:
-        done = os.pwrite(fd, view, offset)
-        view, offset = view[done:], offset + done
 
 
 def _crc(data: bytes) -> bytes:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import mmap
 import os
-import secrets
 import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
@@ -31,12 +30,13 @@ from numpy.typing import NDArray
 
 from skelstore.errors import DamageError, StoreNotFoundError
 from skelstore.format.checksums import Blocks, crc32c
-from skelstore.format.files import FileParts
+from skelstore.format.files import FileParts, write_at
 from skelstore.remote.cache import Cache
 from skelstore.remote.fetching import PATIENCE
 from skelstore.remote.locks import try_lock, unlock
 from skelstore.remote.ranges import plan_requests
 from skelstore.remote.service import Service
+from skelstore.remote.sparse_files import open_sparse
 from skelstore.remote.transport import CONNECTIONS, run_together
 from skelstore.remote.url import Url
 
@@ -88,7 +88,8 @@ class TableCopy(FileParts):
         self._present = np.zeros(len(self._checksums), np.uint8)
         self._verified = np.zeros(len(self._checksums), np.uint8)
         self._filled: memoryview | None = None
-        self._fd = self._open()
+        self._fd = open_sparse(cache, path, size, bytes(len(self._checksums)))
+        cache.touch(path)
         weakref.finalize(self, os.close, self._fd)
 
     def map(self, shared: bool) -> None:
@@ -103,45 +104,6 @@ class TableCopy(FileParts):
 
     # --- the file
 
-    def _open(self) -> int:
-        """Open the file in the cache, or make it. Raises RemoteError if neither is possible."""
-        for _ in range(5):
-            try:
-                fd = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
-            except FileNotFoundError:
-                self._create()
-                continue
-            except OSError as error:
-                raise self._cache.broken(error) from error
-            if os.fstat(fd).st_size == self._size + len(self._checksums):
-                self._cache.touch(self._path)
-                return fd
-            os.close(fd)
-            with contextlib.suppress(OSError):  # not a file that we have made
-                os.unlink(self._path)
-        raise self._cache.broken(OSError(0, "a file in it comes and goes"))
-
-    def _create(self) -> None:
-        self._cache.make_folder(self._path.parent)
-        temporary = self._path.with_name(f".{secrets.token_hex(8)}")
-        try:
-            fd = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-            try:
-                os.ftruncate(fd, self._size)
-                # Written, not left sparse: to say that bytes are there must not fail for lack of space.
-                _write(fd, bytes(len(self._checksums)), self._size)
-            finally:
-                os.close(fd)
-            with contextlib.suppress(FileExistsError):  # another process was faster
-                os.link(temporary, self._path)
-        except FileNotFoundError:  # the folder was cleared
-            return
-        except OSError as error:
-            raise self._cache.broken(error) from error
-        finally:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
-
     @contextlib.contextmanager
     def _locking(self) -> Iterator[int]:
         """A descriptor of its own for locks, so that threads are kept apart, too."""
@@ -155,6 +117,7 @@ class TableCopy(FileParts):
         try:
             yield fd
         finally:
+            unlock(fd, 0, self._size)  # a child that was forked meanwhile still has the descriptor
             os.close(fd)
 
     def _refresh(self) -> None:
@@ -163,7 +126,7 @@ class TableCopy(FileParts):
         self._present = np.frombuffer(data.ljust(len(self._present), b"\0"), np.uint8)
 
     def _mark(self, first: int, stop: int, there: bool = True) -> None:
-        _write(self._fd, bytes([there]) * (stop - first), self._size + first)
+        write_at(self._fd, bytes([there]) * (stop - first), self._size + first)
 
     # --- what is needed
 
@@ -293,7 +256,7 @@ class TableCopy(FileParts):
         begin = self._bounds[first]
         try:
             for start, until in _between(first, stop, wrong):
-                _write(self._fd, data[self._bounds[start] - begin : self._bounds[until] - begin], self._bounds[start])
+                write_at(self._fd, data[self._bounds[start] - begin : self._bounds[until] - begin], self._bounds[start])
                 self._mark(start, until)
         except OSError as error:
             raise self._cache.broken(error) from error
@@ -356,10 +319,3 @@ def _between(first: int, stop: int, wrong: Sequence[int]) -> Iterator[tuple[int,
         if first < block:
             yield first, block
         first = block + 1
-
-
-def _write(fd: int, data: bytes | memoryview, offset: int) -> None:
-    view = memoryview(data)
-    while view:
-        done = os.pwrite(fd, view, offset)
-        view, offset = view[done:], offset + done
