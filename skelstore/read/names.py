@@ -111,7 +111,7 @@ class NameIndex:
         return None if parts is None else PartialTable(parts, str(self._files.path(NAMES_KEY)))
 
     def _fetch_bucket(self, parts: PartialTable, bucket: int) -> None:
-        """Fetch the start and the end of a bucket, and the videos in it. Raises StoreError if there are none such."""
+        """Fetch where a bucket begins and ends, and its videos. Raises StoreError if they are not in the table."""
         starts, videos = self._arrays
         count = len(videos)
         bucket_place, video_place = (parts.span(parts.raw[name].chunk(0).buffers()[1])[0] for name in NAMES_TYPES)

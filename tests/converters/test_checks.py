@@ -759,7 +759,7 @@ FREEDOM = np.array([0.02] * 5 + [0.05] * 2 + [0.15] * 2 + [0.3] * 2 + [0.05] * 2
 
 
 def walker(random: np.random.Generator, x: Any, y: float, noise: float) -> Any:
-    """A person [T, 17, 2] of 340 pixels who stands at (x, y), sways, and is estimated with noise."""
+    """A swaying person [T, 17, 2], 340 pixels tall, at (x, y), with the noise of a pose estimator."""
     sway = FREEDOM[:, None] * np.sin(random.uniform(0, 6, (17, 2)) + np.arange(len(x))[:, None, None] / 5)
     body = (STANCE + sway) * 200 + np.stack([x, np.full(len(x), y)], axis=-1)[:, None]
     return body + random.normal(0, noise, body.shape)

@@ -10,7 +10,6 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,11 +41,10 @@ from skelstore.publish.files import LocalStore, RemoteStore
 from skelstore.publish.pulling import pull
 from skelstore.publish.pushing import push
 from skelstore.publish.staging import object_store
-from skelstore.remote import retries
 from skelstore.remote.transfers import Content
 from skelstore.remote.url import parse_url
 from tests.support.forks import Forks
-from tests.support.http_server import PAGE_KEYS, Fault, Seen, Served, serving
+from tests.support.http_server import PAGE_KEYS, Fault, Seen, Served
 
 S3 = "s3://bucket/data/s.zarr"
 PLACE = "bucket/data/s.zarr"
@@ -75,25 +73,11 @@ def expected_other(other: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
-    for name in [name for name in os.environ if name.startswith(("AWS_", "AZURE_", "GOOGLE_"))]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("SKELSTORE_CACHE", str(tmp_path / "cache"))
+def server(object_store: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Served:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setattr(retries, "FIRST_PAUSE", 0.001)
     monkeypatch.setattr(chunking, "PART_BYTES", PART_BYTES)
-    (tmp_path / "served").mkdir()
-    with serving(tmp_path / "served") as served:
-        served.writable = True
-        monkeypatch.setenv("AWS_ENDPOINT_URL", served.url)
-        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "me")
-        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hidden")
-        monkeypatch.setenv("STORAGE_EMULATOR_HOST", served.url)
-        monkeypatch.setenv(
-            "AZURE_STORAGE_CONNECTION_STRING", f"BlobEndpoint={served.url};AccountName=me;AccountKey=aGlkZGVu"
-        )
-        yield served
+    return object_store
 
 
 def convert(source: Path, url: str = S3, **options: Any) -> int:

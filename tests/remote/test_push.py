@@ -10,7 +10,6 @@ import random
 import shutil
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -43,11 +42,11 @@ from skelstore.publish.claims import UNFINISHED_KEY
 from skelstore.publish.files import LocalStore, RemoteStore, StoreCopy
 from skelstore.publish.pulling import pull
 from skelstore.publish.pushing import push
-from skelstore.remote import retries
 from skelstore.remote.transfers import Content
 from skelstore.remote.url import parse_url
+from tests.support.files import tree
 from tests.support.forks import Forks
-from tests.support.http_server import Fault, Seen, Served, serving
+from tests.support.http_server import Fault, Seen, Served
 
 S3 = "s3://bucket/data/s.zarr"
 PLACE = "bucket/data/s.zarr"
@@ -78,30 +77,12 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
-    for name in [name for name in os.environ if name.startswith(("AWS_", "AZURE_", "GOOGLE_"))]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("SKELSTORE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(retries, "FIRST_PAUSE", 0.001)
-    (tmp_path / "served").mkdir()
-    with serving(tmp_path / "served") as served:
-        served.writable = True
-        monkeypatch.setenv("AWS_ENDPOINT_URL", served.url)
-        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "me")
-        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hidden")
-        monkeypatch.setenv("STORAGE_EMULATOR_HOST", served.url)
-        monkeypatch.setenv(
-            "AZURE_STORAGE_CONNECTION_STRING", f"BlobEndpoint={served.url};AccountName=me;AccountKey=aGlkZGVu"
-        )
-        yield served
+def server(object_store: Served) -> Served:
+    return object_store
 
 
 def _push(store: Path, url: str = S3, **options: Any) -> int:
     return push(LocalStore(store), parse_url(url), **options)
-
-
-def _tree(folder: Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def _put_keys(server: Served) -> list[str]:
@@ -117,13 +98,13 @@ def test_there_and_back(made: Path, server: Served, tmp_path: Path, url: str) ->
     done: list[int] = []
     assert push(local, parse_url(url), advance=done.append) == len(local.copy.files) + 1
     assert sum(done) == local.copy.size
-    assert _tree(server.root / PLACE) == _tree(made / "a.zarr")
+    assert tree(server.root / PLACE) == tree(made / "a.zarr")
     puts = _put_keys(server)
     shards = [key for key in puts if "/c." in key]
     assert len(shards) > 4
     assert puts[0] == UNFINISHED_KEY
     assert puts[-2:] == ["manifest.json", "zarr.json"]
-    assert sorted(puts[1:]) == sorted(_tree(made / "a.zarr"))
+    assert sorted(puts[1:]) == sorted(tree(made / "a.zarr"))
     assert_exact(list(skelstore.open(url)), list(skelstore.open(made / "a.zarr")))
     server.seen.clear()
     done.clear()
@@ -134,7 +115,7 @@ def test_there_and_back(made: Path, server: Served, tmp_path: Path, url: str) ->
     source = RemoteStore(parse_url(url))
     assert pull(source, tmp_path / "t.zarr", advance=done.append) == len(local.copy.files) + 1
     assert sum(done) == local.copy.size
-    assert _tree(tmp_path / "t.zarr") == _tree(made / "a.zarr")
+    assert tree(tmp_path / "t.zarr") == tree(made / "a.zarr")
     assert not (tmp_path / "t.zarr.partial").exists()
 
 
@@ -151,7 +132,7 @@ def test_commands(made: Path, server: Served, forks: Forks, tmp_path: Path) -> N
     assert forks.run("push", made / "b.zarr", S3, "--force").status == 0
     web = f"{server.url}/{PLACE}"
     assert forks.run("pull", f"{web}?token=hidden", tmp_path / "t.zarr").status == 0
-    assert _tree(tmp_path / "t.zarr") == _tree(made / "b.zarr")
+    assert tree(tmp_path / "t.zarr") == tree(made / "b.zarr")
     done = forks.run("push", made / "a.zarr", f"{web}?token=hidden")
     assert done.status == 1
     assert done.err.startswith(f"skelstore: {web} is on a web server, which takes no files")
@@ -183,7 +164,7 @@ def _kill_at(server: Served, number: int, pids: list[int]) -> None:
 
 
 def test_a_killed_push_leaves_no_store(made: Path, server: Served, forks: Forks) -> None:
-    expected = _tree(made / "a.zarr")
+    expected = tree(made / "a.zarr")
     assert forks.run("push", made / "a.zarr", S3).status == 0
     requests = len(server.seen)
     assert requests > 40
@@ -198,7 +179,7 @@ def test_a_killed_push_leaves_no_store(made: Path, server: Served, forks: Forks)
         assert forks.wait(running).status == -signal.SIGKILL, f"request {number}"
         time.sleep(0.02)  # what is on its way arrives
         server.watch = None
-        there = _tree(server.root / PLACE) if (server.root / PLACE).is_dir() else {}
+        there = tree(server.root / PLACE) if (server.root / PLACE).is_dir() else {}
         if "zarr.json" in there:
             assert there.keys() - {UNFINISHED_KEY} == expected.keys()
         else:
@@ -207,7 +188,7 @@ def test_a_killed_push_leaves_no_store(made: Path, server: Served, forks: Forks)
         server.seen.clear()
         done = forks.run("push", made / "a.zarr", S3)
         assert done.status == 0, (number, done)
-        assert _tree(server.root / PLACE) == expected, f"request {number}"
+        assert tree(server.root / PLACE) == expected, f"request {number}"
         assert not {*_put_keys(server)} & (there.keys() - {UNFINISHED_KEY, "zarr.json"}), f"request {number}"
 
 
@@ -229,12 +210,12 @@ def test_a_killed_pull_leaves_no_store(made: Path, server: Served, forks: Forks,
         server.watch = None
         assert not target.exists()
         part = next((tmp_path / "t.zarr.partial" / "parts").glob("*"), None)
-        kept = _tree(part / "files") if part is not None else {}
-        begun = _tree(part / "incoming") if part is not None else {}
+        kept = tree(part / "files") if part is not None else {}
+        begun = tree(part / "incoming") if part is not None else {}
         server.seen.clear()
         done = forks.run("pull", S3, target, settings=pieces)
         assert done.status == 0, (number, done)
-        assert _tree(target) == _tree(made / "a.zarr")
+        assert tree(target) == tree(made / "a.zarr")
         assert not (tmp_path / "t.zarr.partial").exists()
         asked = [(seen.path, seen.headers.get("Range", "")) for seen in server.seen]
         for key in kept:
@@ -256,7 +237,7 @@ def test_an_interrupted_pull_says_how_to_continue(made: Path, server: Served, tm
     ]
     server.faults.clear()
     pull(source, tmp_path / "t.zarr")
-    assert _tree(tmp_path / "t.zarr") == _tree(made / "a.zarr")
+    assert tree(tmp_path / "t.zarr") == tree(made / "a.zarr")
 
 
 # --- at the same time ---------------------------------------------------------------------------------------
@@ -272,7 +253,7 @@ def test_two_pushes_of_the_same_store(made: Path, server: Served, forks: Forks) 
     for running in both:
         done = forks.wait(running)
         assert done.status == 0, done
-    assert _tree(server.root / PLACE) == _tree(made / "a.zarr")
+    assert tree(server.root / PLACE) == tree(made / "a.zarr")
 
 
 @pytest.mark.parametrize("options", [[], ["--force"]])
@@ -288,7 +269,7 @@ def test_two_pushes_of_different_stores(made: Path, server: Served, forks: Forks
         assert 0 in [one.status for one in done], done
         for one in done:
             assert one.status == 0 or "another" in one.err, one
-        assert _tree(server.root / PLACE) in [_tree(store) for store in stores]
+        assert tree(server.root / PLACE) in [tree(store) for store in stores]
 
 
 def test_readers_of_a_store_that_is_replaced(made: Path, server: Served, forks: Forks) -> None:
@@ -329,7 +310,7 @@ def test_force_removes_what_the_new_store_does_not_have(made: Path, server: Serv
     _push(made / "a.zarr")
     server.seen.clear()
     _push(made / "few.zarr", force=True)
-    assert _tree(server.root / PLACE) == _tree(made / "few.zarr")
+    assert tree(server.root / PLACE) == tree(made / "few.zarr")
     changes = [(seen.method, seen.path.rpartition("/")[2]) for seen in server.seen if seen.method in ("PUT", "DELETE")]
     assert changes[:2] == [("PUT", UNFINISHED_KEY), ("DELETE", "zarr.json")]
     assert _push(made / "few.zarr", force=True) == 0
@@ -343,7 +324,7 @@ def test_an_unfinished_push_of_another_store(made: Path, server: Served) -> None
     with pytest.raises(StoreExistsError, match=r"another store is being pushed to .* or a push of it was ended"):
         _push(made / "few.zarr")
     _push(made / "few.zarr", force=True)
-    assert _tree(server.root / PLACE) == _tree(made / "few.zarr")
+    assert tree(server.root / PLACE) == tree(made / "few.zarr")
     assert_exact(list(skelstore.open(S3)), list(skelstore.open(made / "few.zarr")))
 
 
@@ -355,15 +336,15 @@ def test_what_an_unfinished_push_has_left_is_removed_by_a_later_one(made: Path, 
     server.faults[:] = [Fault("", "403", 99, method="DELETE")]
     with pytest.raises(RemoteAccessError):
         _push(made / "few.zarr", force=True)
-    assert _tree(server.root / PLACE).keys() - _tree(made / "few.zarr").keys() - {UNFINISHED_KEY}
+    assert tree(server.root / PLACE).keys() - tree(made / "few.zarr").keys() - {UNFINISHED_KEY}
     server.faults.clear()
     _push(made / "few.zarr")
-    assert _tree(server.root / PLACE) == _tree(made / "few.zarr")
+    assert tree(server.root / PLACE) == tree(made / "few.zarr")
 
 
 def test_a_store_that_is_complete_before_the_claim_is_not_touched(made: Path, server: Served) -> None:
     """Another push ends after the first look at the root."""
-    expected = _tree(made / "a.zarr")
+    expected = tree(made / "a.zarr")
 
     def arrive(seen: Seen) -> None:
         if seen.method == "PUT":
@@ -373,7 +354,7 @@ def test_a_store_that_is_complete_before_the_claim_is_not_touched(made: Path, se
     server.watch = arrive
     with pytest.raises(StoreExistsError, match=r"another store was pushed to .* meanwhile"):
         _push(made / "b.zarr")
-    assert _tree(server.root / PLACE) == expected
+    assert tree(server.root / PLACE) == expected
 
 
 def test_a_bucket_that_does_not_exist(made: Path, server: Served) -> None:
@@ -399,7 +380,7 @@ def test_a_fault_that_passes_is_survived(made: Path, server: Served, kind: str, 
     _push(made / "a.zarr", advance=done.append)
     assert server.faults[0].times == 0
     assert sum(done) == LocalStore(made / "a.zarr").copy.size
-    assert _tree(server.root / PLACE) == _tree(made / "a.zarr")
+    assert tree(server.root / PLACE) == tree(made / "a.zarr")
 
 
 def test_a_fault_that_stays_is_one_sentence(made: Path, server: Served) -> None:
@@ -416,7 +397,7 @@ def test_a_fault_that_stays_is_one_sentence(made: Path, server: Served) -> None:
             skelstore.open(S3)
     server.faults.clear()
     _push(made / "a.zarr")
-    assert _tree(server.root / PLACE) == _tree(made / "a.zarr")
+    assert tree(server.root / PLACE) == tree(made / "a.zarr")
 
 
 def test_what_arrives_is_checked(made: Path, server: Served) -> None:
@@ -428,7 +409,7 @@ def test_what_arrives_is_checked(made: Path, server: Served) -> None:
     with pytest.raises(StoreNotFoundError):
         skelstore.open(url)
     _push(made / "a.zarr", url)
-    assert _tree(server.root / PLACE) == _tree(made / "a.zarr")
+    assert tree(server.root / PLACE) == tree(made / "a.zarr")
 
 
 def test_a_damaged_store_is_not_published(made: Path, server: Served, tmp_path: Path) -> None:
@@ -469,7 +450,7 @@ def test_a_pull_survives_faults(
     server.faults.append(Fault("keypoint/c.1", kind, 1))
     pull(source, tmp_path / "t.zarr", advance=done.append)
     assert server.faults[0].times == 0
-    assert _tree(tmp_path / "t.zarr") == _tree(made / "a.zarr")
+    assert tree(tmp_path / "t.zarr") == tree(made / "a.zarr")
     assert sum(done) == source.copy.size
 
 
@@ -478,7 +459,7 @@ def test_a_pull_from_a_server_without_ranges(made: Path, server: Served, tmp_pat
     server.ranges = False
     pull(RemoteStore(parse_url(f"{server.url}/{PLACE}")), tmp_path / "t.zarr")
     assert not filecmp.dircmp(tmp_path / "t.zarr", made / "a.zarr").diff_files
-    assert _tree(tmp_path / "t.zarr") == _tree(made / "a.zarr")
+    assert tree(tmp_path / "t.zarr") == tree(made / "a.zarr")
 
 
 def test_a_pull_of_a_damaged_or_replaced_store(made: Path, server: Served, tmp_path: Path) -> None:
@@ -504,7 +485,7 @@ def test_a_pull_of_a_damaged_or_replaced_store(made: Path, server: Served, tmp_p
     with pytest.raises(StoreExistsError, match="exists: choose another destination"):
         pull(RemoteStore(parse_url(S3)), tmp_path / "t.zarr")
     pull(RemoteStore(parse_url(S3)), tmp_path / "t.zarr", force=True)
-    assert _tree(tmp_path / "t.zarr") == _tree(made / "b.zarr")
+    assert tree(tmp_path / "t.zarr") == tree(made / "b.zarr")
 
 
 def test_a_store_whose_root_and_manifest_do_not_match(made: Path, server: Served) -> None:

@@ -1,4 +1,4 @@
-"""A server of the tests: it serves a folder with ranges, counts requests, and fails as it is told.
+"""A test server: it serves the ranges of files in a folder, counts requests, and fails on demand.
 
 With ``writable`` it is an object store, too: it takes puts and deletes, with the conditions and checksums of S3, Google
 and Azure as their documentation has them.
