@@ -280,6 +280,7 @@ def test_a_real_config_builds_it_and_trains(ntu: Data, tmp_path: Path) -> None:
     for kind, path in (("PoseDataset", ntu.pickle), ("SkelStorePoseDataset", ntu.store)):
         cfg = copy.deepcopy(config)
         cfg.work_dir = str(tmp_path / kind)
+        cfg.experiment_name = kind  # mmengine keeps losses by name and second
         cfg.train_dataloader.update(num_workers=0, persistent_workers=False, batch_size=8)
         cfg.train_dataloader.dataset.times = 1
         cfg.train_dataloader.dataset.dataset.update(type=kind, ann_file=str(path))

@@ -175,6 +175,7 @@ def train(path: str, work: Path, method: str, persistent: bool, workers: int) ->
     """The losses of two epochs of a smaller STGCN++ of MMAction2's zoo, trained by mmengine's Runner."""
     config = Config.fromfile(STGCN / "stgcnpp_8xb16-joint-u100-80e_ntu60-xsub-keypoint-2d.py")
     config.work_dir = str(work)
+    config.experiment_name = f"{work.parent.name}_{work.name}"  # mmengine keeps losses by name and second
     config.env_cfg.mp_cfg.mp_start_method = method
     config.train_dataloader.update(num_workers=workers, persistent_workers=persistent, batch_size=8)
     config.train_dataloader.dataset.times = 1
