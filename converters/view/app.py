@@ -5,7 +5,6 @@ Functions that read are not coroutines, so Starlette runs them in worker threads
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import wraps
@@ -26,12 +25,13 @@ from starlette.routing import Route
 
 from converters.view import requests
 from converters.view.answers import encode_json, pack
-from converters.view.catalogue import SORTS, Catalogue, Criteria
+from converters.view.catalogue import Catalogue
 from converters.view.findings import Findings
 from converters.view.heatmap import draw_heatmap
 from converters.view.media import Folder, measure
 from converters.view.overview import overview
 from converters.view.requests import RequestError
+from converters.view.selections import SORTS, Criteria, Selections, Selector
 from converters.view.skeletons import MOST_FRAMES
 from converters.view.thumbnails import MOST_VIDEOS, thumbnail
 from converters.view.views import Player
@@ -48,7 +48,6 @@ MOST_NAMES = 2_000
 LONGEST_EXPRESSION = 2_000
 """Maximum number of characters of an expression."""
 
-_KEPT_SELECTIONS = 24
 _ENDING = 2
 """Seconds that a thread in the background has to end when the server ends."""
 
@@ -70,6 +69,7 @@ class Viewed:
 
     def __init__(self, store: Store) -> None:
         self.catalogue = Catalogue(store)
+        self.selector = Selector(self.catalogue)
         self.player = Player(self.catalogue)
         self.findings = Findings(store)
         self._overview: dict[str, Any] | None = None
@@ -81,27 +81,6 @@ class Viewed:
             if self._overview is None:
                 self._overview = overview(self.catalogue)
             return self._overview
-
-
-class Selections:
-    """The last selections, by their ids: rows int32 [n], in order."""
-
-    def __init__(self) -> None:
-        self._rows: OrderedDict[str, NDArray[np.int32]] = OrderedDict()
-        self._lock = Lock()
-
-    def get(self, key: str) -> NDArray[np.int32] | None:
-        with self._lock:
-            if key in self._rows:
-                self._rows.move_to_end(key)
-            return self._rows.get(key)
-
-    def put(self, key: str, rows: NDArray[np.int32]) -> None:
-        with self._lock:
-            self._rows[key] = rows
-            self._rows.move_to_end(key)
-            while len(self._rows) > _KEPT_SELECTIONS:
-                self._rows.popitem(last=False)
 
 
 def make_app(stores: Sequence[Store], videos: Folder | None) -> Starlette:
@@ -140,9 +119,9 @@ def make_app(stores: Sequence[Store], videos: Folder | None) -> Starlette:
         key = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
         rows = selections.get(key)
         if rows is None:
-            rows = store.catalogue.select(criteria, problem)
+            rows = store.selector.select(criteria, problem)
             selections.put(key, rows)
-        return _json({"selection": key, "videos": len(rows), "groups": store.catalogue.groups(rows, criteria.sort)})
+        return _json({"selection": key, "videos": len(rows), "groups": store.selector.groups(rows, criteria.sort)})
 
     def selected(parameters: Mapping[str, str]) -> NDArray[np.int32]:
         rows = selections.get(parameters.get("selection", ""))
@@ -159,7 +138,8 @@ def make_app(stores: Sequence[Store], videos: Folder | None) -> Starlette:
         chosen = rows[first : min(last, first + MOST_LISTED)].tolist()
         if chosen and max(chosen) >= len(store.catalogue):
             raise RequestError("this selection is of another store", 404, "selection")
-        masks = {title: store.catalogue.split(title) for title in store.catalogue.splits} if chosen else {}
+        splits = store.catalogue.splits
+        masks = {title: splits.mask(title) for title in splits.titles} if chosen else {}
         return _json(
             {
                 "videos": [

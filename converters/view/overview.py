@@ -8,32 +8,36 @@ from typing import Any
 import numpy as np
 
 from converters.view.answers import as_plain, key_text, shorten
-from converters.view.catalogue import MOST_CLASSES, MOST_LABELS, Catalogue
+from converters.view.catalogue import Catalogue
 from converters.view.columns import NONE
 from skelstore.joints import JointLayout
 from skelstore.read.store import table_rows
 
+_MOST_LABELS = 5_000
+"""A store with more different labels does not list them."""
+_MOST_CLASSES = 10_000
+"""Class names beyond this number are not listed."""
 _MOST_FIELDS = 200
 
 
 def overview(catalogue: Catalogue) -> dict[str, Any]:
     """The title, numbers, splits, classes, joints and views of a store, for JSON."""
-    store, classes = catalogue.store, catalogue.class_names
+    store, splits, classes = catalogue.store, catalogue.splits, catalogue.class_names
     return {
         "title": shorten(store.path.name),
         "digest": catalogue.digest,
         "videos": len(catalogue),
         "form": catalogue.form,
         "dimensions": catalogue.dimensions,
-        "splits": [{"name": title, "videos": int(catalogue.split(title).sum())} for title in catalogue.splits],
-        "classes": None if classes is None else [shorten(name) for name in classes[:MOST_CLASSES]],
+        "splits": [{"name": title, "videos": int(splits.mask(title).sum())} for title in splits.titles],
+        "classes": None if classes is None else [shorten(name) for name in classes[:_MOST_CLASSES]],
         "labels": _count_labels(catalogue),
         "joints": None if catalogue.layout is None else describe_layout(catalogue.layout),
         "views": list(_views(catalogue)),
         "persons_max": _most_persons(catalogue),
         "frames_max": int(max(catalogue.frames.max(initial=0), 0)),
         "fields": _fields(catalogue),
-        "note": catalogue.damage,
+        "note": splits.damage,
     }
 
 
@@ -50,14 +54,14 @@ def describe_layout(layout: JointLayout) -> dict[str, Any]:
 def _count_labels(catalogue: Catalogue) -> list[dict[str, Any]] | None:
     """The videos per label, ascending; None if there are too many labels. A video counts for each of its labels."""
     values, codes = catalogue.labels
-    if len(values) > MOST_LABELS:
+    if len(values) > _MOST_LABELS:
         return None
     videos: dict[Any, int] = {}
     counts = np.bincount(codes[codes != NONE], minlength=len(values)).tolist()
     for value, count in zip(values, counts, strict=True):
         for label in dict.fromkeys(value if isinstance(value, tuple) else (value,)):
             videos[label] = videos.get(label, 0) + count
-    if len(videos) > MOST_LABELS:
+    if len(videos) > _MOST_LABELS:
         return None
     ordered = sorted(
         videos, key=lambda label: (isinstance(label, str), label if isinstance(label, int) else str(label))
