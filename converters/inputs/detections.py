@@ -7,14 +7,15 @@ are kept in temporary files that have no name and are mapped, so they take no me
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal, NamedTuple, NoReturn, TypeAlias, get_args
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal, NoReturn, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from converters.inputs.field_rows import Form, Rows, form_of
-from converters.inputs.number_rows import as_rows
+from converters.inputs.number_rows import NUMBERS, as_rows, require_numbers
+from converters.inputs.pixels import Pixels, Size
 from skelstore.errors import SourceError
 from skelstore.format.schema import Annotation
 from skelstore.wording import counted, shown
@@ -28,18 +29,7 @@ NO_TRACK = -1
 
 _BLOCK = 256
 """Rows that are checked and converted together: few enough for the lists of numbers to stay in the cache of a core."""
-_FRACTIONS = (-1.0, 2.0)
-"""Coordinates in this range may be fractions of the image: estimates reach a little beyond it. In pixels, all joints
-would be in its corner."""
 _MOST_FRAME = 2**31 - 2
-_NUMBERS = {int, float}
-
-
-class Size(NamedTuple):
-    """The size of the image in pixels."""
-
-    height: int
-    width: int
 
 
 class Detections:
@@ -47,10 +37,10 @@ class Detections:
 
     ``where`` is the name of the clip for messages, ``joints`` V if it is known, ``size`` that of the image, and
     ``other_size`` the one to use if the file states none (``state_size``). Unless ``scores_persons``, means of the
-    scores of joints are not counted. ``fractions`` says whether x and y are
-    fractions of the image, which are scaled to pixels; if it is None, that is recognised from the first joints.
-    ``first_frame`` is the number of the first frame, 0 or 1; by default the smallest number that occurs, if it is 0 or
-    1, else 0. ``names`` are those that the file gives the lists of joints and of their scores, for messages.
+    scores of joints are not counted. ``fractions`` says whether x and y are fractions of the image, which are scaled to
+    pixels; if it is None, that is recognised from the first joints. ``first_frame`` is the number of the first frame, 0
+    or 1; by default the smallest number that occurs, if it is 0 or 1, else 0. ``names`` are those that the file gives
+    the lists of joints and of their scores, for messages.
     """
 
     def __init__(
@@ -68,13 +58,10 @@ class Detections:
     ) -> None:
         self._where = where
         self._given_size = size
-        self._size = size or other_size
         self._dtype = np.dtype(dtype)
         self._first_frame = first_frame
-        self._fractions = fractions
-        self._recognise = fractions is None
+        self._pixels = Pixels(where, fractions, size or other_size)
         self._scores_persons = scores_persons
-        self._points = [0, 0]  # those that may be fractions, and all
         self._joints = joints
         self._frames = array("i")
         self._tracks = array("i")
@@ -124,7 +111,7 @@ class Detections:
         if is_split is not self._is_split:
             self._flush()
             self._is_split = is_split
-        row = keypoint if type(keypoint) is list else self.numbers(keypoint, place, self._names[0])
+        row = keypoint if type(keypoint) is list else self._numbers(keypoint, place, self._names[0])
         width = 2 if is_split else 3
         if self._joints is None:
             self._joints = len(row) // width
@@ -137,7 +124,7 @@ class Detections:
         if score is None:
             score = float("nan")
             self._mean_scores += 1
-        elif type(score) not in _NUMBERS:
+        elif type(score) not in NUMBERS:
             raise SourceError(f"{self._where}: {place}: the score is {shown(score)}; expected a number")
         if track is None:
             track = NO_TRACK
@@ -196,7 +183,7 @@ class Detections:
 
     def state_size(self, size: Size) -> None:
         """The size of the image that the file states, before the first detection is added."""
-        self._size = self._given_size or size
+        self._pixels.size = self._given_size or size
 
     def see_frame(self, frame: int) -> None:
         """Say that the clip has a frame of this number, perhaps without persons. ``add`` needs no such call."""
@@ -213,18 +200,6 @@ class Detections:
         if len(self._dropped) < 100:
             self._dropped.update(name[:80] for name in names)
 
-    def numbers(self, values: object, place: str, name: str = "") -> Sequence[float]:
-        """The list, if it has nothing but numbers. Raises SourceError, with the place and the name of the field, for
-        anything else.
-        """
-        if type(values) is list and _NUMBERS.issuperset(map(type, values)):
-            return values
-        place = f"{place}.{name}" if name else place
-        if type(values) is not list:
-            raise SourceError(f"{self._where}: {place} is {shown(values)}; expected a list of numbers")
-        at, value = next((i, value) for i, value in enumerate(values) if type(value) not in _NUMBERS)
-        raise SourceError(f"{self._where}: {place}[{at}] is {shown(value)}; expected a number")
-
     def __len__(self) -> int:
         return len(self._frames)
 
@@ -237,7 +212,7 @@ class Detections:
         anything was.
         """
         self._flush()
-        self._check_fractions()
+        self._pixels.check()
         frames = np.frombuffer(self._frames, np.int32) if len(self) else np.zeros(0, np.int32)
         for frame in (frames.min(), frames.max()) if len(self) else ():
             self.see_frame(int(frame))
@@ -246,8 +221,9 @@ class Detections:
         ordered = frames if order is None else frames[order]
         last = self._seen[1] - first + 1 if self._seen else 0
         annotation: Annotation = {}
-        if self._size is not None:
-            annotation |= {"img_shape": tuple(self._size), "original_shape": tuple(self._size)}
+        if self._pixels.size is not None:
+            shape = tuple(self._pixels.size)
+            annotation |= {"img_shape": shape, "original_shape": shape}
         annotation["total_frames"] = last if total_frames is None else max(last, total_frames)
         joints = self._joints or 0
         if len(self):
@@ -259,7 +235,9 @@ class Detections:
         if self._tracked:
             tracks = np.array(self._tracks, np.int32)
             annotation["track"] = tracks if order is None else tracks[order]
-        annotation |= {name: rows.finish(order) for name, rows in self._padded()}
+        for name, rows in sorted(self._rows.items()):  # the further fields
+            rows.pad(len(self))
+            annotation[name] = rows.finish(order)
         annotation["first_frame"] = first
         if self._empty:
             annotation["empty_persons"] = self._empty
@@ -269,14 +247,8 @@ class Detections:
             annotation["not_kept"] = ", ".join(sorted(self._dropped))
         return annotation
 
-    def _padded(self) -> Iterator[tuple[str, Rows]]:
-        """The further fields, each with a row per detection."""
-        for name, rows in sorted(self._rows.items()):
-            rows.pad(len(self))
-            yield name, rows
-
     def _add_field(self, name: str, values: object, place: str) -> None:
-        row = values if type(values) is list else self.numbers(values, place, name)
+        row = values if type(values) is list else self._numbers(values, place, name)
         form = self._forms.get(name)
         if form is None:
             form = self._forms[name] = form_of(name, len(row))
@@ -318,7 +290,7 @@ class Detections:
         each with the detections that they are of.
         """
         count = len(points)
-        self._find_fractions(points)
+        self._pixels.see(points)
         with np.errstate(over="ignore"):
             scores = np.where(np.isnan(given), points[..., 2].mean(axis=1), given).astype(np.float32)
         self._require_finite(scores, "", "the score")
@@ -335,32 +307,39 @@ class Detections:
             self._rows[name].pad(self._stored)
         block = np.zeros((count, *form.trailing), self._dtype)
         with np.errstate(over="ignore"):
-            block[at] = self._in_pixels(form, values.reshape(-1, *form.trailing))
+            block[at] = self._pixels.scale(form, values.reshape(-1, *form.trailing))
         self._require_finite(block.reshape(len(block), -1), "" if name == "keypoint" else f".{name}", "a coordinate")
         self._rows[name].pad(self._stored)
         self._rows[name].append(block)
 
     def _as_array(self, lists: Sequence[Sequence[float]], places: Sequence[str], name: str) -> NDArray[np.float64]:
-        """Lists of the same length, of the detections at these places, as an array. Raises as ``numbers`` does."""
+        """Lists of the same length, of the detections at these places, as an array.
+
+        Raises SourceError if they have anything but numbers.
+        """
         rows = as_rows(lists)
         if rows is not None:
             return rows
         for values, place in zip(lists, places, strict=True):
-            self.numbers(values, place, name)
+            self._numbers(values, place, name)
         raise SourceError(
             f"{self._where}: near {places[0]}{name and '.'}{name} there is a number beyond float64; expected pixels"
         )
 
+    def _numbers(self, values: object, place: str, name: str) -> Sequence[float]:
+        """The list of a field at a place, if it has nothing but numbers. Raises SourceError if not."""
+        return require_numbers(values, f"{self._where}: {place}{name and '.'}{name}")
+
     def _refuse_width(self, place: str, row: Sequence[float], width: int) -> NoReturn:
         name, joints = self._names[0], self._joints or 0
-        self.numbers(row, place, name)
+        self._numbers(row, place, name)
         raise SourceError(
             f"{self._where}: {place} has {len(row):,} numbers of joints; expected {width * joints:,}, "
             f"{'x and y' if width == 2 else 'x, y and score'} of {joints} joints, as in the first detection"
         )
 
     def _refuse_scores(self, place: str, row: Sequence[float], scores: object) -> NoReturn:
-        found = self.numbers(scores, place, self._names[1])
+        found = self._numbers(scores, place, self._names[1])
         raise SourceError(
             f"{self._where}: {place} has {counted(len(row), 'coordinate')} and {counted(len(found), 'score')}; "
             "expected x and y for each score"
@@ -373,50 +352,6 @@ class Detections:
             raise SourceError(
                 f"{self._where}: {place}{name}: {what} is beyond {block.dtype}; expected pixels, and scores near 0 to 1"
             )
-
-    def _find_fractions(self, points: NDArray[np.float64]) -> None:
-        """Decide from the first joints that were found whether x and y are fractions, and count how many may be."""
-        found = points[..., :2].any(axis=2)
-        low, high = _FRACTIONS
-        small = ((points[..., :2] >= low) & (points[..., :2] <= high)).all(axis=2) & found
-        self._points[0] += int(np.count_nonzero(small))
-        self._points[1] += int(np.count_nonzero(found))
-        if self._fractions is None and self._points[1]:
-            self._fractions = self._mostly_small
-            if self._fractions and 4 * np.count_nonzero((points[..., :2] < 0).any(axis=2)) > self._points[1]:
-                raise SourceError(
-                    f"{self._where}: x and y look like fractions from the middle of the image (-1 to 1); expected "
-                    "pixels, or fractions from its upper left corner (0 to 1)"
-                )
-        if self._fractions and self._size is None:
-            largest = float(np.abs(points[..., :2]).max(initial=0))
-            raise SourceError(
-                f"{self._where}: x and y are fractions of the image (up to {largest:.4g}), whose size is not in the "
-                "file: give it, as --size HEIGHTxWIDTH (such as --size 1080x1920) or as height and width in a --table"
-            )
-
-    @property
-    def _mostly_small(self) -> bool:
-        return 10 * self._points[0] >= 9 * self._points[1]
-
-    def _check_fractions(self) -> None:
-        """Raise SourceError if all joints together do not confirm what was recognised from the first ones."""
-        if not self._recognise or self._fractions is None:
-            return
-        small, found = self._points
-        if not self._mostly_small if self._fractions else 2 * small >= found:
-            raise SourceError(
-                f"{self._where}: {small:,} of {found:,} joints may be fractions of the image, the "
-                "others are pixels; expected one of the two in a clip"
-            )
-
-    def _in_pixels(self, form: Form, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        if self._fractions and self._size is not None and form.scaled:
-            height, width = self._size
-            values = values.copy()
-            values[..., form.scaled[0] :: form.scaled[2]] *= width
-            values[..., form.scaled[1] :: form.scaled[2]] *= height
-        return values
 
     def _find_first(self) -> int:
         """The number of the first frame."""

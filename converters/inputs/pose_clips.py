@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from converters.inputs.clip_files import ClipFiles, FrameFile, group_frames
-from converters.inputs.detections import DTYPES, Detections, Dtype, Size
+from converters.inputs.detections import DTYPES, Detections, Dtype
 from converters.inputs.listing import Entry, ListedFiles, Listing, Video, list_videos
+from converters.inputs.pixels import Size
 from converters.inputs.video_table import refuse
 from skelstore.errors import SourceError
 from skelstore.format.schema import Annotation, Origin

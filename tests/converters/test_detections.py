@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from converters.inputs import detections as module
 from converters.inputs import field_rows
-from converters.inputs.detections import Detections, Size
+from converters.inputs.detections import Detections
+from converters.inputs.pixels import Size
 from skelstore.errors import SourceError
 from tests.support.exact import assert_exact
 from tests.support.pose_tools import Found, annotation_of, triples

@@ -23,6 +23,7 @@ from converters.inputs.clip_files import read_chunks
 from converters.inputs.detections import Detections
 from converters.inputs.json_elements import begins_like_json, elements
 from converters.inputs.listing import Entry, Listing, Video
+from converters.inputs.number_rows import require_numbers
 from converters.inputs.pose_clips import PoseClips
 from converters.inputs.table_limits import MOST_ROWS
 from skelstore.errors import SourceError
@@ -227,7 +228,7 @@ class KineticsSkeletonFiles(PoseClips):
             detections.leave_out()
             return
         if type(scores) is not list:
-            detections.numbers(scores, place, "score")
+            require_numbers(scores, f"{where}: {place}.score")
         detections.add(place, frame, pose, joint_scores=scores)
 
 

@@ -21,10 +21,11 @@ from numpy.typing import NDArray
 from converters.dialects.dialect import POSE_OPTIONS, Dialect, recorded_pose_options
 from converters.inputs.candidate import Candidate
 from converters.inputs.clip_files import FrameFile
-from converters.inputs.detections import Detections, Size
+from converters.inputs.detections import Detections
 from converters.inputs.json_elements import begins_like_json
 from converters.inputs.json_values import MOST_ELEMENT, parse_all
 from converters.inputs.listing import Entry
+from converters.inputs.pixels import Size
 from converters.inputs.pose_clips import FrameClips
 from skelstore.errors import SourceError
 from skelstore.joints import LAYOUTS

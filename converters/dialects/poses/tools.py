@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from converters.dialects.dialect import POSE_OPTIONS, Dialect, recorded_pose_options
 from converters.inputs.candidate import Candidate
 from converters.inputs.clip_files import is_zip
-from converters.inputs.detections import Detections, Size
+from converters.inputs.detections import Detections
 from converters.inputs.listing import Entry, Video
+from converters.inputs.pixels import Size
 from converters.inputs.pose_clips import PoseClips
 from converters.inputs.video_table import refuse
 from skelstore.errors import SourceError

@@ -14,9 +14,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from converters.inputs.detections import Size
 from converters.inputs.json_elements import Element, runs
 from converters.inputs.json_values import parse
+from converters.inputs.pixels import Size
 from skelstore.errors import SourceError
 from skelstore.format.values import is_utf8
 from skelstore.wording import counted, kind_of, shown

@@ -28,6 +28,7 @@ from converters.inputs.candidate import Candidate
 from converters.inputs.detections import Detections
 from converters.inputs.json_values import parse_all
 from converters.inputs.listing import Entry
+from converters.inputs.number_rows import require_numbers
 from converters.inputs.pose_clips import PoseClips
 from converters.inputs.video_table import refuse
 from skelstore.errors import SourceError
@@ -216,7 +217,7 @@ def _add(where: str, place: str, frame: int, annotation: Any, detections: Detect
         detections.not_kept(annotation.keys() - KEYS)
     row = _flat(where, place, annotation.get("keypoints"))
     if not any(row):
-        detections.numbers(row, f"{place}.keypoints")
+        require_numbers(row, f"{where}: {place}.keypoints")
         detections.leave_out()
         return
     fields: dict[str, object] = {"box": _box(where, place, annotation.get("bbox"))}
