@@ -157,8 +157,8 @@ def run_drawing(sizes: Sizes, folder: Path) -> Iterator[Result]:
 
 def run_remote(sizes: Sizes, folder: Path) -> Iterator[Result]:
     sets = {
-        "K400-like": Synthetic("kinetics", 2 * sizes.kinetics, folder),
-        "NTU-like": Synthetic("ntu", sizes.ntu, folder),
+        "K400-like": Synthetic("kinetics", 4 * sizes.kinetics, folder),
+        "NTU-like": Synthetic("ntu", 3 * sizes.ntu, folder),  # as many videos as NTU RGB+D has
     }
     contents = Synthetic("contents", sizes.contents, folder)
     small = Synthetic("ntu", max(sizes.ntu // 10, 30), folder)

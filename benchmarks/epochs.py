@@ -27,8 +27,8 @@ from skelstore.sampling import EpochSampler
 from skelstore.train.selection import shard_numbers
 
 BATCH = 32
-WINDOW = 2
-"""Neighbouring shards of a window: 128 MB of the largest array."""
+WINDOW = 1
+"""Shards of a window: 64 MB of the largest array before compression."""
 WORKERS = 2
 LATER_EPOCHS = 3
 LOOKS = 4
