@@ -112,12 +112,18 @@ def _this_process() -> _Process:
 
 
 def close_connections() -> None:
-    """Close the connections of this process that no request uses, and end its idle threads; both are made again."""
-    global _process
-    old, _process = _this_process(), _Process()
-    if old.threads is not None:
-        old.threads.shutdown()
-    for pool in old.pools.values():
+    """Close the connections of this process that no request uses, and end its idle threads; both are made again.
+
+    Requests in those threads end first: one that has not begun yet would open a connection after all were closed.
+    """
+    process = _this_process()
+    with process.lock:
+        threads, process.threads = process.threads, None
+    if threads is not None:
+        threads.shutdown()
+    with process.lock:
+        pools, process.pools = process.pools, {}
+    for pool in pools.values():
         pool.clear()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import multiprocessing
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,8 +20,10 @@ pytest.importorskip("urllib3", reason="urllib3 (skelstore[remote]) is not instal
 
 from skelstore.remote import retries, transport
 from skelstore.remote.s3 import Bucket
+from skelstore.remote.services import service_of
 from skelstore.remote.url import parse_url
 from tests.support.http_server import Fault, Served, serving
+from tests.support.leaks import leaks, open_files
 
 SECRETS = "?token=hidden"
 
@@ -135,6 +138,28 @@ def test_a_server_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     ):
         skelstore.open("http://me:secret@127.0.0.1:1/s.zarr?token=secret")
     transport.close_connections()
+
+
+def test_closing_connections_waits_for_a_request_that_has_not_begun(server: Served) -> None:
+    """As the manifest, which is requested beside a root that does not exist: a busy machine starts its thread late."""
+    before = open_files()
+    begun, go = threading.Event(), threading.Event()
+    web = service_of(parse_url(f"{server.url}/s.zarr"))
+
+    def request() -> None:
+        begun.set()
+        go.wait()
+        web.send("HEAD", "manifest.json")
+
+    transport.start(request)
+    begun.wait()
+    closing = threading.Thread(target=transport.close_connections)
+    closing.start()
+    time.sleep(0.05)
+    go.set()
+    closing.join()
+    assert server.count("manifest") == 1
+    assert leaks(open_files, before) == []
 
 
 def test_a_cache_that_cannot_be_written(server: Served, tmp_path: Path) -> None:
