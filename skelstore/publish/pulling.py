@@ -128,8 +128,7 @@ def _fill(source: RemoteStore, key: str, entry: FileEntry, path: Path, transfer:
         counted = begun
         while counted < entry.size:
             stop = min(counted + _PIECE_BYTES, entry.size)
-            # Nothing is counted by ``seen``: it ends the request after the transfer was stopped.
-            part = source.service.read_range(key, counted, stop, take, fresh=fresh, seen=lambda _: transfer.count(0))
+            part = source.service.read_range(key, counted, stop, take, fresh=fresh)
             if part.total != entry.size or part.data == b"":
                 raise _OtherSizeError
             if part.data is None:  # it was sent whole

@@ -25,6 +25,7 @@ from skelstore.remote.fetching import PATIENCE, Fetcher
 from skelstore.remote.locks import try_lock
 from skelstore.remote.ranges import plan_pieces
 from skelstore.remote.services import service_of
+from skelstore.remote.stopping import Group
 from skelstore.remote.tables import TableCopy
 from skelstore.remote.transport import CONNECTIONS, run_together, start
 from skelstore.remote.url import Url
@@ -86,10 +87,16 @@ class RemoteFiles(StoreFiles):
     def read_all(self, key: str, limit: int) -> bytes:
         if key != ROOT_KEY:
             return self._collect(key, limit)
+        group, beside = Group(), []
         if self._early is None and not self.cache.tables_path(self._url).is_dir():
             # Nothing of this store is in the cache, so its manifest will be needed next.
-            self._early = start(partial(self._collect, MANIFEST_KEY, limit, first_only=True))
-        self._root_bytes = self._collect(key, limit)
+            self._early = start(partial(self._collect, MANIFEST_KEY, limit, first_only=True), group=group)
+            beside.append(self._early)
+        try:
+            self._root_bytes = self._collect(key, limit)
+        except BaseException:
+            group.stop(beside)
+            raise
         return self._root_bytes
 
     def copy(self, key: str, size: int, crc32c: int) -> Path:

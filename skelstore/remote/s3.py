@@ -22,6 +22,7 @@ from xml.sax.saxutils import escape
 from skelstore.errors import MissingPackageError, RemoteError
 from skelstore.remote.objects import TAKEN, ObjectStore, Stored, decode_crc32c, encode_crc32c, list_query
 from skelstore.remote.ranges import plan_pieces
+from skelstore.remote.stopping import unstopped
 from skelstore.remote.transfers import Content, Digests, Transfer
 from skelstore.remote.transport import SUCCESS, Answer, Request, discard, send
 from skelstore.remote.url import Url
@@ -31,6 +32,9 @@ T = TypeVar("T")
 PART_BYTES = 64 << 20
 """A file of more than twice this size is sent in parts of this size, so that what fails is repeated for one part. A
 shard mostly has this size, and is sent in one request. S3 takes at most 10,000 parts, and 5 GiB in one request."""
+
+_ABORT_SECONDS = 1.0
+"""How long to wait for the answer to a request that removes parts."""
 
 _NAMESPACE = 'xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'
 _UPLOAD = re.compile(rb"<UploadId>([^<]{1,2000})</UploadId>")
@@ -211,8 +215,7 @@ class Bucket(ObjectStore):
                 for number, piece in enumerate(plan_pieces(content.size, most=PART_BYTES), 1)
             ]
         except BaseException:
-            with suppress(Exception):
-                self._send("DELETE", key, f"?{upload}", {})
+            self._abort_upload(key, upload)
             raise
         condition = {"If-None-Match": "*"} if absent else {}
         document = f"<CompleteMultipartUpload {_NAMESPACE}>{''.join(parts)}</CompleteMultipartUpload>".encode()
@@ -225,6 +228,11 @@ class Bucket(ObjectStore):
         if (answer.status == 404 or b"<Error>" in answer.value) and self.stored(key) != Stored(content.size, total):
             raise RemoteError(f"{self.root / key}: the server could not join the parts of the file: try again")
         return True
+
+    def _abort_upload(self, key: str, upload: str) -> None:
+        """Remove the parts that were sent, unless the server takes long: the command may have been interrupted."""
+        with suppress(Exception), unstopped():
+            send(lambda: self._request("DELETE", key, f"?{upload}", {}), tries=1, seconds=_ABORT_SECONDS)
 
     def _put_part(
         self, key: str, content: Content, piece: tuple[int, int], number: int, upload: str, transfer: Transfer | None

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 import threading
-import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, NamedTuple, TypeVar
@@ -25,6 +24,7 @@ from skelstore.errors import (
     StoreNotFoundError,
 )
 from skelstore.remote.retries import BUSY, LONGEST_PAUSE, TEMPORARY, TRIES, pause_before, retry_after
+from skelstore.remote.stopping import Group, call_in, hold, pause, refuse_cut_off
 from skelstore.wording import counted, shown
 
 try:
@@ -69,6 +69,35 @@ class Answer(NamedTuple):
     value: Any
 
 
+class _Stoppable:
+    """A connection whose socket is known to the group of the thread that uses it."""
+
+    def connect(self) -> None:
+        super().connect()  # type: ignore[misc]
+        hold(self.sock)  # type: ignore[attr-defined]
+
+    def request(self, *arguments: Any, **options: Any) -> None:
+        if self.sock is not None:  # type: ignore[attr-defined]
+            hold(self.sock)  # type: ignore[attr-defined]
+        super().request(*arguments, **options)  # type: ignore[misc]
+
+
+class _HttpConnection(_Stoppable, urllib3.HTTPConnectionPool.ConnectionCls):  # type: ignore[misc]
+    pass
+
+
+class _HttpsConnection(_Stoppable, urllib3.HTTPSConnectionPool.ConnectionCls):  # type: ignore[misc]
+    pass
+
+
+class _HttpPool(urllib3.HTTPConnectionPool):  # type: ignore[misc]
+    ConnectionCls = _HttpConnection
+
+
+class _HttpsPool(urllib3.HTTPSConnectionPool):  # type: ignore[misc]
+    ConnectionCls = _HttpsConnection
+
+
 class _Process:
     """What belongs to one process: its connections and threads."""
 
@@ -90,7 +119,9 @@ class _Process:
                 bundle = os.environ.get("AWS_CA_BUNDLE") or os.environ.get("REQUESTS_CA_BUNDLE")
                 if bundle:
                     options["ca_certs"] = bundle
-                self.pools[proxy] = urllib3.ProxyManager(proxy, **options) if proxy else urllib3.PoolManager(**options)
+                manager = urllib3.ProxyManager(proxy, **options) if proxy else urllib3.PoolManager(**options)
+                manager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
+                self.pools[proxy] = manager
             return self.pools[proxy]
 
     def executor(self) -> ThreadPoolExecutor:
@@ -127,20 +158,29 @@ def close_connections() -> None:
         pool.clear()
 
 
-def start(function: Callable[..., T], *arguments: Any) -> Future[T]:
-    """Call a function in a thread of this process."""
-    return _this_process().executor().submit(function, *arguments)
+def start(function: Callable[..., T], *arguments: Any, group: Group | None = None) -> Future[T]:
+    """Call a function in a thread of this process; its requests belong to ``group``."""
+    return _this_process().executor().submit(call_in, group, function, *arguments)
 
 
 def run_together(calls: Iterable[Callable[[], T]]) -> list[T]:
-    """Call one or more functions at once, the last one in this thread; wait for all, then raise an error if one did."""
+    """Call one or more functions at once, the last one in this thread; wait for all, then raise an error if one did.
+
+    After an interrupt they are stopped.
+    """
     *others, last = calls
-    futures = [start(call) for call in others]
+    group = Group()
+    futures: list[Future[T]] = []
     try:
-        final = [last()]
-    finally:
+        futures += (start(call, group=group) for call in others)
+        final = last()
         wait(futures)
-    return [future.result() for future in futures] + final
+    except BaseException as error:
+        if not isinstance(error, Exception):
+            group.stop(futures)
+        wait(futures)
+        raise
+    return [*(future.result() for future in futures), final]
 
 
 SUCCESS = frozenset((200, 201, 204, 206))
@@ -153,23 +193,25 @@ def send(
     *,
     accept: frozenset[int] = SUCCESS,
     tries: int = TRIES,
+    seconds: float | None = None,
 ) -> Answer:
     """Send a request until it succeeds or ``tries`` are used up; redirects are followed.
 
     ``request`` makes it anew for each attempt, since signatures expire. ``consume`` is called with the response while
     its body streams, and again from the beginning if that breaks off; without it, the value is the whole body. A status
-    in ``accept`` is no error.
+    in ``accept`` is no error. ``seconds`` stands in for ``READ_SECONDS``.
 
-    Raises RemoteAccessError (401, 403), RemoteBusyError (429, 503), StoreNotFoundError (404, 410), RemoteError.
+    Raises RemoteAccessError (401, 403), RemoteBusyError (429, 503), StoreNotFoundError (404, 410), RemoteError; and
+    StoppedError if the group of this thread was stopped.
     """
     asked: float | None = None
     reason = ""
     for attempt in range(1, tries + 1):
         if attempt > 1:
-            time.sleep(pause_before(attempt, asked))
+            pause(pause_before(attempt, asked))
         asked, made = None, request()
         try:
-            response = _follow(made)
+            response = _follow(made, READ_SECONDS if seconds is None else seconds)
         except (urllib3.exceptions.HTTPError, OSError) as error:
             if isinstance(error, SkelstoreError):
                 raise
@@ -177,7 +219,9 @@ def send(
             continue
         try:
             if response.status in accept:
-                return Answer(response.status, response.headers, (consume or _whole)(response))
+                value = (consume or _whole)(response)
+                refuse_cut_off()
+                return Answer(response.status, response.headers, value)
             detail = _detail(response)
         except (urllib3.exceptions.HTTPError, TruncatedError) as error:
             _drop(response)
@@ -231,7 +275,7 @@ def _drop(response: Any) -> None:
     response.release_conn()
 
 
-def _follow(request: Request) -> Any:
+def _follow(request: Request, seconds: float) -> Any:
     """The response to a request, after redirects. Only the host that was asked gets credentials."""
     address, headers = request.address, dict(request.headers)
     headers.setdefault("Accept-Encoding", "identity")
@@ -251,7 +295,7 @@ def _follow(request: Request) -> Any:
                 decode_content=False,
                 redirect=False,
                 retries=False,
-                timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS),
+                timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=seconds),
             )
         )
         location = response.headers.get("Location")

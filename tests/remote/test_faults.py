@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import multiprocessing
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from tests.support.exact import assert_exact
 
 pytest.importorskip("urllib3", reason="urllib3 (skelstore[remote]) is not installed")
 
-from skelstore.remote import retries, transport
+from skelstore.remote import retries, stopping, transport
 from skelstore.remote.s3 import Bucket
 from skelstore.remote.services import service_of
 from skelstore.remote.url import parse_url
@@ -138,6 +139,46 @@ def test_a_server_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     ):
         skelstore.open("http://me:secret@127.0.0.1:1/s.zarr?token=secret")
     transport.close_connections()
+
+
+def _stall(listener: socket.socket, head: bytes, stalled: threading.Event) -> None:
+    """Accept one connection, answer its request with some bytes, and wait until it is closed."""
+    connection, _ = listener.accept()
+    with connection:
+        connection.recv(1 << 16)
+        connection.sendall(head)
+        stalled.set()
+        while connection.recv(1 << 16):
+            pass
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"",
+        b"HTTP/1.1 200 OK\r\nContent-Len",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n1234",
+        b"HTTP/1.0 200 OK\r\n\r\n1234",
+        b"HTTP/1.1 503 Busy\r\nRetry-After: 50\r\nContent-Length: 0\r\n\r\n",
+    ],
+)
+def test_what_is_stopped_waits_for_nothing(head: bytes) -> None:
+    """Neither for an answer, the rest of one, nor the time to try again; and nothing is tried again."""
+    stalled, group = threading.Event(), stopping.Group()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=_stall, args=(listener, head, stalled))
+        thread.start()
+        web = service_of(parse_url(f"http://127.0.0.1:{listener.getsockname()[1]}/s.zarr"))
+        future = transport.start(web.send, "GET", "zarr.json", group=group)
+        assert stalled.wait(10)
+        time.sleep(0.05)  # the answer arrives
+        group.stop([future])
+        with pytest.raises(stopping.StoppedError):
+            future.result(0)
+        with pytest.raises(stopping.StoppedError):
+            transport.start(web.send, "GET", "zarr.json", group=group).result(10)
+        transport.close_connections()
+        thread.join()
 
 
 def test_closing_connections_waits_for_a_request_that_has_not_begun(server: Served) -> None:
