@@ -25,7 +25,7 @@ from skelstore.remote.ranges import plan_pieces
 from skelstore.remote.stopping import unstopped
 from skelstore.remote.transfers import Content, Digests, Transfer
 from skelstore.remote.transport import SUCCESS, Answer, Request, discard, send
-from skelstore.remote.url import Url
+from skelstore.remote.url import Url, parse_endpoint
 
 T = TypeVar("T")
 
@@ -108,7 +108,7 @@ class Bucket(ObjectStore):
             return ""
         for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"):
             if os.environ.get(name):
-                return os.environ[name].rstrip("/")
+                return parse_endpoint(os.environ[name], name)
         session = self._session
         from botocore.exceptions import BotoCoreError
 
@@ -119,7 +119,8 @@ class Bucket(ObjectStore):
         services = self._session.full_config.get("services", {}).get(config.get("services", ""), {})
         nested = services.get("s3", {})
         found = nested.get("endpoint_url") if isinstance(nested, dict) else None
-        return str(found or config.get("endpoint_url") or "").rstrip("/")
+        endpoint = str(found or config.get("endpoint_url") or "")
+        return parse_endpoint(endpoint, "endpoint_url in the configuration of AWS") if endpoint else ""
 
     @property
     def _base(self) -> str:

@@ -212,9 +212,14 @@ def send(
         asked, made = None, request()
         try:
             response = _follow(made, READ_SECONDS if seconds is None else seconds)
+        except SkelstoreError:
+            raise
+        except ValueError:  # its text may have credentials
+            raise RemoteError(
+                f"{made.place}: its address or the credentials are in a form that HTTP does not allow: check the URL, "
+                "and the environment variables of the service and of the proxy"
+            ) from None
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            if isinstance(error, SkelstoreError):
-                raise
             reason = _trouble(error)
             continue
         try:
@@ -302,11 +307,15 @@ def _follow(request: Request, seconds: float) -> Any:
         if response.status not in _REDIRECTS or location is None:
             return response
         discard(response)
-        target = urljoin(address, location)
-        old, new = urlsplit(address), urlsplit(target)
+        try:
+            target = urljoin(address, location)
+            old, new = urlsplit(address), urlsplit(target)
+        except ValueError:
+            raise RemoteError(f"{request.place}: the server redirects to what is no address") from None
         if new.scheme not in ("http", "https") or (old.scheme == "https" and new.scheme == "http"):
-            host = shown(f"{new.scheme}://{new.hostname}")
-            raise RemoteError(f"{request.place}: the server redirects to {host}; expected an address with {old.scheme}")
+            raise RemoteError(
+                f"{request.place}: the server redirects to an address with {shown(new.scheme)}; expected {old.scheme}"
+            )
         if (old.scheme, old.netloc) != (new.scheme, new.netloc):
             headers = {name: value for name, value in headers.items() if not _is_secret(name)}
         address = target

@@ -131,6 +131,21 @@ def test_redirects_are_followed_and_get_no_credentials(made: Path, server: Serve
         assert all("Authorization" in seen.headers for seen in server.seen)
 
 
+@pytest.mark.parametrize(
+    ("location", "found"),
+    [
+        ("http://[secret", "redirects to what is no address"),
+        ("file:///secret", "redirects to an address with 'file'; expected http"),
+        ("http://host:secret/", "in a form that HTTP does not allow"),
+    ],
+)
+def test_a_redirect_to_nowhere(server: Served, location: str, found: str) -> None:
+    server.faults.append(Fault("/zarr.json", "redirect", 1, {"Location": location}))
+    with pytest.raises(RemoteError, match=found) as caught:
+        _read(server)
+    assert "secret" not in str(caught.value)
+
+
 def test_a_server_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SKELSTORE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(retries, "FIRST_PAUSE", 0.001)
