@@ -291,24 +291,27 @@ class Bucket(ObjectStore):
 
     def _in_region(self, call: Callable[[], T]) -> T:
         """Call a function, and again if it fails because the region of the bucket was not known."""
+        if self._endpoint:
+            return call()
+        before = self.region
         try:
             return call()
         except RemoteError:
-            if not self._find_region():
+            if not self._asked_region:
+                self._find_region()
+            if self.region == before:
                 raise
             return call()
 
-    def _find_region(self) -> bool:
-        """Ask AWS once for the region of the bucket, since it refuses requests to others. Whether it was wrong."""
-        if self._endpoint or self._asked_region:
-            return False
-        self._asked_region = True
-        before = self.region
+    def _find_region(self) -> None:
+        """Ask AWS for the region of the bucket, since it refuses requests to others. Threads may do so at once."""
         accept = frozenset((200, 301, 307, 400, 403, 404))
-        answer = send(lambda: Request("HEAD", f"{self._base}/", {}, self.root), discard, accept=accept)
-        self._region = answer.headers.get("x-amz-bucket-region", "")
-        self._signed.clear()
-        return self.region != before
+        try:
+            answer = send(lambda: Request("HEAD", f"{self._base}/", {}, self.root), discard, accept=accept)
+            self._region = answer.headers.get("x-amz-bucket-region", "")
+            self._signed.clear()
+        finally:
+            self._asked_region = True
 
     def __getstate__(self) -> Any:
         return self.root

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import multiprocessing
+import os
 import socket
 import threading
 import time
@@ -222,6 +223,26 @@ def test_a_cache_that_cannot_be_written(server: Served, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(RemoteError, match=f"the cache {tmp_path}/file cannot be used: .*; set SKELSTORE_CACHE"):
         skelstore.open(f"{server.url}/s.zarr", cache=tmp_path / "file")
+
+
+def test_a_bucket_in_another_region(server: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The root and the manifest are requested at once, and both are refused before the region is known."""
+    pytest.importorskip("botocore", reason="botocore (skelstore[remote]) is not installed")
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "b")
+    monkeypatch.setattr(Bucket, "_base", property(lambda bucket: f"{server.url}/{bucket.region}"))
+    (tmp_path / "regions" / "eu-west-1").mkdir(parents=True)
+    (tmp_path / "regions" / "eu-west-1" / "s.zarr").symlink_to(server.root / "s.zarr")
+    server.root = tmp_path / "regions"
+    server.faults.append(Fault("/us-east-1/", "301", 99, {"x-amz-bucket-region": "eu-west-1"}))
+    server.watch = lambda seen: time.sleep(0.1 * (seen.method == "HEAD"))
+    assert len(list(skelstore.open("s3://bucket/s.zarr"))) == 12
+    asked = [seen.method for seen in server.seen if "/us-east-1/" in seen.path]
+    assert asked.count("GET") == 2
+    assert 1 <= asked.count("HEAD") <= 2
 
 
 def test_a_fork_while_credentials_are_renewed(monkeypatch: pytest.MonkeyPatch) -> None:
