@@ -96,7 +96,7 @@ def _fetch(source: RemoteStore, key: str, path: Path, incoming: Path, transfer: 
         incoming.unlink()
         transfer.count(-counted)
     if source.is_replaced():
-        raise StoreReplacedError(f"{source.url} was replaced while it was fetched: fetch it again")
+        raise _replaced(source)
     raise DamageError(
         f"{source.url / key} is damaged (its size or checksum does not match the manifest), so the store has to be "
         "published again"
@@ -138,11 +138,15 @@ def _fill(source: RemoteStore, key: str, entry: FileEntry, path: Path, transfer:
         os.ftruncate(fd, 0)
     except StoreNotFoundError as error:
         if source.is_replaced():
-            raise StoreReplacedError(f"{source.url} was replaced while it was fetched: fetch it again") from error
+            raise _replaced(source) from error
         raise DamageError(f"{error}: the store is damaged, so it has to be published again") from error
     finally:
         os.close(fd)
     return counted
+
+
+def _replaced(source: RemoteStore) -> StoreReplacedError:
+    return StoreReplacedError(f"{source.url} was replaced while it was fetched: fetch it again")
 
 
 def _assemble(source: RemoteStore, part: Path, store: Path) -> None:

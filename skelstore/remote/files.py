@@ -247,11 +247,14 @@ class RemoteFiles(StoreFiles):
         """
         data = bytearray()
 
+        def refuse_beyond(size: int) -> None:
+            if size > limit:
+                raise StoreError(f"{self.root / key} has more than {limit:,} bytes, which no such file of a store has")
+
         def take(offset: int, piece: bytes) -> None:
             del data[offset:]
             data.extend(piece)
-            if len(data) > limit:
-                raise StoreError(f"{self.root / key} has more than {limit} bytes, which no such file of a store has")
+            refuse_beyond(len(data))
 
         part = self.service.read_range(key, 0, min(_FIRST_BYTES, limit + 1), take, fresh=fresh)
         if part.data is None:
@@ -259,8 +262,7 @@ class RemoteFiles(StoreFiles):
             return bytes(data)
         take(0, part.data)
         while len(data) < part.total and not first_only:
-            if part.total > limit:
-                take(limit, bytes(1))
+            refuse_beyond(part.total)
             begin = len(data)
             more = self.service.read_range(key, begin, min(begin + _FIRST_BYTES, part.total), take, fresh=fresh)
             if more.version != part.version or more.total != part.total or not more.data:

@@ -308,7 +308,7 @@ class Bucket(ObjectStore):
         accept = frozenset((200, 301, 307, 400, 403, 404))
         try:
             answer = send(lambda: Request("HEAD", f"{self._base}/", {}, self.root), discard, accept=accept)
-            self._region = answer.headers.get("x-amz-bucket-region", "")
+            self._region = answer.headers.get("x-amz-bucket-region") or self._region
             self._signed.clear()
         finally:
             self._asked_region = True

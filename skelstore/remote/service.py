@@ -10,8 +10,9 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from skelstore.errors import RemoteError
-from skelstore.remote.transport import SUCCESS, Answer, Request, TruncatedError, discard, send
+from skelstore.remote.transport import SUCCESS, Answer, Request, TruncatedError, discard, drop, send
 from skelstore.remote.url import Url
+from skelstore.wording import escape
 
 Sink = Callable[[int, bytes], None]
 """Takes pieces of a file: the offset and the bytes. A request that is repeated sends the same pieces again."""
@@ -153,8 +154,7 @@ class Service(ABC):
             kind, encoding = response.headers.get("Content-Type", ""), _encoding(response)
             if response.status == 200 or encoding:
                 head = response.read(count)
-                response.close()  # the rest is not wanted
-                response.release_conn()
+                drop(response)  # the rest is not wanted
                 stated = response.headers.get("Content-Length", "")
                 total = int(stated) if stated.isdecimal() and len(stated) < 19 else None
                 head = _decompress(head, count) if encoding else head
@@ -169,8 +169,8 @@ class Service(ABC):
         """Raise RemoteError if a file is compressed on the way."""
         if encoding:
             raise RemoteError(
-                f"{self.root / key}: the server sends it compressed ({encoding}), so its bytes cannot be addressed: "
-                "turn compression off for this file on the server"
+                f"{self.root / key}: the server sends it compressed ({escape(encoding)}), so its bytes cannot be "
+                "addressed: turn compression off for this file on the server"
             )
 
     def _partial(

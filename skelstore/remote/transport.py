@@ -25,7 +25,7 @@ from skelstore.errors import (
 )
 from skelstore.remote.retries import BUSY, LONGEST_PAUSE, TEMPORARY, TRIES, pause_before, retry_after
 from skelstore.remote.stopping import Group, call_in, hold, pause, refuse_cut_off
-from skelstore.wording import counted, shown
+from skelstore.wording import counted, escape, shown
 
 try:
     import urllib3
@@ -46,6 +46,9 @@ _REDIRECTS = frozenset((301, 302, 303, 307, 308))
 _MOST_REDIRECTS = 5
 _ERROR_BYTES = 4096
 """How much of the body of an error is looked at."""
+
+ANSWER_BYTES = 64 << 20
+"""Maximum size of an answer that is read as a whole, such as a page of a listing."""
 
 _CODE = re.compile(rb"<Code>([A-Za-z0-9]{1,60})</Code>")
 
@@ -224,16 +227,16 @@ def send(
             continue
         try:
             if response.status in accept:
-                value = (consume or _whole)(response)
+                value = _whole(response, made.place) if consume is None else consume(response)
                 refuse_cut_off()
                 return Answer(response.status, response.headers, value)
             detail = _detail(response)
         except (urllib3.exceptions.HTTPError, TruncatedError) as error:
-            _drop(response)
+            drop(response)
             reason = _trouble(error)
             continue
         except BaseException:
-            _drop(response)
+            drop(response)
             raise
         if response.status not in TEMPORARY:
             raise _refusal(made, response.status, detail)
@@ -257,8 +260,10 @@ class TruncatedError(Exception):
     """A body has fewer bytes than its header says, or than were asked for; the request is sent again."""
 
 
-def _whole(response: Any) -> bytes:
-    data: bytes = response.read()
+def _whole(response: Any, place: object) -> bytes:
+    data: bytes = response.read(ANSWER_BYTES + 1)
+    if len(data) > ANSWER_BYTES:
+        raise RemoteError(f"{place}: the answer has more than {ANSWER_BYTES:,} bytes, which is too much for one")
     response.release_conn()
     return data
 
@@ -271,10 +276,10 @@ def discard(response: Any) -> None:
             return
     except (urllib3.exceptions.HTTPError, OSError):
         pass
-    _drop(response)
+    drop(response)
 
 
-def _drop(response: Any) -> None:
+def drop(response: Any) -> None:
     """Close a connection whose answer was not read to its end, so that it is not used for another request."""
     response.close()
     response.release_conn()
@@ -329,11 +334,11 @@ def _is_secret(header: str) -> bool:
 def _detail(response: Any) -> str:
     """The status of an answer, with what S3, Azure and the hub say about an error."""
     body = response.read(_ERROR_BYTES)
-    _drop(response)
+    drop(response)
     code = _CODE.search(body)
     headers = response.headers
     stated = code[1].decode() if code else headers.get("x-ms-error-code") or headers.get("X-Error-Message") or ""
-    return f"{response.status} ({stated[:200]})" if stated else str(response.status)
+    return f"{response.status} ({escape(stated[:200])})" if stated else str(response.status)
 
 
 def _refusal(request: Request, status: int, detail: str) -> SkelstoreError:

@@ -172,6 +172,12 @@ def test_a_beginning_with_any_damage_gives_the_right_file(
     assert Path(download(_url(server))).read_bytes() == DATA
 
 
+def test_a_size_that_no_file_has_takes_no_memory(tmp_path: Path) -> None:
+    """A server may state any size."""
+    with incoming.Incoming(tmp_path) as beginning:
+        assert not beginning.resume(10**18 - 1)
+
+
 def test_a_request_that_is_stopped_is_not_tried_again(server: Served) -> None:
     server.faults.append(Fault(NAME, "reset", 99))
     seen: list[int] = []

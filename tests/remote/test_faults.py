@@ -15,12 +15,14 @@ import pytest
 
 import skelstore
 from converters.samples.pickles import ntu_like
-from skelstore.errors import DamageError, RemoteAccessError, RemoteBusyError, RemoteError, SkelstoreError
+from skelstore.errors import DamageError, RemoteAccessError, RemoteBusyError, RemoteError, SkelstoreError, StoreError
 from tests.support.exact import assert_exact
 
 pytest.importorskip("urllib3", reason="urllib3 (skelstore[remote]) is not installed")
 
 from skelstore.remote import retries, stopping, transport
+from skelstore.remote.files import RemoteFiles
+from skelstore.remote.google import GoogleBucket
 from skelstore.remote.s3 import Bucket
 from skelstore.remote.services import service_of
 from skelstore.remote.url import parse_url
@@ -225,6 +227,39 @@ def test_a_cache_that_cannot_be_written(server: Served, tmp_path: Path) -> None:
         skelstore.open(f"{server.url}/s.zarr", cache=tmp_path / "file")
 
 
+def test_an_answer_without_end(server: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "ANSWER_BYTES", 1 << 20)
+    server.faults.append(Fault("zarr.json", "endless"))
+    web = service_of(parse_url(f"{server.url}/s.zarr"))
+    with pytest.raises(RemoteError, match=r"s\.zarr/zarr\.json: the answer has more than 1,048,576 bytes"):
+        web.send("GET", "zarr.json")
+
+
+def test_a_file_that_is_too_large_is_not_fetched(server: Served, tmp_path: Path) -> None:
+    """The first answer says how large it is."""
+    (tmp_path / "large").mkdir()
+    (tmp_path / "large" / "a.json").write_bytes(bytes(3 << 20))
+    server.root = tmp_path
+    files = RemoteFiles(parse_url(f"{server.url}/large"), tmp_path / "cache")
+    with pytest.raises(StoreError, match="has more than 2,097,152 bytes"):
+        files.read_all("a.json", 2 << 20)
+    assert server.count("a.json") == 1
+
+
+def test_what_a_server_says_cannot_control_a_terminal(server: Served) -> None:
+    server.faults.append(Fault("/zarr.json", "403", 1, {"x-ms-error-code": "\x1b[2J"}, body=b""))
+    with pytest.raises(RemoteAccessError, match=r"answered 403 \(\\x1b\[2J\)"):
+        _read(server)
+
+
+def test_a_list_that_does_not_go_on(object_store: Served) -> None:
+    bucket = GoogleBucket(parse_url("gs://bucket/s.zarr"))
+    body = b"<Key>s.zarr/unfinished/a</Key><NextContinuationToken>x</NextContinuationToken>"
+    object_store.faults.append(Fault("prefix", "200", 99, body=body))
+    with pytest.raises(RemoteError, match="the same page of its list of files again and again"):
+        list(bucket.keys("unfinished"))
+
+
 def test_a_bucket_in_another_region(server: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The root and the manifest are requested at once, and both are refused before the region is known."""
     pytest.importorskip("botocore", reason="botocore (skelstore[remote]) is not installed")
@@ -241,7 +276,7 @@ def test_a_bucket_in_another_region(server: Served, tmp_path: Path, monkeypatch:
     server.watch = lambda seen: time.sleep(0.1 * (seen.method == "HEAD"))
     assert len(list(skelstore.open("s3://bucket/s.zarr"))) == 12
     asked = [seen.method for seen in server.seen if "/us-east-1/" in seen.path]
-    assert asked.count("GET") == 2
+    assert 1 <= asked.count("GET") <= 2
     assert 1 <= asked.count("HEAD") <= 2
 
 
