@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import quote
 from xml.sax.saxutils import escape
 
@@ -26,8 +26,6 @@ from skelstore.remote.stopping import unstopped
 from skelstore.remote.transfers import Content, Digests, Transfer
 from skelstore.remote.transport import SUCCESS, Answer, Request, discard, send
 from skelstore.remote.url import Url, parse_endpoint
-
-T = TypeVar("T")
 
 PART_BYTES = 64 << 20
 """A file of more than twice this size is sent in parts of this size, so that what fails is repeated for one part. A
@@ -140,11 +138,11 @@ class Bucket(ObjectStore):
             raise RemoteError(f"{self.root / key}: the server could not copy it from {self.root / source}: try again")
 
     def list_page(self, prefix: str, marker: str) -> Answer:
-        def ask() -> Answer:
+        def request() -> Request:
             address = f"{self._base}/{list_query(prefix, marker)}"
-            return send(lambda: Request("GET", address, self._sign("GET", address, {}), self.root))
+            return Request("GET", address, self._sign("GET", address, {}), self.root)
 
-        return self._in_region(ask)
+        return self.ask(request)
 
     def _request(self, method: str, key: str, query: str, headers: Mapping[str, str], body: Any = None) -> Request:
         place = self.root / key
@@ -264,44 +262,28 @@ class Bucket(ObjectStore):
         body = None if content is None else content.body(start, stop, transfer)
         if body is not None:
             headers = {**headers, "Content-Length": str(len(body))}
-        return send(lambda: self._request(method, key, query, headers, body), accept=accept)
+        return self.ask(lambda: self._request(method, key, query, headers, body), accept=accept)
 
-    def send(
+    def ask(
         self,
-        method: str,
-        key: str,
-        headers: Mapping[str, str] | None = None,
-        body: Any = None,
+        request: Callable[[], Request],
+        consume: Callable[[Any], Any] | None = None,
         *,
         accept: frozenset[int] = SUCCESS,
     ) -> Answer:
-        ask = super().send
-        return self._in_region(lambda: ask(method, key, headers, body, accept=accept))
-
-    def get(
-        self,
-        key: str,
-        headers: Mapping[str, str],
-        consume: Callable[[Any], Any],
-        accept: frozenset[int],
-        before: Callable[[], None] = lambda: None,
-    ) -> Any:
-        ask = super().get
-        return self._in_region(lambda: ask(key, headers, consume, accept, before))
-
-    def _in_region(self, call: Callable[[], T]) -> T:
-        """Call a function, and again if it fails because the region of the bucket was not known."""
+        """Send a request, and again if it fails because the region of the bucket was not known."""
+        ask = super().ask
         if self._endpoint:
-            return call()
+            return ask(request, consume, accept=accept)
         before = self.region
         try:
-            return call()
+            return ask(request, consume, accept=accept)
         except RemoteError:
             if not self._asked_region:
                 self._find_region()
             if self.region == before:
                 raise
-            return call()
+            return ask(request, consume, accept=accept)
 
     def _find_region(self) -> None:
         """Ask AWS for the region of the bucket, since it refuses requests to others. Threads may do so at once."""

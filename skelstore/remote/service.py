@@ -65,6 +65,16 @@ class Service(ABC):
     def request(self, method: str, key: str, headers: Mapping[str, str], body: Any = None) -> Request:
         """A request, with what the service needs to allow it (signature, token)."""
 
+    def ask(
+        self,
+        request: Callable[[], Request],
+        consume: Callable[[Any], Any] | None = None,
+        *,
+        accept: frozenset[int] = SUCCESS,
+    ) -> Answer:
+        """``transport.send``, to this service."""
+        return send(request, consume, accept=accept)
+
     def send(
         self,
         method: str,
@@ -75,7 +85,7 @@ class Service(ABC):
         accept: frozenset[int] = SUCCESS,
     ) -> Answer:
         """Send a request for a file and read the answer. Raises what ``transport.send`` raises."""
-        return send(lambda: self.request(method, key, headers or {}, body), accept=accept)
+        return self.ask(lambda: self.request(method, key, headers or {}, body), accept=accept)
 
     def get(
         self,
@@ -94,7 +104,7 @@ class Service(ABC):
             before()
             return self.request("GET", key, headers)
 
-        return send(request, consume, accept=accept).value
+        return self.ask(request, consume, accept=accept).value
 
     def read_range(
         self,
