@@ -21,8 +21,8 @@ from skelstore.format.schema import MANIFEST_KEY, ROOT_KEY
 from skelstore.format.shards import Shard, ShardFile
 from skelstore.remote.cache import PRIVATE_BYTES, Cache, default_folder
 from skelstore.remote.copies import ShardCopy
-from skelstore.remote.fetching import PATIENCE, Fetcher
-from skelstore.remote.locks import try_lock
+from skelstore.remote.fetching import Fetcher
+from skelstore.remote.locks import PATIENCE, try_lock
 from skelstore.remote.ranges import plan_pieces
 from skelstore.remote.services import service_of
 from skelstore.remote.stopping import Group

@@ -21,6 +21,7 @@ import skelstore
 from converters.samples.pickles import ntu_like
 from skelstore.errors import RemoteError, SkelstoreError, StoreError
 from skelstore.remote import cache as caching
+from skelstore.remote import locks
 from skelstore.remote.cache import Cache, default_folder, stated_limit
 from skelstore.remote.locks import try_lock, unlock
 from skelstore.remote.ranges import plan_pieces, plan_requests
@@ -155,6 +156,35 @@ print(try_lock(f, 0, 100), try_lock(f, 0, 9), flush=True); os.kill(os.getpid(), 
 
 
 # --- the limit ----------------------------------------------------------------------------------------------
+
+
+def test_patience_ends_without_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    pauses: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        now[0] += seconds
+
+    monkeypatch.setattr(locks.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(locks.time, "sleep", sleep)
+    patience = locks.Patience(0.5)
+    for there in range(1000):  # something arrives all the time
+        assert not patience.is_over
+        patience.wait(there)
+    assert sorted(pauses) == pauses
+    assert (pauses[0] < 0.01, pauses[-1]) == (True, 0.5)
+    assert sum(pauses) > 2 * locks.PATIENCE
+    waits = 0
+    while not patience.is_over:
+        patience.wait(999)
+        waits += 1
+    assert locks.PATIENCE <= waits * 0.5 + 0.5 <= locks.PATIENCE + 1
+    patience.restart()
+    assert not patience.is_over
+    pauses.clear()
+    patience.wait(999)
+    assert pauses[0] < 0.01
 
 
 def test_the_cache_keeps_its_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
