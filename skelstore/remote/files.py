@@ -77,9 +77,7 @@ class RemoteFiles(StoreFiles):
             return False
         try:
             return digest_of(self._collect(ROOT_KEY, size + 1, fresh=True)) != digest
-        except StoreNotFoundError:
-            return True
-        except StoreError:  # it is longer than it was
+        except (StoreNotFoundError, StoreError):  # it is missing, or longer than it was
             return True
         except RemoteError:  # it cannot be read, which proves nothing
             return False

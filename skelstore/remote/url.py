@@ -15,6 +15,9 @@ _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)([^?#]*)(?:\?([^#]*))?(
 _MANGLED = re.compile(rf"({'|'.join(SCHEMES)}):/([^/].*)", re.DOTALL)
 """What ``pathlib.Path`` makes of a URL: it takes one of the two slashes away."""
 
+_NEVER = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+"""Control characters, and what Python makes of bytes of a command line that are not UTF-8."""
+
 
 @dataclass(frozen=True)
 class Url:
@@ -77,8 +80,8 @@ def parse_url(text: str) -> Url:
     scheme, authority, path, query = match[1].lower(), *match.group(2, 3, 4)
     user, _, host = authority.rpartition("@")
     url = Url(scheme, host, path.rstrip("/"), query or "", user)
-    if any(ord(character) < 32 or character == "\x7f" for character in text):
-        raise StoreError(f"{shown(str(url))} has control characters, which no URL has")
+    if _NEVER.search(text):
+        raise StoreError(f"{shown(str(url))} has control characters or bytes that are not UTF-8, as no URL has")
     if scheme not in SCHEMES:
         raise StoreError(
             f"{url} has the scheme {shown(scheme)}; expected one of {', '.join(SCHEMES)}{closest(scheme, SCHEMES)}"

@@ -90,7 +90,6 @@ def test_a_fault_that_stays_is_one_sentence(
     server.seen.clear()
     key = "/keypoint/c."
     server.faults.append(Fault(key.replace(".", r"\."), kind, 99, {"Location": f"/s.zarr{key}0.0.0{SECRETS}"}))
-    (Path(server.root) / "unused").touch()
     for path in (Path(store._reader.files.cache.path) / "v1" / "shards").rglob("*"):  # type: ignore[attr-defined]
         if path.is_file():
             path.unlink()

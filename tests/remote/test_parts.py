@@ -71,6 +71,7 @@ _HOSTS = ["[::1", "[bad]", "host:99999", "host:abc", "host:0", ":80", "me:secret
         *(f"http://{host}/s.zarr?token=secret" for host in _HOSTS),
         *(f"{scheme}://me:secret@host/a" for scheme in ("s3", "gs", "az", "hf", "ftp")),
         "ftp://me:secret@host/\x1b",
+        *("http://host/\udcff", "s3://bucket/\udcff", "http://\udcff:secret@host/a", "https://host/a?secret=\udcff"),
     ],
 )
 def test_a_url_that_no_store_can_have(text: str) -> None:
