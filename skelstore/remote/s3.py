@@ -181,6 +181,8 @@ class Bucket(ObjectStore):
             S3SigV4Auth(self._credentials.get_frozen_credentials(), "s3", self.region).add_auth(request)
         except BotoCoreError as error:
             raise RemoteError(f"{self.root}: the request cannot be signed ({error})") from error
+        except ValueError:  # its text may have a part of the key
+            raise RemoteError(f"{self.root}: the credentials of AWS have bytes that are not UTF-8") from None
         return dict(request.headers.items())
 
     def put_headers(self, digests: Digests, *, absent: bool) -> dict[str, str]:

@@ -327,6 +327,11 @@ def test_s3_addresses(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         ("hf://datasets/o/n/s.zarr", {"HF_ENDPOINT": "http://[::1"}, "HF_ENDPOINT is not an address"),
         ("s3://b/s.zarr", {"AWS_SESSION_TOKEN": "sec\nret"}, "in a form that HTTP does not allow"),
         ("s3://b/s.zarr", {"AWS_ENDPOINT_URL": "secret:1"}, "AWS_ENDPOINT_URL is not an address that begins with http"),
+        (
+            "s3://b/s.zarr",
+            {"AWS_SECRET_ACCESS_KEY": "secret\udcff"},
+            "credentials of AWS have bytes that are not UTF-8",
+        ),
         ("s3://b/s.zarr", {"AWS_ENDPOINT_URL": "http://[::1"}, "AWS_ENDPOINT_URL is not an address"),
         (
             "az://b/s.zarr",
