@@ -69,15 +69,20 @@ def take_claim(service: ObjectStore, claim: Claim, *, force: bool) -> Claim:
         return other
     if other.conversion != claim.conversion or not claim.conversion:
         if not force:
-            raise StoreExistsError(
-                f"another store is being pushed to {service.root} or converted there, or a push of it was ended before "
-                f"it was complete ({UNFINISHED_KEY} is there): repeat that command, choose another URL, or give --force"
-            )
+            raise claimed(service)
         if other.conversion:
             remove_staged(service)
     claim = claim._replace(files=tuple({*claim.files, *other.files}))
     service.put(UNFINISHED_KEY, claim.content())
     return claim
+
+
+def claimed(service: ObjectStore) -> StoreExistsError:
+    """The error for a URL that is claimed for another store."""
+    return StoreExistsError(
+        f"another store is being pushed to {service.root} or converted there, or that was ended before it was complete "
+        f"({UNFINISHED_KEY} is there): repeat that command, choose another URL, or give --force"
+    )
 
 
 def is_claimed(service: ObjectStore, claim: Claim) -> bool:

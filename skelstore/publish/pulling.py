@@ -96,7 +96,7 @@ def _fetch(source: RemoteStore, key: str, path: Path, incoming: Path, transfer: 
         incoming.unlink()
         transfer.count(-counted)
     if source.is_replaced():
-        raise StoreReplacedError(f"{source.url} was replaced while it was fetched: fetch it again")
+        raise _replaced(source)
     raise DamageError(
         f"{source.url / key} is damaged (its size or checksum does not match the manifest), so the store has to be "
         "published again"
@@ -128,8 +128,7 @@ def _fill(source: RemoteStore, key: str, entry: FileEntry, path: Path, transfer:
         counted = begun
         while counted < entry.size:
             stop = min(counted + _PIECE_BYTES, entry.size)
-            # Nothing is counted by ``seen``: it ends the request after the transfer was stopped.
-            part = source.service.read_range(key, counted, stop, take, fresh=fresh, seen=lambda _: transfer.count(0))
+            part = source.service.read_range(key, counted, stop, take, fresh=fresh)
             if part.total != entry.size or part.data == b"":
                 raise _OtherSizeError
             if part.data is None:  # it was sent whole
@@ -139,11 +138,15 @@ def _fill(source: RemoteStore, key: str, entry: FileEntry, path: Path, transfer:
         os.ftruncate(fd, 0)
     except StoreNotFoundError as error:
         if source.is_replaced():
-            raise StoreReplacedError(f"{source.url} was replaced while it was fetched: fetch it again") from error
+            raise _replaced(source) from error
         raise DamageError(f"{error}: the store is damaged, so it has to be published again") from error
     finally:
         os.close(fd)
     return counted
+
+
+def _replaced(source: RemoteStore) -> StoreReplacedError:
+    return StoreReplacedError(f"{source.url} was replaced while it was fetched: fetch it again")
 
 
 def _assemble(source: RemoteStore, part: Path, store: Path) -> None:

@@ -19,7 +19,7 @@ from skelstore.format.files import digest_of
 from skelstore.format.metadata import MAX_JSON_BYTES
 from skelstore.format.schema import MANIFEST_KEY, ROOT_KEY, VIDEOS_KEY
 from skelstore.format.values import Json
-from skelstore.publish.claims import STAGED, UNFINISHED_KEY, Claim, drop_claim, read_claim, remove_staged
+from skelstore.publish.claims import STAGED, UNFINISHED_KEY, Claim, claimed, drop_claim, read_claim, remove_staged
 from skelstore.publish.files import LocalStore, StoreCopy, refuse_root
 from skelstore.publish.objects import push_objects
 from skelstore.remote.objects import ObjectStore, Stored, read_small
@@ -121,10 +121,7 @@ class StagedStore:
             self.conversion = conversion
             return other is not None
         if not self._force:
-            raise StoreExistsError(
-                f"another store is being pushed to {self.url} or converted there, or that was ended before it was "
-                f"complete ({UNFINISHED_KEY} is there): repeat that command, choose another URL, or give --force"
-            )
+            raise claimed(self.service)
         remove_staged(self.service)
         self.service.put(UNFINISHED_KEY, claim._replace(files=other.files).content())
         self.conversion = conversion

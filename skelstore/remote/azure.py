@@ -22,7 +22,7 @@ from skelstore.errors import RemoteError
 from skelstore.remote.objects import ObjectStore, decode_crc32c, encode_crc32c
 from skelstore.remote.transfers import Digests
 from skelstore.remote.transport import SUCCESS, Answer, Request, send
-from skelstore.remote.url import Url
+from skelstore.remote.url import Url, parse_endpoint
 from skelstore.wording import shown
 
 _VERSION = "2023-11-03"
@@ -58,7 +58,8 @@ class Container(ObjectStore):
             )
         suffix = parts.get("EndpointSuffix", "core.windows.net")
         protocol = parts.get("DefaultEndpointsProtocol", "https")
-        self._endpoint = parts.get("BlobEndpoint", f"{protocol}://{self._account}.blob.{suffix}").rstrip("/")
+        endpoint = parts.get("BlobEndpoint", f"{protocol}://{self._account}.blob.{suffix}")
+        self._endpoint = parse_endpoint(endpoint, "the endpoint of the account, in AZURE_STORAGE_CONNECTION_STRING")
 
     @property
     def origin(self) -> str:

@@ -43,8 +43,7 @@ KEPT_SECONDS = 10.0
 """What was used this recently is not evicted: a reader that has just fetched bytes is about to read them."""
 
 _TOUCH_SECONDS = 60.0
-"""A copy counts as used at most this long ago if it was used since: see ``touch``."""
-
+"""``touch`` renews the time of a copy if it is older than this: not at each use."""
 
 LOCK = ".lock"
 """The file in a folder of ``sources`` that is locked by those who use what is in the folder. It is not evicted."""
@@ -87,8 +86,7 @@ class CachedFile(os.PathLike[str]):
 class Cache:
     """A cache folder, shared by processes. Files are only added, filled and removed, never cut or renamed over.
 
-    A file that is removed stays readable for those who have it open, so evicting does no harm to readers. ``private``
-    is the cache of one store in one process, which is removed with it.
+    A file that is removed stays readable for those who have it open, so evicting does no harm to readers.
     """
 
     def __init__(self, path: Path, limit: int | None = None) -> None:

@@ -16,7 +16,6 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, wait
 from pathlib import Path
-from threading import Event
 
 from skelstore.errors import RemoteError, SkelstoreError, SourceError, StoreNotFoundError
 from skelstore.remote.cache import LOCK, RECORD, Cache, CachedFile, default_folder
@@ -26,6 +25,7 @@ from skelstore.remote.pages import HEAD_BYTES, describe_page
 from skelstore.remote.ranges import plan_pieces
 from skelstore.remote.service import Glance, Part, Service
 from skelstore.remote.services import service_of
+from skelstore.remote.stopping import Group
 from skelstore.remote.transport import start
 from skelstore.remote.url import Url
 from skelstore.wording import counted, shown
@@ -44,10 +44,6 @@ _POLL_SECONDS = 0.1
 
 class _ChangedError(Exception):
     """The file at the URL is not the one that was begun."""
-
-
-class _StoppedError(Exception):
-    """The download was given up, so what is on its way is not needed."""
 
 
 class _NoRangesError(Exception):
@@ -277,12 +273,12 @@ class _Download:
         """Fetch the rest by ranges, several at once, and write them in order."""
         rest = [piece for piece in plan_pieces(total, most=incoming.piece_bytes) if piece[0] >= incoming.done]
         coming: deque[tuple[Future[Part], list[int]]] = deque()
-        stop = Event()
+        group = Group()
         try:
             for piece in [*rest, *[None] * AT_ONCE]:
                 if piece is not None:
                     received = [0]
-                    coming.append((start(self._fetch_piece, *piece, received, stop, fresh), received))
+                    coming.append((start(self._fetch_piece, *piece, received, fresh, group=group), received))
                 if coming and (piece is None or len(coming) == AT_ONCE):
                     part = self._await(incoming, coming, total)
                     if part.version != glance.version or part.total != total:
@@ -294,24 +290,22 @@ class _Download:
                 error.add_note("what has arrived is kept: run the same command again to continue from it")
             raise
         finally:
-            stop.set()
-            wait([future for future, _ in coming])
+            group.stop([future for future, _ in coming])
         if incoming.done != total:
             raise _ChangedError
         self._report(total, total)
 
     def _await(self, incoming: Incoming, coming: deque[tuple[Future[Part], list[int]]], total: int) -> Part:
         """The next piece; what has been received of all is reported meanwhile."""
-        while not wait([coming[0][0]], _POLL_SECONDS).done:
+        done = False
+        while not done:
+            done = bool(wait([coming[0][0]], _POLL_SECONDS).done)
             self._report(min(incoming.done + sum(received[0] for _, received in coming), total), total)
-        self._report(min(incoming.done + sum(received[0] for _, received in coming), total), total)
         return coming.popleft()[0].result()
 
-    def _fetch_piece(self, begin: int, end: int, received: list[int], stop: Event, fresh: bool) -> Part:
+    def _fetch_piece(self, begin: int, end: int, received: list[int], fresh: bool) -> Part:
         def see(count: int) -> None:
             received[0] = count
-            if stop.is_set():
-                raise _StoppedError
 
         def refuse(offset: int, piece: bytes) -> None:
             raise _NoRangesError

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -14,17 +13,14 @@ from skelstore.format.codecs import CRC_BYTES
 from skelstore.format.files import EvictedError
 from skelstore.format.shards import DIGEST_BYTES, Shard
 from skelstore.remote.copies import ShardCopy
-from skelstore.remote.locks import try_lock, unlock
+from skelstore.remote.locks import Patience, try_lock, unlock
 from skelstore.remote.ranges import plan_requests
 from skelstore.remote.service import Part, Service
 from skelstore.remote.transport import run_together
 from skelstore.wording import counted
 
-PATIENCE = 60.0
-"""Seconds without progress to wait for bytes that somebody else is fetching, before they are fetched here, too."""
-
-_SHORT_PAUSE, _LONG_PAUSE = 0.002, 0.02
-"""Seconds between looks at what somebody else is fetching."""
+_LONGEST_PAUSE = 0.02
+"""Seconds between looks at what somebody else is fetching, at most."""
 
 _SHARDS_AT_ONCE = 128
 """Maximum number of copies that are open for writing."""
@@ -102,25 +98,21 @@ class Fetcher:
 
         Nothing is waited for while a claim is held, so processes cannot wait for each other.
         """
-        end, pause, before = time.monotonic() + PATIENCE, _SHORT_PAUSE, -1
+        patience = Patience(_LONGEST_PAUSE)
         with ExitStack() as stack:
             opened = [(stack.enter_context(copy.writable()), claim) for copy, claim in copies]
             while goes_on():
                 jobs: list[Callable[[], None]] = []
                 held = False
                 for fd, claim in opened:
-                    more, others = claim(fd, time.monotonic() > end)
+                    more, others = claim(fd, patience.is_over)
                     jobs += more
                     held |= others
                 if jobs:
                     run(jobs)
-                    pause = _SHORT_PAUSE
+                    patience.restart()
                 elif held:
-                    there = sum(copy.present.count(1) for copy, _ in copies)
-                    if there != before:
-                        end, before = time.monotonic() + PATIENCE, there
-                    time.sleep(pause)
-                    pause = min(1.5 * pause, _LONG_PAUSE)
+                    patience.wait(sum(copy.present.count(1) for copy, _ in copies))
                 else:
                     return
 

@@ -21,10 +21,11 @@ from skelstore.format.schema import MANIFEST_KEY, ROOT_KEY
 from skelstore.format.shards import Shard, ShardFile
 from skelstore.remote.cache import PRIVATE_BYTES, Cache, default_folder
 from skelstore.remote.copies import ShardCopy
-from skelstore.remote.fetching import PATIENCE, Fetcher
-from skelstore.remote.locks import try_lock
+from skelstore.remote.fetching import Fetcher
+from skelstore.remote.locks import PATIENCE, try_lock
 from skelstore.remote.ranges import plan_pieces
 from skelstore.remote.services import service_of
+from skelstore.remote.stopping import Group
 from skelstore.remote.tables import TableCopy
 from skelstore.remote.transport import CONNECTIONS, run_together, start
 from skelstore.remote.url import Url
@@ -76,9 +77,7 @@ class RemoteFiles(StoreFiles):
             return False
         try:
             return digest_of(self._collect(ROOT_KEY, size + 1, fresh=True)) != digest
-        except StoreNotFoundError:
-            return True
-        except StoreError:  # it is longer than it was
+        except (StoreNotFoundError, StoreError):  # it is missing, or longer than it was
             return True
         except RemoteError:  # it cannot be read, which proves nothing
             return False
@@ -86,10 +85,16 @@ class RemoteFiles(StoreFiles):
     def read_all(self, key: str, limit: int) -> bytes:
         if key != ROOT_KEY:
             return self._collect(key, limit)
+        group, beside = Group(), []
         if self._early is None and not self.cache.tables_path(self._url).is_dir():
             # Nothing of this store is in the cache, so its manifest will be needed next.
-            self._early = start(partial(self._collect, MANIFEST_KEY, limit, first_only=True))
-        self._root_bytes = self._collect(key, limit)
+            self._early = start(partial(self._collect, MANIFEST_KEY, limit, first_only=True), group=group)
+            beside.append(self._early)
+        try:
+            self._root_bytes = self._collect(key, limit)
+        except BaseException:
+            group.stop(beside)
+            raise
         return self._root_bytes
 
     def copy(self, key: str, size: int, crc32c: int) -> Path:
@@ -240,11 +245,14 @@ class RemoteFiles(StoreFiles):
         """
         data = bytearray()
 
+        def refuse_beyond(size: int) -> None:
+            if size > limit:
+                raise StoreError(f"{self.root / key} has more than {limit:,} bytes, which no such file of a store has")
+
         def take(offset: int, piece: bytes) -> None:
             del data[offset:]
             data.extend(piece)
-            if len(data) > limit:
-                raise StoreError(f"{self.root / key} has more than {limit} bytes, which no such file of a store has")
+            refuse_beyond(len(data))
 
         part = self.service.read_range(key, 0, min(_FIRST_BYTES, limit + 1), take, fresh=fresh)
         if part.data is None:
@@ -252,8 +260,7 @@ class RemoteFiles(StoreFiles):
             return bytes(data)
         take(0, part.data)
         while len(data) < part.total and not first_only:
-            if part.total > limit:
-                take(limit, bytes(1))
+            refuse_beyond(part.total)
             begin = len(data)
             more = self.service.read_range(key, begin, min(begin + _FIRST_BYTES, part.total), take, fresh=fresh)
             if more.version != part.version or more.total != part.total or not more.data:

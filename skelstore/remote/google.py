@@ -19,7 +19,7 @@ from skelstore.errors import MissingPackageError, RemoteError
 from skelstore.remote.objects import ObjectStore, decode_crc32c, encode_crc32c, list_query
 from skelstore.remote.transfers import Digests
 from skelstore.remote.transport import Answer, Request, send
-from skelstore.remote.url import Url
+from skelstore.remote.url import Url, parse_endpoint
 
 _SCOPES = ["https://www.googleapis.com/auth/devstorage.read_write"]
 
@@ -31,10 +31,9 @@ class GoogleBucket(ObjectStore):
 
     def __init__(self, root: Url) -> None:
         super().__init__(root)
-        emulator = os.environ.get("STORAGE_EMULATOR_HOST", "").rstrip("/")
-        if emulator and "://" not in emulator:
-            emulator = f"http://{emulator}"
-        self._endpoint = emulator or "https://storage.googleapis.com"
+        stated = os.environ.get("STORAGE_EMULATOR_HOST", "")
+        emulator = stated if not stated or "://" in stated else f"http://{stated}"
+        self._endpoint = parse_endpoint(emulator or "https://storage.googleapis.com", "STORAGE_EMULATOR_HOST")
         self._anonymous = bool(emulator)
         self._credentials: Any = None
         self._lock = os.getpid(), threading.Lock()

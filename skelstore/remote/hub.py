@@ -17,7 +17,7 @@ from urllib.parse import quote, unquote
 from skelstore.errors import StoreError
 from skelstore.remote.service import Service
 from skelstore.remote.transport import Request
-from skelstore.remote.url import Url
+from skelstore.remote.url import Url, parse_endpoint
 
 _PATH = re.compile(r"/([^/@]+)/([^/@]+)(?:@(refs/(?:convert|pr)/[^/]+|[^/]+))?((?:/.*)?)", re.DOTALL)
 
@@ -33,7 +33,7 @@ class HubDataset(Service):
         self.repository = f"{match[1]}/{match[2]}"
         self.revision = unquote(match[3] or "main")
         self.folder = match[4].strip("/")
-        self.endpoint = os.environ.get("HF_ENDPOINT", "").rstrip("/") or "https://huggingface.co"
+        self.endpoint = parse_endpoint(os.environ.get("HF_ENDPOINT") or "https://huggingface.co", "HF_ENDPOINT")
 
     @property
     def origin(self) -> str:

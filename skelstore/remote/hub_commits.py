@@ -190,8 +190,11 @@ class HubRepository:
     ) -> None:
         """Send a file in parts, whose addresses are in the headers by their numbers, and join them."""
         addresses = {int(name): address for name, address in headers.items() if name.isdecimal()}
-        pieces = plan_pieces(content.size, most=int(size)) if size.isdecimal() and int(size) else []
-        if not pieces or sorted(addresses) != list(range(1, len(pieces) + 1)):
+        most = int(size) if size.isdecimal() and len(size) < 19 else 0
+        if not most or len(addresses) != -(-content.size // most):
+            raise self._strange("where to send the parts of a file")
+        pieces = plan_pieces(content.size, most=most)
+        if sorted(addresses) != list(range(1, len(pieces) + 1)):
             raise self._strange("where to send the parts of a file")
         tags = []
         for number, piece in enumerate(pieces, 1):

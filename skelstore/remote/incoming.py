@@ -67,7 +67,8 @@ class Incoming:
 
     def resume(self, total: int) -> bool:
         """Take what an earlier run has left, up to the first piece that is not what was written. Whether it is any."""
-        stated = os.pread(self._pieces, 4 * (total // self.piece_bytes), 0)
+        recorded = os.fstat(self._pieces).st_size // 4
+        stated = os.pread(self._pieces, 4 * min(total // self.piece_bytes, recorded), 0)
         for number in range(len(stated) // 4):
             piece = os.pread(self._fd, self.piece_bytes, self.done)
             if len(piece) != self.piece_bytes or _crc(piece) != stated[4 * number : 4 * number + 4]:

@@ -10,12 +10,19 @@ import errno
 import os
 import struct
 import sys
+import time
 from typing import Literal
 
 try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment,unused-ignore]
+
+PATIENCE = 60.0
+"""Seconds without progress to wait for bytes that somebody else is fetching, before they are fetched here, too."""
+
+_SHORTEST_PAUSE = 0.002
+"""Seconds before the second look at what somebody else is fetching."""
 
 _OPEN_FILE = getattr(fcntl, "F_OFD_SETLK", None) if sys.platform == "linux" else None
 """Linux locks for an opened file: it counts which file object has the lock, not which process, so threads are
@@ -61,3 +68,27 @@ def _set(fd: int, kind: Literal["r", "w", ""], start: int, stop: int) -> bool | 
     except OSError as error:
         return False if error.errno in (errno.EAGAIN, errno.EACCES) else None
     return True
+
+
+class Patience:
+    """How long to wait for what somebody else is fetching, in pauses that grow up to ``longest`` seconds."""
+
+    def __init__(self, longest: float) -> None:
+        self._longest = longest
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin anew, after something was fetched here."""
+        self._end, self._pause, self._there = time.monotonic() + PATIENCE, _SHORTEST_PAUSE, -1
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing has arrived for so long that it is fetched here, too."""
+        return time.monotonic() > self._end
+
+    def wait(self, there: int) -> None:
+        """Pause; ``there`` is the number of parts that have arrived, by which progress is seen."""
+        if there != self._there:
+            self._end, self._there = time.monotonic() + PATIENCE, there
+        time.sleep(self._pause)
+        self._pause = min(1.5 * self._pause, self._longest)

@@ -117,7 +117,10 @@ class ObjectStore(Service):
             more = re.search(rb"<%b>([^<]+)</%b>" % (self.NEXT, self.NEXT), text)
             if more is None:
                 return
-            marker = html.unescape(more[1].decode())
+            following = html.unescape(more[1].decode())
+            if following == marker:
+                raise RemoteError(f"{self.root}: the server sends the same page of its list of files again and again")
+            marker = following
 
 
 def read_small(service: Service, key: str, limit: int) -> bytes | None:

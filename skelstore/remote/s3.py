@@ -15,22 +15,24 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import quote
 from xml.sax.saxutils import escape
 
 from skelstore.errors import MissingPackageError, RemoteError
 from skelstore.remote.objects import TAKEN, ObjectStore, Stored, decode_crc32c, encode_crc32c, list_query
 from skelstore.remote.ranges import plan_pieces
+from skelstore.remote.stopping import unstopped
 from skelstore.remote.transfers import Content, Digests, Transfer
 from skelstore.remote.transport import SUCCESS, Answer, Request, discard, send
-from skelstore.remote.url import Url
-
-T = TypeVar("T")
+from skelstore.remote.url import Url, parse_endpoint
 
 PART_BYTES = 64 << 20
 """A file of more than twice this size is sent in parts of this size, so that what fails is repeated for one part. A
 shard mostly has this size, and is sent in one request. S3 takes at most 10,000 parts, and 5 GiB in one request."""
+
+_ABORT_SECONDS = 1.0
+"""How long to wait for the answer to a request that removes parts."""
 
 _NAMESPACE = 'xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'
 _UPLOAD = re.compile(rb"<UploadId>([^<]{1,2000})</UploadId>")
@@ -104,7 +106,7 @@ class Bucket(ObjectStore):
             return ""
         for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"):
             if os.environ.get(name):
-                return os.environ[name].rstrip("/")
+                return parse_endpoint(os.environ[name], name)
         session = self._session
         from botocore.exceptions import BotoCoreError
 
@@ -115,7 +117,8 @@ class Bucket(ObjectStore):
         services = self._session.full_config.get("services", {}).get(config.get("services", ""), {})
         nested = services.get("s3", {})
         found = nested.get("endpoint_url") if isinstance(nested, dict) else None
-        return str(found or config.get("endpoint_url") or "").rstrip("/")
+        endpoint = str(found or config.get("endpoint_url") or "")
+        return parse_endpoint(endpoint, "endpoint_url in the configuration of AWS") if endpoint else ""
 
     @property
     def _base(self) -> str:
@@ -135,11 +138,11 @@ class Bucket(ObjectStore):
             raise RemoteError(f"{self.root / key}: the server could not copy it from {self.root / source}: try again")
 
     def list_page(self, prefix: str, marker: str) -> Answer:
-        def ask() -> Answer:
+        def request() -> Request:
             address = f"{self._base}/{list_query(prefix, marker)}"
-            return send(lambda: Request("GET", address, self._sign("GET", address, {}), self.root))
+            return Request("GET", address, self._sign("GET", address, {}), self.root)
 
-        return self._in_region(ask)
+        return self.ask(request)
 
     def _request(self, method: str, key: str, query: str, headers: Mapping[str, str], body: Any = None) -> Request:
         place = self.root / key
@@ -178,6 +181,8 @@ class Bucket(ObjectStore):
             S3SigV4Auth(self._credentials.get_frozen_credentials(), "s3", self.region).add_auth(request)
         except BotoCoreError as error:
             raise RemoteError(f"{self.root}: the request cannot be signed ({error})") from error
+        except ValueError:  # its text may have a part of the key
+            raise RemoteError(f"{self.root}: the credentials of AWS have bytes that are not UTF-8") from None
         return dict(request.headers.items())
 
     def put_headers(self, digests: Digests, *, absent: bool) -> dict[str, str]:
@@ -211,8 +216,7 @@ class Bucket(ObjectStore):
                 for number, piece in enumerate(plan_pieces(content.size, most=PART_BYTES), 1)
             ]
         except BaseException:
-            with suppress(Exception):
-                self._send("DELETE", key, f"?{upload}", {})
+            self._abort_upload(key, upload)
             raise
         condition = {"If-None-Match": "*"} if absent else {}
         document = f"<CompleteMultipartUpload {_NAMESPACE}>{''.join(parts)}</CompleteMultipartUpload>".encode()
@@ -225,6 +229,11 @@ class Bucket(ObjectStore):
         if (answer.status == 404 or b"<Error>" in answer.value) and self.stored(key) != Stored(content.size, total):
             raise RemoteError(f"{self.root / key}: the server could not join the parts of the file: try again")
         return True
+
+    def _abort_upload(self, key: str, upload: str) -> None:
+        """Remove the parts that were sent, unless the server takes long: the command may have been interrupted."""
+        with suppress(Exception), unstopped():
+            send(lambda: self._request("DELETE", key, f"?{upload}", {}), tries=1, seconds=_ABORT_SECONDS)
 
     def _put_part(
         self, key: str, content: Content, piece: tuple[int, int], number: int, upload: str, transfer: Transfer | None
@@ -255,51 +264,38 @@ class Bucket(ObjectStore):
         body = None if content is None else content.body(start, stop, transfer)
         if body is not None:
             headers = {**headers, "Content-Length": str(len(body))}
-        return send(lambda: self._request(method, key, query, headers, body), accept=accept)
+        return self.ask(lambda: self._request(method, key, query, headers, body), accept=accept)
 
-    def send(
+    def ask(
         self,
-        method: str,
-        key: str,
-        headers: Mapping[str, str] | None = None,
-        body: Any = None,
+        request: Callable[[], Request],
+        consume: Callable[[Any], Any] | None = None,
         *,
         accept: frozenset[int] = SUCCESS,
     ) -> Answer:
-        ask = super().send
-        return self._in_region(lambda: ask(method, key, headers, body, accept=accept))
-
-    def get(
-        self,
-        key: str,
-        headers: Mapping[str, str],
-        consume: Callable[[Any], Any],
-        accept: frozenset[int],
-        before: Callable[[], None] = lambda: None,
-    ) -> Any:
-        ask = super().get
-        return self._in_region(lambda: ask(key, headers, consume, accept, before))
-
-    def _in_region(self, call: Callable[[], T]) -> T:
-        """Call a function, and again if it fails because the region of the bucket was not known."""
-        try:
-            return call()
-        except RemoteError:
-            if not self._find_region():
-                raise
-            return call()
-
-    def _find_region(self) -> bool:
-        """Ask AWS once for the region of the bucket, since it refuses requests to others. Whether it was wrong."""
-        if self._endpoint or self._asked_region:
-            return False
-        self._asked_region = True
+        """Send a request, and again if it fails because the region of the bucket was not known."""
+        ask = super().ask
+        if self._endpoint:
+            return ask(request, consume, accept=accept)
         before = self.region
+        try:
+            return ask(request, consume, accept=accept)
+        except RemoteError:
+            if not self._asked_region:
+                self._find_region()
+            if self.region == before:
+                raise
+            return ask(request, consume, accept=accept)
+
+    def _find_region(self) -> None:
+        """Ask AWS for the region of the bucket, since it refuses requests to others. Threads may do so at once."""
         accept = frozenset((200, 301, 307, 400, 403, 404))
-        answer = send(lambda: Request("HEAD", f"{self._base}/", {}, self.root), discard, accept=accept)
-        self._region = answer.headers.get("x-amz-bucket-region", "")
-        self._signed.clear()
-        return self.region != before
+        try:
+            answer = send(lambda: Request("HEAD", f"{self._base}/", {}, self.root), discard, accept=accept)
+            self._region = answer.headers.get("x-amz-bucket-region") or self._region
+            self._signed.clear()
+        finally:
+            self._asked_region = True
 
     def __getstate__(self) -> Any:
         return self.root

@@ -10,8 +10,9 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from skelstore.errors import RemoteError
-from skelstore.remote.transport import SUCCESS, Answer, Request, TruncatedError, discard, send
+from skelstore.remote.transport import SUCCESS, Answer, Request, TruncatedError, discard, drop, send
 from skelstore.remote.url import Url
+from skelstore.wording import escape
 
 Sink = Callable[[int, bytes], None]
 """Takes pieces of a file: the offset and the bytes. A request that is repeated sends the same pieces again."""
@@ -64,6 +65,16 @@ class Service(ABC):
     def request(self, method: str, key: str, headers: Mapping[str, str], body: Any = None) -> Request:
         """A request, with what the service needs to allow it (signature, token)."""
 
+    def ask(
+        self,
+        request: Callable[[], Request],
+        consume: Callable[[Any], Any] | None = None,
+        *,
+        accept: frozenset[int] = SUCCESS,
+    ) -> Answer:
+        """``transport.send``, to this service."""
+        return send(request, consume, accept=accept)
+
     def send(
         self,
         method: str,
@@ -74,7 +85,7 @@ class Service(ABC):
         accept: frozenset[int] = SUCCESS,
     ) -> Answer:
         """Send a request for a file and read the answer. Raises what ``transport.send`` raises."""
-        return send(lambda: self.request(method, key, headers or {}, body), accept=accept)
+        return self.ask(lambda: self.request(method, key, headers or {}, body), accept=accept)
 
     def get(
         self,
@@ -93,7 +104,7 @@ class Service(ABC):
             before()
             return self.request("GET", key, headers)
 
-        return send(request, consume, accept=accept).value
+        return self.ask(request, consume, accept=accept).value
 
     def read_range(
         self,
@@ -153,8 +164,7 @@ class Service(ABC):
             kind, encoding = response.headers.get("Content-Type", ""), _encoding(response)
             if response.status == 200 or encoding:
                 head = response.read(count)
-                response.close()  # the rest is not wanted
-                response.release_conn()
+                drop(response)  # the rest is not wanted
                 stated = response.headers.get("Content-Length", "")
                 total = int(stated) if stated.isdecimal() and len(stated) < 19 else None
                 head = _decompress(head, count) if encoding else head
@@ -169,8 +179,8 @@ class Service(ABC):
         """Raise RemoteError if a file is compressed on the way."""
         if encoding:
             raise RemoteError(
-                f"{self.root / key}: the server sends it compressed ({encoding}), so its bytes cannot be addressed: "
-                "turn compression off for this file on the server"
+                f"{self.root / key}: the server sends it compressed ({escape(encoding)}), so its bytes cannot be "
+                "addressed: turn compression off for this file on the server"
             )
 
     def _partial(

@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import mmap
 import os
-import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -32,8 +31,7 @@ from skelstore.errors import DamageError, StoreNotFoundError
 from skelstore.format.checksums import Blocks, crc32c
 from skelstore.format.files import FileParts, write_at
 from skelstore.remote.cache import Cache
-from skelstore.remote.fetching import PATIENCE
-from skelstore.remote.locks import try_lock, unlock
+from skelstore.remote.locks import Patience, try_lock, unlock
 from skelstore.remote.ranges import plan_requests
 from skelstore.remote.service import Service
 from skelstore.remote.sparse_files import open_sparse
@@ -53,8 +51,8 @@ _VERIFIED_BYTES = 1 << 20
 _CALLS_AT_ONCE = 8 * CONNECTIONS
 """Maximum number of requests that are planned before one is sent, so that an error does not come after gigabytes."""
 
-_SHORT_PAUSE, _LONG_PAUSE = 0.002, 0.05
-"""Seconds between looks at what another process is fetching."""
+_LONGEST_PAUSE = 0.05
+"""Seconds between looks at what another process is fetching, at most."""
 
 
 class TableCopy(FileParts):
@@ -187,17 +185,18 @@ class TableCopy(FileParts):
 
     def _fetch(self, wanted: NDArray[np.int64]) -> None:
         """Fetch the blocks that are missing; those that another process is fetching are waited for."""
-        end, pause = time.monotonic() + PATIENCE, _SHORT_PAUSE
+        patience = Patience(_LONGEST_PAUSE)
         with self._locking() as lock:
             while True:
-                calls, held = self._claim(wanted, lock, time.monotonic() > end)
+                calls, held = self._claim(wanted, lock, patience.is_over)
                 for start in range(0, len(calls), _CALLS_AT_ONCE):
                     run_together(calls[start : start + _CALLS_AT_ONCE])
                 if not held:
                     return
-                if not calls:
-                    time.sleep(pause)
-                    pause = min(1.5 * pause, _LONG_PAUSE)
+                if calls:
+                    patience.restart()
+                else:
+                    patience.wait(int(np.count_nonzero(self._present)))
 
     def _claim(self, wanted: NDArray[np.int64], lock: int, impatient: bool) -> tuple[list[Callable[[], None]], bool]:
         """The requests for missing blocks that nobody else is fetching, and whether somebody fetches others."""

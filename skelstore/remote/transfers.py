@@ -14,16 +14,13 @@ from typing import NamedTuple
 from skelstore.errors import DamageError
 from skelstore.format.checksums import crc32c
 from skelstore.format.files import open_regular
+from skelstore.remote.stopping import Group
 from skelstore.remote.transport import start
 
 AT_ONCE = 8
 """Files that are sent or fetched at the same time. What a killed command has to repeat grows with it."""
 
 _BLOCK_BYTES = 1 << 20
-
-
-class StoppedError(Exception):
-    """A transfer was stopped because another one failed, or the command was interrupted; never raised to users."""
 
 
 class Transfer:
@@ -35,13 +32,12 @@ class Transfer:
     def __init__(self, advance: Callable[[int], None] | None = None) -> None:
         self._advance = advance
         self._lock = threading.Lock()
-        self._stopped = False
+        self._group = Group()
 
     def count(self, size: int) -> None:
-        """Count bytes. Raises StoppedError after ``stop``."""
+        """Count bytes. Raises StoppedError if ``run`` has stopped this transfer."""
         with self._lock:
-            if self._stopped:
-                raise StoppedError
+            self._group.refuse_stopped()
             if self._advance is not None:
                 self._advance(size)
 
@@ -53,15 +49,13 @@ class Transfer:
         pending: set[Future[None]] = set()
         try:
             for call in calls:
-                pending.add(start(call))
+                pending.add(start(call, group=self._group))
                 if len(pending) == at_once:
                     pending = _wait_for_one(pending)
             while pending:
                 pending = _wait_for_one(pending)
         except BaseException:
-            with self._lock:
-                self._stopped = True
-            wait(pending)
+            self._group.stop(pending)
             raise
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 import threading
-import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, NamedTuple, TypeVar
@@ -25,7 +24,8 @@ from skelstore.errors import (
     StoreNotFoundError,
 )
 from skelstore.remote.retries import BUSY, LONGEST_PAUSE, TEMPORARY, TRIES, pause_before, retry_after
-from skelstore.wording import counted, shown
+from skelstore.remote.stopping import Group, call_in, hold, pause, refuse_cut_off
+from skelstore.wording import counted, escape, shown
 
 try:
     import urllib3
@@ -46,6 +46,9 @@ _REDIRECTS = frozenset((301, 302, 303, 307, 308))
 _MOST_REDIRECTS = 5
 _ERROR_BYTES = 4096
 """How much of the body of an error is looked at."""
+
+ANSWER_BYTES = 64 << 20
+"""Maximum size of an answer that is read as a whole, such as a page of a listing."""
 
 _CODE = re.compile(rb"<Code>([A-Za-z0-9]{1,60})</Code>")
 
@@ -69,6 +72,35 @@ class Answer(NamedTuple):
     value: Any
 
 
+class _Stoppable:
+    """A connection whose socket is known to the group of the thread that uses it."""
+
+    def connect(self) -> None:
+        super().connect()  # type: ignore[misc]
+        hold(self.sock)  # type: ignore[attr-defined]
+
+    def request(self, *arguments: Any, **options: Any) -> None:
+        if self.sock is not None:  # type: ignore[attr-defined]
+            hold(self.sock)  # type: ignore[attr-defined]
+        super().request(*arguments, **options)  # type: ignore[misc]
+
+
+class _HttpConnection(_Stoppable, urllib3.HTTPConnectionPool.ConnectionCls):  # type: ignore[misc]
+    pass
+
+
+class _HttpsConnection(_Stoppable, urllib3.HTTPSConnectionPool.ConnectionCls):  # type: ignore[misc]
+    pass
+
+
+class _HttpPool(urllib3.HTTPConnectionPool):  # type: ignore[misc]
+    ConnectionCls = _HttpConnection
+
+
+class _HttpsPool(urllib3.HTTPSConnectionPool):  # type: ignore[misc]
+    ConnectionCls = _HttpsConnection
+
+
 class _Process:
     """What belongs to one process: its connections and threads."""
 
@@ -90,7 +122,9 @@ class _Process:
                 bundle = os.environ.get("AWS_CA_BUNDLE") or os.environ.get("REQUESTS_CA_BUNDLE")
                 if bundle:
                     options["ca_certs"] = bundle
-                self.pools[proxy] = urllib3.ProxyManager(proxy, **options) if proxy else urllib3.PoolManager(**options)
+                manager = urllib3.ProxyManager(proxy, **options) if proxy else urllib3.PoolManager(**options)
+                manager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
+                self.pools[proxy] = manager
             return self.pools[proxy]
 
     def executor(self) -> ThreadPoolExecutor:
@@ -112,29 +146,44 @@ def _this_process() -> _Process:
 
 
 def close_connections() -> None:
-    """Close the connections of this process that no request uses, and end its idle threads; both are made again."""
-    global _process
-    old, _process = _this_process(), _Process()
-    if old.threads is not None:
-        old.threads.shutdown()
-    for pool in old.pools.values():
+    """Close the connections of this process that no request uses, and end its idle threads; both are made again.
+
+    Requests in those threads end first: one that has not begun yet would open a connection after all were closed.
+    """
+    process = _this_process()
+    with process.lock:
+        threads, process.threads = process.threads, None
+    if threads is not None:
+        threads.shutdown()
+    with process.lock:
+        pools, process.pools = process.pools, {}
+    for pool in pools.values():
         pool.clear()
 
 
-def start(function: Callable[..., T], *arguments: Any) -> Future[T]:
-    """Call a function in a thread of this process."""
-    return _this_process().executor().submit(function, *arguments)
+def start(function: Callable[..., T], *arguments: Any, group: Group | None = None) -> Future[T]:
+    """Call a function in a thread of this process; its requests belong to ``group``."""
+    return _this_process().executor().submit(call_in, group, function, *arguments)
 
 
 def run_together(calls: Iterable[Callable[[], T]]) -> list[T]:
-    """Call one or more functions at once, the last one in this thread; wait for all, then raise an error if one did."""
+    """Call one or more functions at once, the last one in this thread; wait for all, then raise an error if one did.
+
+    After an interrupt they are stopped.
+    """
     *others, last = calls
-    futures = [start(call) for call in others]
+    group = Group()
+    futures: list[Future[T]] = []
     try:
-        final = [last()]
-    finally:
+        futures += (start(call, group=group) for call in others)
+        final = last()
         wait(futures)
-    return [future.result() for future in futures] + final
+    except BaseException as error:
+        if not isinstance(error, Exception):
+            group.stop(futures)
+        wait(futures)
+        raise
+    return [*(future.result() for future in futures), final]
 
 
 SUCCESS = frozenset((200, 201, 204, 206))
@@ -147,38 +196,47 @@ def send(
     *,
     accept: frozenset[int] = SUCCESS,
     tries: int = TRIES,
+    seconds: float | None = None,
 ) -> Answer:
     """Send a request until it succeeds or ``tries`` are used up; redirects are followed.
 
     ``request`` makes it anew for each attempt, since signatures expire. ``consume`` is called with the response while
     its body streams, and again from the beginning if that breaks off; without it, the value is the whole body. A status
-    in ``accept`` is no error.
+    in ``accept`` is no error. ``seconds`` stands in for ``READ_SECONDS``.
 
-    Raises RemoteAccessError (401, 403), RemoteBusyError (429, 503), StoreNotFoundError (404, 410), RemoteError.
+    Raises RemoteAccessError (401, 403), RemoteBusyError (429, 503), StoreNotFoundError (404, 410), RemoteError; and
+    StoppedError if the group of this thread was stopped.
     """
     asked: float | None = None
     reason = ""
     for attempt in range(1, tries + 1):
         if attempt > 1:
-            time.sleep(pause_before(attempt, asked))
+            pause(pause_before(attempt, asked))
         asked, made = None, request()
         try:
-            response = _follow(made)
+            response = _follow(made, READ_SECONDS if seconds is None else seconds)
+        except SkelstoreError:
+            raise
+        except ValueError:  # its text may have credentials
+            raise RemoteError(
+                f"{made.place}: its address or the credentials are in a form that HTTP does not allow: check the URL, "
+                "and the environment variables of the service and of the proxy"
+            ) from None
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            if isinstance(error, SkelstoreError):
-                raise
             reason = _trouble(error)
             continue
         try:
             if response.status in accept:
-                return Answer(response.status, response.headers, (consume or _whole)(response))
+                value = _whole(response, made.place) if consume is None else consume(response)
+                refuse_cut_off()
+                return Answer(response.status, response.headers, value)
             detail = _detail(response)
         except (urllib3.exceptions.HTTPError, TruncatedError) as error:
-            _drop(response)
+            drop(response)
             reason = _trouble(error)
             continue
         except BaseException:
-            _drop(response)
+            drop(response)
             raise
         if response.status not in TEMPORARY:
             raise _refusal(made, response.status, detail)
@@ -202,8 +260,10 @@ class TruncatedError(Exception):
     """A body has fewer bytes than its header says, or than were asked for; the request is sent again."""
 
 
-def _whole(response: Any) -> bytes:
-    data: bytes = response.read()
+def _whole(response: Any, place: object) -> bytes:
+    data: bytes = response.read(ANSWER_BYTES + 1)
+    if len(data) > ANSWER_BYTES:
+        raise RemoteError(f"{place}: the answer has more than {ANSWER_BYTES:,} bytes, which is too much for one")
     response.release_conn()
     return data
 
@@ -216,16 +276,16 @@ def discard(response: Any) -> None:
             return
     except (urllib3.exceptions.HTTPError, OSError):
         pass
-    _drop(response)
+    drop(response)
 
 
-def _drop(response: Any) -> None:
+def drop(response: Any) -> None:
     """Close a connection whose answer was not read to its end, so that it is not used for another request."""
     response.close()
     response.release_conn()
 
 
-def _follow(request: Request) -> Any:
+def _follow(request: Request, seconds: float) -> Any:
     """The response to a request, after redirects. Only the host that was asked gets credentials."""
     address, headers = request.address, dict(request.headers)
     headers.setdefault("Accept-Encoding", "identity")
@@ -245,18 +305,22 @@ def _follow(request: Request) -> Any:
                 decode_content=False,
                 redirect=False,
                 retries=False,
-                timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS),
+                timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=seconds),
             )
         )
         location = response.headers.get("Location")
         if response.status not in _REDIRECTS or location is None:
             return response
         discard(response)
-        target = urljoin(address, location)
-        old, new = urlsplit(address), urlsplit(target)
+        try:
+            target = urljoin(address, location)
+            old, new = urlsplit(address), urlsplit(target)
+        except ValueError:
+            raise RemoteError(f"{request.place}: the server redirects to what is no address") from None
         if new.scheme not in ("http", "https") or (old.scheme == "https" and new.scheme == "http"):
-            host = shown(f"{new.scheme}://{new.hostname}")
-            raise RemoteError(f"{request.place}: the server redirects to {host}; expected an address with {old.scheme}")
+            raise RemoteError(
+                f"{request.place}: the server redirects to an address with {shown(new.scheme)}; expected {old.scheme}"
+            )
         if (old.scheme, old.netloc) != (new.scheme, new.netloc):
             headers = {name: value for name, value in headers.items() if not _is_secret(name)}
         address = target
@@ -270,11 +334,11 @@ def _is_secret(header: str) -> bool:
 def _detail(response: Any) -> str:
     """The status of an answer, with what S3, Azure and the hub say about an error."""
     body = response.read(_ERROR_BYTES)
-    _drop(response)
+    drop(response)
     code = _CODE.search(body)
     headers = response.headers
     stated = code[1].decode() if code else headers.get("x-ms-error-code") or headers.get("X-Error-Message") or ""
-    return f"{response.status} ({stated[:200]})" if stated else str(response.status)
+    return f"{response.status} ({escape(stated[:200])})" if stated else str(response.status)
 
 
 def _refusal(request: Request, status: int, detail: str) -> SkelstoreError:

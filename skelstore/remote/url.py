@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, urlsplit
 
-from skelstore.errors import StoreError
+from skelstore.errors import RemoteError, StoreError
 from skelstore.wording import closest, shown
 
 SCHEMES = ("s3", "gs", "az", "https", "http", "hf")
@@ -14,6 +14,9 @@ SCHEMES = ("s3", "gs", "az", "https", "http", "hf")
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)([^?#]*)(?:\?([^#]*))?(#.*)?", re.DOTALL)
 _MANGLED = re.compile(rf"({'|'.join(SCHEMES)}):/([^/].*)", re.DOTALL)
 """What ``pathlib.Path`` makes of a URL: it takes one of the two slashes away."""
+
+_NEVER = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+"""Control characters, and what Python makes of bytes of a command line that are not UTF-8."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +78,10 @@ def parse_url(text: str) -> Url:
     if match is None:
         raise StoreError(f"{shown(text.partition('?')[0])} is not a URL; expected one such as s3://bucket/ntu60.zarr")
     scheme, authority, path, query = match[1].lower(), *match.group(2, 3, 4)
-    user, _, host = authority.rpartition("@") if scheme in ("http", "https") else ("", "", authority)
+    user, _, host = authority.rpartition("@")
     url = Url(scheme, host, path.rstrip("/"), query or "", user)
+    if _NEVER.search(text):
+        raise StoreError(f"{shown(str(url))} has control characters or bytes that are not UTF-8, as no URL has")
     if scheme not in SCHEMES:
         raise StoreError(
             f"{url} has the scheme {shown(scheme)}; expected one of {', '.join(SCHEMES)}{closest(scheme, SCHEMES)}"
@@ -84,8 +89,32 @@ def parse_url(text: str) -> Url:
     if not host:
         what = "server" if scheme in ("http", "https") else "bucket"
         raise StoreError(f"{url} names no {what}; expected {scheme}://{what.upper()}/PATH")
+    if user and scheme not in ("http", "https"):
+        raise StoreError(f"{url} has credentials before it (…@); those for {scheme}:// come from the environment")
+    if scheme in ("http", "https") and not _is_server(host):
+        raise StoreError(f"{url} names no valid server; expected a name or an address, and perhaps a port")
     if scheme not in ("http", "https") and (match[5] or (match[4] is not None and scheme != "hf")):
         raise StoreError(f"{url} is followed by ? or #, which no name of a store at {scheme}:// may have")
-    if any(ord(character) < 32 or character == "\x7f" for character in text):
-        raise StoreError(f"{shown(str(url))} has control characters, which no URL has")
     return replace(url, path=quote(url.path, safe="/%~!$&'()*+,;=:@-._")) if scheme in ("http", "https") else url
+
+
+def parse_endpoint(text: str, name: str) -> str:
+    """The address of a service, without slashes at its end.
+
+    Raises RemoteError with the ``name`` of the setting it is from, but not the address, unless it is one of a server.
+    """
+    try:
+        if parse_url(text).scheme in ("http", "https"):
+            return text.rstrip("/")
+    except StoreError:
+        pass
+    raise RemoteError(f"{name} is not an address that begins with http:// or https://")
+
+
+def _is_server(host: str) -> bool:
+    """Whether a text is a name or an address, with a valid port if one is given."""
+    try:
+        parts = urlsplit(f"//{host}")
+        return bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        return False

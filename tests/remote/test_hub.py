@@ -43,6 +43,8 @@ from tests.support.hub_server import Hub, serving_hub
 URL = "hf://datasets/me/set/data/s.zarr"
 PARTS = {"href": "http://h", "header": {"chunk_size": "0", "1": "http://h"}}
 NO_PARTS = {"href": "http://h", "header": {"chunk_size": "1000", "00001": "http://h", "00003": "http://h"}}
+SMALL_PARTS = {"href": "http://h", "header": {"chunk_size": "1", "1": "http://h"}}
+LONG_PARTS = {"href": "http://h", "header": {"chunk_size": "9" * 5000, "1": "http://h"}}
 
 
 def _write(path: Path, seed: int, videos: int = 8, name: str = "v") -> Path:
@@ -244,7 +246,10 @@ def test_answers_of_another_form_are_one_sentence(made: Path, hub: Hub, pattern:
     assert hub.commits[1:] == []
 
 
-@pytest.mark.parametrize("upload", [{}, {"href": "file:///etc/passwd"}, {"href": 1, "header": [1]}, PARTS, NO_PARTS])
+@pytest.mark.parametrize(
+    "upload",
+    [{}, {"href": "file:///etc/passwd"}, {"href": 1, "header": [1]}, PARTS, NO_PARTS, SMALL_PARTS, LONG_PARTS],
+)
 def test_addresses_of_another_form_are_one_sentence(made: Path, hub: Hub, upload: dict[str, Any]) -> None:
     hub.actions = upload
     with pytest.raises(RemoteError, match=r"the hub did not say where to send .* in the form that is expected"):

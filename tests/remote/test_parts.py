@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import time
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ import skelstore
 from converters.samples.pickles import ntu_like
 from skelstore.errors import RemoteError, SkelstoreError, StoreError
 from skelstore.remote import cache as caching
+from skelstore.remote import locks
 from skelstore.remote.cache import Cache, default_folder, stated_limit
 from skelstore.remote.locks import try_lock, unlock
 from skelstore.remote.ranges import plan_pieces, plan_requests
@@ -31,6 +33,7 @@ pytest.importorskip("urllib3", reason="urllib3 (skelstore[remote]) is not instal
 
 from skelstore.remote.azure import sign_shared_key
 from skelstore.remote.services import service_of
+from skelstore.remote.transport import close_connections
 from tests.support.http_server import Fault, serving
 
 # --- URLs ---------------------------------------------------------------------------------------------------
@@ -58,11 +61,24 @@ def test_urls(text: str, shown: str, key: str) -> None:
     assert "t=1" not in repr(url)
 
 
-@pytest.mark.parametrize("text", ["https://", "s3:///a", "ftp://host/a", "http://host/\n", "a", "hf://models/a/b"])
+_HOSTS = ["[::1", "[bad]", "host:99999", "host:abc", "host:0", ":80", "me:secret@"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("https://", "s3:///a", "ftp://host/a", "http://host/\n", "a", "hf://models/a/b", "x\x1b://host/a"),
+        *(f"http://{host}/s.zarr?token=secret" for host in _HOSTS),
+        *(f"{scheme}://me:secret@host/a" for scheme in ("s3", "gs", "az", "hf", "ftp")),
+        "ftp://me:secret@host/\x1b",
+        *("http://host/\udcff", "s3://bucket/\udcff", "http://\udcff:secret@host/a", "https://host/a?secret=\udcff"),
+    ],
+)
 def test_a_url_that_no_store_can_have(text: str) -> None:
     with pytest.raises(SkelstoreError) as caught:
         service_of(parse_url(text))
-    assert "\n" not in str(caught.value)
+    assert str(caught.value).isprintable()
+    assert "secret" not in str(caught.value)
 
 
 # --- plans --------------------------------------------------------------------------------------------------
@@ -141,6 +157,35 @@ print(try_lock(f, 0, 100), try_lock(f, 0, 9), flush=True); os.kill(os.getpid(), 
 
 
 # --- the limit ----------------------------------------------------------------------------------------------
+
+
+def test_patience_ends_without_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    pauses: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        now[0] += seconds
+
+    monkeypatch.setattr(locks.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(locks.time, "sleep", sleep)
+    patience = locks.Patience(0.5)
+    for there in range(1000):  # something arrives all the time
+        assert not patience.is_over
+        patience.wait(there)
+    assert sorted(pauses) == pauses
+    assert (pauses[0] < 0.01, pauses[-1]) == (True, 0.5)
+    assert sum(pauses) > 2 * locks.PATIENCE
+    waits = 0
+    while not patience.is_over:
+        patience.wait(999)
+        waits += 1
+    assert locks.PATIENCE <= waits * 0.5 + 0.5 <= locks.PATIENCE + 1
+    patience.restart()
+    assert not patience.is_over
+    pauses.clear()
+    patience.wait(999)
+    assert pauses[0] < 0.01
 
 
 def test_the_cache_keeps_its_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -272,6 +317,46 @@ def test_s3_addresses(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert "/eu-west-1/s3/aws4_request" in headers["Authorization"]
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://h:3/")
     assert _address("s3://bu.cket/s.zarr")[0] == "http://h:3/bu.cket/s.zarr/a%20b/c.0"
+
+
+@pytest.mark.parametrize(
+    ("url", "variables", "found"),
+    [
+        ("http://.../s.zarr", {}, "in a form that HTTP does not allow"),
+        ("hf://datasets/o/n/s.zarr", {"HF_TOKEN": "ключ"}, "in a form that HTTP does not allow"),
+        ("hf://datasets/o/n/s.zarr", {"HF_ENDPOINT": "http://[::1"}, "HF_ENDPOINT is not an address"),
+        ("s3://b/s.zarr", {"AWS_SESSION_TOKEN": "sec\nret"}, "in a form that HTTP does not allow"),
+        ("s3://b/s.zarr", {"AWS_ENDPOINT_URL": "secret:1"}, "AWS_ENDPOINT_URL is not an address that begins with http"),
+        (
+            "s3://b/s.zarr",
+            {"AWS_SECRET_ACCESS_KEY": "secret\udcff"},
+            "credentials of AWS have bytes that are not UTF-8",
+        ),
+        ("s3://b/s.zarr", {"AWS_ENDPOINT_URL": "http://[::1"}, "AWS_ENDPOINT_URL is not an address"),
+        (
+            "az://b/s.zarr",
+            {"AZURE_STORAGE_CONNECTION_STRING": "BlobEndpoint=secret"},
+            "the account.* is not an",
+        ),
+        ("gs://b/s.zarr", {"STORAGE_EMULATOR_HOST": "secret:x"}, "STORAGE_EMULATOR_HOST is not an address"),
+        ("http://host/s.zarr", {"http_proxy": "http://me:secret@[::1"}, "in a form that HTTP does not allow"),
+    ],
+)
+def test_what_http_does_not_allow_is_a_sentence_without_it(
+    url: str, variables: dict[str, str], found: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Credentials are in the errors of libraries, which are not shown."""
+    if url.startswith("s3"):
+        pytest.importorskip("botocore", reason="botocore (skelstore[remote]) is not installed")
+    settings = {"AWS_ENDPOINT_URL": "http://127.0.0.1:1", "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
+    for name, value in {"HF_ENDPOINT": "http://127.0.0.1:1", **settings, **variables}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(RemoteError, match=found) as caught:
+        skelstore.open(url, cache=tmp_path)
+    text = "".join(traceback.format_exception(caught.value))
+    assert "secret" not in text
+    assert "ret'" not in text
+    close_connections()
 
 
 def test_missing_packages(tmp_path: Path) -> None:

@@ -7,8 +7,12 @@ import io
 import json
 import os
 import random
+import re
 import shutil
 import signal
+import subprocess
+import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -240,6 +244,48 @@ def test_an_interrupted_pull_says_how_to_continue(made: Path, server: Served, tm
     assert tree(tmp_path / "t.zarr") == tree(made / "a.zarr")
 
 
+@pytest.mark.parametrize(
+    ("command", "pattern"),
+    [("push", "PUT .*keypoint/c"), ("pull", "GET .*keypoint/c"), ("info", "GET "), ("push", "HEAD .*keypoint/c")],
+)
+def test_an_interrupt_waits_for_no_server(
+    made: Path, server: Served, forks: Forks, tmp_path: Path, command: str, pattern: str
+) -> None:
+    """The server answers none of some requests while the process lives, which would wait for 30 seconds each."""
+    if command != "push":
+        _push(made / "a.zarr")
+    server.seen.clear()
+    stalled, going = threading.Semaphore(0), threading.Event()
+
+    def stall(seen: Seen) -> None:
+        if re.match(pattern, f"{seen.method} {seen.path}"):
+            stalled.release()
+            going.wait(60)
+
+    server.watch = stall
+    store = [made / "a.zarr", S3] if command == "push" else [S3, tmp_path / "t.zarr"]
+    arguments = [command, *(store[:1] if command == "info" else store)]
+    program = [sys.executable, "-m", "converters.cli", *map(str, arguments)]
+    with subprocess.Popen(program, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            for _ in range(2):
+                assert stalled.acquire(timeout=30)
+            process.send_signal(signal.SIGINT)
+            _, err = process.communicate(timeout=15)
+        finally:
+            going.set()
+            process.kill()
+    assert process.returncode == 130
+    assert err.lstrip().startswith("interrupted")
+    if command == "pull":
+        assert "keeps what was fetched: run the same command again to continue" in err
+    server.watch = None
+    assert forks.run(*arguments).status == 0
+    assert tree(server.root / PLACE) == tree(made / "a.zarr")
+    if command == "pull":
+        assert tree(tmp_path / "t.zarr") == tree(made / "a.zarr")
+
+
 # --- at the same time ---------------------------------------------------------------------------------------
 
 
@@ -321,7 +367,7 @@ def test_an_unfinished_push_of_another_store(made: Path, server: Served) -> None
     with pytest.raises(RemoteAccessError):
         _push(made / "a.zarr")
     server.faults.clear()
-    with pytest.raises(StoreExistsError, match=r"another store is being pushed to .* or a push of it was ended"):
+    with pytest.raises(StoreExistsError, match=r"another store is being pushed to .* or that was ended"):
         _push(made / "few.zarr")
     _push(made / "few.zarr", force=True)
     assert tree(server.root / PLACE) == tree(made / "few.zarr")
