@@ -56,7 +56,7 @@ def origin_of(opened: Store | Source, statistics: Statistics) -> Origin:
     names = about.get("class_names")
     facts = [("Dialect", opened.dialect), *_facts(about), ("Report made by", f"skelstore {version('skelstore')}")]
     return Origin(
-        title=file_name(opened.path),
+        title=file_name(Path(opened.path.name)),
         kind="source",
         facts=facts,
         disk={},

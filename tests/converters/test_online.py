@@ -26,7 +26,7 @@ from converters.online import published
 from converters.online.location import is_store, locate_source
 from converters.samples.pickles import ntu_like, write_samples
 from converters.samples.sources import write_sources
-from skelstore.errors import SourceError
+from skelstore.errors import JointLayoutError, SkelstoreError, SourceError
 from skelstore.joints import LAYOUTS
 from skelstore.remote.url import Url, parse_url
 from skelstore.write import parts
@@ -156,7 +156,7 @@ def test_a_source_is_not_evicted_while_it_is_read(server: Served, monkeypatch: p
     source.close()
     cache.Cache(cache.default_folder()).evict()
     assert source.video(0)[0]["frame_dir"]
-    path = source.path
+    [path] = source.digests
     source.close()
     source = None
     cache.Cache(cache.default_folder()).evict()
@@ -186,6 +186,51 @@ def test_what_cannot_be_converted(server: Served, name: str, found: str) -> None
     assert "hidden" not in str(caught.value)
     assert not Path("a.zarr").exists()
     assert not Path("a.zarr.partial").exists()
+
+
+def _bad_sources(folder: Path) -> None:
+    good = {"frame_dir": "a", "label": 0, "total_frames": 1, "keypoint": np.ones((1, 1, 17, 2))}
+    bad = {
+        "value": [good, {**good, "foo": {1}}],
+        "split": {"annotations": [good], "split": {"a": np.array(["a"], object)}},
+        "list": [good, 2],
+    }
+    for name, content in bad.items():
+        (folder / f"bad_{name}.pkl").write_bytes(pickle.dumps(content))
+    (folder / "bad_cut.pkl").write_bytes(pickle.dumps(good)[:-9])
+    (folder / "bad_text.pkl").write_text("hello")
+    (folder / "bad_boxes.pkl").write_bytes(pickle.dumps([1]))
+
+
+@pytest.mark.parametrize("name", ["value", "split", "list", "cut", "text"])
+def test_messages_name_the_url(server: Served, name: str) -> None:
+    _bad_sources(server.root)
+    with pytest.raises(SkelstoreError) as caught:
+        converters.convert(_url(server, f"bad_{name}.pkl"), "a.zarr")
+    assert str(caught.value).startswith(f"{server.url}/bad_{name}.pkl")
+    assert str(Path("cache").absolute()) not in str(caught.value)
+
+
+def test_messages_name_the_url_of_an_option_and_of_a_video(server: Served, made: Path, run: Any) -> None:
+    _bad_sources(server.root)
+    with pytest.raises(SourceError, match=rf"^{server.url}/bad_boxes.pkl"):
+        converters.open_source(made / "gym/gym_hrnet.pkl", boxes=_url(server, "bad_boxes.pkl"))
+    with pytest.raises(JointLayoutError, match=rf"^{server.url}/ntu60_hrnet.pkl: the layout ntu-25 "):
+        converters.convert(_url(server, "ntu60_hrnet.pkl"), "a.zarr", joints="ntu-25")
+    with pytest.raises(SourceError, match=rf"^{server.url}/ntu60_hrnet.pkl: --recipe goes with "):
+        converters.convert(_url(server, "ntu60_hrnet.pkl"), "a.zarr", recipe="pyskl", dialect="pyskl")
+    converters.convert(made / "gym_list.pkl", "gym.zarr")
+    commands = [
+        ("check", _url(server, "bad_list.pkl")),
+        ("report", _url(server, "bad_list.pkl"), "-o", "report.html"),
+        ("verify", "gym.zarr", "--against", _url(server, "bad_list.pkl")),
+    ]
+    texts = [done.out + done.err for done in (run(*command) for command in commands)]
+    texts.append(Path("report.html").read_text())
+    for text in texts:
+        assert str(Path("cache").absolute()) not in text
+    assert f"([1]): {server.url}/bad_list.pkl: [1] is an int" in texts[0]
+    assert f"gym.zarr has 12 videos; {server.url}/bad_list.pkl has 2" in texts[2]
 
 
 def test_a_checksum(server: Served, made: Path) -> None:
