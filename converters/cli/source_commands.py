@@ -21,6 +21,7 @@ from converters.cli.printing import say, show
 from converters.cli.progress import conversion_progress, progress
 from converters.comparison import as_lines, compare
 from converters.conversion.convert import available_cores, convert_source
+from converters.conversion.places import refuse_destination
 from converters.dialects import ntu
 from converters.dialects.ntu.raw_store import RawStore
 from converters.dialects.registry import DIALECTS, open_source, recorded_options
@@ -34,7 +35,6 @@ from skelstore.errors import SkelstoreError
 from skelstore.read.verification import WHOLE, Subset, find_litter, share, verify
 from skelstore.remote.url import Url
 from skelstore.wording import counted, join_lines
-from skelstore.write.workspace import refuse_taken
 
 _KEYS_OF_CONTENTS = frozenset({"raw_file", "valid", "valid@0.5", "box_score"})
 """Keys of an annotation that only Kinetics' tables of contents have."""
@@ -55,8 +55,8 @@ def convert_command(
         source = source.absolute() if isinstance(source, Path) else source
         source_options |= {name: path.absolute() for name, path in source_options.items() if isinstance(path, Path)}
     tracking = _take_tracking(options)
-    if isinstance(source, Url) and isinstance(destination, Path) and not options["force"]:
-        refuse_taken(destination, force=False)  # before a long download
+    if isinstance(source, Url):
+        refuse_destination(destination, force=options["force"], shared=options["shared"])  # before a long download
     opened = open_source(fetched(source, sha256), dialect, **fetched_options(source_options))
     if tracking is not None:
         opened = Tracked(opened, **tracking)

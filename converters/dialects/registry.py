@@ -39,6 +39,7 @@ from converters.dialects.poses import (
 )
 from converters.inputs.candidate import Candidate
 from converters.inputs.ntu_names import Recipe, Task
+from converters.online.location import locate_source
 from converters.online.source import OnlineSource, fetch_file, urls_in_messages
 from skelstore.errors import SourceError
 from skelstore.format.files import local_path
@@ -195,9 +196,12 @@ def convert(
     the store is written. Raises as ``open_source`` and ``convert_source`` do, and TypeError for any other option.
     """
     from converters.conversion.convert import ConvertOptions, convert_source
+    from converters.conversion.places import refuse_destination
 
     source_options = _source_options() | {"sha256"}
     _require_declared("convert", options, source_options | ConvertOptions.__annotations__.keys())
+    if isinstance(locate_source(source), Url):  # before a long download
+        refuse_destination(destination, force=options.get("force", False), shared=options.get("shared", False))
     opened = open_source(source, dialect, **{name: options.pop(name) for name in source_options & options.keys()})
     convert_source(opened, destination, **options)
 
