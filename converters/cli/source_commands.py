@@ -83,7 +83,9 @@ def _take_tracking(options: dict[str, Any]) -> dict[str, Any] | None:
     return tracking
 
 
-def track_command(store: Path, out: Path, max_persons: int, max_gap: int, interpolate: bool, **options: Any) -> None:
+def track_command(
+    store: Path | Url, out: Path, max_persons: int, max_gap: int, interpolate: bool, **options: Any
+) -> None:
     options["workers"] = options["workers"] or available_cores()
     videos = StoreVideos(store)
     opened = Tracked(videos, max_persons, max_gap, interpolate)
@@ -114,7 +116,7 @@ def _report_store(destination: Path | Url, dialect: str, known: Sequence[str] = 
 
 
 def derive_command(
-    store: Path, out: Path, recipe: Recipe, task: Task | None, skip_broken: bool, **options: Any
+    store: Path | Url, out: Path, recipe: Recipe, task: Task | None, skip_broken: bool, **options: Any
 ) -> None:
     options["workers"] = options["workers"] or available_cores()
     opened = RawStore(store, recipe=recipe, task=task, skip_broken=skip_broken)
