@@ -279,6 +279,29 @@ def test_commands(server: Served, made: Path, run: Any) -> None:
     assert (done.status, "names no bucket" in done.err) == (2, True)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["info", "a.zarr", "URL"],
+        ["URL"],
+        ["cache", "URL"],
+        ["show", "a.zarr", "URL"],
+        ["convert", "a.pkl", "b.zarr", "--profile", "URL"],
+        ["convert", "pyskl:URL", "b.zarr"],
+        ["convert", " URL", "b.zarr"],
+    ],
+)
+def test_errors_hide_what_a_url_keeps_secret(server: Served, run: Any, words: list[str]) -> None:
+    """Also those of libraries, which repeat what was typed."""
+    converters.convert(server.root / "ntu60_hrnet.pkl", "a.zarr")
+    for url in ("https://me:hidden@host/x.zarr?token=secret&b=(secret)", "https:/hidden@host?secret"):
+        done = run(*(word.replace("URL", url) for word in words))
+        assert done.status in (1, 2)
+        assert "://host" in done.err or ":/host" in done.err
+        assert "hidden" not in done.err
+        assert "secret" not in done.err
+
+
 def test_a_conversion_that_is_killed_while_it_downloads_goes_on(server: Served, tmp_path: Path) -> None:
     data = b"".join(np.random.default_rng(0).bytes(1_000_000) for _ in range(9))
     content = pickle.dumps([{"frame_dir": "a", "keypoint": np.ones((1, 2, 17, 2)), "data": data}])
