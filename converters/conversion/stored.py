@@ -18,7 +18,8 @@ from skelstore.remote.url import Url
 class FromStore(KnownAtOnce):
     """Base class of sources that take their videos from a store, in the order of the store's own source.
 
-    ``seed`` is the one that the store was shuffled with, None if it was not. Raises what ``skelstore.open`` raises.
+    ``seed`` is the one that the store was shuffled with, None if it was not. A pickled one has the whole URL of
+    the store, as a pickled store has. Raises what ``skelstore.open`` raises.
     """
 
     def __init__(self, path: str | os.PathLike[str] | Url) -> None:

@@ -233,6 +233,13 @@ def test_messages_name_the_url_of_an_option_and_of_a_video(server: Served, made:
     assert f"gym.zarr has 12 videos; {server.url}/bad_list.pkl has 2" in texts[2]
 
 
+@pytest.mark.parametrize("url", ["s3:///a.pkl", "s3://bucket/a.pkl?token=secret", "http://"])
+def test_a_url_that_no_file_can_have_is_an_error_of_the_source(url: str) -> None:
+    with pytest.raises(SourceError) as caught:
+        converters.convert(url, "a.zarr")
+    assert "secret" not in str(caught.value)
+
+
 def test_a_checksum(server: Served, made: Path) -> None:
     url = _url(server, "ntu60_hrnet.pkl")
     with pytest.raises(SourceError, match="has the SHA-256"):
@@ -341,7 +348,7 @@ def test_datasets_are_listed(run: Any) -> None:
     for entry in published.PUBLISHED.values():
         assert f"{entry.name}: {entry.title}" in done.out
         assert f"    {entry.url}\n" in done.out
-    assert done.out.endswith("state neither sizes nor checksums: none is known that is not shown.\n")
+    assert done.out.endswith("not shown are not known: PYSKL and MMAction2 state none.\n")
     assert "pyskl:ntu60_hrnet: NTU RGB+D, 2D by HRNet; joints coco-17; splits xsub_train, xsub_val, xview" in done.out
     found = json.loads(run("datasets", "--json").out)
     assert [entry["name"] for entry in found] == [*published.PUBLISHED]
