@@ -125,7 +125,7 @@ def derive_command(
     _report_store(out, opened.dialect)
 
 
-def export_command(store: Path, out: Path, format_: Format | None, **options: Any) -> None:
+def export_command(store: Path | Url, out: Path, format_: Format | None, **options: Any) -> None:
     exported = 0
     # Without maps: pages that were read once would count as memory of the process.
     with skelstore.open(store, mmap=False) as opened, progress("exporting", len(opened), " videos") as advance:
@@ -139,7 +139,7 @@ def export_command(store: Path, out: Path, format_: Format | None, **options: An
     show(f"{out}: {counted(exported, 'video')}")
 
 
-def verify_command(store: Path, level: Level, subset: Subset, against: Path | Url | None, **options: Any) -> None:
+def verify_command(store: Path | Url, level: Level, subset: Subset, against: Path | Url | None, **options: Any) -> None:
     with skelstore.open(store) as opened, progress("verifying", sum(opened.files().values()), "B") as advance:
         problems = verify(store, level=level, subset=subset, advance=advance)
     for note in find_litter(store):
