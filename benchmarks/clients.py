@@ -10,7 +10,6 @@ from __future__ import annotations
 import importlib.util
 import multiprocessing
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -24,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.delays import delayed
+from benchmarks.served import free_port, serving
 
 BUCKET, KEY, SIZE, RANGE = "bench", "shard", 8 << 20, 50_000
 THREADS = 32
@@ -219,31 +219,6 @@ def install_bytes(package: str, seen: set[str] | None = None) -> int:
     return own + sum(install_bytes(match[0], seen) for match in needed if match)
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@contextmanager
-def nginx(root: Path) -> Iterator[int]:
-    """The port of an nginx that serves a folder."""
-    port = free_port()
-    paths = " ".join(
-        f"{name}_temp_path {root}/.{name};" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    )
-    (root / "nginx.conf").write_text(
-        f"daemon off; pid {root}/pid; error_log {root}/log; worker_processes 1; events {{}}\n"
-        f"http {{ access_log off; {paths} server {{ listen 127.0.0.1:{port}; root {root}; }} }}"
-    )
-    os.chmod(root, 0o755)
-    with subprocess.Popen(["nginx", "-c", root / "nginx.conf", "-e", root / "log"]) as server:
-        try:
-            yield port
-        finally:
-            server.terminate()
-
-
 @contextmanager
 def moto() -> Iterator[int]:
     """The port of moto's server, with a bucket in it."""
@@ -268,11 +243,15 @@ def main() -> None:
     for name, (package, _) in CLIENTS.items():
         if importlib.util.find_spec(package) is None:
             continue
-        with moto() as puts, tempfile.TemporaryDirectory() as folder, nginx(Path(folder)) as port:
+        with (
+            moto() as puts,
+            tempfile.TemporaryDirectory() as folder,
+            serving(Path(folder), Path(folder) / "nginx") as served,
+        ):
             (Path(folder) / BUCKET).mkdir()
             (Path(folder) / BUCKET / KEY).write_bytes(os.urandom(SIZE))
             queue = context.SimpleQueue()
-            process = context.Process(target=measure, args=(name, port, puts, queue))
+            process = context.Process(target=measure, args=(name, served.port, puts, queue))
             process.start()
             process.join(90)
             if process.is_alive() or queue.empty():

@@ -13,13 +13,10 @@ import re
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.delays import delayed
-from tests.support.servers import free_port
+from benchmarks.served import sent_bytes, serving
 
 ROUND_TRIP = 0.03
 RATE = 100e6 / 8
@@ -58,23 +55,6 @@ print(opened - start, opened_cpu - cpu, time.perf_counter() - begin, time.proces
 """
 
 
-@contextmanager
-def nginx(root: Path, log: Path) -> Iterator[int]:
-    """The port of an nginx that serves a folder and logs what it has sent."""
-    port = free_port()
-    (log / "nginx.conf").write_text(
-        f"pid {log}/pid; error_log {log}/errors; daemon off; user root; events {{}}\n"
-        "http { log_format sent '$msec $request_time $uri $body_bytes_sent'; access_log " + str(log) + "/access sent;\n"
-        f"keepalive_requests 1000000; server {{ listen 127.0.0.1:{port}; root {root}; }} }}\n"
-    )
-    with subprocess.Popen(["nginx", "-c", log / "nginx.conf", "-e", log / "errors"]) as server:
-        try:
-            time.sleep(0.5)
-            yield port
-        finally:
-            server.terminate()
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("store", type=Path)
@@ -86,36 +66,35 @@ def main() -> None:
         print(f"{table.name}: {table.stat().st_size:,} bytes")
     print(f"manifest.json: {(store / 'manifest.json').stat().st_size:,} bytes")
     with tempfile.TemporaryDirectory() as folder:
-        log = Path(folder)
-        with nginx(store.parent, log) as server, delayed(server, ROUND_TRIP, RATE) as port:
+        work = Path(folder)
+        with serving(store.parent, work / "nginx") as served, delayed(served.port, ROUND_TRIP, RATE) as port:
             number = 0
             for step, command in STEPS.items():
                 if not re.search(options.steps, step):
                     continue
                 number += step.endswith("cold")
-                sent = len((log / "access").read_text().splitlines())
+                served.requests()
                 run = subprocess.run(
                     [
                         *(sys.executable, "-c", CODE, f"http://127.0.0.1:{port}/{store.name}"),
                         *("whole" if options.whole else "", command),
                     ],
-                    env={"PATH": "", "PYTHONPATH": ".", "SKELSTORE_CACHE": str(log / f"cache-{number}")},
+                    env={"PATH": "", "PYTHONPATH": ".", "SKELSTORE_CACHE": str(work / f"cache-{number}")},
                     check=True,
                     capture_output=True,
                     text=True,
                 )
                 opened, opened_cpu, done, done_cpu = map(float, run.stdout.split())
-                time.sleep(0.1)
-                lines = [line.split() for line in (log / "access").read_text().splitlines()[sent:]]
-                arrived = sorted(float(line[0]) - float(line[1]) for line in lines)
+                requests = served.requests()
+                arrived = sorted(request.arrived for request in requests)
                 rounds = sum(
                     later - earlier > ROUND_TRIP * 0.8 for earlier, later in zip([0.0, *arrived], arrived, strict=False)
                 )
-                kilobytes = sum(int(line[3]) for line in lines) / 1e3
+                kilobytes = sent_bytes(requests) / 1e3
                 print(
                     f"{step:24} opened {opened:7.3f} s (CPU {opened_cpu:6.3f}), "
                     f"then {done:7.3f} s (CPU {done_cpu:6.3f}); "
-                    f"{len(lines):5} requests in {rounds} bursts, {kilobytes:12,.0f} kB",
+                    f"{len(requests):5} requests in {rounds} bursts, {kilobytes:12,.0f} kB",
                     flush=True,
                 )
 

@@ -14,19 +14,23 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-_LINE = re.compile(r"(\S+) (\S+) \d+ (\d+) (?:bytes=(\d+)-\d+|\S+) (.*)")
+_LINE = re.compile(r"(\S+) (\S+) (\S+) (\S+) \d+ (\d+) (?:bytes=(\d+)-\d+|\S+) (.*)")
 _SETTLED = 0.05
 """Seconds until an answer that the client has is in the log."""
 
 
 class Logged(NamedTuple):
-    """A request: bytes ``start`` to ``stop`` of the file at a path were sent; ``client`` names itself."""
+    """A request: bytes ``start`` to ``stop`` of the file at a path were sent; ``client`` names itself.
+
+    It ``arrived`` at these seconds since 1970.
+    """
 
     method: str
     path: str
     start: int
     stop: int
     client: str
+    arrived: float
 
 
 class Served:
@@ -48,9 +52,9 @@ class Served:
         for line in lines:
             match = _LINE.match(line)
             assert match is not None, line
-            method, path, sent, first, client = match.groups()
+            ended, taken, method, path, sent, first, client = match.groups()
             start = int(first or 0)
-            found.append(Logged(method, path, start, start + int(sent), client))
+            found.append(Logged(method, path, start, start + int(sent), client, float(ended) - float(taken)))
         return found
 
 
@@ -99,7 +103,8 @@ def serving(root: Path, work: Path) -> Iterator[Served]:
     (work / "nginx.conf").write_text(
         f"{user} daemon off; pid {work}/pid; error_log {work}/log; worker_processes 1; events {{ }}\n"
         f"http {{ {paths} sendfile on; keepalive_requests 1000000;\n"
-        'log_format requests "$request_method $uri $status $body_bytes_sent $http_range $http_user_agent";\n'
+        'log_format requests "$msec $request_time $request_method $uri $status $body_bytes_sent $http_range '
+        '$http_user_agent";\n'
         f"access_log {work}/requests requests; server {{ listen 127.0.0.1:{port}; root {root}; }} }}"
     )
     with subprocess.Popen([nginx, "-c", str(work / "nginx.conf"), "-e", str(work / "log")]) as server:

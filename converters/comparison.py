@@ -90,7 +90,7 @@ def _other_source(
     ]
 
 
-def as_lines(store: Path | Url, against: Path, problems: list[str]) -> list[str]:
+def as_lines(store: Path | Url, against: Path | Url, problems: list[str]) -> list[str]:
     """The result of ``compare`` as text, under one heading if all problems start with it."""
     heading = f"{store} against {against}: "
     if len(problems) < _ENOUGH or not all(text.startswith((heading, "…")) for text in problems):

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from converters.information import information
+from converters.information import information, order_text
 from skelstore.format.schema import LAYOUT_COLUMN
 from skelstore.read.store import Store
 from skelstore.remote.url import Url
@@ -96,6 +96,8 @@ def write_table(store: Store, path: Path) -> None:
 
 def _facts(found: dict[str, Any]) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = [("videos", f"{found['videos']:,}")]
+    if order := order_text(found["order"]):
+        rows.append(("order", order))
     if labels := found["labels"]:
         span = f", {labels['min']} to {labels['max']}" if "min" in labels else ""
         rows.append(("labels", f"{labels['distinct']:,} different{span}"))

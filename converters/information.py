@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -38,7 +38,7 @@ def information(store: Store) -> dict[str, Any]:
         "source": {
             key: value for key, value in store.source.items() if key in ("dialect", "name", "size", "downloaded")
         },
-        "order": _order(store),
+        "order": order_of(store),
         "left_out": len(store.source.get("left_out", [])),
         "splits": [
             {"name": shown_title(name), "ids": len(ids), "videos": len(store.split(name))} for name, ids in _runs(store)
@@ -68,17 +68,25 @@ def information(store: Store) -> dict[str, Any]:
     }
 
 
-def _order(store: Store) -> dict[str, Any]:
+def order_of(store: Store) -> dict[str, Any]:
     """Whether videos are in another order than in the source, and the seed with which they were shuffled, if known."""
     reader, _ = table_rows(store)
     return {"of_source": source_positions(reader) is None, "seed": recorded_seed(store.source)}
 
 
-def _order_lines(order: dict[str, Any]) -> list[str]:
+def order_text(order: dict[str, Any]) -> str | None:
+    """The result of ``order_of`` as text; None for the order of the source."""
     if order["of_source"]:
-        return []
+        return None
     how = "another than in the source" if order["seed"] is None else f"shuffled with seed {order['seed']}"
-    return [f"order     {how}; an export restores that of the source"]
+    return f"{how}; an export restores that of the source"
+
+
+def downloads(about: Mapping[str, Any]) -> list[str]:
+    """The URL and the checksum of each downloaded file; ``about`` is the record of the source."""
+    downloaded = about.get("downloaded")
+    files = downloaded.values() if isinstance(downloaded, dict) else ()
+    return [f"{file.get('url')}, sha256 {file.get('sha256')}" for file in files if isinstance(file, dict)]
 
 
 def shown_classes(names: Sequence[str]) -> str:
@@ -231,8 +239,8 @@ def as_lines(found: dict[str, Any]) -> list[str]:
     lines = [
         f"{found['path']}: {counted(found['videos'], 'video')}, profile {found['profile']}",
         "source    " + ", ".join(str(source[key]) for key in ("dialect", "name") if key in source),
-        *_downloaded_lines(source.get("downloaded")),
-        *_order_lines(found["order"]),
+        *(f"from      {text}" for text in downloads(source)),
+        *([f"order     {order}"] if (order := order_text(found["order"])) else []),
     ]
     lines += [
         f"split     {s['name']}: {counted(s['ids'], 'id')}, {counted(s['videos'], 'video')}" for s in found["splits"]
@@ -258,12 +266,6 @@ def as_lines(found: dict[str, Any]) -> list[str]:
     versus = f", {ratio:.3f} of the source's {source['size']:,}" if ratio is not None else ""
     lines.append(f"size      {counted(found['stored_bytes'], 'byte')} for {found['array_bytes']:,} of arrays{versus}")
     return lines
-
-
-def _downloaded_lines(downloaded: object) -> list[str]:
-    """Where the files of the source were downloaded from, if they were."""
-    files = downloaded.values() if isinstance(downloaded, dict) else ()
-    return [f"from      {file.get('url')}, sha256 {file.get('sha256')}" for file in files if isinstance(file, dict)]
 
 
 def _layout_line(layout: dict[str, Any]) -> str:

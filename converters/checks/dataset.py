@@ -30,7 +30,7 @@ from skelstore import Store
 from skelstore.errors import SkelstoreError, SourceError, StoreError
 from skelstore.format import values
 from skelstore.joints import JointLayout
-from skelstore.remote.url import Url, parse_url
+from skelstore.remote.url import Url
 
 __all__ = [
     "MODELS",
@@ -124,7 +124,7 @@ def videos_of(opened: Store | Source) -> Videos:
         )
     about = opened.description()
     return Videos(
-        _origin(opened, about),
+        opened.path,
         len(opened),
         lambda i: opened.video(i)[0],
         opened.place,
@@ -133,12 +133,6 @@ def videos_of(opened: Store | Source) -> Videos:
         complain=True,
         raw=about.get("recipe") == "raw",
     )
-
-
-def _origin(opened: Source, about: Mapping[str, Any]) -> Path | Url:
-    """Where a source is from: its path, or the URL of what was downloaded."""
-    downloaded = about.get("downloaded", {}).get("source")
-    return parse_url(downloaded["url"]) if downloaded else opened.path
 
 
 def _left_out(about: Mapping[str, Any], path: Path | Url) -> list[tuple[Any, str]]:

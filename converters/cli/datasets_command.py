@@ -14,4 +14,4 @@ def datasets_command(as_json: bool) -> None:
         show(*json.dumps([published.as_json(entry) for entry in entries], indent=1).split("\n"))
     else:
         show(*(line for entry in entries for line in published.as_lines(entry)))
-        show("PYSKL and MMAction2 state neither sizes nor checksums: none is known that is not shown.")
+        show("Sizes and checksums that are not shown are not known: PYSKL and MMAction2 state none.")

@@ -18,13 +18,14 @@ from converters.drawing import draw_file, kind_of_file, parse_frames, parse_pers
 from converters.showing import located
 from skelstore.drawing.scene import Options
 from skelstore.errors import SkelstoreError
+from skelstore.remote.url import Url
 from skelstore.wording import Lines
 
 T = TypeVar("T")
 
 
 def draw_command(
-    store: Path,
+    store: Path | Url,
     key: str | None,
     out: Path,
     frames: str | None,

@@ -82,7 +82,7 @@ def _run(cli: click.Group, arguments: list[str] | None) -> None:
     import click
 
     from converters.cli.command import LoadError
-    from converters.cli.printing import say
+    from converters.cli.printing import complain
     from skelstore.errors import SkelstoreError
 
     if isinstance(sys.stdout, io.TextIOWrapper):  # names in a file may contain lone surrogates
@@ -93,40 +93,40 @@ def _run(cli: click.Group, arguments: list[str] | None) -> None:
         if sys.stdout is not None:
             sys.stdout.flush()
     except click.UsageError as error:
-        say(*_usage_lines(error))
+        complain(*_usage_lines(error))
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt) as error:
         cause = error.__cause__ or error
         terminated = isinstance(cause, _Terminated)
-        say(f"{'terminated' if terminated else 'interrupted'}{_notes(cause)}")
+        complain(f"{'terminated' if terminated else 'interrupted'}{_notes(cause)}")
         sys.exit(_TERMINATED if terminated else _INTERRUPTED)
     except LoadError as error:
-        say(f"skelstore: {_import_sentence(error.__cause__ or error)}{_limit()}")
+        complain(f"skelstore: {_import_sentence(error.__cause__ or error)}{_limit()}")
         sys.exit(1)
     except SkelstoreError as error:
         first, *lines = str(error).split("\n")  # lines are ours: line breaks in names are escaped
         lines = [f"skelstore: {first}", *lines]
-        say(*lines[:-1], lines[-1] + _notes(error))
+        complain(*lines[:-1], lines[-1] + _notes(error))
         sys.exit(1)
     except BrokenPipeError:  # the reader of the pipe has exited: exit silently
         _discard_output()
         sys.exit(1)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        say(f"skelstore: {where}{error.strerror or error}{_notes(error)}")
+        complain(f"skelstore: {where}{error.strerror or error}{_notes(error)}")
         _discard_output()
         sys.exit(1)
     except MemoryError as error:
         advice = "convert with fewer --workers, or on a machine with more memory"
-        say(f"skelstore: out of memory: {advice}{_limit()}{_notes(error)}")
+        complain(f"skelstore: out of memory: {advice}{_limit()}{_notes(error)}")
         sys.exit(1)
     except Exception as error:
         if _is_thread_failure(error):
-            say(f"skelstore: a thread cannot be started: allow more processes (ulimit -u) and memory{_limit()}")
+            complain(f"skelstore: a thread cannot be started: allow more processes (ulimit -u) and memory{_limit()}")
             sys.exit(1)
         # A bug of ours: the user gets a sentence instead of a traceback.
         frame = traceback.extract_tb(error.__traceback__)[-1]
-        say(
+        complain(
             f"skelstore: a fault in skelstore itself ({type(error).__name__}: {error}, {Path(frame.filename).name}, "
             f"line {frame.lineno}): please report it with the command"
         )
@@ -160,15 +160,15 @@ def _usage_lines(error: click.UsageError) -> list[str]:
 
 
 def _warn(message: Warning | str, *_: object, **__: object) -> None:
-    from converters.cli.printing import say
+    from converters.cli.printing import complain
 
-    say(f"warning: {message}")
+    complain(f"warning: {message}")
 
 
 def _report_thread(thread: threading.ExceptHookArgs) -> None:
-    from converters.cli.printing import say
+    from converters.cli.printing import complain
 
-    say(f"skelstore: one of its threads failed ({thread.exc_type.__name__}: {thread.exc_value})")
+    complain(f"skelstore: one of its threads failed ({thread.exc_type.__name__}: {thread.exc_value})")
 
 
 def _open_standard_streams() -> None:

@@ -49,7 +49,7 @@ class _Source(_LocalPath):
             from skelstore.remote.url import Url
         try:
             location = locate_source(value)
-        except (SourceError, StoreError) as error:
+        except SourceError as error:
             raise click.BadParameter(str(error), context, parameter) from None
         return location if isinstance(location, Url) else super().convert(value, parameter, context)
 

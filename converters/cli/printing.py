@@ -5,6 +5,7 @@ All output of the command line is printed here. Names come from files, so every 
 
 from __future__ import annotations
 
+import re
 import sys
 from contextlib import suppress
 
@@ -30,3 +31,22 @@ def say(*lines: str) -> None:
     """Print lines to standard error, if it can be written."""
     with suppress(OSError, ValueError):
         click.echo("\n".join(map(escape, lines)), err=True)
+
+
+def complain(*lines: str) -> None:
+    """Print the lines of an error to standard error, without names, passwords and queries of URLs.
+
+    Our own errors show none, but those of libraries repeat what was typed.
+    """
+    say(*(re.sub(r"\S+", lambda word: _without_secrets(word[0]), line) for line in lines))
+
+
+def _without_secrets(word: str) -> str:
+    start, is_url, rest = word.partition(":/")
+    if not is_url:
+        return word
+    place, _, query = rest.partition("?")
+    slash = "/" * place.startswith("/")
+    host, end, path = place.removeprefix("/").partition("/")
+    after = query[len(query.rstrip(")'\".,;:")) :]
+    return f"{start}:/{slash}{host.rpartition('@')[2]}{end}{path}{after}"

@@ -21,6 +21,7 @@ from converters.cli.printing import say, show
 from converters.cli.progress import conversion_progress, progress
 from converters.comparison import as_lines, compare
 from converters.conversion.convert import available_cores, convert_source
+from converters.conversion.places import refuse_destination
 from converters.dialects import ntu
 from converters.dialects.ntu.raw_store import RawStore
 from converters.dialects.registry import DIALECTS, open_source, recorded_options
@@ -34,7 +35,6 @@ from skelstore.errors import SkelstoreError
 from skelstore.read.verification import WHOLE, Subset, find_litter, share, verify
 from skelstore.remote.url import Url
 from skelstore.wording import counted, join_lines
-from skelstore.write.workspace import refuse_taken
 
 _KEYS_OF_CONTENTS = frozenset({"raw_file", "valid", "valid@0.5", "box_score"})
 """Keys of an annotation that only Kinetics' tables of contents have."""
@@ -55,8 +55,8 @@ def convert_command(
         source = source.absolute() if isinstance(source, Path) else source
         source_options |= {name: path.absolute() for name, path in source_options.items() if isinstance(path, Path)}
     tracking = _take_tracking(options)
-    if isinstance(source, Url) and isinstance(destination, Path) and not options["force"]:
-        refuse_taken(destination, force=False)  # before a long download
+    if isinstance(source, Url):
+        refuse_destination(destination, force=options["force"], shared=options["shared"])  # before a long download
     opened = open_source(fetched(source, sha256), dialect, **fetched_options(source_options))
     if tracking is not None:
         opened = Tracked(opened, **tracking)
@@ -83,7 +83,9 @@ def _take_tracking(options: dict[str, Any]) -> dict[str, Any] | None:
     return tracking
 
 
-def track_command(store: Path, out: Path, max_persons: int, max_gap: int, interpolate: bool, **options: Any) -> None:
+def track_command(
+    store: Path | Url, out: Path, max_persons: int, max_gap: int, interpolate: bool, **options: Any
+) -> None:
     options["workers"] = options["workers"] or available_cores()
     videos = StoreVideos(store)
     opened = Tracked(videos, max_persons, max_gap, interpolate)
@@ -114,7 +116,7 @@ def _report_store(destination: Path | Url, dialect: str, known: Sequence[str] = 
 
 
 def derive_command(
-    store: Path, out: Path, recipe: Recipe, task: Task | None, skip_broken: bool, **options: Any
+    store: Path | Url, out: Path, recipe: Recipe, task: Task | None, skip_broken: bool, **options: Any
 ) -> None:
     options["workers"] = options["workers"] or available_cores()
     opened = RawStore(store, recipe=recipe, task=task, skip_broken=skip_broken)
@@ -123,7 +125,7 @@ def derive_command(
     _report_store(out, opened.dialect)
 
 
-def export_command(store: Path, out: Path, format_: Format | None, **options: Any) -> None:
+def export_command(store: Path | Url, out: Path, format_: Format | None, **options: Any) -> None:
     exported = 0
     # Without maps: pages that were read once would count as memory of the process.
     with skelstore.open(store, mmap=False) as opened, progress("exporting", len(opened), " videos") as advance:
@@ -137,7 +139,7 @@ def export_command(store: Path, out: Path, format_: Format | None, **options: An
     show(f"{out}: {counted(exported, 'video')}")
 
 
-def verify_command(store: Path, level: Level, subset: Subset, against: Path | Url | None, **options: Any) -> None:
+def verify_command(store: Path | Url, level: Level, subset: Subset, against: Path | Url | None, **options: Any) -> None:
     with skelstore.open(store) as opened, progress("verifying", sum(opened.files().values()), "B") as advance:
         problems = verify(store, level=level, subset=subset, advance=advance)
     for note in find_litter(store):

@@ -24,6 +24,7 @@ from converters.showing import as_lines as video_lines
 from converters.showing import located, portrait
 from converters.splitting import UNSPLIT, count_unsplit, parse_parts, parse_pattern, split
 from skelstore.errors import SkelstoreError
+from skelstore.remote.url import Url
 from skelstore.wording import counted
 
 
@@ -35,7 +36,7 @@ def _parse(parse: Callable[[str], Any], text: str | None, option: str) -> Any:
         raise click.BadParameter(str(error), param_hint=repr(option)) from None
 
 
-def info_command(store: Path, as_json: bool) -> None:
+def info_command(store: Path | Url, as_json: bool) -> None:
     with skelstore.open(store) as opened:
         found = information(opened)
         histograms = {"classes": class_histogram(opened), "lengths": length_histogram(opened)}
@@ -49,7 +50,7 @@ def info_command(store: Path, as_json: bool) -> None:
             show("", *histogram_lines(histogram, get_terminal_size().columns, blocks=blocks))
 
 
-def show_command(store: Path, key: str | None, as_json: bool) -> None:
+def show_command(store: Path | Url, key: str | None, as_json: bool) -> None:
     with skelstore.open(store) as opened:
         found = portrait(opened, located(opened, key))
     show(*json.dumps(portrait_as_json(found), indent=1).split("\n") if as_json else video_lines(found))
@@ -73,7 +74,13 @@ def merge_command(stores: tuple[Path, ...], out: Path, **options: Any) -> None:
 
 
 def subset_command(
-    store: Path, out: Path, split: str | None, labels: str | None, ids: Path | None, expression: str | None, force: bool
+    store: Path | Url,
+    out: Path,
+    split: str | None,
+    labels: str | None,
+    ids: Path | None,
+    expression: str | None,
+    force: bool,
 ) -> None:
     if split is None and labels is None and ids is None and expression is None:
         raise click.UsageError("no videos selected: give --split, --labels, --ids or --where")

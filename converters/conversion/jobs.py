@@ -102,7 +102,7 @@ def common_identity(source: Source, plan: Plan, seed: int | None) -> dict[str, J
     return shuffled | {
         "version": [version("skelstore"), FORMAT_VERSION],
         "dialect": source.dialect,
-        "source": file_name(source.path),
+        "source": file_name(Path(source.path.name)),
         "settings": source.settings(),
         "plan": plan.to_json(),
     }

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 from converters.conversion.jobs import SEED_KEY, Job, Outcome
 from converters.conversion.shuffling import Order
 from skelstore.errors import JointLayoutError, SkelstoreError, SourceError, StoreError, UnsupportedValueError
+from skelstore.format.files import local_path
 from skelstore.format.values import Json
 from skelstore.remote.url import Url, is_url, parse_url
 from skelstore.write.joining import join
 from skelstore.write.owners import as_shared_as
 from skelstore.write.part_records import PART_RECORD_KEY, part_name, recorded_identity
 from skelstore.write.planning import Plan
-from skelstore.write.workspace import Workspace
+from skelstore.write.workspace import Workspace, refuse_taken
 
 if TYPE_CHECKING:
     from skelstore.publish.staging import StagedStore
@@ -209,11 +210,31 @@ def place_of(destination: str | os.PathLike[str] | Url, *, force: bool, shared: 
 
     Raises as ``FolderPlace`` and ``BucketPlace``, which tells seeds apart in ``begin``.
     """
+    where = _located(destination, shared=shared)
+    if isinstance(where, Url):
+        return BucketPlace(where, force=force)
+    return FolderPlace(where, force=force, shared=shared, seed=seed)
+
+
+def refuse_destination(destination: str | os.PathLike[str] | Url, *, force: bool = False, shared: bool = False) -> None:
+    """Raise what ``place_of`` raises if no store may be written at a destination. Nothing is written.
+
+    For use before a download that takes long.
+    """
+    where = _located(destination, shared=shared)
+    if isinstance(where, Url):
+        BucketPlace(where, force=force)
+    else:
+        refuse_taken(Path(os.path.realpath(local_path(where))), force=force)
+
+
+def _located(destination: str | os.PathLike[str] | Url, *, shared: bool) -> str | os.PathLike[str] | Url:
+    """The URL that a destination is, or the path as it was given. Raises StoreError if ``shared`` goes with a URL."""
     if not isinstance(destination, Url):
         text = os.fspath(destination)
         if not is_url(text) or os.path.lexists(text.partition("/")[0]):
-            return FolderPlace(destination, force=force, shared=shared, seed=seed)
+            return destination
         destination = parse_url(text)
     if shared:
         raise StoreError(f"{destination} is a URL; --shared (shared) goes with a folder of this machine")
-    return BucketPlace(destination, force=force)
+    return destination

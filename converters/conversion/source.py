@@ -14,6 +14,7 @@ from converters.pickles.arrays import Foreign
 from skelstore.errors import SkelstoreError, SourceError, UnsupportedValueError
 from skelstore.format.schema import Annotation, Origin
 from skelstore.format.values import Json, is_utf8
+from skelstore.remote.url import Url
 from skelstore.wording import file_name, kind_of
 
 
@@ -58,8 +59,12 @@ class Reached(NamedTuple):
 class Source(Protocol):
     """The videos of a source data set. It can be pickled, and read at any indexed position from any process."""
 
-    path: Path
     dialect: str
+
+    @property
+    def path(self) -> Path | Url:
+        """The file or folder, or the URL that the file was downloaded from."""
+        ...
 
     @property
     def indexed(self) -> int:
@@ -161,7 +166,7 @@ class Around:
     dialect: str
 
     def __init__(self, source: Source) -> None:
-        self.path = source.path
+        self.path: Path | Url = source.path
         self._source = source
 
     @property

@@ -39,7 +39,8 @@ from converters.dialects.poses import (
 )
 from converters.inputs.candidate import Candidate
 from converters.inputs.ntu_names import Recipe, Task
-from converters.online.source import OnlineSource, fetch_file
+from converters.online.location import locate_source
+from converters.online.source import OnlineSource, fetch_file, urls_in_messages
 from skelstore.errors import SourceError
 from skelstore.format.files import local_path
 from skelstore.format.schema import ROOT_KEY
@@ -135,6 +136,15 @@ def open_source(
         if isinstance(value, str | os.PathLike):
             local_path(value, SourceError)
     path = local_path(path, SourceError) if source is None else source.path
+    copies = beside if source is None else {"source": source, **beside}
+    with urls_in_messages(copies.values()):
+        declaration = _declaration_of(path, dialect, given)
+        opened = declaration.open(path, **given)
+    return OnlineSource(opened, copies, partial(_open_again, declaration.name, path, given)) if copies else opened
+
+
+def _declaration_of(path: Path, dialect: str | None, given: Collection[str]) -> Dialect:
+    """The dialect of a file or folder, stated or recognised, which it and the options ``given`` with it go with."""
     _require_source(path)
     if dialect is not None and dialect not in DIALECTS:
         raise SourceError(
@@ -145,9 +155,7 @@ def open_source(
     if declaration.takes_folder is not None and path.is_dir() != declaration.takes_folder:
         kind, expected = ("a folder", "a file in it") if path.is_dir() else ("a file", "the folder that it is in")
         raise SourceError(f"{path} is {kind}; the dialect {declaration.name} is not: give {expected}")
-    opened = declaration.open(path, **given)
-    fetched = beside if source is None else {"source": source, **beside}
-    return OnlineSource(opened, fetched, partial(_open_again, declaration.name, path, given)) if fetched else opened
+    return declaration
 
 
 def _open_again(dialect: str, path: Path, given: Mapping[str, Any], copies: Mapping[str, CachedFile]) -> Source:
@@ -188,9 +196,12 @@ def convert(
     the store is written. Raises as ``open_source`` and ``convert_source`` do, and TypeError for any other option.
     """
     from converters.conversion.convert import ConvertOptions, convert_source
+    from converters.conversion.places import refuse_destination
 
     source_options = _source_options() | {"sha256"}
     _require_declared("convert", options, source_options | ConvertOptions.__annotations__.keys())
+    if isinstance(locate_source(source), Url):  # before a long download
+        refuse_destination(destination, force=options.get("force", False), shared=options.get("shared", False))
     opened = open_source(source, dialect, **{name: options.pop(name) for name in source_options & options.keys()})
     convert_source(opened, destination, **options)
 

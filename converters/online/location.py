@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from converters.online.published import PUBLISHED, PUBLISHERS
-from skelstore.errors import SourceError
+from skelstore.errors import SourceError, StoreError
 from skelstore.format.files import local_path
 from skelstore.format.schema import ROOT_KEY
 from skelstore.remote.url import Url, is_url, parse_url
@@ -22,7 +22,7 @@ _FILES = re.compile(r"\.(pkl|pickle|npy|npz|json|zip|skeleton|txt|slp|nwb|h5|csv
 
 
 def locate_source(source: str | os.PathLike[str] | Url) -> Location:
-    """The place of a source. Raises SourceError for a URL of a scheme that is not supported, or an unknown name.
+    """The place of a source. Raises SourceError for a URL that cannot be one of a file, or an unknown name.
 
     A path that exists on this machine is that path, whatever it looks like.
     """
@@ -32,7 +32,10 @@ def locate_source(source: str | os.PathLike[str] | Url) -> Location:
     if _NAME.fullmatch(text) and not os.path.lexists(text):
         return parse_url(published_url(text))
     if is_url(text) and not os.path.lexists(text.partition("/")[0]):
-        return parse_url(text)
+        try:
+            return parse_url(text)
+        except StoreError as error:
+            raise SourceError(str(error)) from None
     return local_path(source, SourceError)
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from converters.conversion.source import Around, Source
+from converters.conversion.source import Around, SkippedVideoError, Source
 from converters.online.location import locate_source
-from skelstore.errors import SourceError
+from skelstore.errors import SkelstoreError, SourceError
+from skelstore.format.schema import Annotation, Origin
 from skelstore.format.values import Json
 from skelstore.remote.cache import CachedFile, default_folder
 from skelstore.remote.url import Url, parse_url
@@ -31,8 +34,26 @@ def fetch_file(file: object, sha256: str | None = None) -> CachedFile | None:
     return None
 
 
+@contextmanager
+def urls_in_messages(copies: Collection[CachedFile]) -> Iterator[None]:
+    """Let errors that are raised in the block name the URLs of downloaded files, in place of paths in the cache."""
+    try:
+        yield
+    except SkelstoreError as error:
+        error.args = tuple(_with_urls(each, copies) if isinstance(each, str) else each for each in error.args)
+        if isinstance(error, SkippedVideoError):
+            error.reason = _with_urls(error.reason, copies)
+        raise
+
+
+def _with_urls(text: str, copies: Collection[CachedFile]) -> str:
+    for copy in copies:
+        text = text.replace(str(copy.path), copy.url)
+    return text
+
+
 class OnlineSource(Around):
-    """A source with the record of where its files are from.
+    """A source with the record of where its files are from; its messages name their URLs.
 
     ``copies`` are the downloaded files by the option that they were given with, "source" for the source itself. They
     stay in the cache as long as this object exists. ``open_again`` opens the source with other copies of them.
@@ -47,6 +68,8 @@ class OnlineSource(Around):
         super().__init__(source)
         self.dialect = source.dialect
         self._copies = dict(copies)
+        if "source" in self._copies:
+            self.path = parse_url(self._copies["source"].url)
         self._open_again = open_again
 
     @property
@@ -60,11 +83,33 @@ class OnlineSource(Around):
         from skelstore.remote.downloads import download
 
         copies = {option: download(parse_url(copy.url), sha256=copy.sha256) for option, copy in self._copies.items()}
-        return OnlineSource(self._open_again(copies), copies, self._open_again)
+        with urls_in_messages(copies.values()):
+            return OnlineSource(self._open_again(copies), copies, self._open_again)
+
+    def index_more(self) -> bool:
+        with urls_in_messages(self._copies.values()):
+            return super().index_more()
+
+    def __len__(self) -> int:
+        with urls_in_messages(self._copies.values()):
+            return super().__len__()
+
+    def video(self, index: int) -> tuple[Annotation, Origin | None]:
+        with urls_in_messages(self._copies.values()):
+            return super().video(index)
+
+    def splits(self) -> dict[Any, Any]:
+        with urls_in_messages(self._copies.values()):
+            return super().splits()
+
+    def in_order(self) -> str | None:
+        reason = super().in_order()
+        return None if reason is None else _with_urls(reason, self._copies.values())
 
     def description(self) -> dict[str, Json]:
         """As in the source, and ``downloaded``: the URL, without name, password and query, and SHA-256 of each file."""
         found: dict[str, Json] = {
             option: {"url": copy.url, "sha256": copy.sha256} for option, copy in self._copies.items()
         }
-        return {**self._source.description(), "downloaded": found}
+        with urls_in_messages(self._copies.values()):
+            return {**super().description(), "downloaded": found}

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from converters.conversion.source import Source
-from converters.information import notes
+from converters.information import downloads, notes, order_of, order_text
 from converters.report.statistics import Statistics
 from skelstore import Store
 from skelstore.format.schema import FORMAT_VERSION, MANIFEST_KEY
@@ -22,8 +22,19 @@ from skelstore.wording import counted, file_name
 
 __all__ = ["Origin", "origin_of"]
 
-_MOST_TEXT = 200
-_HIDDEN = ("document", "left_out", "kpfiles", "arrays", "notes", "class_names", "joints", "ignored")
+_MOST_TEXT = 300
+_HIDDEN = (
+    "document",
+    "left_out",
+    "kpfiles",
+    "arrays",
+    "notes",
+    "class_names",
+    "joints",
+    "ignored",
+    "downloaded",
+    "shuffled",
+)
 """Entries of a store's record of its source that are long, or shown elsewhere."""
 
 
@@ -56,7 +67,7 @@ def origin_of(opened: Store | Source, statistics: Statistics) -> Origin:
     names = about.get("class_names")
     facts = [("Dialect", opened.dialect), *_facts(about), ("Report made by", f"skelstore {version('skelstore')}")]
     return Origin(
-        title=file_name(opened.path),
+        title=file_name(Path(opened.path.name)),
         kind="source",
         facts=facts,
         disk={},
@@ -85,6 +96,7 @@ def _of_store(store: Store) -> Origin:
         ("Store", f"format version {FORMAT_VERSION}, profile {store.profile}"),
         ("Converted from", str(store.source.get("dialect"))),
         *_facts(store.source),
+        *([("Order of the videos", order)] if (order := order_text(order_of(store))) else []),
         ("Joints", text),
         ("SHA-256 of manifest.json", digest),
         ("Report made by", f"skelstore {version('skelstore')}"),
@@ -112,5 +124,6 @@ def _facts(about: Mapping[str, Any]) -> list[tuple[str, str]]:
         text = value if isinstance(value, str) else json.dumps(value, default=str)
         if key == "size" and isinstance(value, int):
             text = counted(value, "byte")
-        facts.append((titles.get(key, key), text if len(text) <= _MOST_TEXT else f"{text[: _MOST_TEXT - 1]}…"))
-    return facts
+        facts.append((titles.get(key, key), text))
+    facts += [("Downloaded from", text) for text in downloads(about)]
+    return [(title, text if len(text) <= _MOST_TEXT else f"{text[: _MOST_TEXT - 1]}…") for title, text in facts]

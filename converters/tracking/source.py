@@ -13,15 +13,14 @@ from numpy.typing import NDArray
 import skelstore
 from converters.conversion.convert import ConvertOptions, convert_source
 from converters.conversion.document import LIST_DOCUMENT, PYSKL_DOCUMENT
-from converters.conversion.shuffling import recorded_seed
-from converters.conversion.source import Around, Downloaded, KnownAtOnce, Source, broken_video
+from converters.conversion.source import Around, Downloaded, Source, broken_video
+from converters.conversion.stored import FromStore
 from converters.tracking.dense import DENSE, Settings, dense, recognise_form
 from skelstore.errors import SkelstoreError, SourceError, StoreError
-from skelstore.format.files import absolute
-from skelstore.format.schema import ROOT_KEY, Annotation, Origin, video_name
+from skelstore.format.schema import Annotation, Origin, video_name
 from skelstore.format.values import Json
 from skelstore.joints import is_guess
-from skelstore.read.source_order import in_source_order
+from skelstore.remote.url import Url
 from skelstore.wording import shown
 
 NAME = "track"
@@ -41,7 +40,7 @@ _EXAMPLES = 50
 
 
 def track(
-    store: str | os.PathLike[str],
+    store: str | os.PathLike[str] | Url,
     out: str | os.PathLike[str],
     *,
     max_persons: int,
@@ -64,17 +63,14 @@ def track(
     convert_source(Tracked(videos, max_persons, max_gap, interpolate), out, **options)
 
 
-class StoreVideos(KnownAtOnce):
-    """The compressed annotations of a store as a source, in the order of the store's own source.
+class StoreVideos(FromStore):
+    """The compressed annotations of a store as a source.
 
-    ``seed`` is the one that the store was shuffled with, None if it was not. Raises SourceError if the store has no
-    compressed annotations, and what ``skelstore.open`` raises.
+    Raises SourceError if the store has no compressed annotations, and what ``skelstore.open`` raises.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = absolute(path)
-        self._store = in_source_order(skelstore.open(path))
-        self.seed = recorded_seed(self._store.source)
+    def __init__(self, path: str | os.PathLike[str] | Url) -> None:
+        super().__init__(path)
         try:
             self.dialect = str(self._store.source.get("dialect"))
             _refuse_dense(self._store)
@@ -92,12 +88,6 @@ class StoreVideos(KnownAtOnce):
     def video(self, index: int) -> tuple[Annotation, Origin | None]:
         return self._store[index], None
 
-    def files(self, start: int, stop: int) -> list[Path]:
-        return [self.path / ROOT_KEY]  # it holds the checksums of all other files
-
-    def settings(self) -> Json:
-        return None
-
     def place(self, index: int) -> str:
         return f"video {index} ({shown(self._store.name(index))})"
 
@@ -110,9 +100,6 @@ class StoreVideos(KnownAtOnce):
         if is_guess(about.get("joints")):
             del about["joints"]
         return about
-
-    def close(self) -> None:
-        self._store.close()
 
 
 def tracked_alike(source: Source, store: skelstore.Store) -> Source:

@@ -21,7 +21,7 @@ from tests.support.exact import assert_exact
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 20), st.integers(0, 20)), max_size=8))
 def test_bytes_that_are_sent_twice(ranges: list[tuple[str, int, int]]) -> None:
-    requests = [Logged("GET", path, start, start + size, "") for path, start, size in ranges]
+    requests = [Logged("GET", path, start, start + size, "", 0.0) for path, start, size in ranges]
     sent = [(one.path, place) for one in requests for place in range(one.start, one.stop)]
     assert sent_bytes(requests) == len(sent)
     assert sent_twice(requests) == len(sent) - len(set(sent))

@@ -26,7 +26,7 @@ from converters.online import published
 from converters.online.location import is_store, locate_source
 from converters.samples.pickles import ntu_like, write_samples
 from converters.samples.sources import write_sources
-from skelstore.errors import SourceError
+from skelstore.errors import JointLayoutError, SkelstoreError, SourceError
 from skelstore.joints import LAYOUTS
 from skelstore.remote.url import Url, parse_url
 from skelstore.write import parts
@@ -156,7 +156,7 @@ def test_a_source_is_not_evicted_while_it_is_read(server: Served, monkeypatch: p
     source.close()
     cache.Cache(cache.default_folder()).evict()
     assert source.video(0)[0]["frame_dir"]
-    path = source.path
+    [path] = source.digests
     source.close()
     source = None
     cache.Cache(cache.default_folder()).evict()
@@ -186,6 +186,58 @@ def test_what_cannot_be_converted(server: Served, name: str, found: str) -> None
     assert "hidden" not in str(caught.value)
     assert not Path("a.zarr").exists()
     assert not Path("a.zarr.partial").exists()
+
+
+def _bad_sources(folder: Path) -> None:
+    good = {"frame_dir": "a", "label": 0, "total_frames": 1, "keypoint": np.ones((1, 1, 17, 2))}
+    bad = {
+        "value": [good, {**good, "foo": {1}}],
+        "split": {"annotations": [good], "split": {"a": np.array(["a"], object)}},
+        "list": [good, 2],
+    }
+    for name, content in bad.items():
+        (folder / f"bad_{name}.pkl").write_bytes(pickle.dumps(content))
+    (folder / "bad_cut.pkl").write_bytes(pickle.dumps(good)[:-9])
+    (folder / "bad_text.pkl").write_text("hello")
+    (folder / "bad_boxes.pkl").write_bytes(pickle.dumps([1]))
+
+
+@pytest.mark.parametrize("name", ["value", "split", "list", "cut", "text"])
+def test_messages_name_the_url(server: Served, name: str) -> None:
+    _bad_sources(server.root)
+    with pytest.raises(SkelstoreError) as caught:
+        converters.convert(_url(server, f"bad_{name}.pkl"), "a.zarr")
+    assert str(caught.value).startswith(f"{server.url}/bad_{name}.pkl")
+    assert str(Path("cache").absolute()) not in str(caught.value)
+
+
+def test_messages_name_the_url_of_an_option_and_of_a_video(server: Served, made: Path, run: Any) -> None:
+    _bad_sources(server.root)
+    with pytest.raises(SourceError, match=rf"^{server.url}/bad_boxes.pkl"):
+        converters.open_source(made / "gym/gym_hrnet.pkl", boxes=_url(server, "bad_boxes.pkl"))
+    with pytest.raises(JointLayoutError, match=rf"^{server.url}/ntu60_hrnet.pkl: the layout ntu-25 "):
+        converters.convert(_url(server, "ntu60_hrnet.pkl"), "a.zarr", joints="ntu-25")
+    with pytest.raises(SourceError, match=rf"^{server.url}/ntu60_hrnet.pkl: --recipe goes with "):
+        converters.convert(_url(server, "ntu60_hrnet.pkl"), "a.zarr", recipe="pyskl", dialect="pyskl")
+    converters.convert(made / "gym_list.pkl", "gym.zarr")
+    commands = [
+        ("check", _url(server, "bad_list.pkl")),
+        ("report", _url(server, "bad_list.pkl"), "-o", "report.html"),
+        ("verify", "gym.zarr", "--against", _url(server, "bad_list.pkl")),
+    ]
+    texts = [done.out + done.err for done in (run(*command) for command in commands)]
+    texts.append(Path("report.html").read_text())
+    for text in texts:
+        assert str(Path("cache").absolute()) not in text
+    assert f"([1]): {server.url}/bad_list.pkl: [1] is an int" in texts[0]
+    assert f"gym.zarr has 12 videos; {server.url}/bad_list.pkl has 2" in texts[2]
+
+
+@pytest.mark.parametrize("url", ["s3:///a.pkl", "s3://bucket/a.pkl?token=secret", "http://"])
+def test_a_url_that_no_file_can_have_is_an_error_of_the_source(url: str) -> None:
+    with pytest.raises(SourceError) as caught:
+        converters.convert(url, "a.zarr")
+    assert "secret" not in str(caught.value)
 
 
 def test_a_checksum(server: Served, made: Path) -> None:
@@ -234,6 +286,29 @@ def test_commands(server: Served, made: Path, run: Any) -> None:
     assert (done.status, "names no bucket" in done.err) == (2, True)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["info", "a.zarr", "URL"],
+        ["URL"],
+        ["cache", "URL"],
+        ["show", "a.zarr", "URL"],
+        ["convert", "a.pkl", "b.zarr", "--profile", "URL"],
+        ["convert", "pyskl:URL", "b.zarr"],
+        ["convert", " URL", "b.zarr"],
+    ],
+)
+def test_errors_hide_what_a_url_keeps_secret(server: Served, run: Any, words: list[str]) -> None:
+    """Also those of libraries, which repeat what was typed."""
+    converters.convert(server.root / "ntu60_hrnet.pkl", "a.zarr")
+    for url in ("https://me:hidden@host/x.zarr?token=secret&b=(secret)", "https:/hidden@host?secret"):
+        done = run(*(word.replace("URL", url) for word in words))
+        assert done.status in (1, 2)
+        assert "://host" in done.err or ":/host" in done.err
+        assert "hidden" not in done.err
+        assert "secret" not in done.err
+
+
 def test_a_conversion_that_is_killed_while_it_downloads_goes_on(server: Served, tmp_path: Path) -> None:
     data = b"".join(np.random.default_rng(0).bytes(1_000_000) for _ in range(9))
     content = pickle.dumps([{"frame_dir": "a", "keypoint": np.ones((1, 2, 17, 2)), "data": data}])
@@ -273,7 +348,7 @@ def test_datasets_are_listed(run: Any) -> None:
     for entry in published.PUBLISHED.values():
         assert f"{entry.name}: {entry.title}" in done.out
         assert f"    {entry.url}\n" in done.out
-    assert done.out.endswith("state neither sizes nor checksums: none is known that is not shown.\n")
+    assert done.out.endswith("not shown are not known: PYSKL and MMAction2 state none.\n")
     assert "pyskl:ntu60_hrnet: NTU RGB+D, 2D by HRNet; joints coco-17; splits xsub_train, xsub_val, xview" in done.out
     found = json.loads(run("datasets", "--json").out)
     assert [entry["name"] for entry in found] == [*published.PUBLISHED]

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+import converters
 import skelstore
 from converters.cli import entry
-from converters.samples.pickles import ntu_like
+from converters.samples.pickles import compressed_like, ntu_like
+from converters.samples.skeletons import write_skeletons
+from converters.tracking.source import StoreVideos
 from tests.support.exact import assert_exact
+from tests.support.files import tree
 
 pytest.importorskip("urllib3", reason="urllib3 (skelstore[remote]) is not installed")
 
@@ -56,3 +61,39 @@ def test_commands_read_urls(
         assert 0 < found["size"] < found["limit"]
         entry.main(["cache", "clear"])
         assert "0 shards, 0 tables, 0 sources, 0.0 MB" in capsys.readouterr().out
+
+
+def test_stores_are_made_from_stores_at_urls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of derive and track are the same, file by file, as from the local store, with any number of processes."""
+    monkeypatch.setenv("SKELSTORE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    write_skeletons(Path("ntu"), [f"S001C00{i}P001R001A001" for i in (1, 2, 3)])
+    converters.convert("ntu", "raw.zarr", recipe="raw", shuffle=1)
+    with skelstore.Writer(tmp_path / "found.zarr") as writer:
+        for annotation in compressed_like(3):
+            writer.add(annotation)
+    with serving(tmp_path) as server:
+        for name, command, options in (
+            ("raw.zarr", "derive {} {} --recipe pyskl", ("--workers 1", "--workers 2")),
+            ("found.zarr", "track {} -o {} --max-persons 2", ("--workers 1",)),
+        ):
+            entry.main([*command.format(name, f"local-{name}").split(), "--workers", "1"])
+            for number, more in enumerate(options):
+                made = f"{number}-{name}"
+                url = f"{server.url.replace('//', '//me:hidden@')}/{name}?token=secret"
+                entry.main([*command.format(url, made).split(), *more.split()])
+                assert tree(tmp_path / made) == tree(tmp_path / f"local-{name}")
+
+
+def test_the_parts_of_another_store_at_a_url_are_not_reused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SKELSTORE_CACHE", str(tmp_path / "cache"))
+    settings = []
+    with serving(tmp_path) as server:
+        for offset in (0, 1, 1):
+            with skelstore.Writer(tmp_path / "s.zarr", force=True) as writer:
+                for annotation in compressed_like(3)[offset:]:
+                    writer.add(annotation)
+            with closing(StoreVideos(f"{server.url}/s.zarr")) as videos:
+                assert videos.files(0, 1) == []
+                settings.append(videos.settings())
+    assert settings[0] != settings[1] == settings[2]

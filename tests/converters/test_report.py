@@ -297,6 +297,23 @@ def skelstore_convert(source: Path, destination: Path) -> None:
     convert(source, destination, workers=1, class_names=[f"class <{i}>" for i in range(120)])
 
 
+def test_the_order_of_a_shuffled_store_and_what_was_downloaded(tmp_path: Path) -> None:
+    from converters import convert
+
+    path = dump(tmp_path / "a.pkl", samples.ntu_like(12))
+    convert(path, tmp_path / "shuffled.zarr", shuffle=3)
+    facts = Page(report_on(tmp_path / "shuffled.zarr")).pairs("Origin")
+    assert facts["Order of the videos"] == "shuffled with seed 3; an export restores that of the source"
+    assert "shuffled" not in facts
+    downloaded = {"source": {"url": "s3:a.pkl", "sha256": "ab"}, "boxes": {"url": "s3:b.pkl", "sha256": "cd"}}
+    with skelstore.Writer(tmp_path / "b.zarr", source={"dialect": "own", "downloaded": downloaded}) as writer:
+        writer.add({"frame_dir": "a", "label": 0, "keypoint": np.ones((1, 2, 17, 2), np.float32)})
+    page = Page(report_on(tmp_path / "b.zarr"))
+    assert "Order of the videos" not in page.pairs("Origin")
+    assert ["Downloaded from", "s3:a.pkl, sha256 ab"] in page.table("Origin")
+    assert ["Downloaded from", "s3:b.pkl, sha256 cd"] in page.table("Origin")
+
+
 def test_class_names_and_layout(tmp_path: Path) -> None:
     skelstore_convert(dump(tmp_path / "a.pkl", samples.ntu_like(12)), tmp_path / "a.zarr")
     found = Page(report_on(tmp_path / "a.zarr"))

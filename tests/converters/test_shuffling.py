@@ -25,6 +25,7 @@ from converters import samples
 from converters.comparison import compare
 from converters.conversion import shuffling
 from converters.conversion.convert import convert_source
+from converters.data_card import data_card
 from converters.dialects.ntu.raw_store import RawStore
 from converters.information import as_lines, information
 from converters.inputs import array_rows
@@ -36,6 +37,7 @@ from skelstore.format import chunking
 from skelstore.format.schema import POSITION_COLUMN, VIDEOS_KEY
 from skelstore.read.source_order import in_source_order
 from skelstore.read.verification import verify
+from skelstore.remote.url import parse_url
 from tests.support import hostile_stores, strategies
 from tests.support.crashes import PART_BYTES, command, converted, make_source, run_here
 from tests.support.exact import assert_exact
@@ -421,6 +423,9 @@ def test_commands_keep_the_order(tmp_path: Path, folder: Path) -> None:
         line = f"order     shuffled with seed {SEED}; an export restores that of the source"
         assert line in run_here("info", shuffled.path).out.splitlines()
         assert "order  " not in run_here("info", plain.path).out
+        card = data_card(shuffled, parse_url("hf://datasets/me/set/a.zarr"), "videos.parquet")
+        assert f"| order | shuffled with seed {SEED}; an export restores that of the source |" in card
+        assert "| order |" not in data_card(plain, parse_url("hf://datasets/me/set/a.zarr"), "videos.parquet")
         assert str(shuffled.name(3)) in run_here("show", shuffled.path, 3).out
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import converters
 import skelstore
 from skelstore.errors import (
     RemoteError,
@@ -363,6 +364,26 @@ def test_another_conversion_is_refused(
     assert there(server) == before
     assert convert(source) == 2
     assert there(server) == expected
+
+
+def test_a_taken_url_is_noticed_before_the_source_is_downloaded(source: Path, server: Served, forks: Forks) -> None:
+    convert(source)
+    (server.root / "bucket" / "a.pkl").write_bytes(source.read_bytes())
+    taken, away = f"another store is at {S3}", "hf://datasets/me/set/s.zarr"
+    server.seen.clear()
+    done = forks.run("convert", "s3://bucket/a.pkl", S3)
+    assert (done.status, taken in done.err) == (1, True), done.err
+    with pytest.raises(StoreExistsError, match=taken):
+        converters.convert("s3://bucket/a.pkl", S3)
+    with pytest.raises(StoreError, match="is on the hub"):
+        converters.convert("s3://bucket/a.pkl", away, force=True)
+    with pytest.raises(StoreError, match=f"{S3} is a URL; --shared"):
+        converters.convert("s3://bucket/a.pkl", S3, force=True, shared=True)
+    with pytest.raises(StoreExistsError, match="exists: choose another destination"):
+        converters.convert("s3://bucket/a.pkl", source)
+    assert {seen.path.rpartition("/")[2] for seen in server.seen} == {"zarr.json", UNFINISHED_KEY}
+    assert forks.run("convert", "s3://bucket/a.pkl", S3, "--force").status == 0
+    assert any(seen.path.endswith("a.pkl") for seen in server.seen)
 
 
 def test_force_takes_over_and_leaves_nothing_of_the_other(

@@ -36,6 +36,8 @@ def running(command: list[str], port: int, environment: Mapping[str, str] | None
                 if server.poll() is not None:
                     raise RuntimeError(f"{' '.join(command)} ended with status {server.returncode} before it served")
                 time.sleep(0.05)
+            else:
+                raise RuntimeError(f"{' '.join(command)} accepts no connections")
             yield f"http://127.0.0.1:{port}"
         finally:
             server.kill()

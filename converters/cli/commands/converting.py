@@ -87,7 +87,7 @@ COMMANDS = (
         keypoint [M, T, V, 2] is one person in all frames. Persons are those of the tool's ids; without ids, they are
         followed from frame to frame.
         """,
-        [argument("store")],
+        [store_argument()],
         lambda: {
             "Persons": [options.max_persons(required=True), options.MAX_GAP, options.INTERPOLATE],
             "Output": [options.OUT, options.PROFILE, options.SHARED, options.FORCE],

@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-import skelstore
 from converters.conversion.document import PYSKL_DOCUMENT
-from converters.conversion.shuffling import recorded_seed
-from converters.conversion.source import KnownAtOnce, broken_video
+from converters.conversion.source import broken_video
+from converters.conversion.stored import FromStore
 from converters.dialects import ntu
 from converters.dialects.ntu.recipes import BODY_FIELDS, MOTION, apply_recipe
 from converters.dialects.ntu.skeleton_file import JOINTS
 from converters.inputs.ntu_names import Recipe, Task, in_order, sample, splits, task_of
 from skelstore.errors import SourceError
-from skelstore.format.files import absolute
-from skelstore.format.schema import ROOT_KEY, Annotation, Origin
+from skelstore.format.schema import Annotation, Origin
 from skelstore.format.values import Json
-from skelstore.read.source_order import in_source_order
+from skelstore.remote.url import Url
 
 _POSITION_BYTES = JOINTS * 3 * 8
 """Bytes of the positions of one body in one frame."""
@@ -31,12 +28,11 @@ _BODIES_COLUMN = "body_id.dim0"
 _KEYS = ("frame_dir", "label", "total_frames", *BODY_FIELDS, MOTION)
 
 
-class RawStore(KnownAtOnce):
+class RawStore(FromStore):
     """Source of the annotations that a recipe makes from a store of raw NTU RGB+D.
 
     It was converted with the recipe ``raw``, or from raw_skes_data.pkl, of which ``mmaction2`` makes nothing.
-    ``recipe``, ``task`` and ``skip_broken`` are those of ``NtuFiles``; ``seed`` is the one that the store was shuffled
-    with, None if it was not. Raises SourceError if the store does not hold
+    ``recipe``, ``task`` and ``skip_broken`` are those of ``NtuFiles``. Raises SourceError if the store does not hold
     raw NTU RGB+D, and as ``skelstore.open`` does.
     """
 
@@ -44,17 +40,15 @@ class RawStore(KnownAtOnce):
 
     def __init__(
         self,
-        path: str | os.PathLike[str],
+        path: str | os.PathLike[str] | Url,
         *,
         recipe: Recipe,
         task: Task | None = None,
         skip_broken: bool = False,
     ) -> None:
-        self.path = absolute(path)
+        super().__init__(path)
         self._recipe: Recipe = recipe
         self._skip_broken = skip_broken
-        self._store = in_source_order(skelstore.open(path))
-        self.seed = recorded_seed(self._store.source)
         try:
             self._about = self._store.source
             if self._about.get("recipe") != "raw":
@@ -92,11 +86,8 @@ class RawStore(KnownAtOnce):
             annotation = _read_bodies(self._store.lazy(self._rows[index]))
             return apply_recipe(self._recipe, annotation, self._task), None
 
-    def files(self, start: int, stop: int) -> list[Path]:
-        return [self.path / ROOT_KEY]  # it holds the checksums of all other files
-
     def settings(self) -> Json:
-        return [self._recipe, self._task, self._skip_broken]
+        return [self._recipe, self._task, self._skip_broken, *(super().settings() or [])]
 
     def place(self, index: int) -> str:
         return self._samples[index].name
@@ -109,9 +100,6 @@ class RawStore(KnownAtOnce):
         keys = ("name", "size", "class_names", "ignored", "left_out")
         kept: dict[str, Json] = {key: self._about[key] for key in keys if key in self._about}
         return {**kept, "document": PYSKL_DOCUMENT, "recipe": self._recipe, "task": self._task}
-
-    def close(self) -> None:
-        self._store.close()
 
 
 def _read_bodies(video: Mapping[Any, Any]) -> Annotation:
