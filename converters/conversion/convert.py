@@ -110,6 +110,8 @@ def convert_source(
     if shuffle is not None:
         require_seed(shuffle)
     place = place_of(destination, force=force, shared=shared, seed=shuffle)
+    if workers > 1 or dask is not None:
+        _refuse_secrets(source, place)
     try:
         with place.shared():
             progress = Progress(advance, report)
@@ -187,6 +189,16 @@ def _write(
 
     with cluster_workers(dask) if dask is not None else local_workers(workers) as pool:
         return plan, write_parts(source, tasks(), pool, progress), top.result
+
+
+def _refuse_secrets(source: Source, place: Place) -> None:
+    """Raise SourceError if a password or token in the URL of a source would be written to a bucket, for workers."""
+    url = source.path
+    if isinstance(url, Url) and url.secret != str(url) and isinstance(place.parts, Url):
+        raise SourceError(
+            f"{url} was given with a password or a token, which would be written to {place.parts} for the workers: "
+            "convert it with one worker, or copy the store with skelstore pull"
+        )
 
 
 def _stated_joints(source: Source, joints: str | None, fields: Iterable[FieldIdentity]) -> dict[str, Json]:

@@ -97,3 +97,20 @@ def test_the_parts_of_another_store_at_a_url_are_not_reused(tmp_path: Path, monk
                 assert videos.files(0, 1) == []
                 settings.append(videos.settings())
     assert settings[0] != settings[1] == settings[2]
+
+
+@pytest.mark.usefixtures("s3")
+def test_secrets_of_a_url_are_not_written_to_a_bucket(tmp_path: Path) -> None:
+    """A pickled store has its whole URL, so none is put there for workers; one process needs none."""
+    bucket = "s3://bucket/dense.zarr"
+    with skelstore.Writer(tmp_path / "found.zarr") as writer:
+        for annotation in compressed_like(3):
+            writer.add(annotation)
+    with serving(tmp_path) as server:
+        url = f"{server.url}/found.zarr?token=secret"
+        with pytest.raises(skelstore.SourceError, match="a password or a token") as raised:
+            converters.track(url, bucket, max_persons=2, workers=2)
+        assert "secret" not in str(raised.value)
+        converters.track(url, bucket, max_persons=2)
+        converters.track(url.partition("?")[0], bucket, max_persons=2, workers=2, force=True)
+    assert len(skelstore.open(bucket)) == 3
