@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skelstore.format.chunking import ChunkSpan, chunk_spans
-from skelstore.format.files import StoreFiles
+from skelstore.format.store_files import StoreFiles
 from skelstore.read.arrays import ArrayReader
 from skelstore.read.compiled import Places
 

@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 from typing import TypeAlias
 
-from skelstore.format.files import LocalFiles, StoreFiles, absolute, local_path
+from skelstore.format.files import absolute, local_path
+from skelstore.format.store_files import LocalFiles, StoreFiles
 from skelstore.remote.url import Url, is_url, parse_url
 
 Location: TypeAlias = Path | Url

@@ -31,7 +31,7 @@ from skelstore.errors import (
 )
 from skelstore.format import schema, values
 from skelstore.format.checksums import FileEntry, crc32c
-from skelstore.format.files import absolute, read_file
+from skelstore.format.files import absolute
 from skelstore.format.layouts import Assembler
 from skelstore.format.metadata import MAX_JSON_BYTES, ArrayMetadata, FieldMetadata, Manifest, StoreMetadata, from_bytes
 from skelstore.format.schema import (
@@ -46,6 +46,7 @@ from skelstore.format.schema import (
     Annotation,
     video_name,
 )
+from skelstore.format.store_files import read_file
 from skelstore.joints import KnownJoints, keypoint_shapes, known_joints
 from skelstore.read import compiled, frames
 from skelstore.read.arrays import ArrayReader, Check

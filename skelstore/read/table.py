@@ -17,9 +17,10 @@ from skelstore.format import checksums, values
 from skelstore.format.arrow_file import load_table
 from skelstore.format.checksums import FileEntry, crc32c
 from skelstore.format.columns import ARROW_TYPES, numpy_dtype
-from skelstore.format.files import StoreFiles, flat_bytes, open_regular
+from skelstore.format.files import flat_bytes, open_regular
 from skelstore.format.metadata import ArrayMetadata
 from skelstore.format.schema import ROOT_KEY, VIDEOS_KEY
+from skelstore.format.store_files import StoreFiles
 from skelstore.wording import counted
 
 COPIED_BYTES = 4 << 20

@@ -20,7 +20,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import skelstore
-from skelstore.format import chunking, files
+from skelstore.format import chunking, local_file
 from skelstore.format.codecs import PROFILES, Profile
 from skelstore.read import frames as frames_module
 from skelstore.read.arrays import Check
@@ -399,8 +399,8 @@ def test_a_disk_that_fails_is_a_damage_error(tmp_path: Path, monkeypatch: pytest
 
         return read
 
-    monkeypatch.setattr(files, "pread", failing(os.pread))
-    monkeypatch.setattr(files, "preadv", failing(os.preadv))
+    monkeypatch.setattr(local_file, "pread", failing(os.pread))
+    monkeypatch.setattr(local_file, "preadv", failing(os.preadv))
     store = open_pure(path)  # from the compiled reader, which maps the file, a failing disk would take the process
     for _ in range(2):
         assert_exact(list(store), [typical(i) for i in range(30)])
@@ -417,8 +417,8 @@ def test_short_reads_are_joined(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, profile: Profile, check: Check
 ) -> None:
     path = write(tmp_path / "a.zarr", [typical(i) for i in range(3)], profile=profile)
-    monkeypatch.setattr(files, "pread", lambda fd, length, offset: os.pread(fd, min(length, 1000), offset))
-    monkeypatch.setattr(files, "preadv", lambda fd, buffers, offset: 0)
+    monkeypatch.setattr(local_file, "pread", lambda fd, length, offset: os.pread(fd, min(length, 1000), offset))
+    monkeypatch.setattr(local_file, "preadv", lambda fd, buffers, offset: 0)
     store = skelstore.open(path, check=check)
     for _ in range(2):
         assert_exact(list(store), [typical(i) for i in range(3)])
