@@ -240,6 +240,38 @@ def integer_labels(reader: Reader, rows: NDArray[np.int64]) -> NDArray[np.int64]
     return labels[rows]
 
 
+def numbers_at(reader: Reader, *path: Any) -> NDArray[np.float64]:
+    """The number at a path of keys in each annotation, float64 [videos]; NaN if there is no number."""
+    numbers = np.full(reader.metadata.videos, np.nan)
+    for name, column in reader.metadata.columns.items():
+        if column.path != path:
+            continue
+        arrow = reader.table[name]
+        if pa.types.is_integer(arrow.type) or pa.types.is_floating(arrow.type):
+            there = arrow.is_valid().to_numpy()
+            numbers[there] = arrow.drop_null().to_numpy()
+    return numbers
+
+
+def shard_numbers(reader: Reader) -> NDArray[np.int64]:
+    """For each video, the number of the shard file of the store's largest array in which its rows start, [videos].
+
+    The numbers continue through the variants of that array (with another dtype, for example). A video that is in none
+    of them has 0.
+    """
+    numbers = np.zeros(reader.metadata.videos, np.int64)
+    sizes = {name: array.metadata.rows * array.metadata.row_bytes for name, array in reader.arrays.items()}
+    fields = reader.metadata.fields
+    largest = fields[max(sizes, key=sizes.__getitem__)].path if sizes else ()
+    before = 0
+    for name in (name for name, field in fields.items() if field.path == largest):
+        array = reader.arrays[name].metadata
+        first = reader.table[f"{name}.row"]
+        numbers[np.asarray(first.is_valid())] = before + first.drop_null().to_numpy() // array.shard_rows
+        before += array.shards
+    return numbers
+
+
 def origins(reader: Reader, rows: NDArray[np.int64]) -> list[Origin | None]:
     """For each video, the file that it was converted from if the source had many files, else None."""
     if ORIGIN_COLUMNS[0] not in reader.table.column_names:
@@ -285,7 +317,7 @@ def valid_positions(
     if box_thr is None:
         needs = f"valid_ratio={valid_ratio} needs box_thr"
         raise FieldNotFoundError(f"{reader.path}: {needs}: give the threshold of box_score")
-    valid, frames = reader.numbers("valid", box_thr)[rows], reader.numbers("total_frames")[rows]
+    valid, frames = numbers_at(reader, "valid", box_thr)[rows], numbers_at(reader, "total_frames")[rows]
     for name, column in ((f"valid[{box_thr}]", valid), ("total_frames", frames)):
         _refuse_missing(reader, name, np.isnan(column), options)
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -24,6 +24,7 @@ from skelstore.format import chunking, local_file
 from skelstore.format.codecs import PROFILES, Profile
 from skelstore.read import frames as frames_module
 from skelstore.read.arrays import Check
+from skelstore.read.videos import shard_numbers
 from tests.support import strategies
 from tests.support.contracts import check_store, check_videos, write, written
 from tests.support.exact import assert_exact
@@ -376,7 +377,7 @@ def test_the_shards_of_videos_in_several_variants_of_an_array(tmp_path: Path) ->
         store._reader.arrays[name].metadata.shards for name, field in fields if field.path == ("keypoint",)
     )
     assert first > 1 < second
-    numbers = store._reader.shard_numbers().tolist()
+    numbers = shard_numbers(store._reader).tolist()
     assert numbers[4] == 0
     numbers[4] = numbers[2]
     assert numbers[0] == 0
