@@ -29,8 +29,8 @@ from converters.view.requests import RequestError
 from skelstore import Store
 from skelstore.errors import SkelstoreError, SplitNotFoundError, StoreReplacedError
 from skelstore.joints import LAYOUTS, JointLayout, convert
+from skelstore.read.split_members import in_split
 from skelstore.read.store import table_rows
-from skelstore.read.videos import in_split
 from skelstore.wording import closest, shown, shown_title
 
 SORTS = ("stored", "name", "label", "split", "frames", "persons")

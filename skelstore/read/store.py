@@ -27,6 +27,7 @@ from skelstore.read.location import Cache, Location, locate, placed_at_video
 from skelstore.read.reader import Reader
 from skelstore.read.reopening import reopen
 from skelstore.read.rows import Rows, Run
+from skelstore.read.split_members import in_split
 from skelstore.remote.url import Url
 from skelstore.wording import closest, counted, kind_of
 
@@ -380,7 +381,7 @@ class Store:
         As in PYSKL and MMAction2, ids are matched with ``filename`` if the first video has one, else with
         ``frame_dir``. Raises SplitNotFoundError, which lists the existing splits and suggests similar names.
         """
-        return Store(self._reader, self._view_rows().where(videos.in_split(self._reader, name)))
+        return Store(self._reader, self._view_rows().where(in_split(self._reader, name)))
 
     def select(self, expression: pc.Expression) -> Store:
         """The videos for which an Arrow expression over ``videos`` is true, e.g. ``pc.field("label") < 10``.
