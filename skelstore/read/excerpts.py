@@ -63,21 +63,19 @@ class Excerpts:
         layout = self._layout(row)
         entries, names = self._assembler.entries(layout, row), self._assembler.fields(layout)
         shapes = {key: self._places[name].shape(row) for key, name in names.items()}
+        starts = {key: int(self._places[name].first[row]) for key, name in names.items()}
         axis, total = self._frame_axis(row, shapes)
         chosen = positions(wanted, total) if axis else self._rows_of_frames(row, names["frame_inds"], total, wanted)
         per_frame = {key for key, shape in shapes.items() if len(shape) == axis + 1 and shape[axis] == total}
 
         def planned() -> Iterator[tuple[str, int, int]]:
-            for key in keys:
-                if key not in names:
+            for key in filter(names.__contains__, keys):
+                name, start, shape = names[key], starts[key], shapes[key]
+                if key not in per_frame:
+                    yield name, start, math.prod(shape)
                     continue
-                name, persons = names[key], math.prod(shapes[key][:axis])
-                first = int(self._places[name].first[row])
-                if key in per_frame:
-                    runs = plan_runs(self._arrays[name], first, persons, total, chosen)
-                    yield from ((name, *run) for run in runs)
-                else:
-                    yield name, first, math.prod(shapes[key])
+                for run in plan_runs(self._arrays[name], start, math.prod(shape[:axis]), total, chosen):
+                    yield name, *run
 
         self._gatherer.fetch_runs(planned())
         annotation: Annotation = {}
@@ -87,9 +85,8 @@ class Excerpts:
                 whole = not isinstance(value, np.ndarray) or value.ndim <= axis or value.shape[axis] != total
                 annotation[key] = value if whole else value.take(chosen, axis)
                 continue
-            name, outer = names[key], shapes[key][:axis]
-            first = int(self._places[name].first[row])
-            rows = read_rows(self._arrays[name], first, math.prod(outer), total, chosen)
+            outer = shapes[key][:axis]
+            rows = read_rows(self._arrays[names[key]], starts[key], math.prod(outer), total, chosen)
             annotation[key] = rows.reshape(*outer, len(chosen), *rows.shape[1:])
         return annotation
 
