@@ -39,11 +39,11 @@ import sys, time
 import pyarrow.compute as pc
 import skelstore
 from pyarrow import acero
-from skelstore.read import reader
+from skelstore.read import opening
 
 url, whole, command = sys.argv[1:]
 if whole == "whole":
-    reader.WHOLE_BYTES = reader.WHOLE_NAMES_BYTES = 1 << 60
+    opening.WHOLE_BYTES = opening.WHOLE_NAMES_BYTES = 1 << 60
 start, cpu = time.perf_counter(), time.process_time()
 store = skelstore.open(url)
 opened, opened_cpu = time.perf_counter(), time.process_time()

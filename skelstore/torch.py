@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from skelstore.errors import MissingPackageError, VideoIndexError
 from skelstore.format.schema import Annotation
 from skelstore.read.frames import Frames
-from skelstore.read.store import SHORT_BYTES, Decompressed, Store, fetch_short, fetches_ahead, open, table_rows
+from skelstore.read.gathering import SHORT_BYTES
+from skelstore.read.store import Decompressed, Store, fetch_short, fetches_ahead, open, table_rows
 from skelstore.sampling import ClassProb, EpochSampler
 from skelstore.train.selection import Selection, shard_numbers
 from skelstore.wording import counted, kind_of

@@ -17,8 +17,8 @@ from skelstore import Store
 from skelstore.errors import SourceError, StoreError
 from skelstore.format.schema import PERSON_ROWS, Annotation
 from skelstore.format.values import Json
+from skelstore.read.split_members import in_split, split_positions
 from skelstore.read.store import table_rows
-from skelstore.read.videos import in_split, split_positions
 from skelstore.train.clips import MOST_BYTES, PERSONS, person_rows
 from skelstore.wording import counted, shown
 

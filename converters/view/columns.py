@@ -16,6 +16,7 @@ from skelstore.errors import SkelstoreError, StoreError, StoreReplacedError
 from skelstore.format import values
 from skelstore.read.reader import Reader
 from skelstore.read.store import table_rows
+from skelstore.read.videos import numbers_at
 
 NONE = -1
 """Stands for a number that a video does not have."""
@@ -168,7 +169,7 @@ def persons_of(store: Store, shapes: Shapes, row: int) -> int:
 
 
 def _bounded(reader: Reader, key: str) -> NDArray[np.int64]:
-    numbers = reader.numbers(key)
+    numbers = numbers_at(reader, key)
     usable = (numbers >= 0) & (numbers <= _MOST)
     result = np.full(len(numbers), NONE, np.int64)
     result[usable] = numbers[usable].astype(np.int64)

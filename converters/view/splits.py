@@ -13,8 +13,8 @@ from converters.view.columns import NONE, Labels
 from converters.view.requests import RequestError
 from skelstore import Store
 from skelstore.errors import SkelstoreError, SplitNotFoundError, StoreReplacedError
+from skelstore.read.split_members import in_split
 from skelstore.read.store import table_rows
-from skelstore.read.videos import in_split
 from skelstore.wording import closest, shown, shown_title
 
 MOST_SPLITS = 200

@@ -18,7 +18,8 @@ import numpy as np
 from skelstore.errors import DamageError
 from skelstore.format.checksums import crc32c
 from skelstore.format.codecs import CRC_BYTES, ChunkCodec
-from skelstore.format.files import LocalFile, PartialFile
+from skelstore.format.local_file import LocalFile
+from skelstore.format.partial_files import PartialFile
 from skelstore.wording import counted
 
 DIGEST_BYTES = 16

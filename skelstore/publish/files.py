@@ -10,9 +10,9 @@ from pathlib import Path
 
 from skelstore.errors import DamageError, StoreError, StoreExistsError, StoreNotFoundError
 from skelstore.format.checksums import FileEntry, crc32c
-from skelstore.format.files import digest_of
 from skelstore.format.metadata import MAX_JSON_BYTES, Manifest, StoreMetadata, from_bytes, store_attributes
 from skelstore.format.schema import MANIFEST_KEY, ROOT_KEY
+from skelstore.format.store_files import digest_of
 from skelstore.read.reader import Reader
 from skelstore.remote.objects import ObjectStore, read_small
 from skelstore.remote.service import Service

@@ -15,9 +15,9 @@ from pathlib import Path
 from skelstore.errors import RemoteError, StoreError, StoreExistsError, StoreNotFoundError
 from skelstore.format import values
 from skelstore.format.checksums import FileEntry
-from skelstore.format.files import digest_of
 from skelstore.format.metadata import MAX_JSON_BYTES
 from skelstore.format.schema import MANIFEST_KEY, ROOT_KEY, VIDEOS_KEY
+from skelstore.format.store_files import digest_of
 from skelstore.format.values import Json
 from skelstore.publish.claims import STAGED, UNFINISHED_KEY, Claim, claimed, drop_claim, read_claim, remove_staged
 from skelstore.publish.files import LocalStore, StoreCopy, refuse_root

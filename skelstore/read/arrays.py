@@ -17,9 +17,12 @@ from skelstore.errors import DamageError
 from skelstore.format.checksums import crc32c
 from skelstore.format.chunking import shard_runs
 from skelstore.format.codecs import CRC_BYTES, ChunkCodec
-from skelstore.format.files import EvictedError, LocalFile, StoreFiles, flat_bytes
+from skelstore.format.files import flat_bytes
+from skelstore.format.local_file import LocalFile
 from skelstore.format.metadata import ArrayMetadata
+from skelstore.format.partial_files import EvictedError
 from skelstore.format.shards import Shard, ShardFile
+from skelstore.format.store_files import StoreFiles
 
 Check: TypeAlias = Literal["first", "always", "never"]
 

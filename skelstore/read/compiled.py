@@ -18,6 +18,7 @@ from skelstore.format import values
 from skelstore.format.metadata import StoreMetadata
 from skelstore.format.values import Json
 from skelstore.read.arrays import ArrayReader
+from skelstore.read.places import Places
 from skelstore.read.table import numeric_column, text_buffers
 
 if TYPE_CHECKING:
@@ -45,10 +46,6 @@ _MAX_CHUNK_BYTES = 1 << 30
 """Limits of the compiled reader. Arrays beyond them, which only damaged stores have, are read by Python."""
 
 
-Places: TypeAlias = Mapping[str, tuple[NDArray[Any], list[NDArray[Any]]]]
-"""For each array, the first row of each video, [videos], and the lengths of its ragged axes, [videos] each."""
-
-
 class Parts(NamedTuple):
     """What the Python reader has opened: the parts of which annotations are assembled, by the names of the format."""
 
@@ -56,7 +53,6 @@ class Parts(NamedTuple):
     table: pa.Table
     arrays: Mapping[str, ArrayReader]
     places: Places
-    """The first row of each video in an array, [videos], and the lengths of its ragged axes, [videos] each."""
     columns: Mapping[str, Fetch]
     fields: Mapping[str, Fetch]
     partial: bool

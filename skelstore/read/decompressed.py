@@ -9,6 +9,7 @@ from skelstore.format.schema import Annotation
 from skelstore.read.decompression import decompress_frames, decompress_pose, with_box_filter
 from skelstore.read.frames import Frames, positions
 from skelstore.read.lazy import LazyAnnotation
+from skelstore.read.location import placed_at_video
 from skelstore.read.reader import Reader
 
 SHORT_BYTES = 96 << 10
@@ -22,20 +23,20 @@ def decompressed_frames(
     try:
         return _some_frames(reader, row, frames, box_thr=box_thr, squeeze=squeeze, max_person=max_person)
     except FrameIndexError as error:
-        raise reader.placed(error, row) from error
+        raise placed_at_video(error, reader.path, row) from error
 
 
 def _some_frames(
     reader: Reader, row: int, frames: Frames, *, box_thr: float | None, squeeze: bool, max_person: int
 ) -> Annotation:
-    rows = reader.rows_of(row, "keypoint")
+    rows = reader.excerpts.row_count(row, "keypoint")
     if rows is not None and rows * _row_bytes(reader) > SHORT_BYTES:
         lazy = LazyAnnotation(reader, row)
-        reader.fetch_fields(row, lazy.keys() - {"keypoint"})
+        reader.gatherer.fetch_fields(row, lazy.keys() - {"keypoint"})
         # A video without this form is decompressed as a whole, which refuses it.
         if {"frame_inds", "total_frames"} <= lazy.keys() and getattr(lazy["frame_inds"], "shape", None) == (rows,):
             small = {name: None if name == "keypoint" else lazy[name] for name in lazy}
-            read_rows = partial(reader.some_rows, row, "keypoint")
+            read_rows = partial(reader.excerpts.rows, row, "keypoint")
             few = decompress_frames(
                 with_box_filter(small, box_thr), read_rows, frames, squeeze=squeeze, max_person=max_person
             )

@@ -42,8 +42,8 @@ def drawn_frames(reader: Reader, row: int, choose: Callable[[int], Sequence[int]
         check_frame_numbers(inds)
         frames = counted_frames(np.unique(inds).astype(np.int64), lazy.get("total_frames"))
         chosen = frames.numbers[np.asarray(choose(len(frames.numbers)), np.int64)]
-        if reader.rows_of(row, "keypoint") == len(inds):
-            return reader.some_frames(row, keys, chosen.tolist()), frames._replace(numbers=chosen)
+        if reader.excerpts.row_count(row, "keypoint") == len(inds):
+            return reader.excerpts.frames(row, keys, chosen.tolist()), frames._replace(numbers=chosen)
         there = np.isin(inds, chosen)
         return {key: _rows(lazy[key], there) for key in keys}, frames._replace(numbers=chosen)
     counts: list[int] = []
@@ -53,7 +53,7 @@ def drawn_frames(reader: Reader, row: int, choose: Callable[[int], Sequence[int]
         return choose(total)
 
     try:
-        annotation = reader.some_frames(row, keys, positions)
+        annotation = reader.excerpts.frames(row, keys, positions)
     except FieldNotFoundError:
         return _without_frames({key: lazy[key] for key in keys}, choose)
     total = counts[0]

@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from itertools import islice
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from skelstore.errors import RemoteError, StoreError
 from skelstore.format.chunking import ChunkSpan, chunk_spans
-from skelstore.format.files import StoreFiles
+from skelstore.format.store_files import StoreFiles
 from skelstore.read.arrays import ArrayReader
-from skelstore.read.compiled import Places
+from skelstore.read.places import Places
+
+SHORT_BYTES = 256 << 10
+"""If only some frames of videos are needed, they are fetched as a whole up to this size: that takes less time than a
+request for each, when its frames are known (see ``GAP_BYTES`` of ``remote/ranges.py``)."""
+
+_FIRST_RUN_BYTES, _RUN_BYTES = 128 << 10, 8 << 20
+"""About how much is fetched at once of a remote store that is read in order: at first, and later on."""
+
+_RUN_VIDEOS = 1024
+"""Maximum number of videos that are fetched at once of a remote store that is read in order."""
 
 
 class Gatherer:
-    """Plans what is read for videos, and fetches it.
+    """Plans what is read for videos, and fetches it; of a local store, nothing has to be fetched.
 
-    ``layout`` returns the layout of the video at a row, ``fields_of`` the names of the arrays of a layout,
+    ``layout`` returns the layout of the video at a row, ``fields_of`` the names of the arrays of a layout by key,
     ``used_rows`` the number of rows of an array that belong to videos. ``provide`` fetches what is missing of some rows
     of the table, if that is fetched in parts.
     """
@@ -27,7 +41,7 @@ class Gatherer:
         arrays: Mapping[str, ArrayReader],
         places: Places,
         layout: Callable[[int], int],
-        fields_of: Callable[[int], Iterable[str]],
+        fields_of: Callable[[int], Mapping[Any, str]],
         used_rows: Callable[[str], int],
         provide: Callable[[Iterable[int]], None] | None = None,
     ) -> None:
@@ -64,14 +78,32 @@ class Gatherer:
         """Like ``fetch``, for runs of rows of arrays: name, first row, number of rows."""
         self._fetch(self._spans((name, [start], [count]) for name, start, count in runs))
 
-    def fetch_fields(self, row: int, names: Iterable[str]) -> None:
-        """Like ``fetch``, for some arrays of a video."""
-        wanted = set(names)
-        self._fetch(
-            self._spans(
-                (name, starts.tolist(), counts.tolist()) for name, _, starts, counts in self._runs([row], wanted)
-            )
-        )
+    def fetch_fields(self, row: int, keys: Iterable[Any]) -> None:
+        """Like ``fetch``, for the arrays at some keys of a video."""
+        if self._files.has_copies:
+            fields = self._fields_of(self._layout(row))
+            runs = self._runs([row], {fields[key] for key in keys if key in fields})
+            self._fetch(self._spans((name, starts.tolist(), counts.tolist()) for name, _, starts, counts in runs))
+
+    def fetch_short(self, rows: Sequence[int]) -> None:
+        """Like ``fetch``, for those of some videos that are short: of longer ones only some frames may be needed."""
+        self.fetch([row for row, size in zip(rows, self.sizes(rows), strict=True) if size <= SHORT_BYTES])
+
+    def fetched(self, rows: Iterable[int]) -> Iterator[int]:
+        """The rows, of which runs are fetched at once before they are yielded: short ones first, then longer ones.
+
+        An error of a later video is left to whoever reads that video.
+        """
+        rows = iter(rows)
+        coming: list[int] = []
+        most = _FIRST_RUN_BYTES
+        while coming := coming + list(islice(rows, max(_RUN_VIDEOS - len(coming), 0))):
+            count = max(int(np.cumsum(self.sizes(coming)).searchsorted(most, "right")), 1)
+            with suppress(StoreError, RemoteError):
+                self.fetch(coming[:count])
+            yield from coming[:count]
+            coming = coming[count:]
+            most = min(2 * most, _RUN_BYTES)
 
     def unopened(self, rows: Sequence[int]) -> set[tuple[ArrayReader, int]]:
         """The shards in which the arrays of some videos begin, as far as this process has not opened them."""
@@ -109,12 +141,12 @@ class Gatherer:
             places.append(place)
             alike.append(row)
         for layout, (places, alike) in by_layout.items():
-            for name in set(self._fields_of(layout)):
+            for name in set(self._fields_of(layout).values()):
                 if only is None or name in only:
-                    first, dims = self._places[name]
+                    first, lengths = self._places[name]
                     counts = np.ones(len(alike), np.int64)
-                    for dim in dims:
-                        counts *= dim[alike]
+                    for length in lengths:
+                        counts *= length[alike]
                     yield name, places, first[alike], counts
 
     def _spans(self, runs: Iterable[tuple[str, Sequence[int], Sequence[int]]]) -> Iterator[tuple[str, ChunkSpan]]:
@@ -126,6 +158,8 @@ class Gatherer:
                     yield name, span
 
     def _fetch(self, wanted: Iterable[tuple[str, ChunkSpan]]) -> None:
+        if not self._files.has_copies:
+            return
         spans = [(self._arrays[name], *span) for name, span in wanted]
         unopened = {(array, number) for array, number, *_ in spans if not array.is_open(number)}
         entries = [array.shard_entry(number) for array, number in unopened]

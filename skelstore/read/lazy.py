@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from skelstore.errors import FieldNotFoundError, StoreError
+from skelstore.read.location import placed_at_video
 from skelstore.read.reader import Reader
 from skelstore.wording import closest
 
@@ -26,7 +27,7 @@ class LazyAnnotation(Mapping[Any, Any]):
             try:
                 self._read[key] = self._entries[key](self._row)
             except StoreError as error:
-                raise self._reader.placed(error, self._row) from error
+                raise placed_at_video(error, self._reader.path, self._row) from error
         return self._read[key]
 
     def __iter__(self) -> Iterator[Any]:

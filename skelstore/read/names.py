@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from skelstore.errors import StoreError
 from skelstore.format.checksums import FileEntry
-from skelstore.format.files import StoreFiles
 from skelstore.format.metadata import StoreMetadata
 from skelstore.format.schema import NAMES_KEY
+from skelstore.format.store_files import StoreFiles
 from skelstore.read.partial_table import PartialTable, RowGroups
 from skelstore.read.table import NAMES_TYPES, check_types, numeric_column, read_table, text_buffers, text_column
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from skelstore.errors import StoreError
 from skelstore.format.arrow_file import load_parts
-from skelstore.format.files import FileParts
+from skelstore.format.partial_files import FileParts
 
 GROUP_ROWS = 512
 """Rows that are fetched and checked together. An int64 of each takes 4 KiB, the smallest block of a table."""

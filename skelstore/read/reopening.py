@@ -7,7 +7,7 @@ from typing import Any
 from skelstore.errors import (
     StoreNotFoundError,
 )
-from skelstore.format.files import replaced
+from skelstore.format.store_files import replaced
 from skelstore.read.arrays import Check
 from skelstore.read.location import Cache, Location
 from skelstore.read.reader import Reader

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from skelstore.choices import Heatmap
 from skelstore.errors import AmbiguousVideoError, MissingPackageError, StoreError, VideoIndexError, VideoNotFoundError
-from skelstore.format import values
 from skelstore.format.schema import Annotation, Origin
 from skelstore.joints import KnownJoints
 from skelstore.read import describing, videos
@@ -24,10 +23,11 @@ from skelstore.read.decompression import check_max_person, decompress_pose, with
 from skelstore.read.frames import Frames
 from skelstore.read.identifiers import names_like
 from skelstore.read.lazy import LazyAnnotation, no_keys
-from skelstore.read.location import Cache, Location, locate
+from skelstore.read.location import Cache, Location, locate, placed_at_video
 from skelstore.read.reader import Reader
 from skelstore.read.reopening import reopen
 from skelstore.read.rows import Rows, Run
+from skelstore.read.split_members import in_split
 from skelstore.remote.url import Url
 from skelstore.wording import closest, counted, kind_of
 
@@ -35,11 +35,6 @@ if TYPE_CHECKING:
     from skelstore.drawing.picture import Animation
 
 T = TypeVar("T")
-
-
-SHORT_BYTES = 256 << 10
-"""If only some frames of videos are needed, they are fetched as a whole up to this size: that takes less time than a
-request for each, when its frames are known (see ``GAP_BYTES`` of ``remote/ranges.py``)."""
 
 
 class Field(NamedTuple):
@@ -198,7 +193,7 @@ class Store:
 
     def __iter__(self) -> Iterator[Annotation]:
         rows = (self._row(i) for i in range(self._length))
-        return map(self._reader.annotation, self._reader.fetched(rows) if self._reader.is_remote else rows)
+        return map(self._reader.annotation, self._reader.gatherer.fetched(rows) if self._reader.is_remote else rows)
 
     def __contains__(self, name: object) -> bool:
         """Whether a video has this name. Raises DamageError and StoreError as ``index`` does."""
@@ -258,19 +253,7 @@ class Store:
         read = None if core is None or self._rows is not None else core.read(keys)
         if read is not None:
             return read
-        rows = [self._locate(key) for key in keys]
-        read = None if core is None else core.read(rows)
-        if read is not None:
-            return read
-        self._reader.fetch(rows)
-        last: dict[int, Annotation] = {}
-        annotations: list[Any] = [None] * len(rows)
-        # In the order of the store, so that a chunk that two videos share is decoded once.
-        for place in sorted(range(len(rows)), key=rows.__getitem__):
-            row = rows[place]
-            annotations[place] = values.copy_value(last[row]) if row in last else self._reader.annotation(row)
-            last = {row: annotations[place]}
-        return annotations
+        return self._reader.read([self._locate(key) for key in keys])
 
     def read_one(
         self, key: str | SupportsIndex, *, fields: Iterable[Any] | None = None, frames: Frames | None = None
@@ -298,12 +281,12 @@ class Store:
             raise no_keys(self._reader, row, missing)
         keys = [name for name in entries if name in wanted]
         if frames is not None:
-            return self._reader.some_frames(row, keys, frames)
+            return self._reader.excerpts.frames(row, keys, frames)
         try:
-            self._reader.fetch_fields(row, keys)
+            self._reader.gatherer.fetch_fields(row, keys)
             return {name: entries[name](row) for name in keys}
         except StoreError as error:
-            raise self._reader.placed(error, row) from error
+            raise placed_at_video(error, self._reader.path, row) from error
 
     def decompressed(
         self,
@@ -398,7 +381,7 @@ class Store:
         As in PYSKL and MMAction2, ids are matched with ``filename`` if the first video has one, else with
         ``frame_dir``. Raises SplitNotFoundError, which lists the existing splits and suggests similar names.
         """
-        return Store(self._reader, self._view_rows().where(videos.in_split(self._reader, name)))
+        return Store(self._reader, self._view_rows().where(in_split(self._reader, name)))
 
     def select(self, expression: pc.Expression) -> Store:
         """The videos for which an Arrow expression over ``videos`` is true, e.g. ``pc.field("label") < 10``.
@@ -550,9 +533,7 @@ def fetches_ahead(store: Store) -> bool:
 def fetch_short(store: Store, positions: Sequence[int]) -> None:
     """Fetch at once what a remote store lacks of those of some videos that are short."""
     if positions and store._reader.is_remote:
-        rows = [store._row(position) for position in positions]
-        sizes = store._reader.gatherer.sizes(rows)
-        store._reader.fetch([row for row, size in zip(rows, sizes, strict=True) if size <= SHORT_BYTES])
+        store._reader.gatherer.fetch_short([store._row(position) for position in positions])
 
 
 def table_rows(store: Store) -> tuple[Reader, NDArray[np.int64]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,9 +16,9 @@ from skelstore.format import checksums, values
 from skelstore.format.arrow_file import load_table
 from skelstore.format.checksums import FileEntry, crc32c
 from skelstore.format.columns import ARROW_TYPES, numpy_dtype
-from skelstore.format.files import StoreFiles, flat_bytes, open_regular
-from skelstore.format.metadata import ArrayMetadata
-from skelstore.format.schema import ROOT_KEY, VIDEOS_KEY
+from skelstore.format.files import flat_bytes, open_regular
+from skelstore.format.schema import SPLITS_KEY
+from skelstore.format.store_files import StoreFiles
 from skelstore.wording import counted
 
 COPIED_BYTES = 4 << 20
@@ -34,7 +33,7 @@ At 100 Mbit/s they take as long as 11 and 3 round trips of 30 ms. In parts, the 
 per column, and the first name one more and two requests.
 """
 
-SPLITS_TYPES = {"name": pa.large_utf8(), "ids": pa.large_list(pa.large_utf8()), "value": pa.large_utf8()}
+_SPLITS_TYPES = {"name": pa.large_utf8(), "ids": pa.large_list(pa.large_utf8()), "value": pa.large_utf8()}
 NAMES_TYPES = {"bucket": pa.int64(), "video": pa.int64()}
 """The columns of ``splits.arrow`` and ``names.arrow`` that the format requires."""
 
@@ -115,6 +114,28 @@ def _verified_bytes(path: object, place: Path, expected: FileEntry, mmap: bool) 
             "fetch or convert the store again"
         )
     return buffer
+
+
+def read_splits(files: StoreFiles, expected: FileEntry | None, mmap: bool) -> dict[Any, Any]:
+    """The ids of each split, by its name: an Arrow array large_utf8 [n], or the value that the source had instead.
+
+    Raises as ``read_table`` does, and StoreError if the table does not follow the format.
+    """
+    place = files.path(SPLITS_KEY)
+    table = read_table(files, SPLITS_KEY, expected, mmap)
+    check_types(table, str(place), _SPLITS_TYPES)
+    splits: dict[Any, Any] = {}
+    try:
+        names, exacts = (table[column].to_pylist() for column in ("name", "value"))
+        for name, exact, listed in zip(names, exacts, table["ids"], strict=True):
+            ids = listed.values
+            key, value = (name, ids) if exact is None else map(values.decode, values.loads(exact))
+            if exact is None and (name is None or ids is None or ids.null_count):
+                raise StoreError(f"{place} has an empty cell, which the format does not allow")
+            splits[key] = value
+    except (KeyError, ValueError, TypeError) as error:
+        raise StoreError(f"{place} does not follow the format ({error})") from error
+    return splits
 
 
 def numeric_column(table: pa.Table, name: str, kind: pa.DataType) -> np.ndarray[Any, Any]:
@@ -211,36 +232,3 @@ def _chunk(table: pa.Table, name: str, kind: pa.DataType) -> pa.Array | None:
         raise StoreError(f"the table of the videos has no column {name!r} of type {kind}")
     column = table[name]
     return column.chunk(0) if len(column) else None
-
-
-def check_values(
-    layouts: NDArray[np.int32],
-    layout_count: int,
-    places: Mapping[str, tuple[NDArray[Any], list[NDArray[Any]]]],
-    arrays: Mapping[str, ArrayMetadata],
-    store: Any,
-    begin: int,
-    end: int,
-) -> dict[str, int]:
-    """Check what the table says about the videos from ``begin`` to ``end``: their layouts, and their rows in arrays.
-
-    Raises StoreError if the store has no such layout, or an array no such rows. Returns the bytes of the longest video
-    of each array, or more: those of the largest lengths of its axes.
-    """
-    some = layouts[begin:end]
-    if len(some) and not 0 <= some.min() <= some.max() < layout_count:
-        raise StoreError(f"{store / VIDEOS_KEY} names layouts that {ROOT_KEY} does not have")
-    bounds = {}
-    for name, (whole, axes) in places.items():
-        first, dims = whole[begin:end], [dim[begin:end] for dim in axes]
-        rows = np.ones(len(first))
-        for dim in dims:
-            rows *= dim
-        if any((column < 0).any() for column in (first, *dims)) or (first + rows > arrays[name].rows).any():
-            raise StoreError(f"{store / VIDEOS_KEY} names rows of {name} that the array does not have")
-        # An array without rows may still have axes of any length, but NumPy cannot make one of 2^63 bytes or more.
-        row_bytes = arrays[name].row_bytes
-        bounds[name] = row_bytes * math.prod(max(1, int(dim.max(initial=0))) for dim in dims)
-        if bounds[name] >= 2**63 and (row_bytes * np.prod(np.maximum(dims, 1.0), axis=0) >= 2.0**63).any():
-            raise StoreError(f"{store / VIDEOS_KEY} has lengths of {name} that no array can have")
-    return bounds

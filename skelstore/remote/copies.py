@@ -19,7 +19,9 @@ from collections.abc import Iterator
 
 from skelstore.errors import DamageError
 from skelstore.format.codecs import CRC_BYTES
-from skelstore.format.files import Descriptor, EvictedError, LocalFile, PartialFile, write_at
+from skelstore.format.files import write_at
+from skelstore.format.local_file import Descriptor, LocalFile
+from skelstore.format.partial_files import EvictedError, PartialFile
 from skelstore.format.shards import DIGEST_BYTES, ShardFile
 from skelstore.remote.cache import Cache
 from skelstore.remote.locks import unlock

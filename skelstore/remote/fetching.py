@@ -10,7 +10,7 @@ from typing import Any, cast
 from skelstore.errors import DamageError, StoreNotFoundError
 from skelstore.format.checksums import crc32c
 from skelstore.format.codecs import CRC_BYTES
-from skelstore.format.files import EvictedError
+from skelstore.format.partial_files import EvictedError
 from skelstore.format.shards import DIGEST_BYTES, Shard
 from skelstore.remote.copies import ShardCopy
 from skelstore.remote.locks import Patience, try_lock, unlock

@@ -16,9 +16,12 @@ from pathlib import Path
 
 from skelstore.errors import DamageError, RemoteError, StoreError, StoreNotFoundError
 from skelstore.format.checksums import FileEntry, measure_file
-from skelstore.format.files import FileParts, LocalFile, StoreFiles, digest_of, write_at
+from skelstore.format.files import write_at
+from skelstore.format.local_file import LocalFile
+from skelstore.format.partial_files import FileParts
 from skelstore.format.schema import MANIFEST_KEY, ROOT_KEY
 from skelstore.format.shards import Shard, ShardFile
+from skelstore.format.store_files import StoreFiles, digest_of
 from skelstore.remote.cache import PRIVATE_BYTES, Cache, default_folder
 from skelstore.remote.copies import ShardCopy
 from skelstore.remote.fetching import Fetcher

@@ -29,7 +29,8 @@ from numpy.typing import NDArray
 
 from skelstore.errors import DamageError, StoreNotFoundError
 from skelstore.format.checksums import Blocks, crc32c
-from skelstore.format.files import FileParts, write_at
+from skelstore.format.files import write_at
+from skelstore.format.partial_files import FileParts
 from skelstore.remote.cache import Cache
 from skelstore.remote.locks import Patience, try_lock, unlock
 from skelstore.remote.ranges import plan_requests

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from skelstore.errors import FieldNotFoundError, StoreError
 from skelstore.format.schema import PERSON_ROWS
 from skelstore.read.reader import Reader
+from skelstore.read.split_members import split_positions
 from skelstore.read.store import Store, open, table_rows
-from skelstore.read.videos import split_positions
 from skelstore.wording import counted, shown
 
 Floats = NDArray[np.float32]

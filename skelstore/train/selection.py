@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skelstore.format.schema import Annotation
+from skelstore.read import videos
 from skelstore.read.decompression import box_filter
 from skelstore.read.frames import Frames
 from skelstore.read.lazy import LazyAnnotation
 from skelstore.read.store import Store, table_rows
-from skelstore.read.videos import filters_videos, valid_positions
 
 
 class Selection:
@@ -36,8 +36,8 @@ class Selection:
     ) -> None:
         view = store if split is None else store.split(split)
         self.box_thr: float | None = None
-        if filters_videos(valid_ratio):
-            view = view.at(valid_positions(*table_rows(view), box_thr, valid_ratio))
+        if videos.filters_videos(valid_ratio):
+            view = view.at(videos.valid_positions(*table_rows(view), box_thr, valid_ratio))
             self.box_thr = box_thr
         self.store = view
 
@@ -75,5 +75,5 @@ class Selection:
 def shard_numbers(store: Store) -> NDArray[np.int64]:
     """For each video, the number of the shard file in which the rows of its largest array start [videos]."""
     reader, rows = table_rows(store)
-    numbers: NDArray[np.int64] = reader.shard_numbers()[rows]
+    numbers: NDArray[np.int64] = videos.shard_numbers(reader)[rows]
     return numbers

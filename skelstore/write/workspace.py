@@ -15,9 +15,10 @@ from types import TracebackType
 
 from skelstore.errors import SkelstoreError, StoreError, StoreExistsError
 from skelstore.format import schema
-from skelstore.format.files import LocalFiles, local_path
+from skelstore.format.files import local_path
 from skelstore.format.metadata import MAX_JSON_BYTES, from_bytes, store_attributes, to_bytes
 from skelstore.format.schema import PARTIAL_SUFFIX, REPLACING, ROOT_KEY
+from skelstore.format.store_files import LocalFiles
 from skelstore.write import disk
 from skelstore.write.locks import Lock, take_lock
 from skelstore.write.owners import (

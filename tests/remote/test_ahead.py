@@ -34,7 +34,7 @@ from tests.support.exact import assert_exact
 pytest.importorskip("urllib3", reason="urllib3 (skelstore[remote]) is not installed")
 
 from skelstore.read import ahead as fetching_ahead
-from skelstore.read import reader as reading
+from skelstore.read import gathering
 from skelstore.read.ahead import FetchAhead, plan_stretches
 from skelstore.remote import files, retries, transport
 from tests.support.ahead import Videos, lanes
@@ -432,7 +432,7 @@ def _fail(reader: Any, row: int) -> None:
 
 
 def test_iteration_is_requested_in_runs(made: Path, server: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "_FIRST_RUN_BYTES", 20_000)
+    monkeypatch.setattr(gathering, "_FIRST_RUN_BYTES", 20_000)
     local = skelstore.open(made / "s.zarr")
     store = skelstore.open(f"{server.url}/s.zarr")
     iterator = iter(store)
@@ -441,7 +441,7 @@ def test_iteration_is_requested_in_runs(made: Path, server: Served, monkeypatch:
     assert_exact(list(iterator), list(local)[1:])
     assert server.count(CHUNKS) < VIDEOS / 2
     assert_once(server)
-    monkeypatch.setattr(reading, "_RUN_VIDEOS", 7)
+    monkeypatch.setattr(gathering, "_RUN_VIDEOS", 7)
     backwards = skelstore.open(f"{server.url}/s.zarr", cache=None)[::-1]
     assert_exact(list(backwards), list(local[::-1]))
 

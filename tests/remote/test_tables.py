@@ -21,8 +21,7 @@ import skelstore
 from skelstore.errors import DamageError, SkelstoreError, StoreError, StoreReplacedError
 from skelstore.format import checksums
 from skelstore.format.metadata import Manifest
-from skelstore.read import partial_table
-from skelstore.read import reader as reading
+from skelstore.read import opening, partial_table
 from skelstore.read.verification import verify
 from tests.support import hostile_stores
 from tests.support.exact import assert_exact
@@ -38,8 +37,8 @@ TABLES = r"(videos|names)\.arrow"
 SIZES = {
     (checksums, "TABLE_BLOCKS_FROM"): 0,
     (checksums, "LEAST_TABLE_BLOCK"): 64,
-    (reading, "WHOLE_BYTES"): -1,
-    (reading, "WHOLE_NAMES_BYTES"): -1,
+    (opening, "WHOLE_BYTES"): -1,
+    (opening, "WHOLE_NAMES_BYTES"): -1,
     (partial_table, "GROUP_ROWS"): 8,
     (tables, "GAP_BYTES"): 64,
     (tables, "END_BYTES"): 64,

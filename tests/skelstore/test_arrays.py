@@ -27,9 +27,10 @@ from skelstore import DamageError, StoreError
 from skelstore.format.checksums import crc32c
 from skelstore.format.chunking import Grid
 from skelstore.format.codecs import PROFILES, ChunkCodec, Profile
-from skelstore.format.files import LocalFile, LocalFiles
+from skelstore.format.local_file import LocalFile
 from skelstore.format.metadata import ArrayMetadata, to_bytes
 from skelstore.format.shards import MISSING, ShardFile, shard_digest, trim_shard
+from skelstore.format.store_files import LocalFiles
 from skelstore.read.arrays import ArrayReader, Check
 from skelstore.write import arrays
 from skelstore.write.arrays import ArrayWriter

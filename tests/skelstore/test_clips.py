@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 import skelstore
 from skelstore.format.schema import Origin
+from skelstore.read.split_members import split_positions
 from skelstore.read.store import table_rows
-from skelstore.read.videos import split_positions
 from skelstore.train import augmentation
 from skelstore.train.clips import Clips, statistics
 from tests.support.contracts import write, written

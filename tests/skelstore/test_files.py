@@ -12,7 +12,8 @@ import pytest
 
 import skelstore
 from skelstore.errors import DamageError, SkelstoreError, StoreError, StoreReplacedError
-from skelstore.format.files import LocalFiles, local_path, open_regular
+from skelstore.format.files import local_path, open_regular
+from skelstore.format.store_files import LocalFiles
 from skelstore.read.location import locate
 from skelstore.read.verification import verify
 

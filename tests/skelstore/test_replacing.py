@@ -280,12 +280,11 @@ def test_a_store_that_is_replaced_during_opening_is_opened_again(path: Path, mon
             nonlocal count
             count += 1
             if count == at:
-                monkeypatch.setattr("skelstore.format.files.open_regular", opened)
                 put(path, 100)
             return opened(file, flags)
 
-        monkeypatch.setattr("skelstore.format.files.open_regular", open_late)
-        monkeypatch.setattr("skelstore.read.table.open_regular", open_late)
+        for module in ("format.store_files", "format.local_file", "read.table"):
+            monkeypatch.setattr(f"skelstore.{module}.open_regular", open_late)
         with skelstore.open(path) as store:
             monkeypatch.undo()
             labels = store.videos["label"].to_pylist()
@@ -330,7 +329,7 @@ def test_a_store_that_stays_inconsistent_is_an_error_after_some_attempts(
     shutil.copy(other / "manifest.json", path / "manifest.json")
     with pytest.raises(skelstore.DamageError, match=r"manifest\.json is damaged"):
         skelstore.open(path)
-    monkeypatch.setattr("skelstore.format.files.LocalFiles.was_replaced", lambda files: True)
+    monkeypatch.setattr("skelstore.format.store_files.LocalFiles.was_replaced", lambda files: True)
     with pytest.raises(skelstore.DamageError, match=r"manifest\.json is damaged"):
         skelstore.open(path)
 

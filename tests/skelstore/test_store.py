@@ -20,10 +20,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import skelstore
-from skelstore.format import chunking, files
+from skelstore.format import chunking, local_file
 from skelstore.format.codecs import PROFILES, Profile
 from skelstore.read import frames as frames_module
 from skelstore.read.arrays import Check
+from skelstore.read.videos import shard_numbers
 from tests.support import strategies
 from tests.support.contracts import check_store, check_videos, write, written
 from tests.support.exact import assert_exact
@@ -376,7 +377,7 @@ def test_the_shards_of_videos_in_several_variants_of_an_array(tmp_path: Path) ->
         store._reader.arrays[name].metadata.shards for name, field in fields if field.path == ("keypoint",)
     )
     assert first > 1 < second
-    numbers = store._reader.shard_numbers().tolist()
+    numbers = shard_numbers(store._reader).tolist()
     assert numbers[4] == 0
     numbers[4] = numbers[2]
     assert numbers[0] == 0
@@ -399,8 +400,8 @@ def test_a_disk_that_fails_is_a_damage_error(tmp_path: Path, monkeypatch: pytest
 
         return read
 
-    monkeypatch.setattr(files, "pread", failing(os.pread))
-    monkeypatch.setattr(files, "preadv", failing(os.preadv))
+    monkeypatch.setattr(local_file, "pread", failing(os.pread))
+    monkeypatch.setattr(local_file, "preadv", failing(os.preadv))
     store = open_pure(path)  # from the compiled reader, which maps the file, a failing disk would take the process
     for _ in range(2):
         assert_exact(list(store), [typical(i) for i in range(30)])
@@ -417,8 +418,8 @@ def test_short_reads_are_joined(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, profile: Profile, check: Check
 ) -> None:
     path = write(tmp_path / "a.zarr", [typical(i) for i in range(3)], profile=profile)
-    monkeypatch.setattr(files, "pread", lambda fd, length, offset: os.pread(fd, min(length, 1000), offset))
-    monkeypatch.setattr(files, "preadv", lambda fd, buffers, offset: 0)
+    monkeypatch.setattr(local_file, "pread", lambda fd, length, offset: os.pread(fd, min(length, 1000), offset))
+    monkeypatch.setattr(local_file, "preadv", lambda fd, buffers, offset: 0)
     store = skelstore.open(path, check=check)
     for _ in range(2):
         assert_exact(list(store), [typical(i) for i in range(3)])

@@ -15,7 +15,7 @@ import skelstore
 from skelstore.errors import DamageError
 from skelstore.format import checksums
 from skelstore.format.checksums import FileEntry
-from skelstore.format.files import LocalFiles
+from skelstore.format.store_files import LocalFiles
 from skelstore.read import table as tables
 from skelstore.read.table import read_table
 from skelstore.read.verification import LEVELS, verify

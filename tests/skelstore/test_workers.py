@@ -179,7 +179,7 @@ def test_threads_share_one_store(
     stores: dict[str, Path], name: str, check: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Few descriptors, so that a thread closes files that another one reads."""
-    monkeypatch.setattr("skelstore.format.files.MAX_OPEN", 4)
+    monkeypatch.setattr("skelstore.format.local_file.MAX_OPEN", 4)
     expected = annotations()
     store = skelstore.open(stores[name], check=check)
     failures: list[BaseException] = []
