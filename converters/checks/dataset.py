@@ -30,6 +30,7 @@ from skelstore import Store
 from skelstore.errors import SkelstoreError, SourceError, StoreError
 from skelstore.format import values
 from skelstore.joints import JointLayout
+from skelstore.read.store import reading_in_turn
 from skelstore.remote.url import Url
 
 __all__ = [
@@ -113,7 +114,7 @@ def videos_of(opened: Store | Source) -> Videos:
         return Videos(
             opened.path,
             len(opened),
-            opened.__getitem__,
+            reading_in_turn(opened),
             "video {}".format,
             opened.splits,
             header=opened.lazy,

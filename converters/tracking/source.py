@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -20,6 +21,7 @@ from skelstore.errors import SkelstoreError, SourceError, StoreError
 from skelstore.format.schema import Annotation, Origin, video_name
 from skelstore.format.values import Json
 from skelstore.joints import is_guess
+from skelstore.read.store import reading_in_turn
 from skelstore.remote.url import Url
 from skelstore.wording import shown
 
@@ -85,8 +87,15 @@ class StoreVideos(FromStore):
     def sizes(self) -> NDArray[np.int64]:
         return self._sizes
 
+    @cached_property
+    def _read(self) -> Callable[[int], Annotation]:
+        return reading_in_turn(self._store)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_read"}
+
     def video(self, index: int) -> tuple[Annotation, Origin | None]:
-        return self._store[index], None
+        return self._read(index), None
 
     def place(self, index: int) -> str:
         return f"video {index} ({shown(self._store.name(index))})"

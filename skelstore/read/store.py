@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, SupportsIndex, TypeVar, get_args, overload
 
@@ -539,3 +539,24 @@ def fetch_short(store: Store, positions: Sequence[int]) -> None:
 def table_rows(store: Store) -> tuple[Reader, NDArray[np.int64]]:
     """The reader of a store, and the rows in its table of the videos of a view [videos], in the view's order."""
     return store._reader, store._table_rows()
+
+
+def reading_in_turn(store: Store) -> Callable[[int], Annotation]:
+    """A function from a position of a view to the annotation, for positions that mostly follow one another.
+
+    Of a store at a URL, it fetches runs of videos at once, as iterating over the store does. Raises as ``store[…]``.
+    """
+    reader, rows = table_rows(store)
+    fetched: Iterator[int] = iter(())
+    following = -1
+
+    def read(position: int) -> Annotation:
+        nonlocal fetched, following
+        if position != following:
+            fetched = reader.gatherer.fetched(map(int, rows[position:]))
+        following = -1  # after an error, a run begins anew
+        row = next(fetched)
+        following = position + 1
+        return reader.annotation(row)
+
+    return read if reader.is_remote else store.__getitem__

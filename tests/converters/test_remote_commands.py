@@ -85,6 +85,26 @@ def test_stores_are_made_from_stores_at_urls(tmp_path: Path, monkeypatch: pytest
                 assert tree(tmp_path / made) == tree(tmp_path / f"local-{name}")
 
 
+def test_whole_stores_are_requested_in_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So a command that reads all videos of a store at a URL does not wait for a round trip at each."""
+    videos = 60
+    with skelstore.Writer(tmp_path / "found.zarr") as writer:
+        for annotation in compressed_like(videos):
+            writer.add(annotation)
+    with serving(tmp_path) as server:
+        url = f"{server.url}/found.zarr"
+        for command in (
+            f"check {url}",
+            f"report {url} -o r.html --workers 1",
+            f"track {url} -o t.zarr --max-persons 2",
+        ):
+            monkeypatch.setenv("SKELSTORE_CACHE", str(tmp_path / command.split()[0]))
+            monkeypatch.chdir(tmp_path)
+            before = server.count()
+            entry.main(command.split())
+            assert server.count() - before < videos / 2
+
+
 def test_the_parts_of_another_store_at_a_url_are_not_reused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SKELSTORE_CACHE", str(tmp_path / "cache"))
     settings = []

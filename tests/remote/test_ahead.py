@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 import skelstore
 from converters.samples.pickles import iter_kinetics_like, ntu_like
 from skelstore.errors import DamageError, RemoteAccessError
-from skelstore.read.store import table_rows
+from skelstore.read.store import reading_in_turn, table_rows
 from skelstore.sampling import EpochSampler
 from skelstore.train.selection import shard_numbers
 from skelstore.write import parts
@@ -454,6 +454,32 @@ def test_an_error_of_iteration_comes_at_its_video(made: Path, server: Served) ->
         read.extend(store)
     local = skelstore.open(made / "s.zarr")
     assert_exact(read, [local[i] for i in range(VIDEOS) if shard_numbers(local)[i] < 3])
+
+
+def test_positions_that_follow_one_another_are_requested_in_runs(made: Path, server: Served) -> None:
+    """Also in a view, after a jump, and after errors, which come at their video."""
+    local = skelstore.open(made / "s.zarr")
+    view = np.sort(np.random.default_rng(1).permutation(VIDEOS)[:60])
+    expected = [local[int(i)] for i in view]
+    store = skelstore.open(f"{server.url}/s.zarr").at(view)
+    read = reading_in_turn(store)
+    positions = [*range(10, 30), 5, *range(60), 59, 59]
+    assert_exact([read(i) for i in positions], [expected[i] for i in positions])
+    requests = server.count(CHUNKS)
+    assert_once(server)
+    one_by_one = skelstore.open(f"{server.url}/s.zarr", cache=None).at(view)
+    for i in positions:
+        one_by_one[i]
+    assert 2 * requests < server.count(CHUNKS) - requests
+    store = skelstore.open(f"{server.url}/s.zarr", cache=None)
+    server.faults.append(Fault(r"keypoint/c\.3\.", "403", 1000))
+    read, shards = reading_in_turn(store), shard_numbers(local)
+    for i in range(VIDEOS):
+        if shards[i] == 3:
+            with pytest.raises(RemoteAccessError, match=r"/s\.zarr/keypoint/c\.3\."):
+                read(i)
+        else:
+            assert_exact(read(i), local[i])
 
 
 @pytest.mark.parametrize("name", ["s.zarr", "k.zarr"])
