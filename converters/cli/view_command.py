@@ -6,9 +6,12 @@ from pathlib import Path
 
 from converters.cli.printing import show
 from converters.view.serve import serve
+from skelstore.remote.url import Url
 
 
-def view_command(stores: tuple[Path, ...], host: str | None, port: int, videos: Path | None, no_browser: bool) -> None:
+def view_command(
+    stores: tuple[Path | Url, ...], host: str | None, port: int, videos: Path | None, no_browser: bool
+) -> None:
     serve(
         stores,
         host=host,

@@ -19,6 +19,7 @@ from converters.view.guard import Guard
 from converters.view.media import Folder
 from skelstore import Store
 from skelstore.errors import MissingPackageError, SkelstoreError
+from skelstore.remote.url import Url
 
 if TYPE_CHECKING:
     import uvicorn
@@ -35,7 +36,7 @@ _GRACE = 1
 
 
 def serve(
-    paths: Sequence[Path],
+    paths: Sequence[Path | Url],
     *,
     host: str | None,
     port: int,

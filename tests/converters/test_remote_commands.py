@@ -85,6 +85,30 @@ def test_stores_are_made_from_stores_at_urls(tmp_path: Path, monkeypatch: pytest
                 assert tree(tmp_path / made) == tree(tmp_path / f"local-{name}")
 
 
+def test_a_store_at_a_url_is_viewed_as_a_local_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("starlette", reason="starlette (skelstore[view]) is not installed")
+    from tests.support.viewing import served
+
+    monkeypatch.setenv("SKELSTORE_CACHE", str(tmp_path / "cache"))
+    data = ntu_like(12)
+    with skelstore.Writer(tmp_path / "s.zarr") as writer:
+        for annotation in data["annotations"]:
+            writer.add(annotation)
+        writer.splits |= data["split"]
+    with serving(tmp_path) as server:
+        url = f"{server.url.replace('//', '//me:hidden@')}/s.zarr?token=secret"
+        with served(tmp_path / "s.zarr") as local, served(url) as client:
+            assert client.get("/api/stores").json() == local.get("/api/stores").json()
+            for query in ({"split": "xsub_val"}, {"where": "label > 5"}, {"sort": "frames"}):
+                rows = client.rows(**query)
+                assert rows == local.rows(**query)
+                assert rows
+            for path, query in (("thumbnails", {"rows": "3,1,7"}), ("video", {"row": 2, "to": 50})):
+                found = client.get(f"/api/stores/0/{path}", **query)
+                assert found.status == 200
+                assert found.body == local.get(f"/api/stores/0/{path}", **query).body
+
+
 def test_whole_stores_are_requested_in_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """So a command that reads all videos of a store at a URL does not wait for a round trip at each."""
     videos = 60

@@ -100,7 +100,7 @@ class Client:
 
 @contextmanager
 def served(
-    *paths: Path, videos: Path | None = None, host: str = "127.0.0.1", token: str | None = None
+    *paths: Path | str, videos: Path | None = None, host: str = "127.0.0.1", token: str | None = None
 ) -> Iterator[Client]:
     """Serve stores while the block runs."""
     with ExitStack() as stack:
