@@ -11,6 +11,7 @@ from skelstore.equality import difference
 from skelstore.errors import SkelstoreError
 from skelstore.format.schema import video_name
 from skelstore.read.source_order import in_source_order
+from skelstore.read.store import reading_in_turn
 from skelstore.read.verification import WHOLE, Subset, share
 from skelstore.remote.url import Url
 from skelstore.wording import counted, shown
@@ -36,6 +37,7 @@ def compare(
         return [f"{store.path} has {counted(len(store), 'video')}; {source.path} has {len(source) - len(left_out):,}"]
     names = {entry["name"] for entry in left_out}
     chosen = share(subset, len(store))
+    read = reading_in_turn(store) if subset == WHOLE else store.__getitem__
     problems: list[str] = []
     renamed: list[tuple[str | None, str | None]] = []
     compared = 0
@@ -62,7 +64,7 @@ def compare(
         if (name := store.name(row)) != (wanted := video_name(expected)):
             renamed.append((name, wanted))
         try:
-            if text := difference(store[row], expected, source.place(i)):
+            if text := difference(read(row), expected, source.place(i)):
                 problems.append(f"{store.path} against {source.path}: {text}")
         except SkelstoreError as error:
             problems.append(str(error))

@@ -18,6 +18,7 @@ from skelstore.errors import SourceError
 from skelstore.format.files import absolute
 from skelstore.format.schema import Annotation, Origin
 from skelstore.format.values import Json
+from skelstore.read.store import reading_in_turn
 from skelstore.wording import counted, file_name
 
 if TYPE_CHECKING:
@@ -98,7 +99,8 @@ def _export_folder(
     from converters.outputs.document import write_value
     from converters.outputs.video_files import write_video_files
 
-    write_video_files(store, out, lambda file, i: write_value(file, store[i]), force=force, advance=advance)
+    read = reading_in_turn(store)
+    write_video_files(store, out, lambda file, i: write_value(file, read(i)), force=force, advance=advance)
 
 
 DIALECT = Dialect(

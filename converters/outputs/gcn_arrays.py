@@ -156,8 +156,8 @@ def filled_clips(store: Store, form: Form, positions: Sequence[int]) -> Iterator
 
     Raises SourceError if persons do not fit into M.
     """
-    for position in positions:
-        yield filled_clip(store[position], form, f"{store.path}: the video at position {position}")
+    for position, video in zip(positions, store.at(positions), strict=True):
+        yield filled_clip(video, form, f"{store.path}: the video at position {position}")
 
 
 def filled_clip(video: Annotation, form: Form, place: str) -> NDArray[Any]:

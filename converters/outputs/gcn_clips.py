@@ -17,6 +17,7 @@ from converters.outputs.video_files import write_video_files
 from skelstore import Store
 from skelstore.errors import SourceError
 from skelstore.format.schema import Annotation
+from skelstore.read.store import reading_in_turn
 
 
 def export_gcn_clips(
@@ -28,8 +29,10 @@ def export_gcn_clips(
     not one, and as ``write_video_files`` does.
     """
 
+    read = reading_in_turn(store)
+
     def write(file: BinaryIO, position: int) -> None:
-        video = store[position]
+        video = read(position)
         place = f"{store.path}: the video at position {position}"
         shape, form = _stated_form(video, place)
         refuse_large(store, form)

@@ -190,7 +190,7 @@ def _export(store: Store, out: Path, *, force: bool = False, advance: Callable[[
     from converters.outputs.document import write_document
     from converters.outputs.output import new_file
 
-    entries = (_make_entry(store[index], f"{store.path}: video {index}") for index in range(len(store)))
+    entries = (_make_entry(video, f"{store.path}: video {index}") for index, video in enumerate(store))
     with new_file(out, force=force) as file:
         write_document(file, LIST_DOCUMENT, {}, entries, advance)
 
