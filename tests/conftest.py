@@ -100,7 +100,7 @@ def moto_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture
 def s3(moto_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """An endpoint with an empty ``s3://bucket``, credentials in the environment alone, and a cold cache."""
-    from skelstore.remote.transport import close_connections  # tests without it need none of its libraries
+    from skelstore.remote.connections import close_connections  # tests without it need none of its libraries
 
     use_s3(moto_url, monkeypatch)
     monkeypatch.setenv("SKELSTORE_CACHE", str(tmp_path / "cache"))

@@ -159,8 +159,8 @@ def test_code_blocks_run(samples: Path, document: str, monkeypatch: pytest.Monke
     monkeypatch.setenv("SKELSTORE_CACHE", str(samples / "cache"))
     torch = {"torch"} if document == "docs/remote.md" and importlib.util.find_spec("torch") is not None else set()
     check_blocks(document, "", *torch)
-    if "skelstore.remote.transport" in sys.modules:
-        sys.modules["skelstore.remote.transport"].close_connections()
+    if "skelstore.remote.connections" in sys.modules:
+        sys.modules["skelstore.remote.connections"].close_connections()
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)

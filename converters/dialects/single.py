@@ -18,7 +18,6 @@ from skelstore.errors import SourceError
 from skelstore.format.files import absolute
 from skelstore.format.schema import Annotation, Origin
 from skelstore.format.values import Json
-from skelstore.read.store import reading_in_turn
 from skelstore.wording import counted, file_name
 
 if TYPE_CHECKING:
@@ -98,6 +97,7 @@ def _export_folder(
 ) -> None:
     from converters.outputs.document import write_value
     from converters.outputs.video_files import write_video_files
+    from skelstore.read.store import reading_in_turn
 
     read = reading_in_turn(store)
     write_video_files(store, out, lambda file, i: write_value(file, read(i)), force=force, advance=advance)

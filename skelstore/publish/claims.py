@@ -12,9 +12,9 @@ from typing import NamedTuple
 from skelstore.errors import StoreError, StoreExistsError
 from skelstore.format.metadata import MAX_JSON_BYTES, from_bytes, to_bytes
 from skelstore.publish.files import is_key
+from skelstore.remote.connections import CONNECTIONS, run_together
 from skelstore.remote.objects import ObjectStore, Stored, read_small
 from skelstore.remote.transfers import Content
-from skelstore.remote.transport import CONNECTIONS, run_together
 
 UNFINISHED_KEY = "unfinished.json"
 """A file beside those of an unfinished store: it names the store that is being pushed."""

@@ -14,9 +14,9 @@ from skelstore.format.metadata import MAX_JSON_BYTES
 from skelstore.format.schema import MANIFEST_KEY, ROOT_KEY
 from skelstore.publish.claims import Claim, drop_claim, is_claimed, remove_all, take_claim
 from skelstore.publish.files import LocalStore, refuse_manifest, refuse_root
+from skelstore.remote.connections import CONNECTIONS, run_together
 from skelstore.remote.objects import ObjectStore, Stored, read_small
 from skelstore.remote.transfers import Transfer
-from skelstore.remote.transport import CONNECTIONS, run_together
 
 _TRIES = 3
 _PAUSE = 0.2

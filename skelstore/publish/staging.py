@@ -22,11 +22,11 @@ from skelstore.format.values import Json
 from skelstore.publish.claims import STAGED, UNFINISHED_KEY, Claim, claimed, drop_claim, read_claim, remove_staged
 from skelstore.publish.files import LocalStore, StoreCopy, refuse_root
 from skelstore.publish.objects import push_objects
+from skelstore.remote.connections import CONNECTIONS
 from skelstore.remote.objects import ObjectStore, Stored, read_small
 from skelstore.remote.service import Service
 from skelstore.remote.services import service_of
 from skelstore.remote.transfers import Content, Transfer
-from skelstore.remote.transport import CONNECTIONS
 from skelstore.remote.url import Url
 from skelstore.write import disk
 from skelstore.write.joining import Shards

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from skelstore.errors import RemoteError, SkelstoreError, SourceError, StoreNotFoundError
 from skelstore.remote.cache import LOCK, RECORD, Cache, CachedFile, default_folder
+from skelstore.remote.connections import start
 from skelstore.remote.incoming import PARTIAL, Incoming, Record, forget, is_damaged, read_record, safe_name
 from skelstore.remote.locks import has_locks, try_lock
 from skelstore.remote.pages import HEAD_BYTES, describe_page
@@ -26,7 +27,6 @@ from skelstore.remote.ranges import plan_pieces
 from skelstore.remote.service import Glance, Part, Service
 from skelstore.remote.services import service_of
 from skelstore.remote.stopping import Group
-from skelstore.remote.transport import start
 from skelstore.remote.url import Url
 from skelstore.wording import counted, shown
 

@@ -12,11 +12,11 @@ from skelstore.format.checksums import crc32c
 from skelstore.format.codecs import CRC_BYTES
 from skelstore.format.partial_files import EvictedError
 from skelstore.format.shards import DIGEST_BYTES, Shard
+from skelstore.remote.connections import run_together
 from skelstore.remote.copies import ShardCopy
 from skelstore.remote.locks import Patience, try_lock, unlock
 from skelstore.remote.ranges import plan_requests
 from skelstore.remote.service import Part, Service
-from skelstore.remote.transport import run_together
 from skelstore.wording import counted
 
 _LONGEST_PAUSE = 0.02

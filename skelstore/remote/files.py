@@ -23,6 +23,7 @@ from skelstore.format.schema import MANIFEST_KEY, ROOT_KEY
 from skelstore.format.shards import Shard, ShardFile
 from skelstore.format.store_files import StoreFiles, digest_of
 from skelstore.remote.cache import PRIVATE_BYTES, Cache, default_folder
+from skelstore.remote.connections import CONNECTIONS, run_together, start
 from skelstore.remote.copies import ShardCopy
 from skelstore.remote.fetching import Fetcher
 from skelstore.remote.locks import PATIENCE, try_lock
@@ -30,7 +31,6 @@ from skelstore.remote.ranges import plan_pieces
 from skelstore.remote.services import service_of
 from skelstore.remote.stopping import Group
 from skelstore.remote.tables import TableCopy
-from skelstore.remote.transport import CONNECTIONS, run_together, start
 from skelstore.remote.url import Url
 from skelstore.wording import counted
 

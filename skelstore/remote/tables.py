@@ -32,11 +32,11 @@ from skelstore.format.checksums import Blocks, crc32c
 from skelstore.format.files import write_at
 from skelstore.format.partial_files import FileParts
 from skelstore.remote.cache import Cache
+from skelstore.remote.connections import CONNECTIONS, run_together
 from skelstore.remote.locks import Patience, try_lock, unlock
 from skelstore.remote.ranges import plan_requests
 from skelstore.remote.service import Service
 from skelstore.remote.sparse_files import open_sparse
-from skelstore.remote.transport import CONNECTIONS, run_together
 from skelstore.remote.url import Url
 
 END_BYTES = 16 << 10

@@ -14,8 +14,8 @@ from typing import NamedTuple
 from skelstore.errors import DamageError
 from skelstore.format.checksums import crc32c
 from skelstore.format.files import open_regular
+from skelstore.remote.connections import start
 from skelstore.remote.stopping import Group
-from skelstore.remote.transport import start
 
 AT_ONCE = 8
 """Files that are sent or fetched at the same time. What a killed command has to repeat grows with it."""

@@ -37,7 +37,7 @@ from tests.support.processes import COMMAND
 pytest.importorskip("urllib3", reason="urllib3 (skelstore[remote]) is not installed")
 
 from benchmarks.delays import delayed
-from skelstore.remote import incoming, transport
+from skelstore.remote import connections, incoming
 from tests.support.http_server import Served, serving
 
 SECRETS = "?token=secret"
@@ -411,4 +411,4 @@ def test_local_sources_need_no_http(made: Path, tmp_path: Path) -> None:
 @pytest.fixture(autouse=True)
 def _no_connections_left() -> Iterator[None]:
     yield
-    transport.close_connections()
+    connections.close_connections()

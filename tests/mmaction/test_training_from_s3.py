@@ -35,7 +35,7 @@ with warnings.catch_warnings():
 
 from skelstore.publish.files import LocalStore
 from skelstore.publish.pushing import push
-from skelstore.remote.transport import close_connections
+from skelstore.remote.connections import close_connections
 from skelstore.remote.url import parse_url
 
 pytestmark = [

@@ -36,7 +36,7 @@ pytest.importorskip("urllib3", reason="urllib3 (skelstore[remote]) is not instal
 from skelstore.read import ahead as fetching_ahead
 from skelstore.read import gathering
 from skelstore.read.ahead import FetchAhead, plan_stretches
-from skelstore.remote import files, retries, transport
+from skelstore.remote import connections, files, retries
 from tests.support.ahead import Videos, lanes
 from tests.support.http_server import Fault, Served, serving
 
@@ -494,7 +494,7 @@ def test_frames_and_fields_are_requested_at_once(made: Path, server: Served, nam
         rounds.append(len(calls))
         return run_together(calls)
 
-    run_together = transport.run_together
+    run_together = connections.run_together
     with pytest.MonkeyPatch.context() as patch:
         for module in ("fetching",):
             patch.setattr(f"skelstore.remote.{module}.run_together", count)

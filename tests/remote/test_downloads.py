@@ -35,7 +35,7 @@ from skelstore.remote.url import Url, parse_url
 pytest.importorskip("urllib3", reason="urllib3 (skelstore[remote]) is not installed")
 
 from benchmarks.delays import delayed
-from skelstore.remote import downloads, incoming, locks, retries, transport
+from skelstore.remote import connections, downloads, incoming, locks, retries
 from skelstore.remote.downloads import download
 from skelstore.remote.services import service_of
 from tests.support.http_server import Fault, Seen, Served, serving
@@ -248,7 +248,7 @@ def test_a_server_of_python(tmp_path: Path, cache: Path) -> None:
         (tmp_path / NAME).write_bytes(DATA[::-1])
         os.utime(tmp_path / NAME, (0, 0))
         assert Path(download(url)).read_bytes() == DATA[::-1]
-        transport.close_connections()
+        connections.close_connections()
         python.shutdown()
         thread.join()
 

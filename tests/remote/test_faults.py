@@ -20,7 +20,7 @@ from tests.support.exact import assert_exact
 
 pytest.importorskip("urllib3", reason="urllib3 (skelstore[remote]) is not installed")
 
-from skelstore.remote import retries, stopping, transport
+from skelstore.remote import connections, retries, stopping, transport
 from skelstore.remote.files import RemoteFiles
 from skelstore.remote.google import GoogleBucket
 from skelstore.remote.s3 import Bucket
@@ -155,7 +155,7 @@ def test_a_server_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         RemoteError, match=r"^http://127\.0\.0\.1:1/s\.zarr/zarr\.json cannot be read after 5 attempts: no"
     ):
         skelstore.open("http://me:secret@127.0.0.1:1/s.zarr?token=secret")
-    transport.close_connections()
+    connections.close_connections()
 
 
 def _stall(listener: socket.socket, head: bytes, stalled: threading.Event) -> None:
@@ -186,15 +186,15 @@ def test_what_is_stopped_waits_for_nothing(head: bytes) -> None:
         thread = threading.Thread(target=_stall, args=(listener, head, stalled))
         thread.start()
         web = service_of(parse_url(f"http://127.0.0.1:{listener.getsockname()[1]}/s.zarr"))
-        future = transport.start(web.send, "GET", "zarr.json", group=group)
+        future = connections.start(web.send, "GET", "zarr.json", group=group)
         assert stalled.wait(10)
         time.sleep(0.05)  # the answer arrives
         group.stop([future])
         with pytest.raises(stopping.StoppedError):
             future.result(0)
         with pytest.raises(stopping.StoppedError):
-            transport.start(web.send, "GET", "zarr.json", group=group).result(10)
-        transport.close_connections()
+            connections.start(web.send, "GET", "zarr.json", group=group).result(10)
+        connections.close_connections()
         thread.join()
 
 
@@ -209,9 +209,9 @@ def test_closing_connections_waits_for_a_request_that_has_not_begun(server: Serv
         go.wait()
         web.send("HEAD", "manifest.json")
 
-    transport.start(request)
+    connections.start(request)
     begun.wait()
-    closing = threading.Thread(target=transport.close_connections)
+    closing = threading.Thread(target=connections.close_connections)
     closing.start()
     time.sleep(0.05)
     go.set()

@@ -32,8 +32,8 @@ from tests.support.exact import assert_exact
 pytest.importorskip("urllib3", reason="urllib3 (skelstore[remote]) is not installed")
 
 from skelstore.remote.azure import sign_shared_key
+from skelstore.remote.connections import close_connections
 from skelstore.remote.services import service_of
-from skelstore.remote.transport import close_connections
 from tests.support.http_server import Fault, serving
 
 # --- URLs ---------------------------------------------------------------------------------------------------

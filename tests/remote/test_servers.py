@@ -30,8 +30,8 @@ from skelstore.publish.files import LocalStore, RemoteStore
 from skelstore.publish.pulling import pull
 from skelstore.publish.pushing import push
 from skelstore.remote import s3 as s3_module
+from skelstore.remote.connections import close_connections
 from skelstore.remote.downloads import download
-from skelstore.remote.transport import close_connections
 from skelstore.remote.url import parse_url
 
 

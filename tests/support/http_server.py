@@ -23,7 +23,7 @@ from xml.sax.saxutils import escape
 
 import google_crc32c
 
-from skelstore.remote.transport import close_connections
+from skelstore.remote.connections import close_connections
 
 
 @dataclass

@@ -16,7 +16,7 @@ from http.server import ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from skelstore.remote.transport import close_connections
+from skelstore.remote.connections import close_connections
 from tests.support.http_server import Handler, Served, Server
 
 PAGE = 3
