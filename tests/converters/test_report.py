@@ -71,7 +71,8 @@ class Page:
         for node in self.tree.iter("table"):
             title = node.find("caption")
             if title is not None and (title.text or "").startswith(caption):
-                return [["".join(cell.itertext()) for cell in row] for row in node.find("tbody") or []]
+                body = node.find("tbody")
+                return [["".join(cell.itertext()) for cell in row] for row in ([] if body is None else body)]
         raise AssertionError(f"there is no table {caption}")
 
     def pairs(self, caption: str) -> dict[str, str]:
