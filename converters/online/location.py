@@ -22,9 +22,9 @@ _FILES = re.compile(r"\.(pkl|pickle|npy|npz|json|zip|skeleton|txt|slp|nwb|h5|csv
 
 
 def locate_source(source: str | os.PathLike[str] | Url) -> Location:
-    """The place of a source. Raises SourceError for a URL that cannot be one of a file, or an unknown name.
+    """The path or the URL of a source; a path that exists on this machine is that path, whatever it looks like.
 
-    A path that exists on this machine is that path, whatever it looks like.
+    Raises SourceError if the URL cannot be that of a file, or if no published data set has the name.
     """
     if isinstance(source, Url):
         return source
