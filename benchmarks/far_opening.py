@@ -18,7 +18,7 @@ from converters.bench import fresh
 
 def open_store(source: str, connect: bool = False) -> dict[str, float]:
     """Open a store, after the imports that the first store at a URL needs, and with open connections if wanted."""
-    from skelstore.remote import web  # noqa: F401
+    from skelstore.remote import files, web  # noqa: F401
     from skelstore.remote.connections import CONNECTIONS, run_together
     from skelstore.remote.services import service_of
     from skelstore.remote.url import parse_url

@@ -25,7 +25,7 @@ from converters.bench.array_peers import Run, runs
 BATCH = 32
 RANGE = 50_000
 ROUND_TRIP = 0.03
-CONNECTIONS = 32
+CONNECTIONS = 64
 
 MISSING = [name for name in ("fsspec", "aiohttp") if importlib.util.find_spec(name) is None]
 """What zarr-python needs to read a URL, and is not installed."""

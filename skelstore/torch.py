@@ -6,7 +6,9 @@ Needs PyTorch: ``pip install 'skelstore[torch]'``.
 from __future__ import annotations
 
 import os
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import numpy as np
@@ -79,7 +81,7 @@ class SkeletonDataset(Dataset):
                 self._views.append(Decompressed(selection.store, box_thr=selection.box_thr, **options))
             else:
                 self._views.append(selection)
-        self._starts = np.cumsum([0, *map(len, self._views)])  # first position of each store, and the total
+        self._starts = [0, *accumulate(map(len, self._views))]  # first position of each store, and the total
         self.frames = frames
         self.transform = transform
         self.class_prob = class_prob
@@ -120,7 +122,7 @@ class SkeletonDataset(Dataset):
         return FetchAhead([table_rows(store) for store in self.stores], order, starts, largest)
 
     def __len__(self) -> int:
-        return int(self._starts[-1])
+        return self._starts[-1]
 
     def __getitem__(self, index: SupportsIndex) -> Any:
         """The item at a position; a negative one counts from the end.
@@ -151,8 +153,8 @@ class SkeletonDataset(Dataset):
             position += len(self)
         if not 0 <= position < len(self):
             raise VideoIndexError(f"the data set has {counted(len(self), 'video')}, none at position {index}")
-        view = int(np.searchsorted(self._starts, position, side="right")) - 1
-        return self._views[view], position - int(self._starts[view])
+        view = bisect_right(self._starts, position) - 1
+        return self._views[view], position - self._starts[view]
 
 
 def _open(source: Source) -> Store:

@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 
 import google_crc32c
 import numpy as np
+from numpy.typing import NDArray
 
 from skelstore.format.files import open_regular
 
@@ -43,7 +44,7 @@ class FileEntry:
     blocks: Blocks | None = field(default=None, compare=False, repr=False)
 
 
-def crc32c(data: bytes | memoryview, value: int = 0) -> int:
+def crc32c(data: bytes | memoryview | NDArray[np.uint8], value: int = 0) -> int:
     """CRC-32C (RFC 3720) of the data, continued from ``value``."""
     # google_crc32c does not accept a memoryview, but it accepts an array over the same bytes.
     taken: Any = data

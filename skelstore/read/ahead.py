@@ -153,7 +153,10 @@ def plan_stretches(
     starts: Sequence[int],
     largest: float = math.inf,
 ) -> Iterator[Stretch]:
-    """What is fetched for an order, one after another; the parameters are those of ``FetchAhead``."""
+    """What is fetched for an order, one after another; the parameters are those of ``FetchAhead``.
+
+    Videos that are in the cache when their window is planned are left out.
+    """
     firsts = np.cumsum([0, *(len(rows) for _, rows in stores)])
     for begin, end in pairwise([*starts, len(order)]):
         for (reader, rows), first in zip(stores, firsts, strict=False):
@@ -161,6 +164,7 @@ def plan_stretches(
                 continue
             positions = order[begin:end] - first
             mine = np.flatnonzero((positions >= 0) & (positions < len(rows)))
+            mine = mine[reader.gatherer.lacking(rows[positions[mine]])]
             chosen = rows[positions[mine]]
             sizes = reader.gatherer.sizes(chosen.tolist())
             ascending = np.argsort(chosen, kind="stable")

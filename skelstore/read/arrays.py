@@ -107,6 +107,26 @@ class ArrayReader:
         """Whether the index of a shard has been read."""
         return number in self._shards
 
+    def lacks(self, starts: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which runs of rows, first rows and numbers of rows [n], have chunks that the copies of shards lack, bool [n].
+
+        Of a shard that this process has not opened, all are; what other processes have fetched may be among them.
+        """
+        missing = np.zeros(len(starts), bool)
+        some = np.flatnonzero(counts)
+        if len(some):
+            firsts, stops = starts[some] // self._chunk_rows, -(-(starts + counts)[some] // self._chunk_rows)
+            chunks = self.metadata.chunks_per_shard
+            low, high = int(firsts.min()) // chunks, -(-int(stops.max()) // chunks)
+            there = np.zeros((high - low, chunks), np.uint8)
+            for number in range(low, high):
+                shard = self._shards.get(number)
+                if shard is not None and shard.present is not None:
+                    there[number - low, : len(shard.present)] = np.frombuffer(shard.present, np.uint8)
+            before = np.concatenate([np.zeros(1, np.int64), np.cumsum(there)])  # chunks that are there before each
+            missing[some] = before[stops - low * chunks] - before[firsts - low * chunks] < stops - firsts
+        return missing
+
     @property
     def stored_bytes(self) -> int:
         """The size of all shards of the array, by the manifest."""

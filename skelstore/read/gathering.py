@@ -30,7 +30,7 @@ _RUN_VIDEOS = 1024
 class Gatherer:
     """Plans what is read for videos, and fetches it; of a local store, nothing has to be fetched.
 
-    ``layout`` returns the layout of the video at a row, ``fields_of`` the names of the arrays of a layout by key,
+    ``layouts`` [videos] has the layout of each video, ``fields_of`` returns the names of the arrays of a layout by key,
     ``used_rows`` the number of rows of an array that belong to videos. ``provide`` fetches what is missing of some rows
     of the table, if that is fetched in parts.
     """
@@ -40,7 +40,7 @@ class Gatherer:
         files: StoreFiles,
         arrays: Mapping[str, ArrayReader],
         places: Places,
-        layout: Callable[[int], int],
+        layouts: NDArray[np.int32],
         fields_of: Callable[[int], Mapping[Any, str]],
         used_rows: Callable[[str], int],
         provide: Callable[[Iterable[int]], None] | None = None,
@@ -48,7 +48,7 @@ class Gatherer:
         self._files = files
         self._arrays = arrays
         self._places = places
-        self._layout = layout
+        self._layouts = layouts
         self._fields_of = fields_of
         self._provide = provide
         self._used_rows = used_rows
@@ -81,7 +81,9 @@ class Gatherer:
     def fetch_fields(self, row: int, keys: Iterable[Any]) -> None:
         """Like ``fetch``, for the arrays at some keys of a video."""
         if self._files.has_copies:
-            fields = self._fields_of(self._layout(row))
+            if self._provide is not None:
+                self._provide([row])
+            fields = self._fields_of(int(self._layouts[row]))
             runs = self._runs([row], {fields[key] for key in keys if key in fields})
             self._fetch(self._spans((name, starts.tolist(), counts.tolist()) for name, _, starts, counts in runs))
 
@@ -105,12 +107,19 @@ class Gatherer:
             coming = coming[count:]
             most = min(2 * most, _RUN_BYTES)
 
+    def lacking(self, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which videos are not wholly in the copies of a remote store, as far as this process knows, bool [n]."""
+        found = np.zeros(len(rows), bool)
+        for name, places, starts, counts in self._runs(rows):
+            found[places] |= self._arrays[name].lacks(starts, counts)
+        return found
+
     def unopened(self, rows: Sequence[int]) -> set[tuple[ArrayReader, int]]:
         """The shards in which the arrays of some videos begin, as far as this process has not opened them."""
         found = set()
         for name, _, starts, counts in self._runs(rows):
             array = self._arrays[name]
-            for number in np.unique(starts[counts > 0] // array.metadata.shard_rows).tolist():
+            for number in set((starts[counts > 0] // array.metadata.shard_rows).tolist()):
                 if not array.is_open(number):
                     found.add((array, number))
         return found
@@ -130,18 +139,16 @@ class Gatherer:
 
     def _runs(
         self, rows: Iterable[int], only: set[str] | None = None
-    ) -> Iterator[tuple[str, list[int], NDArray[np.int64], NDArray[np.int64]]]:
+    ) -> Iterator[tuple[str, NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]]:
         """The rows of some videos in each array: its name, which of the videos, first rows and numbers of rows [n]."""
+        taken = np.fromiter(rows, np.int64)
         if self._provide is not None:
-            rows = list(rows)
-            self._provide(rows)
-        by_layout: dict[int, tuple[list[int], list[int]]] = {}
-        for place, row in enumerate(rows):
-            places, alike = by_layout.setdefault(self._layout(row), ([], []))
-            places.append(place)
-            alike.append(row)
-        for layout, (places, alike) in by_layout.items():
-            for name in set(self._fields_of(layout).values()):
+            self._provide(taken)
+        layouts = self._layouts[taken]
+        order = np.argsort(layouts, kind="stable")
+        for places in np.split(order, np.flatnonzero(np.diff(layouts[order])) + 1) if len(order) else ():
+            alike = taken[places]
+            for name in set(self._fields_of(int(layouts[places[0]])).values()):
                 if only is None or name in only:
                     first, lengths = self._places[name]
                     counts = np.ones(len(alike), np.int64)

@@ -173,15 +173,15 @@ class RowGroups:
         """Make rows ready, fetching what is missing at once. Raises StoreError, DamageError, RemoteError and others."""
         taken = np.fromiter(rows, np.int64)
         taken = taken[(taken >= 0) & (taken < self._rows)]
-        groups = np.unique(taken // self.group_rows)
-        missing = groups[self.ready[groups] == 0]
+        needed = np.zeros(len(self.ready), bool)
+        needed[taken // self.group_rows] = True
+        missing = np.flatnonzero(needed & (self.ready == 0))
         if not len(missing):
             return
         width = min(1 << max((self._misses // _MISSES_PER_DOUBLING).bit_length() - 1, 0), _MOST_GROUPS)
         self._misses += len(missing)
-        wide = np.unique(missing // width)
-        last = len(self.ready)
-        runs = [(start, min(start + width, last)) for start in (wide * width).tolist()]
+        starts = sorted(set((missing // width * width).tolist()))
+        runs = [(start, min(start + width, len(self.ready))) for start in starts]
         self._provide([(g * self.group_rows, min(h * self.group_rows, self._rows)) for g, h in runs])
         for start, stop in runs:
             self.ready[start:stop] = 1

@@ -94,7 +94,7 @@ class Reader:
         self._assembler = Assembler(metadata.layouts, self._columns, self._fields)
         self._layout = self._layouts.item if self._groups is None else self._groups.reader(self._layouts)
         self.gatherer = Gatherer(
-            *(self.files, arrays, places, self._layout, self._assembler.fields),
+            *(self.files, arrays, places, self._layouts, self._assembler.fields),
             partial(used_rows, self.table, arrays, places),
             provide=None if self._groups is None else self._groups.provide,
         )

@@ -26,7 +26,7 @@ except ImportError as error:
 
 T = TypeVar("T")
 
-CONNECTIONS = 32
+CONNECTIONS = 64
 """Maximum number of requests of a process at the same time."""
 
 
@@ -66,30 +66,43 @@ class _Process:
         self.id = os.getpid()
         self.lock = threading.Lock()
         self.pools: dict[str | None, Any] = {}
+        self.pool_of: dict[tuple[str, str], Any] = {}
         self.threads: ThreadPoolExecutor | None = None
 
     def pool(self, address: str) -> Any:
-        """The connections for an address, through the proxy that the environment names for it, if any."""
+        """The connections for an address, through the proxy that the environment named for its host at first, if any.
+
+        The environment is not looked at for each request, which would take a quarter of its time.
+        """
         parts = urlsplit(address)
-        proxy = getproxies().get(parts.scheme)
-        if proxy and proxy_bypass(parts.hostname or ""):
-            proxy = None
+        place = parts.scheme, parts.hostname or ""
         with self.lock:
-            if proxy not in self.pools:
-                options: dict[str, Any] = {"maxsize": CONNECTIONS, "num_pools": 50}
-                bundle = os.environ.get("AWS_CA_BUNDLE") or os.environ.get("REQUESTS_CA_BUNDLE")
-                if bundle:
-                    options["ca_certs"] = bundle
-                manager = urllib3.ProxyManager(proxy, **options) if proxy else urllib3.PoolManager(**options)
-                manager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
-                self.pools[proxy] = manager
-            return self.pools[proxy]
+            if place not in self.pool_of:
+                self.pool_of[place] = self._pool_by(_proxy_for(*place))
+            return self.pool_of[place]
+
+    def _pool_by(self, proxy: str | None) -> Any:
+        if proxy not in self.pools:
+            options: dict[str, Any] = {"maxsize": CONNECTIONS, "num_pools": 50}
+            bundle = os.environ.get("AWS_CA_BUNDLE") or os.environ.get("REQUESTS_CA_BUNDLE")
+            if bundle:
+                options["ca_certs"] = bundle
+            manager = urllib3.ProxyManager(proxy, **options) if proxy else urllib3.PoolManager(**options)
+            manager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
+            self.pools[proxy] = manager
+        return self.pools[proxy]
 
     def executor(self) -> ThreadPoolExecutor:
         with self.lock:
             if self.threads is None:
                 self.threads = ThreadPoolExecutor(CONNECTIONS, "skelstore-remote")
             return self.threads
+
+
+def _proxy_for(scheme: str, host: str) -> str | None:
+    """The proxy that the environment names for a host, if any."""
+    proxy = getproxies().get(scheme)
+    return None if not proxy or proxy_bypass(host) else proxy
 
 
 _process = _Process()
@@ -120,6 +133,7 @@ def close_connections() -> None:
         threads.shutdown()
     with process.lock:
         pools, process.pools = process.pools, {}
+        process.pool_of = {}
     for pool in pools.values():
         pool.clear()
 

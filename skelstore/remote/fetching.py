@@ -7,6 +7,8 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Any, cast
 
+import numpy as np
+
 from skelstore.errors import DamageError, StoreNotFoundError
 from skelstore.format.checksums import crc32c
 from skelstore.format.codecs import CRC_BYTES
@@ -24,6 +26,9 @@ _LONGEST_PAUSE = 0.02
 
 _SHARDS_AT_ONCE = 128
 """Maximum number of copies that are open for writing."""
+
+_CRC_OF_INTACT = crc32c(bytes(CRC_BYTES))
+"""The crc32c of any bytes that are followed by their own crc32c (here of none, whose crc32c is 0)."""
 
 _RENEWALS = 5
 """How often a copy that is evicted while it is filled is made anew."""
@@ -319,13 +324,12 @@ def renew_if_evicted(shard: Shard) -> None:
 
 def wrong_chunks(data: memoryview, bounds: Sequence[int], first: int, stop: int) -> list[int]:
     """The chunks from ``first`` to ``stop`` whose crc32c does not match; ``data`` begins with the first of them."""
-    begin = bounds[first]
-    wrong = []
-    for chunk in range(first, stop):
-        coded = data[bounds[chunk] - begin : bounds[chunk + 1] - begin]
-        if crc32c(coded[:-CRC_BYTES]) != int.from_bytes(coded[-CRC_BYTES:], "little"):
-            wrong.append(chunk)
-    return wrong
+    begin, coded = bounds[first], np.frombuffer(data, np.uint8)
+    return [
+        chunk
+        for chunk in range(first, stop)
+        if crc32c(coded[bounds[chunk] - begin : bounds[chunk + 1] - begin]) != _CRC_OF_INTACT
+    ]
 
 
 def _trouble_of_tail(data: bytes, copy: ShardCopy) -> str:
@@ -339,13 +343,11 @@ def _trouble_of_tail(data: bytes, copy: ShardCopy) -> str:
 
 def _missing(present: bytearray, spans: Iterable[tuple[int, int]]) -> list[int]:
     """The chunks of some spans that are not there, ascending, each once."""
-    missing: set[int] = set()
+    wanted = np.zeros(len(present), bool)
     for first, stop in spans:
-        chunk = present.find(0, first, stop)
-        while chunk >= 0:
-            missing.add(chunk)
-            chunk = present.find(0, chunk + 1, stop)
-    return sorted(missing)
+        wanted[first:stop] = True
+    missing: list[int] = np.flatnonzero(wanted & (np.frombuffer(present, np.uint8) == 0)).tolist()
+    return missing
 
 
 def _runs_without(first: int, stop: int, wrong: Sequence[int]) -> Iterable[tuple[int, int]]:

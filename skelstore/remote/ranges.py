@@ -27,15 +27,16 @@ def plan_requests(
     request then has at most ``most`` bytes. Chunks that are there (a byte of 1 in ``present``) are in none.
     """
     requests: list[tuple[int, int]] = []
+    first = stop = -1  # of the request that is being made
     for chunk in chunks:
-        if requests:
-            first, stop = requests[-1]
-            near = bounds[chunk] - bounds[stop] <= gap and bounds[chunk + 1] - bounds[first] <= most
-            if near and present.find(1, stop, chunk) < 0:
-                requests[-1] = first, chunk + 1
+        if stop >= 0:
+            near = chunk == stop or (bounds[chunk] - bounds[stop] <= gap and present.find(1, stop, chunk) < 0)
+            if near and bounds[chunk + 1] - bounds[first] <= most:
+                stop = chunk + 1
                 continue
-        requests.append((chunk, chunk + 1))
-    return requests
+            requests.append((first, stop))
+        first, stop = chunk, chunk + 1
+    return [*requests, (first, stop)] if stop >= 0 else requests
 
 
 def plan_pieces(size: int, *, most: int = REQUEST_BYTES) -> list[tuple[int, int]]:

@@ -153,12 +153,11 @@ class TableCopy(FileParts):
 
     def _blocks_of(self, spans: Sequence[tuple[int, int]]) -> NDArray[np.int64]:
         """The blocks that hold some bytes, ascending, each once. What is outside of the file is left out."""
-        runs = [
-            np.arange(max(start, 0) // self._block_bytes, -(-min(stop, self._size) // self._block_bytes))
-            for start, stop in spans
-            if start < stop
-        ]
-        return np.unique(np.concatenate(runs)) if runs else np.zeros(0, np.int64)
+        within = np.zeros(len(self._checksums), bool)
+        for start, stop in spans:
+            if start < stop:
+                within[max(start, 0) // self._block_bytes : -(-min(stop, self._size) // self._block_bytes)] = True
+        return np.flatnonzero(within)
 
     def _verify(self, wanted: NDArray[np.int64]) -> list[int]:
         """Compare blocks in the file with their checksums, and return those that differ."""

@@ -149,6 +149,22 @@ def test_stretches_are_the_order(made: Path, data: Any) -> None:
         assert_exact(stretch.sizes, reader.gatherer.sizes(rows[order[stretch.places] % 40].tolist()))
 
 
+@given(data=st.data())
+@settings(max_examples=30)
+def test_what_is_lacking(made: Path, tmp_path_factory: pytest.TempPathFactory, data: Any) -> None:
+    """Against a look at each chunk of each video, and nothing else is planned."""
+    with serving(made) as server:
+        store = skelstore.open(f"{server.url}/s.zarr", cache=tmp_path_factory.mktemp("cache"))
+        for position in data.draw(st.sets(st.integers(0, VIDEOS - 1), max_size=20)):
+            store[position]
+        reader, rows = table_rows(store)
+        asked = np.array(data.draw(st.lists(st.integers(0, VIDEOS - 1), max_size=30)), np.int64)
+        lacking = [not _is_there(reader, row) for row in asked.tolist()]
+        assert reader.gatherer.lacking(asked).tolist() == lacking
+        planned = [row for stretch in plan_stretches([(reader, rows)], asked, [0]) for row in stretch.rows.tolist()]
+        assert sorted(planned) == sorted(asked[lacking].tolist())
+
+
 def test_windows_are_there_before_they_are_read(made: Path, server: Served) -> None:
     """The workers request nothing, and each shard is requested by few requests."""
     videos = Videos(skelstore.open(f"{server.url}/s.zarr"))
