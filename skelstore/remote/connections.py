@@ -27,7 +27,7 @@ except ImportError as error:
 T = TypeVar("T")
 
 CONNECTIONS = 64
-"""Maximum number of requests of a process at the same time."""
+"""Maximum number of requests of a process at the same time: those of a batch of 32 videos with two arrays each."""
 
 
 class _Stoppable:
@@ -83,7 +83,8 @@ class _Process:
 
     def _pool_by(self, proxy: str | None) -> Any:
         if proxy not in self.pools:
-            options: dict[str, Any] = {"maxsize": CONNECTIONS, "num_pools": 50}
+            # Threads of the caller, such as those that fetch ahead, have connections beside those of this module.
+            options: dict[str, Any] = {"maxsize": 2 * CONNECTIONS, "num_pools": 50}
             bundle = os.environ.get("AWS_CA_BUNDLE") or os.environ.get("REQUESTS_CA_BUNDLE")
             if bundle:
                 options["ca_certs"] = bundle

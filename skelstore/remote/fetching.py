@@ -14,7 +14,7 @@ from skelstore.format.checksums import crc32c
 from skelstore.format.codecs import CRC_BYTES
 from skelstore.format.partial_files import EvictedError
 from skelstore.format.shards import DIGEST_BYTES, Shard
-from skelstore.remote.connections import run_together
+from skelstore.remote.batches import Batched, run_batch
 from skelstore.remote.copies import ShardCopy
 from skelstore.remote.locks import Patience, try_lock, unlock
 from skelstore.remote.ranges import plan_requests
@@ -49,9 +49,8 @@ class Fetcher:
     def provide_indexes(self, copies: Sequence[ShardCopy]) -> None:
         """Fetch the indexes that are missing in copies, all at once. Raises as ``provide`` does."""
         for start in range(0, len(copies), _SHARDS_AT_ONCE):
-            self._claim_and_fetch(
-                [(copy, partial(self._claim_index, copy)) for copy in copies[start:][:_SHARDS_AT_ONCE]]
-            )
+            group = copies[start : start + _SHARDS_AT_ONCE]
+            self._claim_and_fetch([(copy, partial(self._claim_index, copy)) for copy in group], run_batch)
 
     def provide(self, wanted: Iterable[tuple[Shard, int, int]]) -> None:
         """Fetch chunks (shard, first, last + 1) that are missing, all at once.
@@ -67,7 +66,7 @@ class Fetcher:
             for attempt in range(_RENEWALS):
                 copies = [(copy_of(shard), partial(self._claim_chunks, shard, chunks)) for shard, chunks in group]
                 try:
-                    self._claim_and_fetch(copies)
+                    self._claim_and_fetch(copies, run_batch)
                     break
                 except EvictedError:
                     if attempt == _RENEWALS - 1:
@@ -82,10 +81,10 @@ class Fetcher:
         Raises as ``provide`` does, and EvictedError if a copy is evicted.
         """
 
-        def run(jobs: Sequence[Callable[[], None]]) -> None:
+        def run(jobs: Sequence[Batched]) -> None:
             for job in jobs:
                 if goes_on():
-                    job()
+                    job.call()
 
         groups = _by_shard(wanted)
         for shard, _ in groups:
@@ -96,7 +95,7 @@ class Fetcher:
     def _claim_and_fetch(
         self,
         copies: Sequence[tuple[ShardCopy, Callable[..., Any]]],
-        run: Callable[[Sequence[Callable[[], None]]], object] = run_together,
+        run: Callable[[Sequence[Batched]], None],
         goes_on: Callable[[], bool] = lambda: True,
     ) -> None:
         """Let each copy claim what it lacks, fetch that, and repeat until nothing is missing.
@@ -107,7 +106,7 @@ class Fetcher:
         with ExitStack() as stack:
             opened = [(stack.enter_context(copy.writable()), claim) for copy, claim in copies]
             while goes_on():
-                jobs: list[Callable[[], None]] = []
+                jobs: list[Batched] = []
                 held = False
                 for fd, claim in opened:
                     more, others = claim(fd, patience.is_over)
@@ -121,7 +120,7 @@ class Fetcher:
                 else:
                     return
 
-    def _claim_index(self, copy: ShardCopy, fd: int, impatient: bool) -> tuple[list[Callable[[], None]], bool]:
+    def _claim_index(self, copy: ShardCopy, fd: int, impatient: bool) -> tuple[list[Batched], bool]:
         copy.refresh(fd)
         if copy.indexed:
             return [], False
@@ -132,11 +131,12 @@ class Fetcher:
         if copy.indexed:
             unlock(fd, start, copy.shard_size)
             return [], False
-        return [partial(self._fetch_whole if self.whole else self._fetch_index, copy, fd)], False
+        fetch = self._fetch_whole if self.whole else self._fetch_index
+        return [self._batched(partial(fetch, copy, fd), copy, start, copy.shard_size)], False
 
     def _claim_chunks(
         self, shard: Shard, spans: Sequence[tuple[int, int]], fd: int, impatient: bool
-    ) -> tuple[list[Callable[[], None]], bool]:
+    ) -> tuple[list[Batched], bool]:
         """The requests for missing chunks that nobody else is fetching, and whether somebody fetches others."""
         copy, bounds = copy_of(shard), shard.bounds
         copy.refresh(fd)
@@ -152,7 +152,7 @@ class Fetcher:
             else:
                 held = True
         copy.refresh(fd)
-        jobs: list[Callable[[], None]] = []
+        jobs: list[Batched] = []
         still = set(_missing(copy.present, spans))
         for first, stop in claimed:
             needed = still.intersection(range(first, stop))
@@ -160,11 +160,15 @@ class Fetcher:
             if not needed or partly:  # somebody has fetched chunks of it meanwhile, so the rest is planned again
                 unlock(fd, bounds[first], bounds[stop])
                 held |= partly
-            elif self.whole:
-                jobs.append(partial(self._fetch_whole, copy, fd))
             else:
-                jobs.append(partial(self._fetch_chunks, shard, fd, first, stop, needed))
+                fetch_chunks = partial(self._fetch_chunks, shard, fd, first, stop, needed)
+                fetch = partial(self._fetch_whole, copy, fd) if self.whole else fetch_chunks
+                jobs.append(self._batched(fetch, copy, bounds[first], bounds[stop]))
         return jobs, held
+
+    def _batched(self, call: Callable[[], None], copy: ShardCopy, start: int, stop: int) -> Batched:
+        """A call that first requests bytes of a shard, or all of it."""
+        return Batched(call, None if self.whole else partial(self._service.first_request, copy.key, start, stop))
 
     def _fetch_chunks(self, shard: Shard, fd: int, first: int, stop: int, needed: set[int]) -> None:
         """Fetch a run of chunks by one request; if a needed one is wrong, once more past the caches on the way."""

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from skelstore.errors import RemoteError
-from skelstore.remote.transport import SUCCESS, Answer, Request, TruncatedError, discard, drop, send
+from skelstore.remote.transport import SUCCESS, Answer, Request, TruncatedError, complete_headers, discard, drop, send
 from skelstore.remote.url import Url
 from skelstore.wording import escape
 
@@ -123,7 +123,7 @@ class Service(ABC):
         If the file ends before ``stop``, there are fewer bytes. Raises RemoteError if the server sends another range,
         and what ``transport.send`` raises.
         """
-        headers = {"Range": f"bytes={start}-{stop - 1}"}
+        headers = _range_headers(start, stop)
         if fresh:
             headers |= {"Cache-Control": "no-cache", "Pragma": "no-cache"}
 
@@ -136,6 +136,11 @@ class Service(ABC):
         before = (lambda: None) if seen is None else partial(seen, 0)
         part: Part = self.get(key, headers, consume, frozenset((200, 206, 416)), before)
         return part
+
+    def first_request(self, key: str, start: int, stop: int) -> tuple[str, Mapping[str, str]]:
+        """The address and the headers of what ``read_range`` sends first, for ``run_batch``."""
+        request = self.request("GET", key, _range_headers(start, stop))
+        return request.address, complete_headers(request)
 
     def read_all(self, key: str, sink: Sink) -> Part:
         """All bytes of a file, to ``sink``. Raises what ``transport.send`` raises."""
@@ -199,6 +204,10 @@ class Service(ABC):
             raise TruncatedError(f"the answer was cut short ({len(data)} of {last - first + 1} bytes)")
         response.release_conn()
         return Part(data, total, _version(response.headers))
+
+
+def _range_headers(start: int, stop: int) -> dict[str, str]:
+    return {"Range": f"bytes={start}-{stop - 1}"}
 
 
 def _read_watched(response: Any, most: int, seen: Callable[[int], None]) -> bytes:

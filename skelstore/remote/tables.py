@@ -31,8 +31,9 @@ from skelstore.errors import DamageError, StoreNotFoundError
 from skelstore.format.checksums import Blocks, crc32c
 from skelstore.format.files import write_at
 from skelstore.format.partial_files import FileParts
+from skelstore.remote.batches import Batched, run_batch
 from skelstore.remote.cache import Cache
-from skelstore.remote.connections import CONNECTIONS, run_together
+from skelstore.remote.connections import CONNECTIONS
 from skelstore.remote.locks import Patience, try_lock, unlock
 from skelstore.remote.ranges import plan_requests
 from skelstore.remote.service import Service
@@ -149,7 +150,7 @@ class TableCopy(FileParts):
             lock = stack.enter_context(self._locking())
             ends = [(0, END_BYTES), (self._size - END_BYTES, self._size)]
             calls, _ = self._claim(self._blocks_of(ends), lock, False)
-            return calls, stack.pop_all()
+            return [one.call for one in calls], stack.pop_all()
 
     def _blocks_of(self, spans: Sequence[tuple[int, int]]) -> NDArray[np.int64]:
         """The blocks that hold some bytes, ascending, each once. What is outside of the file is left out."""
@@ -190,7 +191,7 @@ class TableCopy(FileParts):
             while True:
                 calls, held = self._claim(wanted, lock, patience.is_over)
                 for start in range(0, len(calls), _CALLS_AT_ONCE):
-                    run_together(calls[start : start + _CALLS_AT_ONCE])
+                    run_batch(calls[start : start + _CALLS_AT_ONCE])
                 if not held:
                     return
                 if calls:
@@ -198,7 +199,7 @@ class TableCopy(FileParts):
                 else:
                     patience.wait(int(np.count_nonzero(self._present)))
 
-    def _claim(self, wanted: NDArray[np.int64], lock: int, impatient: bool) -> tuple[list[Callable[[], None]], bool]:
+    def _claim(self, wanted: NDArray[np.int64], lock: int, impatient: bool) -> tuple[list[Batched], bool]:
         """The requests for missing blocks that nobody else is fetching, and whether somebody fetches others."""
         self._refresh()
         missing = wanted[self._present[wanted] == 0]
@@ -210,12 +211,14 @@ class TableCopy(FileParts):
             else:
                 held = True
         self._refresh()
-        calls: list[Callable[[], None]] = []
+        calls: list[Batched] = []
         missing = wanted[self._present[wanted] == 0]
         for first, stop in claimed:
             needed = missing[(missing >= first) & (missing < stop)].tolist()
             if needed:
-                calls.append(partial(self._request, first, stop, needed, lock))
+                call = partial(self._request, first, stop, needed, lock)
+                span = self._bounds[first], self._bounds[stop]
+                calls.append(Batched(call, partial(self._service.first_request, self._key, *span)))
             else:
                 unlock(lock, self._bounds[first], self._bounds[stop])
         return calls, held

@@ -15,6 +15,9 @@ from skelstore.errors import (
     StoreNotFoundError,
 )
 from skelstore.remote.connections import connections_to  # first: it says what to do without urllib3
+
+# isort: split
+from skelstore.remote.batches import take_answer
 from skelstore.remote.retries import BUSY, LONGEST_PAUSE, TEMPORARY, TRIES, pause_before, retry_after
 from skelstore.remote.stopping import pause, refuse_cut_off
 from skelstore.wording import counted, escape, shown
@@ -156,13 +159,11 @@ def drop(response: Any) -> None:
 
 def _follow(request: Request, seconds: float) -> Any:
     """The response to a request, after redirects. Only the host that was asked gets credentials."""
-    address, headers = request.address, dict(request.headers)
-    headers.setdefault("Accept-Encoding", "identity")
-    headers.setdefault("User-Agent", "skelstore")
+    address, headers = request.address, complete_headers(request)
     for _ in range(_MOST_REDIRECTS + 1):
         if hasattr(request.body, "seek"):
             request.body.seek(0)
-        response = connections_to(address).request(
+        response = take_answer(address, headers) or connections_to(address).request(
             request.method,
             address,
             headers=headers,
@@ -190,6 +191,11 @@ def _follow(request: Request, seconds: float) -> Any:
             headers = {name: value for name, value in headers.items() if not _is_secret(name)}
         address = target
     raise RemoteError(f"{request.place}: more than {_MOST_REDIRECTS} redirects, so the server is not set up well")
+
+
+def complete_headers(request: Request) -> dict[str, str]:
+    """The headers of a request as they are sent."""
+    return {"Accept-Encoding": "identity", "User-Agent": "skelstore", **request.headers}
 
 
 def _is_secret(header: str) -> bool:

@@ -36,7 +36,7 @@ pytest.importorskip("urllib3", reason="urllib3 (skelstore[remote]) is not instal
 from skelstore.read import ahead as fetching_ahead
 from skelstore.read import gathering
 from skelstore.read.ahead import FetchAhead, plan_stretches
-from skelstore.remote import connections, files, retries
+from skelstore.remote import batches, files, retries
 from tests.support.ahead import Videos, lanes
 from tests.support.http_server import Fault, Served, serving
 
@@ -505,21 +505,18 @@ def test_frames_and_fields_are_requested_at_once(made: Path, server: Served, nam
     frames = [2, 30, 5]
     rounds = []
 
-    def count(calls: Any) -> list[Any]:
-        calls = list(calls)
-        rounds.append(len(calls))
-        return run_together(calls)
+    def count(batch: Any) -> None:
+        rounds.append(len(batch))
+        batches.run_batch(batch)
 
-    run_together = connections.run_together
     with pytest.MonkeyPatch.context() as patch:
-        for module in ("fetching",):
-            patch.setattr(f"skelstore.remote.{module}.run_together", count)
+        patch.setattr("skelstore.remote.fetching.run_batch", count)
         assert_exact(store.read_one(3, frames=frames), local.read_one(3, frames=frames))
-        assert len(rounds) <= (2 if name == "s.zarr" else 4)  # indexes, chunks; before them, those of frame_inds
+        assert 1 <= len(rounds) <= (2 if name == "s.zarr" else 4)  # indexes, chunks; before them, those of frame_inds
         rounds.clear()
         fields = [key for key in ("keypoint", "frame_inds", "label") if key in local[5]]
         assert_exact(store.read_one(17, fields=fields), local.read_one(17, fields=fields))
-        assert len(rounds) <= 2
+        assert 1 <= len(rounds) <= 2
         assert_exact(store.read_one(8, frames=frames), local.read_one(8, frames=frames))
     assert_once(server)
 
