@@ -94,17 +94,17 @@ class Incoming:
         self.done += len(data)
 
     def finish(self, name: str, version: str) -> Record:
-        """Give the file its name, and write the record of it."""
+        """Write the record of the file, then give it its name: a file without a record counts as damaged."""
         os.ftruncate(self._fd, self.done)
         os.fsync(self._fd)
         path = self._folder / name
-        os.replace(self._folder / PARTIAL, path)
-        (self._folder / _PIECES).unlink()
         found: dict[str, Any] = {"name": name, "size": self.done, "version": version, "sha256": self.sha256}
         found["modified"] = os.fstat(self._fd).st_mtime_ns
         temporary = self._folder / f"{RECORD}.{secrets.token_hex(4)}"
         temporary.write_text(json.dumps(found), "utf-8")
         os.replace(temporary, self._folder / RECORD)
+        os.replace(self._folder / PARTIAL, path)
+        (self._folder / _PIECES).unlink()
         return Record(path, self.done, version, self.sha256, time.time())
 
 

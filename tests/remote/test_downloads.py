@@ -647,6 +647,21 @@ def test_without_locks_each_process_has_a_file_of_its_own(server: Served, monkey
     assert not download(_url(server)).downloaded
 
 
+def test_a_file_is_never_there_without_its_record(server: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a process that comes at this moment would take it for damaged, and download it again."""
+    looks: list[bool] = []
+    replace = os.replace
+
+    def look_and_replace(source: Path, target: Path) -> None:
+        looks.append(incoming.is_damaged(target.parent, NAME))
+        replace(source, target)
+        looks.append(incoming.is_damaged(target.parent, NAME))
+
+    monkeypatch.setattr("skelstore.remote.incoming.os.replace", look_and_replace)
+    assert Path(download(_url(server))).read_bytes() == DATA
+    assert looks == [False] * 4  # the record and the file
+
+
 def test_threads_that_need_the_same_file_download_it_once(server: Served) -> None:
     found: list[CachedFile] = []
     threads = [threading.Thread(target=lambda: found.append(download(_url(server)))) for _ in range(4)]
